@@ -1,0 +1,66 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from techsapo_ops.errors import OpsError
+
+
+def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    The file has `mode` and `owner` (uid, gid) before it gets its name, and is on disk before this returns.
+    Raises OpsError when it can't be written; the old file is then untouched.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)  # noqa: PTH105 - the temporary name is a str here
+        temporary = None
+        sync_directory(path.parent)
+    except OSError as error:
+        raise OpsError(f"cannot write {path}: {error.strerror}", _write_hint(error)) from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames inside `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_text(path: Path, *, what: str = "file") -> str:
+    """Text of a UTF-8 file. Raises OpsError that names `what` and the path."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise OpsError(f"{path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
+    except OSError as error:
+        raise OpsError(f"cannot read {what} {path}: {error.strerror}") from None
+
+
+def _write_hint(error: OSError) -> str:
+    import errno
+
+    return {
+        errno.ENOSPC: "the disk is full; nothing was changed",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "check who owns the folder",
+        errno.EPERM: "check who owns the folder",
+    }.get(error.errno or 0, "")

@@ -1,0 +1,59 @@
+"""One tool at a time at a stack."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from techsapo_ops.errors import OpsError
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        who = json.loads(os.pread(descriptor, 4096, 0))
+        return f"`{who['command']}` (pid {who['pid']}, since {who['since']})"
+    except (ValueError, KeyError):
+        return "another techsapo"
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs, waiting up to `wait` seconds for it.
+
+    The kernel's flock goes with the process, so Ctrl-C and kill -9 leave no stale lock; the file's
+    content only says who holds it. Raises OpsError naming the holder when the lock is taken.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise OpsError(
+                        f"{_holder(descriptor)} is at work on this stack",
+                        "wait for it to end, or pass --wait SECONDS",
+                    ) from None
+                time.sleep(0.1)
+        command = " ".join(["techsapo", *sys.argv[1:3]])
+        note = {
+            "command": command,
+            "pid": os.getpid(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""The one door through which other programs are run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from techsapo_ops.errors import OpsError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program call as a value: build it, show it, then run it.
+
+    `env` is added to the tool's own environment. Secrets belong in `env` or `stdin`, never in `argv`.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+    cwd: Path | None = None
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended: exit code and what it printed."""
+
+    command: Command
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def output(self) -> str:
+        """Both streams as text, for a message to the user."""
+        return (self.stdout + self.stderr).decode(errors="replace").strip()
+
+
+class Runner(Protocol):
+    """Runs commands to their end."""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        """Run `command` and return how it ended; `timeout` is in seconds.
+
+        Raises OpsError when the program does not exist or does not end in time.
+        """
+        ...
+
+
+class SubprocessRunner:
+    """The real Runner."""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        """See Runner.run; on a time-out the whole process group is killed."""
+        try:
+            process = subprocess.Popen(
+                command.argv,
+                stdin=subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **command.env},
+                cwd=command.cwd,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise OpsError(
+                f"cannot run {command.argv[0]}: no such program", "`techsapo doctor` shows what is missing"
+            ) from None
+        except OSError as error:
+            raise OpsError(f"cannot run {command.argv[0]}: {error.strerror}") from None
+        try:
+            stdout, stderr = process.communicate(command.stdin, timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise OpsError(f"`{command}` did not end within {timeout:g} s and was stopped") from None
+            raise
+        return Completed(command, process.returncode, stdout, stderr)

@@ -1,0 +1,51 @@
+"""The services that a stack can have, loaded from services.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a service's readiness is asked; `path` is for kind http."""
+
+    kind: Literal["http", "redis", "mysql", "tcp"]
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """One entry of services.yaml; the file's head explains each key."""
+
+    kind: str
+    title: str
+    image: str
+    port: int
+    user: str
+    uid: int
+    probe: Probe
+    binary: str | None = None
+    package: str | None = None
+    data: bool = False
+    reload: str | None = None
+    needs: tuple[str, ...] = ()
+    metrics_path: str | None = None
+
+
+def _facts(kind: str, entry: dict[str, Any]) -> ServiceFacts:
+    rest = {k: v for k, v in entry.items() if k not in {"probe", "needs"}}
+    return ServiceFacts(kind=kind, probe=Probe(**entry["probe"]), needs=tuple(entry.get("needs", ())), **rest)
+
+
+@cache
+def services() -> Mapping[str, ServiceFacts]:
+    """Every known service by kind, in the order of services.yaml."""
+    text = (files("techsapo_ops.catalogue") / "services.yaml").read_text(encoding="utf-8")
+    return MappingProxyType({kind: _facts(kind, entry) for kind, entry in yaml.safe_load(text).items()})

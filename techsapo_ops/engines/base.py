@@ -1,0 +1,160 @@
+"""The words that every engine understands: observe, plan, perform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.spec.desired import Desired
+from techsapo_ops.spec.topology import Address
+
+
+class State(StrEnum):
+    """State of one service as its engine sees it."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPED = "stopped"
+    BACKOFF = "backoff"
+    """It exited and is being started again."""
+    CRASHED = "crashed"
+    """It kept exiting; the engine gave up."""
+
+
+class Action(StrEnum):
+    """What a step does to a service."""
+
+    CREATE = "create"
+    RECREATE = "recreate"
+    RESTART = "restart"
+    RELOAD = "reload"
+    REMOVE = "remove"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedService:
+    """One service that exists. `fingerprint` and `config` are the digests it was started or reloaded with."""
+
+    name: str
+    kind: str
+    state: State
+    pid: int | None = None
+    started: datetime | None = None
+    restarts: int = 0
+    exit_code: int | None = None
+    fingerprint: str = ""
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that exists of a stack. `running` says whether the engine itself is up."""
+
+    running: bool
+    services: Mapping[str, ObservedService] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action on one service, and why."""
+
+    action: Action
+    service: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in the order in which they are performed; NOTHING steps are listed too."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        """The steps that do something."""
+        return tuple(s for s in self.steps if s.action is not Action.NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of one service's log; `time` is None where the line carries none that can be read."""
+
+    service: str
+    text: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A throwaway instance of a service, reachable at `address`, with its data below `directory`."""
+
+    address: Address
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one service uses now: CPU in percent of one core, resident memory in bytes."""
+
+    cpu_percent: float
+    memory_bytes: int
+
+
+class Engine(Protocol):
+    """Runs a stack. Every method may raise OpsError."""
+
+    name: str
+
+    def observe(self) -> Observed:
+        """What exists now."""
+        ...
+
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        """Steps from `observed` to `desired`; a pure computation. `only` limits it to some services."""
+        ...
+
+    def prepare(self, desired: Desired) -> None:
+        """Make what services need before any can start: directories, keys, the supervisor."""
+        ...
+
+    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+        """Do one step; returns once the service is ready, raises GateError when it does not become so."""
+        ...
+
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Stop all services in reverse order and the engine itself; returns the names stopped."""
+        ...
+
+    def restart(self, service: str) -> None:
+        """Restart one service and wait until it is ready."""
+        ...
+
+    def logs(
+        self,
+        services: Sequence[str],
+        *,
+        follow: bool = False,
+        lines: int | None = 100,
+        since: datetime | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines of the services' logs, oldest first."""
+        ...
+
+    def usage(self) -> Mapping[str, Usage]:
+        """CPU and memory per running service."""
+        ...
+
+    def run_in(self, service: str, command: Command) -> Completed:
+        """Run a command where `service` runs: same user, same network."""
+        ...
+
+    def scratch(self, service: str) -> AbstractContextManager[Scratch]:
+        """A throwaway instance of `service` for the length of a with block."""
+        ...

@@ -1,0 +1,20 @@
+"""The one exception type that reaches the user."""
+
+from __future__ import annotations
+
+
+class OpsError(Exception):
+    """Something the user can act on: what went wrong, and what to try next.
+
+    `message` says what and where; `hint` says what to try and may be empty. `exit_code` is what the
+    command line ends with (1 failed, 2 usage, 3 wrong spec for `techsapo health`).
+    """
+
+    def __init__(self, message: str, hint: str = "", *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message

@@ -1,0 +1,61 @@
+"""A value that never shows itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+MASK = "********"
+
+
+class Secret:
+    """A secret from load to use: `str()`, `repr()` and serialisation show a mask, `reveal()` the value.
+
+    `file` is the path the value was read from (as written in the spec), or None when it came from the
+    spec itself or from a variable.
+    """
+
+    __slots__ = ("_value", "file")
+
+    def __init__(self, value: str, *, file: str | None = None) -> None:
+        self._value = value
+        self.file = file
+
+    def reveal(self) -> str:
+        """Return the value itself, for the one place that hands it over."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK!r})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
+        return core_schema.union_schema(
+            [core_schema.is_instance_schema(cls), from_text],
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+            mode="left_to_right",
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "minLength": 1, "format": "password"}
