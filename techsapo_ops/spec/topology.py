@@ -5,6 +5,8 @@ Resolved once, from the spec and what the host offers; `render` and the engines 
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -15,6 +17,9 @@ from techsapo_ops.catalogue.services import ServiceFacts, services
 from techsapo_ops.spec.models import Spec
 
 EngineName = Literal["native", "compose"]
+
+SOCKET_DIR_BYTES = 80
+"""Longest folder that leaves room for `/supervisor.sock.1234567` within a socket's 107 bytes."""
 
 
 class Viewpoint(StrEnum):
@@ -180,6 +185,19 @@ class Topology:
     def secret_path(self, name: str) -> Path:
         """Path of the rendered secret `name`, as its service sees it."""
         return (Path("/run/secrets") if self.engine == "compose" else self.layout.secrets) / name
+
+    def socket_dir(self) -> Path:
+        """Folder for unix sockets: `layout.run`, or a short one of this stack's own where that is too long.
+
+        sockaddr_un holds 107 bytes (unix(7)), and supervisord first binds to its socket's name plus a
+        dot and a pid, so a deep or Japanese project path leaves no room. The short folder's name is made
+        from the state directory alone: every run finds it again. The engine makes it and must refuse one
+        that someone else owns, since anyone may create names in /tmp.
+        """
+        if len(os.fsencode(self.layout.run)) <= SOCKET_DIR_BYTES:
+            return self.layout.run
+        mark = hashlib.sha256(os.fsencode(self.layout.state)).hexdigest()[:16]
+        return Path("/run" if self.host.root else "/tmp") / f"techsapo-{mark}"  # noqa: S108 - see above
 
     def relocated(self, layout: Layout) -> Topology:
         """The same stack with other directories, e.g. for a staging area."""

@@ -1,0 +1,149 @@
+"""What this host offers: executables on PATH, and which system users can work here."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from techsapo_ops.catalogue.services import services
+from techsapo_ops.spec.topology import HostFacts
+
+TOOLS = (
+    "promtool",
+    "amtool",
+    "mariadb",
+    "mariadb-install-db",
+    "mariadb-dump",
+    "mariadb-admin",
+    "redis-cli",
+    "logrotate",
+    "docker",
+    "systemctl",
+    "systemd-analyze",
+    "setpriv",
+    "apt-get",
+    "crontab",
+    "node",
+    "npm",
+    "zstd",
+    "restic",
+)
+"""Executables that are looked for besides the services' own."""
+
+# A login shell of a Debian user lacks the sbin folders, yet nginx and the exporters' helpers live there.
+_SIBLINGS = {"/usr/local/bin": "/usr/local/sbin", "/usr/bin": "/usr/sbin", "/bin": "/sbin"}
+
+
+def gather(state: Path, path_env: str) -> HostFacts:
+    """Facts about this host for a stack with the state directory `state`.
+
+    `path_env` is the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
+    empty PATH finds nothing. Users are judged by the modes of files and folders; ACLs are not read. Takes a
+    few milliseconds and starts no process.
+    """
+    root = os.geteuid() == 0
+    binaries = find_binaries(binary_names(), path_env)
+    if not root:
+        return HostFacts(python=sys.executable, root=False, binaries=binaries)
+    users = [user for name in _service_users() if (user := _User.named(name)) is not None]
+    able = [user for user in users if user.reaches(_existing(state))]
+    runnable = _python_paths()
+    return HostFacts(
+        python=sys.executable,
+        root=True,
+        binaries=binaries,
+        users=frozenset(user.name for user in able),
+        app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
+    )
+
+
+def binary_names() -> tuple[str, ...]:
+    """Names of the executables that `gather` looks for."""
+    return (*(facts.binary for facts in services().values() if facts.binary is not None), *TOOLS)
+
+
+def find_binaries(names: Iterable[str], path_env: str) -> dict[str, str]:
+    """Absolute path by name of those `names` that are executable on `path_env`.
+
+    Relative entries of PATH are passed over: what they hold depends on where the tool was started.
+    """
+    listed = [entry.rstrip("/") or "/" for entry in path_env.split(os.pathsep) if entry.startswith("/")]
+    folders = list(dict.fromkeys([*listed, *(_SIBLINGS[entry] for entry in listed if entry in _SIBLINGS)]))
+    return {name: path for name in names if (path := _which(name, folders)) is not None}
+
+
+def _which(name: str, folders: list[str]) -> str | None:
+    for folder in folders:
+        path = f"{folder}/{name}"
+        if os.access(path, os.X_OK) and Path(path).is_file():
+            return path
+    return None
+
+
+def _service_users() -> list[str]:
+    return list(dict.fromkeys(facts.user for facts in services().values()))
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _python_paths() -> tuple[Path, ...]:
+    """Files that a process of this Python and package must be able to read, one of each place."""
+    paths = [Path(sys.executable), Path(os.__file__), Path(__file__), Path(yaml.__file__)]
+    config = Path(sys.prefix) / "pyvenv.cfg"
+    return (*paths, config) if config.exists() else tuple(paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    name: str
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def named(cls, name: str) -> _User | None:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            return None
+        return cls(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
+
+    def may(self, path: Path, wanted: int) -> bool:
+        """Whether the mode of `path` grants `wanted` (4 read, 1 execute or enter) to this user."""
+        facts = path.stat()
+        if facts.st_uid == self.uid:
+            granted = facts.st_mode >> 6
+        elif facts.st_gid in self.groups:
+            granted = facts.st_mode >> 3
+        else:
+            granted = facts.st_mode
+        return granted & wanted == wanted
+
+    def reaches(self, folder: Path) -> bool:
+        """Whether this user can enter `folder`: every folder on the way, and on the way of every symlink."""
+        return all(self.may(part, 1) for part in _folders_on_the_way(folder))
+
+    def reads(self, path: Path) -> bool:
+        """Whether this user can read the file `path`, and run it where it is executable."""
+        if not self.reaches(path.parent) or not self.reaches(path.resolve().parent):
+            return False
+        executable = stat.S_IMODE(path.stat().st_mode) & 0o111
+        return self.may(path, 5 if executable else 4)
+
+
+def _folders_on_the_way(folder: Path) -> Iterable[Path]:
+    resolved = folder.resolve()
+    # A link's own way counts as well as its target's; most paths have no link and are walked once.
+    ways = [folder] if resolved == folder else [folder, resolved]
+    return dict.fromkeys(part for way in ways for part in (way, *way.parents))

@@ -1,0 +1,132 @@
+"""One HTTP request whose time and size are bounded."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.errors import OpsError
+
+BODY_LIMIT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; `body` holds at most the asked number of bytes, `truncated` says that more came."""
+
+    url: str
+    status: int
+    body: bytes
+    truncated: bool
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are not UTF-8 are replaced."""
+        return self.body.decode(errors="replace")
+
+
+class Unreachable(OpsError):
+    """The peer gave no HTTP answer; `reason` says why in a few words."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}", "`techsapo ps` shows whether the service runs")
+        self.reason = reason
+
+
+def fetch(
+    url: str,
+    *,
+    timeout: float,
+    limit: int = BODY_LIMIT,
+    method: str = "GET",
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    content: bytes | None = None,
+) -> Answer:
+    """Request `url` and read at most `limit` bytes of the answer, all within `timeout` seconds.
+
+    Proxies of the environment are not used and redirects not followed: what is asked is this very
+    address. Raises Unreachable when there is no answer; any status is an answer.
+    """
+    import httpx  # 0.14 s: only for commands that talk to a service
+
+    with Deadline(timeout) as deadline:
+        connected = False
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            nonlocal connected
+            if event == "connection.connect_tcp.complete":
+                connected = True
+                raw = info["return_value"].get_extra_info("socket")
+                if isinstance(raw, socket.socket):
+                    deadline.watch(raw)
+
+        body = bytearray()
+        status = 0
+        try:
+            # Plain HTTP needs no CA bundle, and loading one takes longer than the request.
+            with (
+                httpx.Client(trust_env=False, verify=False, timeout=timeout) as client,  # noqa: S501
+                client.stream(
+                    method,
+                    url,
+                    params=params,
+                    headers={"Accept-Encoding": "identity", **(headers or {})},
+                    content=content,
+                    extensions={"trace": trace},
+                ) as response,
+            ):
+                status = response.status_code
+                for chunk in response.iter_raw():
+                    body += chunk
+                    if len(body) > limit or deadline.expired:
+                        break
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(url, _reason(error, deadline, connected, status, len(body))) from None
+        if deadline.expired:
+            raise Unreachable(url, _late(timeout, connected, status, len(body)))
+        return Answer(url, status, bytes(body[:limit]), len(body) > limit, deadline.elapsed)
+
+
+def _late(timeout: float, connected: bool, status: int, received: int) -> str:
+    if not connected:
+        return f"no connection within {timeout:g} s"
+    if status:
+        return f"HTTP {status}, but only {received} bytes of the answer within {timeout:g} s"
+    return f"accepted the connection but did not answer within {timeout:g} s"
+
+
+def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, received: int) -> str:
+    import httpx
+
+    if deadline.expired or isinstance(error, httpx.TimeoutException):
+        return _late(deadline.seconds, connected, status, received)
+    text = str(error)
+    if isinstance(error, httpx.RemoteProtocolError):
+        if "disconnected" in text:
+            return "closed the connection without an answer"
+        if "peer closed" in text:
+            return f"HTTP {status}, but the answer broke off after {received} bytes"
+        return "answered with something that is not HTTP (does the port speak TLS?)"
+    return os_reason(error) or text or type(error).__name__
+
+
+def os_reason(error: BaseException) -> str:
+    """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, TimeoutError):
+            return "timed out"
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+        seen = seen.__cause__ or seen.__context__
+    return ""

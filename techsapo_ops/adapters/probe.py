@@ -1,0 +1,186 @@
+"""Asks a service whether it is ready."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.http import Unreachable, fetch, os_reason
+from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.spec.topology import Address
+
+if TYPE_CHECKING:
+    import redis
+
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe found: `seconds` is how long it took, `body` the start of an HTTP answer."""
+
+    ok: bool
+    detail: str
+    seconds: float
+    body: bytes = b""
+
+
+def probe(
+    kind: Probe,
+    address: Address,
+    *,
+    timeout: float,
+    user: str | None = None,
+    password: str | None = None,
+) -> ProbeResult:
+    """Ask the service at `address` whether it is ready; over within `timeout` seconds.
+
+    http wants a 2xx answer of `kind.path`, redis a PONG (after AUTH where there is a password), mysql the
+    answer to SELECT 1 (without `user`: just the greeting of a server), tcp a connection. Never raises for
+    what a peer does or fails to do: that is `ok=False` with a detail for the user.
+    """
+    if kind.kind == "http":
+        return _http(address.url(kind.path), timeout)
+    with Deadline(timeout) as deadline:
+        try:
+            if kind.kind == "redis":
+                ok, detail = _redis(address, deadline, user, password)
+            elif kind.kind == "mysql":
+                ok, detail = _mysql(address, deadline, user, password)
+            else:
+                _connect(address, deadline).close()
+                ok, detail = True, "accepts connections"
+        except OSError as error:
+            ok, detail = False, os_reason(error) or str(error)
+        if deadline.expired or detail == "timed out":
+            ok, detail = False, f"did not answer within {timeout:g} s"
+        return ProbeResult(ok, detail, deadline.elapsed)
+
+
+def _http(url: str, timeout: float) -> ProbeResult:
+    with Deadline(timeout) as clock:
+        try:
+            answer = fetch(url, timeout=timeout)
+        except Unreachable as error:
+            return ProbeResult(False, error.reason, clock.elapsed)
+    words = " ".join(answer.text[: 4 * _SHOWN].split())
+    shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "…"
+    detail = f"HTTP {answer.status}" if answer.ok or not shown else f"HTTP {answer.status}: {shown}"
+    return ProbeResult(answer.ok, detail, answer.seconds, answer.body)
+
+
+def _connect(address: Address, deadline: Deadline) -> socket.socket:
+    connection = socket.create_connection((address.host, address.port), deadline.left)
+    deadline.watch(connection)
+    return connection
+
+
+def _redis(address: Address, deadline: Deadline, user: str | None, password: str | None) -> tuple[bool, str]:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    connection = _redis_connection(deadline)(
+        host=address.host,
+        port=address.port,
+        username=user,
+        password=password,
+        socket_timeout=deadline.seconds,
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+    )
+    try:
+        connection.connect()
+        connection.send_command("PING", check_health=False)
+        answer = connection.read_response()
+    except redis.BusyLoadingError:
+        return False, "is loading its data set into memory"
+    except redis.AuthenticationError as error:
+        return False, _redis_login(str(error), password)
+    except redis.InvalidResponse:
+        return False, "answered with something that is not Redis's protocol"
+    except redis.RedisError as error:
+        text = str(error)
+        if "NOAUTH" in text or "Authentication required" in text:
+            return False, _redis_login(text, password)
+        return False, os_reason(error) or text or "closed the connection"
+    finally:
+        connection.disconnect()
+    return answer == b"PONG", "PONG" if answer == b"PONG" else f"answered {answer!r} to PING"
+
+
+def _redis_connection(deadline: Deadline) -> type[redis.Connection]:
+    import redis
+
+    class Watched(redis.Connection):
+        """Hands its socket to the deadline; `_connect` is where redis-py's own subclasses differ too."""
+
+        def _connect(self) -> socket.socket:
+            connection: socket.socket = super()._connect()
+            deadline.watch(connection)
+            return connection
+
+        def on_connect(self) -> None:
+            """Log in and nothing else: CLIENT SETINFO and SELECT would be refused by a loading server."""
+            self._parser.on_connect(self)
+            if self.password:
+                name = (self.username,) if self.username else ()
+                self.send_command("AUTH", *name, self.password, check_health=False)
+                self.read_response()
+
+    return Watched
+
+
+def _redis_login(text: str, password: str | None) -> str:
+    if password is None:
+        return "wants a password (NOAUTH); set redis.password or redis.password_file"
+    if "without any password" in text:
+        return "has no password set, but the spec has one: restart Redis so that it takes it"
+    return "refused the password (redis.password)"
+
+
+def _mysql(address: Address, deadline: Deadline, user: str | None, password: str | None) -> tuple[bool, str]:
+    import pymysql
+
+    link = pymysql.connect(
+        host=address.host,
+        port=address.port,
+        user=user or "",
+        password=password or "",
+        connect_timeout=max(deadline.seconds, 1),
+        read_timeout=deadline.seconds,
+        write_timeout=deadline.seconds,
+        ssl_disabled=True,
+        read_default_file=None,
+        defer_connect=True,
+    )
+    raw = _connect(address, deadline)
+    raw.settimeout(deadline.seconds)
+    try:
+        link.connect(raw)
+        with link.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except pymysql.MySQLError as error:
+        code = error.args[0] if error.args else 0
+        if code == 1045 and user is None:
+            return True, "answers (not logged in)"
+        return False, _mysql_reason(error, code, user)
+    finally:
+        if link.open:
+            link.close()
+        raw.close()
+    return True, f"SELECT 1 ({link.get_server_info()})"
+
+
+def _mysql_reason(error: Exception, code: object, user: str | None) -> str:
+    if code == 1045:
+        return f"refused user {user}: wrong password (mysql.password)"
+    if code == 1040:
+        return "has too many connections"
+    text = str(error.args[1]) if len(error.args) > 1 else str(error)
+    if "timed out" in text:
+        return "timed out"
+    return os_reason(error) or " ".join(text.split())[:_SHOWN] or "closed the connection"

@@ -1,0 +1,82 @@
+"""Commands that are imported when they run, not when they are listed.
+
+`--help`, completion and "did you mean" need names and one line of help only; importing every command
+module for them would make each start a third slower (docs/decisions/0003-lazy-commands.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
+from typer.core import TyperCommand, TyperGroup
+
+ROOM = "techsapo_ops.cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the command table: where the command lives and what `--help` says of it.
+
+    `target` is a function, or a `typer.Typer` for a group of commands. `usage_exit` is the exit code of
+    wrong usage (2 everywhere but in `health`, whose 2 means "down").
+    """
+
+    module: str
+    target: str
+    help: str
+    panel: str
+    usage_exit: int = 2
+
+    def load(self) -> Callable[..., Any] | typer.Typer:
+        """Import the command's module and return its target."""
+        target: Callable[..., Any] | typer.Typer = getattr(
+            import_module(f"{ROOM}.{self.module}"), self.target
+        )
+        return target
+
+
+class LazyCommand(TyperCommand):
+    """Stands for a command until it is called."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(name, help=entry.help, rich_help_panel=entry.panel)
+        self.entry = entry
+
+    def resolve(self) -> Any:
+        """The real command."""
+        target = self.entry.load()
+        if isinstance(target, typer.Typer):
+            app = target
+        else:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            app.command(name=self.name)(target)
+        return typer.main.get_command(app)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The real command's context: from here on the stub is out of the way."""
+        try:
+            return self.resolve().make_context(info_name, args, parent=parent, **extra)
+        except UsageError as error:
+            error.exit_code = self.entry.usage_exit
+            raise
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands come from a table of entries."""
+
+    table: dict[str, Entry]
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in self.table.items():
+            self.add_command(LazyCommand(name, entry), name)
+
+
+def lazy_group(entries: dict[str, Entry]) -> type[LazyGroup]:
+    """A group class for `typer.Typer(cls=…)` over `entries`."""
+    return type("Commands", (LazyGroup,), {"table": entries})

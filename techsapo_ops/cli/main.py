@@ -1,0 +1,74 @@
+"""The command table, and how errors end."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from techsapo_ops import __version__
+from techsapo_ops.cli.lazy import Entry, lazy_group
+from techsapo_ops.errors import OpsError
+
+_SPEC, _STACK, _ASK = "Spec and configuration", "Stack", "Orchestrator"
+
+COMMANDS: dict[str, Entry] = {
+    "init": Entry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
+    "validate": Entry("validate", "validate", "Check the spec; every error at once.", _SPEC),
+    "explain": Entry(
+        "explain", "explain", "Type, default and meaning of a field, e.g. app.instances.", _SPEC
+    ),
+    "config": Entry("config", "app", "Show the spec as resolved, secrets masked.", _SPEC),
+    "schema": Entry("schema", "schema", "Print the spec's JSON Schema, for editors.", _SPEC),
+    "generate": Entry("generate", "generate", "Render every configuration file and check it.", _SPEC),
+    "templates": Entry("templates", "app", "List the templates, or copy one out to change it.", _SPEC),
+    "up": Entry("up", "up", "Start the stack, or bring it up to date.", _STACK),
+    "down": Entry("down", "down", "Stop the stack.", _STACK),
+    "plan": Entry("plan", "plan", "Show what `up` would change, and why.", _STACK),
+    "ps": Entry("ps", "ps", "List the services and their state.", _STACK),
+    "logs": Entry("logs", "logs", "Show or follow the services' logs.", _STACK),
+    "restart": Entry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
+    "reload": Entry("reload", "reload", "Make services take over changed configuration.", _STACK),
+    "monit": Entry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
+    "health": Entry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "doctor": Entry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
+    "serve": Entry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
+    "ask": Entry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
+}
+
+app = typer.Typer(
+    cls=lazy_group(COMMANDS),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"techsapo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Runs TechSapo, the multi-LLM answering service, from one YAML spec."""
+
+
+def main() -> None:
+    """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
+    try:
+        app()
+    except OpsError as error:
+        from techsapo_ops.cli.output import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

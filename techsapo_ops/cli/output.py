@@ -1,0 +1,149 @@
+"""How the command line looks: data on stdout, talk on stderr, colour only where it means something."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {
+    "good": "green",
+    "bad": "bold red",
+    "warn": "yellow",
+    "dim": "dim",
+    "strong": "bold",
+}
+_STATE_STYLES = {
+    "running": "good",
+    "healthy": "good",
+    "ok": "good",
+    "ready": "good",
+    "starting": "warn",
+    "degraded": "warn",
+    "backoff": "warn",
+    "absent": "dim",
+    "stopped": "dim",
+    "crashed": "bad",
+    "failed": "bad",
+    "down": "bad",
+    "missing": "bad",
+}
+_PIPE_WIDTH = 10_000
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console for one stream; on a pipe it neither colours nor wraps."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+class Output:
+    """What one command says. `quiet` silences talk, `as_json` keeps stdout for JSON alone."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def data(self, text: str) -> None:
+        """Print a result on stdout; nothing while JSON was asked for."""
+        if not self.as_json:
+            print(text)
+
+    def json(self, value: Any) -> None:
+        """Print `value` as JSON on stdout, Japanese as it is."""
+        print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+    def say(self, text: str) -> None:
+        """Tell how the work goes, on stderr."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def detail(self, text: str) -> None:
+        """Tell what only `--verbose` wants, on stderr."""
+        if self.verbose:
+            self.say(text)
+
+    def warn(self, text: str) -> None:
+        """Warn on stderr, also with --quiet."""
+        console(stderr=True).print(f"[yellow]warning:[/] {_plain(text)}")
+
+    def next(self, text: str) -> None:
+        """The next step, last."""
+        if not self.quiet and not self.as_json:
+            console(stderr=True).print(f"[dim]next:[/] {_plain(text)}")
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
+    ) -> None:
+        """Print an aligned table on stdout; known state words get their colour.
+
+        `right` names the columns that are aligned right.
+        """
+        if self.as_json:
+            return
+        console().print(make_table(columns, rows, right=right))
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
+    """A rich table in the house's style."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    aligned = set(right)
+    for column in columns:
+        table.add_column(column, justify="right" if column in aligned else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell), style=state_style(str(cell))) for cell in row))
+    return table
+
+
+def state_style(word: str) -> str:
+    """The colour of a state word, or no style."""
+    return _STYLES.get(_STATE_STYLES.get(word, ""), "")
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def print_error(error: OpsError) -> None:
+    """Print an error as `error: what and where` and its hint, on stderr."""
+    out = console(stderr=True)
+    problems = getattr(error, "problems", ())
+    if problems:
+        for problem in problems:
+            out.print(f"[bold red]error:[/] {_plain(str(problem))}")
+        return
+    out.print(f"[bold red]error:[/] {_plain(error.message)}")
+    if error.hint:
+        out.print(f"[dim]try:[/] {_plain(error.hint)}")
+
+
+def interactive() -> bool:
+    """Whether a person can be asked: both ends are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal. Without one the answer is `yes`'s value: a script says --yes or nothing is done."""
+    if yes:
+        return True
+    if not interactive():
+        return False
+    import typer
+
+    return typer.confirm(question, default=False, err=True)

@@ -1,0 +1,209 @@
+"""Real servers on free loopback ports, each stopped by its pid."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+MISSING_HELP = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "redis-server": "redis-server",
+    "mariadbd": "mariadb-server",
+    "nginx": "nginx",
+}
+
+
+@dataclass
+class Server:
+    """A running server; `password` is that of its root or default user, where it has one."""
+
+    process: subprocess.Popen[bytes]
+    host: str
+    port: int
+    directory: Path
+    password: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def kill(self) -> None:
+        """kill -9, as a fault."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def log(self) -> str:
+        return (self.directory / "server.log").read_text(errors="replace")
+
+
+def binary(name: str) -> str:
+    """Absolute path of an executable that the lab installs."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    assert path is not None, f"{name} is not installed; `make lab` installs what the lab needs"
+    return path
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens on now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+    return port
+
+
+def wait_for(check: Callable[[], bool], *, timeout: float = 20.0, what: str = "condition") -> None:
+    """Poll `check` until it is true; AssertionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not check():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
+        time.sleep(0.05)
+
+
+def http_ok(url: str) -> bool:
+    """Whether a GET answers 2xx."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return 200 <= response.status < 300
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def tcp_open(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens."""
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def running(
+    argv: Sequence[str], directory: Path, port: int, ready: Callable[[], bool], *, password: str | None = None
+) -> Iterator[Server]:
+    """Run `argv` until the block ends; yields once `ready()` is true. Output goes to server.log."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=directory,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    server = Server(process, "127.0.0.1", port, directory, password)
+    try:
+
+        def ready_or_dead() -> bool:
+            assert process.poll() is None, (
+                f"{argv[0]} ended with {process.returncode}:\n{server.log()[-2000:]}"
+            )
+            return ready()
+
+        wait_for(ready_or_dead, what=f"{argv[0]} ready")
+        yield server
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5)
+
+
+@contextmanager
+def redis(directory: Path, *, port: int | None = None, password: str | None = None) -> Iterator[Server]:
+    """redis-server; its data stays in `directory`, so a second call with the same port finds it again."""
+    port = port or free_port()
+    argv = [binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
+    if password:
+        directory.mkdir(parents=True, exist_ok=True)
+        conf = directory / "redis.conf"
+        conf.write_text(f'requirepass "{password}"\n')
+        argv[1:1] = [str(conf)]
+    with running(argv, directory, port, lambda: tcp_open(port), password=password) as server:
+        yield server
+
+
+@contextmanager
+def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-root") -> Iterator[Server]:
+    """A private MariaDB that listens on TCP with user root and `password`."""
+    port = port or free_port()
+    data = directory / "data"
+    if not data.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [
+                binary("mariadb-install-db"), "--no-defaults", f"--datadir={data}", "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+                *(["--user=root"] if os.geteuid() == 0 else []),
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    init = directory / "init.sql"
+    init.write_text(
+        f"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n"
+        f"ALTER USER 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n"
+        "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
+    )
+    argv = [
+        binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
+        f"--socket={directory}/m.sock", f"--init-file={init}", "--skip-name-resolve",
+        "--innodb-buffer-pool-size=64M", *(["--user=root"] if os.geteuid() == 0 else []),
+    ]  # fmt: skip
+    with running(argv, directory, port, lambda: tcp_open(port), password=password) as server:
+        yield server
+
+
+@contextmanager
+def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iterator[Server]:
+    """Prometheus on the text of a prometheus.yml, with the lifecycle API on."""
+    port = port or free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "prometheus.yml").write_text(config, encoding="utf-8")
+    argv = [
+        binary("prometheus"), f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle", "--log.level=warn",
+    ]  # fmt: skip
+    with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:
+        yield server
+
+
+@contextmanager
+def alertmanager(config: str, directory: Path, *, port: int | None = None) -> Iterator[Server]:
+    """Alertmanager on the text of an alertmanager.yml, without clustering."""
+    port = port or free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "alertmanager.yml").write_text(config, encoding="utf-8")
+    argv = [
+        binary("prometheus-alertmanager"), f"--config.file={directory}/alertmanager.yml",
+        f"--storage.path={directory}/am", f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=", "--log.level=warn",
+    ]  # fmt: skip
+    with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:
+        yield server
+
+
+@contextmanager
+def nginx(conf: str, directory: Path, *, port: int) -> Iterator[Server]:
+    """nginx in the foreground on the text of a whole nginx.conf that listens on `port`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "nginx.conf").write_text(conf, encoding="utf-8")
+    argv = [binary("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf"), "-g", "daemon off;"]
+    with running(argv, directory, port, lambda: tcp_open(port)) as server:
+        yield server
