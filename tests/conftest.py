@@ -40,7 +40,7 @@ def missing_parts() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where parts are missing, lab tests are skipped with the command that brings the parts; in CI they fail."""
+    """Without their parts lab tests are skipped, with the command that brings them; in CI they fail."""
     missing = missing_parts()
     if not missing or os.environ.get("CI") == "true":
         return

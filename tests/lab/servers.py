@@ -15,16 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-MISSING_HELP = {
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "prometheus-alertmanager": "prometheus-alertmanager",
-    "amtool": "prometheus-alertmanager",
-    "redis-server": "redis-server",
-    "mariadbd": "mariadb-server",
-    "nginx": "nginx",
-}
-
 
 @dataclass
 class Server:
@@ -162,8 +152,9 @@ def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-ro
         "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
     )
     argv = [
-        binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1",
-        f"--socket={directory}/m.sock", f"--init-file={init}", "--skip-name-resolve",
+        binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}",
+        "--bind-address=127.0.0.1", "--skip-name-resolve",
+        f"--socket={directory}/m.sock", f"--init-file={init}",
         "--innodb-buffer-pool-size=64M", *(["--user=root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     with running(argv, directory, port, lambda: tcp_open(port), password=password) as server:
@@ -177,7 +168,8 @@ def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iter
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "prometheus.yml").write_text(config, encoding="utf-8")
     argv = [
-        binary("prometheus"), f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb",
+        binary("prometheus"), f"--config.file={directory}/prometheus.yml",
+        f"--storage.tsdb.path={directory}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle", "--log.level=warn",
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:

@@ -1,0 +1,102 @@
+# make up      the whole set-up, then the stack of techsapo.yaml (made from examples/techsapo.yaml)
+# make test    install what the tests need, run all of them
+# make help    the rest
+
+SHELL   := /bin/sh
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+ROOT    := $(shell [ "$$(id -u)" = 0 ] && echo yes)
+BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
+LINK    := $(BINDIR)/techsapo
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+SPEC    ?= techsapo.yaml
+
+LAB_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter prometheus-redis-exporter \
+  prometheus-mysqld-exporter prometheus-nginx-exporter nginx redis-server mariadb-server docker-cli \
+  docker-compose logrotate systemd chromium fonts-noto-cjk
+
+.DEFAULT_GOAL := help
+.PHONY: help up down install uninstall link test lint lab bench lock clean
+
+help:
+	@echo "make up         install, bring missing system parts (as root), start the stack"
+	@echo "make down       stop the stack"
+	@echo "make install    venv and the techsapo command in $(BINDIR)"
+	@echo "make uninstall  remove that command"
+	@echo "make test       install what the tests need, run linters and all tests"
+	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
+	@echo "make lock       resolve the dependencies anew into requirements*.lock"
+
+$(VENV)/runtime: requirements.lock pyproject.toml
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "installing the Python packages of requirements.lock into $(VENV)"
+	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
+	@echo "installing the Python packages of requirements-dev.lock into $(VENV)"
+	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/runtime link
+
+link:
+	@target="$(CURDIR)/$(BIN)/techsapo"; \
+	if [ "$$(readlink "$(LINK)" 2>/dev/null)" = "$$target" ]; then :; \
+	elif [ -e "$(LINK)" ] || [ -L "$(LINK)" ]; then echo "$(LINK) is something else and stays; run $$target"; \
+	elif mkdir -p "$(BINDIR)" 2>/dev/null && ln -s "$$target" "$(LINK)" 2>/dev/null; then echo "linked $(LINK) to $$target"; \
+	else echo "$(BINDIR) is not writable; run $$target"; fi
+
+uninstall:
+	@if [ "$$(readlink "$(LINK)" 2>/dev/null)" = "$(CURDIR)/$(BIN)/techsapo" ]; then \
+	  rm "$(LINK)" && echo "removed $(LINK)"; \
+	elif [ -e "$(LINK)" ]; then echo "$(LINK) is not ours and stays"; \
+	else echo "nothing to remove at $(LINK)"; fi
+
+up: install
+	@if [ ! -e "$(SPEC)" ]; then cp examples/techsapo.yaml "$(SPEC)" && echo "wrote $(SPEC), a copy of examples/techsapo.yaml"; fi
+	@if [ -n "$(ROOT)" ] && command -v apt-get >/dev/null 2>&1; then \
+	  $(BIN)/techsapo doctor --fix --quiet --file "$(SPEC)" || echo "some parts could not be installed; going on without them"; fi
+	@$(BIN)/techsapo up --yes --file "$(SPEC)"
+
+down:
+	@$(BIN)/techsapo down --yes --file "$(SPEC)"
+
+# Debian starts what it installs where an init system runs; policy-rc.d 101 keeps that from happening to
+# a machine whose owner only wants to run tests.
+lab:
+	@missing=""; for p in $(LAB_PACKAGES); do dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	if [ -z "$$missing" ]; then exit 0; \
+	elif [ -z "$(ROOT)" ] || ! command -v apt-get >/dev/null 2>&1; then echo "the lab lacks:$$missing (as root: apt-get install$$missing)"; \
+	else echo "installing for the lab:$$missing"; \
+	  kept=""; if [ -e /usr/sbin/policy-rc.d ]; then kept=yes; else printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; fi; \
+	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >$(VENV)/lab.log 2>&1; code=$$?; \
+	  [ -n "$$kept" ] || rm -f /usr/sbin/policy-rc.d; \
+	  [ $$code = 0 ] || { tail -n 20 $(VENV)/lab.log; exit $$code; }; fi
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(VENV)/dev lab lint
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --fail-under=90
+
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench
+
+# Hashes only: no index address may enter the repository.
+lock: $(VENV)/dev
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra build -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,88 @@
+"""The command table, help and how errors end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from techsapo_ops.cli.main import COMMANDS
+
+
+def techsapo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_entry_of_the_command_table_can_be_imported(name: str) -> None:
+    target = COMMANDS[name].load()
+    assert isinstance(target, typer.Typer) or callable(target)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    done = techsapo(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "techsapo " in done.stdout.replace("Usage: techsapo", "").replace(f"techsapo {name} [", ""), (
+        done.stdout
+    )
+
+
+def test_help_lists_every_command_without_importing_one() -> None:
+    code = (
+        "import sys; sys.argv = ['techsapo', '--help']\n"
+        "from techsapo_ops.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('techsapo_ops.spec', 'techsapo_ops.serve', 'fastapi', 'yaml', 'httpx')\n"
+        "loaded = [m for m in sys.modules if m.startswith(heavy)]\n"
+        "print('LOADED', loaded)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "LOADED []" in done.stdout
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+def test_a_misspelt_command_suggests_the_nearest_one() -> None:
+    done = techsapo("halth")
+    assert done.returncode == 2
+    assert "Did you mean 'health'" in done.stderr
+
+
+def test_a_missing_spec_says_where_it_looked_and_what_to_do(tmp_path: Path) -> None:
+    done = techsapo("validate", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no spec at techsapo.yaml" in done.stderr
+    assert "techsapo init" in done.stderr
+    assert done.stdout == ""
+
+
+def test_wrong_usage_exits_2_but_3_in_health_where_2_means_down(tmp_path: Path) -> None:
+    assert techsapo("validate", "--nonsense", cwd=tmp_path).returncode == 2
+    assert techsapo("health", "--nonsense", cwd=tmp_path).returncode == 3
+
+
+def test_the_version_is_printed() -> None:
+    done = techsapo("--version")
+    assert (done.returncode, done.stdout) == (0, "techsapo 0.1.0\n")
+
+
+def test_completion_offers_commands() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "techsapo")],
+        env={"_TECHSAPO_COMPLETE": "complete_bash", "COMP_WORDS": "techsapo he", "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "health" in done.stdout.split()
