@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from techsapo_ops.adapters.disk import existing
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.spec.topology import HostFacts
 
@@ -53,7 +54,7 @@ def gather(state: Path, path_env: str) -> HostFacts:
     if not root:
         return HostFacts(python=sys.executable, root=False, binaries=binaries)
     users = [user for name in _service_users() if (user := _User.named(name)) is not None]
-    able = [user for user in users if user.reaches(_existing(state))]
+    able = [user for user in users if user.reaches(existing(state))]
     runnable = _python_paths()
     return HostFacts(
         python=sys.executable,
@@ -89,13 +90,6 @@ def _which(name: str, folders: list[str]) -> str | None:
 
 def _service_users() -> list[str]:
     return list(dict.fromkeys(facts.user for facts in services().values()))
-
-
-def _existing(path: Path) -> Path:
-    path = path.absolute()
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
 
 
 def _python_paths() -> tuple[Path, ...]:

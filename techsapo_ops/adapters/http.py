@@ -42,6 +42,12 @@ class Unreachable(OpsError):
         self.reason = reason
 
 
+def preload() -> None:
+    """Import what fetch needs, before a clock starts: httpx loads its transport only when first used."""
+    import httpcore  # noqa: F401
+    import httpx  # noqa: F401
+
+
 def fetch(
     url: str,
     *,

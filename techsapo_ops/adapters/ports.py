@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,22 +35,36 @@ def port_holder(port: int) -> Holder | None:
 
     Without root the processes of other users stay unknown; then the holder has no pid.
     """
+    return listeners().get(port)
+
+
+def listeners() -> dict[int, Holder]:
+    """Every TCP port of this host that a process listens on, and which; see port_holder."""
     import psutil
 
+    found: dict[int, Holder] = {}
     for link in psutil.net_connections("tcp"):
-        if link.status != psutil.CONN_LISTEN or tuple(link.laddr)[1:] != (port,):
+        if link.status != psutil.CONN_LISTEN or len(link.laddr) < 2 or link.laddr[1] in found:
             continue
-        if link.pid is None:
-            return _UNKNOWN
-        try:
-            process = psutil.Process(link.pid)
-            with process.oneshot():
-                return Holder(link.pid, _command(process), process.username())
-        except psutil.NoSuchProcess:
-            continue
-        except psutil.AccessDenied:
-            return Holder(link.pid, "a process of another user", None)
-    return None
+        holder = _holder(link.pid)
+        if holder is not None:
+            found[link.laddr[1]] = holder
+    return found
+
+
+def _holder(pid: int | None) -> Holder | None:
+    import psutil
+
+    if pid is None:
+        return _UNKNOWN
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return Holder(pid, _command(process), process.username())
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        return Holder(pid, "a process of another user", None)
 
 
 def _command(process: psutil.Process) -> str:
@@ -78,3 +93,33 @@ def is_free(host: str, port: int) -> bool:
                 return False
             raise
     return True
+
+
+def belongs_to(pid: int, folder: Path) -> bool:
+    """Whether process `pid`, or one that it descends from, was started for `folder`.
+
+    That is: it works inside the folder or names it on its command line, as a stack's supervisor and its
+    services do with their state directory. What may not be looked at counts as foreign.
+    """
+    import psutil
+
+    wanted = str(folder)
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.parents()]
+    except psutil.NoSuchProcess:
+        return False
+    return any(_works_in(member, wanted) for member in family if member.pid > 1)
+
+
+def _works_in(process: psutil.Process, folder: str) -> bool:
+    import psutil
+
+    inside = f"{folder}/"
+    try:
+        if any(word == folder or inside in word for word in process.cmdline()):
+            return True
+        place = process.cwd()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return place == folder or place.startswith(inside)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.http import Unreachable, fetch, os_reason
+from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
 from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.spec.topology import Address
-
-if TYPE_CHECKING:
-    import redis
 
 _SHOWN = 200
 
@@ -43,6 +40,11 @@ def probe(
     """
     if kind.kind == "http":
         return _http(address.url(kind.path), timeout)
+    # The clock starts after the imports: the first probe must not look slower than its peer is.
+    if kind.kind == "redis":
+        import redis  # noqa: F401
+    elif kind.kind == "mysql":
+        import pymysql  # noqa: F401
     with Deadline(timeout) as deadline:
         try:
             if kind.kind == "redis":
@@ -60,6 +62,7 @@ def probe(
 
 
 def _http(url: str, timeout: float) -> ProbeResult:
+    preload()
     with Deadline(timeout) as clock:
         try:
             answer = fetch(url, timeout=timeout)
@@ -82,12 +85,17 @@ def _redis(address: Address, deadline: Deadline, user: str | None, password: str
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    connection = _redis_connection(deadline)(
+    def on_connect(connection: Any) -> None:
+        deadline.watch(connection._sock)  # redis-py has no public way to its socket
+        connection.on_connect()
+
+    connection = redis.Connection(
         host=address.host,
         port=address.port,
         username=user,
         password=password,
         socket_timeout=deadline.seconds,
+        redis_connect_func=on_connect,
         protocol=2,
         retry=Retry(NoBackoff(), 0),
     )
@@ -109,28 +117,6 @@ def _redis(address: Address, deadline: Deadline, user: str | None, password: str
     finally:
         connection.disconnect()
     return answer == b"PONG", "PONG" if answer == b"PONG" else f"answered {answer!r} to PING"
-
-
-def _redis_connection(deadline: Deadline) -> type[redis.Connection]:
-    import redis
-
-    class Watched(redis.Connection):
-        """Hands its socket to the deadline; `_connect` is where redis-py's own subclasses differ too."""
-
-        def _connect(self) -> socket.socket:
-            connection: socket.socket = super()._connect()
-            deadline.watch(connection)
-            return connection
-
-        def on_connect(self) -> None:
-            """Log in and nothing else: CLIENT SETINFO and SELECT would be refused by a loading server."""
-            self._parser.on_connect(self)
-            if self.password:
-                name = (self.username,) if self.username else ()
-                self.send_command("AUTH", *name, self.password, check_health=False)
-                self.read_response()
-
-    return Watched
 
 
 def _redis_login(text: str, password: str | None) -> str:

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from techsapo_ops.errors import OpsError
 
+_TERM_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -60,7 +62,7 @@ class SubprocessRunner:
     """The real Runner."""
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
-        """See Runner.run; on a time-out the whole process group is killed."""
+        """See Runner.run; on a time-out or Ctrl-C the whole process group is ended, gently at first."""
         try:
             process = subprocess.Popen(
                 command.argv,
@@ -80,9 +82,20 @@ class SubprocessRunner:
         try:
             stdout, stderr = process.communicate(command.stdin, timeout=timeout)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise OpsError(f"`{command}` did not end within {timeout:g} s and was stopped") from None
             raise
         return Completed(command, process.returncode, stdout, stderr)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process group: SIGTERM, so that dpkg and the like can leave things whole, then SIGKILL."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.communicate(timeout=_TERM_SECONDS)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise

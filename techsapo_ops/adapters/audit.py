@@ -1,0 +1,209 @@
+"""The audit log: rows are written by a thread of their own, in batches, and spooled while they can't be."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from techsapo_ops.adapters.audit_spool import AuditRow, Spool
+from techsapo_ops.adapters.audit_store import AuditStore
+from techsapo_ops.spec.models.data import Mysql
+
+log = logging.getLogger("techsapo.audit")
+
+BATCH = 500
+GATHER = 0.2
+"""Seconds for which rows are gathered into a batch: what a kill -9 of this process can lose."""
+RETRY = 1.0
+"""Seconds between attempts while the database is down."""
+PROBE = 15.0
+"""Seconds between signs of life asked of an idle database."""
+MAX_HELD = 50_000
+"""Rows kept in memory while neither the database nor the disk takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStatus:
+    """Which database the audit log uses and how it does; `waiting` rows are in memory, `spooled` on disk."""
+
+    in_use: Literal["mysql", "sqlite"]
+    healthy: bool
+    detail: str
+    consecutive_errors: int
+    waiting: int
+    spooled: int
+
+
+class AuditLog:
+    """Takes rows from any thread without blocking.
+
+    `written` is told how many rows were written ("success") or had to wait ("error"). The database is
+    MySQL/MariaDB where `mysql` is given, else audit.sqlite in `directory`, which also holds the spool.
+    """
+
+    def __init__(
+        self,
+        mysql: Mysql | None,
+        directory: Path,
+        written: Callable[[Literal["success", "error"], int], None] = lambda _status, _rows: None,
+    ) -> None:
+        self._mysql = mysql
+        self._directory = directory
+        self._written = written
+        self._queue: queue.SimpleQueue[AuditRow | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._where = f"{mysql.database} on {mysql.host}:{mysql.port}" if mysql else "audit.sqlite"
+        self._errors = 0
+        self._last_error = "not opened yet"
+        self._ready = threading.Event()
+        self._spooled = 0
+        self._held: list[AuditRow] = []
+        self._retry_at = 0.0
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._thread.start()
+
+    def put(self, row: AuditRow) -> None:
+        """Hand a row over; returns at once."""
+        self._queue.put(row)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write or spool what is waiting and stop, within `timeout` seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.error("The audit writer did not stop in time", extra={"waiting": self._queue.qsize()})
+
+    @property
+    def consecutive_errors(self) -> int:
+        """Writes that failed in a row."""
+        return self._errors
+
+    @property
+    def alive(self) -> bool:
+        """Whether the writer runs."""
+        return self._thread.is_alive()
+
+    def status(self) -> AuditStatus:
+        """How the audit log does now."""
+        healthy = self.alive and self._ready.is_set() and self._errors == 0
+        return AuditStatus(
+            in_use="mysql" if self._mysql else "sqlite",
+            healthy=healthy,
+            detail=self._where if healthy else f"{self._where}: {self._last_error}",
+            consecutive_errors=self._errors,
+            waiting=self._queue.qsize() + len(self._held),
+            spooled=self._spooled,
+        )
+
+    def _run(self) -> None:
+        spool = Spool(self._directory / "audit-spool.jsonl")
+        self._spooled = spool.rows
+        store = AuditStore(self._mysql, self._directory / "audit.sqlite")
+        self._probe(store)
+        probed = time.monotonic()
+        open_ = True
+        while open_:
+            rows, open_ = self._gather()
+            if rows or self._held:
+                self._deliver(store, spool, rows)
+            if spool.rows and time.monotonic() >= self._retry_at:
+                self._replay(store, spool)
+            if self._errors or time.monotonic() - probed >= PROBE:
+                if time.monotonic() >= self._retry_at:
+                    self._probe(store)
+                probed = time.monotonic()
+            self._spooled = spool.rows
+        store.close()
+
+    def _gather(self) -> tuple[list[AuditRow], bool]:
+        """Wait for rows; False with the last ones."""
+        rows: list[AuditRow] = []
+        until = time.monotonic() + RETRY
+        while len(rows) < BATCH:
+            try:
+                row = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if row is None:
+                return rows, False
+            if not rows:
+                until = time.monotonic() + GATHER
+            rows.append(row)
+        return rows, True
+
+    def _deliver(self, store: AuditStore, spool: Spool, rows: list[AuditRow]) -> None:
+        rows = self._held + rows
+        self._held = []
+        if time.monotonic() >= self._retry_at and self._insert(store, rows):
+            return
+        try:
+            spool.append(rows)
+        except OSError as error:
+            self._held = rows[-MAX_HELD:]
+            lost = len(rows) - len(self._held)
+            log.error(
+                "Audit rows can't be spooled to disk",
+                extra={"file": str(spool.path), "error": error.strerror, "held": len(rows), "lost": lost},
+            )
+
+    def _replay(self, store: AuditStore, spool: Spool) -> None:
+        batch: list[AuditRow] = []
+        total = spool.rows
+        for row in spool.read():
+            batch.append(row)
+            if len(batch) == BATCH:
+                if not self._insert(store, batch):
+                    return
+                batch = []
+        if batch and not self._insert(store, batch):
+            return
+        spool.clear()
+        log.info("Spooled audit rows were written", extra={"rows": total})
+
+    def _probe(self, store: AuditStore) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            store.ping()
+        except (SQLAlchemyError, OSError) as error:
+            self._failed(error)
+        else:
+            self._worked()
+
+    def _insert(self, store: AuditStore, rows: list[AuditRow]) -> bool:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            store.insert(rows)
+        except (SQLAlchemyError, OSError) as error:
+            self._failed(error)
+            self._written("error", len(rows))
+            return False
+        self._worked()
+        self._written("success", len(rows))
+        return True
+
+    def _failed(self, error: Exception) -> None:
+        self._errors += 1
+        cause = getattr(error, "orig", None) or error
+        self._last_error = " ".join(str(cause).split())[:200] or type(cause).__name__
+        self._retry_at = time.monotonic() + RETRY
+        if self._errors == 1:
+            log.error(
+                "The audit database can't be written; rows wait on disk",
+                extra={"database": self._where, "error": self._last_error},
+            )
+
+    def _worked(self) -> None:
+        if self._errors:
+            log.info("The audit database is back", extra={"database": self._where})
+        self._errors = 0
+        self._ready.set()

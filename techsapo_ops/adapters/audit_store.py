@@ -1,0 +1,139 @@
+"""The audit table, in MySQL/MariaDB or SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.adapters.audit_spool import AuditRow
+from techsapo_ops.spec.models.data import Mysql
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Insert, Table
+
+CONNECT_TIMEOUT = 3
+READ_TIMEOUT = 10
+TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32}
+
+
+class AuditStore:
+    """Writes audit rows; made and used by one thread. Methods raise sqlalchemy.exc.SQLAlchemyError."""
+
+    def __init__(self, mysql: Mysql | None, sqlite: Path) -> None:
+        self._engine = _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+        self._table = _table()
+        self._ready = False
+
+    def insert(self, rows: list[AuditRow]) -> None:
+        """Write rows in one transaction; rows that are there already stay as they are."""
+        self._prepare()
+        with self._engine.begin() as connection:
+            connection.execute(_insert(self._table, self._engine.dialect.name), [_values(r) for r in rows])
+
+    def ping(self) -> None:
+        """Make sure that the database answers and has the table."""
+        self._prepare()
+        with self._engine.connect() as connection:
+            connection.execute(self._table.select().limit(1)).first()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        if not self._ready:
+            self._table.metadata.create_all(self._engine)
+            self._ready = True
+
+
+def _table() -> Table:
+    import sqlalchemy as sa
+    from sqlalchemy.dialects.mysql import DATETIME
+
+    return sa.Table(
+        "audit_requests",
+        sa.MetaData(),
+        sa.Column("id", sa.CHAR(32), primary_key=True),
+        sa.Column("time", sa.DateTime().with_variant(DATETIME(fsp=6), "mysql"), nullable=False, index=True),
+        sa.Column("instance", sa.String(TEXT_LIMITS["instance"]), nullable=False),
+        sa.Column("request_id", sa.String(TEXT_LIMITS["request_id"]), nullable=False, index=True),
+        sa.Column("user_id", sa.String(TEXT_LIMITS["user_id"])),
+        sa.Column("task_type", sa.String(16), nullable=False),
+        sa.Column("prompt_hash", sa.CHAR(64), nullable=False),
+        sa.Column("providers", sa.Text, nullable=False),
+        sa.Column("confidence", sa.Double),
+        sa.Column("consensus", sa.Double),
+        sa.Column("accepted", sa.Boolean),
+        sa.Column("simulated", sa.Boolean, nullable=False),
+        sa.Column("cache", sa.String(8), nullable=False),
+        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
+        sa.Column("status", sa.String(TEXT_LIMITS["status"]), nullable=False),
+        sa.Column("processing_ms", sa.Integer, nullable=False),
+        mysql_charset="utf8mb4",
+        mysql_engine="InnoDB",
+    )
+
+
+def _insert(table: Table, dialect: str) -> Insert:
+    if dialect == "mysql":
+        from sqlalchemy.dialects import mysql
+
+        return mysql.insert(table).on_duplicate_key_update(id=table.c.id)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _values(row: AuditRow) -> dict[str, Any]:
+    values = asdict(row)
+    values["time"] = row.time.astimezone(UTC).replace(tzinfo=None)
+    values["providers"] = json.dumps(row.providers, ensure_ascii=False)
+    for name, limit in TEXT_LIMITS.items():
+        if values[name] is not None:
+            values[name] = values[name][:limit]
+    return values
+
+
+def _mysql_engine(spec: Mysql) -> Engine:
+    from sqlalchemy import URL, create_engine
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.host, spec.host)  # noqa: S104 - compared, not bound
+    url = URL.create(
+        "mysql+pymysql",
+        username=spec.user,
+        password=spec.password.reveal() if spec.password else None,
+        host=host,
+        port=spec.port,
+        database=spec.database,
+        query={"charset": "utf8mb4"},
+    )
+    timeouts = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": READ_TIMEOUT,
+        "write_timeout": READ_TIMEOUT,
+    }
+    return create_engine(
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=timeouts
+    )
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    from sqlalchemy import URL, create_engine, event
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA busy_timeout=5000")
+
+    return engine

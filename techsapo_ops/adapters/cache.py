@@ -1,0 +1,173 @@
+"""Where answers are kept for reuse: Redis, with this process's memory behind it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from techsapo_ops.spec.models.data import Redis as RedisSpec
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+log = logging.getLogger("techsapo.cache")
+
+REDIS_TIMEOUT = 0.5
+"""Longest time in seconds that a request waits for Redis."""
+PAUSE = 1.0
+"""Seconds for which Redis is not asked after an error, so that a dead one slows no request down."""
+
+
+class MemoryCache:
+    """The most recently used values, in this process. `now` is a monotonic clock in seconds."""
+
+    def __init__(self, max_entries: int = 1000, max_bytes: int = 16 * 1024**2) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[0] <= time.monotonic():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep `value` for `ttl` seconds; what was not used for longest makes room."""
+        if key in self._entries:
+            self._drop(key)
+        if len(value) > self._max_bytes:
+            return
+        self._entries[key] = (time.monotonic() + ttl, value)
+        self._bytes += len(value)
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _drop(self, key: str) -> None:
+        self._bytes -= len(self._entries.pop(key)[1])
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """Which cache is in use, and why it is not Redis where it could be."""
+
+    in_use: Literal["redis", "memory"]
+    healthy: bool
+    detail: str
+    consecutive_errors: int
+
+
+class AnswerCache:
+    """Values by key with a time to live. Redis failing never fails a caller: memory takes over and Redis is
+    tried again by itself; the first error and the recovery are logged, not each request.
+    """
+
+    def __init__(self, spec: RedisSpec, prefix: str) -> None:
+        self._memory = MemoryCache()
+        self._prefix = prefix
+        self._where = f"{spec.host}:{spec.port}"
+        self._redis: Redis | None = _connect(spec) if spec.enabled else None
+        self._errors = 0
+        self._last_error = ""
+        self._paused_until = 0.0
+
+    @property
+    def uses_redis(self) -> bool:
+        """Whether a Redis is configured."""
+        return self._redis is not None
+
+    @property
+    def consecutive_errors(self) -> int:
+        """Redis operations that failed in a row."""
+        return self._errors
+
+    async def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None."""
+        from redis import RedisError
+
+        if self._redis is not None and time.monotonic() >= self._paused_until:
+            try:
+                value = await self._redis.get(self._prefix + key)
+            except (RedisError, OSError) as error:
+                self._failed(error)
+            else:
+                self._worked()
+                return value.encode() if isinstance(value, str) else value
+        return self._memory.get(key)
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep `value` for `ttl` seconds."""
+        from redis import RedisError
+
+        if self._redis is not None and time.monotonic() >= self._paused_until:
+            try:
+                await self._redis.set(self._prefix + key, value, px=max(1, int(ttl * 1000)))
+            except (RedisError, OSError) as error:
+                self._failed(error)
+            else:
+                self._worked()
+                return
+        self._memory.set(key, value, ttl)
+
+    async def check(self) -> CacheStatus:
+        """Ask Redis whether it is there (also during a pause), and say which cache is in use."""
+        from redis import RedisError
+
+        if self._redis is None:
+            return CacheStatus("memory", True, "redis is turned off in the spec", 0)
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            self._failed(error)
+            return CacheStatus("memory", False, f"redis at {self._where}: {self._last_error}", self._errors)
+        self._worked()
+        return CacheStatus("redis", True, f"redis at {self._where}", 0)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    def _failed(self, error: Exception) -> None:
+        self._errors += 1
+        self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
+        self._paused_until = time.monotonic() + PAUSE
+        if self._errors == 1:
+            log.warning(
+                "Redis is not available; answers are cached in this process",
+                extra={"redis": self._where, "error": self._last_error},
+            )
+
+    def _worked(self) -> None:
+        if self._errors:
+            log.info("Redis is available again", extra={"redis": self._where, "errors": self._errors})
+        self._errors = 0
+
+
+def _connect(spec: RedisSpec) -> Redis:
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.host, spec.host)  # noqa: S104 - compared, not bound
+    return Redis(
+        host=host,
+        port=spec.port,
+        password=spec.password.reveal() if spec.password else None,
+        socket_timeout=REDIS_TIMEOUT,
+        socket_connect_timeout=REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )

@@ -1,0 +1,99 @@
+"""How much of its memory and CPU the host, or this process's cgroup, uses."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_V2 = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSample:
+    """Seconds of CPU used up to `at` (monotonic seconds)."""
+
+    used: float
+    at: float
+
+
+class HostUsage:
+    """Percentages since the last call; of the cgroup's limits where it has any, else of the host.
+
+    `cgroup` is the cgroup v2 folder to read; None finds this process's own.
+    """
+
+    def __init__(self, cgroup: Path | None = None) -> None:
+        import psutil
+
+        self._psutil = psutil
+        self._cgroup = cgroup or _own_cgroup()
+        self._last: UsageSample | None = None
+        psutil.cpu_percent()
+
+    def memory_percent(self) -> float:
+        """Memory in use, in percent (0 to 100)."""
+        limit = _number(self._cgroup / "memory.max")
+        used = _number(self._cgroup / "memory.current")
+        if limit and used is not None:
+            return min(100.0, 100 * max(0.0, used - self._reclaimable()) / limit)
+        return float(self._psutil.virtual_memory().percent)
+
+    def cpu_percent(self) -> float | None:
+        """CPU in use since the last call, in percent (0 to 100); None at the first call in a cgroup."""
+        cores = self._quota_cores()
+        if cores is None:
+            return float(self._psutil.cpu_percent())
+        used = self._cgroup_cpu_seconds()
+        if used is None:
+            return None
+        sample, last = UsageSample(used, time.monotonic()), self._last
+        self._last = sample
+        if last is None or sample.at <= last.at:
+            return None
+        return max(0.0, min(100.0, 100 * (sample.used - last.used) / (sample.at - last.at) / cores))
+
+    def _reclaimable(self) -> float:
+        """Bytes of page cache that the kernel gives back under pressure; not "in use"."""
+        return _stat(self._cgroup / "memory.stat", "inactive_file") or 0.0
+
+    def _quota_cores(self) -> float | None:
+        try:
+            quota, period = (self._cgroup / "cpu.max").read_text(encoding="ascii").split()
+            return None if quota == "max" else int(quota) / int(period)
+        except (OSError, ValueError):
+            return None
+
+    def _cgroup_cpu_seconds(self) -> float | None:
+        micros = _stat(self._cgroup / "cpu.stat", "usage_usec")
+        return None if micros is None else micros / 1e6
+
+
+def _own_cgroup() -> Path:
+    try:
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            if line.startswith("0::"):
+                return Path(os.path.normpath(f"{_V2}/{line[3:].lstrip('/')}"))
+    except OSError:
+        return _V2
+    return _V2
+
+
+def _number(path: Path) -> float | None:
+    """The number in a file; None where there is none or it says max."""
+    try:
+        return float(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _stat(path: Path, key: str) -> float | None:
+    try:
+        for line in path.read_text(encoding="ascii").splitlines():
+            name, _, value = line.partition(" ")
+            if name == key:
+                return float(value)
+    except (OSError, ValueError):
+        return None
+    return None

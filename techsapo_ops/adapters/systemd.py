@@ -1,0 +1,61 @@
+"""Units of systemd, on a running system or on its files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.errors import OpsError
+
+_LIST = ("--type=service", "--no-legend", "--plain", "--no-pager")
+
+
+@dataclass(frozen=True, slots=True)
+class Units:
+    """systemd's services. `systemctl` is its path, or None where there is no systemd at all.
+
+    Where systemd does not run (a container, a chroot), units are read and disabled by their files below
+    `root`: they would otherwise start when this file system boots one day.
+    """
+
+    runner: Runner
+    systemctl: str | None
+    root: Path = Path("/")
+
+    @property
+    def live(self) -> bool:
+        """Whether systemd runs this system; sd_booted(3) asks the same."""
+        return self.systemctl is not None and (self.root / "run/systemd/system").is_dir()
+
+    def enabled(self) -> frozenset[str]:
+        """Names of the services that start at boot."""
+        return self._names("list-unit-files", *_LIST, "--state=enabled")
+
+    def running(self) -> frozenset[str]:
+        """Names of the services that run now; empty where systemd does not run."""
+        return self._names("list-units", *_LIST, "--state=running") if self.live else frozenset()
+
+    def disable(self, names: Iterable[str]) -> None:
+        """Keep services from starting at boot; those running go on. Raises OpsError when it is refused."""
+        wanted = sorted(names)
+        if not wanted or self.systemctl is None:
+            return
+        done = self.runner.run(self._command("disable", *wanted))
+        if done.code != 0:
+            raise OpsError(f"`{done.command}` failed: {done.output}")
+
+    def _command(self, *words: str) -> Command:
+        assert self.systemctl is not None  # noqa: S101 - callers ask first
+        offline = () if self.live else (f"--root={self.root}",)
+        return Command((self.systemctl, *offline, *words))
+
+    def _names(self, *words: str) -> frozenset[str]:
+        if self.systemctl is None:
+            return frozenset()
+        done = self.runner.run(self._command(*words))
+        if done.code != 0:
+            raise OpsError(f"`{done.command}` failed: {done.output}")
+        lines = done.stdout.decode(errors="replace").splitlines()
+        return frozenset(line.split()[0] for line in lines if line.strip())

@@ -1,0 +1,37 @@
+"""Which certificate a port really serves."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.topology import Address
+
+
+def served_certificate(address: Address, server_name: str | None, *, timeout: float) -> bytes:
+    """The leaf certificate (DER) that `address` shows a client asking for `server_name`.
+
+    It is looked at, not trusted: an expired or self-signed one comes back too. Over within `timeout`
+    seconds. Raises OpsError when there is no TLS handshake.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with Deadline(timeout) as deadline:
+        try:
+            with socket.create_connection((address.host, address.port), timeout) as plain:
+                deadline.watch(plain)
+                with context.wrap_socket(plain, server_hostname=server_name) as secure:
+                    certificate = secure.getpeercert(binary_form=True)
+        except OSError as error:
+            late = deadline.expired or isinstance(error, TimeoutError)
+            reason = f"no TLS handshake within {timeout:g} s" if late else os_reason(error) or str(error)
+            if isinstance(error, ssl.SSLError) and not late:
+                reason = "does not speak TLS"
+            raise OpsError(f"{address}: {reason}") from None
+    if certificate is None:
+        raise OpsError(f"{address}: shows no certificate")
+    return certificate

@@ -1,0 +1,73 @@
+"""A health check of a small stack of real servers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import peers
+import pytest
+import servers
+
+from techsapo_ops.health.check import check
+from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import HostFacts, Layout, resolve
+
+pytestmark = pytest.mark.lab
+
+PROMETHEUS = """
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: self, static_configs: [{{targets: ["127.0.0.1:{0}"]}}]}}]
+"""
+ALERTMANAGER = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+BINARIES = dict.fromkeys(("redis-server", "mariadbd", "prometheus", "prometheus-alertmanager"), "/usr/bin/x")
+
+
+def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "state", tmp_path / "state/generated")
+    layout.mysql_password.parent.mkdir(parents=True)
+    port = servers.free_port()
+    with (
+        servers.redis(tmp_path / "redis", password="geheim") as redis,
+        servers.mariadb(tmp_path / "mysql") as mysql,
+        servers.prometheus(PROMETHEUS.format(port), tmp_path / "prometheus", port=port) as prometheus,
+        servers.alertmanager(ALERTMANAGER, tmp_path / "alertmanager") as alertmanager,
+    ):
+        layout.mysql_password.write_text(f"{mysql.password}\n")
+        with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as app:
+            spec = Spec.model_validate(
+                {
+                    "project": "techsapo",
+                    "app": {"port": app},
+                    "redis": {"port": redis.port, "password": "geheim"},
+                    "mysql": {"port": mysql.port, "user": "root"},
+                    "monitoring": {"prometheus": {"port": port}, "alertmanager": {"port": alertmanager.port}},
+                }
+            )
+            topology = resolve(spec, "native", layout, HostFacts("python3", binaries=BINARIES))
+
+            def look() -> HealthReport:
+                return check(spec, topology, timeout=5, now=datetime.now(UTC))
+
+            def statuses() -> dict[str, str]:
+                return {p.name: p.status.value for p in look().probes}
+
+            target = f"target self 127.0.0.1:{port}"
+            servers.wait_for(lambda: statuses().get(target) == "healthy", what="first scrape")
+            report = look()
+            assert report.status is Status.HEALTHY, report
+            assert {p.name for p in report.probes if p.status == "healthy"} == {
+                "app", "redis", "mysql", "prometheus", target, "alertmanager", "disk",
+            }  # fmt: skip
+            redis.kill()
+            mysql.kill()
+            report = look()
+            assert report.status is Status.DEGRADED
+            assert {p.name: p.detail for p in report.failing} == {
+                "redis": "connection refused",
+                "mysql": "connection refused",
+            }
+            prometheus.kill()
+            assert {p.name for p in look().failing} == {"redis", "mysql", "prometheus"}
+        assert look().status is Status.DOWN

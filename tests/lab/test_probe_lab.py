@@ -1,0 +1,119 @@
+"""Probes and API clients against the real servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import servers
+
+from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.adapters.prometheus import Alertmanager, ApiError, Prometheus
+from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.spec.topology import Address
+
+pytestmark = pytest.mark.lab
+
+
+def ask(
+    kind: Probe, server: servers.Server, user: str | None = None, password: str | None = None
+) -> ProbeResult:
+    return probe(kind, Address(server.host, server.port), timeout=5, user=user, password=password)
+
+
+def test_redis_answers_and_a_missing_or_wrong_password_is_named(tmp_path: Path) -> None:
+    kind = Probe("redis")
+    with servers.redis(tmp_path / "open") as server:
+        assert ask(kind, server).detail == "PONG"
+        assert "has no password set" in ask(kind, server, password="x").detail
+    with servers.redis(tmp_path / "locked", password="日本語 pw") as server:
+        assert ask(kind, server, password="日本語 pw").ok
+        assert "wants a password (NOAUTH)" in ask(kind, server).detail
+        wrong = ask(kind, server, password="hunter2")
+        assert "refused the password" in wrong.detail
+        assert "hunter2" not in wrong.detail
+        server.kill()
+        assert ask(kind, server).detail == "connection refused"
+
+
+def test_mariadb_answers_and_a_wrong_password_is_named(tmp_path: Path) -> None:
+    kind = Probe("mysql")
+    with servers.mariadb(tmp_path) as server:
+        good = ask(kind, server, "root", server.password)
+        assert good.ok
+        assert good.detail.startswith("SELECT 1 (")
+        wrong = ask(kind, server, "root", "hunter2")
+        assert wrong.detail == "refused user root: wrong password (mysql.password)"
+        assert ask(kind, server).detail == "answers (not logged in)"
+        for _ in range(12):  # a hundred broken handshakes would make MariaDB block this host
+            assert not ask(kind, server, "root", "x").ok
+        assert ask(kind, server, "root", server.password).ok
+
+
+def test_prometheus_tells_targets_values_and_its_configuration(tmp_path: Path) -> None:
+    port, gone = servers.free_port(), servers.free_port()
+    config = f"""
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - {{job_name: self, static_configs: [{{targets: ["127.0.0.1:{port}"]}}]}}
+  - {{job_name: gone, static_configs: [{{targets: ["127.0.0.1:{gone}"]}}]}}
+"""
+    with servers.prometheus(config, tmp_path, port=port) as server:
+        client = Prometheus(server.url)
+        assert client.ready()
+        servers.wait_for(lambda: {t.health for t in client.targets()} == {"up", "down"}, what="scrapes")
+        down, up = client.targets()
+        assert (down.job, down.health) == ("gone", "down")
+        assert "connection refused" in down.error
+        assert (up.job, up.error) == ("self", "")
+        assert up.scrape_seconds > 0
+        servers.wait_for(lambda: len(client.query("up")) == 2, what="samples")
+        assert {s.labels["job"]: s.value for s in client.query("up")} == {"self": 1.0, "gone": 0.0}
+        assert client.query("1 / 0")[0].value == float("inf")
+        assert "job_name: gone" in client.config()
+        with pytest.raises(ApiError, match="parse error"):
+            client.query("sum(")
+
+
+def test_alertmanager_tells_its_alerts_and_status(tmp_path: Path) -> None:
+    config = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+    with servers.alertmanager(config, tmp_path) as server:
+        client = Alertmanager(server.url)
+        assert client.ready()
+        assert client.alerts() == ()
+        _post(
+            server.url + "/api/v2/alerts",
+            b'[{"labels":{"alertname":"Test"},"annotations":{"summary":"\xe5\x95\x8f\xe9\xa1\x8c"}}]',
+        )
+        servers.wait_for(lambda: client.alerts() != (), what="alert")
+        alert = client.alerts()[0]
+        assert alert.labels == {"alertname": "Test"}
+        assert alert.annotations["summary"] == "問題"
+        assert alert.receivers == ("nobody",)
+        assert client.status().cluster == "disabled"
+        assert "receiver: nobody" in client.status().config
+
+
+def _post(url: str, body: bytes) -> None:
+    from techsapo_ops.adapters.http import fetch
+
+    sent = fetch(url, timeout=5, method="POST", content=body, headers={"Content-Type": "application/json"})
+    assert sent.ok, sent.text
+
+
+def test_nginx_on_a_tls_port_is_not_taken_for_ready(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    from techsapo_ops.certs.self_signed import ensure
+
+    made = ensure(tmp_path / "web", ["localhost"], now=datetime.now(UTC))
+    port = servers.free_port()
+    conf = f"""
+pid {tmp_path}/nginx.pid; error_log stderr; events {{}}
+http {{ access_log off; server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {made.chain};
+ssl_certificate_key {made.key}; location / {{ return 200 ok; }} }} }}
+"""
+    with servers.nginx(conf, tmp_path, port=port) as server:
+        found = ask(Probe("http", "/"), server)
+        assert not found.ok
+        assert "plain HTTP request was sent to HTTPS port" in found.detail

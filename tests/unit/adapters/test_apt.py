@@ -1,0 +1,242 @@
+"""The apt port: what it calls, and that policy-rc.d is what it was afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters.apt import Apt, install_command
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.errors import OpsError
+
+QUIET = lambda text: None  # noqa: E731 - a progress that says nothing
+
+
+@dataclass
+class Script:
+    """A Runner that notes each call and answers by its first words."""
+
+    answers: dict[str, tuple[int, str]] = field(default_factory=dict)
+    during: Callable[[Command], None] = lambda command: None
+    calls: list[str] = field(default_factory=list)
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        line = str(command)
+        self.calls.append(line)
+        self.during(command)
+        for start, (code, text) in self.answers.items():
+            if start in line:
+                return Completed(command, code, text.encode(), b"")
+        return Completed(command, 0, b"", b"")
+
+    def lines(self, word: str) -> list[str]:
+        return [call for call in self.calls if word in call]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/deb_Packages.lz4").write_text("")
+    (tmp_path / "sbin").mkdir()
+    return tmp_path
+
+
+def apt(place: Path, script: Script, systemctl: str | None = None) -> Apt:
+    return Apt(script, Units(script, systemctl, place), place / "sbin/policy-rc.d", place / "lists")
+
+
+def test_the_install_command_asks_nothing_and_brings_nothing_extra() -> None:
+    command = install_command(["nginx", "redis-server"])
+    assert command.argv[0] == "apt-get"
+    assert command.argv[command.argv.index("install") :] == (
+        "install", "--yes", "--no-install-recommends", "--", "nginx", "redis-server",
+    )  # fmt: skip
+    assert command.env["DEBIAN_FRONTEND"] == "noninteractive"
+    assert "--option=Dpkg::Options::=--force-confold" in command.argv
+
+
+def test_only_what_is_missing_is_installed(place: Path) -> None:
+    script = Script({"dpkg-query": (1, "nginx installed\nredis-server config-files\n")})
+    done = apt(place, script).install(["nginx", "redis-server", "prometheus"], QUIET)
+    assert done.packages == ("redis-server", "prometheus")
+    assert script.lines("install --yes")[0].endswith("-- redis-server prometheus")
+
+
+def test_nothing_missing_means_no_call_to_apt(place: Path) -> None:
+    script = Script({"dpkg-query": (0, "nginx installed\n")})
+    assert apt(place, script).install(["nginx"], QUIET).packages == ()
+    assert script.lines("apt-get") == []
+
+
+def test_package_lists_are_fetched_only_when_there_are_none(place: Path) -> None:
+    script = Script()
+    apt(place, script).install(["nginx"], QUIET)
+    assert script.lines(" update") == []
+    script = Script()
+    (place / "lists/deb_Packages.lz4").unlink()
+    apt(place, script).install(["nginx"], QUIET)
+    assert [call.split()[-1] for call in script.lines("apt-get")] == ["update", "nginx"]
+
+
+def test_a_package_that_the_lists_do_not_name_is_tried_again_after_an_update(place: Path) -> None:
+    script = Script({"install --yes": (100, "E: Unable to locate package nginx\n")})
+    with pytest.raises(OpsError, match="Unable to locate package nginx"):
+        apt(place, script).install(["nginx"], QUIET)
+    assert len(script.lines(" update")) == 1
+    assert len(script.lines("install --yes")) == 2
+
+
+def test_a_lock_held_by_another_apt_names_its_holder(place: Path) -> None:
+    text = (
+        "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)\n"
+        "E: Unable to acquire the dpkg frontend lock, is another process using it?\n"
+    )
+    script = Script({"install --yes": (100, text)})
+    with pytest.raises(OpsError, match=r"unattended-upgr \(pid 4711\) holds apt's lock") as caught:
+        apt(place, script).install(["nginx"], QUIET)
+    assert "wait" in caught.value.hint
+
+
+def test_a_lock_without_a_known_holder_is_told_too(place: Path) -> None:
+    text = "E: Could not get lock /var/lib/apt/lists/lock - open (11: Resource temporarily unavailable)\n"
+    script = Script({"install --yes": (100, text)})
+    with pytest.raises(OpsError, match="another apt or dpkg holds apt's lock /var/lib/apt/lists/lock"):
+        apt(place, script).install(["nginx"], QUIET)
+
+
+def test_a_host_without_a_network_gets_a_hint(place: Path) -> None:
+    script = Script({"install --yes": (100, "E: Temporary failure resolving 'mirror.example.org'\n")})
+    with pytest.raises(OpsError) as caught:
+        apt(place, script).install(["nginx"], QUIET)
+    assert "connected" in caught.value.hint
+
+
+def test_services_can_not_start_while_packages_are_unpacked(place: Path) -> None:
+    seen: list[tuple[int, bytes]] = []
+    policy = place / "sbin/policy-rc.d"
+
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            seen.append((stat.S_IMODE(policy.stat().st_mode), policy.read_bytes()))
+            assert os.system(f"{policy} redis-server start") >> 8 == 101  # noqa: S605 - our own script
+
+    apt(place, Script(during=during)).install(["nginx"], QUIET)
+    assert seen[0][0] == 0o755
+    assert not policy.exists()
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, SystemExit, OpsError])
+def test_an_interrupted_installation_leaves_no_policy(place: Path, trouble: type[BaseException]) -> None:
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            raise trouble("stop")
+
+    with pytest.raises(trouble):
+        apt(place, Script(during=during)).install(["nginx"], QUIET)
+    assert list((place / "sbin").iterdir()) == []
+
+
+def test_a_sigterm_ends_the_installation_like_ctrl_c(place: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as caught:
+        apt(place, Script(during=during)).install(["nginx"], QUIET)
+    assert caught.value.code == 143
+    assert list((place / "sbin").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_admin_s_own_policy_comes_back_byte_for_byte(place: Path) -> None:
+    policy = place / "sbin/policy-rc.d"
+    policy.write_bytes(b"#!/bin/sh\n# ours\xff\nexit 0\n")
+    policy.chmod(0o751)
+    before = policy.stat()
+
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apt(place, Script(during=during)).install(["nginx"], QUIET)
+    assert policy.read_bytes() == b"#!/bin/sh\n# ours\xff\nexit 0\n"
+    assert policy.stat().st_mode == before.st_mode
+    assert policy.stat().st_mtime_ns == before.st_mtime_ns
+    assert [p.name for p in (place / "sbin").iterdir()] == ["policy-rc.d"]
+
+
+def test_a_policy_that_is_a_link_stays_one(place: Path) -> None:
+    policy = place / "sbin/policy-rc.d"
+    policy.symlink_to("/bin/true")
+    apt(place, Script()).install(["nginx"], QUIET)
+    assert policy.readlink() == Path("/bin/true")
+
+
+@pytest.mark.parametrize("own", [b"#!/bin/sh\nexit 104\n", None])
+def test_what_a_killed_run_left_is_put_right_by_the_next(place: Path, own: bytes | None) -> None:
+    policy = place / "sbin/policy-rc.d"
+    if own is not None:
+        policy.write_bytes(own)
+
+    left: dict[str, bytes] = {}
+
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            left.update({p.name: p.read_bytes() for p in (place / "sbin").iterdir()})
+
+    apt(place, Script(during=during)).install(["nginx"], QUIET)
+    for name, content in left.items():
+        (place / "sbin" / name).write_bytes(content)
+    apt(place, Script()).install(["nginx"], QUIET)
+    found = {p.name: p.read_bytes() for p in (place / "sbin").iterdir()}
+    assert found == ({"policy-rc.d": own} if own is not None else {})
+
+
+def test_a_half_configured_package_is_finished_first(place: Path) -> None:
+    script = Script({"--audit": (0, "The following packages are only half configured: nginx\n")})
+    apt(place, script).install(["nginx"], QUIET)
+    assert script.calls.index("dpkg --configure -a") < script.calls.index(script.lines("install --yes")[0])
+
+
+def test_units_that_the_packages_enabled_are_disabled_and_running_ones_left_alone(place: Path) -> None:
+    (place / "run/systemd/system").mkdir(parents=True)
+    script = Script({"list-units": (0, "cron.service loaded active running x\n")})
+    script.answers["list-unit-files"] = (0, "cron.service enabled enabled\n")
+
+    def during(command: Command) -> None:
+        if "install" in command.argv:
+            script.answers["list-unit-files"] = (
+                0, "cron.service enabled enabled\nnginx.service enabled enabled\n",
+            )  # fmt: skip
+
+    script.during = during
+    done = apt(place, script, "/usr/bin/systemctl").install(["nginx"], QUIET)
+    assert done.disabled == ("nginx.service",)
+    assert done.left_running == ("cron.service",)
+    assert script.lines(" disable") == ["/usr/bin/systemctl disable nginx.service"]
+    assert script.lines(" stop") == []
+
+
+def test_without_a_running_systemd_units_are_disabled_by_their_files(place: Path) -> None:
+    script = Script({"list-unit-files": (0, "a.service enabled enabled\n")})
+    units = Units(script, "/usr/bin/systemctl", place)
+    assert not units.live
+    assert units.running() == frozenset()
+    units.disable(units.enabled())
+    assert script.lines("disable") == [f"/usr/bin/systemctl --root={place} disable a.service"]
+
+
+def test_a_refusal_of_systemctl_is_passed_on(place: Path) -> None:
+    units = Units(Script({"disable": (1, "Access denied")}), "/usr/bin/systemctl", place)
+    with pytest.raises(OpsError, match="Access denied"):
+        units.disable(["x.service"])

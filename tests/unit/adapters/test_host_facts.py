@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters import host
+from techsapo_ops.adapters.host import find_binaries, gather
+
+
+def executable(path: Path, mode: int = 0o755) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(mode)
+    return path
+
+
+def test_an_empty_path_finds_nothing(tmp_path: Path) -> None:
+    assert gather(tmp_path, "").binaries == {}
+
+
+def test_a_path_with_python_alone_finds_nothing_else(tmp_path: Path) -> None:
+    executable(tmp_path / "bin/python3")
+    assert gather(tmp_path, str(tmp_path / "bin")).binaries == {}
+
+
+def test_the_first_folder_on_the_path_wins(tmp_path: Path) -> None:
+    first = executable(tmp_path / "a/nginx")
+    executable(tmp_path / "b/nginx")
+    assert find_binaries(["nginx"], f"{tmp_path}/a:{tmp_path}/b") == {"nginx": str(first)}
+
+
+def test_what_can_not_be_run_is_not_found(tmp_path: Path) -> None:
+    executable(tmp_path / "bin/nginx", 0o644)
+    (tmp_path / "bin/redis-server").mkdir()
+    assert find_binaries(["nginx", "redis-server"], str(tmp_path / "bin")) == {}
+
+
+def test_relative_entries_of_the_path_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "nginx")
+    monkeypatch.chdir(tmp_path)
+    assert find_binaries(["nginx"], ".::") == {}
+
+
+def test_the_sbin_beside_a_system_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = executable(tmp_path / "sbin/nginx")
+    monkeypatch.setattr(host, "_SIBLINGS", {str(tmp_path / "bin"): str(tmp_path / "sbin")})
+    assert find_binaries(["nginx"], str(tmp_path / "bin")) == {"nginx": str(found)}
+    assert find_binaries(["nginx"], str(tmp_path / "other")) == {}
+
+
+def test_this_python_is_named() -> None:
+    assert gather(Path("/"), "").python == sys.executable
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="asks as root about other users")
+
+
+@pytest.fixture
+def open_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder below /tmp that other users can reach; pytest's own are 0700."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="techsapo-test-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def member(name: str = "nobody") -> host._User:
+    user = host._User.named(name)
+    assert user is not None
+    return user
+
+
+def test_a_user_reaches_an_open_folder_and_not_below_a_closed_one(open_folder: Path) -> None:
+    inner = open_folder / "closed/inner"
+    inner.mkdir(parents=True)
+    assert member().reaches(inner)
+    inner.parent.chmod(0o700)
+    assert member().reaches(open_folder)
+    assert not member().reaches(inner)
+
+
+def test_a_link_into_a_closed_folder_is_not_reached(open_folder: Path) -> None:
+    (open_folder / "closed/inner").mkdir(parents=True)
+    (open_folder / "closed").chmod(0o700)
+    link = open_folder / "link"
+    link.symlink_to(open_folder / "closed/inner")
+    assert not member().reaches(link)
+
+
+def test_the_owner_s_bits_count_for_the_owner_even_when_others_may_more(open_folder: Path) -> None:
+    (open_folder / "odd").mkdir(mode=0o755)
+    (open_folder / "odd").chmod(0o005)
+    owner = host._User("me", os.geteuid(), frozenset())
+    assert not owner.may(open_folder / "odd", 1)
+    assert host._User("x", 54321, frozenset()).may(open_folder / "odd", 1)
+
+
+def test_a_group_grants_what_others_may_not(open_folder: Path) -> None:
+    (open_folder / "g").mkdir()
+    (open_folder / "g").chmod(0o750)
+    group = (open_folder / "g").stat().st_gid
+    assert host._User("x", 54321, frozenset({group})).reaches(open_folder / "g")
+    assert not host._User("x", 54321, frozenset({group + 1})).reaches(open_folder / "g")
+
+
+def test_a_script_must_be_readable_and_executable(open_folder: Path) -> None:
+    user = host._User("x", 54321, frozenset())
+    assert user.reads(executable(open_folder / "good", 0o755))
+    assert not user.reads(executable(open_folder / "private", 0o700))
+
+
+@root_only
+def test_only_users_that_reach_the_state_directory_are_listed(open_folder: Path) -> None:
+    state = open_folder / "project/.techsapo"
+    existing = {user for user in host._service_users() if _exists(user)}
+    assert gather(state, "").users == existing
+    (open_folder / "project").mkdir(mode=0o700)
+    assert gather(state, "").users == frozenset()
+
+
+@root_only
+def test_the_app_s_users_are_among_those_that_reach_the_state(open_folder: Path) -> None:
+    facts = gather(open_folder, "")
+    assert facts.app_users <= facts.users
+
+
+@root_only
+def test_a_python_below_a_closed_home_can_not_be_run_by_others(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = executable(open_folder / "home/.pyenv/bin/python3")
+    (open_folder / "home").chmod(0o700)
+    venv = open_folder / "venv/bin/python"
+    venv.parent.mkdir(parents=True)
+    venv.symlink_to(python)
+    monkeypatch.setattr(host, "_service_users", lambda: ["nobody"])
+    monkeypatch.setattr(host, "_python_paths", lambda: (venv,))
+    assert gather(open_folder, "").users == {"nobody"}
+    assert gather(open_folder, "").app_users == frozenset()
+    (open_folder / "home").chmod(0o755)
+    assert gather(open_folder, "").app_users == {"nobody"}
+
+
+def _exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True

@@ -1,0 +1,193 @@
+"""Probes against peers that misbehave, on real sockets."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import peers
+import pytest
+from servers import free_port
+
+from techsapo_ops.adapters.http import BODY_LIMIT, Unreachable, fetch
+from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.spec.topology import Address
+
+SHORT = 0.3
+
+
+def ask(kind: str, port: int, *, host: str = "127.0.0.1", timeout: float = 2.0) -> ProbeResult:
+    return probe(Probe(kind, "/health"), Address(host, port), timeout=timeout, user="u", password="p")
+
+
+@pytest.mark.parametrize("kind", ["http", "redis", "mysql", "tcp"])
+def test_a_refused_connection_is_a_result_and_says_so(kind: str) -> None:
+    found = ask(kind, free_port())
+    assert not found.ok
+    assert found.detail == "connection refused"
+
+
+@pytest.mark.parametrize("kind", ["http", "redis", "mysql"])
+def test_a_peer_that_accepts_and_says_nothing_costs_no_more_than_the_timeout(kind: str) -> None:
+    with peers.peer(peers.silent) as port:
+        found = ask(kind, port, timeout=SHORT)
+    assert not found.ok
+    assert found.detail.endswith(f"did not answer within {SHORT:g} s")
+
+
+@pytest.mark.parametrize(
+    ("kind", "raw"),
+    [
+        ("http", b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 4096),
+        ("redis", b"+" + b"P" * 4096),
+        ("mysql", b"\xff\xff\x00\x00" + b"\x0a" * 4096),
+    ],
+)
+def test_a_peer_that_trickles_for_ever_is_cut_at_the_deadline(kind: str, raw: bytes) -> None:
+    with peers.peer(peers.trickle(raw)) as port:
+        found = ask(kind, port, timeout=SHORT)
+    assert not found.ok
+    assert f"within {SHORT:g} s" in found.detail
+
+
+def test_a_body_that_trickles_is_cut_too_and_the_status_is_told() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+
+    def behave(connection, over):
+        connection.recv(65536)
+        connection.sendall(head)
+        peers.trickle(b"a")(connection, over)
+
+    with peers.peer(behave) as port:
+        found = ask("http", port, timeout=SHORT)
+    assert not found.ok
+    assert found.detail.startswith("HTTP 200, but only ")
+
+
+def test_an_error_status_brings_the_start_of_its_body() -> None:
+    with peers.peer(peers.http("500 Oh", "プロバイダーがない\n  try later".encode())) as port:
+        found = ask("http", port)
+    assert not found.ok
+    assert found.detail == "HTTP 500: プロバイダーがない try later"
+
+
+def test_a_long_error_body_is_cut_in_the_detail() -> None:
+    with peers.peer(peers.http("503 No", b"x" * 5000)) as port:
+        found = ask("http", port)
+    assert len(found.detail) < 250
+    assert found.detail.endswith("…")
+
+
+def test_a_redirect_is_no_sign_of_readiness() -> None:
+    with peers.peer(
+        peers.answer(b"HTTP/1.1 302 F\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+    ) as p:
+        assert ask("http", p).detail == "HTTP 302"
+        assert not ask("http", p).ok
+
+
+def test_of_an_endless_body_only_the_first_64_kb_are_read() -> None:
+    with peers.peer(peers.endless) as port:
+        answer = fetch(f"http://127.0.0.1:{port}/", timeout=5)
+    assert len(answer.body) == BODY_LIMIT
+    assert answer.truncated
+
+
+def test_a_compressed_bomb_is_not_unpacked() -> None:
+    with peers.peer(
+        peers.answer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08")
+    ) as p:
+        assert fetch(f"http://127.0.0.1:{p}/", timeout=5).body == b"\x1f\x8b\x08"
+
+
+@pytest.mark.parametrize(
+    ("raw", "detail"),
+    [
+        (b"", "closed the connection without an answer"),
+        (
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            "answered with something that is not HTTP (does the port speak TLS?)",
+        ),
+        (b"SSH-2.0-x\r\n\r\n", "answered with something that is not HTTP (does the port speak TLS?)"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour",
+            "HTTP 200, but the answer broke off after 4 bytes",
+        ),
+    ],
+)
+def test_a_wrong_answer_is_named(raw: bytes, detail: str) -> None:
+    with peers.peer(peers.answer(raw)) as port:
+        found = ask("http", port)
+    assert (found.ok, found.detail) == (False, detail)
+
+
+def test_plain_http_to_a_tls_port_fails_within_the_timeout(tmp_path: Path) -> None:
+    made = ensure(tmp_path / "a", ["localhost"], now=datetime.now(UTC))
+    with peers.peer(peers.tls(str(made.chain), str(made.key))) as port:
+        found = ask("http", port)
+    assert not found.ok
+    assert found.detail.startswith(
+        ("closed the connection", "connection reset", "answered with something that is not HTTP")
+    )
+
+
+@pytest.mark.parametrize(("kind", "words"), [("redis", "not Redis's protocol"), ("mysql", "did not answer")])
+def test_a_web_server_in_place_of_a_database_is_noticed(kind: str, words: str) -> None:
+    with peers.peer(peers.http("200 OK", b"hi")) as port:
+        found = ask(kind, port, timeout=SHORT)
+    assert not found.ok
+    assert words in found.detail
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_an_ipv6_address_is_reached(kind: str) -> None:
+    with peers.peer(peers.http("200 OK", b"pong"), "::1") as port:
+        found = ask(kind, port, host="::1")
+    assert found.ok
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "loading its data set"),
+        (b"-ERR max number of clients reached\r\n", "max number of clients"),
+        (b"+NOPE\r\n", "answered b'NOPE' to PING"),
+    ],
+)
+def test_what_redis_refuses_is_passed_on(reply: bytes, words: str) -> None:
+    with peers.peer(_redis_that_says(reply)) as port:
+        found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=2)
+    assert not found.ok
+    assert words in found.detail
+
+
+def _redis_that_says(reply: bytes) -> peers.Behaviour:
+    def behave(connection, over):
+        while data := connection.recv(65536):
+            # Several commands may come in one packet; each begins with its array header.
+            for command in data.split(b"*")[1:]:
+                connection.sendall(reply if b"PING" in command else b"+OK\r\n")
+
+    return behave
+
+
+def test_an_address_without_a_route_is_a_result() -> None:
+    found = ask("tcp", 9, host="255.255.255.255")
+    assert not found.ok
+    assert found.detail
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    with peers.peer(peers.http("200 OK", b"direct")) as port:
+        assert fetch(f"http://127.0.0.1:{port}/", timeout=2).text == "direct"
+
+
+def test_unreachable_names_the_address_and_a_next_step() -> None:
+    url = f"http://127.0.0.1:{free_port()}/x"
+    with pytest.raises(Unreachable, match="connection refused") as caught:
+        fetch(url, timeout=2)
+    assert url in caught.value.message
+    assert "techsapo ps" in caught.value.hint

@@ -1,0 +1,150 @@
+"""`techsapo health` and `techsapo doctor` as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import peers
+import pytest
+from servers import free_port
+
+
+def techsapo(*words: str, cwd: Path, path: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={"PATH": path, "NO_COLOR": "1", "LANG": "C.UTF-8"},
+        timeout=60,
+    )
+
+
+def spec(folder: Path, port: int) -> None:
+    (folder / "techsapo.yaml").write_text(f"project: techsapo\napp: {{port: {port}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "word"),
+    [
+        ("200 OK", {"status": "healthy"}, 0, "healthy"),
+        ("200 OK", {"status": "degraded", "dependencies": {"cache": {"status": "degraded"}}}, 1, "degraded"),
+        ("503 No", {"status": "down"}, 2, "down"),
+    ],
+)
+def test_the_exit_code_tells_how_the_stack_is(
+    tmp_path: Path, status: str, body: object, code: int, word: str
+) -> None:
+    with peers.peer(peers.http(status, json.dumps(body).encode())) as port:
+        spec(tmp_path, port)
+        table = techsapo("health", cwd=tmp_path)
+        asked = techsapo("health", "--json", cwd=tmp_path)
+    assert (table.returncode, asked.returncode) == (code, code), table.stderr
+    assert table.stdout.splitlines()[0].split() == ["name", "status", "ms", "detail"]
+    assert table.stdout.splitlines()[-1].startswith(f"{word}: ")
+    value = json.loads(asked.stdout)
+    assert value["status"] == word
+    assert set(value["probes"][0]) == {"name", "kind", "status", "detail", "seconds", "hint"}
+
+
+def test_a_stack_that_is_not_up_is_told_how_to_start(tmp_path: Path) -> None:
+    spec(tmp_path, free_port())
+    done = techsapo("health", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "connection refused" in done.stdout
+    assert "techsapo up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("health",), "project: [\n"),
+        (("health",), "project: techsapo\nunknown: 1\n"),
+        (("health",), None),
+        (("health", "--timeout", "0"), "project: techsapo\n"),
+        (("health", "--nonsense"), "project: techsapo\n"),
+        (("health", "--timeout", "soon"), "project: techsapo\n"),
+        (("health", "-e", "nowhere"), "project: techsapo\n"),
+    ],
+)
+def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...], text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "techsapo.yaml").write_text(text)
+    done = techsapo(*words, cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == ""
+    assert done.stderr
+
+
+def test_watch_with_json_prints_one_value_a_line_until_ctrl_c(tmp_path: Path) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec(tmp_path, port)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "techsapo_ops", "health", "--json", "--watch"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": ""},
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    assert [json.loads(line)["status"] for line in lines] == ["healthy", "healthy"]
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert all(json.loads(line) for line in rest.splitlines())
+
+
+def test_quiet_shows_only_what_fails(tmp_path: Path) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec(tmp_path, port)
+        done = techsapo("health", "-q", cwd=tmp_path)
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_doctor_without_a_spec_looks_for_the_default_stack(tmp_path: Path) -> None:
+    done = techsapo("doctor", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    value = json.loads(done.stdout)
+    assert not value["complete"]
+    assert "redis-server" in value["packages"]
+    assert {"topic", "name", "level", "detail", "remedy", "package"} == set(value["findings"][0])
+
+
+def test_doctor_names_the_packages_where_there_is_no_apt(tmp_path: Path) -> None:
+    spec(tmp_path, free_port())
+    done = techsapo("doctor", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Debian package redis-server" in done.stdout
+    assert "install by your system's means" in done.stderr
+
+
+def test_doctor_of_a_wrong_spec_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nredis: 3\n")
+    done = techsapo("doctor", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "techsapo.yaml:2" in done.stderr
+
+
+def test_doctor_fix_without_root_prints_the_exact_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from techsapo_ops.adapters import host
+    from techsapo_ops.cli.doctor import doctor
+    from techsapo_ops.errors import OpsError
+
+    spec(tmp_path, free_port())
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/techsapo"])
+    with pytest.raises(OpsError, match="needs root") as caught:
+        doctor(file=tmp_path / "techsapo.yaml", fix=True)
+    assert (
+        caught.value.hint == f"run: sudo /opt/venv/bin/techsapo doctor --fix --file {tmp_path}/techsapo.yaml"
+    )
+    assert "redis-server" in capsys.readouterr().out

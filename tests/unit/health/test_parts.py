@@ -1,0 +1,263 @@
+"""Each part's check against real sockets and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import peers
+import pytest
+from servers import free_port
+
+from techsapo_ops.adapters import disk
+from techsapo_ops.catalogue.services import services
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import _at_once, _Job, check
+from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts
+from techsapo_ops.health.report import Part, PartStatus, Status
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Address, HostFacts, Layout, Service, Topology, resolve
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def service(kind: str, port: int) -> Service:
+    return Service(kind, kind, "127.0.0.1", port, services()[kind])
+
+
+def app_says(status: str, body: object) -> Part:
+    raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    with peers.peer(peers.http(status, raw)) as port:
+        return app_part(service("app", port), Address("127.0.0.1", port), 2.0)
+
+
+def test_a_healthy_app_tells_what_it_runs_on() -> None:
+    part = app_says(
+        "200 OK",
+        {
+            "status": "healthy",
+            "simulated": True,
+            "dependencies": {
+                "cache": {"status": "healthy", "in_use": "redis"},
+                "audit": {"status": "healthy", "in_use": "sqlite"},
+                "providers": {"sim-a": {"status": "available"}},
+            },
+        },
+    )
+    assert part.status is PartStatus.HEALTHY
+    assert part.detail == "simulated providers, cache redis, audit sqlite"
+    assert part.seconds is not None
+
+
+def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
+    part = app_says(
+        "200 OK",
+        {
+            "status": "degraded",
+            "dependencies": {
+                "cache": {"status": "degraded", "in_use": "memory", "detail": "Redis: 接続が拒否されました"},
+                "audit": "healthy",
+                "providers": {
+                    "gpt-5": {"status": "unavailable", "detail": "no key"},
+                    "b": {"status": "available"},
+                },
+            },
+        },
+    )
+    assert part.status is PartStatus.DEGRADED
+    assert part.detail == "cache: Redis: 接続が拒否されました; gpt-5: no key"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "words"),
+    [
+        ("503 No", {"status": "down"}, PartStatus.DOWN, "says it is down"),
+        ("200 OK", {"status": "healthy", "draining": True}, PartStatus.DEGRADED, "draining"),
+        ("200 OK", {"status": "strange"}, PartStatus.DEGRADED, "says it is strange"),
+        ("200 OK", b"<html>", PartStatus.HEALTHY, "HTTP 200"),
+        ("500 Oh", b"Traceback", PartStatus.DOWN, "HTTP 500: Traceback"),
+        ("500 Oh", {"status": "healthy"}, PartStatus.DEGRADED, "says it is healthy"),
+        ("200 OK", {"dependencies": 3}, PartStatus.HEALTHY, "HTTP 200"),
+        ("200 OK", [1, 2], PartStatus.HEALTHY, "HTTP 200"),
+    ],
+)
+def test_odd_answers_of_the_app_are_judged(
+    status: str, body: object, expected: PartStatus, words: str
+) -> None:
+    part = app_says(status, body)
+    assert part.status is expected
+    assert words in part.detail
+
+
+def test_a_failing_instance_points_at_its_log() -> None:
+    port = free_port()
+    part = app_part(service("app", port), Address("127.0.0.1", port), 1.0)
+    assert part.status is PartStatus.DOWN
+    assert part.hint == "`techsapo logs app`"
+
+
+def targets_answer(*targets: dict[str, object]) -> bytes:
+    return json.dumps({"status": "success", "data": {"activeTargets": targets}}).encode()
+
+
+def target(job: str, health: str, error: str = "") -> dict[str, object]:
+    return {
+        "labels": {"job": job, "instance": "127.0.0.1:1"},
+        "scrapeUrl": "http://127.0.0.1:1/metrics",
+        "health": health,
+        "lastError": error,
+        "lastScrapeDuration": 0.25,
+    }
+
+
+def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
+    body = targets_answer(
+        target("redis", "down", "connection refused"), target("app", "up"), target("new", "unknown")
+    )
+    with peers.peer(peers.http("200 OK", body)) as port:
+        found = prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 2.0)
+    assert [(p.name, p.status.value, p.detail) for p in found] == [
+        ("prometheus", "healthy", "HTTP 200"),
+        ("target app 127.0.0.1:1", "healthy", "up"),
+        ("target new 127.0.0.1:1", "starting", "not scraped yet"),
+        ("target redis 127.0.0.1:1", "down", "connection refused"),
+    ]
+    assert found[1].seconds == 0.25
+
+
+def test_a_prometheus_that_is_gone_is_one_part_and_not_two() -> None:
+    port = free_port()
+    assert len(prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 1.0)) == 1
+
+
+def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:
+    with peers.peer(peers.http("200 OK", b"hello")) as port:
+        found = prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 1.0)
+    assert found[1].status is PartStatus.DEGRADED
+    assert "not JSON" in found[1].detail
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "expected"),
+    [
+        (0.5, 0.5, "healthy"),
+        (0.09, 0.5, "degraded"),
+        (0.019, 0.5, "down"),
+        (0.5, 0.05, "degraded"),
+        (0.5, 0.0, "down"),
+    ],
+)
+def test_the_disk_is_judged_by_space_and_inodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, inodes: float, expected: str
+) -> None:
+    real = os.statvfs(tmp_path)
+    fields = list(real)
+    fields[2:7] = [10000, int(free * 10000), int(free * 10000), 1000, int(inodes * 1000)]
+    fields[7] = int(inodes * 1000)
+    monkeypatch.setattr(disk.os, "statvfs", lambda path: os.statvfs_result(fields))
+    part = disk_part(tmp_path / "not/there/yet")
+    assert part.status.value == expected
+    assert part.vital
+    assert ("inodes" in part.detail) == (inodes < 0.1)
+    assert bool(part.hint) == (expected != "healthy")
+
+
+def test_a_certificate_says_how_long_it_lasts(tmp_path: Path) -> None:
+    made = ensure(tmp_path / "web", ["a.example"], days=90, now=NOW)
+
+    def at(days: float) -> Part:
+        return certificate_part("web", made.chain, None, None, NOW + timedelta(days=days), 1.0)
+
+    assert (at(0).status, at(0).detail) == (PartStatus.HEALTHY, "90 days left, until 2026-04-01")
+    assert at(77).status is PartStatus.DEGRADED
+    assert at(91).detail == "expired on 2026-04-01"
+
+
+def test_a_short_lived_certificate_is_judged_by_its_life(tmp_path: Path) -> None:
+    made = ensure(tmp_path / "web", ["a.example"], days=6, now=NOW)
+    soon = certificate_part("web", made.chain, None, None, NOW + timedelta(days=5), 1.0)
+    assert certificate_part("web", made.chain, None, None, NOW, 1.0).status is PartStatus.HEALTHY
+    assert (soon.status, soon.detail) == (PartStatus.DEGRADED, "24 hours left, until 2026-01-07")
+
+
+def test_what_is_served_is_compared_with_the_file(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    old, new = ensure(tmp_path / "a", ["x.example"], now=now), ensure(tmp_path / "b", ["x.example"], now=now)
+    with peers.peer(peers.tls(str(old.chain), str(old.key))) as port:
+        at = Address("127.0.0.1", port)
+        same = certificate_part("web", old.chain, at, "x.example", now, 2.0)
+        other = certificate_part("web", new.chain, at, None, now, 2.0)
+    assert same.status is PartStatus.HEALTHY
+    assert (other.status, other.hint) == (PartStatus.DEGRADED, "`techsapo reload nginx`")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [(peers.silent, "no TLS handshake within 0.3 s"), (peers.http("200 OK"), "does not speak TLS")],
+)
+def test_a_port_that_serves_no_certificate_is_told(
+    tmp_path: Path, behaviour: peers.Behaviour, words: str
+) -> None:
+    made = ensure(tmp_path / "a", ["x.example"], now=datetime.now(UTC))
+    with peers.peer(behaviour) as port:
+        part = certificate_part("web", made.chain, Address("127.0.0.1", port), None, NOW, 0.3)
+    assert part.status is PartStatus.DEGRADED
+    assert words in part.detail
+
+
+def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> None:
+    gone = certificate_part("web", tmp_path / "none.pem", None, None, NOW, 1.0)
+    (tmp_path / "x.pem").write_text("x")
+    assert (gone.status, gone.hint) == (PartStatus.DEGRADED, "`techsapo up` makes it")
+    assert "not a PEM" in certificate_part("web", tmp_path / "x.pem", None, None, NOW, 1.0).detail
+
+
+def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> tuple[Spec, Topology]:
+    spec = Spec.model_validate({"project": "techsapo", "app": {"port": port}})
+    layout = Layout(tmp_path / ".techsapo", tmp_path / ".techsapo/generated")
+    return spec, resolve(spec, "native", layout, HostFacts("python3", binaries=binaries or {}))
+
+
+def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec, topology = stack(tmp_path, port)
+        report = check(spec, topology, timeout=2.0, now=NOW)
+    assert report.status is Status.HEALTHY
+    absent = {p.name: p.hint for p in report.probes if p.status is PartStatus.ABSENT}
+    assert {"redis", "prometheus", "grafana"} <= set(absent)
+    assert "doctor --fix" in absent["redis"]
+
+
+def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_path: Path) -> None:
+    with peers.peer(peers.silent) as port:
+        spec, topology = stack(tmp_path, port)
+        report = check(spec, topology, timeout=0.3, now=NOW)
+    assert report.status is Status.DOWN
+    assert "did not answer within 0.3 s" in report.probes[0].detail
+
+
+def test_a_probe_stuck_in_the_kernel_holds_nobody_up() -> None:
+    over = threading.Event()
+
+    def stuck() -> tuple[Part, ...]:
+        over.wait()
+        return ()
+
+    quick = Part("quick", "redis", PartStatus.HEALTHY, "PONG")
+    jobs = [_Job("disk", "disk", stuck, vital=True), _Job("quick", "redis", lambda: (quick,))]
+    found = _at_once(jobs, 0.05)
+    over.set()
+    assert found[0].status is PartStatus.DOWN
+    assert found[0].vital
+    assert found[1] == quick
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused(tmp_path: Path, timeout: float) -> None:
+    spec, topology = stack(tmp_path, 1)
+    with pytest.raises(OpsError, match="leaves no time"):
+        check(spec, topology, timeout=timeout, now=NOW)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from servers import free_port
+
+from techsapo_ops.adapters.apt import Apt
+from techsapo_ops.adapters.disk import Room, file_system
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import doctor
+from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import HostFacts, Layout, Topology, resolve
+
+ALL = {
+    name: f"/usr/bin/{name}"
+    for name in (
+        *("nginx", "redis-server", "mariadbd", "prometheus", "prometheus-alertmanager"),
+        *("prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-nginx-exporter"),
+        *("promtool", "amtool", "logrotate", "setpriv", "apt-get"),
+    )
+}
+
+
+def free_ports() -> dict[str, object]:
+    return {
+        "project": "techsapo",
+        "app": {"port": free_port()},
+        "redis": {"port": free_port()},
+        "monitoring": {
+            "prometheus": {"port": free_port()},
+            "alertmanager": {"port": free_port()},
+            "exporters": {"node": {"port": free_port()}, "redis": {"port": free_port()}},
+        },
+    }
+
+
+def stack(state: Path, binaries: dict[str, str], **host: object) -> tuple[Spec, Topology]:
+    spec = Spec.model_validate(free_ports())
+    facts = HostFacts("/usr/bin/python3", binaries=binaries, **host)
+    return spec, resolve(spec, "native", Layout(state, state / "generated"), facts)
+
+
+def by_name(diagnosis: Diagnosis) -> dict[str, Finding]:
+    return {f.name: f for f in diagnosis.findings}
+
+
+def test_a_host_with_everything_is_complete(tmp_path: Path) -> None:
+    diagnosis = examine(*stack(tmp_path / ".techsapo", ALL))
+    assert diagnosis.complete
+    assert diagnosis.packages == ()
+    assert by_name(diagnosis)["grafana"].level is Level.NOTE
+
+
+def test_each_missing_part_names_its_debian_package(tmp_path: Path) -> None:
+    diagnosis = examine(*stack(tmp_path / ".techsapo", {}))
+    assert not diagnosis.complete
+    assert not diagnosis.apt
+    assert by_name(diagnosis)["redis"].package == "redis-server"
+    assert set(diagnosis.packages) == {
+        "redis-server", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter",
+        "prometheus-redis-exporter", "logrotate", "util-linux",
+    }  # fmt: skip
+
+
+def test_an_exporter_that_only_lacks_its_server_is_not_called_missing(tmp_path: Path) -> None:
+    binaries = {k: v for k, v in ALL.items() if k != "redis-server"}
+    found = by_name(examine(*stack(tmp_path, binaries)))
+    assert found["redis"].level is Level.MISSING
+    assert found["redis-exporter"].level is Level.NOTE
+
+
+def test_a_port_taken_by_a_stranger_names_it_and_the_setting(tmp_path: Path) -> None:
+    spec, topology = stack(tmp_path / ".techsapo", ALL)
+    port = spec.monitoring.prometheus.port
+    with socket.create_server(("127.0.0.1", port)):
+        diagnosis = examine(spec, topology)
+    finding = by_name(diagnosis)[f"port {port}"]
+    assert not diagnosis.complete
+    assert f"pid {os.getpid()}" in finding.detail
+    assert "monitoring.prometheus.port" in finding.remedy
+
+
+def test_a_port_held_by_this_stack_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / ".techsapo"
+    state.mkdir()
+    monkeypatch.chdir(state)
+    spec, topology = stack(state, ALL)
+    with socket.create_server(("127.0.0.1", spec.app.port)):
+        diagnosis = examine(spec, topology)
+    assert diagnosis.complete
+    assert "app of this stack" in by_name(diagnosis)[f"port {spec.app.port}"].detail
+
+
+def test_the_tls_port_of_nginx_is_looked_at_too(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {**free_ports(), "certificates": {"web": {"names": ["a.example"]}}}
+        settings["nginx"] = {"listen": free_port(), "tls_listen": port}
+        spec = Spec.model_validate(settings)
+        topology = resolve(spec, "native", Layout(tmp_path, tmp_path), HostFacts("python3", binaries=ALL))
+        found = by_name(examine(spec, topology))
+    assert found[f"port {port}"].level is Level.MISSING
+    assert "nginx" in found[f"port {port}"].detail
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "read_only", "kind", "level", "words"),
+    [
+        (0.5, 0.5, False, "ext4", Level.OK, "on ext4"),
+        (0.5, 0.5, True, "ext4", Level.MISSING, "read-only"),
+        (0.01, 0.5, False, "ext4", Level.MISSING, "full"),
+        (0.5, 0.01, False, "ext4", Level.MISSING, "full"),
+        (0.05, 0.5, False, "ext4", Level.WARNING, "nearly full"),
+        (0.5, 0.5, False, "nfs4", Level.WARNING, "network"),
+        (0.5, 0.5, False, "", Level.OK, "unknown file system"),
+    ],
+)
+def test_the_state_directory_s_disk_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, inodes: float, read_only: bool, kind: str,
+    level: Level, words: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(doctor, "room", lambda path: Room(tmp_path, 10, 100, free, inodes, read_only))
+    monkeypatch.setattr(doctor, "file_system", lambda path: kind)
+    found = by_name(examine(*stack(tmp_path, ALL)))["state directory"]
+    assert found.level is level
+    assert words in found.detail
+
+
+def test_the_file_system_of_a_folder_that_is_not_there_yet_is_that_above_it(tmp_path: Path) -> None:
+    assert file_system(tmp_path / "a/b") == file_system(tmp_path) != ""
+    assert file_system(Path("/proc/self")) == "proc"
+
+
+def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def level(**host: object) -> Level:
+        return by_name(examine(*stack(tmp_path, ALL, root=True, **host)))["user techsapo"].level
+
+    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    assert level() is Level.WARNING
+    assert examine(*stack(tmp_path, ALL, root=True)).wants_user
+    monkeypatch.setattr(doctor.accounts, "exists", lambda name: True)
+    assert level() is Level.NOTE
+    both = frozenset({"techsapo"})
+    assert (
+        "can't run" in by_name(examine(*stack(tmp_path, ALL, root=True, users=both)))["user techsapo"].detail
+    )
+    assert level(users=both, app_users=both) is Level.OK
+    assert "user techsapo" not in by_name(examine(*stack(tmp_path, ALL)))
+
+
+def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
+    spec = Spec.model_validate({**free_ports(), "engine": "compose"})
+    facts = HostFacts("python3", binaries={"logrotate": "x", "setpriv": "x"})
+    topology = resolve(spec, "compose", Layout(tmp_path, tmp_path), facts)
+    diagnosis = examine(spec, topology)
+    assert "docker.io" in diagnosis.packages
+    assert not diagnosis.complete
+
+
+@dataclass
+class Calls:
+    calls: list[str] = field(default_factory=list)
+    code: int = 0
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        self.calls.append(str(command))
+        return Completed(command, self.code, b"", b"no such thing")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/x_Packages").touch()
+    return tmp_path
+
+
+def port_of(calls: Calls, place: Path) -> Apt:
+    return Apt(calls, Units(calls, None), place / "policy-rc.d", place / "lists")
+
+
+def test_repair_adds_the_user_and_installs_what_is_missing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    binaries = {k: v for k, v in ALL.items() if k != "prometheus-node-exporter"}
+    diagnosis = examine(*stack(place / "s", binaries, root=True))
+    calls, said = Calls(), []
+    done = repair(diagnosis, port_of(calls, place), calls, said.append)
+    assert done.user_added
+    assert done.installed.packages == ("prometheus-node-exporter",)
+    assert calls.calls[0].startswith("useradd --system ")
+    assert calls.calls[-1].endswith("install --yes --no-install-recommends -- prometheus-node-exporter")
+    assert said == ["adding system user techsapo", "installing prometheus-node-exporter"]
+
+
+def test_repair_says_what_useradd_said(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
+    diagnosis = examine(*stack(place, ALL, root=True))
+    calls = Calls(code=9)
+    with pytest.raises(OpsError, match="no such thing"):
+        repair(diagnosis, port_of(calls, place), calls, lambda text: None)
+
+
+def test_repair_refuses_without_root_or_apt(place: Path) -> None:
+    diagnosis = examine(*stack(place, {}))
+    calls = Calls()
+    with pytest.raises(OpsError, match="needs root"):
+        repair(diagnosis, port_of(calls, place), calls, lambda text: None)
+    with pytest.raises(OpsError, match="no apt-get") as caught:
+        repair(replace(diagnosis, root=True), port_of(calls, place), calls, lambda text: None)
+    assert "redis-server" in caught.value.hint
+    assert calls.calls == []

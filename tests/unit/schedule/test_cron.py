@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.schedule.cron import next_run, next_runs
+from techsapo_ops.spec.models.data import Schedule
+
+CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "now", "zone", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_the_next_run_is_cron_s(expression: str, now: str, zone: str, expected: str | None) -> None:
+    found = next_run(expression, datetime.fromisoformat(now), ZoneInfo(zone))
+    assert found == (datetime.fromisoformat(expected) if expected else None)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "* * * *", "60 * * * *", "* * * * 8", "* * * * 5-2", "* * * * */0", "* * * * 1-5/x", "a b c d e"],
+)
+def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
+    with pytest.raises(OpsError, match="not a cron expression"):
+        next_run(expression, datetime.now(UTC), UTC)
+
+
+def test_every_job_of_the_spec_has_a_next_run_unless_it_is_off() -> None:
+    now = datetime(2026, 1, 15, tzinfo=UTC)
+    runs = next_runs(Schedule(backup=None), now, UTC)
+    assert set(runs) == set(Schedule.model_fields)
+    assert runs["backup"] is None
+    assert runs["verify"] == datetime(2026, 1, 15, 4, tzinfo=UTC)
