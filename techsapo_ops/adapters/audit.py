@@ -13,6 +13,7 @@ from typing import Literal
 
 from techsapo_ops.adapters.audit_spool import AuditRow, Spool
 from techsapo_ops.adapters.audit_store import AuditStore
+from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 
 log = logging.getLogger("techsapo.audit")
@@ -45,6 +46,7 @@ class AuditLog:
 
     `written` is told how many rows were written ("success") or had to wait ("error"). The database is
     MySQL/MariaDB where `mysql` is given, else audit.sqlite in `directory`, which also holds the spool.
+    Raises OpsError when the spool of an earlier run can't be read.
     """
 
     def __init__(
@@ -55,6 +57,12 @@ class AuditLog:
     ) -> None:
         self._mysql = mysql
         self._directory = directory
+        try:
+            self._spool = Spool(directory / "audit-spool.jsonl")
+        except OSError as error:
+            raise OpsError(
+                f"cannot read {directory / 'audit-spool.jsonl'}: {error.strerror}", "check who owns it"
+            ) from None
         self._written = written
         self._queue: queue.SimpleQueue[AuditRow | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
@@ -62,7 +70,7 @@ class AuditLog:
         self._errors = 0
         self._last_error = "not opened yet"
         self._ready = threading.Event()
-        self._spooled = 0
+        self._spooled = self._spool.rows
         self._held: list[AuditRow] = []
         self._retry_at = 0.0
 
@@ -104,8 +112,7 @@ class AuditLog:
         )
 
     def _run(self) -> None:
-        spool = Spool(self._directory / "audit-spool.jsonl")
-        self._spooled = spool.rows
+        spool = self._spool
         store = AuditStore(self._mysql, self._directory / "audit.sqlite")
         self._probe(store)
         probed = time.monotonic()
@@ -140,10 +147,12 @@ class AuditLog:
         return rows, True
 
     def _deliver(self, store: AuditStore, spool: Spool, rows: list[AuditRow]) -> None:
+        new = len(rows)
         rows = self._held + rows
         self._held = []
         if time.monotonic() >= self._retry_at and self._insert(store, rows):
             return
+        self._written("error", new)
         try:
             spool.append(rows)
         except OSError as error:
@@ -185,7 +194,6 @@ class AuditLog:
             store.insert(rows)
         except (SQLAlchemyError, OSError) as error:
             self._failed(error)
-            self._written("error", len(rows))
             return False
         self._worked()
         self._written("success", len(rows))

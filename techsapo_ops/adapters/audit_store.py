@@ -21,10 +21,11 @@ TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32}
 
 
 class AuditStore:
-    """Writes audit rows; made and used by one thread. Methods raise sqlalchemy.exc.SQLAlchemyError."""
+    """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError."""
 
     def __init__(self, mysql: Mysql | None, sqlite: Path) -> None:
         self._engine = _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+        self._file = None if mysql else sqlite
         self._table = _table()
         self._ready = False
 
@@ -46,6 +47,9 @@ class AuditStore:
 
     def _prepare(self) -> None:
         if not self._ready:
+            if self._file is not None:
+                # Made here for its mode: SQLite would make it readable by all.
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._table.metadata.create_all(self._engine)
             self._ready = True
 
@@ -124,8 +128,6 @@ def _mysql_engine(spec: Mysql) -> Engine:
 def _sqlite_engine(path: Path) -> Engine:
     from sqlalchemy import URL, create_engine, event
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     engine = create_engine(
         URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, hide_parameters=True
     )

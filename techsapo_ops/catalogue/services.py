@@ -34,6 +34,7 @@ class ServiceFacts:
     binary: str | None = None
     package: str | None = None
     data: bool = False
+    container_data: str = "/data"
     reload: str | None = None
     needs: tuple[str, ...] = ()
     metrics_path: str | None = None

@@ -34,6 +34,8 @@ _STATE_STYLES = {
     "failed": "bad",
     "down": "bad",
     "missing": "bad",
+    "warning": "warn",
+    "note": "dim",
 }
 _PIPE_WIDTH = 10_000
 

@@ -13,6 +13,7 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.base import Engine
+    from techsapo_ops.engines.native.standing import NativeStack
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
@@ -49,7 +50,12 @@ class Project:
         """The stack's directories."""
         from techsapo_ops.spec.topology import Layout
 
-        return Layout(state=self.state, config=self.state / "generated")
+        return Layout(
+            state=self.state,
+            config=self.state / "generated",
+            spec=self.path,
+            environment=self.loaded.environment,
+        )
 
     @property
     def templates(self) -> Templates:
@@ -116,13 +122,26 @@ def runner() -> Runner:
     return SubprocessRunner()
 
 
-def engine_for(topology: Topology) -> Engine:
-    """The engine that runs `topology`. Raises OpsError for one that this version does not have."""
+def engine_for(project: Project, topology: Topology, *, seconds: float | None = None) -> Engine:
+    """The engine that runs `topology`; `seconds` overrides how long a service may take to become ready.
+
+    Raises OpsError for an engine that this version does not have.
+    """
     if topology.engine != "native":
         raise OpsError(
-            "this version starts stacks on the native engine only",
-            "use `engine: native`; `techsapo generate` writes compose files for `docker compose up -d`",
+            "this version starts stacks on the native engine only; Docker Compose is not there yet",
+            "set `engine: native` or pass --engine native; the compose files that `techsapo generate` writes "
+            "run with `docker compose -f … up -d`",
         )
     from techsapo_ops.engines.native.engine import NativeEngine
 
-    return NativeEngine(topology, runner())
+    return NativeEngine(topology, runner(), project.spec, os.environ, seconds=seconds)
+
+
+def standing_stack(file: Path) -> NativeStack:
+    """The stack beside the spec `file`, as it was brought up last; the spec itself is not read."""
+    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.spec.layout import Layout
+
+    state = file.resolve().parent / STATE_DIRECTORY
+    return NativeStack(Layout(state=state, config=state / "generated"))

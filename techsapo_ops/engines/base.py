@@ -8,11 +8,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.topology import Address
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
+    from techsapo_ops.adapters.process import Command, Completed
+    from techsapo_ops.spec.desired import Desired
+    from techsapo_ops.spec.secret import Secret
+    from techsapo_ops.spec.topology import Address
+
+
+class GateError(OpsError):
+    """A service did not become ready. `probe` is what its probe said, `lines` the end of its log."""
+
+    def __init__(self, service: str, probe: str, lines: tuple[str, ...], message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.service = service
+        self.probe = probe
+        self.lines = lines
 
 
 class State(StrEnum):
@@ -40,7 +54,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ObservedService:
-    """One service that exists. `fingerprint` and `config` are the digests it was started or reloaded with."""
+    """One service that exists. `fingerprint` and `config` are the digests it was started or reloaded with.
+
+    `files` has the digest of each configuration file by path, so that a plan can name those that changed.
+    `host`, `port` and `user` are what it was started with, for a list of services that reads no spec.
+    """
 
     name: str
     kind: str
@@ -51,6 +69,10 @@ class ObservedService:
     exit_code: int | None = None
     fingerprint: str = ""
     config: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +115,15 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A throwaway instance of a service, reachable at `address`, with its data below `directory`."""
+    """A throwaway instance of a service, reachable at `address`, with its data below `directory`.
+
+    `user` and `password` are those of its administrator, where it has one.
+    """
 
     address: Address
     directory: Path
+    user: str | None = None
+    password: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,10 @@ class Engine(Protocol):
 
     def restart(self, service: str) -> None:
         """Restart one service and wait until it is ready."""
+        ...
+
+    def reload(self, service: str) -> None:
+        """Make one service read its configuration again, or restart it; wait until it is ready."""
         ...
 
     def logs(

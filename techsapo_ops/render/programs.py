@@ -18,6 +18,13 @@ from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 NGINX_SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""
 
+MYSQLD_EXPORTER_CNF = "mysqld-exporter.cnf"
+MYSQL_SERVER_PASSWORD = "mysql-server.password"  # noqa: S105 - a file's name
+REDIS_EXPORTER_PASSWORDS = "redis-exporter.json"
+
+DOLLAR = "TECHSAPO_DOLLAR"
+"""mysqld exporter expands `$NAME` in my.cnf and has no escape for it: a variable holds the dollar."""
+
 _SYSTEM_BIN = frozenset({Path("/bin"), Path("/usr/bin"), Path("/usr/sbin"), Path("/usr/local/bin")})
 
 
@@ -47,8 +54,8 @@ def mysqld_exporter_config(spec: Spec, topology: Topology) -> Path:
     makes one: the bytes that render returns may not hold a random value.
     """
     if spec.mysql is not None and spec.mysql.password is not None:
-        return topology.secret_path("mysqld-exporter.cnf")
-    return topology.layout.keys / "mysqld-exporter.cnf"
+        return topology.secret_path(MYSQLD_EXPORTER_CNF)
+    return topology.layout.keys / MYSQLD_EXPORTER_CNF
 
 
 def _binary(service: Service) -> str:
@@ -74,6 +81,8 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         listen_host(service.host),
         "--port",
         str(service.port),
+        "--data",
+        str(topology.data_dir(service)),
     )
     drained = seconds(spec.app.drain) + seconds(limits.request_timeout)
     return Program(
@@ -125,14 +134,19 @@ def _redis(_: Spec, topology: Topology, service: Service) -> Program:
 
 
 def _mysql(_: Spec, topology: Topology, service: Service) -> Program:
-    argv = (_binary(service), f"--defaults-file={topology.config_dir() / 'mysql' / 'my.cnf'}")
+    argv = (
+        _binary(service),
+        f"--defaults-file={topology.config_dir() / 'mysql' / 'my.cnf'}",
+        f"--init-file={topology.layout.mysql_init}",
+    )
     return Program(
         service.name,
         argv,
         topology.data_dir(service),
         user=service.user,
         stop_seconds=30,
-        config=("mysql/",),
+        # A new password takes effect by the SQL that runs at the start.
+        config=("mysql/", "secrets/mysql-password"),
     )
 
 
@@ -222,7 +236,7 @@ def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Program
     ]
     config: tuple[str, ...] = ()
     if spec.redis.password is not None:
-        argv.append(f"-redis.password-file={topology.secret_path('redis-exporter.json')}")
+        argv.append(f"-redis.password-file={topology.secret_path(REDIS_EXPORTER_PASSWORDS)}")
         config = ("secrets/redis-exporter",)
     return Program(service.name, tuple(argv), topology.layout.run, user=service.user, config=config)
 
@@ -239,6 +253,7 @@ def _mysqld_exporter(spec: Spec, topology: Topology, service: Service) -> Progra
         service.name,
         argv,
         topology.layout.run,
+        environment={DOLLAR: "$"},
         user=service.user,
         config=("secrets/mysqld-exporter",),
     )

@@ -5,38 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.combining import OrTrigger
-from apscheduler.triggers.cron import CronTrigger
-
-from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.models.data import Schedule
-
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def trigger(expression: str, zone: tzinfo | str) -> BaseTrigger:
-    """A trigger for a five-field cron expression with the meaning that crontab(5) gives its fields.
-
-    Two things differ in APScheduler: it counts weekdays from Monday where cron counts from Sunday, so
-    numbers are turned into names first; and it wants day and weekday both to match where cron is content
-    with either, once both are given. Raises OpsError for an expression that is none.
-    """
-    fields = expression.split()
-    if len(fields) != 5:
-        raise _wrong(expression, "it has not five fields")
-    minute, hour, day, month, weekday = fields
-
-    def each(day: str, weekday: str) -> CronTrigger:
-        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=weekday, timezone=zone)
-
-    try:
-        named = _named_weekdays(weekday)
-        if day.startswith("*") or weekday.startswith("*"):
-            return each(day, named)
-        return OrTrigger([each(day, "*"), each("*", named)])
-    except ValueError as error:
-        raise _wrong(expression, str(error)) from None
 
 
 def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | None:
@@ -55,32 +25,3 @@ def next_runs(schedule: Schedule, now: datetime, zone: tzinfo | str) -> dict[str
         job: next_run(expression, now, zone) if expression is not None else None
         for job, expression in ((name, getattr(schedule, name)) for name in type(schedule).model_fields)
     }
-
-
-def _wrong(expression: str, why: str) -> OpsError:
-    return OpsError(
-        f"{expression!r} is not a cron expression: {why}", 'write five fields, e.g. "0 2 * * *" (02:00 daily)'
-    )
-
-
-def _named_weekdays(field: str) -> str:
-    """`0`, `1-5`, `*/2`, `7`, `5-7` in cron's numbers as lists of names."""
-    parts = []
-    for part in field.split(","):
-        span, _, step = part.partition("/")
-        low, _, high = span.partition("-")
-        if not low.isdigit() or (high and not high.isdigit()):
-            parts.append(_stepped_star(step) if span == "*" and step.isdigit() else part)
-            continue
-        first = int(low)
-        last = int(high) if high else (6 if step else first)
-        if not (first <= last <= 7) or (step and (not step.isdigit() or int(step) == 0)):
-            raise ValueError(f"{part!r} is no range of weekdays 0-7")
-        parts += [_WEEKDAYS[number] for number in range(first, last + 1, int(step or 1))]
-    return ",".join(dict.fromkeys(parts))
-
-
-def _stepped_star(step: str) -> str:
-    if int(step) == 0:
-        raise ValueError("a step of 0")
-    return ",".join(_WEEKDAYS[number] for number in range(0, 7, int(step)))

@@ -12,7 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.schedule.cron import trigger
+from techsapo_ops.spec.cron import trigger
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ class Housekeeper:
     ) -> None:
         """Run `job` every `seconds`, or at the times of a `cron` expression.
 
-        Raises OpsError for a wrong expression, for none or both of the two, and for a name that is taken.
+        Raises OpsError for none or both of the two and for a name that is taken, ValueError for a wrong
+        expression.
         """
         if name in self.counts:
             raise OpsError(f"there is already a job {name}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 MASK = "********"
 
@@ -47,12 +47,20 @@ class Secret:
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        from_text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema(min_length=1))
-        return core_schema.union_schema(
-            [core_schema.is_instance_schema(cls), from_text],
-            serialization=core_schema.plain_serializer_function_ser_schema(str),
-            mode="left_to_right",
+        # One plain function, not a union: a union reports each of its branches as an error of its own.
+        return core_schema.no_info_plain_validator_function(
+            cls._of, serialization=core_schema.plain_serializer_function_ser_schema(str)
         )
+
+    @classmethod
+    def _of(cls, value: object) -> Secret:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise PydanticCustomError("secret_type", "must be text; put it in quotes")
+        if not value:
+            raise PydanticCustomError("secret_empty", "must not be empty")
+        return cls(value)
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -5,8 +5,6 @@ Resolved once, from the spec and what the host offers; `render` and the engines 
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -14,12 +12,22 @@ from pathlib import Path
 from typing import Literal
 
 from techsapo_ops.catalogue.services import ServiceFacts, services
+from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models import Spec
 
 EngineName = Literal["native", "compose"]
 
-SOCKET_DIR_BYTES = 80
-"""Longest folder that leaves room for `/supervisor.sock.1234567` within a socket's 107 bytes."""
+__all__ = [
+    "Absent",
+    "Address",
+    "EngineName",
+    "HostFacts",
+    "Layout",
+    "Service",
+    "Topology",
+    "Viewpoint",
+    "resolve",
+]
 
 
 class Viewpoint(StrEnum):
@@ -46,52 +54,6 @@ class Address:
     def url(self, path: str = "", scheme: str = "http") -> str:
         """`scheme://host:port` followed by `path`."""
         return f"{scheme}://{self}{path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The directories of one stack.
-
-    `config` holds the generated files; the rest is made by the engine below `state`.
-    """
-
-    state: Path
-    config: Path
-
-    @property
-    def data(self) -> Path:
-        """Databases and other data, one folder a service."""
-        return self.state / "data"
-
-    @property
-    def run(self) -> Path:
-        """Sockets and pid files."""
-        return self.state / "run"
-
-    @property
-    def logs(self) -> Path:
-        """One log file a service."""
-        return self.state / "logs"
-
-    @property
-    def certs(self) -> Path:
-        """One folder a certificate: fullchain.pem and privkey.pem."""
-        return self.state / "certs"
-
-    @property
-    def keys(self) -> Path:
-        """Secrets that the tool made itself, such as the database password."""
-        return self.state / "keys"
-
-    @property
-    def secrets(self) -> Path:
-        """Rendered copies of the spec's secrets, one file each, readable by their service alone."""
-        return self.config / "secrets"
-
-    @property
-    def textfiles(self) -> Path:
-        """Metrics of jobs, read by node exporter's textfile collector."""
-        return self.state / "textfile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +133,7 @@ class Topology:
     def data_dir(self, service: Service) -> Path:
         """Data directory of `service`, as the service sees it."""
         if self.engine == "compose":
-            return Path("/data")
+            return Path(service.facts.container_data)
         return self.layout.data / service.name
 
     def config_dir(self) -> Path:
@@ -185,19 +147,6 @@ class Topology:
     def secret_path(self, name: str) -> Path:
         """Path of the rendered secret `name`, as its service sees it."""
         return (Path("/run/secrets") if self.engine == "compose" else self.layout.secrets) / name
-
-    def socket_dir(self) -> Path:
-        """Folder for unix sockets: `layout.run`, or a short one of this stack's own where that is too long.
-
-        sockaddr_un holds 107 bytes (unix(7)), and supervisord first binds to its socket's name plus a
-        dot and a pid, so a deep or Japanese project path leaves no room. The short folder's name is made
-        from the state directory alone: every run finds it again. The engine makes it and must refuse one
-        that someone else owns, since anyone may create names in /tmp.
-        """
-        if len(os.fsencode(self.layout.run)) <= SOCKET_DIR_BYTES:
-            return self.layout.run
-        mark = hashlib.sha256(os.fsencode(self.layout.state)).hexdigest()[:16]
-        return Path("/run" if self.host.root else "/tmp") / f"techsapo-{mark}"  # noqa: S108 - see above
 
     def relocated(self, layout: Layout) -> Topology:
         """The same stack with other directories, e.g. for a staging area."""

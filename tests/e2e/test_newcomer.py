@@ -144,25 +144,44 @@ def test_the_ask_page_is_served(stack: Path) -> None:
 
 
 def documented() -> list[str]:
-    """The commands and addresses of docs/from-the-guide.md whose row says that it works."""
+    """The README's techsapo commands, and what docs/from-the-guide.md says works."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = [line for line in readme.splitlines() if line.startswith("techsapo ")]
     text = (Path(__file__).parents[2] / "docs/from-the-guide.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line
     ]
-    return [
-        row[1].strip("`")
-        for row in rows
-        if len(row) == 3 and row[2].startswith("works") and "(" not in row[2] and row[1].startswith("`")
-    ] + [row[1].strip("`") for row in rows if len(row) == 3 and row[2].startswith("works as a check")]
+    return (
+        commands
+        + [
+            row[1].strip("`")
+            for row in rows
+            if len(row) == 3 and row[2].startswith("works") and "(" not in row[2] and row[1].startswith("`")
+        ]
+        + [row[1].strip("`") for row in rows if len(row) == 3 and row[2].startswith("works as a check")]
+    )
 
 
 @pytest.mark.parametrize("what", dict.fromkeys(documented()))
-def test_what_the_guide_page_says_works(stack: Path, what: str) -> None:
+def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
     if what.startswith("http"):
         with urllib.request.urlopen(what, timeout=5) as response:
             assert response.status == 200
     else:
         run(stack, "sh", "-c", f'PATH="{stack}/.venv/bin:$PATH"; {what}')
+
+
+def test_both_readmes_show_the_same_commands() -> None:
+    root = Path(__file__).parents[2]
+    english, japanese = (
+        [
+            line
+            for line in (root / name).read_text(encoding="utf-8").splitlines()
+            if line.startswith("techsapo ")
+        ]
+        for name in ("README.md", "README.ja.md")
+    )
+    assert english == japanese
 
 
 def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     Count,
     Duration,
+    FilePath,
     ListenHost,
     Name,
+    NotASwitch,
     Port,
     PositiveDuration,
     Ratio,
@@ -27,7 +29,8 @@ class Instance(Section):
     """One process of the app."""
 
     port: Port
-    weight: Annotated[int, Field(ge=1, le=100)] = 1
+    """Port this process listens on."""
+    weight: Annotated[int, Field(ge=1, le=100), NotASwitch] = 1
     """Share of the requests that nginx sends here."""
     backup: bool = False
     """Gets requests only while all others are down."""
@@ -37,11 +40,13 @@ class Limits(Section):
     """What one instance accepts before it answers 413, 422 or 503."""
 
     max_body: Size = "1M"
-    max_prompt: Annotated[int, Field(ge=1)] = 20000
-    """Longest prompt, in characters."""
-    concurrency: Annotated[int, Field(ge=1)] = 64
+    """Largest request body; more is answered 413."""
+    max_prompt: Annotated[int, Field(ge=1), NotASwitch] = 20000
+    """Longest prompt, in characters; more is answered 422."""
+    concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
     request_timeout: PositiveDuration = "120s"
+    """Longest time an analysis may take."""
 
 
 class App(Section):
@@ -53,34 +58,40 @@ class App(Section):
     """Port of the single instance; `instances` takes its place."""
     instances: tuple[Instance, ...] = ()
     """Several processes with nginx in front of them."""
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits.model_construct)
+    """What one instance accepts."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 
     @property
     def resolved_instances(self) -> tuple[Instance, ...]:
         """The instances that run: those listed, or the single one on `port`."""
-        return self.instances or (Instance(port=self.port),)
+        return self.instances or (Instance.model_construct(port=self.port),)
 
 
 class Price(Section):
     """Price in USD per million tokens."""
 
     input: Usd = 0.0
+    """USD per million tokens of the question."""
     output: Usd = 0.0
+    """USD per million tokens of the answer."""
 
 
 class Latency(Section):
     """Log-normal latency of a simulated provider."""
 
     mean: Duration = "300ms"
+    """Mean time to an answer."""
     jitter: Ratio = 0.3
     """Standard deviation as a share of the mean."""
 
 
 class _Provider(Section):
     enabled: bool = True
+    """false: the provider is kept in the spec but not asked."""
     timeout: PositiveDuration = "60s"
+    """Longest wait for an answer of this provider."""
     price: Price | None = None
     """Overrides the known price."""
 
@@ -89,54 +100,87 @@ class SimulatedProvider(_Provider):
     """Answers without any vendor, from a seed: for trying, load tests and drills."""
 
     kind: Literal["simulated"]
-    seed: int = 1
+    """What answers: no vendor, a seeded simulation."""
+    seed: Annotated[int, NotASwitch] = 1
+    """Same seed, same answers."""
     accuracy: Ratio = 0.8
+    """Share of the questions answered right."""
     correlation: Ratio = 0.2
     """How often this provider errs on the same questions as the others."""
     same_wrong: Ratio = 0.3
     """Share of wrong answers that repeat the others' wrong answer."""
     grader_true_positive: Ratio = 0.85
+    """Share of right answers of others that it grades as right."""
     grader_false_positive: Ratio = 0.15
-    latency: Latency = Latency()
+    """Share of wrong answers of others that it grades as right."""
+    latency: Latency = Field(default_factory=Latency.model_construct)
+    """How long an answer takes."""
     error_rate: Ratio = 0.0
+    """Share of the requests that fail with a server error."""
     rate_limit_rate: Ratio = 0.0
-    price: Price | None = Price(input=1.0, output=4.0)
+    """Share of the requests that are turned away with 429."""
+    price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
+    """Pretended price; nothing is paid."""
 
 
 class _KeyedProvider(_Provider):
     model: Text
+    """The vendor's name of the model."""
     api_key: Secret | None = None
-    api_key_file: str | None = None
-    max_output_tokens: Annotated[int, Field(ge=1)] = 4096
+    """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
+    api_key_file: FilePath | None = None
+    """File that holds the API key, in place of `api_key`."""
+    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
+    """Longest answer, in tokens."""
 
 
 class OpenAIProvider(_KeyedProvider):
+    """OpenAI's own API."""
+
     kind: Literal["openai"]
+    """What answers: OpenAI."""
     base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
+    """How long a reasoning model thinks; default: the vendor's."""
     verbosity: Literal["low", "medium", "high"] | None = None
+    """How much it writes; default: the vendor's."""
 
 
 class CompatibleProvider(_KeyedProvider):
     """Any endpoint that speaks OpenAI's chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
 
     kind: Literal["openai-compatible"]
+    """What answers: an endpoint with OpenAI's chat completions."""
     base_url: Url
+    """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
 
 
 class GoogleProvider(_KeyedProvider):
+    """Google's Gemini API."""
+
     kind: Literal["google"]
+    """What answers: Gemini."""
     base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
 
 
 class AnthropicProvider(_KeyedProvider):
+    """Anthropic's Claude API."""
+
     kind: Literal["anthropic"]
+    """What answers: Claude."""
     base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
 
 
 class OpenRouterProvider(_KeyedProvider):
+    """Models of many vendors through OpenRouter."""
+
     kind: Literal["openrouter"]
+    """What answers: a model behind OpenRouter."""
     base_url: Url = "https://openrouter.ai/api/v1"
+    """Address of the API."""
 
 
 Provider = Annotated[
@@ -153,32 +197,43 @@ Providers = dict[Name, Provider]
 
 def default_providers() -> Providers:
     """The simulated providers that answer while no real one is configured."""
+    make = SimulatedProvider.model_construct
     return {
-        "sim-a": SimulatedProvider(kind="simulated", seed=1),
-        "sim-b": SimulatedProvider(kind="simulated", seed=2, latency=Latency(mean="450ms")),
-        "sim-c": SimulatedProvider(kind="simulated", seed=3, latency=Latency(mean="200ms"), accuracy=0.75),
+        "sim-a": make(kind="simulated", seed=1),
+        "sim-b": make(kind="simulated", seed=2, latency=Latency.model_construct(mean="450ms")),
+        "sim-c": make(kind="simulated", seed=3, latency=Latency.model_construct(mean="200ms"), accuracy=0.75),
     }
 
 
 class Tier(Section):
     """How many providers answer a task type, and the confidence its answer needs."""
 
-    providers: Annotated[int, Field(ge=2, le=8)]
+    providers: Annotated[int, Field(ge=2, le=8), NotASwitch]
+    """Providers asked at once; fewer where fewer are enabled."""
     confidence: Ratio
+    """Confidence from which an answer is accepted."""
 
 
 class Tiers(Section):
-    basic: Tier = Tier(providers=2, confidence=0.7)
-    premium: Tier = Tier(providers=3, confidence=0.8)
-    critical: Tier = Tier(providers=4, confidence=0.9)
+    """The three task types."""
+
+    basic: Tier = Field(default_factory=lambda: Tier.model_construct(providers=2, confidence=0.7))
+    """Everyday questions."""
+    premium: Tier = Field(default_factory=lambda: Tier.model_construct(providers=3, confidence=0.8))
+    """Questions where a wrong answer costs time."""
+    critical: Tier = Field(default_factory=lambda: Tier.model_construct(providers=4, confidence=0.9))
+    """Questions where a wrong answer costs data or availability."""
 
 
 class WallBounce(Section):
     """How answers are compared."""
 
-    tiers: Tiers = Tiers()
+    tiers: Tiers = Field(default_factory=Tiers.model_construct)
+    """Providers and confidence by task type."""
     consensus: Ratio = 0.6
-    max_bounces: Annotated[int, Field(ge=0, le=5)] = 2
+    """Share of claims that the others must confirm."""
+    max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
+    """Rounds in which contested claims go back to the providers."""
     language: Literal["auto", "ja", "en"] = "auto"
     """Language of the answers; auto follows the question."""
     cache_ttl: Duration = "1h"
@@ -191,27 +246,26 @@ class Budget(Section):
     """What may be spent on providers, in USD."""
 
     monthly_usd: Usd = 70.0
+    """USD a calendar month; requests beyond it are refused."""
     daily_usd: Usd | None = None
-    """Default: a thirtieth of the month."""
+    """USD a day; default: a thirtieth of the month."""
     per_request_usd: Usd | None = None
+    """Most that one request may cost; default: no limit of its own."""
     warn_at: Ratio = 0.8
+    """Share of the budget from which an alert warns."""
     unknown_price: Literal["refuse", "reserve"] = "refuse"
+    """A model without a known price: refuse it, or reserve the worst case."""
 
     @property
     def resolved_daily_usd(self) -> float:
         """The day's budget in USD."""
         return self.monthly_usd / 30 if self.daily_usd is None else self.daily_usd
 
-    @model_validator(mode="after")
-    def _day_fits_month(self) -> Budget:
-        if self.daily_usd is not None and self.daily_usd > self.monthly_usd:
-            raise ValueError("daily_usd is more than monthly_usd")
-        return self
-
 
 class Audit(Section):
     """What the audit log keeps of each request."""
 
     prompt: Literal["hash", "masked"] = "hash"
+    """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 
 class Section(BaseModel):
-    """A frozen section; unknown keys are errors."""
+    """A frozen section; unknown keys are errors.
+
+    Sections default to `default_factory=X.model_construct`: an instance made at import would build its
+    validator there and then, which costs every command more than reading a spec does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
-_DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(
+    r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
+)
 _SIZES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-_SIZE = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE | re.ASCII)
+_MAX_DIGITS = 18
 
 
 def seconds(duration: str) -> float:
     """Length of a Prometheus-style duration (`1h30m`, `500ms`) in seconds."""
     match = _DURATION.fullmatch(duration)
-    if not duration or match is None:
+    if not duration or match is None or len(duration) > _MAX_DIGITS:
         raise ValueError(f"{duration!r} is not a duration; write e.g. 30s, 5m or 1h30m")
     units = ("y", "w", "d", "h", "m", "s", "ms")
     return sum(int(n) * _UNITS[unit] for n, unit in zip(match.groups(), units, strict=True) if n)
@@ -33,7 +41,7 @@ def seconds(duration: str) -> float:
 def size_bytes(size: str) -> int:
     """Bytes in a size such as `10M` or `1GB` (powers of 1024)."""
     match = _SIZE.fullmatch(size)
-    if match is None:
+    if match is None or len(size) > _MAX_DIGITS:
         raise ValueError(f"{size!r} is not a size; write e.g. 512K, 10M or 1G")
     return int(match[1]) * _SIZES[match[2].upper()]
 
@@ -60,12 +68,14 @@ def _number_as_text(value: object) -> object:
 
 def _not_a_switch(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("must be a number, not a switch")
+        raise ValueError(f"must be a number, not {str(value).lower()}")
     return value
 
 
 def _host(value: str) -> str:
     """An IP address to listen on."""
+    import ipaddress  # 4 ms that only specs with a host of their own pay
+
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -75,33 +85,84 @@ def _host(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    if len(value.split()) != 5:
-        raise ValueError(f'{value!r} is not a cron expression; write five fields, e.g. "0 2 * * *"')
-    from apscheduler.triggers.cron import CronTrigger  # heavy: only for specs that set a schedule
+    from techsapo_ops.spec.cron import trigger  # heavy: only for specs that set a schedule
 
-    try:
-        CronTrigger.from_crontab(value, timezone="UTC")
-    except ValueError as error:
-        raise ValueError(f"{value!r} is not a cron expression: {error}") from None
+    trigger(value, "UTC")
     return value
 
 
-Port = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=1, le=65535)]
-Count = Annotated[int, BeforeValidator(_not_a_switch), Field(ge=0)]
-Ratio = Annotated[float, BeforeValidator(_not_a_switch), Field(ge=0, le=1)]
-Usd = Annotated[float, BeforeValidator(_not_a_switch), Field(ge=0, allow_inf_nan=False)]
-Duration = Annotated[str, AfterValidator(_duration)]
-PositiveDuration = Annotated[str, AfterValidator(_positive_duration)]
-Size = Annotated[str, BeforeValidator(_number_as_text), AfterValidator(_size)]
-ListenHost = Annotated[str, AfterValidator(_host)]
-Cron = Annotated[str, AfterValidator(_cron)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-HostName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(\*\.)?([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$"
-    ),
+def _host_port(value: str) -> str:
+    if not 1 <= int(value.rpartition(":")[2]) <= 65535:
+        raise ValueError(f"the port of {value!r} must be between 1 and 65535")
+    return value
+
+
+_NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
+_HOST_PORT = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
+_URL = r"^https?://[^\s]+$"
+PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
+PATH_PATTERN = r"^/[^\s]*$"
+LABEL_NAME_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
+ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
+
+PATTERN_WORDS = {
+    _NAME: "must be lower-case letters, digits, '.', '_' and '-', at most 63",
+    PROJECT_PATTERN: "must be lower-case letters, digits, '_' and '-', at most 63",
+    _HOST_NAME: "must be a host name such as ops.example.com",
+    _HOST_PORT: "must be HOST:PORT, e.g. example.com:443",
+    _URL: "must start with http:// or https:// and hold no spaces",
+    PATH_PATTERN: "must start with / and hold no spaces",
+    LABEL_NAME_PATTERN: "must be letters, digits and '_', not starting with a digit",
+    DATABASE_PATTERN: "must be letters, digits and '_', at most 64",
+    ACCOUNT_PATTERN: "must be letters, digits and '_', at most 32",
+}
+"""What each pattern asks for, in words, for error messages."""
+
+
+@dataclass(frozen=True, eq=False)  # annotations are hashed, and a dict is not hashable
+class Means:
+    """What a value type is, in words for `techsapo explain`, and its JSON Schema for editors."""
+
+    words: str
+    json_schema: Mapping[str, Any] | None = None
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """pydantic's hook: this schema in place of the one that it would derive."""
+        derived: dict[str, Any] = handler(schema)
+        return derived if self.json_schema is None else dict(self.json_schema)
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(ms|[smhdwy]))+$"}
+_SIZE_SCHEMA = {"type": ["string", "integer"], "pattern": r"^[0-9]+[KMGTkmgt]?[Bb]?$", "minimum": 0}
+
+NotASwitch = BeforeValidator(_not_a_switch)  # pydantic takes true for 1
+Port = Annotated[int, Field(ge=1, le=65535), NotASwitch, Means("port")]
+Count = Annotated[int, Field(ge=0), NotASwitch]
+Ratio = Annotated[float, Field(ge=0, le=1), NotASwitch]
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False), NotASwitch, Means("USD")]
+Number = Annotated[float, Field(allow_inf_nan=False), NotASwitch]
+Duration = Annotated[
+    str, AfterValidator(_duration), Means("duration, e.g. 30s, 5m or 1h30m", _DURATION_SCHEMA)
 ]
-HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
+PositiveDuration = Annotated[
+    str, AfterValidator(_positive_duration), Means("duration, e.g. 30s, 5m or 1h30m", _DURATION_SCHEMA)
+]
+Size = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    AfterValidator(_size),
+    Means("size, e.g. 512K, 10M or 1G", _SIZE_SCHEMA),
+]
+ListenHost = Annotated[str, AfterValidator(_host), Means("IP address")]
+Cron = Annotated[str, AfterValidator(_cron), Means('cron expression, e.g. "0 2 * * *"')]
+Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), Means("path")]
+HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means("host name")]
+HostPort = Annotated[
+    str, StringConstraints(pattern=_HOST_PORT), AfterValidator(_host_port), Means("HOST:PORT")
+]
+Url = Annotated[str, StringConstraints(pattern=_URL, max_length=2048), Means("URL")]

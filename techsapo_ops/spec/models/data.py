@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from techsapo_ops.spec.models.base import Count, Cron, ListenHost, Port, Section, Size, Text
+from techsapo_ops.spec.models.base import (
+    ACCOUNT_PATTERN,
+    DATABASE_PATTERN,
+    Count,
+    Cron,
+    FilePath,
+    ListenHost,
+    NotASwitch,
+    Port,
+    Section,
+    Size,
+    Text,
+)
 from techsapo_ops.spec.secret import Secret
 
 
@@ -16,67 +28,106 @@ class Redis(Section):
     enabled: bool = True
     """false: every instance keeps its cache in its own memory."""
     host: ListenHost = "127.0.0.1"
+    """Address to listen on."""
     port: Port = 6379
+    """Port to listen on."""
     maxmemory: Size = "256M"
+    """Memory for data; beyond it the least used keys go."""
     appendonly: bool = False
+    """Keep every write in an append-only file."""
     password: Secret | None = None
-    password_file: str | None = None
+    """Password that clients must give."""
+    password_file: FilePath | None = None
+    """File that holds the password, in place of `password`."""
 
 
 class Mysql(Section):
     """The audit database; a managed MariaDB. Without this section the audit log is SQLite."""
 
     host: ListenHost = "127.0.0.1"
+    """Address to listen on."""
     port: Port = 3306
-    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")] = "techsapo_audit"
-    user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,32}$")] = "techsapo"
+    """Port to listen on."""
+    database: Annotated[str, Field(pattern=DATABASE_PATTERN)] = "techsapo_audit"
+    """Name of the audit database."""
+    user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] = "techsapo"
+    """Account of the app."""
     password: Secret | None = None
-    """Default: made at the first start and kept in the state directory."""
-    password_file: str | None = None
+    """Password of the account; default: made at the first start and kept in the state directory."""
+    password_file: FilePath | None = None
+    """File that holds the password, in place of `password`."""
     buffer_pool: Size = "128M"
+    """InnoDB's buffer pool."""
 
 
 class Keep(Section):
+    """How many backups of each age are kept."""
+
     daily: Count = 7
+    """Days of which the last backup is kept."""
     weekly: Count = 4
+    """Weeks of which the last backup is kept."""
     monthly: Count = 6
+    """Months of which the last backup is kept."""
     yearly: Count = 0
+    """Years of which the last backup is kept."""
 
 
 class Offsite(Section):
     """A restic repository that backups are copied to."""
 
     restic: Text
+    """The repository, as restic names it: s3:…, sftp:…, rest:…, or a folder."""
     password: Secret | None = None
-    password_file: str | None = None
+    """Password of the repository."""
+    password_file: FilePath | None = None
+    """File that holds the password, in place of `password`."""
 
 
 class BackupConfig(Section):
+    """The files of the configuration's backup."""
+
     paths: tuple[Text, ...] = ()
+    """Further files and folders, beside the spec, the generated files and the certificates."""
 
 
 class Backup(Section):
-    path: str | None = None
-    """Default: backups/ in the state directory."""
-    keep: Keep = Keep()
+    """Where backups go and how long they stay."""
+
+    path: FilePath | None = None
+    """Folder of the backups; default: backups/ in the state directory."""
+    keep: Keep = Field(default_factory=Keep.model_construct)
+    """How many backups of each age are kept."""
     offsite: Offsite | None = None
-    config: BackupConfig = BackupConfig()
+    """A second place, by restic."""
+    config: BackupConfig = Field(default_factory=BackupConfig.model_construct)
+    """What the backup of the configuration holds."""
 
 
 class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
     backup: Cron | None = "0 2 * * *"
+    """When backups are made."""
     verify: Cron | None = "0 4 * * *"
+    """When the newest backup is restored on trial."""
     prune: Cron | None = "30 4 * * *"
+    """When old backups and audit rows are removed."""
     certs: Cron | None = "17 3,15 * * *"
+    """When certificates are checked and renewed."""
     drift: Cron | None = "*/30 * * * *"
+    """When what runs is compared with the spec."""
 
 
 class Logs(Section):
     """What is logged and how long it is kept."""
 
     level: Literal["error", "warn", "info", "debug"] = "info"
+    """error: system and provider failures; warn: also answers below a threshold; info: also normal
+    operation; debug: everything."""
     max_size: Size = "10M"
-    keep: Annotated[int, Field(ge=1, le=365)] = 7
+    """Size at which a log file is rotated."""
+    keep: Annotated[int, Field(ge=1, le=365), NotASwitch] = 7
+    """Rotated files that are kept."""
     compress: bool = True
+    """Compress rotated files."""

@@ -7,10 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
+    LABEL_NAME_PATTERN,
+    PATH_PATTERN,
     Duration,
+    FilePath,
     HostPort,
     ListenHost,
     Name,
+    Number,
     Port,
     PositiveDuration,
     Section,
@@ -24,73 +28,121 @@ GRAFANA_DOCUMENTED_PASSWORD = "techsapo2024!"  # noqa: S105 - published in the g
 
 
 class Prometheus(Section):
+    """The time-series database."""
+
     enabled: bool = True
+    """false: the stack runs without it."""
     host: ListenHost = "127.0.0.1"
+    """Address to listen on."""
     port: Port = 9090
+    """Port to listen on."""
     scrape_interval: PositiveDuration = "15s"
+    """How often metrics are read."""
     evaluation_interval: PositiveDuration = "15s"
+    """How often rules are evaluated."""
     retention: PositiveDuration = "15d"
+    """How long samples are kept."""
     retention_size: Size | None = None
-    external_labels: dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")], Text] = {}
+    """Most disk space for samples; default: no limit but the time."""
+    external_labels: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Text] = {}
+    """Labels that go out with every alert and sample."""
 
 
 class Alertmanager(Section):
+    """Groups alerts and sends them out."""
+
     enabled: bool = True
+    """false: the stack runs without it."""
     host: ListenHost = "127.0.0.1"
+    """Address to listen on."""
     port: Port = 9093
+    """Port to listen on."""
     group_wait: Duration = "10s"
+    """How long a new group waits for more of its kind before it is sent."""
     group_interval: PositiveDuration = "5m"
+    """How long until a group that changed is sent again."""
     repeat_interval: PositiveDuration = "4h"
+    """How long until an alert that goes on is sent again."""
 
 
 class Grafana(Section):
+    """The dashboards."""
+
     enabled: bool = True
+    """false: the stack runs without it."""
     host: ListenHost = "127.0.0.1"
+    """Address to listen on."""
     port: Port = 3000
+    """Port to listen on."""
     admin_user: Text = "admin"
-    admin_password: Secret = Secret(GRAFANA_DOCUMENTED_PASSWORD)
-    admin_password_file: str | None = None
+    """Login of the administrator."""
+    admin_password: Secret = Field(default_factory=lambda: Secret(GRAFANA_DOCUMENTED_PASSWORD))
+    """Password of the administrator; the documented default is refused in production."""
+    admin_password_file: FilePath | None = None
+    """File that holds the password, in place of `admin_password`."""
 
 
 class Exporter(Section):
+    """A program that turns another server's state into metrics."""
+
     enabled: bool = True
+    """false: not run."""
     port: Port
+    """Port to listen on, on the loopback address."""
 
 
 class Exporters(Section):
     """Exporters run where what they watch runs; `enabled: false` turns one off."""
 
-    node: Exporter = Exporter(port=9100)
-    redis: Exporter = Exporter(port=9121)
-    mysqld: Exporter = Exporter(port=9104)
-    nginx: Exporter = Exporter(port=9113)
+    node: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9100))
+    """CPU, memory, disk and network of the host."""
+    redis: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9121))
+    """Redis."""
+    mysqld: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9104))
+    """The audit database."""
+    nginx: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9113))
+    """The load balancer."""
 
 
 class AlertSettings(Section):
     """Changes to one alert of the catalogue."""
 
     enabled: bool = True
-    threshold: float | None = None
+    """false: the alert is left out."""
+    threshold: Number | None = None
+    """Value it compares with; default: the catalogue's."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
+    """How long the condition must last; default: the catalogue's."""
 
 
 class ScrapeJob(Section):
     """A further target that Prometheus scrapes."""
 
     name: Name
+    """Name of the job."""
     targets: Annotated[tuple[HostPort, ...], Field(min_length=1)]
-    path: Annotated[str, Field(pattern=r"^/")] = "/metrics"
+    """host:port of each target."""
+    path: Annotated[str, Field(pattern=PATH_PATTERN)] = "/metrics"
+    """Path of the metrics."""
     scheme: Literal["http", "https"] = "http"
+    """http or https."""
     interval: PositiveDuration | None = None
+    """How often; default: Prometheus's scrape_interval."""
 
 
 class Monitoring(Section):
-    prometheus: Prometheus = Prometheus()
-    alertmanager: Alertmanager = Alertmanager()
-    grafana: Grafana = Grafana()
-    exporters: Exporters = Exporters()
+    """What watches the stack."""
+
+    prometheus: Prometheus = Field(default_factory=Prometheus.model_construct)
+    """The time-series database."""
+    alertmanager: Alertmanager = Field(default_factory=Alertmanager.model_construct)
+    """Groups alerts and sends them out."""
+    grafana: Grafana = Field(default_factory=Grafana.model_construct)
+    """The dashboards."""
+    exporters: Exporters = Field(default_factory=Exporters.model_construct)
+    """Programs that turn other servers' state into metrics."""
     alerts: dict[str, AlertSettings] = {}
-    """By alert name: threshold, for, enabled."""
+    """Changes to alerts, by alert name: threshold, for, enabled."""
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
     runbook_url: Url | None = None
@@ -98,29 +150,45 @@ class Monitoring(Section):
 
 
 class SlackReceiver(Section):
+    """Alerts to a Slack channel."""
+
     kind: Literal["slack"]
+    """How it is sent: Slack."""
     url: Secret | None = None
     """Incoming-webhook URL."""
-    url_file: str | None = None
+    url_file: FilePath | None = None
+    """File that holds the URL, in place of `url`."""
     channel: Text | None = None
+    """Channel, e.g. "#ops"; default: the webhook's."""
 
 
 class EmailReceiver(Section):
+    """Alerts by e-mail; needs `notifications.smtp`."""
+
     kind: Literal["email"]
+    """How it is sent: e-mail."""
     to: Text
+    """Address, or several with commas between."""
 
 
 class WebhookReceiver(Section):
+    """Alerts as JSON to a URL."""
+
     kind: Literal["webhook"]
+    """How it is sent: a POST to a URL."""
     url: Secret | None = None
-    url_file: str | None = None
+    """The URL."""
+    url_file: FilePath | None = None
+    """File that holds the URL, in place of `url`."""
 
 
 class RawReceiver(Section):
     """Any other Alertmanager receiver, passed through: `config: {pagerduty_configs: […]}`."""
 
     kind: Literal["alertmanager"]
+    """How it is sent: whatever Alertmanager knows."""
     config: dict[str, list[dict[str, Any]]]
+    """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
 
 Receiver = Annotated[
@@ -132,18 +200,27 @@ class Smtp(Section):
     """How e-mail receivers send."""
 
     smarthost: HostPort
+    """Mail server, host:port."""
     sender: Text
     """The From address."""
     username: Text | None = None
+    """Account on the mail server; default: none."""
     password: Secret | None = None
-    password_file: str | None = None
+    """Password of the account."""
+    password_file: FilePath | None = None
+    """File that holds the password, in place of `password`."""
     require_tls: bool = True
+    """Refuse to send without STARTTLS."""
 
 
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
     critical: tuple[Receiver, ...] = ()
+    """Whom critical alerts reach."""
     warning: tuple[Receiver, ...] = ()
+    """Whom warnings reach."""
     info: tuple[Receiver, ...] = ()
+    """Whom informational alerts reach."""
     smtp: Smtp | None = None
+    """How e-mail receivers send."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.app import App, Audit, Budget, Providers, WallBounce, default_providers
-from techsapo_ops.spec.models.base import Name, Section, Text
+from techsapo_ops.spec.models.base import PROJECT_PATTERN, Name, Section, Text
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
@@ -16,35 +16,50 @@ ServiceKind = Literal[
     "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana",
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
 ]  # fmt: skip
+ImageName = Literal[ServiceKind, "base"]
 
 
 class Spec(Section):
     """One TechSapo stack."""
 
-    project: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$")]
+    project: Annotated[str, Field(pattern=PROJECT_PATTERN)]
     """Name of the stack: lower-case letters, digits, - and _."""
     locale: Literal["ja", "en"] = "ja"
     """Language of alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose"] = "auto"
     """What runs the services: processes of this host (native) or Docker Compose (compose)."""
-    app: App = App()
-    providers: Annotated[Providers, Field(default_factory=default_providers)]
-    wallbounce: WallBounce = WallBounce()
-    budget: Budget = Budget()
-    audit: Audit = Audit()
-    monitoring: Monitoring = Monitoring()
-    notifications: Notifications = Notifications()
-    redis: Redis = Redis()
+    app: App = Field(default_factory=App.model_construct)
+    """The orchestrator API."""
+    providers: Providers = Field(default_factory=default_providers)
+    """The models that are asked, by a name of your choice; default: three simulated ones."""
+    wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
+    """How answers are compared."""
+    budget: Budget = Field(default_factory=Budget.model_construct)
+    """What may be spent on providers, in USD."""
+    audit: Audit = Field(default_factory=Audit.model_construct)
+    """What the audit log keeps of each request."""
+    monitoring: Monitoring = Field(default_factory=Monitoring.model_construct)
+    """What watches the stack: Prometheus, Alertmanager, Grafana, exporters, alerts."""
+    notifications: Notifications = Field(default_factory=Notifications.model_construct)
+    """Whom alerts reach, by severity."""
+    redis: Redis = Field(default_factory=Redis.model_construct)
+    """Cache and shared counters."""
     mysql: Mysql | None = None
-    nginx: Nginx = Nginx()
+    """The audit database; `mysql: {}` for one with defaults. Without it the audit log is SQLite."""
+    nginx: Nginx = Field(default_factory=Nginx.model_construct)
+    """The load balancer in front of several instances or of certificates."""
     certificates: dict[Name, Certificate] = {}
-    backup: Backup = Backup()
-    schedule: Schedule = Schedule()
-    logs: Logs = Logs()
-    images: dict[ServiceKind | Literal["base"], Text] = {}
+    """Certificates to serve or to watch, by a name of your choice."""
+    backup: Backup = Field(default_factory=Backup.model_construct)
+    """Where backups go and how long they stay."""
+    schedule: Schedule = Field(default_factory=Schedule.model_construct)
+    """When jobs run."""
+    logs: Logs = Field(default_factory=Logs.model_construct)
+    """What is logged and how long it is kept."""
+    images: dict[ImageName, Text] = {}
     """Container images by service; `base` is what the app's image is built from."""
     environments: dict[Name, dict[str, Any]] = {}
-    """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
+    """Overlays by name, merged over the rest by `-e NAME`; null removes a key. Empty once loaded."""
 
     @property
     def runs_nginx(self) -> bool:

@@ -1,0 +1,73 @@
+"""The alerts, loaded from alerts.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+Severity = Literal["critical", "warning", "info"]
+Priority = Literal["P0", "P1", "P2"]
+
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
+"""From the worst down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One entry of alerts.yaml; the file's head explains each key. Texts are by locale, `ja` and `en`."""
+
+    name: str
+    expr: str
+    threshold: float | None
+    for_: str
+    severity: Severity
+    priority: Priority
+    service: str
+    summary: Mapping[str, str]
+    description: Mapping[str, str]
+
+    @property
+    def runbook(self) -> str:
+        """File name of the page in docs/runbooks/."""
+        return f"{self.name}.md"
+
+    def expression(self, *, threshold: float | None, short: str) -> str:
+        """The PromQL expression; `threshold` takes the place of the catalogue's, `short` is a duration."""
+        number = self.threshold if threshold is None else threshold
+        expr = self.expr.replace("{short}", short)
+        return expr if number is None else expr.replace("{threshold}", promql_number(number))
+
+
+def promql_number(value: float) -> str:
+    """`value` as a PromQL number, exact: 85.0 is `85`, infinity is `+Inf`."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    return repr(value).removesuffix(".0")
+
+
+def _alert(name: str, entry: dict[str, Any]) -> Alert:
+    threshold = entry.get("threshold")
+    return Alert(
+        name=name,
+        expr=entry["expr"],
+        threshold=None if threshold is None else float(threshold),
+        for_=entry["for"],
+        severity=entry["severity"],
+        priority=entry["priority"],
+        service=entry["service"],
+        summary=MappingProxyType(entry["summary"]),
+        description=MappingProxyType(entry["description"]),
+    )
+
+
+@cache
+def alerts() -> Mapping[str, Alert]:
+    """Every alert by name, in the order of alerts.yaml."""
+    text = (files("techsapo_ops.catalogue") / "alerts.yaml").read_text(encoding="utf-8")
+    return MappingProxyType({name: _alert(name, entry) for name, entry in yaml.safe_load(text).items()})

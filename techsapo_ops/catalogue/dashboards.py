@@ -1,0 +1,114 @@
+"""The dashboards, loaded from dashboards/*.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+from techsapo_ops.catalogue.rules import expand_api
+
+PanelKind = Literal["timeseries", "stat", "gauge"]
+LOCALES = ("ja", "en")
+
+Words = Mapping[str, str]
+"""One text by locale, `ja` and `en`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One PromQL expression of a panel, with Grafana's `$instance` and `$__rate_interval` in it."""
+
+    expr: str
+    legend: Words
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on a value is a warning or critical: a number, or the name of the alert that has it."""
+
+    bad: Literal["above", "below"] = "above"
+    warning: float | str | None = None
+    critical: float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel; `unit` is a unit id of Grafana, `width` is of 24."""
+
+    title: Words
+    description: Words
+    kind: PanelKind
+    width: int
+    unit: str
+    queries: tuple[Query, ...]
+    min: float | None = None
+    max: float | None = None
+    thresholds: Thresholds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels beside each other, all `height` grid units high (of about 30 pixels)."""
+
+    title: Words
+    height: int
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One file of dashboards/; `name` is the file's, `uid` stays the same for ever."""
+
+    name: str
+    uid: str
+    title: Words
+    description: Words
+    rows: tuple[Row, ...]
+
+    @property
+    def panels(self) -> tuple[Panel, ...]:
+        """The panels of all rows."""
+        return tuple(panel for row in self.rows for panel in row.panels)
+
+
+def _words(entry: str | dict[str, str]) -> Words:
+    return MappingProxyType(dict.fromkeys(LOCALES, entry) if isinstance(entry, str) else entry)
+
+
+def _panel(entry: dict[str, Any]) -> Panel:
+    return Panel(
+        title=_words(entry["title"]),
+        description=_words(entry["description"]),
+        kind=entry["kind"],
+        width=entry["width"],
+        unit=entry["unit"],
+        queries=tuple(Query(expand_api(q["expr"]), _words(q["legend"])) for q in entry["queries"]),
+        min=entry.get("min"),
+        max=entry.get("max"),
+        thresholds=Thresholds(**entry["thresholds"]) if "thresholds" in entry else None,
+    )
+
+
+def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
+    rows = tuple(
+        Row(_words(row["title"]), row["height"], tuple(_panel(p) for p in row["panels"]))
+        for row in entry["rows"]
+    )
+    return Dashboard(name, entry["uid"], _words(entry["title"]), _words(entry["description"]), rows)
+
+
+@cache
+def dashboards() -> Mapping[str, Dashboard]:
+    """Every dashboard by name, sorted."""
+    folder = files("techsapo_ops.catalogue") / "dashboards"
+    found = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    names = {f.name.removesuffix(".yaml"): f for f in found}
+    return MappingProxyType(
+        {name: _dashboard(name, yaml.safe_load(f.read_text(encoding="utf-8"))) for name, f in names.items()}
+    )

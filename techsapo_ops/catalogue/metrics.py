@@ -1,0 +1,65 @@
+"""The series that the app exports, loaded from metrics.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from itertools import product
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+MetricKind = Literal["counter", "histogram", "gauge", "untyped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One entry of metrics.yaml; the file's head explains each key.
+
+    `name` is the full name as Prometheus sees it: a counter's ends in `_total`.
+    """
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The only values of a label, for labels that have a closed set of them."""
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names under which its samples are stored."""
+        if self.kind == "histogram":
+            return tuple(self.name + suffix for suffix in ("_bucket", "_sum", "_count"))
+        return (self.name,)
+
+    def known_children(self, **fixed: str) -> Iterator[dict[str, str]]:
+        """Label sets that can be told beforehand: `fixed` together with every combination of `values`.
+
+        Yields nothing while a label is neither in `fixed` nor in `values`.
+        """
+        choices = [(fixed[n],) if n in fixed else self.values.get(n, ()) for n in self.labels]
+        for combination in product(*choices):
+            yield dict(zip(self.labels, combination, strict=True))
+
+
+def _metric(name: str, entry: dict[str, Any]) -> Metric:
+    return Metric(
+        name=name,
+        kind=entry["kind"],
+        help=entry["help"],
+        labels=tuple(entry.get("labels", ())),
+        buckets=tuple(float(b) for b in entry.get("buckets", ())),
+        values=MappingProxyType({k: tuple(v) for k, v in entry.get("values", {}).items()}),
+    )
+
+
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """Every metric by name, in the order of metrics.yaml."""
+    text = (files("techsapo_ops.catalogue") / "metrics.yaml").read_text(encoding="utf-8")
+    return MappingProxyType({name: _metric(name, entry) for name, entry in yaml.safe_load(text).items()})

@@ -1,0 +1,39 @@
+"""Recording rules, loaded from rules.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+import yaml
+
+API_ROUTES = 'route=~"/api/v1/.+",route!="/api/v1/health"'
+"""Label matchers for the routes that users call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """The series `record` holds the value of the PromQL expression `expr`."""
+
+    record: str
+    expr: str
+
+
+def expand_api(expr: str) -> str:
+    """Put API_ROUTES where `expr` says `{api}`, as a whole selector or within one."""
+    return expr.replace("{{api},", "{" + API_ROUTES + ",").replace("{api}", "{" + API_ROUTES + "}")
+
+
+@cache
+def recording_rules() -> Mapping[str, tuple[RecordingRule, ...]]:
+    """Recording rules by group, in the order of rules.yaml."""
+    text = (files("techsapo_ops.catalogue") / "rules.yaml").read_text(encoding="utf-8")
+    return MappingProxyType(
+        {
+            group: tuple(RecordingRule(r["record"], expand_api(r["expr"])) for r in rules)
+            for group, rules in yaml.safe_load(text).items()
+        }
+    )

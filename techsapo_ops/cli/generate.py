@@ -1,0 +1,143 @@
+"""`techsapo generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.options import (
+    DEFAULT_SPEC,
+    EnvironmentOption,
+    FileOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+)
+from techsapo_ops.cli.output import Output
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.operations.changes import FileChange
+    from techsapo_ops.operations.generate import Generated
+    from techsapo_ops.spec.topology import Topology
+
+CHANGES_PENDING = 100
+_LISTED = 6
+
+
+def generate(
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where to.", show_default=".techsapo/generated"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 100 when something would change.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Render every configuration file, let the real tools check them, and write them: all or none.
+
+    Exit codes: 0 up to date or written, 1 an error, 2 wrong usage, 100 with --check when something
+    would change.
+
+    Examples:
+
+      techsapo generate
+
+      techsapo generate --check --diff
+
+      techsapo generate -e production -o /srv/techsapo/config
+    """
+    from techsapo_ops.cli.wiring import open_project, runner
+    from techsapo_ops.operations.generate import examine, write_files
+
+    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
+    project = open_project(file, environment)
+    topology = _topology(project, output)
+    found = examine(project.spec, topology, project.templates, runner())
+    for warning in project.loaded.warnings:
+        out.warn(str(warning))
+    for tool in found.validation.missing:
+        out.warn(
+            f"{tool.tool} is not here, so nobody checked {_some(tool.unchecked)}: {tool.remedy} brings it"
+        )
+    report = found.validation
+    out.detail(f"{report.checked} checks ran, {report.skipped} had passed before with the same content")
+    if not check:
+        write_files(found.files, topology, force=force)
+    if as_json:
+        out.json(_document(found, topology, written=not check, diff=diff))
+    else:
+        _show(out, found.changes, diff=diff)
+        _close(out, found, topology, check=check)
+    if check and found.changes:
+        raise typer.Exit(CHANGES_PENDING)
+
+
+def _topology(project: Project, output: Path | None) -> Topology:
+    from dataclasses import replace
+
+    from techsapo_ops.cli.wiring import topology_for
+
+    topology = topology_for(project)
+    if output is None:
+        return topology
+    return topology.relocated(replace(topology.layout, config=output.absolute()))
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    more = len(paths) - _LISTED
+    return ", ".join(paths[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
+    for change in changes:
+        out.data(f"{change.kind.value:<8} {change.path}")
+        if diff:
+            out.data(change.diff.rstrip("\n"))
+
+
+def _close(out: Output, found: Generated, topology: Topology, *, check: bool) -> None:
+    directory = topology.layout.config
+    count = len(found.changes)
+    files = f"{len(found.files)} files"
+    if not count:
+        out.say(f"{files} in {directory} are up to date")
+        return
+    if not check:
+        out.say(f"{count} of {files} written to {directory}")
+        out.next("`techsapo up` applies them")
+        return
+    out.say(f"{count} of {files} in {directory} would change")
+    if found.edited:
+        out.next(
+            "move your edits into the spec or a template, or overwrite them: `techsapo generate --force`"
+        )
+    else:
+        out.next("`techsapo generate` writes them")
+
+
+def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:
+    return {
+        "directory": str(topology.layout.config),
+        "files": len(found.files),
+        "up_to_date": not found.changes,
+        "written": written and bool(found.changes),
+        "changes": [
+            {"path": c.path, "kind": c.kind.value, **({"diff": c.diff} if diff else {})}
+            for c in found.changes
+        ],
+        "checks": {"run": found.validation.checked, "known_to_pass": found.validation.skipped},
+        "missing_tools": [
+            {"tool": m.tool, "remedy": m.remedy, "unchecked": list(m.unchecked)}
+            for m in found.validation.missing
+        ],
+    }

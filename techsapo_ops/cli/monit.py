@@ -1,0 +1,98 @@
+"""`techsapo monit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption
+from techsapo_ops.cli.output import Output, console, interactive, make_table
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.monitor import Reading
+
+COLUMNS = ("SERVICE", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
+_RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
+
+
+def monit(
+    file: FileOption = DEFAULT_SPEC,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=60, help="Time between readings.")
+    ] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Read for one second, print and end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Live table: state, CPU, memory, restarts and requests per second of each service.
+
+    Without a terminal it prints one reading. CPU is in percent of one core, children included.
+
+    Examples:
+
+      techsapo monit
+
+      techsapo monit --once
+
+      techsapo monit --json
+    """
+    import time
+
+    from techsapo_ops.cli.wiring import standing_stack
+    from techsapo_ops.operations.monitor import Monitor
+
+    out = Output(as_json=as_json)
+    monitor = Monitor(standing_stack(file))
+    readings = monitor.read()
+    if not readings and not as_json:
+        out.say("no service of this stack runs")
+        out.next("techsapo up")
+        return
+    if once or as_json or not interactive():
+        if readings:
+            time.sleep(1.0)  # a rate is what happened between two readings
+            readings = monitor.read()
+        if as_json:
+            out.json({"services": [_json(r) for r in readings]})
+        else:
+            out.table(COLUMNS, [_cells(r) for r in readings], right=_RIGHT)
+        return
+    from rich.live import Live
+
+    with Live(_table(readings), console=console(), auto_refresh=False, screen=False) as live:
+        while True:
+            time.sleep(interval)
+            live.update(_table(monitor.read()), refresh=True)
+
+
+def _table(readings: tuple[Reading, ...]) -> Any:
+    return make_table(COLUMNS, [_cells(r) for r in readings], right=_RIGHT)
+
+
+def _cells(reading: Reading) -> tuple[object, ...]:
+    from techsapo_ops.cli.stack_view import age, size
+
+    cpu, rate = reading.cpu_percent, reading.requests_per_second
+    return (
+        reading.service,
+        reading.state,
+        reading.pid or "-",
+        "-" if cpu is None else f"{cpu:.1f} %",
+        size(reading.memory_bytes),
+        reading.restarts,
+        age(reading.started),
+        "-" if rate is None else f"{rate:.1f}",
+    )
+
+
+def _json(reading: Reading) -> dict[str, Any]:
+    return {
+        "service": reading.service,
+        "state": reading.state,
+        "pid": reading.pid,
+        "cpu_percent": reading.cpu_percent,
+        "memory_bytes": reading.memory_bytes,
+        "restarts": reading.restarts,
+        "started": reading.started.isoformat() if reading.started else None,
+        "requests_per_second": reading.requests_per_second,
+    }

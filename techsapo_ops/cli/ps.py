@@ -1,0 +1,54 @@
+"""`techsapo ps`."""
+
+from __future__ import annotations
+
+from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
+from techsapo_ops.cli.output import Output
+
+
+def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """List the services and their state.
+
+    Reads what `up` left, not the spec: it also works while the spec is broken.
+
+    Examples:
+
+      techsapo ps
+
+      techsapo ps --json
+    """
+    from datetime import UTC, datetime
+
+    from techsapo_ops.cli.stack_view import age, service_json
+    from techsapo_ops.cli.wiring import standing_stack
+
+    out = Output(as_json=as_json, quiet=quiet)
+    observed = standing_stack(file).observe()
+    now = datetime.now(UTC)
+    if as_json:
+        out.json(
+            {
+                "running": observed.running,
+                "services": [service_json(s, now) for s in observed.services.values()],
+            }
+        )
+        return
+    if not observed.services:
+        out.say("no service of this stack runs")
+        out.next("techsapo up")
+        return
+    out.table(
+        ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER"),
+        [
+            (s.name, s.state, s.pid or "-", s.port or "-", age(s.started, now), s.restarts, s.user or "-")
+            for s in observed.services.values()
+        ],
+        right=("PID", "PORT", "UPTIME", "RESTARTS"),
+    )
+    if not observed.running:
+        out.say("the supervisor is gone, and its services with it")
+        out.next("techsapo up")
+        return
+    crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]
+    if crashed:
+        out.next(f"techsapo logs {crashed[0]}")

@@ -1,0 +1,21 @@
+"""`techsapo schema`."""
+
+from __future__ import annotations
+
+from techsapo_ops.cli.options import JsonOption
+from techsapo_ops.cli.output import Output
+
+
+def schema(as_json: JsonOption = False) -> None:  # noqa: ARG001 - it is JSON anyway; scripts may still say so
+    """Print the spec's JSON Schema (draft 2020-12), for editors that complete and check.
+
+    In VS Code and others with the YAML language server, put this line first in techsapo.yaml:
+    # yaml-language-server: $schema=techsapo.schema.json
+
+    Example:
+
+      techsapo schema > techsapo.schema.json
+    """
+    from techsapo_ops.spec.schema import json_schema
+
+    Output().json(json_schema())

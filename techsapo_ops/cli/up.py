@@ -1,0 +1,166 @@
+"""`techsapo up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from techsapo_ops.cli.options import (
+    DEFAULT_SPEC,
+    EnvironmentOption,
+    FileOption,
+    JsonOption,
+    QuietOption,
+    VerboseOption,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, interactive, print_error
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.stack import Outcome, StackPlan, UpReport
+
+_DONE = {
+    "create": "started",
+    "recreate": "started anew",
+    "restart": "restarted",
+    "reload": "reloaded",
+    "remove": "removed",
+}
+
+
+class _Progress:
+    def __init__(self, out: Output) -> None:
+        self._out = out
+
+    def say(self, text: str) -> None:
+        self._out.detail(text)
+
+    def done(self, outcome: Outcome) -> None:
+        name = outcome.step.service
+        if outcome.error is not None:
+            self._out.say(f"  {name}: failed after {outcome.seconds:.1f} s")
+        elif outcome.step.action in _DONE:
+            self._out.say(
+                f"  {name}: {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s ({outcome.step.reason})"
+            )
+
+
+def up(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
+    ] = None,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    engine: Annotated[
+        Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
+    ] = None,
+    yes: YesOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite generated files edited by hand.")] = False,
+    wait: WaitOption = 0.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to be ready."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Start the stack, or bring it up to date with the spec.
+
+    Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
+    Ends with 0 only when every service that it started is ready.
+
+    Examples:
+
+      techsapo up
+
+      techsapo up prometheus alertmanager
+
+      techsapo up -e production --yes
+    """
+    from techsapo_ops.cli.stack_view import show_plan
+    from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+    from techsapo_ops.operations import stack
+
+    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
+    project = open_project(file, environment)
+    topology = topology_for(project, engine)
+
+    def approve(plan: StackPlan) -> bool:
+        if yes or not plan.running or not interactive():
+            return True
+        show_plan(plan, out)
+        return confirm("go ahead?", yes=False)
+
+    report = stack.up(
+        project.spec,
+        topology,
+        project.templates,
+        engine_for(project, topology, seconds=timeout),
+        runner(),
+        _Progress(out),
+        only=tuple(services or ()),
+        force=force,
+        wait=wait,
+        approve=approve,
+    )
+    if report is None:
+        out.say("nothing was changed")
+        raise typer.Exit(1)
+    if as_json:
+        out.json(_json(report))
+    else:
+        _show(report, out)
+    for name, reason in project.loaded.disabled.items():
+        out.say(f"provider {name} is off: {reason}")
+    for outcome in report.failures:
+        if outcome.error is not None:
+            print_error(outcome.error)
+    if report.failures:
+        raise typer.Exit(1)
+    out.next(_next(report))
+
+
+def _show(report: UpReport, out: Output) -> None:
+    if not report.changed and not report.failures:
+        out.say("up to date")
+    if not out.quiet:
+        out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
+    for tool in report.missing_tools:
+        out.say(f"not checked, for want of {tool.tool}: {', '.join(tool.unchecked)} ({tool.remedy})")
+    if report.absent:
+        out.say("goes without:")
+        width = max(len(a.kind) for a in report.absent)
+        for absent in report.absent:
+            out.say(f"  {absent.kind:{width}}  {absent.reason}: {absent.remedy}")
+    for note in report.notes:
+        out.say(note)
+
+
+def _next(report: UpReport) -> str:
+    if any(row.kind == "app" and row.state == "running" for row in report.rows):
+        return 'techsapo ask "Dockerコンテナが起動しない"'
+    return "techsapo health"
+
+
+def _json(report: UpReport) -> dict[str, Any]:
+    return {
+        "changed": report.changed,
+        "services": [
+            {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
+        ],
+        "steps": [
+            {
+                "action": str(o.step.action),
+                "service": o.step.service,
+                "reason": o.step.reason,
+                "seconds": round(o.seconds, 3),
+                "error": o.error.message if o.error else None,
+            }
+            for o in report.outcomes
+        ],
+        "absent": [{"kind": a.kind, "reason": a.reason, "remedy": a.remedy} for a in report.absent],
+        "notes": list(report.notes),
+    }

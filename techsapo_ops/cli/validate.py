@@ -1,0 +1,100 @@
+"""`techsapo validate`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption, QuietOption
+from techsapo_ops.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from techsapo_ops.spec.load import Problem
+    from techsapo_ops.spec.models import Spec
+
+
+def validate(
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check the spec; every error at once, as FILE:LINE:COLUMN.
+
+    Examples:
+
+      techsapo validate
+
+      techsapo validate -f staging.yaml -e production
+
+      techsapo validate --json
+    """
+    from techsapo_ops.cli.wiring import open_project
+    from techsapo_ops.spec.load import SpecError
+
+    out = Output(as_json=as_json, quiet=quiet)
+    try:
+        project = open_project(file, environment)
+    except SpecError as error:
+        if as_json:
+            out.json(
+                {
+                    "valid": False,
+                    "file": str(file),
+                    "environment": environment,
+                    "problems": _plain(error.problems),
+                }
+            )
+        else:
+            for problem in error.problems:
+                print(problem, file=sys.stderr)
+            found = len(error.problems)
+            out.say(f"{found} {'problem' if found == 1 else 'problems'}")
+        raise typer.Exit(error.exit_code) from None
+    loaded = project.loaded
+    counts = _counts(loaded.spec)
+    if as_json:
+        out.json(
+            {
+                "valid": True,
+                "file": str(file),
+                "environment": environment,
+                "warnings": _plain(loaded.warnings),
+                "disabled_providers": dict(loaded.disabled),
+                "counts": counts,
+            }
+        )
+        return
+    for warning in loaded.warnings:
+        out.warn(str(warning))
+    if not quiet:
+        out.data(f"{file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
+
+
+def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {"line": p.line, "column": p.column, "path": p.path, "message": p.message, "hint": p.hint}
+        for p in problems
+    ]
+
+
+def _counts(spec: Spec) -> dict[str, int]:
+    enabled = [p.kind for p in spec.providers.values() if p.enabled]
+    real = sum(kind != "simulated" for kind in enabled)
+    notifications = spec.notifications
+    return {
+        "app_instances": len(spec.app.resolved_instances),
+        "providers": real,
+        "simulated_providers": len(enabled) - real,
+        "receivers": len(notifications.critical) + len(notifications.warning) + len(notifications.info),
+        "certificates": len(spec.certificates),
+    }
+
+
+def _phrase(number: int, what: str) -> str:
+    words = what.replace("_", " ")
+    return f"{number} {words.removesuffix('s') if number == 1 else words}"

@@ -1,0 +1,89 @@
+"""Starts the stack's supervisord and brings it down again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native.launch import STATE_VARIABLE
+from techsapo_ops.engines.native.supervisor import Supervisor
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import Layout
+
+START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+_PASSED_ON = frozenset(
+    {
+        "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
+        "TMPDIR", "TZ", "USER", "all_proxy", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY",
+        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    }
+)  # fmt: skip
+_PASSED_ON_PREFIXES = ("LC_", "COVERAGE_")
+
+
+def service_environment(environment: Mapping[str, str], state: Path) -> dict[str, str]:
+    """What services get of the tool's environment: where things are, the language, proxies.
+
+    API keys and whatever else stands in the shell stay out: services read their secrets from files.
+    """
+    kept = {k: v for k, v in environment.items() if k in _PASSED_ON or k.startswith(_PASSED_ON_PREFIXES)}
+    return {"PATH": os.defpath, **kept, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
+
+
+def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -> None:
+    """Start supervisord with `configuration`, after ending what an earlier one left; returns once it answers.
+
+    It gets a session of its own, so that a Ctrl-C of the tool does not reach it, and the state directory
+    as working directory, since the configuration's paths are relative to it. Raises OpsError with
+    supervisord's words when it does not start.
+    """
+    members.end_all(layout.state, layout.run, grace=STOP_SECONDS)
+    layout.supervisor_socket.unlink(missing_ok=True)
+    said = layout.logs / "supervisord.err"
+    argv = (sys.executable, "-X", "utf8", "-m", "supervisor.supervisord", "-n", "-c", str(configuration))
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            cwd=layout.state,
+            env=service_environment(environment, layout.state),
+            start_new_session=True,
+        )
+    supervisor = Supervisor(layout.supervisor_socket, timeout=2)
+    deadline = time.monotonic() + START_SECONDS
+    while not supervisor.answers():
+        code = process.poll()
+        if code is not None or time.monotonic() > deadline:
+            if code is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            ended = f"ended with code {code}" if code is not None else f"is silent after {START_SECONDS:g} s"
+            words = said.read_text(encoding="utf-8", errors="replace").strip()
+            raise OpsError(f"the supervisor {ended}: {words or 'it said nothing'}", f"see {layout.logs}")
+        time.sleep(0.02)
+
+
+def shut_down(layout: Layout) -> int:
+    """End supervisord and every process that is left of the stack; returns how many were left behind.
+
+    Also for a supervisord that is dead, does not answer, or has only just been started.
+    """
+    supervisor = Supervisor(layout.supervisor_socket, timeout=5)
+    if supervisor.shutdown():
+        masters = [p for p in members.find(layout.state, layout.run) if members.is_supervisor(p)]
+        members.wait_ended(masters, STOP_SECONDS)
+    leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS)
+    for path in (layout.supervisor_socket, layout.run / "supervisord.pid"):
+        path.unlink(missing_ok=True)
+    if layout.socket_dir != layout.run and layout.socket_dir.is_dir():
+        layout.socket_dir.rmdir()
+    return leftovers

@@ -1,0 +1,224 @@
+"""The native engine: services as processes of this host under supervisord."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from techsapo_ops.adapters.ports import Holder, is_free, port_holder
+from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.engines.base import Action, Observed, Plan, Scratch, Step
+from techsapo_ops.engines.native import daemon, gate, launch, mariadb, planning, prepare
+from techsapo_ops.engines.native.scratch import scratch
+from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
+from techsapo_ops.engines.native.state import Record
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import Desired, Program
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+
+CONFIGURATION = "supervisor/supervisord.conf"
+HOUSEKEEPING = "housekeeping"
+"""The program of supervisord that rotates logs; no service of the stack."""
+
+
+class NativeEngine(NativeStack):
+    """Runs `topology`; see engines.base.Engine for what each method promises.
+
+    `environment` is the tool's own: of it, services get what `daemon.service_environment` passes on.
+    `seconds` overrides how long a service may take to become ready.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        runner: Runner,
+        spec: Spec,
+        environment: Mapping[str, str],
+        *,
+        seconds: float | None = None,
+    ) -> None:
+        super().__init__(topology.layout)
+        self.topology = topology
+        self._runner = runner
+        self._spec = spec
+        self._environment = environment
+        self._seconds = seconds
+
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        """See Engine.plan."""
+        return planning.plan(desired, observed, only)
+
+    def prepare(self, desired: Desired) -> None:
+        """Folders, owners, keys and databases; then a supervisor that has read the present configuration.
+
+        The files of `desired` are written already.
+        """
+        prepare.folders(self.layout)
+        prepare.data(desired)
+        prepare.databases(self._spec, desired.topology, self._runner)
+        if not self.supervisor.answers():
+            daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
+        elif HOUSEKEEPING in self.supervisor.reread():
+            self.supervisor.stop(HOUSEKEEPING, within=STOP_MARGIN)
+            self.supervisor.remove(HOUSEKEEPING)
+            self.supervisor.add(HOUSEKEEPING)
+
+    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+        """See Engine.perform; a step that does nothing still sees to it that the service is ready."""
+        if step.action is Action.REMOVE:
+            self._remove(step.service)
+            return
+        program = next(p for p in desired.programs if p.service == step.service)
+        service = next(s for s in desired.topology.services if s.name == step.service)
+        log = self._log(service.name)
+        size = log.stat().st_size if log.exists() else 0
+        record = _record(program, service, desired)
+        if step.action is Action.NOTHING:
+            self._gate(service, 0)
+            return
+        self.state.put(replace(record, pending=True))
+        if step.action is Action.RELOAD and program.reload_signal is not None:
+            self.supervisor.signal(service.name, program.reload_signal)
+        else:
+            self._start_anew(service, program.stop_seconds)
+        progress(f"waiting for {service.name}")
+        self._gate(service, size)
+        self.state.settle(service.name)
+
+    def _start_anew(self, service: Service, stop_seconds: float) -> None:
+        self.supervisor.stop(service.name, within=stop_seconds + STOP_MARGIN)
+        self.supervisor.remove(service.name)
+        self._free_port(service)
+        self.supervisor.reread()
+        self.supervisor.add(service.name)
+        self.supervisor.start(service.name)
+
+    def _free_port(self, service: Service) -> None:
+        host = "127.0.0.1" if service.host == "localhost" else service.host
+        holder = None if is_free(host, service.port) else port_holder(service.port)
+        if holder is None:
+            return
+        neighbour = self._service_of(holder)
+        if neighbour is None:
+            raise OpsError(
+                f"{service.name} can't have port {service.port}: {holder} listens on it",
+                "stop that process, or give the service another port in the spec",
+            )
+        # Two services changed ports: the one that still holds this one is started anew later in the plan.
+        self.supervisor.stop(neighbour, within=self.state.load()[neighbour].stop_seconds + STOP_MARGIN)
+
+    def _service_of(self, holder: Holder) -> str | None:
+        if holder.pid is None:
+            return None
+        import psutil
+
+        try:
+            process = psutil.Process(holder.pid)
+            family = {holder.pid, *(p.pid for p in process.parents())}
+        except psutil.NoSuchProcess:
+            return None
+        return next((name for name, p in self.supervisor.processes().items() if p.pid in family), None)
+
+    def _remove(self, name: str) -> None:
+        record = self.state.load()[name]
+        self.supervisor.stop(name, within=record.stop_seconds + STOP_MARGIN)
+        self.supervisor.remove(name)
+        self.state.drop(name)
+
+    def _gate(self, service: Service, log_from: int) -> None:
+        watched = gate.Watched(
+            service.name,
+            lambda timeout: self._probe(service, timeout),
+            lambda: self.supervisor.process(service.name),
+            self._log(service.name),
+        )
+        seconds = self._seconds or gate.DEADLINES.get(service.kind, gate.DEADLINE)
+        gate.wait_ready(watched, seconds=seconds, log_from=log_from)
+
+    def _probe(self, service: Service, timeout: float) -> ProbeResult:
+        address = self.topology.address(service, Viewpoint.HOST)
+        user = password = None
+        if service.kind == "redis" and self._spec.redis.password is not None:
+            password = self._spec.redis.password.reveal()
+        if service.kind == "mysql" and self._spec.mysql is not None:
+            login = mariadb.app_login(self._spec.mysql, self.layout)
+            user, password = (login.user, login.password.reveal()) if login else (None, None)
+        return probe(service.facts.probe, address, timeout=timeout, user=user, password=password)
+
+    def _log(self, name: str) -> Path:
+        return self.layout.logs / f"{name}.log"
+
+    def restart(self, service: str) -> None:
+        """See Engine.restart; the service is started with what it was started with last."""
+        record = self._record(service)
+        wanted = next((s for s in self.topology.services if s.name == service), None)
+        if wanted is None:
+            raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
+        log = self._log(service)
+        size = log.stat().st_size if log.exists() else 0
+        self.supervisor.stop(service, within=record.stop_seconds + STOP_MARGIN)
+        self._free_port(wanted)
+        self.supervisor.start(service)
+        self._gate(wanted, size)
+        self.state.settle(service)
+
+    def reload(self, service: str) -> None:
+        """Make `service` read its configuration again and wait until it is ready; else restart it."""
+        self._record(service)
+        wanted = next((s for s in self.topology.services if s.name == service), None)
+        if wanted is None or wanted.facts.reload is None:
+            self.restart(service)
+            return
+        log = self._log(service)
+        size = log.stat().st_size if log.exists() else 0
+        self.supervisor.signal(service, wanted.facts.reload)
+        self._gate(wanted, size)
+
+    def _record(self, service: str) -> Record:
+        records = self.state.load()
+        if service not in records:
+            raise planning.unknown_service(service, list(records))
+        if not self.supervisor.answers():
+            raise OpsError("the stack is not running", "`techsapo up` starts it")
+        return records[service]
+
+    def run_in(self, service: str, command: Command) -> Completed:
+        """See Engine.run_in; `command` runs in the service's data folder and ends with this process."""
+        found = self.topology.find(service)
+        if found is None:
+            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+        drop = ("--user", found.user) if found.user is not None else ()
+        argv = (sys.executable, "-I", launch.__file__, *drop, "--", *command.argv)
+        folder = self.topology.data_dir(found)
+        cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
+        return self._runner.run(replace(command, argv=argv, cwd=cwd))
+
+    def scratch(self, service: str) -> AbstractContextManager[Scratch]:
+        """See Engine.scratch."""
+        found = self.topology.find(service)
+        if found is None:
+            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+        environment = {"PATH": os.defpath, **self._environment}
+        environment.pop(launch.STATE_VARIABLE, None)
+        return scratch(found, self.topology, self._runner, environment)
+
+
+def _record(program: Program, service: Service, desired: Desired) -> Record:
+    return Record(
+        name=service.name,
+        kind=service.kind,
+        host=service.host,
+        port=service.port,
+        user=program.user,
+        needs=service.needs,
+        stop_seconds=program.stop_seconds,
+        fingerprint=program.fingerprint,
+        config=program.config_digest(desired.files),
+        files=planning.file_digests(program, desired.files),
+    )

@@ -1,0 +1,209 @@
+"""Reads the services' log files, rotated ones included, and merges them by time."""
+
+from __future__ import annotations
+
+import gzip
+import heapq
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from techsapo_ops.engines.base import LogLine
+
+_BLOCK = 64 * 1024
+_POLL_SECONDS = 0.2
+_ISO = re.compile(
+    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ]+(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?"
+)
+_JSON = re.compile(r'"(?:timestamp|time|ts)"\s*:\s*"([^"]+)"')
+_LOGFMT = re.compile(r'\b(?:ts|time)="?(\d{4}-[^\s"]+)')
+_REDIS = re.compile(r"^\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d)\.(\d{3})")
+_MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, 1)}
+_START = datetime.fromtimestamp(0, UTC)
+
+
+def line_time(text: str) -> datetime | None:
+    """When a log line was written, as it says itself; None where it says nothing that is understood.
+
+    Understood are a JSON "timestamp", logfmt's `ts=` or `time=`, an ISO-like time at the start (MariaDB,
+    nginx, supervisord) and Redis's own form. A time without zone is taken as local.
+    """
+    if text.startswith("{"):
+        match = _JSON.search(text)
+        return _iso(match[1]) if match else None
+    leading = _iso(text)
+    if leading is not None:
+        return leading
+    redis = _REDIS.match(text)
+    if redis is not None and redis[2] in _MONTHS:
+        day, month, year, hour, minute, second, milli = redis.groups()
+        return _aware(
+            (int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), int(milli) * 1000),
+            None,
+        )
+    match = _LOGFMT.search(text)
+    return _iso(match[1]) if match else None
+
+
+def _iso(text: str) -> datetime | None:
+    match = _ISO.match(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    micro = int((fraction or "0").ljust(6, "0")[:6])
+    return _aware((int(year), int(month), int(day), int(hour), int(minute), int(second), micro), zone)
+
+
+def _aware(parts: tuple[int, int, int, int, int, int, int], zone: str | None) -> datetime | None:
+    try:
+        naive = datetime(*parts)
+        if zone is None:
+            return naive.astimezone()
+        if zone == "Z":
+            return naive.replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{naive.isoformat()}{zone}")
+    except ValueError:  # the digits are no date
+        return None
+
+
+def read(
+    folder: Path, services: Sequence[str], *, lines: int | None, since: datetime | None
+) -> list[LogLine]:
+    """The last `lines` lines (None: all) of the services together, oldest first, from `since` on."""
+    found = [_of_service(folder / f"{name}.log", name, lines, since) for name in services]
+    merged = [line for _, line in heapq.merge(*(_keyed(part) for part in found), key=lambda pair: pair[0])]
+    return merged if lines is None else merged[max(len(merged) - lines, 0) :]
+
+
+def _keyed(lines: Iterable[LogLine]) -> Iterator[tuple[datetime, LogLine]]:
+    # A line without a time, such as one of a traceback, stays with the line before it.
+    last = _START
+    for line in lines:
+        last = line.time if line.time is not None else last
+        yield last, line
+
+
+def _of_service(log: Path, name: str, lines: int | None, since: datetime | None) -> list[LogLine]:
+    kept: list[LogLine] = []
+    for path in (log, *rotated(log)):
+        wanted = None if lines is None or since is not None else lines - len(kept)
+        texts = _last_lines(path, wanted)
+        part = [LogLine(name, text, line_time(text)) for text in texts]
+        kept = part + kept
+        first = next((line.time for line in part if line.time is not None), None)
+        enough = lines is not None and len(kept) >= lines
+        if enough or (since is not None and first is not None and first < since):
+            break
+    if since is None:
+        return kept
+    times = [when for when, _ in _keyed(kept)]
+    return [line for when, line in zip(times, kept, strict=True) if when >= since]
+
+
+def rotated(log: Path) -> list[Path]:
+    """Rotated files of `log`, newest first."""
+    numbered = []
+    for path in log.parent.glob(f"{glob_escape(log.name)}.*"):
+        number = path.name.removeprefix(f"{log.name}.").removesuffix(".gz")
+        if number.isdigit():
+            numbered.append((int(number), path))
+    return [path for _, path in sorted(numbered)]
+
+
+def glob_escape(name: str) -> str:
+    """`name` as a glob pattern that matches only itself."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _last_lines(path: Path, count: int | None) -> list[str]:
+    try:
+        if path.name.endswith(".gz"):
+            with gzip.open(path, "rt", encoding="utf-8", errors="replace") as packed:
+                texts = packed.read().splitlines()
+            return texts if count is None else texts[max(len(texts) - count, 0) :]
+        with path.open("rb") as file:
+            return _tail(file, count)
+    except FileNotFoundError:  # not started yet, or rotated away meanwhile
+        return []
+
+
+def _tail(file: IO[bytes], count: int | None) -> list[str]:
+    position = file.seek(0, os.SEEK_END)
+    data = b""
+    while position > 0 and (count is None or data.count(b"\n") <= count):
+        step = position if count is None else min(_BLOCK, position)
+        position -= step
+        file.seek(position)
+        data = file.read(step) + data
+    texts = data.decode(errors="replace").splitlines()
+    return texts if count is None else texts[max(len(texts) - count, 0) :]
+
+
+class Follower:
+    """Reads what is appended to one log, over rotations, from its present end on."""
+
+    def __init__(self, path: Path, service: str) -> None:
+        self._path = path
+        self._service = service
+        self._file: IO[bytes] | None = None
+        self._rest = b""
+        self._open(at_end=True)
+
+    def _open(self, *, at_end: bool) -> None:
+        try:
+            self._file = self._path.open("rb")
+        except FileNotFoundError:
+            self._file = None
+            return
+        if at_end:
+            self._file.seek(0, os.SEEK_END)
+
+    def _moved(self) -> bool:
+        if self._file is None:
+            return True
+        try:
+            return os.fstat(self._file.fileno()).st_ino != self._path.stat().st_ino
+        except FileNotFoundError:  # between rename and reopen
+            return False
+
+    def lines(self) -> list[LogLine]:
+        """Whole lines written since the last call."""
+        moved = self._moved()  # asked first: what came before the move is still in the old file
+        data = self._file.read() if self._file is not None else b""
+        if moved:
+            if self._file is not None:
+                self._file.close()
+            self._open(at_end=False)
+            data += self._file.read() if self._file is not None else b""
+        self._rest += data
+        *whole, self._rest = self._rest.split(b"\n")
+        texts = [line.decode(errors="replace") for line in whole]
+        return [LogLine(self._service, text, line_time(text)) for text in texts]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def follow(folder: Path, services: Sequence[str]) -> Iterator[LogLine]:
+    """Lines as they are written, for ever; those of one look at all files are ordered by time."""
+    followers = [Follower(folder / f"{name}.log", name) for name in services]
+    return _follow(followers)
+
+
+def _follow(followers: list[Follower]) -> Iterator[LogLine]:
+    try:
+        while True:
+            parts = [follower.lines() for follower in followers]
+            for _, line in heapq.merge(*(_keyed(part) for part in parts), key=lambda pair: pair[0]):
+                yield line
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for follower in followers:
+            follower.close()

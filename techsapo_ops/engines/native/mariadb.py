@@ -1,0 +1,155 @@
+"""Makes a MariaDB data directory and the SQL that keeps its database and login as wanted."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.engines.native import owners
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.topology import Topology
+
+EXPORTER_CNF = "mysqld-exporter.cnf"
+ROOT_PASSWORD = "mysql-root-password"  # noqa: S105 - a file's name
+_INSTALL_SECONDS = 180
+_PARTIAL = ".mysql.partial-"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user of the database."""
+
+    user: str
+    password: Secret
+
+
+def made_once(path: Path, user: str | None) -> Secret:
+    """The random password in `path`, which is made now if it is not there; 0600, owned by `user`."""
+    if not path.exists():
+        write_atomic(path, secrets.token_hex(24).encode(), 0o600, owners.ids(user))
+    owners.give(path, user)
+    return Secret(read_text(path, what="key").strip(), file=str(path))
+
+
+def app_login(mysql: Mysql, layout: Layout) -> Login | None:
+    """The app's login: the spec's password, or the one made at the first start, if there is one yet."""
+    if mysql.password is not None:
+        return Login(mysql.user, mysql.password)
+    if not layout.mysql_password.exists():
+        return None
+    return Login(mysql.user, Secret(read_text(layout.mysql_password, what="key").strip()))
+
+
+def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
+    """Passwords, the SQL of each start, and at the first start the data directory itself."""
+    service = topology.of_kind("mysql")[0]
+    layout = topology.layout
+    app = topology.of_kind("app")[0]
+    password = mysql.password or made_once(layout.mysql_password, app.user)
+    root = made_once(layout.keys / ROOT_PASSWORD, None)
+    exporter = topology.find("mysqld-exporter")
+    if mysql.password is None and exporter is not None:
+        text = f'[client]\nuser = {mysql.user}\npassword = """{password.reveal()}"""\n'
+        write_atomic(layout.keys / EXPORTER_CNF, text.encode(), 0o600, owners.ids(exporter.user))
+    sql = init_sql(mysql.database, Login(mysql.user, password), root)
+    write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
+    install(topology.data_dir(service), topology, service.user, runner)
+
+
+def init_sql(database: str, login: Login, root: Secret) -> str:
+    """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
+
+    The login may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
+    that can't stand on one line.
+    """
+    user, password = login.user, _literal(login.password)
+    lines = [f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"]
+    # Both hosts: the first for the loopback address, the second for apps of other hosts.
+    for host in ("127.0.0.1", "%"):
+        account = f"'{user}'@'{host}'"
+        lines += [
+            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {password}",
+            f"ALTER USER {account} IDENTIFIED BY {password}",
+            f"GRANT ALL ON `{database}`.* TO {account}",
+            f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
+        ]
+    return _statements(lines) + root_sql(root)
+
+
+def root_sql(password: Secret) -> str:
+    """Statements that leave no account without a password: root's is `password`, from this host only."""
+    lines = []
+    for host in ("localhost", "127.0.0.1"):
+        account = f"'root'@'{host}'"
+        lines += [
+            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {_literal(password)}",
+            f"ALTER USER {account} IDENTIFIED BY {_literal(password)}",
+            f"GRANT ALL ON *.* TO {account} WITH GRANT OPTION",
+        ]
+    # Those that mariadb-install-db makes without a password: for the host's own name, and nameless ones.
+    lines += [
+        "DELETE FROM mysql.global_priv WHERE User = '' "
+        "OR (User = 'root' AND Host NOT IN ('localhost', '127.0.0.1'))",
+        "FLUSH PRIVILEGES",
+    ]
+    return _statements(lines)
+
+
+def _statements(lines: list[str]) -> str:
+    return "".join(f"{line};\n" for line in lines)
+
+
+def _literal(secret: Secret) -> str:
+    text = secret.reveal()
+    if any(c in text for c in "\r\n\0"):
+        raise OpsError("mysql.password holds a line break", "choose a password on one line")
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def install(data: Path, topology: Topology, user: str | None, runner: Runner) -> bool:
+    """Make the data directory `data` unless it is there; returns whether it was made.
+
+    It is made under another name and renamed, so that a kill half way leaves nothing that looks whole.
+    Raises OpsError with the installer's words.
+    """
+    for stale in data.parent.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(stale)
+    if (data / "mysql").is_dir():
+        return False
+    if data.exists() and any(data.iterdir()):
+        raise OpsError(
+            f"{data} is neither empty nor a MariaDB data directory", "move its content away and try again"
+        )
+    installer = topology.host.binaries.get("mariadb-install-db")
+    if installer is None:
+        raise OpsError("no mariadb-install-db on PATH", "`techsapo doctor --fix` installs mariadb-server")
+    partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=data.parent))
+    owners.give(partial, user)
+    runs_as = user or ("root" if topology.host.root else None)
+    argv = (
+        installer,
+        "--no-defaults",
+        f"--datadir={partial}",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        *((f"--user={runs_as}",) if runs_as else ()),
+    )
+    done = runner.run(Command(argv, cwd=data.parent), timeout=_INSTALL_SECONDS)
+    if done.code != 0:
+        shutil.rmtree(partial)
+        raise OpsError(f"mariadb-install-db failed with code {done.code}:\n{done.output[-2000:]}")
+    partial.chmod(0o750)
+    if data.exists():
+        data.rmdir()
+    os.rename(partial, data)  # noqa: PTH104 - fails on a target that is not empty, as it must
+    sync_directory(data.parent)
+    return True

@@ -1,0 +1,134 @@
+"""Which processes of this host belong to a stack, and how they are ended when their supervisor is gone."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    import psutil
+
+
+def members_folder(run: Path) -> Path:
+    """Folder of the files that the stack's processes keep open; see `launch.hold_membership`."""
+    return run / MEMBERS
+
+
+def find(state: Path, run: Path) -> list[psutil.Process]:
+    """Every process of the stack at `state`, supervisord included, whoever its parent is by now.
+
+    A process belongs where its environment names the state directory, or where it has the stack's member
+    file open (nginx and redis overwrite the environment that can be seen). This process and those that
+    started it are left out. Without root, only the own user's processes are seen; it started no others.
+    """
+    import psutil
+
+    own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    held = f"{members_folder(run)}/"
+    return [p for p in psutil.process_iter() if p.pid not in own and _belongs(p, str(state), held)]
+
+
+def _belongs(process: psutil.Process, state: str, held: str) -> bool:
+    import psutil
+
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        if process.environ().get(STATE_VARIABLE) == state:
+            return True
+        with os.scandir(f"/proc/{process.pid}/fd") as entries:
+            return any(_target(entry).startswith(held) for entry in entries)
+    except (
+        psutil.NoSuchProcess,
+        psutil.AccessDenied,
+        FileNotFoundError,
+        ProcessLookupError,
+        PermissionError,
+    ):
+        return False
+
+
+def _target(entry: os.DirEntry[str]) -> str:
+    try:
+        return str(Path(entry.path).readlink())
+    except FileNotFoundError:  # closed meanwhile
+        return ""
+
+
+def is_supervisor(process: psutil.Process) -> bool:
+    """Whether this member is the stack's supervisord."""
+    import psutil
+
+    try:
+        return "supervisor.supervisord" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end(processes: Iterable[psutil.Process], *, grace: float) -> None:
+    """SIGTERM, then SIGKILL after `grace` seconds, to exactly these processes (never to a reused pid).
+
+    Raises OpsError for one that survives even that.
+    """
+    left = list(processes)
+    for process in left:
+        _signal(process, kill=False)
+    left = wait_ended(left, grace)
+    for process in left:
+        _signal(process, kill=True)
+    left = wait_ended(left, 5)
+    if left:
+        pids = ", ".join(str(p.pid) for p in left)
+        raise OpsError(f"processes {pids} of this stack can't be ended", "end them as root")
+
+
+def wait_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait up to `seconds` for all to end; returns those that have not."""
+    deadline = time.monotonic() + seconds
+    left = [p for p in processes if not _ended(p)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [p for p in left if not _ended(p)]
+    return left
+
+
+def _signal(process: psutil.Process, *, kill: bool) -> None:
+    import psutil
+
+    try:
+        if kill:
+            process.kill()
+        else:
+            process.terminate()
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise OpsError(
+            f"process {process.pid} belongs to this stack but to another user", "run the command as that user"
+        ) from None
+
+
+def _ended(process: psutil.Process) -> bool:
+    import psutil
+
+    # A zombie is gone for us: only its parent, which is no part of the stack, has not looked yet.
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def end_all(state: Path, run: Path, *, grace: float) -> int:
+    """End the supervisor first, so that it restarts nothing, then every other member; returns how many."""
+    members = find(state, run)
+    end([p for p in members if is_supervisor(p)], grace=grace)
+    # Its children got SIGTERM from the kernel meanwhile (launch.py); a late one may just have started.
+    rest = find(state, run)
+    end(rest, grace=grace)
+    return len({p.pid for p in members} | {p.pid for p in rest})

@@ -1,0 +1,115 @@
+"""What has to be done to get from what runs to what is wanted: a pure computation."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import Desired, Program, RenderedFile
+from techsapo_ops.spec.topology import Topology
+
+_NAMED = 3
+
+
+def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+    """Steps from `observed` to `desired`, in the order of performing them.
+
+    With `only`, just those services and what they need; nothing is removed then. A service that is no
+    longer wanted is stopped first where another one takes its port, else last: until then nginx, reloaded
+    before, still sends requests there. Raises OpsError for a name in `only` that the stack does not have.
+    """
+    topology = desired.topology
+    wanted = in_order(topology, select(topology, only))
+    programs = {p.service: p for p in desired.programs}
+    steps = [_step(programs[name], desired, observed) for name in wanted]
+    if only:
+        return Plan(tuple(steps))
+    ports = {s.port for s in topology.services}
+    gone = [s for name, s in reversed(list(observed.services.items())) if name not in programs]
+    removed = [
+        (s, Step(Action.REMOVE, s.name, "no longer in the spec, or its program is gone")) for s in gone
+    ]
+    first = [step for s, step in removed if s.port in ports]
+    last = [step for s, step in removed if s.port not in ports]
+    return Plan((*first, *steps, *last))
+
+
+def select(topology: Topology, only: Sequence[str]) -> tuple[str, ...]:
+    """Names of the services meant by `only` (names or kinds) with all that they need; all when empty."""
+    if not only:
+        return tuple(s.name for s in topology.services)
+    by_name = {s.name: s for s in topology.services}
+    chosen: dict[str, None] = {}
+    todo = [name for word in only for name in _meant(topology, word)]
+    while todo:
+        name = todo.pop()
+        if name not in chosen:
+            chosen[name] = None
+            todo.extend(by_name[name].needs)
+    return tuple(s.name for s in topology.services if s.name in chosen)
+
+
+def _meant(topology: Topology, word: str) -> list[str]:
+    names = [s.name for s in topology.services if word in {s.name, s.kind}]
+    if names:
+        return names
+    for absent in topology.absent:
+        if absent.kind == word:
+            raise OpsError(f"{word} is not part of this stack: {absent.reason}", absent.remedy)
+    raise unknown_service(word, [s.name for s in topology.services])
+
+
+def unknown_service(word: str, names: Sequence[str]) -> OpsError:
+    """The error for a service name that does not exist, with the nearest one that does."""
+    near = difflib.get_close_matches(word, names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
+    return OpsError(f"there is no service {word}", hint)
+
+
+def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
+    """`names` with each service after those that it needs, otherwise in the topology's order."""
+    left = set(names)
+    done: list[str] = []
+    while left:
+        ready = [s.name for s in topology.services if s.name in left and not left.intersection(s.needs)]
+        if not ready:
+            raise OpsError(f"services need each other in a circle: {', '.join(sorted(left))}")
+        done += ready
+        left.difference_update(ready)
+    return tuple(done)
+
+
+def _step(program: Program, desired: Desired, observed: Observed) -> Step:
+    name = program.service
+    seen = observed.services.get(name)
+    if seen is None:
+        return Step(Action.CREATE, name, "not there yet")
+    if not observed.running or seen.state is State.STOPPED:
+        return Step(Action.CREATE, name, "is stopped")
+    if not seen.fingerprint:
+        return Step(Action.RECREATE, name, "its last start did not finish")
+    if seen.fingerprint != program.fingerprint:
+        return Step(Action.RECREATE, name, "its command, user or environment changed")
+    if seen.state is State.CRASHED:
+        return Step(Action.RESTART, name, "it kept ending by itself")
+    if seen.state is State.BACKOFF:
+        return Step(Action.RESTART, name, f"it ends by itself again and again ({seen.restarts} restarts)")
+    if seen.config != program.config_digest(desired.files):
+        reason = changed_files(seen, file_digests(program, desired.files))
+        reload = program.reload_signal is not None
+        return Step(Action.RELOAD if reload else Action.RESTART, name, reason)
+    return Step(Action.NOTHING, name, "up to date")
+
+
+def file_digests(program: Program, files: Iterable[RenderedFile]) -> dict[str, str]:
+    """Digest by path of the files that `program` reads."""
+    return {f.path: f.digest for f in files if program.config and f.path.startswith(program.config)}
+
+
+def changed_files(seen: ObservedService, now: Mapping[str, str]) -> str:
+    """Which configuration files differ, in words."""
+    paths = sorted(p for p in {*seen.files, *now} if seen.files.get(p) != now.get(p))
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return f"{', '.join(paths[:_NAMED])}{more} changed"

@@ -1,0 +1,42 @@
+"""What services need before any of them can start."""
+
+from __future__ import annotations
+
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.engines.native import mariadb, owners
+from techsapo_ops.engines.native.members import members_folder
+from techsapo_ops.spec.desired import Desired
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Topology
+
+
+def folders(layout: Layout) -> None:
+    """The folders of the stack itself; services may pass through them, not write."""
+    for path in (layout.state, layout.config, layout.run, layout.data, layout.textfiles, layout.certs):
+        owners.folder(path, 0o755)
+    owners.folder(layout.logs, 0o750)
+    owners.folder(layout.keys, 0o711)
+    if layout.socket_dir != layout.run:
+        owners.private_folder(layout.socket_dir)
+    owners.folder(members_folder(layout.run), 0o755)
+
+
+def data(desired: Desired) -> None:
+    """Each program's own folder, owned by the service's user, and the owners of rendered files."""
+    topology = desired.topology
+    users = {service.name: service.user for service in topology.services}
+    for program in desired.programs:
+        if program.directory.is_relative_to(topology.layout.data):
+            owners.data_folder(program.directory, users.get(program.service))
+    by_kind = {service.kind: service.user for service in topology.services}
+    for file in desired.files:
+        path = topology.layout.config / file.path
+        if file.owner is not None and by_kind.get(file.owner) is not None and path.exists():
+            owners.give(path, by_kind[file.owner])
+
+
+def databases(spec: Spec, topology: Topology, runner: Runner) -> None:
+    """MariaDB's data directory and logins, where the stack has one."""
+    if spec.mysql is not None and topology.has("mysql"):
+        mariadb.prepare(spec.mysql, topology, runner)

@@ -1,0 +1,154 @@
+"""Throwaway servers: a backup is restored into one to see whether it holds what it should."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.probe import probe
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.engines.base import GateError, Scratch
+from techsapo_ops.engines.native import launch, mariadb, owners
+from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.topology import Address, Service, Topology
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    argv: tuple[str, ...]
+    user: str
+    password: Secret
+    probe: Probe
+
+
+@contextmanager
+def scratch(
+    service: Service, topology: Topology, runner: Runner, environment: Mapping[str, str]
+) -> Iterator[Scratch]:
+    """A throwaway redis or mysql on a free port with a random password, gone after the block.
+
+    Its folder lies in the state directory, on the disk that the real data is on. It ends with this process,
+    also with a killed one. Raises OpsError for other kinds, GateError when it does not come up.
+    """
+    if service.kind not in _BUILDERS:
+        raise OpsError(f"there is no throwaway {service.kind}", "only redis and mysql have one")
+    parent = topology.layout.state / "scratch"
+    owners.folder(parent, 0o755)
+    for stale in parent.glob("*.*"):
+        if not psutil.pid_exists(int(stale.name.partition(".")[0])):  # its maker was killed
+            shutil.rmtree(stale)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}.{service.kind}-", dir=parent))
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        owners.give(folder, service.user)
+        address = Address(_HOST, _free_port())
+        server = _BUILDERS[service.kind](service, topology, runner, folder, address.port)
+        log = folder / "server.log"
+        drop = ("--user", service.user) if service.user is not None else ()
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                (sys.executable, "-I", launch.__file__, *drop, "--", *server.argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        _wait(service.kind, process, server, address, log)
+        yield Scratch(address, folder, server.user, server.password)
+    finally:
+        if process is not None:
+            _end(process)
+        shutil.rmtree(folder)
+
+
+def _redis(service: Service, _: Topology, __: Runner, folder: Path, port: int) -> _Server:
+    password = Secret(secrets.token_hex(24))
+    configuration = folder / "redis.conf"
+    text = f'bind {_HOST}\nport {port}\nsave ""\nappendonly no\ndir .\nrequirepass {password.reveal()}\n'
+    write_atomic(configuration, text.encode(), 0o600, owners.ids(service.user))
+    return _Server((_binary(service), str(configuration)), "default", password, Probe("redis"))
+
+
+def _mysql(service: Service, topology: Topology, runner: Runner, folder: Path, port: int) -> _Server:
+    password = Secret(secrets.token_hex(24))
+    data = folder / "data"
+    mariadb.install(data, topology, service.user, runner)
+    init = folder / "init.sql"
+    sql = mariadb.root_sql(password)
+    write_atomic(init, sql.encode(), 0o600, owners.ids(service.user))
+    runs_as = ("--user=root",) if topology.host.root and service.user is None else ()
+    argv = (
+        _binary(service), "--no-defaults", f"--datadir={data}", f"--init-file={init}",
+        f"--bind-address={_HOST}", f"--port={port}", "--socket=mysqld.sock", "--pid-file=mysqld.pid",
+        # What a crash would cost is nothing here, and a restore is twice as fast without.
+        "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
+        "--skip-name-resolve",
+        *runs_as,
+    )  # fmt: skip
+    return _Server(argv, "root", password, Probe("mysql"))
+
+
+_BUILDERS: dict[str, Callable[[Service, Topology, Runner, Path, int], _Server]] = {
+    "redis": _redis,
+    "mysql": _mysql,
+}
+
+
+def _binary(service: Service) -> str:
+    if service.binary is None:
+        raise OpsError(
+            f"no executable is known for {service.name}", "`techsapo doctor` shows what is missing"
+        )
+    return service.binary
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((_HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(kind: str, process: subprocess.Popen[bytes], server: _Server, address: Address, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        result = probe(server.probe, address, timeout=2, user=server.user, password=server.password.reveal())
+        code = process.poll()
+        if result.ok and code is None:
+            return
+        if code is not None or time.monotonic() > deadline:
+            lines = tail(log, SHOWN_LINES)
+            ended = f"ended with code {code}" if code is not None else f"not ready: {result.detail}"
+            quoted = "".join(f"\n  | {line}" for line in lines)
+            raise GateError(kind, result.detail, lines, f"throwaway {kind} {ended}{quoted}", "")
+        time.sleep(0.03)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

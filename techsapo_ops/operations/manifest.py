@@ -1,0 +1,79 @@
+"""What `techsapo` wrote into an output folder: how a hand-edited file is told from our own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.errors import OpsError
+
+MANIFEST = ".manifest.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file of ours: the digests its content may have, and whether it held a secret.
+
+    There are two digests while files are being replaced: a kill between the renames leaves some old and
+    some new, and neither was edited by anyone.
+    """
+
+    digests: tuple[str, ...]
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All files of ours below one folder, by path relative to it."""
+
+    files: Mapping[str, Written] = field(default_factory=dict)
+
+    def owns(self, path: str, content: bytes) -> bool:
+        """Whether `content` is something that we put at `path`."""
+        written = self.files.get(path)
+        return written is not None and digest(content) in written.digests
+
+
+def digest(content: bytes) -> str:
+    """SHA-256, hexadecimal; the same as `RenderedFile.digest`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """The manifest of `directory`; an empty one where there is none.
+
+    Raises OpsError when it can't be read: without it every file would look edited by hand.
+    """
+    path = directory / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Manifest()
+    except OSError as error:
+        raise OpsError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        found = json.loads(text)
+        files = {
+            str(name): Written(tuple(entry["digests"]), bool(entry["secret"]))
+            for name, entry in found["files"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OpsError(
+            f"{path} is damaged", "remove it and run `techsapo generate --force`: all files are written anew"
+        ) from None
+    return Manifest(files)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Replace the manifest of `directory`. Raises OpsError when it can't be written."""
+    files = {
+        path: {"digests": list(written.digests), "secret": written.secret}
+        for path, written in sorted(manifest.files.items())
+    }
+    text = json.dumps({"version": _VERSION, "files": files}, ensure_ascii=False, indent=1) + "\n"
+    write_atomic(directory / MANIFEST, text.encode())

@@ -1,0 +1,135 @@
+"""alertmanager.yml and its notification texts. Secrets are named by file, never written here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techsapo_ops.catalogue.alerts import SEVERITIES
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.secrets import secret_name
+from techsapo_ops.render.templates import Templates, go_template_text
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.monitoring import (
+    EmailReceiver,
+    RawReceiver,
+    Receiver,
+    SlackReceiver,
+    WebhookReceiver,
+)
+from techsapo_ops.spec.topology import Topology
+
+ALERTMANAGER_YML = "alertmanager/alertmanager.yml"
+NOTIFICATION_TEXTS = "alertmanager/templates/techsapo.tmpl"
+
+WATCHDOG_RECEIVER = "watchdog"
+"""Takes the alert that always fires; nobody is told."""
+
+
+def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """alertmanager/alertmanager.yml and its templates, or nothing where the stack has no Alertmanager.
+
+    With receivers passed through as they are, the file may hold secrets, and is then readable by
+    Alertmanager alone. Raises OpsError for a receiver that could never send.
+    """
+    if not topology.has("alertmanager"):
+        return ()
+    settings = spec.monitoring.alertmanager
+    by_severity = _by_severity(spec)
+    content = templates.render(
+        "alertmanager/alertmanager.yml.j2",
+        smtp=_smtp(spec, topology),
+        group_wait=settings.group_wait,
+        group_interval=settings.group_interval,
+        repeat_interval=settings.repeat_interval,
+        severities=SEVERITIES,
+        inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
+        receivers=[
+            *(_receiver(spec, topology, severity, by_severity[severity]) for severity in SEVERITIES),
+            {"name": WATCHDOG_RECEIVER},
+        ],
+    )
+    raw = any(isinstance(r, RawReceiver) for receivers in by_severity.values() for r in receivers)
+    texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2")
+    return (
+        RenderedFile(
+            ALERTMANAGER_YML,
+            content,
+            mode=0o600 if raw else 0o644,
+            secret=raw,
+            owner="alertmanager" if raw else None,
+        ),
+        RenderedFile(NOTIFICATION_TEXTS, texts),
+    )
+
+
+def _by_severity(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
+    notifications = spec.notifications
+    return {
+        "critical": notifications.critical,
+        "warning": notifications.warning,
+        "info": notifications.info,
+    }
+
+
+def _smtp(spec: Spec, topology: Topology) -> dict[str, Any]:
+    smtp = spec.notifications.smtp
+    if smtp is None:
+        return {}
+    settings: dict[str, Any] = {
+        "smtp_smarthost": smtp.smarthost,
+        "smtp_from": go_template_text(smtp.sender),
+        "smtp_require_tls": smtp.require_tls,
+    }
+    if smtp.username is not None:
+        settings["smtp_auth_username"] = smtp.username
+    if smtp.password is not None:
+        settings["smtp_auth_password_file"] = _secret(topology, "notifications.smtp.password")
+    return settings
+
+
+def _secret(topology: Topology, path: str) -> str:
+    return str(topology.secret_path(secret_name(path)))
+
+
+def _receiver(
+    spec: Spec, topology: Topology, severity: str, receivers: tuple[Receiver, ...]
+) -> dict[str, Any]:
+    """Alertmanager's receiver of one severity: all of the spec's, each under the key of its kind."""
+    merged: dict[str, Any] = {"name": severity}
+    for number, receiver in enumerate(receivers):
+        path = f"notifications.{severity}.{number}"
+        match receiver:
+            case SlackReceiver() | WebhookReceiver() if receiver.url is None:
+                raise OpsError(f"{path}: {receiver.kind} has no url", "write url or url_file")
+            case SlackReceiver():
+                slack = {
+                    "api_url_file": _secret(topology, f"{path}.url"),
+                    "send_resolved": True,
+                    "title": '{{ template "techsapo.title" . }}',
+                    "text": '{{ template "techsapo.text" . }}',
+                    "fallback": '{{ template "techsapo.title" . }}',
+                    "color": '{{ template "techsapo.color" . }}',
+                }
+                if receiver.channel is not None:
+                    slack["channel"] = go_template_text(receiver.channel)
+                merged.setdefault("slack_configs", []).append(slack)
+            case EmailReceiver():
+                if spec.notifications.smtp is None:
+                    raise OpsError(f"{path}: e-mail needs a mail server", "add notifications.smtp")
+                merged.setdefault("email_configs", []).append(
+                    {
+                        "to": go_template_text(receiver.to),
+                        "send_resolved": True,
+                        "headers": {"Subject": '{{ template "techsapo.title" . }}'},
+                        "html": "",
+                        "text": '{{ template "techsapo.text" . }}',
+                    }
+                )
+            case WebhookReceiver():
+                url_file = _secret(topology, f"{path}.url")
+                merged.setdefault("webhook_configs", []).append({"url_file": url_file, "send_resolved": True})
+            case RawReceiver():
+                for key, configs in receiver.config.items():
+                    merged.setdefault(key, []).extend(configs)
+    return merged

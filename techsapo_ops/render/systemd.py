@@ -1,0 +1,43 @@
+"""techsapo.service: brings the stack up after a reboot."""
+
+from __future__ import annotations
+
+import re
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Topology
+
+UNIT = "systemd/techsapo.service"
+
+_ESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def systemd_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """systemd/techsapo.service: a system unit where root made it, else one for `systemctl --user`.
+
+    It runs `techsapo up` and `techsapo down`, which start and stop services in order; the supervisor that
+    `up` leaves behind lives in the unit's control group.
+    """
+    layout = topology.layout
+
+    def command(name: str, *options: str) -> str:
+        words = [topology.host.python, "-m", "techsapo_ops", name, "--file", str(layout.spec_file)]
+        if layout.environment is not None:
+            words += ["--environment", layout.environment]
+        return " ".join(systemd_quote(word) for word in (*words, *options))
+
+    content = templates.render(
+        "systemd/techsapo.service.j2", project=spec.project, command=command, root=topology.host.root
+    )
+    return (RenderedFile(UNIT, content),)
+
+
+def systemd_quote(word: str) -> str:
+    """`word` as one argument of Exec…= (systemd.service(5), "Command lines")."""
+    if _CONTROL.search(word):
+        raise OpsError(f"{word!r} holds a control character", "rename the folder")
+    return '"' + "".join(_ESCAPED.get(character, character) for character in word) + '"'

@@ -1,0 +1,176 @@
+"""The templates of the generated files: ours, and the operator's overrides before them."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from techsapo_ops.errors import OpsError
+
+BUILTIN = "builtin"
+"""Prefix under which our own templates stay reachable from an override."""
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
+# Words that one YAML reader or another (1.1 in Go and PyYAML, 1.2 elsewhere) takes for something but text.
+_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+# Several lines that need no quotes: no blank at either end, and none of Unicode's other line breaks.
+_BLOCK = re.compile(r"\S([^\x85\u2028\u2029]*\S)?")
+_NEVER_FOLDED = 1 << 30
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style with indented lists; text is quoted unless every YAML reader takes it for text."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - signature
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"'
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        style = ""
+    elif "\n" in text and _BLOCK.fullmatch(text):
+        style = "|"
+    elif '"' in text:
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+
+
+def to_yaml(value: Any, indent: int = 0) -> str:
+    """`value` as YAML that can't break out of its place: scalars on one line, collections as a block.
+
+    Lines after the first are indented by `indent` spaces, so that a block can stand anywhere:
+    `key:\\n  {{ value | to_yaml(2) }}`. No line is folded and Japanese is kept as it is.
+    """
+    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_NEVER_FOLDED)
+    text = text.removesuffix("...\n").rstrip("\n")
+    return text.replace("\n", "\n" + " " * indent).replace("\n" + " " * indent + "\n", "\n\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON, Japanese kept as it is. Raises ValueError for NaN and infinities."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def go_template_text(text: str) -> str:
+    """`text` as it must stand in a Go template to come out as it is."""
+    return text.replace("{{", '{{ "{{" }}')
+
+
+FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json}
+"""Filters of every template; an output's own module may add one for its format."""
+
+
+@cache
+def template_root() -> Path:
+    """Folder of our templates: the wheel's copy, or the repository's `templates/`."""
+    package = Path(__file__).resolve().parent.parent
+    for root in (package / "_templates", package.parent / "templates"):
+        if root.is_dir():
+            return root
+    raise OpsError("the built-in templates are missing", "install techsapo-ops again")
+
+
+class Templates:
+    """Renders templates by name, such as `nginx/nginx.conf.j2`.
+
+    A file of the same name below `override` takes the place of ours; ours stays reachable as
+    `builtin/NAME`, so that an override may extend it and change one block. Templates are the operator's
+    own, so they run unsandboxed.
+    """
+
+    def __init__(self, override: Path | None = None) -> None:
+        root = str(template_root())
+        ours = jinja2.FileSystemLoader(root)
+        loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({BUILTIN: ours})]
+        if override is not None:
+            loaders.insert(0, jinja2.FileSystemLoader(str(override)))
+        self._override = override
+        self._loader = jinja2.ChoiceLoader(loaders)
+        self._environment = jinja2.Environment(
+            loader=self._loader,
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # noqa: S701 - no HTML is made; each format has its own filter
+            keep_trailing_newline=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(FILTERS)
+
+    def names(self) -> tuple[str, ...]:
+        """Names of our templates, sorted."""
+        root = template_root()
+        return tuple(sorted(p.relative_to(root).as_posix() for p in root.rglob("*.j2")))
+
+    def overridden(self, name: str) -> bool:
+        """Whether the operator's folder has a template of this name."""
+        return self._override is not None and (self._override / name).is_file()
+
+    def source(self, name: str) -> str:
+        """Text of the template `name`, the operator's where there is one.
+
+        Raises OpsError where there is none or it can't be read.
+        """
+        try:
+            return self._loader.get_source(self._environment, name)[0]
+        except jinja2.TemplateNotFound as error:
+            raise self._not_found(error) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise OpsError(f"cannot read template {name}: {error}") from None
+
+    def render(self, name: str, **values: Any) -> str:
+        """Render `name`; every value that the template names must be given.
+
+        Raises OpsError with file and line of what is wrong in a template.
+        """
+        try:
+            return self._environment.get_template(name).render(values)
+        except jinja2.TemplateNotFound as error:
+            raise self._not_found(error) from None
+        except jinja2.TemplateSyntaxError as error:
+            where = f"{error.filename or error.name or name}:{error.lineno}"
+            raise OpsError(f"template {where}: {error.message}", self._hint(name)) from None
+        except (
+            jinja2.TemplateError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            OSError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise OpsError(f"template {self._where(error, name)}: {error}", self._hint(name)) from error
+
+    def _not_found(self, error: jinja2.TemplateNotFound) -> OpsError:
+        known = ", ".join(n for n in self.names() if Path(n).name == Path(str(error.name)).name)
+        return OpsError(
+            f"there is no template {error.name}",
+            f"did you mean {known}?" if known else "`techsapo templates list` shows them all",
+        )
+
+    def _where(self, error: Exception, name: str) -> str:
+        """`file:line` of the innermost template frame of a traceback (Jinja2 maps frames to templates)."""
+        roots = tuple(str(root) for root in (template_root(), self._override) if root is not None)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(roots)]
+        return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else name
+
+    def _hint(self, name: str) -> str:
+        if not self.overridden(name):
+            return ""
+        return f"compare it with ours: `techsapo templates eject {name}` into another folder"

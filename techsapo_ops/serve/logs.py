@@ -1,0 +1,108 @@
+"""Structured logs: one JSON object a line on stdout, the timestamp first."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO, cast
+
+import structlog
+
+from techsapo_ops.spec.models.data import Logs
+
+_LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
+_NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
+
+
+def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's logs to `stream` (stdout) from `spec.level` on.
+
+    Both take the same way, so that uvicorn's and a library's lines look like ours.
+    """
+    out = cast("TextIO", _Sink(stream or sys.stdout))
+    level = _LEVELS[spec.level]
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _Shape(instance),
+    ]
+    renderer = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=stream is None,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _without_colour, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # At debug the vendors' SDKs log whole requests: prompts and answers, which no log may hold.
+    for chatty in ("openai", "httpx2", "httpx", "httpcore", "aiohttp", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+class _Sink:
+    """A stream to which writing never fails: a full disk or a closed pipe must fail no request.
+
+    Lines that could not be written are counted, and told of once writing works again.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Write, or count the line as lost."""
+        note = f'{{"level": "error", "message": "Log lines were lost", "lines": {self._lost}}}\n'
+        try:
+            self._stream.write(note + text if self._lost else text)
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self._lost += 1
+        else:
+            self._lost = 0
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is left: every line is flushed as it is written."""
+
+
+class _Shape:
+    """Orders a line: timestamp, level, message, instance, then the fields."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+
+    def __call__(
+        self, _logger: Any, method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        level = str(event.pop("level", method))
+        return {
+            "timestamp": event.pop("timestamp"),
+            "level": _NAMES.get(level, level),
+            "message": event.pop("event", ""),
+            "instance": self._instance,
+            **event,
+        }
+
+
+def _without_colour(
+    _logger: Any, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Drop uvicorn's second copy of each message."""
+    event.pop("color_message", None)
+    return event

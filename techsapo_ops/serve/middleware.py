@@ -1,0 +1,169 @@
+"""What every request goes through, as plain ASGI: the envelope around it and the bound on its body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.problems import Problem
+
+log = structlog.get_logger()
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+READ_TIMEOUT = 30.0
+"""Seconds in which a whole body must have arrived, so that a trickle holds no connection for ever."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
+_CONTENT_SECURITY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", _CONTENT_SECURITY),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of that (lower-case) name."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def request_id_of(scope: Scope) -> str:
+    """The caller's X-Request-ID where it is sane (letters, digits, `._-`, at most 128), else a new one."""
+    given = header(scope, b"x-request-id")
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given.decode("ascii")
+    return f"req_{uuid.uuid4().hex}"
+
+
+class Envelope:
+    """Gives each request its id, counts and logs it, sets the headers of every answer, and makes sure that
+    there is one. While the instance drains, it asks kept-alive connections to close.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id = request_id_of(scope)
+        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
+                message["headers"] = [*message.get("headers", ()), *extra, *closing]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:
+            log.exception("Request failed", requestId=request_id, path_template=_route(scope))
+            if status:
+                raise
+            problem = Problem(500, "internal_error", "this is our fault; the log has the details")
+            await problem.response(request_id)(scope, receive, send_with_headers)
+        finally:
+            self._account(scope, request_id, status or 499, time.perf_counter() - started)
+
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+        route = _route(scope)
+        self._metrics.http(method, route, status, seconds)
+        tell = log.debug if route in _PROBES else log.info
+        tell(
+            "HTTP request",
+            requestId=request_id,
+            method=method,
+            route=route,
+            status=status,
+            processingTime=round(seconds * 1000, 1),
+        )
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """The template of the route that was taken; never the raw path, which a client chooses."""
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+class BodyLimit:
+    """Reads bodies whole, up to `limit` bytes; longer ones are answered 413, chunked ones too."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = header(scope, b"content-length")
+        chunked = header(scope, b"transfer-encoding") is not None
+        if length is None and not chunked:
+            await self._app(scope, receive, send)
+            return
+        if length is not None and int(length) > self._limit:
+            await self._refuse(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                while more and len(body) <= self._limit:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            problem = Problem(408, "timeout", f"the body did not arrive within {READ_TIMEOUT:g} s")
+            await _last_answer(problem, scope, receive, send)
+            return
+        if len(body) > self._limit:
+            await self._refuse(scope, receive, send)
+            return
+        whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        async def replay() -> Message:
+            nonlocal whole
+            if whole is not None:
+                message, whole = whole, None
+                return message
+            return await receive()
+
+        await self._app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = Problem(
+            413, "body_too_large", f"the body is larger than {self._limit} bytes", max_body=self._limit
+        )
+        await _last_answer(problem, scope, receive, send)
+
+
+async def _last_answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer and close: the rest of the body is not read."""
+    response = problem.response(scope["state"]["request_id"])
+    response.headers["Connection"] = "close"
+    await response(scope, receive, send)

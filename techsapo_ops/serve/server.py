@@ -1,0 +1,158 @@
+"""Runs the app in one process, and stops it without losing a request."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import math
+import signal
+import socket
+import time
+from importlib.util import find_spec
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from techsapo_ops.adapters.ports import port_holder
+from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.app import create_app
+from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.parts import Parts
+from techsapo_ops.spec.models.base import seconds
+
+log = structlog.get_logger()
+
+KEEP_ALIVE = 75
+"""Seconds an idle connection stays open: longer than nginx keeps its own, so that nginx closes first."""
+LAST_REQUESTS = 0.5
+"""Seconds in which connections that are open when we stop listening may still send their request."""
+TURN = 0.02
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that drains: uvicorn alone refuses connections as soon as it is told to stop.
+
+    The first SIGTERM or SIGINT makes /ping answer 503 while requests are still served for `drain` seconds;
+    then it stops listening and lets the answers under way finish. The second one skips the waiting, the
+    third one ends at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, drain: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._drain = drain
+        self._told: str | None = None
+        self._stop_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Begin to drain, or speed up. The signal is not raised again at the end: draining is success."""
+        if self.should_exit:
+            self.force_exit = True
+        elif self._lifecycle.draining:
+            self.should_exit = True
+        else:
+            self._lifecycle.draining = True
+            self._told = signal.Signals(sig).name
+
+    async def on_tick(self, counter: int) -> bool:
+        """End the drain when its time is over."""
+        if self._stop_at is None and self._told is not None:
+            # Not in handle_exit: a signal may come in the middle of another line.
+            self._stop_at = time.monotonic() + self._drain
+            log.info("Draining", signal=self._told, seconds=self._drain)
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, serve whoever has connected already, then close as uvicorn does.
+
+        Closing a listening socket resets the connections that the kernel has accepted and we have not; a
+        duplicate keeps them, so that they can be taken over.
+        """
+        spares = [listener.dup() for listener in sockets or []]
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        await asyncio.sleep(0)  # uvloop closes its own descriptor in the next turn
+        for connection in [c for spare in spares for c in _accepted(spare)]:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        for _ in range(int(LAST_REQUESTS / TURN)):
+            if not self.server_state.connections or self.force_exit:
+                break
+            await asyncio.sleep(TURN)
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
+
+
+def _accepted(listener: socket.socket) -> list[socket.socket]:
+    """Take every connection that waits at `listener`, and close it."""
+    found = []
+    listener.setblocking(False)
+    with listener:
+        while True:
+            try:
+                found.append(listener.accept()[0])
+            except BlockingIOError:
+                return found
+
+
+def run(parts: Parts, host: str, port: int) -> None:
+    """Serve until a signal, then drain and return. Raises OpsError when the port can't be had."""
+    listener = _listen(host, port)
+    app = create_app(parts)
+    config = uvicorn.Config(
+        app,
+        http="httptools" if find_spec("httptools") else "h11",
+        loop="uvloop" if find_spec("uvloop") else "asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=math.ceil(seconds(parts.spec.app.limits.request_timeout)),
+    )
+    server = DrainingServer(config, parts.lifecycle, seconds(parts.spec.app.drain))
+    parts.metrics.callback(
+        "techsapo_active_connections", lambda: [({}, float(len(server.server_state.connections)))]
+    )
+    log.info("Serving", url=f"http://{host}:{listener.getsockname()[1]}", simulated=parts.registry.simulated)
+    server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    address = "127.0.0.1" if host == "localhost" else host
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        # Taken for good only now: two sockets may be bound to one port as long as neither listens.
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from None
+    return listener
+
+
+def _refused(host: str, port: int, error: OSError) -> OpsError:
+    where = f"cannot listen on {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        holder = port_holder(port)
+        return OpsError(
+            f"{where}: the port is taken by {holder or 'another process'}",
+            "stop it, or choose another with --port or `app.port`",
+        )
+    if error.errno == errno.EACCES:
+        return OpsError(f"{where}: ports below 1024 need root", "choose a port from 1024 on")
+    return OpsError(f"{where}: {error.strerror}", "check `app.host`")

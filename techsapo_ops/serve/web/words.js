@@ -1,0 +1,111 @@
+// The pages' words, and the reader's choices of language and theme.
+
+const WORDS = {
+  ja: {
+    skip: "質問へ移動", api: "API", theme: "明暗", other: "English",
+    question: "質問", placeholder: "例: Dockerコンテナが起動しない", tier: "分析の種類",
+    basic: "基本", premium: "プレミアム", critical: "重要",
+    keys: "Ctrl+Enterで送信", send: "質問する", stop: "中止",
+    answer: "回答", each: "各プロバイダーの回答",
+    asking: "問い合わせています…", done: "回答が届きました", stopped: "中止しました",
+    simulated: "シミュレーション", accepted: "採用", notAccepted: "基準未満", provisional: "暫定評価", cached: "キャッシュ",
+    confidence: "信頼度", consensus: "合意度", cost: "費用", time: "時間", needs: "基準",
+    seconds: "秒", failed: "失敗", sure: "自己評価", tokens: "トークン",
+    unreachable: "サーバーに接続できません。動作しているか確認して、もう一度お試しください。",
+    badReply: "サーバーの応答を読み取れません。", code: "コード", requestId: "リクエストID", retry: "秒後に再試行できます",
+    docsTitle: "API", docsIntro: "機械可読な定義:", parameters: "パラメーター", body: "リクエスト本文",
+    answers: "応答", example: "例", back: "質問ページ", type: "型", required: "必須",
+    notes: {
+      sole_answer: "回答は1件だけです。比較できないため採用しません。",
+      consensus_below_threshold: "回答どうしの合意度が基準を下回っています。",
+      confidence_below_threshold: "信頼度が基準を下回っています。",
+      fewer_providers_than_the_tier_asks_for: "この種類に必要な数のプロバイダーがありません。",
+      cost_is_a_worst_case: "価格が不明なため、費用は上限の見積もりです。",
+    },
+    kinds: {
+      timeout: "時間切れ", rate_limited: "レート制限", unavailable: "応答不可", refused: "拒否", bad_answer: "不正な応答",
+    },
+  },
+  en: {
+    skip: "Skip to the question", api: "API", theme: "Light/dark", other: "日本語",
+    question: "Question", placeholder: "e.g. My Docker container does not start", tier: "Kind of analysis",
+    basic: "Basic", premium: "Premium", critical: "Critical",
+    keys: "Ctrl+Enter sends", send: "Ask", stop: "Stop",
+    answer: "Answer", each: "Each provider's answer",
+    asking: "Asking…", done: "The answer is here", stopped: "Stopped",
+    simulated: "simulated", accepted: "accepted", notAccepted: "below threshold", provisional: "provisional", cached: "cached",
+    confidence: "Confidence", consensus: "Consensus", cost: "Cost", time: "Time", needs: "needs",
+    seconds: "s", failed: "failed", sure: "own estimate", tokens: "tokens",
+    unreachable: "The server can't be reached. Check that it runs, then try again.",
+    badReply: "The server's reply can't be read.", code: "code", requestId: "request id", retry: "s until you may retry",
+    docsTitle: "API", docsIntro: "Machine-readable:", parameters: "Parameters", body: "Request body",
+    answers: "Answers", example: "Example", back: "Ask page", type: "type", required: "required",
+    notes: {
+      sole_answer: "There is only one answer. It can't be compared, so it is not accepted.",
+      consensus_below_threshold: "The answers agree less than the threshold asks for.",
+      confidence_below_threshold: "Confidence is below the threshold.",
+      fewer_providers_than_the_tier_asks_for: "There are fewer providers than this kind of analysis asks for.",
+      cost_is_a_worst_case: "The price is not known; the cost is an upper bound.",
+    },
+    kinds: {
+      timeout: "timeout", rate_limited: "rate limited", unavailable: "unavailable", refused: "refused", bad_answer: "unusable answer",
+    },
+  },
+};
+
+function stored(key) {
+  try { return localStorage.getItem(key); } catch { return null; }
+}
+
+function store(key, value) {
+  try { localStorage.setItem(key, value); } catch { /* a private window keeps nothing; the choice lasts for this page */ }
+}
+
+const root = document.documentElement;
+let language = stored("language") ?? root.dataset.locale;
+if (!(language in WORDS)) language = "ja";
+
+export function word(key) {
+  return WORDS[language][key] ?? key;
+}
+
+export function number(value, digits) {
+  return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+export function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function apply() {
+  root.lang = language;
+  for (const node of document.querySelectorAll("[data-text]")) node.textContent = word(node.dataset.text);
+  for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = word(node.dataset.placeholder);
+  const toggle = document.getElementById("language");
+  toggle.textContent = word("other");
+  toggle.lang = language === "ja" ? "en" : "ja";
+}
+
+function applyTheme(theme) {
+  if (theme) root.dataset.theme = theme;
+}
+
+export function setUp(redraw) {
+  applyTheme(stored("theme"));
+  document.getElementById("language").addEventListener("click", () => {
+    language = language === "ja" ? "en" : "ja";
+    store("language", language);
+    apply();
+    redraw();
+  });
+  document.getElementById("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    const theme = dark ? "light" : "dark";
+    store("theme", theme);
+    applyTheme(theme);
+  });
+  apply();
+}

@@ -1,0 +1,94 @@
+"""The directories of one stack; light to import, since `techsapo ps` needs nothing else of a spec."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path, without the closing NUL (`sun_path` in unix(7))."""
+_ROOM_FOR_NAME = len("/supervisor.sock") + len(".4194304")
+"""What supervisor appends: it binds `NAME.PID` first and links it to its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The directories of one stack.
+
+    `config` holds the generated files; the rest is made by the engine below `state`. `spec` and
+    `environment` are what a later `techsapo up` of this stack is given, such as the one after a reboot.
+    """
+
+    state: Path
+    config: Path
+    spec: Path | None = None
+    environment: str | None = None
+
+    @property
+    def spec_file(self) -> Path:
+        """The spec's path; by default techsapo.yaml beside the state directory."""
+        return self.spec or self.state.parent / "techsapo.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Databases and other data, one folder a service."""
+        return self.state / "data"
+
+    @property
+    def run(self) -> Path:
+        """Pid files, and sockets where its path is short enough for them: see `socket_dir`."""
+        return self.state / "run"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Folder of Unix sockets: `run`, or a short folder below /tmp where `run` is too deep.
+
+        A socket's path may have 107 bytes, which a project folder with a Japanese name soon exceeds. The
+        short name is made of the user and a digest of the state directory, so every command finds it again.
+        """
+        if len(os.fsencode(self.run)) + _ROOM_FOR_NAME <= LONGEST_SOCKET_PATH:
+            return self.run
+        digest = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:16]
+        return Path("/tmp") / f"techsapo-{os.geteuid()}-{digest}"  # noqa: S108 - made 0700 and checked on use
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where the native engine's supervisor is talked to."""
+        return self.socket_dir / "supervisor.sock"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a service."""
+        return self.state / "logs"
+
+    @property
+    def certs(self) -> Path:
+        """One folder a certificate: fullchain.pem and privkey.pem."""
+        return self.state / "certs"
+
+    @property
+    def keys(self) -> Path:
+        """Secrets that the tool made itself, such as the database password."""
+        return self.state / "keys"
+
+    @property
+    def mysql_password(self) -> Path:
+        """The audit database's password, where the spec has none: made at the first start."""
+        return self.keys / "mysql-password"
+
+    @property
+    def mysql_init(self) -> Path:
+        """SQL that MariaDB runs at each start: the database, its user and its password."""
+        return self.keys / "mysql-init.sql"
+
+    @property
+    def secrets(self) -> Path:
+        """Rendered copies of the spec's secrets, one file each, readable by their service alone."""
+        return self.config / "secrets"
+
+    @property
+    def textfiles(self) -> Path:
+        """Metrics of jobs, read by node exporter's textfile collector."""
+        return self.state / "textfile"

@@ -1,0 +1,291 @@
+"""The loader: text and variables in, a checked spec or every problem out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.fields import fields_of, secret_pairs, sections, value_at
+from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.overlay import Locator, merge
+from techsapo_ops.spec.problems import Mark, Path, Problem, SpecError, did_you_mean, dotted, in_order, shown
+from techsapo_ops.spec.prune import Pruned
+from techsapo_ops.spec.rules import PRODUCTION, RULES, Context, Finding
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.source import Document, parse
+from techsapo_ops.spec.wording import field_errors, source_words
+
+__all__ = ["LoadedSpec", "Problem", "SpecError", "load"]
+
+_MAX_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A spec that holds, with the overlay applied and the variables filled in.
+
+    `disabled` maps providers that were left out to the reason; they are gone from `spec.providers`.
+    """
+
+    spec: Spec
+    warnings: tuple[Problem, ...]
+    disabled: Mapping[str, str]
+    environment: str | None
+    filename: str
+
+
+def load(
+    text: str | bytes,
+    env: Mapping[str, str],
+    read_secret: Callable[[str], str],
+    *,
+    filename: str = "techsapo.yaml",
+    environment: str | None = None,
+) -> LoadedSpec:
+    """Load a spec.
+
+    `env` fills `${VAR}`; `read_secret` returns the text of a `*_file` by its path as written in the spec
+    and raises OpsError or OSError where it can't; `environment` chooses an overlay. Raises SpecError that
+    holds every problem at once.
+    """
+    return _Loading(parse(text, filename), env, read_secret, filename, environment).run()
+
+
+@dataclass(slots=True)
+class _Loading:
+    document: Document
+    env: Mapping[str, str]
+    read_secret: Callable[[str], str]
+    filename: str
+    environment: str | None
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    invalid: set[Path] = field(default_factory=set)
+    hollow: set[Path] = field(default_factory=set)
+    """Values that lack a variable of a provider: nothing is wrong with them, but they can't be used."""
+    disabled: dict[str, str] = field(default_factory=dict)
+    locator: Locator = field(init=False)
+
+    def run(self) -> LoadedSpec:
+        self.locator = Locator(self.document)
+        self.problems += self.document.problems
+        filled = interpolate(self.merged(), self.env)
+        data = filled.data
+        if self.document.bad:
+            self.invalid |= {path for path in _paths(data) if self.locator.source(path) in self.document.bad}
+        self.empty_sections(data)
+        self.variables(filled, data)
+        self.secrets(data)
+        spec = self.validated(data, filled)
+        if spec is not None:
+            self.rules(spec, filled)
+        if self.problems:
+            raise SpecError(self.problems, self.filename)
+        if spec is None:  # every value that is refused left a problem
+            raise AssertionError("a spec without problems was not built")
+        warnings = in_order(self.warnings, self.filename)
+        disabled = MappingProxyType(self.disabled)
+        return LoadedSpec(spec, warnings, disabled, self.environment, self.filename)
+
+    def problem(
+        self, path: Path, message: str, hint: str = "", *, at_key: bool = False, warning: bool = False
+    ) -> None:
+        mark = self.locator.key(path) if at_key else self.locator.value(path)
+        self.at(mark, self.locator.source(path), message, hint, warning=warning)
+        if not warning:
+            self.invalid.add(path)
+
+    def at(self, mark: Mark, path: Path, message: str, hint: str = "", *, warning: bool = False) -> None:
+        where = shown(dotted(path), 200)
+        problem = Problem(mark.line, mark.column, where, shown(message, 500), shown(hint, 500))
+        (self.warnings if warning else self.problems).append(problem)
+
+    def merged(self) -> dict[str, Any]:
+        """The data with the chosen overlay merged in; `environments` itself is taken out."""
+        base = {key: value for key, value in self.document.data.items() if key != "environments"}
+        overlays = self.overlays()
+        if self.environment is None or (self.environment == PRODUCTION and PRODUCTION not in overlays):
+            return base
+        if self.environment not in overlays:
+            names = {*overlays, PRODUCTION}
+            self.at(
+                self.locator.key(("environments",)),
+                (),
+                f"there is no environment {shown(self.environment)}",
+                did_you_mean(self.environment, names),
+            )
+            return base
+        return merge(base, overlays[self.environment], ("environments", self.environment), self.locator)
+
+    def overlays(self) -> dict[str, dict[str, Any]]:
+        """Every overlay that can be used; all are checked for unknown keys."""
+        given = self.document.data.get("environments")
+        if given is None:
+            return {}
+        if not isinstance(given, dict):
+            self.problem(
+                ("environments",), "must be `key: value` pairs", "write `NAME:` and below it what differs"
+            )
+            return {}
+        known = [key for key in fields_of(Spec) if key != "environments"]
+        usable = {}
+        for name, overlay in given.items():
+            path: Path = ("environments", name)
+            if overlay is not None and not isinstance(overlay, dict):
+                self.problem(path, "must be `key: value` pairs", "write what differs below it")
+                continue
+            usable[name] = overlay or {}
+            if name == self.environment:
+                continue
+            for key in usable[name]:
+                if key not in known:
+                    self.problem((*path, key), "unknown key", did_you_mean(key, known), at_key=True)
+        return usable
+
+    def empty_sections(self, data: dict[str, Any]) -> None:
+        """Take a section whose lines are all comments (null) for one that is not there."""
+        for path, model, section in list(sections(data)):
+            for key, shape in fields_of(model).items():
+                if section.get(key, "") is not None or not shape.container:
+                    continue
+                if not shape.nullable:
+                    del section[key]
+                elif (*path, key) == ("mysql",):
+                    self.problem(
+                        ("mysql",),
+                        "is empty, which means no MySQL",
+                        "write `mysql: {}` for one with defaults, or remove the line",
+                        at_key=True,
+                        warning=True,
+                    )
+
+    def variables(self, filled: Interpolated, data: dict[str, Any]) -> None:
+        """Report what interpolation lacked; a provider that lacks a variable is taken out."""
+        for path in filled.malformed:
+            self.problem(path, "a `${` that names no variable", MALFORMED_HINT)
+        for path, name in filled.unset.items():
+            provider = path[1] if path[0] == "providers" and len(path) > 2 else None
+            entry = data["providers"].get(provider) if isinstance(data.get("providers"), dict) else None
+            if not isinstance(entry, dict):
+                hint = f"set it in the environment or in .env, or write ${{{name}:-default}}"
+                self.problem(path, f"the variable {name} is not set", hint)
+                continue
+            self.hollow.add(path)
+            if provider in self.disabled:
+                continue
+            self.disabled[str(provider)] = f"{name} is not set"
+            if entry.get("enabled") is False:
+                continue
+            message = f"the variable {name} is not set"
+            if self.environment == PRODUCTION:
+                hint = f"environment {PRODUCTION} needs it; `{provider}: null` in the overlay goes without"
+                self.at(self.locator.value(path), self.locator.source(path), message, hint)
+            else:
+                self.problem(
+                    path,
+                    f"{message}, so provider {provider} is disabled",
+                    "set it in the environment or in .env",
+                    warning=True,
+                )
+
+    def secrets(self, data: dict[str, Any]) -> None:
+        """Fill each secret that the spec keeps in a file."""
+        for path, model, section in list(sections(data)):
+            for key in secret_pairs(model):
+                file = section.get(f"{key}_file")
+                if file is None or not isinstance(file, str) or self.touches((*path, f"{key}_file")):
+                    continue
+                if section.get(key) is not None:
+                    self.problem(
+                        (*path, f"{key}_file"),
+                        f"{key} is given too",
+                        f"keep one of {key} and {key}_file",
+                        at_key=True,
+                    )
+                elif path[:1] == ("providers",) and section.get("enabled") is False:
+                    del section[f"{key}_file"]
+                elif file:
+                    self.read(section, key, file, path)
+
+    def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
+        where = (*path, f"{key}_file")
+        hint = "make the file, readable by you alone (chmod 600)"
+        try:
+            content = self.read_secret(file)
+        except OpsError as error:
+            self.problem(where, error.message, error.hint or hint)
+        except OSError as error:
+            self.problem(where, f"cannot read {shown(file)}: {error.strerror}", hint)
+        except ValueError:
+            self.problem(
+                where, f"{shown(file)} is not a text file in UTF-8", "write the secret alone into it"
+            )
+        else:
+            value = content.rstrip("\r\n")
+            if value:
+                section[key] = Secret(value, file=file)
+            else:
+                self.problem(where, f"{shown(file)} is empty", "write the secret alone into it")
+
+    def touches(self, path: Path) -> bool:
+        """Whether a value at, above or below `path` is known to be wrong."""
+        return any(path[: len(bad)] == bad or bad[: len(path)] == path for bad in self.invalid)
+
+    def validated(self, data: dict[str, Any], filled: Interpolated) -> Spec | None:
+        """The spec; where values are refused, what is left of it without them, for the rules to go on."""
+        pruned = Pruned(data)
+        pruned.remove(*sorted(self.invalid | self.hollow, key=len))
+        for _ in range(_MAX_ROUNDS):
+            try:
+                spec = Spec.model_validate(pruned.data)
+            except ValidationError as error:
+                variables = {pruned.now(path): names for path, names in filled.variables.items()}
+                found = list(field_errors(error, pruned.data, variables))
+                refused = [pruned.original(e.path) for e in found]
+                for path, e in zip(refused, found, strict=True):
+                    if not self.touches(path) and path not in self.hollow:
+                        self.problem(path, e.message, e.hint, at_key=e.at_key)
+                pruned.remove(*refused)
+            else:
+                return self.without_disabled(spec)
+        return None
+
+    def without_disabled(self, spec: Spec) -> Spec:
+        """The spec without disabled providers; in production they stay, since there the lack is an error."""
+        update: dict[str, Any] = {"environments": {}}
+        if self.disabled and self.environment != PRODUCTION:
+            update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
+        return spec.model_copy(update=update)
+
+    def rules(self, spec: Spec, filled: Interpolated) -> None:
+        """Run every rule; leave out what rests on a value that is wrong itself."""
+        context = Context(self.environment, self.disabled, self.locator.written)
+        for rule in RULES:
+            for finding in rule(spec, context):
+                self.finding(finding, filled)
+
+    def finding(self, finding: Finding, filled: Interpolated) -> None:
+        read = (finding.path, *finding.uses)
+        if any(self.touches(path) for path in read):
+            return
+        message = finding.message
+        for path in read:
+            if path in filled.variables:
+                message = message.replace(
+                    str(value_at(filled.data, path)), source_words(filled.variables[path])
+                )
+        mark = self.locator.value(finding.path)
+        self.at(mark, self.locator.source(finding.path), message, finding.hint, warning=finding.warning)
+
+
+def _paths(node: object, path: Path = ()) -> Iterator[Path]:
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in children:
+        yield from _paths(value, (*path, key))

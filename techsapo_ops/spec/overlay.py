@@ -1,0 +1,83 @@
+"""Overlays: `environments.NAME` merged over the rest of the spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techsapo_ops.spec.problems import START, Mark, Path
+from techsapo_ops.spec.source import Document
+
+NULL_IS_A_VALUE = frozenset({"schedule"})
+"""Sections in which null means off, so that an overlay's null is kept and not taken as removal."""
+
+
+class Locator:
+    """Where the values of the merged spec stand in the file."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._origin: dict[Path, Path] = {}
+
+    def moved(self, merged: Path, source: Path) -> None:
+        """Record that `merged` and all below it came from `source`."""
+        self._origin[merged] = source
+
+    def source(self, path: Path) -> Path:
+        """Path in the file of what is at `path` in the merged spec."""
+        for cut in range(len(path), 0, -1):
+            origin = self._origin.get(path[:cut])
+            if origin is not None:
+                return origin + path[cut:]
+        return path
+
+    def written(self, path: Path) -> bool:
+        """Whether the file gives the value at `path`, rather than a default."""
+        return self.source(path) in self._document.values
+
+    def value(self, path: Path) -> Mark:
+        """Position of the value, or of the nearest key above it that is written."""
+        source = self.source(path)
+        return self._document.values[source] if source in self._document.values else self.key(path)
+
+    def key(self, path: Path) -> Mark:
+        """Position of the key, or of the nearest key above it that is written."""
+        source = self.source(path)
+        while source:
+            if source in self._document.keys:
+                return self._document.keys[source]
+            if source in self._document.values:
+                return self._document.values[source]
+            source = source[:-1]
+        return self._document.values.get((), START)
+
+
+def merge(base: dict[str, Any], overlay: dict[str, Any], at: Path, locator: Locator) -> dict[str, Any]:
+    """`base` with `overlay` (which stands at path `at` in the file) merged over it.
+
+    Mappings are merged key by key, everything else is replaced, null removes the key. A mapping whose
+    `kind` changes is replaced whole, and `X` takes the place of `X_file` and the other way round.
+    """
+    return _merge(base, overlay, (), at, locator)
+
+
+def _merge(
+    base: dict[str, Any], overlay: dict[str, Any], path: Path, at: Path, locator: Locator
+) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overlay.items():
+        here = (*path, key)
+        twin = key.removesuffix("_file") if key.endswith("_file") else f"{key}_file"
+        if value is not None and twin not in overlay:
+            merged.pop(twin, None)
+        if value is None and path[:1] not in {(name,) for name in NULL_IS_A_VALUE}:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            below = merged.get(key)
+            if not isinstance(below, dict) or value.get("kind", below.get("kind")) != below.get("kind"):
+                below = {}
+                locator.moved(here, (*at, key))
+            merged[key] = _merge(below, value, here, (*at, key), locator)
+        else:
+            merged[key] = value
+            locator.moved(here, (*at, key))
+    return merged

@@ -1,0 +1,81 @@
+"""What is wrong with a spec, and where: the values that every part of the loader speaks in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from techsapo_ops.errors import OpsError
+
+Path = tuple[str | int, ...]
+"""Where a value is in the document: ("app", "instances", 0, "port")."""
+
+
+class Mark(NamedTuple):
+    """A place in the text; both count from 1, `column` in characters."""
+
+    line: int
+    column: int
+
+
+START = Mark(1, 1)
+
+
+def dotted(path: Path) -> str:
+    """`path` as the user writes it: app.instances.0.port."""
+    return ".".join(str(part) for part in path)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to put right. `path` is dotted and may be empty; so may `hint`."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+    filename: str = "techsapo.yaml"
+
+    def __str__(self) -> str:
+        """The problem on one line: FILE:LINE:COL path: what is wrong; hint."""
+        where = f"{self.filename}:{self.line}:{self.column}"
+        what = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{where} {what}; {self.hint}" if self.hint else f"{where} {what}"
+
+
+class SpecError(OpsError):
+    """A spec that can't be used; `problems` holds everything that is wrong with it, in the file's order."""
+
+    def __init__(self, problems: Iterable[Problem], filename: str = "techsapo.yaml") -> None:
+        self.problems = in_order(problems, filename)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def in_order(problems: Iterable[Problem], filename: str) -> tuple[Problem, ...]:
+    """The problems of a file in its order, each once."""
+    placed = dict.fromkeys(replace(problem, filename=filename) for problem in problems)
+    return tuple(sorted(placed, key=lambda p: (p.line, p.column)))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint for a word that is not among the known ones: the nearest, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
+    if not near:
+        by_lower = {name.lower(): name for name in names}
+        near = [by_lower[n] for n in difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)]
+    if near:
+        return f"did you mean {near[0]}?"
+    if not names:
+        return ""
+    shown = ", ".join(names[:24])
+    return f"known: {shown}, …" if len(names) > 24 else f"known: {shown}"
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """`text` on one line, cut to `limit` characters, for a message."""
+    flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"

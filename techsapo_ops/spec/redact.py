@@ -1,0 +1,125 @@
+"""The spec as plain data again: for people with its secrets masked, for the app with secrets as files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from techsapo_ops.spec.fields import key_of, secret_pairs
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.problems import Path, dotted
+from techsapo_ops.spec.secret import MASK, Secret
+
+_SECRET_KEY = re.compile(r"(?i)(key|token|secret|password|credentials|authorization|url|urls)$")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_SecretText = Callable[[Path, Secret], tuple[str, str]]
+
+
+def secrets_of(spec: Spec) -> Mapping[str, Secret]:
+    """Every secret of the spec by its dotted path (`notifications.critical.0.url`), in the spec's order."""
+    return {dotted(path): secret for path, secret in _secrets(spec, ())}
+
+
+def _secrets(node: object, path: Path) -> Iterator[tuple[Path, Secret]]:
+    if isinstance(node, Secret):
+        yield path, node
+    elif isinstance(node, BaseModel):
+        for name, info in type(node).model_fields.items():
+            yield from _secrets(getattr(node, name), (*path, key_of(name, info)))
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _secrets(value, (*path, key))
+    elif isinstance(node, tuple):
+        for n, value in enumerate(node):
+            yield from _secrets(value, (*path, n))
+
+
+def resolved(spec: Spec) -> dict[str, Any]:
+    """The spec with every default filled in and nothing secret in it.
+
+    A secret from a file is shown as that file, any other as a mask; so are user names and passwords in
+    URLs and, in receivers that are passed through, the values of keys that sound secret.
+    """
+
+    def mask(path: Path, secret: Secret) -> tuple[str, str]:
+        return (f"{path[-1]}_file", secret.file) if secret.file is not None else (str(path[-1]), MASK)
+
+    return _masked(_section(spec, (), mask))
+
+
+def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any]:
+    """The spec as data that `load` reads again, each secret X replaced by `X_file`.
+
+    `secret_path` gives the path of that file for the dotted path of the secret.
+    """
+
+    def by_file(path: Path, _: Secret) -> tuple[str, str]:
+        return f"{path[-1]}_file", secret_path(dotted(path))
+
+    return _section(spec, (), by_file)
+
+
+def _data(node: Any, path: Path, secret: _SecretText) -> Any:
+    if isinstance(node, BaseModel):
+        return _section(node, path, secret)
+    if isinstance(node, Mapping):
+        return {key: _data(value, (*path, key), secret) for key, value in node.items()}
+    if isinstance(node, tuple | list):
+        return [_data(value, (*path, n), secret) for n, value in enumerate(node)]
+    return _escaped(node) if isinstance(node, str) else node
+
+
+def _section(section: BaseModel, path: Path, secret: _SecretText) -> dict[str, Any]:
+    model = type(section)
+    files = {f"{key}_file" for key in secret_pairs(model)}
+    data: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        key = key_of(name, info)
+        value = getattr(section, name)
+        if isinstance(value, Secret):
+            written, text = secret((*path, key), value)
+            data[written] = _escaped(text)
+        elif (
+            key in files or (value is None and _none_by_default(info)) or (not path and key == "environments")
+        ):
+            continue
+        else:
+            data[key] = _data(value, (*path, key), secret)
+    return data
+
+
+def _none_by_default(info: FieldInfo) -> bool:
+    return info.default is None and info.default_factory is None
+
+
+def _escaped(text: str) -> str:
+    return text.replace("${", "$${")
+
+
+def _masked(data: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: _without_logins(value) for key, value in data.items()}
+    for severity in ("critical", "warning", "info"):
+        for receiver in shown["notifications"][severity]:
+            if receiver["kind"] == "alertmanager":
+                receiver["config"] = _without_secret_keys(receiver["config"])
+    return shown
+
+
+def _without_logins(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_logins(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_without_logins(value) for value in node]
+    return _USER_INFO.sub(MASK, node) if isinstance(node, str) else node
+
+
+def _without_secret_keys(node: Any, hide: bool = False) -> Any:
+    if isinstance(node, dict):
+        return {k: _without_secret_keys(v, hide or bool(_SECRET_KEY.search(str(k)))) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_without_secret_keys(value, hide) for value in node]
+    return MASK if hide and isinstance(node, str) else node

@@ -1,0 +1,319 @@
+"""What must hold across fields: each rule is a small function over the whole spec.
+
+A rule yields findings; `uses` lists every path it looked at, so that the loader can leave out what was
+concluded from a value that is wrong itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from techsapo_ops.spec.models import ServiceKind, Spec
+from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, EmailReceiver, RawReceiver
+from techsapo_ops.spec.ports import port_conflicts
+from techsapo_ops.spec.problems import Path, did_you_mean, dotted
+
+PRODUCTION = "production"
+SEVERITIES = ("critical", "warning", "info")
+BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
+"""Names that the generated scrape configuration uses, or may come to use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What rules see beside the spec: the chosen environment, and what was disabled and why."""
+
+    environment: str | None
+    disabled: dict[str, str]
+    written: Callable[[Path], bool]
+    """Whether the file gives the value at a path."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether the rules of environment production apply."""
+        return self.environment == PRODUCTION
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found at `path`; `uses` are further paths it depends on."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    uses: tuple[Path, ...] = ()
+    warning: bool = False
+
+
+Rule = Callable[[Spec, Context], Iterable[Finding]]
+
+
+def ports(spec: Spec, context: Context) -> Iterator[Finding]:
+    """No two services that run take the same port."""
+    for conflict in port_conflicts(spec, context.written):
+        yield Finding(
+            conflict.path,
+            f"port {conflict.port} is taken by {conflict.taken_by} ({dotted(conflict.taken_path)})",
+            "give one of them another port",
+            uses=(conflict.taken_path, *conflict.uses),
+        )
+
+
+def instances(spec: Spec, _: Context) -> Iterator[Finding]:
+    """At least one instance gets requests while all is well."""
+    if spec.app.instances and all(i.backup for i in spec.app.instances):
+        yield Finding(
+            ("app", "instances"), "every instance is a backup", "leave `backup` out of at least one"
+        )
+
+
+def nginx(spec: Spec, _: Context) -> Iterator[Finding]:
+    """nginx serves a certificate that there is."""
+    name = spec.nginx.certificate
+    path: Path = ("nginx", "certificate")
+    if name is None:
+        return
+    if name not in spec.certificates:
+        hint = did_you_mean(name, spec.certificates) or "describe it under `certificates`"
+        yield Finding(path, f"there is no certificate {name}", hint, uses=(("certificates",),))
+    elif spec.certificates[name].source == "external":
+        uses: tuple[Path, ...] = (("certificates", name, "source"),)
+        yield Finding(
+            path, f"{name} is served elsewhere (source: external)", "name one of another source", uses
+        )
+
+
+def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Each certificate has what its source needs."""
+    for name, certificate in spec.certificates.items():
+        path: Path = ("certificates", name)
+        uses: tuple[Path, ...] = (path,)
+        wildcard = any(n.startswith("*.") for n in certificate.names)
+        if certificate.source == "files":
+            for key in ("certificate_file", "private_key_file"):
+                if getattr(certificate, key) is None:
+                    yield Finding(path, f"source files needs {key}", f"add `{key}: PATH`", uses)
+        if certificate.source == "external" and certificate.address is None:
+            yield Finding(path, "source external needs address", "add e.g. `address: example.com:443`", uses)
+        if certificate.source != "acme":
+            continue
+        if not certificate.names:
+            yield Finding(path, "source acme needs names", "add e.g. `names: [techsapo.example.com]`", uses)
+        if wildcard and certificate.challenge != "dns-01":
+            yield Finding(
+                path, "a wildcard name needs dns-01", "add `challenge: dns-01` and a `dns_hook`", uses
+            )
+        elif certificate.challenge == "dns-01" and certificate.dns_hook is None:
+            yield Finding(path, "dns-01 needs dns_hook", "name the program that sets the TXT records", uses)
+
+
+def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Each receiver has somewhere to send to."""
+    for severity in SEVERITIES:
+        for n, receiver in enumerate(getattr(spec.notifications, severity)):
+            path: Path = ("notifications", severity, n)
+            if isinstance(receiver, EmailReceiver):
+                if spec.notifications.smtp is None:
+                    yield Finding(
+                        path,
+                        "e-mail needs a mail server",
+                        "add `smtp: {smarthost: HOST:PORT, sender: ADDRESS}` to notifications",
+                        uses=(("notifications", "smtp"),),
+                    )
+            elif not isinstance(receiver, RawReceiver) and receiver.url is None:
+                yield Finding(
+                    path,
+                    f"a {receiver.kind} receiver needs url or url_file",
+                    "prefer url_file: it keeps the URL out of the spec",
+                )
+
+
+def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
+    """A mail password belongs to an account."""
+    server = spec.notifications.smtp
+    if server is not None and server.password is not None and server.username is None:
+        yield Finding(("notifications", "smtp"), "a password without username", "add `username`")
+
+
+def keys(spec: Spec, context: Context) -> Iterator[Finding]:
+    """A vendor's API needs a key."""
+    for name, provider in spec.providers.items():
+        if not provider.enabled or isinstance(provider, SimulatedProvider) or name in context.disabled:
+            continue
+        if provider.kind != "openai-compatible" and provider.api_key is None:
+            yield Finding(
+                ("providers", name),
+                f"kind {provider.kind} needs api_key or api_key_file",
+                'add e.g. `api_key: "${API_KEY}"`',
+            )
+
+
+def providers(spec: Spec, context: Context) -> Iterator[Finding]:
+    """There are enough providers of one sort to compare answers; a real one silences the simulated ones."""
+    path: Path = ("providers",)
+    enabled = {n: p for n, p in spec.providers.items() if p.enabled}
+    real = [n for n, p in enabled.items() if not isinstance(p, SimulatedProvider)]
+    simulated = [n for n in enabled if n not in real]
+    tiers = spec.wallbounce.tiers
+    basic_path: Path = ("wallbounce", "tiers", "basic", "providers")
+    if context.strict and simulated and not context.written(path):
+        yield Finding(
+            path,
+            f"simulated unless you configure others, which environment {PRODUCTION} refuses",
+            f"configure at least {tiers.basic.providers} real ones",
+        )
+        return
+    if context.strict:
+        for name in simulated:
+            yield Finding(
+                (*path, name),
+                f"is simulated, which environment {PRODUCTION} refuses",
+                f"remove it in the overlay by `{name}: null`",
+            )
+    usable = real if real or context.strict else simulated
+    compared = f"an analysis compares {tiers.basic.providers} ({dotted(basic_path)})"
+    if not enabled:
+        why = "all are disabled" if spec.providers or context.disabled else "there is none"
+        yield Finding(
+            path,
+            f"no provider to ask: {why}",
+            "enable two or more, or leave out `providers` for simulated ones",
+        )
+        return
+    if len(usable) < tiers.basic.providers:
+        if len(enabled) < tiers.basic.providers or context.strict:
+            yield Finding(
+                path,
+                f"{_count(len(usable), 'provider')}, but {compared}",
+                "enable more providers",
+                uses=(basic_path,),
+            )
+        else:
+            yield Finding(
+                path,
+                f"only {_count(len(real), 'real provider')} ({', '.join(real)}): simulated ones never answer "
+                f"beside it, but {compared}",
+                "configure another, or disable it to try the stack with simulated ones",
+                uses=(basic_path,),
+                warning=True,
+            )
+        return
+    for tier in ("premium", "critical"):
+        wanted = getattr(tiers, tier).providers
+        tier_path: Path = ("wallbounce", "tiers", tier, "providers")
+        if wanted > len(usable) and context.written(tier_path):
+            yield Finding(
+                tier_path,
+                f"wants {wanted} providers and there are {len(usable)}",
+                f"{tier} uses those; enable more, or lower the number",
+                uses=(path,),
+                warning=True,
+            )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Extra scrape jobs have names of their own."""
+    first: dict[str, int] = {}
+    for n, job in enumerate(spec.monitoring.scrape):
+        path: Path = ("monitoring", "scrape", n, "name")
+        if job.name in BUILT_IN_JOBS:
+            yield Finding(path, f"the stack has a job {job.name} itself", "choose another name")
+        elif job.name in first:
+            other: Path = ("monitoring", "scrape", first[job.name], "name")
+            yield Finding(
+                path,
+                f"{job.name} is already the name of {dotted(other[:-1])}",
+                "choose another name",
+                uses=(other,),
+            )
+        first.setdefault(job.name, n)
+
+
+def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
+    """No `$` in external labels: Prometheus 3 expands it there, 2.x does not."""
+    for name, value in spec.monitoring.prometheus.external_labels.items():
+        if "$" in value:
+            path: Path = ("monitoring", "prometheus", "external_labels", name)
+            yield Finding(path, "Prometheus 3 would expand the $", "write the value without $")
+
+
+def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Changed alerts exist, and thresholds are given where there is one."""
+    if not spec.monitoring.alerts:
+        return
+    from techsapo_ops.catalogue.alerts import (
+        alerts as known_alerts,
+    )  # a catalogue file that most commands don't need
+
+    known = known_alerts()
+    for name, settings in spec.monitoring.alerts.items():
+        path: Path = ("monitoring", "alerts", name)
+        if name not in known:
+            yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
+        elif settings.threshold is not None and known[name].threshold is None:
+            yield Finding(
+                (*path, "threshold"), f"{name} has no threshold", "remove it; `enabled` and `for` work"
+            )
+
+
+def budget(spec: Spec, _: Context) -> Iterator[Finding]:
+    """A day costs no more than the month, a request no more than the day."""
+    monthly: Path = ("budget", "monthly_usd")
+    daily = spec.budget.daily_usd
+    if daily is not None and daily > spec.budget.monthly_usd:
+        yield Finding(
+            ("budget", "daily_usd"),
+            f"{daily:g} a day is more than {spec.budget.monthly_usd:g} a month",
+            "lower it, or raise monthly_usd",
+            uses=(monthly,),
+        )
+    request = spec.budget.per_request_usd
+    if request is not None and request > spec.budget.resolved_daily_usd and daily != 0:
+        yield Finding(
+            ("budget", "per_request_usd"),
+            f"{request:g} a request is more than the day's {spec.budget.resolved_daily_usd:.2f}",
+            "lower it, or raise the day's budget",
+            uses=(monthly, ("budget", "daily_usd")),
+        )
+
+
+def grafana_password(spec: Spec, context: Context) -> Iterator[Finding]:
+    """Production is not reachable with a password that is published."""
+    grafana = spec.monitoring.grafana
+    path: Path = ("monitoring", "grafana", "admin_password")
+    if context.strict and grafana.enabled and grafana.admin_password.reveal() == GRAFANA_DOCUMENTED_PASSWORD:
+        file: Path = ("monitoring", "grafana", "admin_password_file")
+        yield Finding(
+            file if context.written(file) else path,
+            f"environment {PRODUCTION} refuses the documented default password",
+            "`techsapo init` makes a fresh one; name its file by admin_password_file",
+            uses=(("monitoring", "grafana", "enabled"),),
+        )
+
+
+def reachable(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Whoever reaches the app can spend the budget."""
+    listening: list[tuple[Path, str]] = [(("app", "host"), spec.app.host)]
+    if spec.runs_nginx:
+        listening.append((("nginx", "host"), spec.nginx.host))
+    for path, host in listening:
+        if host != "localhost" and host != "::1" and not host.startswith("127."):
+            yield Finding(
+                path,
+                f"whoever reaches {host} can ask questions and spend the providers' budget",
+                "listen on 127.0.0.1, or keep others out by a firewall",
+                warning=True,
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    ports, instances, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
+    alerts, budget, grafana_password, reachable,
+)  # fmt: skip

@@ -1,0 +1,237 @@
+"""pydantic's errors in plain sentences, at the path that the user wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
+from techsapo_ops.spec.models.base import PATTERN_WORDS
+from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
+from techsapo_ops.spec.secret import Secret
+
+_USER_INFO = re.compile(r"//[^/@\s]*@")
+_NUMBER_TYPES = {
+    "int_type",
+    "int_parsing",
+    "int_from_float",
+    "int_parsing_size",
+    "float_type",
+    "float_parsing",
+}
+_BOUND_TYPES = {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}
+_MAPPING_TYPES = {"dict_type", "model_type", "model_attributes_type"}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """A value that the model refuses; `at_key` when its key, or the lack of one, is the matter."""
+
+    path: Path
+    message: str
+    hint: str = ""
+    at_key: bool = False
+
+
+def field_errors(
+    error: ValidationError, data: Mapping[str, Any], variables: Mapping[Path, tuple[str, ...]]
+) -> Iterator[FieldError]:
+    """Translate `error` over `data`. Values that came from `variables` are never shown."""
+    for item in error.errors(include_url=False):
+        details = cast(dict[str, Any], item)
+        path, is_key = _path(details["loc"], data)
+        yield _translate(details, path, is_key, data, variables)
+
+
+def _path(location: tuple[str | int, ...], data: object) -> tuple[Path, bool]:
+    """The location without pydantic's own marks: the tags of unions and `[key]`."""
+    path: list[str | int] = []
+    is_key = bool(location) and location[-1] == "[key]"
+    here = data
+    for part in location[:-1] if is_key else location:
+        if isinstance(here, Mapping) and part == here.get("kind") and _chosen_by_kind(tuple(path), data):
+            continue
+        path.append(part)
+        here = child(here, part)
+    return tuple(path), is_key
+
+
+def _chosen_by_kind(path: Path, data: object) -> bool:
+    found = shape_at(path, data)
+    return found is not None and len(found.models) > 1
+
+
+def _translate(
+    item: dict[str, Any],
+    path: Path,
+    is_key: bool,
+    data: Mapping[str, Any],
+    variables: Mapping[Path, tuple[str, ...]],
+) -> FieldError:
+    kind: str = item["type"]
+    context: dict[str, Any] = item.get("ctx", {})
+    found = shape_at(path, data)
+    if kind == "extra_forbidden":
+        return _unknown_key(path, data)
+    if kind == "missing":
+        return FieldError(path, "is missing", _missing_hint(path), at_key=True)
+    if kind == "union_tag_not_found":
+        choices = ", ".join(_kinds(found))
+        return FieldError((*path, "kind"), "is missing", f"known: {choices}", at_key=True)
+    if kind == "union_tag_invalid":
+        given_kind = str(item["input"].get("kind"))
+        return FieldError(
+            (*path, "kind"),
+            "unknown kind" if (*path, "kind") in variables else f"unknown kind {shown(given_kind)}",
+            did_you_mean(given_kind, _kinds(found)),
+        )
+    if is_key:
+        word = str(path[-1])
+        if kind == "literal_error":
+            return FieldError(path, "unknown key", did_you_mean(word, _choices(context)), at_key=True)
+        return FieldError(path, f"as a name: {_pattern(context)}", "choose another name", at_key=True)
+    message, hint = _value(kind, context, item, found, path, variables)
+    return FieldError(path, message, hint)
+
+
+def _value(
+    kind: str,
+    context: dict[str, Any],
+    item: dict[str, Any],
+    found: Shape | None,
+    path: Path,
+    variables: Mapping[Path, tuple[str, ...]],
+) -> tuple[str, str]:
+    given = item["input"]
+    if given is None and kind != "value_error":
+        return "is empty", "give it a value or remove the key"
+    if kind == "literal_error":
+        choices = _choices(context)
+        return _not(f"must be {_either(choices)}", path, given, variables), _near(
+            given, choices, path, variables
+        )
+    if kind in _NUMBER_TYPES:
+        words = "a whole number" if kind.startswith("int") else "a number"
+        return _not(f"must be {words}", path, given, variables), ""
+    if kind in _BOUND_TYPES:
+        return _not(f"must be {_range(found)}", path, given, variables), ""
+    if kind.startswith("bool"):
+        return _not("must be true or false", path, given, variables), ""
+    if kind == "string_type":
+        hint = "put it in quotes" if isinstance(given, int | float) else ""
+        return _not("must be text", path, given, variables), hint
+    if kind == "string_pattern_mismatch":
+        return _not(_pattern(context), path, given, variables), ""
+    if kind == "string_too_short":
+        return "must not be empty", ""
+    if kind == "string_too_long":
+        return f"must be at most {context['max_length']} characters, not {len(given)}", ""
+    if kind == "finite_number":
+        return "must be a finite number", ""
+    if kind in _MAPPING_TYPES:
+        return _not("must be `key: value` pairs", path, given, variables), ""
+    if kind in {"tuple_type", "list_type"}:
+        return _not("must be a list", path, given, variables), "write each entry on its own line after `- `"
+    if kind == "too_short":
+        return "must have at least one entry", ""
+    if kind == "value_error":
+        return _own(str(context["error"]), given, path, variables)
+    return str(item["msg"]), ""
+
+
+def _own(
+    message: str, given: object, path: Path, variables: Mapping[Path, tuple[str, ...]]
+) -> tuple[str, str]:
+    """A message of the models' own validators, which may hold the value and, after `; `, a hint."""
+    text, found, hint = message.rpartition("; ")
+    if not found:
+        text, hint = message, ""
+    if path not in variables:
+        return text, hint
+    source = source_words(variables[path])
+    text = text.replace(repr(given), source).partition(": ")[0]  # a reason after `: ` may quote a part of it
+    return (text, hint) if source in text or str(given) not in text else (f"{source} is not valid", hint)
+
+
+def _not(wanted: str, path: Path, given: object, variables: Mapping[Path, tuple[str, ...]]) -> str:
+    """`wanted`, and what stands there instead, unless that may be secret."""
+    if path in variables:
+        return f"{wanted}, not {source_words(variables[path])}"
+    return f"{wanted}, not {_named(given)}"
+
+
+def source_words(names: tuple[str, ...]) -> str:
+    """What is said in place of a value that came from variables."""
+    return "the value of " + " and ".join(f"${{{name}}}" for name in names)
+
+
+def _named(given: object) -> str:
+    if isinstance(given, bool):
+        return str(given).lower()
+    if given is None:
+        return "nothing"
+    if isinstance(given, Mapping):
+        return "`key: value` pairs"
+    if isinstance(given, list | tuple):
+        return "a list"
+    if isinstance(given, Secret):
+        return "a secret"
+    return shown(_USER_INFO.sub("//", str(given))) if given != "" else '""'
+
+
+def _near(given: object, choices: list[str], path: Path, variables: Mapping[Path, tuple[str, ...]]) -> str:
+    if path in variables or not isinstance(given, str):
+        return ""
+    hint = did_you_mean(given, choices)
+    return "" if hint.startswith("known") else hint
+
+
+def _choices(context: dict[str, Any]) -> list[str]:
+    return re.findall(r"'([^']*)'", str(context.get("expected", "")))
+
+
+def _kinds(found: Shape | None) -> list[str]:
+    models = found.models if found is not None else ()
+    return [str(kind) for m in models for kind in literals(m.model_fields["kind"].annotation)]
+
+
+def _either(choices: list[str]) -> str:
+    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
+
+
+def _range(found: Shape | None) -> str:
+    low = bound(found, "ge")
+    high = bound(found, "le")
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}"
+    if low is not None:
+        return f"at least {low:g}"
+    return f"at most {high:g}" if high is not None else "in range"
+
+
+def _pattern(context: dict[str, Any]) -> str:
+    return PATTERN_WORDS.get(str(context.get("pattern")), "has a form that is not allowed here")
+
+
+def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
+    parent = shape_at(path[:-1], data)
+    here = value_at(data, path[:-1])
+    model = parent.model(here) if parent is not None else None
+    key = str(path[-1])
+    head = key.split(".")[0]
+    if model is not None and "." in key and head in fields_of(model):
+        return FieldError(
+            path,
+            "unknown key",
+            f"write `{shown(key.partition('.')[2])}` on a line of its own below `{head}:`",
+            at_key=True,
+        )
+    return FieldError(path, "unknown key", did_you_mean(key, fields_of(model) if model else ()), at_key=True)
+
+
+def _missing_hint(path: Path) -> str:
+    return {"project": "write e.g. `project: techsapo`"}.get(dotted(path), "")

@@ -1,0 +1,139 @@
+"""Lets the real tools judge rendered files, in a staging copy, before any of them is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.validators.checks import Check, checks
+from techsapo_ops.validators.report import MissingTool, ValidationProblem, ValidationReport
+
+_AT_ONCE = 4
+_KEPT_RESULTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A copy of the files for the tools to read: `config` holds it, `prefix` is an empty folder for nginx.
+
+    `root` is the folder of all that, which is cut from what the tools say.
+    """
+
+    config: Path
+    prefix: Path
+    root: str
+
+
+def check(
+    files: Sequence[RenderedFile],
+    staging: Staging,
+    runner: Runner,
+    binaries: Mapping[str, str],
+    *,
+    cache: Path | None = None,
+) -> ValidationReport:
+    """Run every check that applies to `files`, of which `staging` holds a copy that the tools can follow.
+
+    `binaries` gives a tool's path by its name; tools that are not in it are reported as missing, each with
+    the files that nobody checked. A check is skipped when the same tool has passed the same content before,
+    which `cache` remembers. Raises OpsError when a tool does not end.
+    """
+    digests = {file.path: file.digest for file in files}
+    wanted = checks(sorted(digests), staging.config, staging.prefix)
+    passed_before = _read_cache(cache)
+    keys = {c: _key(c, digests, binaries[c.tool]) for c in wanted if c.tool in binaries}
+    todo = [c for c in wanted if c.tool in binaries and keys[c] not in passed_before]
+    absent = [c for c in wanted if c.tool not in binaries]
+    problems: list[ValidationProblem] = []
+    passed: list[str] = []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for one, done in zip(
+            todo, pool.map(lambda c: _run(c, staging, runner, binaries[c.tool]), todo), strict=True
+        ):
+            if _has_no_compose(one, done):
+                absent.append(one)
+            elif one.passed(done):
+                passed.append(keys[one])
+            else:
+                said = done.output.replace(f"{staging.root}/host", "")
+                problems.append(ValidationProblem(one.name, one.path, said or f"exit code {done.code}"))
+    if passed and cache is not None:
+        _write_cache(cache, [*passed_before, *passed])
+    return ValidationReport(
+        problems=tuple(problems),
+        missing=_missing(absent),
+        checked=len(todo),
+        skipped=len(wanted) - len(todo) - sum(c.tool not in binaries for c in wanted),
+    )
+
+
+def _run(check: Check, staging: Staging, runner: Runner, binary: str) -> Completed:
+    stdin = (staging.config / check.stdin).read_bytes() if check.stdin is not None else None
+    command = Command((binary, *check.arguments), stdin=stdin, cwd=staging.config)
+    return runner.run(command, timeout=check.timeout)
+
+
+def _has_no_compose(check: Check, done: Completed) -> bool:
+    """Whether this is a docker without the compose plugin: it then takes `compose -f` for its own flag."""
+    if check.tool != "docker" or done.code == 0:
+        return False
+    return "unknown shorthand flag" in done.output or "is not a docker command" in done.output
+
+
+def _missing(absent: Sequence[Check]) -> tuple[MissingTool, ...]:
+    by_tool: dict[str, list[Check]] = {}
+    for one in absent:
+        by_tool.setdefault(one.name, []).append(one)
+    return tuple(
+        MissingTool(
+            name,
+            f"apt-get install {found[0].package}",
+            tuple(sorted({path for one in found for path in one.reads})),
+        )
+        for name, found in by_tool.items()
+    )
+
+
+def _key(check: Check, digests: Mapping[str, str], binary: str) -> str:
+    """Digest of the tool as it is installed, its arguments, and the content that it reads."""
+    facts = Path(binary).stat()
+    read = {path: digests[path] for path in check.reads}
+    value = [binary, facts.st_size, facts.st_mtime_ns, check.name, check.path, read]
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _read_cache(cache: Path | None) -> list[str]:
+    if cache is None or not cache.is_file():
+        return []
+    try:
+        found = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # a cache that can't be read costs a second run of the tools, no more
+    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
+def _write_cache(cache: Path, keys: list[str]) -> None:
+    write_atomic(cache, json.dumps(list(dict.fromkeys(keys))[-_KEPT_RESULTS:]).encode())
+
+
+def require(report: ValidationReport) -> None:
+    """Raise OpsError with what the tools said when one of them refused a file."""
+    if report.ok:
+        return
+    said = "\n".join(f"{p.tool} refuses {p.path}:\n{_indented(p.output)}" for p in report.problems)
+    raise OpsError(
+        f"nothing was written: {said}",
+        "mend the value in the spec, or the template of that name in templates/",
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

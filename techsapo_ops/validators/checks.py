@@ -1,0 +1,134 @@
+"""Which tool checks which files, as values; nothing is run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.process import Completed
+
+_ALERTMANAGER_STRICT = "--enable-feature=utf8-strict-mode"
+
+
+def exit_code(done: Completed) -> bool:
+    """Whether the tool's exit code says that all is well."""
+    return done.code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One call of one tool.
+
+    `tool` names the executable, `package` the Debian package that brings it. `arguments` are relative to
+    the staging folder where `cwd` puts the tool. `reads` are the rendered paths whose content decides the
+    outcome; `path` is the one named when it fails.
+    """
+
+    tool: str
+    package: str
+    path: str
+    reads: tuple[str, ...]
+    arguments: tuple[str, ...]
+    passed: Callable[[Completed], bool] = exit_code
+    timeout: float = 60.0
+    stdin: str | None = None
+    """Rendered path whose content the tool reads from its standard input."""
+
+    @property
+    def name(self) -> str:
+        """The tool in a user's words: `docker compose`, else the executable."""
+        return "docker compose" if self.tool == "docker" else self.tool
+
+
+def checks(paths: Sequence[str], config: Path, prefix: Path) -> tuple[Check, ...]:
+    """Every check for the rendered `paths`, staged below `config`; `prefix` is an empty folder for nginx."""
+    known = set(paths)
+    made: list[Check] = []
+    for root in ("", "docker/config/"):
+        made += _prometheus(paths, root)
+        made += _alertmanager(paths, root)
+        if f"{root}nginx/nginx.conf" in known:
+            made.append(_nginx(f"{root}nginx/nginx.conf", config, prefix))
+    made += [_compose(p) for p in paths if p.startswith("docker/") and _name(p).startswith("docker-compose.")]
+    if "logrotate/techsapo" in known:
+        made.append(_logrotate("logrotate/techsapo", prefix))
+    if "systemd/techsapo.service" in known:
+        made.append(_systemd("systemd/techsapo.service"))
+    if "ecosystem.config.js" in known:
+        made.append(_node("ecosystem.config.js"))
+    return tuple(made)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _below(paths: Iterable[str], folder: str) -> tuple[str, ...]:
+    return tuple(p for p in paths if p.startswith(folder))
+
+
+def _prometheus(paths: Sequence[str], root: str) -> Iterable[Check]:
+    main = f"{root}prometheus/prometheus.yml"
+    read = _below(paths, f"{root}prometheus/")
+    rules = tuple(p for p in read if p.startswith(f"{root}prometheus/rules/"))
+    lint = ("--lint=all", "--lint-fatal")
+    if main in read:
+        yield Check("promtool", "prometheus", main, read, ("check", "config", *lint, main))
+    if rules:
+        yield Check("promtool", "prometheus", rules[0], rules, ("check", "rules", *lint, *rules))
+
+
+def _alertmanager(paths: Sequence[str], root: str) -> Iterable[Check]:
+    main = f"{root}alertmanager/alertmanager.yml"
+    read = _below(paths, f"{root}alertmanager/")
+    if main in read:
+        arguments = ("check-config", _ALERTMANAGER_STRICT, main)
+        yield Check("amtool", "prometheus-alertmanager", main, read, arguments)
+
+
+def _nginx(path: str, config: Path, prefix: Path) -> Check:
+    arguments = ("-t", "-q", "-p", str(prefix), "-c", str(config / path), "-e", "stderr", "-g", "daemon off;")
+    return Check("nginx", "nginx", path, (path,), arguments)
+
+
+def _compose(path: str) -> Check:
+    return Check(
+        "docker",
+        "docker-cli docker-compose",
+        path,
+        (path,),
+        ("compose", "-f", path, "config", "-q"),
+        passed=lambda done: done.code == 0 and not done.output,
+    )
+
+
+def _logrotate(path: str, prefix: Path) -> Check:
+    # Options that it does not know are warnings to logrotate, and then a log is kept for ever.
+    return Check(
+        "logrotate",
+        "logrotate",
+        path,
+        (path,),
+        ("-d", "-s", str(prefix / "logrotate.state"), path),
+        passed=lambda done: (
+            done.code == 0 and not any(w in done.output for w in ("unknown option", "error:"))
+        ),
+    )
+
+
+def _systemd(path: str) -> Check:
+    # A misspelt directive is told but still ends with 0.
+    return Check(
+        "systemd-analyze",
+        "systemd",
+        path,
+        (path,),
+        ("verify", "--man=no", path),
+        passed=lambda done: done.code == 0 and _name(path) not in done.output,
+    )
+
+
+def _node(path: str) -> Check:
+    # Not by name: node takes the name for a URL, in which a folder may not hold a backslash.
+    return Check("node", "nodejs", path, (path,), ("--check", "-"), stdin=path)

@@ -1,0 +1,14 @@
+"""Which language a question is in."""
+
+from __future__ import annotations
+
+import re
+
+from techsapo_ops.wallbounce.model import Language
+
+_JAPANESE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+
+
+def language_of(text: str) -> Language:
+    """`ja` where the text holds kana or kanji, else `en`."""
+    return "ja" if _JAPANESE.search(text) else "en"

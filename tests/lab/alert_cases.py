@@ -1,0 +1,55 @@
+"""Cases of tests/cases/alerts as promtool's rule tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CASES = Path(__file__).parents[1] / "cases" / "alerts"
+
+
+def load_cases() -> dict[str, dict[str, Any]]:
+    """Each alert's cases, by alert name."""
+    return {p.stem: yaml.safe_load(p.read_text(encoding="utf-8")) for p in sorted(CASES.glob("*.yml"))}
+
+
+def promtool_test(cases: dict[str, Any], rule: dict[str, Any], rule_files: list[str]) -> dict[str, Any]:
+    """One alert's cases as a file for `promtool test rules`; `rule` is the generated alert rule.
+
+    The expected annotations are the rule's own, with its `{{ $labels.x }}` and `{{ $value … }}` filled in
+    from the case.
+    """
+    tests = []
+    for case in [*cases["fires"], *cases.get("silent", [])]:
+        expected = [_expected(rule, alert) for alert in case.get("alerts", [])]
+        tests.append(
+            {
+                "name": case["name"],
+                "interval": case.get("interval", "1m"),
+                "input_series": [{"series": s, "values": str(v)} for s, v in case["series"]],
+                "alert_rule_test": [
+                    {"eval_time": case["at"], "alertname": rule["alert"], "exp_alerts": expected}
+                ],
+            }
+        )
+    return {
+        "rule_files": rule_files,
+        "evaluation_interval": cases.get("evaluation", "15s"),
+        "tests": tests,
+    }
+
+
+def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
+    labels = alert.get("labels", {})
+
+    def fill(text: str) -> str:
+        text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels[m[1]], text)
+        return re.sub(r"\{\{ \$value \|[^}]*\}\}", lambda _: alert["value"], text)
+
+    return {
+        "exp_labels": {**labels, **rule["labels"]},
+        "exp_annotations": {name: fill(text) for name, text in rule["annotations"].items()},
+    }

@@ -1,0 +1,81 @@
+"""Specs, topologies and rendered files for tests of the monitoring's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.catalogue.services import services
+from techsapo_ops.render.alertmanager import alertmanager_files
+from techsapo_ops.render.grafana import grafana_files
+from techsapo_ops.render.prometheus import prometheus_files
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import EngineName, HostFacts, Layout, Topology, resolve
+
+EVERYTHING: dict[str, Any] = {
+    "project": "techsapo",
+    "app": {
+        "instances": [
+            {"port": 4000, "weight": 3},
+            {"port": 4001, "weight": 2},
+            {"port": 4002, "backup": True},
+        ]
+    },
+    "mysql": {},
+    "monitoring": {
+        "scrape": [{"name": "gpu", "targets": ["10.0.0.5:9400"], "path": "/m", "interval": "1m"}],
+        "prometheus": {"external_labels": {"site": "東京"}},
+    },
+    "notifications": {
+        "critical": [
+            {"kind": "slack", "url": "https://hooks.example/critical", "channel": "#ops"},
+            {"kind": "email", "to": "ops@example.com"},
+            {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key_file": "/run/key"}]}},
+        ],
+        "warning": [{"kind": "webhook", "url": "https://hooks.example/warning"}],
+        "smtp": {
+            "smarthost": "mail.example.com:587",
+            "sender": "techsapo@example.com",
+            "username": "techsapo",
+            "password": "smtp-password",
+        },
+    },
+}
+"""A spec that uses every part of the monitoring."""
+
+
+def spec_of(data: dict[str, Any] | None = None, **sections: Any) -> Spec:
+    """A spec of `data` (default: EVERYTHING) with `sections` put in."""
+    return Spec.model_validate({**(EVERYTHING if data is None else data), **sections})
+
+
+def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topology:
+    """The stack of `spec` on a host that has every executable; configuration lies in `root`."""
+    binaries = {f.binary: f"/usr/bin/{f.binary}" for f in services().values() if f.binary}
+    return resolve(
+        spec, engine, Layout(state=root, config=root), HostFacts("/usr/bin/python3", binaries=binaries)
+    )
+
+
+def monitoring_files(
+    spec: Spec, root: Path = Path("/srv/techsapo"), engine: EngineName = "native"
+) -> dict[str, RenderedFile]:
+    """All files of Prometheus, Alertmanager and Grafana, by path."""
+    topology, templates = topology_of(spec, root, engine), Templates()
+    files = (
+        *prometheus_files(spec, topology, templates),
+        *alertmanager_files(spec, topology, templates),
+        *grafana_files(spec, topology, templates),
+    )
+    return {file.path: file for file in files}
+
+
+def write(files: Iterable[RenderedFile], root: Path) -> None:
+    """Put rendered files below `root`."""
+    for file in files:
+        path = root / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.content, encoding="utf-8")

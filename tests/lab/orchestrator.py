@@ -1,0 +1,75 @@
+"""The orchestrator in tests: its parts in this process, or the real command in another."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from servers import Server, free_port, http_ok, running
+
+from techsapo_ops.serve.app import create_app
+from techsapo_ops.serve.parts import Parts, assemble
+from techsapo_ops.spec.models import Spec
+
+QUICK = {
+    name: {"kind": "simulated", "seed": seed, "accuracy": 1, "latency": {"mean": "1ms"}}
+    for name, seed in (("sim-a", 1), ("sim-b", 2), ("sim-c", 3))
+}
+
+
+def make_spec(**sections: Any) -> Spec:
+    """A spec with three quick, always right simulated providers, and without Redis."""
+    return Spec.model_validate(
+        {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, **sections}
+    )
+
+
+def make_parts(directory: Path, **sections: Any) -> Parts:
+    """The parts of an instance named app-1 whose data is below `directory`."""
+    return assemble(make_spec(**sections), {}, instance="app-1", data=directory / "data")
+
+
+@asynccontextmanager
+async def client_of(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that speaks to the app over `parts` while its lifespan runs."""
+    app = create_app(parts)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://app", timeout=10) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def serving(directory: Path, **sections: Any) -> Iterator[Server]:
+    """`techsapo serve` as a process of its own; its log is server.log, its data below data/."""
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    spec = {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, **sections}
+    spec.setdefault("app", {}).setdefault("drain", "0s")
+    (directory / "techsapo.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
+    argv = [
+        sys.executable, "-m", "techsapo_ops", "serve", "--file", str(directory / "techsapo.yaml"),
+        "--instance", "app-1", "--port", str(port), "--data", str(directory / "data"),
+    ]  # fmt: skip
+    with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/ping")) as server:
+        yield server
+
+
+def log_lines(server: Server) -> list[dict[str, Any]]:
+    """The lines of the log, which must all be JSON objects."""
+    return [json.loads(line) for line in server.log().splitlines()]
+
+
+def ask(server: Server, prompt: str, **more: Any) -> httpx.Response:
+    """POST a question to a running server."""
+    return httpx.post(
+        f"{server.url}/api/v1/generate", json={"prompt": prompt, **more}, timeout=20, trust_env=False
+    )

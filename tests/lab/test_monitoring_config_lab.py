@@ -1,0 +1,304 @@
+"""The monitoring's generated configuration, judged by promtool, amtool and the servers themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import servers
+import yaml
+from alert_cases import load_cases, promtool_test
+from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
+
+from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.spec.desired import RenderedFile
+
+pytestmark = pytest.mark.lab
+
+HOSTILE = [
+    '"',
+    "'",
+    "\\",
+    ";",
+    "#",
+    "{{ $value }}",
+    "{{",
+    "}}",
+    "${HOME}",
+    "%(x)s",
+    "日本語",
+    "a\nb: c",
+    "x" * 3000,
+]
+
+
+def tool(*argv: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool to its end; both streams in stdout."""
+    return subprocess.run(
+        [servers.binary(str(argv[0])), *map(str, argv[1:])],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def passes(*argv: str | Path) -> str:
+    """Run a tool that must find nothing wrong."""
+    done = tool(*argv)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def rules_of(content: str) -> dict[str, dict[str, Any]]:
+    """Alert rules of a rules file, by alert name."""
+    return {r["alert"]: r for g in yaml.safe_load(content)["groups"] for r in g["rules"]}
+
+
+def needed_rules(alert: str, files: dict[str, RenderedFile]) -> dict[str, Any]:
+    """The alert's rule with the recording rules that it names; all of them would take ten times as long."""
+    rule = rules_of(files["prometheus/rules/alerts.yml"].content)[alert]
+    recorded = [
+        r
+        for g in yaml.safe_load(files["prometheus/rules/recording.yml"].content)["groups"]
+        for r in g["rules"]
+        if r["record"] in rule["expr"]
+    ]
+    groups = [{"name": "recording", "rules": recorded}] if recorded else []
+    return {"groups": [*groups, {"name": "alert", "rules": [rule]}]}
+
+
+SPECS = {
+    "defaults": {"project": "techsapo"},
+    "everything": EVERYTHING,
+    "english": {**EVERYTHING, "locale": "en"},
+    "bare": {
+        "project": "t",
+        "redis": {"enabled": False},
+        "monitoring": {"alertmanager": {"enabled": False}, "grafana": {"enabled": False}},
+    },
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("engine", ["native", "compose"])
+def test_the_real_tools_find_nothing_wrong_with_what_is_generated(
+    name: str, engine: Any, tmp_path: Path
+) -> None:
+    files = monitoring_files(spec_of(SPECS[name]), tmp_path, engine)
+    write(files.values(), tmp_path)
+    passes(
+        "promtool", "check", "config", "--lint=all", "--lint-fatal", tmp_path / "prometheus/prometheus.yml"
+    )
+    rules = sorted(tmp_path.glob("prometheus/rules/*.yml"))
+    passes("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules)
+    if "alertmanager/alertmanager.yml" in files:
+        passes(
+            "amtool", "check-config", "--enable-feature=utf8-strict-mode",
+            tmp_path / "alertmanager/alertmanager.yml",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
+    spec = spec_of(
+        notifications={
+            "critical": [
+                {"kind": "slack", "url": "https://hooks.example/x", "channel": value},
+                {"kind": "email", "to": value},
+                {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key": value}]}},
+            ],
+            "smtp": {"smarthost": "mail.example:25", "sender": value, "username": value, "password": "p"},
+        },
+        monitoring={
+            "prometheus": {"external_labels": {"site": value.replace("$", "")}},
+            "runbook_url": "https://wiki.example/" + re.sub(r"\s", "", value)[:1000],
+        },
+    )
+    write(monitoring_files(spec, tmp_path).values(), tmp_path)
+    passes(
+        "promtool", "check", "config", "--lint=all", "--lint-fatal", tmp_path / "prometheus/prometheus.yml"
+    )
+    passes(
+        "amtool", "check-config", "--enable-feature=utf8-strict-mode",
+        tmp_path / "alertmanager/alertmanager.yml",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_every_alert_fires_and_stays_silent_as_its_cases_say(locale: str, tmp_path: Path) -> None:
+    files = monitoring_files(spec_of(locale=locale))
+    tests = []
+    for name, cases in load_cases().items():
+        rules = needed_rules(name, files)
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(rules, allow_unicode=True), encoding="utf-8")
+        test = promtool_test(cases, rules["groups"][-1]["rules"][0], [f"{name}.yml"])
+        tests.append(tmp_path / f"{name}.test.yml")
+        tests[-1].write_text(yaml.safe_dump(test, allow_unicode=True), encoding="utf-8")
+    passes("promtool", "test", "rules", *tests)
+
+
+def test_a_case_that_expects_the_wrong_thing_fails(tmp_path: Path) -> None:
+    files = monitoring_files(spec_of())
+    path = tmp_path / "alerts.yml"
+    path.write_text(files["prometheus/rules/alerts.yml"].content, encoding="utf-8")
+    cases = load_cases()["RedisErrors"]
+    silent = {**cases, "fires": [{**case, "alerts": []} for case in cases["fires"]]}
+    test = promtool_test(silent, rules_of(path.read_text(encoding="utf-8"))["RedisErrors"], [str(path)])
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(test), encoding="utf-8")
+    assert tool("promtool", "test", "rules", tmp_path / "test.yml").returncode != 0
+
+
+def test_every_alert_is_routed_to_the_receiver_of_its_severity(tmp_path: Path) -> None:
+    write(monitoring_files(spec_of(), tmp_path).values(), tmp_path)
+    config = tmp_path / "alertmanager/alertmanager.yml"
+    for alert in alerts().values():
+        receiver = "watchdog" if alert.name == "Watchdog" else alert.severity
+        labels = [f"alertname={alert.name}", f"severity={alert.severity}", f"service={alert.service}"]
+        passes(
+            "amtool", "config", "routes", "test", f"--config.file={config}",
+            f"--verify.receivers={receiver}", *labels,
+        )  # fmt: skip
+    passes(
+        "amtool", "config", "routes", "test", f"--config.file={config}",
+        "--verify.receivers=warning", "alertname=SomebodyElses",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "words"),
+    [
+        (
+            "ja",
+            "[発生 1 件] MemoryHigh（critical）",
+            ["■ まとめ", "対象: app-1", "手順: https://wiki/M", "□ 復旧: 前の"],
+        ),
+        (
+            "en",
+            "[FIRING: 1] MemoryHigh (critical)",
+            ["■ まとめ", "Instance: app-1", "Runbook: https://wiki/M"],
+        ),
+    ],
+)
+def test_notifications_say_what_where_and_what_to_do(
+    locale: str, title: str, words: list[str], tmp_path: Path
+) -> None:
+    write(monitoring_files(spec_of(locale=locale), tmp_path).values(), tmp_path)
+    times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:05:00Z"}
+    firing = {
+        "status": "firing",
+        "labels": {"alertname": "MemoryHigh", "instance": "app-1", "priority": "P1"},
+        "annotations": {"summary": "まとめ", "description": "説明", "runbook_url": "https://wiki/M"},
+        "generatorURL": "http://localhost:9090/graph",
+        **times,
+    }
+    resolved = {"status": "resolved", "labels": {}, "annotations": {"summary": "前の"}, **times}
+    data = {
+        "status": "firing",
+        "commonLabels": {"alertname": "MemoryHigh", "severity": "critical"},
+        "alerts": [firing, resolved],
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
+
+    def render(name: str) -> str:
+        return passes(
+            "amtool", "template", "render", f"--template.glob={tmp_path}/alertmanager/templates/*.tmpl",
+            f"--template.data={tmp_path}/data.json", f'--template.text={{{{ template "{name}" . }}}}',
+        )  # fmt: skip
+
+    assert render("techsapo.title") == title
+    assert render("techsapo.color") == "danger"
+    text = render("techsapo.text")
+    assert [w for w in words if w not in text] == []
+
+
+def test_every_panel_query_is_valid_promql(tmp_path: Path) -> None:
+    exprs = [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
+    plain = [e.replace("$__rate_interval", "1m").replace("$instance", ".*") for e in exprs]
+    assert not [e for e in plain if "$" in e]
+    rules = [{"record": f"panel:query:{n}", "expr": e} for n, e in enumerate(plain)]
+    path = tmp_path / "panels.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    passes("promtool", "check", "rules", "--lint=none", path)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return json.load(response)["data"] if "/api/v1/" in url else json.load(response)
+
+
+def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path: Path) -> None:
+    ports = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
+    spec = spec_of(
+        {
+            "project": "techsapo",
+            "redis": {"enabled": False},
+            "app": {"port": servers.free_port()},
+            "monitoring": {
+                "prometheus": {
+                    "port": ports["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                    "external_labels": {"site": "{{ 東京 }}"},
+                },
+                "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},
+                "grafana": {"enabled": False},
+                "exporters": {"node": {"enabled": False, "port": 9100}},
+                # Prometheus takes 5 s to find its Alertmanager; what fires before is sent a minute later.
+                "alerts": {
+                    "AppDown": {"for": "8s"},
+                    "Watchdog": {"for": "8s"},
+                    "TargetDown": {"enabled": False},
+                },
+            },
+        }
+    )  # fmt: skip
+    files = monitoring_files(spec, tmp_path)
+    for kind in ports:
+        write([f for f in files.values() if f.path.startswith(f"{kind}/")], tmp_path)
+    with (
+        servers.alertmanager(
+            files["alertmanager/alertmanager.yml"].content,
+            tmp_path / "alertmanager",
+            port=ports["alertmanager"],
+        ) as alertmanager,
+        servers.prometheus(
+            files["prometheus/prometheus.yml"].content, tmp_path / "prometheus", port=ports["prometheus"]
+        ) as prometheus,
+    ):
+        groups = get(f"{prometheus.url}/api/v1/rules")["groups"]
+        loaded = {r["name"] for g in groups for r in g["rules"] if r["type"] == "alerting"}
+        assert loaded == set(alerts()) - {"TargetDown"}
+
+        def received() -> dict[str, Any]:
+            return {a["labels"]["alertname"]: a for a in get(f"{alertmanager.url}/api/v2/alerts")}
+
+        servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), timeout=40, what="alerts")
+        found = received()
+        assert [r["name"] for r in found["AppDown"]["receivers"]] == ["critical"]
+        assert [r["name"] for r in found["Watchdog"]["receivers"]] == ["watchdog"]
+        assert found["AppDown"]["labels"]["site"] == "{{ 東京 }}"
+        assert found["AppDown"]["annotations"]["runbook_url"] == "docs/runbooks/AppDown.md"
+
+        def targets() -> dict[str, str]:
+            active = get(f"{prometheus.url}/api/v1/targets?state=active")["activeTargets"]
+            return {t["labels"]["instance"]: t["health"] for t in active}
+
+        wanted = {"app": "down", "prometheus": "up", "alertmanager": "up"}
+        servers.wait_for(lambda: targets() == wanted, timeout=40, what="targets")
+        unhealthy = [
+            (r["name"], r.get("lastError"))
+            for g in get(f"{prometheus.url}/api/v1/rules")["groups"]
+            for r in g["rules"]
+            if r["health"] == "err"
+        ]
+        assert unhealthy == []
+
+
+def test_the_severities_have_receivers_in_alertmanager_even_when_nobody_is_to_be_told(tmp_path: Path) -> None:
+    write(monitoring_files(spec_of({"project": "t"}), tmp_path).values(), tmp_path)
+    shown = passes(
+        "amtool", "config", "routes", "show", f"--config.file={tmp_path}/alertmanager/alertmanager.yml"
+    )
+    assert [s for s in SEVERITIES if f"receiver: {s}" not in shown] == []

@@ -1,0 +1,263 @@
+"""`techsapo serve` as a real process: draining, Redis, a real browser."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from orchestrator import QUICK, ask, log_lines, serving
+from servers import Server, http_ok, redis, wait_for
+
+pytestmark = pytest.mark.lab
+
+
+class Load:
+    """Requests one after the other in some threads; each on a new connection or all on kept ones."""
+
+    def __init__(self, server: Server, threads: int = 6) -> None:
+        self._server = server
+        self._stop = threading.Event()
+        self.answered = 0
+        self.failures: list[tuple[float, str]] = []
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(threads)
+        ]
+
+    def _run(self, number: int) -> None:
+        keep = httpx.Limits(max_keepalive_connections=1 if number % 2 else 0)
+        with httpx.Client(trust_env=False, timeout=10, limits=keep) as client:
+            sent = 0
+            while not self._stop.is_set():
+                sent += 1
+                try:
+                    if number % 3:
+                        body = {"prompt": f"question {number} {sent}"}
+                        response = client.post(f"{self._server.url}/api/v1/generate", json=body)
+                    else:
+                        response = client.get(f"{self._server.url}/health")
+                    failure = "" if response.status_code == 200 else f"HTTP {response.status_code}"
+                except httpx.HTTPError as error:
+                    failure = f"{type(error).__name__}: {error}"
+                with self._lock:
+                    if failure:
+                        self.failures.append((time.monotonic(), failure))
+                    else:
+                        self.answered += 1
+                if failure:
+                    time.sleep(0.01)
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_no_request_fails_until_the_drain_ends(tmp_path: Path) -> None:
+    with serving(tmp_path, app={"drain": "2s"}) as server:
+        with Load(server) as load:
+            wait_for(lambda: load.answered > 100, what="load")
+            os.kill(server.process.pid, signal.SIGTERM)
+            wait_for(lambda: not http_ok(f"{server.url}/ping"), what="not ready")
+            before = load.answered
+            answer = httpx.get(f"{server.url}/ping", trust_env=False)
+            assert (answer.status_code, answer.text) == (503, "draining\n")
+            wait_for(lambda: load.answered > before + 50, what="new requests served while draining")
+            assert load.failures == []
+            wait_for(lambda: server.process.poll() is not None, what="exit")
+        assert server.process.returncode == 0
+    # After the drain nobody listens: refused at once is the one failure that is left.
+    assert {what for _, what in load.failures} <= {"ConnectError: [Errno 111] Connection refused"}
+
+
+def test_an_answer_under_way_is_finished_after_the_drain(tmp_path: Path) -> None:
+    slow = {name: {**p, "latency": {"mean": "1500ms", "jitter": 0}} for name, p in QUICK.items()}
+    with serving(tmp_path, app={"drain": "100ms"}, providers=slow) as server:
+        answers: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: answers.append(ask(server, "x")))
+        thread.start()
+        metrics = f"{server.url}/metrics"
+        wait_for(
+            lambda: "techsapo_inflight_analyses 1.0" in httpx.get(metrics, trust_env=False).text,
+            what="under way",
+        )
+        os.kill(server.process.pid, signal.SIGTERM)
+        thread.join()
+        assert answers[0].status_code == 200
+        wait_for(lambda: server.process.poll() is not None, what="exit")
+        assert server.process.returncode == 0
+
+
+def test_a_second_signal_skips_the_waiting(tmp_path: Path) -> None:
+    with serving(tmp_path, app={"drain": "10m"}) as server:
+        os.kill(server.process.pid, signal.SIGTERM)
+        wait_for(lambda: not http_ok(f"{server.url}/ping"), what="draining")
+        os.kill(server.process.pid, signal.SIGINT)
+        wait_for(lambda: server.process.poll() is not None, timeout=10, what="exit")
+        assert server.process.returncode == 0
+
+
+def test_a_taken_port_is_told_plainly(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "techsapo_ops", "serve", "--file", str(tmp_path / "techsapo.yaml"),
+                "--port", str(server.port), "--data", str(tmp_path / "other"),
+            ],
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{server.port}: the port is taken by" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_log_is_json_from_the_first_line_to_the_last(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        ask(server, "disk full")
+    told = log_lines(server)
+    assert all(next(iter(line)) == "timestamp" for line in told)
+    assert "Wall-bounce analysis completed" in {line["message"] for line in told}
+    assert told[-1]["message"].startswith("Finished server process")
+
+
+def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+        chunks = (b"x" * 65536 for _ in range(64))
+        response = httpx.post(f"{server.url}/api/v1/generate", content=chunks, trust_env=False)
+        assert response.status_code == 413
+        assert ask(server, "still here?").status_code == 200
+
+
+def test_broken_http_is_answered_400_and_the_server_lives_on(tmp_path: Path) -> None:
+    hostile = [
+        b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
+    ]
+    with serving(tmp_path) as server:
+        for raw in hostile:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+                link.sendall(raw)
+                link.shutdown(socket.SHUT_WR)
+                first = link.recv(65536)
+            assert not first or first.startswith(b"HTTP/1.1 4"), first[:200]
+        assert ask(server, "still here?").status_code == 200
+
+
+def cache_of(server: Server) -> str:
+    body = httpx.get(f"{server.url}/api/v1/health", trust_env=False).json()
+    return str(body["dependencies"]["cache"]["in_use"])
+
+
+def test_redis_may_die_and_come_back_without_a_failed_request(tmp_path: Path) -> None:
+    with redis(tmp_path / "redis") as first:
+        settings = {"enabled": True, "port": first.port}
+        with serving(tmp_path / "app", redis=settings) as app:
+            assert cache_of(app) == "redis"
+            assert ask(app, "one").json()["cache"] == "miss"
+            assert ask(app, "one").json()["cache"] == "hit"
+            with Load(app, threads=3) as load:
+                wait_for(lambda: load.answered > 50, what="load")
+                first.kill()
+                wait_for(lambda: cache_of(app) == "memory", what="memory takes over")
+                assert ask(app, "two").json()["cache"] == "miss"
+                assert ask(app, "two").json()["cache"] == "hit"
+                with redis(tmp_path / "redis", port=first.port):
+                    wait_for(lambda: cache_of(app) == "redis", what="redis is used again")
+                    assert ask(app, "three").json()["cache"] == "miss"
+                    assert ask(app, "three").json()["cache"] == "hit"
+                    metrics = httpx.get(f"{app.url}/metrics", trust_env=False).text
+                    assert "\ntechsapo_redis_consecutive_errors 0.0\n" in metrics
+            assert load.failures == []
+    told = [line["message"] for line in log_lines(app) if "Redis" in line["message"]]
+    assert told[:2] == [
+        "Redis is not available; answers are cached in this process",
+        "Redis is available again",
+    ]
+
+
+def test_a_stopped_redis_slows_no_request_beyond_its_time_out(tmp_path: Path) -> None:
+    with redis(tmp_path / "redis") as server:
+        settings = {"enabled": True, "port": server.port}
+        with serving(tmp_path / "app", redis=settings) as app:
+            os.kill(server.process.pid, signal.SIGSTOP)
+            try:
+                for n in range(10):
+                    assert ask(app, f"question {n}").status_code == 200
+                assert cache_of(app) == "memory"
+            finally:
+                os.kill(server.process.pid, signal.SIGCONT)
+            wait_for(lambda: cache_of(app) == "redis", what="redis is used again")
+
+
+def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None:
+    with redis(tmp_path / "redis", password="lab's pass") as server:
+        settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
+        with (
+            serving(tmp_path / "a", redis=settings) as a,
+            serving(tmp_path / "b", redis=settings) as b,
+        ):
+            assert ask(a, "shared").json()["cache"] == "miss"
+            assert ask(b, "shared").json()["cache"] == "hit"
+            assert "lab's pass" not in a.log()
+
+
+def test_a_question_is_asked_on_the_page_in_a_real_browser(tmp_path: Path) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    shots = Path(os.environ.get("TECHSAPO_SCREENSHOTS", tmp_path))
+    with serving(tmp_path) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        foreign: list[str] = []
+        page.on("request", lambda r: None if r.url.startswith(server.url) else foreign.append(r.url))
+        page.goto(server.url)
+        page.get_by_label("質問").fill("Dockerコンテナが起動しない")
+        page.get_by_label("プレミアム").check()
+        page.keyboard.press("Tab")
+        page.get_by_label("質問").press("Control+Enter")
+        expect(page.locator("#answer")).to_contain_text("（シミュレーション）")
+        expect(page.locator("#badges")).to_contain_text("シミュレーション")
+        expect(page.locator("#providers article")).to_have_count(3)
+        page.screenshot(path=shots / "ask-ja.png", full_page=True)
+
+        page.locator("#language").click()
+        expect(page.locator("#badges")).to_contain_text("simulated")
+        page.locator("#theme").click()
+        page.set_viewport_size({"width": 375, "height": 720})
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 375, "a phone would have to scroll sideways"
+        page.screenshot(path=shots / "ask-en-phone.png", full_page=True)
+
+        page.get_by_label("Question").fill("<img src=x onerror=alert(1)>" + "x" * 30_000)
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("prompt_too_long")
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        complaints = [c for c in complaints if "422" not in c]
+
+        page.goto(f"{server.url}/docs")
+        page.get_by_text("/api/v1/generate").first.click()
+        expect(page.locator("#operations")).to_contain_text("prompt")
+        page.screenshot(path=shots / "docs.png", full_page=True)
+        browser.close()
+    assert (complaints, foreign) == ([], [])

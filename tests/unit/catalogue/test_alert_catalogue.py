@@ -1,0 +1,104 @@
+"""alerts.yaml, its pages and its cases."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from alert_cases import load_cases
+from promql_names import metric_names
+
+from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number
+from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.rules import recording_rules
+from techsapo_ops.spec.models.base import seconds
+
+every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
+ALWAYS_FIRING = {"Watchdog"}
+
+
+@every_alert
+def test_an_alert_is_complete_in_both_languages(alert: Alert) -> None:
+    assert re.fullmatch(r"([A-Z][a-z]+)+", alert.name)
+    assert alert.severity in SEVERITIES
+    assert alert.priority in {"P0", "P1", "P2"}
+    assert alert.service
+    assert seconds(alert.for_) >= 0
+    for words in (alert.summary, alert.description):
+        assert set(words) == {"ja", "en"}
+        assert re.search(r"[ぁ-ん]", words["ja"])
+        assert words["en"].isascii()
+    assert ("{threshold}" in alert.expr) == (alert.threshold is not None)
+
+
+@every_alert
+def test_both_languages_of_an_alert_speak_of_the_same_figures(alert: Alert) -> None:
+    for words in (alert.summary, alert.description):
+        figures = {lang: sorted(re.findall(r"\{\w+\}|\{\{[^}]*\}\}", text)) for lang, text in words.items()}
+        assert figures["ja"] == figures["en"]
+
+
+@every_alert
+def test_an_alert_has_a_page_that_says_what_it_means_how_to_check_and_how_to_fix(
+    alert: Alert, repository: Path
+) -> None:
+    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    assert headings == [
+        alert.name, "意味", "確認", "対処",
+        "English", "What it means", "How to check", "How to fix",
+    ]  # fmt: skip
+    parts = re.split(r"^#+ .+$", page, flags=re.MULTILINE)[2:]
+    japanese, english = parts[:3], parts[4:]
+    assert all(len(part.strip()) > 20 for part in japanese + english)
+
+
+def test_every_page_belongs_to_an_alert(repository: Path) -> None:
+    pages = {p.name for p in (repository / "docs" / "runbooks").glob("*.md")} - {"README.md"}
+    assert pages == {a.runbook for a in alerts().values()}
+
+
+@every_alert
+def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: Path) -> None:
+    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    have = {series for m in metrics().values() for series in m.series}
+    have |= {r.record for rules in recording_rules().values() for r in rules}
+    queries = [q for q in re.findall(r"`([^`]+)`", page) if re.search(r"\btechsapo[:_]", q)]
+    assert {n for q in queries for n in metric_names(q) if n.startswith("techsapo")} - have == set()
+
+
+@every_alert
+def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent(alert: Alert) -> None:
+    cases = load_cases()[alert.name]
+    assert all(case["alerts"] for case in cases["fires"])
+    assert cases["fires"]
+    assert bool(cases.get("silent")) == (alert.name not in ALWAYS_FIRING)
+
+
+def test_every_case_belongs_to_an_alert() -> None:
+    assert set(load_cases()) == set(alerts())
+
+
+def test_series_of_cases_carry_the_labels_of_a_real_scrape() -> None:
+    for name, cases in load_cases().items():
+        for case in [*cases["fires"], *cases.get("silent", [])]:
+            for series, values in case["series"]:
+                assert re.search(r'\{job="[^"]+",instance="[^"]+"', series), f"{name}: {series}"
+                # promtool reads 0x20 as the hexadecimal number 32.
+                assert not re.search(r"(^|[ _])0x", str(values)), f"{name}: {values}"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (85.0, "85"),
+        (0.7, "0.7"),
+        (-1.5, "-1.5"),
+        (1e-07, "1e-07"),
+        (float("inf"), "+Inf"),
+        (float("nan"), "NaN"),
+    ],
+)
+def test_a_threshold_is_written_exactly(number: float, text: str) -> None:
+    assert promql_number(number) == text

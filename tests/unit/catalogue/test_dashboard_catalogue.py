@@ -1,0 +1,135 @@
+"""dashboards/*.yaml, and what Grafana is given of them."""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
+from monitoring_stack import EVERYTHING, spec_of
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
+from techsapo_ops.render.dashboards import dashboard_json
+
+every_dashboard = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda d: d.name)
+UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {
+    v for v in vars(units).values() if isinstance(v, str)
+}
+
+
+def vanished(sent: Any, returned: Any, path: str = "") -> Iterator[str]:
+    """What the round trip lost or changed, by path."""
+    if isinstance(sent, dict) and isinstance(returned, dict):
+        for key, value in sent.items():
+            if key not in returned:
+                yield f"{path}.{key}"
+            else:
+                yield from vanished(value, returned[key], f"{path}.{key}")
+    elif isinstance(sent, list) and isinstance(returned, list) and len(sent) == len(returned):
+        for n, (a, b) in enumerate(zip(sent, returned, strict=True)):
+            yield from vanished(a, b, f"{path}[{n}]")
+    elif sent != returned:
+        yield f"{path}: {sent!r} is not {returned!r}"
+
+
+def round_trip(value: dict[str, Any]) -> dict[str, Any]:
+    register_default_plugins()
+    encoded: dict[str, Any] = json.loads(JSONEncoder().encode(SdkDashboard.from_json(value)))
+    return encoded
+
+
+@every_dashboard
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_grafanas_own_model_knows_every_key(dashboard: Dashboard, locale: str) -> None:
+    monitoring = {"runbook_url": "https://wiki.example/runbooks"}
+    value = json.loads(dashboard_json(spec_of(locale=locale, monitoring=monitoring), dashboard))
+    assert list(vanished(value, round_trip(value))) == []
+
+
+def test_the_round_trip_finds_a_misspelt_key() -> None:
+    value = json.loads(dashboard_json(spec_of(), dashboards()["main"]))
+    value["panels"][1]["fieldConfig"]["defaults"]["unitt"] = "s"
+    assert list(vanished(value, round_trip(value))) == [".panels[1].fieldConfig.defaults.unitt"]
+
+
+@every_dashboard
+def test_units_are_grafanas(dashboard: Dashboard) -> None:
+    assert "percentunit" in UNITS
+    assert {p.unit for p in dashboard.panels} - UNITS == set()
+
+
+@every_dashboard
+def test_every_text_is_there_in_both_languages(dashboard: Dashboard) -> None:
+    texts = [dashboard.title, dashboard.description, *(row.title for row in dashboard.rows)]
+    for panel in dashboard.panels:
+        texts += [panel.title, panel.description, *(q.legend for q in panel.queries)]
+    assert all(set(t) == {"ja", "en"} and all(t.values()) for t in texts)
+
+
+@every_dashboard
+def test_panels_fill_the_grid_without_overlap(dashboard: Dashboard) -> None:
+    panels = json.loads(dashboard_json(spec_of(), dashboard))["panels"]
+    assert [p["id"] for p in panels] == list(range(1, len(panels) + 1))
+    cells = [
+        (x, y)
+        for g in (p["gridPos"] for p in panels)
+        for x in range(g["x"], g["x"] + g["w"])
+        for y in range(g["y"], g["y"] + g["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(sum(p.width for p in row.panels) == 24 for row in dashboard.rows)
+
+
+def panel(title: str, **sections: Any) -> dict[str, Any]:
+    main = json.loads(dashboard_json(spec_of(locale="en", **sections), dashboards()["main"]))
+    found: dict[str, Any] = next(p for p in main["panels"] if p["title"] == title)
+    return found
+
+
+def test_the_main_dashboard_shows_what_the_guide_lists() -> None:
+    rows = {row.title["en"]: [p.title["en"] for p in row.panels] for row in dashboards()["main"].rows}
+    assert {"CPU used", "Memory used", "Network"} <= set(rows["System"])
+    assert {"Response time", "Throughput", "Error rate"} <= set(rows["Application"])
+    assert {"Success rate", "Confidence", "Consensus score"} <= set(rows["Wall-bounce analysis"])
+
+
+def test_a_panel_shows_the_threshold_that_the_spec_gives_the_alert() -> None:
+    def critical(**sections: Any) -> float:
+        steps = panel("Memory used", **sections)["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        bound: float = next(s["value"] for s in steps if s["color"] == "red")
+        return bound
+
+    assert critical() == alerts()["MemoryHigh"].threshold == 90
+    assert critical(monitoring={"alerts": {"MemoryHigh": {"threshold": 85}}}) == 85
+
+
+def test_a_value_below_the_threshold_is_red_where_low_is_bad() -> None:
+    steps = panel("Success rate")["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert steps == [
+        {"color": "red", "value": None},
+        {"color": "yellow", "value": 0.95},
+        {"color": "green", "value": 0.99},
+    ]
+
+
+def test_a_panel_links_to_the_runbook_where_runbooks_are_published() -> None:
+    assert "links" not in panel("Memory used")
+    links = panel("Memory used", monitoring={"runbook_url": "https://wiki.example/r/"})["links"]
+    assert [link["url"] for link in links] == ["https://wiki.example/r/MemoryHigh.md"]
+
+
+def test_a_dashboard_has_no_query_that_hides_a_dead_panel() -> None:
+    exprs = [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
+    assert [e for e in exprs if "vector(" in e] == []
+
+
+def test_a_dashboard_keeps_its_uid_and_can_not_be_edited() -> None:
+    value = json.loads(dashboard_json(spec_of(EVERYTHING), dashboards()["main"]))
+    assert (value["uid"], value["editable"]) == ("techsapo-main", False)

@@ -1,0 +1,117 @@
+"""metrics.yaml and rules.yaml."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from promql_names import metric_names
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.metrics import Metric, metrics
+from techsapo_ops.catalogue.rules import expand_api, recording_rules
+
+GUIDE = {
+    "techsapo_wallbounce_success_rate",
+    "techsapo_wallbounce_avg_confidence_5m",
+    "techsapo_llm_success_rate_by_provider",
+    "techsapo_wallbounce_consensus_score",
+    "techsapo_http_p95_response_time",
+    "techsapo_active_connections",
+    "techsapo_memory_usage_percent",
+    "techsapo_cpu_usage_percent",
+    "techsapo_wallbounce_cost_usd",
+    "techsapo_provider_cost_usd",
+    "techsapo_budget_utilization_percent",
+}
+PROMETHEUS_MAKES = {"up", "ALERTS"}
+EXPORTERS = re.compile(r"(node|redis|mysql|nginx|prometheus|alertmanager|grafana)_\w+")
+
+
+def recorded() -> dict[str, str]:
+    return {r.record: r.expr for rules in recording_rules().values() for r in rules}
+
+
+def every_expression() -> dict[str, str]:
+    """Each expression of the catalogue, by a name for it."""
+    found = {f"alert {a.name}": a.expression(threshold=None, short="1m") for a in alerts().values()}
+    found |= {f"rule {name}": expr for name, expr in recorded().items()}
+    for dashboard in dashboards().values():
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                found[f"panel {panel.title['en']} {query.legend['en']}"] = query.expr
+    return found
+
+
+@pytest.mark.parametrize("metric", metrics().values(), ids=lambda m: m.name)
+def test_a_metric_is_named_and_described_as_prometheus_asks(metric: Metric) -> None:
+    assert re.fullmatch(r"techsapo_[a-z0-9_]+", metric.name)
+    assert metric.help.endswith(".") or metric.kind == "untyped"
+    assert metric.name.endswith("_total") == (metric.kind == "counter")
+    assert bool(metric.buckets) == (metric.kind == "histogram")
+    assert sorted(metric.buckets) == list(metric.buckets)
+    assert set(metric.values) <= set(metric.labels)
+
+
+def test_the_guides_names_are_there_as_it_writes_them_and_carry_no_type() -> None:
+    assert {name for name, m in metrics().items() if m.kind == "untyped"} == GUIDE
+
+
+def test_confidence_is_counted_in_the_steps_that_its_thresholds_need() -> None:
+    assert metrics()["techsapo_wallbounce_confidence"].buckets == (
+        0.1,
+        0.3,
+        0.5,
+        0.7,
+        0.8,
+        0.85,
+        0.9,
+        0.95,
+        1,
+    )
+
+
+def test_label_sets_that_are_known_beforehand_are_all_combinations_of_closed_values() -> None:
+    metric = Metric("m", "counter", "", ("provider", "status"), values={"status": ("success", "error")})
+    assert list(metric.known_children(provider="a")) == [
+        {"provider": "a", "status": "success"},
+        {"provider": "a", "status": "error"},
+    ]
+    assert list(metric.known_children()) == []
+
+
+def test_every_expression_reads_series_that_somebody_has() -> None:
+    have = {series for m in metrics().values() for series in m.series} | set(recorded()) | PROMETHEUS_MAKES
+    unknown = {
+        where: names
+        for where, expr in every_expression().items()
+        if (names := {n for n in metric_names(expr) - have if not EXPORTERS.fullmatch(n)})
+    }
+    assert unknown == {}
+
+
+def test_counters_are_never_read_without_a_rate() -> None:
+    counters = {m.name for m in metrics().values() if m.kind == "counter"}
+    for where, expr in every_expression().items():
+        for name in metric_names(expr) & counters:
+            assert re.search(rf"(rate|increase)\({name}\b", expr), f"{where} reads the bare counter {name}"
+
+
+def test_rules_and_alerts_read_no_ratio_or_percentile_that_an_instance_made_itself() -> None:
+    own = GUIDE - {
+        "techsapo_memory_usage_percent",
+        "techsapo_cpu_usage_percent",
+        "techsapo_active_connections",
+    }
+    assert {w: metric_names(e) & own for w, e in every_expression().items() if metric_names(e) & own} == {}
+
+
+def test_a_recorded_series_is_named_level_metric_operation() -> None:
+    assert [n for n in recorded() if not re.fullmatch(r"techsapo:[a-z_]+:[a-z0-9_]+", n)] == []
+
+
+def test_api_routes_stand_in_a_selector_of_their_own_or_among_others() -> None:
+    routes = 'route=~"/api/v1/.+",route!="/api/v1/health"'
+    assert expand_api("m{api}") == f"m{{{routes}}}"
+    assert expand_api('m{{api},status="200"}') == f'm{{{routes},status="200"}}'

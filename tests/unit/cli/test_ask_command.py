@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import free_port
+
+from techsapo_ops.cli import main as cli
+from techsapo_ops.cli.ask import _candidates
+from techsapo_ops.spec.models import Spec
+
+ANSWER: dict[str, Any] = {
+    "request_id": "req_1",
+    "task_type": "basic",
+    "language": "ja",
+    "answer": "（シミュレーション）「df -h」で空き容量を確認します。",
+    "answered_by": "sim-a",
+    "accepted": False,
+    "confidence": 0.655,
+    "consensus": 0.71,
+    "thresholds": {"confidence": 0.7, "consensus": 0.6},
+    "calibrated": False,
+    "provisional": True,
+    "simulated": True,
+    "notes": ["confidence_below_threshold"],
+    "providers": [
+        {
+            "name": "sim-a",
+            "model": "simulated-1",
+            "status": "answered",
+            "answer": "…",
+            "self_confidence": 0.9,
+            "seconds": 0.412,
+            "cost_usd": 0.00123,
+            "tokens": {"input": 1, "output": 2},
+        },
+        {
+            "name": "sim-b",
+            "model": "simulated-2",
+            "status": "failed",
+            "seconds": 60.0,
+            "cost_usd": 0.0,
+            "error": {"kind": "timeout", "message": "no answer within 60 s"},
+        },
+    ],
+    "cost_usd": 0.00123,
+    "processing_ms": 413,
+    "cache": "miss",
+}
+PROBLEM = {
+    "title": "Service Unavailable",
+    "status": 503,
+    "code": "overloaded",
+    "detail": "64 analyses are under way already",
+    "request_id": "req_2",
+}
+
+
+class Orchestrator(ThreadingHTTPServer):
+    """Answers as it is told, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.ping = (200, "pong\n")
+        self.reply: tuple[int, bytes] = (200, json.dumps(ANSWER).encode())
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Orchestrator
+
+    def do_GET(self) -> None:
+        self._send(self.server.ping[0], self.server.ping[1].encode())
+
+    def do_POST(self) -> None:
+        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self._send(*self.server.reply)
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def orchestrator() -> Iterator[Orchestrator]:
+    """A running stand-in."""
+    server = Orchestrator()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["techsapo", "ask", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(monkeypatch, "ディスクが一杯", "--url", orchestrator.url) == 0
+    assert orchestrator.asked == [{"prompt": "ディスクが一杯", "task_type": "basic"}]
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert told[0] == ANSWER["answer"]
+    assert "confidence 0.66 needs 0.70" in told or "confidence 0.65 needs 0.70" in told
+    assert "consensus 0.71 needs 0.60" in told
+    assert "accepted no provisional: scores are not calibrated" in told
+    assert "note confidence is below the threshold" in told
+    assert "sim-a simulated-1 answered 0.41 s $0.001230" in told
+    assert "sim-b simulated-2 failed: timeout 60.00 s $0.000000" in told
+    assert told[-1].startswith("simulated:")
+
+
+def test_json_is_the_servers_document_and_nothing_else(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(monkeypatch, "x", "--tier", "critical", "--json", "--url", f"{orchestrator.url}/") == 0
+    assert orchestrator.asked[0]["task_type"] == "critical"
+    assert json.loads(capsys.readouterr().out) == ANSWER
+
+
+def test_a_dash_reads_the_question_from_stdin(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("1行目\n2行目\n"))
+    assert ask(monkeypatch, "-", "--url", orchestrator.url) == 0
+    assert orchestrator.asked[0]["prompt"] == "1行目\n2行目\n"
+
+
+def test_a_wide_answer_wraps_at_the_width_of_the_terminal(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.cells import cell_len
+
+    long = {**ANSWER, "answer": "日本語の長い回答です。" * 30}
+    orchestrator.reply = (200, json.dumps(long).encode())
+    monkeypatch.setenv("COLUMNS", "60")
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(cell_len(line.rstrip()) for line in lines) <= 60
+    assert "".join(lines).startswith(long["answer"])
+
+
+def test_markup_in_an_answer_is_shown_as_it_is(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orchestrator.reply = (200, json.dumps({**ANSWER, "answer": "[bold]x[/] \\[a] :smile:"}).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    assert capsys.readouterr().out.startswith("[bold]x[/] \\[a] :smile:\n")
+
+
+def test_a_problem_is_told_with_its_code_and_what_to_try(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orchestrator.reply = (503, json.dumps(PROBLEM).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "64 analyses are under way already [overloaded]" in told.err
+    assert "try again in a moment" in told.err
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"", b'{"cut": '])
+def test_something_else_at_that_address_is_told_plainly(
+    orchestrator: Orchestrator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    body: bytes,
+) -> None:
+    orchestrator.reply = (200, body)
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    assert "something that is not the orchestrator's" in capsys.readouterr().err
+
+
+def test_an_empty_question_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(monkeypatch, " ", "--url", "http://127.0.0.1:9") == 2
+
+
+def write_spec(directory: Path, *ports: int) -> str:
+    path = directory / "techsapo.yaml"
+    instances = "".join(f"\n    - {{port: {port}}}" for port in ports)
+    path.write_text(f"project: techsapo\nnginx: {{enabled: false}}\napp:\n  instances:{instances}\n")
+    return str(path)
+
+
+def test_the_first_instance_that_wants_requests_is_asked(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    draining = Orchestrator()
+    draining.ping = (503, "draining\n")
+    threading.Thread(target=draining.serve_forever, daemon=True).start()
+    file = write_spec(
+        tmp_path, free_port(), int(draining.server_address[1]), int(orchestrator.server_address[1])
+    )
+    assert ask(monkeypatch, "x", "--file", file) == 0
+    draining.shutdown()
+    draining.server_close()
+    assert (len(draining.asked), len(orchestrator.asked)) == (0, 1)
+
+
+def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    port = free_port()
+    assert ask(monkeypatch, "x", "--file", write_spec(tmp_path, port)) == 1
+    told = capsys.readouterr().err
+    assert f"the orchestrator is not running (http://127.0.0.1:{port}: connection refused)" in told
+    assert "`techsapo up` starts it" in told
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({}, ["http://127.0.0.1:4000"]),
+        (
+            {"app": {"instances": [{"port": 1, "backup": True}, {"port": 2}]}},
+            ["http://127.0.0.1:8080", "http://127.0.0.1:2", "http://127.0.0.1:1"],
+        ),
+        ({"app": {"host": "::"}}, ["http://[::1]:4000"]),
+        ({"certificates": {"c": {"names": ["a.example"]}}}, ["http://127.0.0.1:4000"]),
+    ],
+)
+def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:
+    assert _candidates(Spec.model_validate({"project": "techsapo", **sections})) == expected

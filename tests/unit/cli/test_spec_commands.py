@@ -1,0 +1,175 @@
+"""init, validate, config show, schema and explain, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = "project: x\nredis: {password: hunter2}\n"
+BAD = "project: x\napp: {port: 99999}\nrediss: {}\n"
+
+
+def techsapo(*arguments: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), **env},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "techsapo.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    return tmp_path
+
+
+def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> None:
+    done = techsapo("validate", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "techsapo.yaml is valid: 1 app instance, 3 simulated providers\n"
+    assert techsapo("validate", "-q", cwd=folder).stdout == ""
+
+
+def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
+    done = techsapo("validate", "-f", "bad.yaml", cwd=folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "bad.yaml:2:13 app.port: must be between 1 and 65535, not 99999",
+        "bad.yaml:3:1 rediss: unknown key; did you mean redis?",
+        "2 problems",
+    ]
+
+
+def test_validate_prints_nothing_but_json_on_request(folder: Path) -> None:
+    good = techsapo("validate", "--json", cwd=folder)
+    assert json.loads(good.stdout)["valid"] is True
+    bad = techsapo("validate", "--json", "-f", "bad.yaml", cwd=folder)
+    assert bad.returncode == 1
+    assert bad.stderr == ""
+    assert json.loads(bad.stdout)["problems"][1] == {
+        "line": 3,
+        "column": 1,
+        "path": "rediss",
+        "message": "unknown key",
+        "hint": "did you mean redis?",
+    }
+
+
+def test_validate_reads_variables_from_dotenv_and_the_environment_wins(folder: Path) -> None:
+    (folder / "v.yaml").write_text("project: ${NAME}\napp: {port: '${PORT}'}\n", encoding="utf-8")
+    (folder / ".env").write_text("NAME=fromfile\nPORT=no\n", encoding="utf-8")
+    assert "app.port: must be a whole number" in techsapo("validate", "-f", "v.yaml", cwd=folder).stderr
+    assert techsapo("validate", "-f", "v.yaml", cwd=folder, PORT="4010").returncode == 0
+    shown = techsapo("config", "show", "--json", "-f", "v.yaml", cwd=folder, PORT="4010", NAME="env")
+    assert json.loads(shown.stdout)["project"] == "env"
+
+
+def test_validate_warns_on_stderr(folder: Path) -> None:
+    (folder / "w.yaml").write_text("project: x\nmysql:\n", encoding="utf-8")
+    done = techsapo("validate", "-f", "w.yaml", cwd=folder)
+    assert done.returncode == 0
+    assert "warning: w.yaml:2:1 mysql: is empty" in done.stderr
+
+
+def test_a_missing_spec_names_the_way_to_one(tmp_path: Path) -> None:
+    done = techsapo("validate", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "techsapo init" in done.stderr
+
+
+def test_config_show_masks_secrets_and_prints_a_spec_that_is_valid(folder: Path) -> None:
+    done = techsapo("config", "show", cwd=folder)
+    assert done.returncode == 0
+    assert "hunter2" not in done.stdout + done.stderr
+    assert 'password: "********"' in done.stdout
+    (folder / "again.yaml").write_text(done.stdout, encoding="utf-8")
+    assert techsapo("validate", "-f", "again.yaml", cwd=folder).returncode == 0
+
+
+def test_config_show_applies_the_overlay(folder: Path) -> None:
+    (folder / "o.yaml").write_text(
+        "project: x\nenvironments: {qa: {logs: {level: debug}}}\n", encoding="utf-8"
+    )
+    done = techsapo("config", "show", "-f", "o.yaml", "-e", "qa", "--json", cwd=folder)
+    assert json.loads(done.stdout)["logs"]["level"] == "debug"
+
+
+def test_schema_prints_json_schema(tmp_path: Path) -> None:
+    done = techsapo("schema", cwd=tmp_path)
+    assert json.loads(done.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
+    done = techsapo("explain", "app.drain", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "app.drain: duration, e.g. 30s, 5m or 1h30m",
+        "  How long new requests are still served after SIGTERM, while /ping already answers 503.",
+        "  default: 5s",
+    ]
+    assert "weight" in techsapo("explain", "app.instances", cwd=tmp_path).stdout
+    assert "certificates" in techsapo("explain", cwd=tmp_path).stdout
+    assert json.loads(techsapo("explain", "app.port", "--json", cwd=tmp_path).stdout)["default"] == 4000
+
+
+def test_explain_suggests_the_nearest_key(tmp_path: Path) -> None:
+    done = techsapo("explain", "app.instnces", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "did you mean instances?" in done.stderr
+
+
+def test_init_writes_a_valid_spec_and_a_fresh_password_that_only_its_owner_reads(tmp_path: Path) -> None:
+    done = techsapo("init", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    password = tmp_path / "secrets/grafana"
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert stat.S_IMODE(password.parent.stat().st_mode) == 0o700
+    assert len(password.read_text(encoding="utf-8").strip()) >= 20
+    assert password.read_text(encoding="utf-8").strip() not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("next: `techsapo up` starts the stack")
+    assert techsapo("validate", cwd=tmp_path).returncode == 0
+
+
+def test_init_names_the_project_after_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "My Shop (本番)"
+    done = techsapo("init", str(folder), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "project: my-shop\n" in (folder / "techsapo.yaml").read_text(encoding="utf-8")
+    assert f"--file '{folder}/techsapo.yaml'" in done.stderr
+    assert techsapo("validate", "-f", str(folder / "techsapo.yaml"), cwd=tmp_path).returncode == 0
+
+
+def test_init_overwrites_nothing_without_force_and_never_a_password(tmp_path: Path) -> None:
+    techsapo("init", cwd=tmp_path)
+    password = (tmp_path / "secrets/grafana").read_text(encoding="utf-8")
+    (tmp_path / "techsapo.yaml").write_text("project: mine\n", encoding="utf-8")
+    done = techsapo("init", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "techsapo.yaml is there already" in done.stderr
+    assert (tmp_path / "techsapo.yaml").read_text(encoding="utf-8") == "project: mine\n"
+    assert techsapo("init", "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "secrets/grafana").read_text(encoding="utf-8") == password
+    assert (tmp_path / "techsapo.yaml").read_text(encoding="utf-8") != "project: mine\n"
+
+
+def test_init_into_a_place_that_is_no_folder_fails_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = techsapo("init", str(tmp_path / "file/techsapo.yaml"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_two_inits_make_two_passwords(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        techsapo("init", str(tmp_path / name), cwd=tmp_path)
+    first, second = ((tmp_path / name / "secrets/grafana").read_text(encoding="utf-8") for name in ("a", "b"))
+    assert first != second

@@ -1,0 +1,153 @@
+"""Templates: ours, the operator's, and what is said when one is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.templates import Templates, go_template_text, to_json, to_yaml
+
+GROUPS = {"groups": [{"name": "g", "rules": []}]}
+RULES = "prometheus/rules.yml.j2"
+
+
+def override(tmp_path: Path, name: str, text: str | bytes) -> Templates:
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Templates(tmp_path)
+
+
+def test_ours_are_listed_and_can_be_read() -> None:
+    templates = Templates()
+    assert RULES in templates.names()
+    assert all(templates.source(name) for name in templates.names())
+    assert not templates.overridden(RULES)
+
+
+def test_the_operators_template_takes_the_place_of_ours(tmp_path: Path) -> None:
+    templates = override(tmp_path, RULES, "mine: {{ groups | length }}\n")
+    assert templates.render(RULES, **GROUPS) == "mine: 1\n"
+    assert templates.source(RULES) == "mine: {{ groups | length }}\n"
+    assert templates.overridden(RULES)
+    assert templates.render("prometheus/prometheus.yml.j2", **PROMETHEUS).startswith("# Written by techsapo")
+
+
+PROMETHEUS = {
+    "scrape_interval": "15s", "evaluation_interval": "15s", "external_labels": {}, "alertmanagers": [], "jobs": [],
+}  # fmt: skip
+
+
+def test_an_override_may_extend_ours(tmp_path: Path) -> None:
+    templates = override(tmp_path, RULES, f"{{% include 'builtin/{RULES}' %}}\n# and mine\n")
+    text = templates.render(RULES, **GROUPS)
+    assert "- name: g" in text
+    assert text.endswith("# and mine\n")
+
+
+def test_a_folder_of_overrides_that_does_not_exist_is_no_error(tmp_path: Path) -> None:
+    assert "- name: g" in Templates(tmp_path / "nowhere").render(RULES, **GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a\n{% if %}\n", 2, "Expected an expression"),
+        ("a\nb\n{{ gruops }}\n", 3, "'gruops' is undefined"),
+        ("a\n{{ groups | to_yml }}\n", 2, "No filter named 'to_yml'"),
+        ("{{ groups[0].name.x.y }}\n", 1, "has no attribute 'x'"),
+        ("a\n\n{{ 1 // 0 }}\n", 3, "division"),
+        ("{{ groups + 1 }}\n", 1, "can only concatenate"),
+        ("{% extends 'builtin/prometheus/rules.yml.j2x' %}\n", None, "builtin/prometheus/rules.yml.j2x"),
+        (b"\xff\xfe", None, "decode"),
+    ],
+)
+def test_a_broken_template_is_told_with_its_file_and_line(
+    text: str | bytes, line: int | None, words: str, tmp_path: Path
+) -> None:
+    templates = override(tmp_path, RULES, text)
+    with pytest.raises(OpsError) as caught:
+        templates.render(RULES, **GROUPS)
+    assert words in caught.value.message
+    if line is not None:
+        assert f"{tmp_path / RULES}:{line}: " in caught.value.message
+
+
+def test_a_template_that_includes_itself_ends_with_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="recursion"):
+        override(tmp_path, RULES, f"{{% include '{RULES}' %}}").render(RULES, **GROUPS)
+
+
+def test_an_unknown_template_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(OpsError) as caught:
+        Templates().render("rules.yml.j2")
+    assert "did you mean prometheus/rules.yml.j2" in str(caught.value)
+    with pytest.raises(OpsError, match="no template"):
+        Templates().source("nothing.j2")
+
+
+def test_a_source_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="cannot read template"):
+        override(tmp_path, RULES, b"\xff").source(RULES)
+
+
+scalars = st.one_of(
+    st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(
+        ["1e9", "010", "yes", "n", "0x1f", "1:30", "~", "- a", "a: b", "#", "2026-01-01", "|", "a\nb\n"]
+    ),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abc:# ", min_size=1), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(values)
+def test_yaml_gives_back_what_was_put_in(value: object) -> None:
+    assert yaml.safe_load(to_yaml(value)) == value
+
+
+@given(values, st.integers(0, 12))
+def test_yaml_gives_it_back_at_any_indent(value: object, indent: int) -> None:
+    text = f"{' ' * indent}key:\n{' ' * (indent + 2)}{to_yaml(value, indent + 2)}\n{' ' * indent}after: 1\n"
+    assert yaml.safe_load(text) == {"key": value, "after": 1}
+
+
+@given(scalars)
+def test_a_scalar_without_line_breaks_stays_on_its_line(value: object) -> None:
+    if not isinstance(value, str) or "\n" not in value:
+        assert "\n" not in to_yaml(value)
+
+
+@given(values)
+def test_json_gives_back_what_was_put_in(value: object) -> None:
+    assert json.loads(to_json(value)) == value
+
+
+def test_japanese_stays_readable() -> None:
+    assert to_yaml({"a": "東京"}) == 'a: "東京"'
+    assert to_json("東京") == '"東京"'
+
+
+def test_words_that_other_yaml_readers_take_for_something_else_are_quoted() -> None:
+    assert [to_yaml(w) for w in ("y", "No", "1e9", "15s", "plain-word", 'a "b"')] == [
+        '"y"', '"No"', '"1e9"', "15s", "plain-word", "'a \"b\"'",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "escaped"), [("a}}b", "a}}b"), ("{{x", '{{ "{{" }}x'), ("$x", "$x")])
+def test_go_templates_get_braces_as_text(text: str, escaped: str) -> None:
+    assert go_template_text(text) == escaped

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from orchestrator import QUICK, client_of, make_parts
+
+from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.problems import MEDIA_TYPE
+
+URL = "/api/v1/generate"
+SLOW = {name: {**provider, "latency": {"mean": "30s", "jitter": 0}} for name, provider in QUICK.items()}
+
+
+def post(parts: Parts, **body: Any) -> httpx.Response:
+    async def main() -> httpx.Response:
+        async with client_of(parts) as client:
+            return await client.post(URL, json=body)
+
+    return asyncio.run(main())
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    assert response.headers["content-type"] == MEDIA_TYPE
+    body = response.json()
+    assert body["status"] == response.status_code
+    assert body["request_id"] == response.headers["x-request-id"]
+    return response.status_code, body["code"]
+
+
+def test_an_answer_comes_with_scores_costs_and_every_providers_part(tmp_path: Path) -> None:
+    body = post(make_parts(tmp_path), prompt="Dockerコンテナが起動しない", task_type="premium").json()
+    assert body["answer"].startswith("（シミュレーション）")
+    assert body["simulated"] is True
+    assert body["calibrated"] is False
+    assert body["provisional"] is True
+    assert body["accepted"] is True
+    assert body["language"] == "ja"
+    assert [p["name"] for p in body["providers"]] == ["sim-a", "sim-b", "sim-c"]
+    assert body["cost_usd"] == pytest.approx(sum(p["cost_usd"] for p in body["providers"]))
+    assert body["thresholds"] == {"confidence": 0.8, "consensus": 0.6}
+
+
+def test_the_language_is_the_questions_unless_the_spec_sets_it(tmp_path: Path) -> None:
+    assert post(make_parts(tmp_path / "a"), prompt="disk full").json()["language"] == "en"
+    fixed = make_parts(tmp_path / "b", wallbounce={"language": "ja"})
+    assert post(fixed, prompt="disk full").json()["answer"].startswith("（シミュレーション）")
+
+
+def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> list[dict[str, Any]]:
+        async with client_of(parts) as client:
+            asked = [{"prompt": "disk full"}, {"prompt": " disk  full\n"}]
+            other = {"prompt": "disk full", "task_type": "premium"}
+            return [(await client.post(URL, json=body)).json() for body in (*asked, other)]
+
+    first, second, third = asyncio.run(main())
+    assert (first["cache"], second["cache"], third["cache"]) == ("miss", "hit", "miss")
+    assert first["cost_usd"] > 0
+    assert second["cost_usd"] == 0
+    assert second["answer"] == first["answer"]
+    assert second["request_id"] != first["request_id"]
+
+
+def test_an_answer_that_lacks_a_failed_provider_is_not_kept(tmp_path: Path) -> None:
+    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
+    parts = make_parts(tmp_path, providers=providers)
+
+    async def main() -> list[str]:
+        async with client_of(parts) as client:
+            return [(await client.post(URL, json={"prompt": "x"})).json()["cache"] for _ in range(2)]
+
+    assert asyncio.run(main()) == ["miss", "miss"]
+
+
+def test_a_cache_of_zero_seconds_is_off(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path, wallbounce={"cache_ttl": "0s"})
+
+    async def main() -> list[str]:
+        async with client_of(parts) as client:
+            return [(await client.post(URL, json={"prompt": "x"})).json()["cache"] for _ in range(2)]
+
+    assert asyncio.run(main()) == ["miss", "miss"]
+
+
+def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None:
+    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
+    body = post(make_parts(tmp_path, providers=providers), prompt="disk full").json()
+    assert body["accepted"] is False
+    assert body["notes"] == ["sole_answer"]
+    assert body["confidence"] <= 0.5
+    failed = body["providers"][1]
+    assert (failed["status"], failed["error"]["kind"]) == ("failed", "rate_limited")
+
+
+def test_all_providers_failing_is_a_problem_that_names_each(tmp_path: Path) -> None:
+    down = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
+    response = post(make_parts(tmp_path / "a", providers=down), prompt="x")
+    assert problem(response) == (502, "providers_failed")
+    assert [p["error"]["kind"] for p in response.json()["providers"]] == ["unavailable", "unavailable"]
+    busy = {name: {**provider, "rate_limit_rate": 1} for name, provider in QUICK.items()}
+    response = post(make_parts(tmp_path / "b", providers=busy), prompt="x")
+    assert problem(response) == (503, "providers_failed")
+    assert response.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"prompt": ""}, (422, "invalid_request")),
+        ({"prompt": " \n"}, (422, "invalid_request")),
+        ({"prompt": "x" * 101}, (422, "prompt_too_long")),
+        ({"prompt": "x" * 3000}, (413, "body_too_large")),
+        ({}, (422, "invalid_request")),
+        ({"prompt": 5}, (422, "invalid_request")),
+        ({"prompt": "x", "task_type": "huge"}, (422, "invalid_request")),
+        ({"prompt": "x", "promt": "y"}, (422, "invalid_request")),
+    ],
+)
+def test_what_is_not_accepted_is_a_problem_with_a_stable_code(
+    tmp_path: Path, body: dict[str, Any], expected: tuple[int, str]
+) -> None:
+    parts = make_parts(tmp_path, app={"limits": {"max_prompt": 100, "max_body": "2K"}})
+    assert problem(post(parts, **body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"{", (400, "malformed_json")),
+        (b"", (422, "invalid_request")),
+        (b"[1]", (422, "invalid_request")),
+        (b"\xff\xfe{}", (400, "malformed_json")),
+        (b'{"prompt": "\\ud800"}', None),
+    ],
+)
+def test_a_broken_body_is_told_apart_from_a_wrong_one(
+    tmp_path: Path, content: bytes, expected: tuple[int, str] | None
+) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> httpx.Response:
+        async with client_of(parts) as client:
+            return await client.post(URL, content=content, headers={"content-type": "application/json"})
+
+    response = asyncio.run(main())
+    if expected is None:
+        assert response.status_code in {200, 400, 422}
+    else:
+        assert problem(response) == expected
+
+
+def test_a_validation_problem_never_repeats_what_was_sent(tmp_path: Path) -> None:
+    response = post(make_parts(tmp_path), prompt={"secret": "hunter2"})
+    assert response.status_code == 422
+    assert "hunter2" not in response.text
+
+
+def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Path) -> None:
+    limits = {"concurrency": 1, "request_timeout": "500ms"}
+    parts = make_parts(tmp_path, providers=SLOW, app={"limits": limits})
+
+    async def main() -> tuple[httpx.Response, httpx.Response]:
+        async with client_of(parts) as client:
+            first = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
+            for _ in range(100):
+                if "techsapo_inflight_analyses 1.0" in (await client.get("/metrics")).text:
+                    break
+            return await client.post(URL, json={"prompt": "b"}), await first
+
+    refused, slow = asyncio.run(main())
+    assert problem(refused) == (503, "overloaded")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert problem(slow) == (504, "timeout")
+
+
+def test_a_question_that_may_cost_too_much_is_refused(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path, budget={"per_request_usd": 0.0001})
+    assert problem(post(parts, prompt="x")) == (402, "over_request_budget")
+
+
+def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> tuple[httpx.Response, httpx.Response]:
+        async with client_of(parts) as client:
+            return await client.get("/api/v2/generate"), await client.delete(URL)
+
+    missing, wrong = asyncio.run(main())
+    assert problem(missing) == (404, "not_found")
+    assert problem(wrong) == (405, "method_not_allowed")
+    assert wrong.headers["allow"] == "POST"
+
+
+def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = make_parts(tmp_path)
+
+    def broken(_: object) -> None:
+        raise RuntimeError("the inside")
+
+    monkeypatch.setattr("techsapo_ops.serve.health.basic", broken)
+
+    async def main() -> httpx.Response:
+        async with client_of(parts) as client:
+            return await client.get("/health")
+
+    response = asyncio.run(main())
+    assert problem(response) == (500, "internal_error")
+    assert "the inside" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("req_12345", True),
+        ("a.b-C_9", True),
+        ("x" * 128, True),
+        ("x" * 129, False),
+        ("", False),
+        ("a b", False),
+        ("<script>", False),
+        ("-dash", False),
+    ],
+)
+def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path, given: str, kept: bool) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> str:
+        async with client_of(parts) as client:
+            return (await client.get("/ping", headers={"X-Request-ID": given})).headers["x-request-id"]
+
+    returned = asyncio.run(main())
+    assert (returned == given) is kept
+    assert returned
+
+
+def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> list[httpx.Response]:
+        async with client_of(parts) as client:
+            return [await client.get(path) for path in ("/", "/docs", "/nope", "/metrics", "/web/ask.js")]
+
+    for response in asyncio.run(main()):
+        assert "default-src 'none'" in response.headers["content-security-policy"]
+        assert "unsafe" not in response.headers["content-security-policy"]
+        assert response.headers["x-content-type-options"] == "nosniff"

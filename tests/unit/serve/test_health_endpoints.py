@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+from orchestrator import QUICK, client_of, make_parts
+from servers import free_port
+
+from techsapo_ops.serve.parts import Parts
+
+
+def get(parts: Parts, *paths: str) -> list[httpx.Response]:
+    async def main() -> list[httpx.Response]:
+        async with client_of(parts) as client:
+            return [await client.get(path) for path in paths]
+
+    return asyncio.run(main())
+
+
+def detailed(parts: Parts) -> dict[str, Any]:
+    async def main() -> dict[str, Any]:
+        async with client_of(parts) as client:
+            for _ in range(200):
+                body: dict[str, Any] = (await client.get("/api/v1/health")).json()
+                if "not opened yet" not in body["dependencies"]["audit"]["detail"]:
+                    return body
+                await asyncio.sleep(0.02)
+            raise AssertionError(body)
+
+    return asyncio.run(main())
+
+
+def test_a_fresh_instance_is_healthy_and_says_what_is_in_use(tmp_path: Path) -> None:
+    body = detailed(make_parts(tmp_path))
+    assert body["status"] == "healthy"
+    assert body["simulated"] is True
+    assert body["dependencies"]["cache"]["in_use"] == "memory"
+    assert body["dependencies"]["audit"]["in_use"] == "sqlite"
+    assert set(body["dependencies"]["providers"]) == {"sim-a", "sim-b", "sim-c"}
+
+
+def test_without_its_redis_an_instance_is_degraded_and_uses_its_memory(tmp_path: Path) -> None:
+    body = detailed(make_parts(tmp_path, redis={"port": free_port()}))
+    cache = body["dependencies"]["cache"]
+    assert body["status"] == "degraded"
+    assert (cache["status"], cache["in_use"]) == ("degraded", "memory")
+    assert cache["consecutive_errors"] > 0
+
+
+def test_without_its_database_an_instance_is_degraded(tmp_path: Path) -> None:
+    body = detailed(make_parts(tmp_path, mysql={"port": free_port()}))
+    audit = body["dependencies"]["audit"]
+    assert body["status"] == "degraded"
+    assert (audit["status"], audit["in_use"]) == ("degraded", "mysql")
+
+
+def test_an_unavailable_provider_is_named_with_its_reason(tmp_path: Path) -> None:
+    providers = {**QUICK, "off": {"kind": "simulated", "enabled": False}}
+    body = detailed(make_parts(tmp_path, providers=providers))
+    assert body["dependencies"]["providers"]["off"] == {
+        "status": "unavailable",
+        "detail": "disabled in the spec",
+    }
+
+
+def test_a_single_provider_is_a_degraded_state(tmp_path: Path) -> None:
+    assert detailed(make_parts(tmp_path, providers={"one": QUICK["sim-a"]}))["status"] == "degraded"
+
+
+def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+    parts.lifecycle.draining = True
+    ping, basic, answer = get(parts, "/ping", "/health", "/api/v1/health")
+    assert (ping.status_code, ping.text) == (503, "draining\n")
+    assert basic.status_code == 200
+    assert answer.json()["draining"] is True
+    assert all(r.headers["connection"] == "close" for r in (ping, basic, answer))
+
+
+def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> httpx.Response:
+        async with client_of(parts) as client:
+            assert (await client.get("/health")).json()["status"] == "ok"
+            await asyncio.to_thread(parts.audit.close)
+            return await client.get("/health")
+
+    response = asyncio.run(main())
+    assert response.status_code == 503
+    assert response.json()["detail"] == "the audit writer has stopped"
+
+
+def test_probes_answer_head_as_well(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+
+    async def main() -> list[int]:
+        async with client_of(parts) as client:
+            return [(await client.head(path)).status_code for path in ("/", "/ping", "/health")]
+
+    assert asyncio.run(main()) == [200, 200, 200]

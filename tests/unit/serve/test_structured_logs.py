@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from orchestrator import QUICK, client_of, make_parts
+
+from techsapo_ops.serve.logs import configure_logs
+from techsapo_ops.spec.models.data import Logs
+
+PROMPT = "秘密の質問: hunter2 でログインできない"
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where the logs go for one test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield io.StringIO()
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def ask(directory: Path, stream: io.StringIO, level: str = "info", **sections: Any) -> list[dict[str, Any]]:
+    parts = make_parts(directory, **sections)
+    configure_logs(Logs.model_validate({"level": level}), "app-1", stream)
+
+    async def main() -> None:
+        async with client_of(parts) as client:
+            headers = {"X-Request-ID": "req_12345", "X-User-ID": "user_abc"}
+            await client.post("/api/v1/generate", json={"prompt": PROMPT}, headers=headers)
+            await client.get("/ping")
+
+    asyncio.run(main())
+    return lines(stream)
+
+
+def test_a_finished_analysis_is_one_line_with_the_guides_fields(tmp_path: Path, stream: io.StringIO) -> None:
+    told = [e for e in ask(tmp_path, stream) if e["message"] == "Wall-bounce analysis completed"]
+    (line,) = told
+    assert list(line)[:4] == ["timestamp", "level", "message", "instance"]
+    assert line["level"] == "info"
+    assert line["timestamp"].endswith("Z")
+    assert (line["requestId"], line["userId"]) == ("req_12345", "user_abc")
+    assert line["providers"] == ["sim-a", "sim-b"]
+    assert 0 < line["confidence"] <= 1
+    assert 0 < line["consensus"] <= 1
+    assert line["processingTime"] >= 0
+    assert line["cost"] > 0
+
+
+def test_below_a_threshold_the_line_is_a_warning(tmp_path: Path, stream: io.StringIO) -> None:
+    high = {"tiers": {"basic": {"providers": 2, "confidence": 1.0}}}
+    told = ask(tmp_path, stream, wallbounce=high)
+    levels = {e["level"] for e in told if e["message"] == "Wall-bounce analysis completed"}
+    assert levels == {"warn"}
+
+
+def test_a_failing_provider_is_an_error_line(tmp_path: Path, stream: io.StringIO) -> None:
+    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
+    told = ask(tmp_path, stream, providers=providers)
+    (line,) = [e for e in told if e["message"] == "Provider failed"]
+    assert (line["level"], line["provider"], line["kind"]) == ("error", "sim-b", "unavailable")
+    assert line["requestId"] == "req_12345"
+
+
+def test_the_prompt_is_in_no_line_at_any_level(tmp_path: Path, stream: io.StringIO) -> None:
+    ask(tmp_path, stream, level="debug")
+    assert stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_probes_are_told_at_debug_only(tmp_path: Path, stream: io.StringIO) -> None:
+    assert not [e for e in ask(tmp_path, stream) if e.get("route") == "/ping"]
+
+
+def test_the_level_of_the_spec_holds_for_our_own_and_for_library_lines(
+    tmp_path: Path, stream: io.StringIO
+) -> None:
+    told = ask(tmp_path, stream, level="error")
+    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("techsapo.audit").error("rows wait", extra={"rows": 3})
+    assert told == []
+    (line,) = lines(stream)
+    assert (line["level"], line["message"], line["rows"]) == ("error", "rows wait", 3)
+
+
+def test_an_exception_is_one_line(stream: io.StringIO) -> None:
+    configure_logs(Logs(), "app-1", stream)
+    try:
+        raise ValueError("first\nsecond")
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("broken", extra={"color_message": "\x1b[1mbroken"})
+    (line,) = lines(stream)
+    assert line["message"] == "broken"
+    assert "ValueError: first" in line["exception"]
+    assert "color_message" not in line
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing while it is full."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(tmp_path: Path, stream: io.StringIO) -> None:
+    disk = FullDisk()
+    parts = make_parts(tmp_path)
+    configure_logs(Logs(), "app-1", disk)
+
+    async def main() -> tuple[int, int]:
+        async with client_of(parts) as client:
+            first = await client.post("/api/v1/generate", json={"prompt": "x"})
+            disk.full = False
+            second = await client.post("/api/v1/generate", json={"prompt": "y"})
+            return first.status_code, second.status_code
+
+    assert asyncio.run(main()) == (200, 200)
+    told = lines(disk)
+    assert told[0]["message"] == "Log lines were lost"
+    assert told[0]["lines"] >= 2
+    assert told[1]["message"] == "Wall-bounce analysis completed"

@@ -1,0 +1,69 @@
+"""The spec as data: masked for people, with secrets as files for the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
+
+Loader = Callable[..., LoadedSpec]
+TEXT = """
+project: x
+providers:
+  gpt-5: {kind: openai, model: m, api_key: k1}
+  b: {kind: openai-compatible, model: m, base_url: "https://me:pw@host/v1"}
+notifications:
+  critical:
+    - {kind: slack, url_file: secrets/slack}
+    - kind: alertmanager
+      config: {pagerduty_configs: [{routing_key: k2, routing_key_file: f, send_resolved: true}]}
+redis: {password: k3}
+monitoring: {alerts: {MemoryHigh: {for: 1m}}}
+schedule: {backup: null}
+images: {app: "$${A}"}
+"""
+
+
+def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> None:
+    secrets = secrets_of(loaded(TEXT, files={"secrets/slack": "u"}).spec)
+    assert [(path, s.reveal(), s.file) for path, s in secrets.items()] == [
+        ("providers.gpt-5.api_key", "k1", None),
+        ("monitoring.grafana.admin_password", "techsapo2024!", None),
+        ("notifications.critical.0.url", "u", "secrets/slack"),
+        ("redis.password", "k3", None),
+    ]
+
+
+def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
+    data = resolved(loaded(TEXT, files={"secrets/slack": "u"}).spec)
+    assert data["providers"]["gpt-5"]["api_key"] == "********"
+    assert data["providers"]["b"]["base_url"] == "https://********@host/v1"
+    slack, raw = data["notifications"]["critical"]
+    assert slack == {"kind": "slack", "url_file": "secrets/slack"}
+    assert raw["config"]["pagerduty_configs"] == [
+        {"routing_key": "********", "routing_key_file": "f", "send_resolved": True}
+    ]
+    assert data["monitoring"]["alerts"] == {"MemoryHigh": {"enabled": True, "for": "1m"}}
+    assert data["schedule"]["backup"] is None
+    assert data["logs"] == {"level": "info", "max_size": "10M", "keep": 7, "compress": True}
+    assert data["images"] == {"app": "$${A}"}
+    assert "environments" not in data
+    assert "mysql" not in data
+
+
+def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(loaded: Loader) -> None:
+    data = to_yaml_data(loaded(TEXT, files={"secrets/slack": "u"}).spec, lambda path: f"/run/{path}")
+    assert "api_key" not in data["providers"]["gpt-5"]
+    assert data["providers"]["gpt-5"]["api_key_file"] == "/run/providers.gpt-5.api_key"
+    assert data["notifications"]["critical"][0] == {
+        "kind": "slack",
+        "url_file": "/run/notifications.critical.0.url",
+    }
+    assert data["notifications"]["critical"][1]["config"]["pagerduty_configs"][0]["routing_key"] == "k2"
+    assert data["redis"]["password_file"] == "/run/redis.password"
+
+
+def test_a_spec_built_in_code_is_data_too() -> None:
+    assert resolved(Spec(project="x"))["monitoring"]["grafana"]["admin_password"] == "********"

@@ -1,0 +1,105 @@
+"""Every refused spec of tests/cases/spec/errors.yaml, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.load import LoadedSpec, SpecError, load
+
+CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/spec/errors.yaml").read_text(encoding="utf-8"))
+
+Loader = Callable[..., LoadedSpec]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_a_wrong_spec_is_told_word_for_word(case: dict[str, Any], loaded: Loader) -> None:
+    with pytest.raises(SpecError) as caught:
+        loaded(
+            case["spec"],
+            env=case.get("env"),
+            files=case.get("files"),
+            environment=case.get("environment"),
+        )
+    assert [str(problem) for problem in caught.value.problems] == case["errors"]
+    assert caught.value.message.splitlines() == case["errors"]
+    assert caught.value.exit_code == 1
+
+
+def test_an_error_names_the_file_that_was_loaded() -> None:
+    with pytest.raises(SpecError) as caught:
+        load("project: 5\n", {}, str, filename="/etc/techsapo/本番.yaml")
+    assert caught.value.message.startswith("/etc/techsapo/本番.yaml:1:10 project: ")
+
+
+def test_bytes_that_are_not_utf8_are_told_with_their_place(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match=r"techsapo.yaml:2:10 byte 0x83 is not UTF-8; save the file as UTF-8"):
+        loaded("project: x\nlocale: 'テスト'\n".encode("shift-jis"))
+
+
+def test_a_byte_order_mark_is_skipped(loaded: Loader) -> None:
+    assert loaded("\ufeffproject: x\n".encode()).spec.project == "x"
+
+
+def test_a_file_larger_than_a_megabyte_is_refused_unread(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match="larger than 1 MB"):
+        loaded("# " + "x" * (1 << 20))
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        "[" * 100_000,
+        "{a: " * 100_000,
+        "- " * 100_000,
+        "a: &a0 [x]\n" + "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 60)),
+        "a: &a0 [x]\n" + "".join(f"b{i}: &a{i} [[*a{i - 1}]]\n" for i in range(1, 500)),
+        "project: " + "9" * 100_000,
+        "project: 0x" + "f" * 100_000,
+        "a: 1e" + "9" * 1000,
+        "redis: {port: " + "1" * 300 + ".0e+308}",
+    ],
+    ids=[
+        "lists",
+        "mappings",
+        "entries",
+        "wide aliases",
+        "deep aliases",
+        "digits",
+        "hexadecimal",
+        "exponent",
+        "huge",
+    ],
+)
+def test_a_hostile_text_is_refused_and_does_no_harm(bomb: str, loaded: Loader) -> None:
+    with pytest.raises(SpecError):
+        loaded(bomb)
+
+
+def test_a_secret_file_that_the_reader_refuses_is_told_in_its_words() -> None:
+    def refuse(path: str) -> str:
+        raise OpsError(f"{path} is open to everybody", "chmod 600 it")
+
+    with pytest.raises(SpecError, match=r"redis.password_file: f is open to everybody; chmod 600 it"):
+        load("project: x\nredis: {password_file: f}\n", {}, refuse)
+
+
+def test_a_secret_file_that_is_no_text_is_told() -> None:
+    def binary(path: str) -> str:
+        return b"\xff".decode()
+
+    with pytest.raises(SpecError, match=r"redis.password_file: f is not a text file in UTF-8"):
+        load("project: x\nredis: {password_file: f}\n", {}, binary)
+
+
+def test_a_message_stays_on_one_line_whatever_a_key_holds(loaded: Loader) -> None:
+    with pytest.raises(SpecError) as caught:
+        loaded('project: x\nmonitoring: {alerts: {"a\\nb": {}}}\n"c\\nd": 1\nimages: {"\\e[31m": x}\n')
+    assert len(caught.value.problems) == 3
+    assert len(caught.value.message.splitlines()) == 3
+    assert "\x1b" not in caught.value.message

@@ -1,0 +1,252 @@
+"""What a good spec comes out as: defaults, variables, overlays, secrets, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.spec.load import LoadedSpec, SpecError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.secret import Secret
+
+Loader = Callable[..., LoadedSpec]
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+REAL = """
+  a: {kind: openai, model: m, api_key: k}
+  b: {kind: google, model: m, api_key: k}
+"""
+
+
+def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
+    result = loaded("project: techsapo\n")
+    assert result.spec == Spec(project="techsapo")
+    assert list(result.spec.providers) == ["sim-a", "sim-b", "sim-c"]
+    assert result.spec.app.port == 4000
+    assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+def test_every_example_loads_without_any_variable_set(path: Path, loaded: Loader) -> None:
+    assert loaded(path.read_bytes()).spec.project
+
+
+def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
+    text = next(p for p in EXAMPLES if p.name == "guide.yaml").read_text(encoding="utf-8")
+    result = loaded(text)
+    assert [(i.port, i.weight, i.backup) for i in result.spec.app.instances] == [
+        (4000, 3, False),
+        (4001, 2, False),
+        (4002, 1, True),
+    ]
+    assert set(result.disabled) == {"gpt-5", "gemini", "claude", "openrouter"}
+    keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
+    production = loaded(text, env={**keys, "GRAFANA_PASSWORD": "fresh"}, environment="production")
+    assert list(production.spec.providers) == ["gpt-5", "gemini", "claude", "openrouter"]
+    assert production.spec.logs.level == "warn"
+    assert production.warnings == ()
+
+
+def test_a_section_whose_lines_are_all_comments_is_as_good_as_absent(loaded: Loader) -> None:
+    text = "project: x\nmonitoring:\n  grafana:\n  # port: 3000\nproviders:\nenvironments:\n"
+    assert loaded(text).spec == Spec(project="x")
+
+
+def test_an_empty_mysql_section_warns_that_it_means_none(loaded: Loader) -> None:
+    result = loaded("project: x\nmysql:\n")
+    assert result.spec.mysql is None
+    assert [str(w) for w in result.warnings] == [
+        "techsapo.yaml:2:1 mysql: is empty, which means no MySQL; "
+        "write `mysql: {}` for one with defaults, or remove the line"
+    ]
+    assert loaded("project: x\nmysql: {}\n").spec.mysql is not None
+
+
+def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
+    env = {"NAME": "shop", "PORT": "4010", "ON": "true", "EMPTY": ""}
+    spec = loaded(
+        "project: ${NAME}-${EMPTY:-prod}\napp: {port: '${PORT}'}\nnginx: {hsts: '${ON}'}\n"
+        "logs: {level: '${LEVEL:-debug}'}\nimages: {app: '$${NAME}/$x:${TAG:-}1'}\n",
+        env=env,
+    ).spec
+    assert (spec.project, spec.app.port, spec.nginx.hsts, spec.logs.level) == (
+        "shop-prod",
+        4010,
+        True,
+        "debug",
+    )
+    assert spec.images == {"app": "${NAME}/$x:1"}
+
+
+@pytest.mark.parametrize(
+    "value", ["a\nredis: {port: 1}", "{b: c}", "- x", "&a x", "*a", "${NAME}", "'\"#: ", "%@`"]
+)
+def test_a_variable_can_not_bring_in_structure(value: str, loaded: Loader) -> None:
+    spec = loaded("project: x\nimages: {app: '${V}', redis: 'r'}\n", env={"V": value}).spec
+    assert spec.images == {"app": value, "redis": "r"}
+    assert spec.redis.port == 6379
+
+
+def test_variables_are_not_looked_for_in_keys(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match=r"images.\$\{V\}: unknown key"):
+        loaded("project: x\nimages: {'${V}': x}\n", env={"V": "app"})
+
+
+def test_a_provider_without_its_variable_is_disabled_by_name(loaded: Loader) -> None:
+    text = f"project: x\nproviders:\n  gpt: {{kind: openai, model: m, api_key: '${{KEY}}'}}{REAL}"
+    result = loaded(text)
+    assert list(result.spec.providers) == ["a", "b"]
+    assert dict(result.disabled) == {"gpt": "KEY is not set"}
+    assert [str(w) for w in result.warnings] == [
+        "techsapo.yaml:3:42 providers.gpt.api_key: the variable KEY is not set, so provider gpt is disabled; "
+        "set it in the environment or in .env"
+    ]
+    assert loaded(text, env={"KEY": ""}).disabled == {"gpt": "KEY is not set"}
+    assert "gpt" in loaded(text, env={"KEY": "k"}).spec.providers
+
+
+def test_other_mistakes_of_a_disabled_provider_are_still_told(loaded: Loader) -> None:
+    text = f"project: x\nproviders:\n  c: {{kind: openai-compatible, base_url: '${{U}}', modle: m}}{REAL}"
+    with pytest.raises(SpecError) as caught:
+        loaded(text)
+    assert [str(p) for p in caught.value.problems] == [
+        "techsapo.yaml:3:3 providers.c.model: is missing",
+        "techsapo.yaml:3:50 providers.c.modle: unknown key; did you mean model?",
+    ]
+
+
+def test_a_provider_that_is_off_needs_neither_variable_nor_file(loaded: Loader) -> None:
+    off = "enabled: false, kind: openai, model: m"
+    result = loaded(
+        f"project: x\nproviders:\n  c: {{{off}, api_key: '${{U}}'}}\n  d: {{{off}, api_key_file: none}}{REAL}"
+    )
+    assert result.warnings == ()
+    assert list(result.spec.providers) == ["d", "a", "b"]
+
+
+def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
+    text = (
+        "project: x\nproviders:\n  s1: {kind: simulated}\n  s2: {kind: simulated}\n"
+        "  gpt: {kind: openai, model: m, api_key: k}\n"
+    )
+    assert [(w.path, w.message) for w in loaded(text).warnings] == [
+        (
+            "providers",
+            "only 1 real provider (gpt): simulated ones never answer beside it, but an analysis compares 2 "
+            "(wallbounce.tiers.basic.providers)",
+        )
+    ]
+
+
+def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:
+    tiers = "wallbounce: {tiers: {critical: {providers: 4, confidence: 0.9}}}\n"
+    assert [w.message for w in loaded(f"project: x\n{tiers}").warnings] == [
+        "wants 4 providers and there are 3"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        ("app: {host: 0.0.0.0}", ["app.host"]),
+        ("app: {host: 127.0.0.2}", []),
+        ("app: {host: '::1'}", []),
+        ("app: {host: localhost}", []),
+        ("nginx: {host: 192.0.2.1}", []),
+        ("nginx: {host: 192.0.2.1, enabled: true}", ["nginx.host"]),
+    ],
+)
+def test_listening_beyond_loopback_warns_that_the_budget_is_open(
+    text: str, warned: list[str], loaded: Loader
+) -> None:
+    assert [w.path for w in loaded(f"project: x\n{text}\n").warnings] == warned
+
+
+def test_services_on_one_port_of_different_addresses_do_not_meet(loaded: Loader) -> None:
+    assert loaded("project: x\napp: {host: 127.0.0.2, port: 9090}\n").spec.app.port == 9090
+    with pytest.raises(SpecError, match="is taken by Prometheus"):
+        loaded("project: x\napp: {host: 0.0.0.0, port: 9090}\n")
+
+
+def test_a_port_of_a_service_that_does_not_run_is_free(loaded: Loader) -> None:
+    text = "project: x\napp: {port: 3000}\nredis: {port: 3306}\nmonitoring: {grafana: {enabled: false}}\n"
+    assert loaded(text).spec.app.port == 3000
+
+
+OVERLAY = """
+project: x
+redis: {port: 6380, maxmemory: 1G, password: base}
+mysql: {}
+schedule: {backup: "0 1 * * *"}
+app: {instances: [{port: 4000}, {port: 4001}]}
+providers:
+  a: {kind: openai, model: m, api_key: k}
+  b: {kind: google, model: m, api_key: k}
+  c: {kind: simulated, seed: 4}
+environments:
+  qa:
+    redis: {port: 6381, password_file: r}
+    mysql: null
+    schedule: {backup: null}
+    app: {instances: [{port: 4005}]}
+    providers:
+      a: null
+      c: {kind: anthropic, model: m, api_key: k}
+"""
+
+
+def test_an_overlay_is_merged_key_by_key_and_null_removes(loaded: Loader) -> None:
+    base = loaded(OVERLAY).spec
+    spec = loaded(OVERLAY, files={"r": "overlay\n"}, environment="qa").spec
+    assert (base.redis.port, spec.redis.port, spec.redis.maxmemory) == (6380, 6381, "1G")
+    assert (base.mysql is None, spec.mysql) == (False, None)
+    assert [i.port for i in spec.app.instances] == [4005]
+    assert list(spec.providers) == ["b", "c"]
+    assert spec.providers["c"].kind == "anthropic"
+    assert base.environments == spec.environments == {}
+
+
+def test_null_in_an_overlays_schedule_turns_the_job_off(loaded: Loader) -> None:
+    spec = loaded(OVERLAY, files={"r": "x"}, environment="qa").spec
+    assert (spec.schedule.backup, spec.schedule.verify) == (None, "0 4 * * *")
+
+
+def test_a_secret_of_the_overlay_takes_the_place_of_the_other_spelling(loaded: Loader) -> None:
+    secret = loaded(OVERLAY, files={"r": "overlay\n"}, environment="qa").spec.redis.password
+    assert secret == Secret("overlay")
+    assert secret is not None
+    assert secret.file == "r"
+
+
+def test_production_needs_no_overlay_to_be_chosen(loaded: Loader) -> None:
+    text = f"project: x\nproviders: {REAL}monitoring: {{grafana: {{admin_password_file: g}}}}\n"
+    result = loaded(text, files={"g": "fresh"}, environment="production")
+    assert result.environment == "production"
+    assert result.spec.monitoring.grafana.admin_password.reveal() == "fresh"
+
+
+def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: Loader) -> None:
+    text = "project: x\nnotifications: {critical: [{kind: slack, url_file: s}]}\nredis: {password_file: r}\n"
+    spec = loaded(text, files={"s": "https://hooks\r\n", "r": " two\nlines \n"}).spec
+    receiver = spec.notifications.critical[0]
+    assert receiver.kind == "slack"
+    assert receiver.url == Secret("https://hooks")
+    assert spec.redis.password == Secret(" two\nlines ")
+
+
+def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
+    text = (
+        "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: u}\n  warning: *all\n"
+        "  info: [{<<: *slack, channel: '#a'}]\n"
+        "app: {instances: [&i {port: 4000, weight: 3}, {<<: *i, port: 4001}]}\n"
+    )
+    spec = loaded(text).spec
+    assert spec.notifications.warning == spec.notifications.critical
+    assert spec.notifications.info[0].kind == "slack"
+    assert [(i.port, i.weight) for i in spec.app.instances] == [(4000, 3), (4001, 3)]
+
+
+@pytest.mark.parametrize("size", ["10", "10485760", "512K", "10M", "1g", "2TB"])
+def test_sizes_are_written_with_or_without_a_unit(size: str, loaded: Loader) -> None:
+    assert loaded(f"project: x\nlogs: {{max_size: {size}}}\n").spec.logs.max_size == size

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.similarity import cosine, grams, pairwise
+
+
+def alike(a: str, b: str) -> float:
+    return cosine(grams(a), grams(b))
+
+
+def test_the_same_text_is_wholly_alike_and_an_unrelated_one_is_not() -> None:
+    assert alike("ディスクの空き容量が不足", "ディスクの空き容量が不足") == pytest.approx(1)
+    assert alike("ディスクの空き容量が不足", "証明書を更新する") == 0
+
+
+def test_width_case_and_white_space_do_not_count() -> None:
+    assert alike("ＮＧＩＮＸ を再起動", "nginxを  再起動\n") == pytest.approx(1)
+
+
+def test_an_empty_or_single_character_text_is_like_nothing() -> None:
+    assert alike("", "") == 0
+    assert alike("a", "a") == 0
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_likeness_is_symmetric_and_between_0_and_1(a: str, b: str) -> None:
+    assert 0 <= alike(a, b) <= 1
+    assert alike(a, b) == pytest.approx(alike(b, a))
+
+
+def test_every_pair_is_compared_once() -> None:
+    assert set(pairwise(["a b", "c d", "e f"])) == {(0, 1), (0, 2), (1, 2)}
+    assert pairwise(["only one"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Dockerコンテナが起動しない", "ja"),
+        ("接続拒否", "ja"),
+        ("ｻｰﾊﾞｰ down", "ja"),
+        ("nginx answers 502", "en"),
+        ("", "en"),
+        ("naïve café", "en"),
+    ],
+)
+def test_kana_or_kanji_make_a_question_japanese(text: str, language: str) -> None:
+    assert language_of(text) == language

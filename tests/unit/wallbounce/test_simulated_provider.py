@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.wallbounce.model import Answer, FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.similarity import cosine, grams
+
+
+def provider(name: str = "sim", **knobs: Any) -> Simulated:
+    return Simulated(name, SimulatedProvider(kind="simulated", **{"latency": {"mean": "0s"}, **knobs}))
+
+
+def ask(who: Simulated, text: str, language: str = "ja") -> Answer:
+    return asyncio.run(who.answer(Question(text, language)))
+
+
+def outcomes(who: Simulated, count: int) -> list[str]:
+    async def main() -> list[str]:
+        told = []
+        for n in range(count):
+            try:
+                await who.answer(Question(f"質問{n}", "ja"))
+                told.append("answer")
+            except ProviderError as error:
+                told.append(str(error.kind))
+        return told
+
+    return asyncio.run(main())
+
+
+def right(answers: list[Answer]) -> list[bool]:
+    general = knowledge().topics[-1].text["ja"]
+    return [general in a.text for a in answers]
+
+
+def many(who: Simulated, count: int) -> list[Answer]:
+    async def main() -> list[Answer]:
+        return [await who.answer(Question(f"質問{n}", "ja")) for n in range(count)]
+
+    return asyncio.run(main())
+
+
+def test_the_same_seed_and_question_give_the_same_answer() -> None:
+    first, second = ask(provider(seed=7), "nginxが502を返す"), ask(provider(seed=7), "nginxが502を返す")
+    assert (first.text, first.self_confidence, first.cost_usd) == (
+        second.text,
+        second.self_confidence,
+        second.cost_usd,
+    )
+
+
+def test_every_answer_says_that_it_is_simulated_in_the_language_asked_for() -> None:
+    assert ask(provider(), "disk full", "en").text.startswith("(simulated) ")
+    assert ask(provider(), "ディスクが一杯").text.startswith("（シミュレーション）")
+
+
+def test_an_accurate_provider_answers_about_what_was_asked() -> None:
+    accurate = provider(accuracy=1)
+    assert "docker logs" in ask(accurate, "Dockerコンテナが起動しない").text
+    assert "openssl s_client" in ask(accurate, "証明書の有効期限が切れた").text
+    assert "df -h" in ask(accurate, "no space left on device", "en").text
+
+
+def test_right_answers_of_two_providers_are_alike_and_wrong_ones_are_not() -> None:
+    question = "Redisに接続できない"
+    a, b = ask(provider(seed=1, accuracy=1), question), ask(provider(seed=2, accuracy=1), question)
+    wrong = ask(provider(seed=3, accuracy=0, same_wrong=0), question)
+    assert cosine(grams(a.text), grams(b.text)) > 0.6
+    assert cosine(grams(a.text), grams(wrong.text)) < 0.6
+
+
+def test_accuracy_is_kept_over_many_questions() -> None:
+    share = mean(right(many(provider(accuracy=0.8), 1500)))
+    assert share == pytest.approx(0.8, abs=0.04)
+
+
+def test_fully_correlated_providers_err_on_the_same_questions() -> None:
+    knobs = {"accuracy": 0.6, "correlation": 1}
+    a, b = right(many(provider(seed=1, **knobs), 300)), right(many(provider(seed=2, **knobs), 300))
+    assert a == b
+    c = right(many(provider(seed=2, accuracy=0.6, correlation=0), 300))
+    assert a != c
+
+
+def test_the_shared_wrong_answer_is_the_same_for_all() -> None:
+    knobs = {"accuracy": 0, "same_wrong": 1}
+
+    def topics(who: Simulated) -> list[int]:
+        texts = [t.text["ja"] for t in knowledge().topics]
+        return [next(i for i, t in enumerate(texts) if t in a.text) for a in many(who, 50)]
+
+    assert topics(provider(seed=1, **knobs)) == topics(provider(seed=2, **knobs))
+
+
+def test_errors_and_rate_limits_come_at_the_rates_set() -> None:
+    told = outcomes(provider(error_rate=0.2, rate_limit_rate=0.1), 1500)
+    assert told.count("unavailable") / 1500 == pytest.approx(0.2, abs=0.04)
+    assert told.count("rate_limited") / 1500 == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_rate_limited_call_says_when_to_come_back() -> None:
+    with pytest.raises(ProviderError) as caught:
+        ask(provider(rate_limit_rate=1), "質問")
+    assert caught.value.kind is FailureKind.RATE_LIMITED
+    assert caught.value.retry_after == 2
+
+
+def test_the_price_of_the_spec_is_charged() -> None:
+    answer = ask(provider(price={"input": 1, "output": 4}), "質問")
+    assert answer.cost_usd == pytest.approx((answer.tokens.input + 4 * answer.tokens.output) / 1e6)
+    assert ask(provider(price=None), "質問").cost_usd == 0
+
+
+def test_hostile_text_is_answered_like_any_other() -> None:
+    for text in ("\x00\ud800", "{{ x }} ${HOME} `id`", "あ" * 20000):
+        assert ask(provider(), text).text
