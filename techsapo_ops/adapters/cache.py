@@ -126,7 +126,7 @@ class AnswerCache:
         from redis import RedisError
 
         if self._redis is None:
-            return CacheStatus("memory", True, "redis is turned off in the spec", 0)
+            return CacheStatus("memory", True, "in-process: this stack runs no Redis", 0)
         try:
             await self._redis.ping()
         except (RedisError, OSError) as error:

@@ -8,7 +8,10 @@ from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
 from techsapo_ops.cli.output import Output
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look at the spec as it is understood, e.g. `techsapo config show`."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Look at the spec as it is understood, e.g. `techsapo config show`.",
 )
 
 

@@ -64,7 +64,7 @@ def root(
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     try:
-        app()
+        app(prog_name="techsapo")
     except OpsError as error:
         from techsapo_ops.cli.output import print_error
 

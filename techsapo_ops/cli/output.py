@@ -105,7 +105,7 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, righ
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     aligned = set(right)
     for column in columns:
-        table.add_column(column, justify="right" if column in aligned else "left", overflow="fold")
+        table.add_column(column.upper(), justify="right" if column in aligned else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell), style=state_style(str(cell))) for cell in row))
     return table

@@ -29,6 +29,10 @@ def serve(
             "--data", help="Folder for this instance's data.", show_default=".techsapo/data/INSTANCE"
         ),
     ] = None,
+    rendered: Annotated[
+        bool,
+        typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
+    ] = False,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
 
@@ -45,7 +49,7 @@ def serve(
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
         raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
-    project = open_project(file, environment)
+    project = open_project(file, environment, cross_check=not rendered)
     spec = project.spec
 
     from techsapo_ops.serve.logs import configure_logs

@@ -11,8 +11,9 @@ from techsapo_ops.cli.output import Output
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
-    help="List the templates, or copy one out to change it.",
+    help="List the templates, or copy one out to change it, e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
 )
 
 

@@ -86,8 +86,12 @@ def environment_variables(directory: Path) -> Mapping[str, str]:
     return {**parse_dotenv(read_text(dotenv), filename=str(dotenv)), **os.environ}
 
 
-def open_project(file: Path, environment: str | None = None) -> Project:
-    """Load the spec at `file`. Raises OpsError when it is not there, SpecError when it is wrong."""
+def open_project(file: Path, environment: str | None = None, *, cross_check: bool = True) -> Project:
+    """Load the spec at `file`. Raises OpsError when it is not there, SpecError when it is wrong.
+
+    `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
+    with what it holds.
+    """
     from techsapo_ops.spec.load import load
 
     if not file.is_file():
@@ -101,6 +105,7 @@ def open_project(file: Path, environment: str | None = None) -> Project:
         read_secret_from(path.parent),
         filename=str(file),
         environment=environment,
+        cross_check=cross_check,
     )
     return Project(path, loaded)
 

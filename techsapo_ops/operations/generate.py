@@ -16,7 +16,14 @@ from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.changes import ChangeKind, FileChange, changes, edited_error, read_content
-from techsapo_ops.operations.manifest import Manifest, Written, digest, read_manifest, write_manifest
+from techsapo_ops.operations.manifest import (
+    MANIFEST,
+    Manifest,
+    Written,
+    digest,
+    read_manifest,
+    write_manifest,
+)
 from techsapo_ops.operations.staging import staged
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.render.templates import Templates
@@ -95,14 +102,15 @@ def write_files(
         raise edited_error(edited, directory)
     manifest = read_manifest(directory)
     final = Manifest({file.path: Written((file.digest,), file.secret) for file in files})
+    wanted = {file.path: file for file in files}
+    if found or manifest != final:
+        _sweep(directory, [*wanted, *manifest.files])
     if not found:
         if manifest != final:
             write_manifest(directory, final)
         return ()
-    wanted = {file.path: file for file in files}
     write = [wanted[change.path] for change in found if change.path in wanted]
     remove = [directory / change.path for change in found if change.path not in wanted]
-    _sweep(directory, [*wanted, *manifest.files])
     partial: list[tuple[Path, Path]] = []
     try:
         for file in write:
@@ -178,9 +186,11 @@ def _owner(file: RenderedFile, topology: Topology) -> Owner | None:
 
 def _sweep(directory: Path, paths: Sequence[str]) -> None:
     """Remove what a killed run left under temporary names."""
+    leftovers = [*directory.glob(f".{MANIFEST}.*")]
     for folder in {(directory / path).parent for path in paths}:
-        for leftover in folder.glob(f"{_PARTIAL}*"):
-            leftover.unlink(missing_ok=True)
+        leftovers += folder.glob(f"{_PARTIAL}*")
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
 
 
 def _remove_empty(directory: Path, removed: Sequence[Path]) -> None:

@@ -63,7 +63,7 @@ def _app(spec: Spec, _: Topology, service: Service) -> Container:
     stop = seconds(spec.app.drain) + seconds(spec.app.limits.request_timeout)
     return Container(
         command=(
-            "serve", "--file", f"{_ROOT}/app/techsapo.yaml", "--instance", service.name,
+            "serve", "--rendered", "--file", f"{_ROOT}/app/techsapo.yaml", "--instance", service.name,
             "--host", ANY, "--port", str(port), "--data", service.facts.container_data,
         ),
         port=port,

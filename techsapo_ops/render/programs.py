@@ -73,6 +73,7 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         "-m",
         "techsapo_ops",
         "serve",
+        "--rendered",
         "--file",
         str(topology.config_dir() / "app" / "techsapo.yaml"),
         "--instance",
@@ -214,7 +215,8 @@ def _grafana(_: Spec, topology: Topology, service: Service) -> Program:
         topology.data_dir(service),
         user=service.user,
         stop_seconds=15,
-        config=("grafana/", "secrets/monitoring-grafana-"),
+        # Not its dashboards: Grafana looks for changed ones by itself.
+        config=("grafana/grafana.ini", "grafana/provisioning/", "secrets/monitoring-grafana-"),
     )
 
 

@@ -47,14 +47,17 @@ def load(
     *,
     filename: str = "techsapo.yaml",
     environment: str | None = None,
+    cross_check: bool = True,
 ) -> LoadedSpec:
     """Load a spec.
 
     `env` fills `${VAR}`; `read_secret` returns the text of a `*_file` by its path as written in the spec
-    and raises OpsError or OSError where it can't; `environment` chooses an overlay. Raises SpecError that
-    holds every problem at once.
+    and raises OpsError or OSError where it can't; `environment` chooses an overlay. `cross_check=False`
+    leaves out the rules across fields, for a part of a spec that was checked as a whole
+    (app/techsapo.yaml). Raises SpecError that holds every problem at once.
     """
-    return _Loading(parse(text, filename), env, read_secret, filename, environment).run()
+    document = parse(text, filename)
+    return _Loading(document, env, read_secret, filename, environment, cross_check).run()
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class _Loading:
     read_secret: Callable[[str], str]
     filename: str
     environment: str | None
+    cross_check: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     invalid: set[Path] = field(default_factory=set)
@@ -83,7 +87,7 @@ class _Loading:
         self.variables(filled, data)
         self.secrets(data)
         spec = self.validated(data, filled)
-        if spec is not None:
+        if spec is not None and self.cross_check:
             self.rules(spec, filled)
         if self.problems:
             raise SpecError(self.problems, self.filename)
@@ -199,7 +203,8 @@ class _Loading:
         for path, model, section in list(sections(data)):
             for key in secret_pairs(model):
                 file = section.get(f"{key}_file")
-                if file is None or not isinstance(file, str) or self.touches((*path, f"{key}_file")):
+                where = (*path, f"{key}_file")
+                if not isinstance(file, str) or self.touches(where) or where in self.hollow:
                     continue
                 if section.get(key) is not None:
                     self.problem(

@@ -40,7 +40,7 @@ EVERYTHING: dict[str, Any] = {
             "smarthost": "mail.example.com:587",
             "sender": "techsapo@example.com",
             "username": "techsapo",
-            "password": "smtp-password",
+            "password": "hunter2-mail",
         },
     },
 }

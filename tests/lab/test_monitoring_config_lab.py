@@ -14,9 +14,11 @@ import servers
 import yaml
 from alert_cases import load_cases, promtool_test
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
+from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
 from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.rules import recording_rules
 from techsapo_ops.spec.desired import RenderedFile
 
 pytestmark = pytest.mark.lab
@@ -294,6 +296,31 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
             if r["health"] == "err"
         ]
         assert unhealthy == []
+
+
+def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_path: Path) -> None:
+    exprs = [a.expression(threshold=None, short="1m") for a in alerts().values()]
+    exprs += [r.expr for rules in recording_rules().values() for r in rules]
+    exprs += [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
+    read = {
+        n for e in exprs for n in metric_names(e) if n.startswith(("node_", "prometheus_", "alertmanager_"))
+    }
+    port = servers.free_port()
+    node = [servers.binary("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}"]
+    url = f"http://127.0.0.1:{port}"
+    with (
+        servers.running(node, tmp_path / "node", port, lambda: servers.http_ok(url)) as exporter,
+        servers.prometheus("global: {}", tmp_path / "prometheus") as prometheus,
+        servers.alertmanager(
+            "{route: {receiver: x}, receivers: [{name: x}]}", tmp_path / "am"
+        ) as alertmanager,
+    ):
+        exported = set()
+        for server in (exporter, prometheus, alertmanager):
+            with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as response:
+                exported |= set(re.findall(r"^(\w+)[{ ]", response.read().decode(), re.MULTILINE))
+    assert read
+    assert read - exported == set()
 
 
 def test_the_severities_have_receivers_in_alertmanager_even_when_nobody_is_to_be_told(tmp_path: Path) -> None:

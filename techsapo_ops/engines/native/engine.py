@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.engines.base import Action, Observed, Plan, Scratch, Step
-from techsapo_ops.engines.native import daemon, gate, launch, mariadb, planning, prepare
+from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, planning, prepare
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.state import Record
@@ -82,6 +83,8 @@ class NativeEngine(NativeStack):
         if step.action is Action.NOTHING:
             self._gate(service, 0)
             return
+        if step.action is Action.RELOAD:
+            record = replace(record, since=self.state.load()[service.name].since)
         self.state.put(replace(record, pending=True))
         if step.action is Action.RELOAD and program.reload_signal is not None:
             self.supervisor.signal(service.name, program.reload_signal)
@@ -136,6 +139,7 @@ class NativeEngine(NativeStack):
             service.name,
             lambda timeout: self._probe(service, timeout),
             lambda: self.supervisor.process(service.name),
+            lambda: self._exits(service.name),
             self._log(service.name),
         )
         seconds = self._seconds or gate.DEADLINES.get(service.kind, gate.DEADLINE)
@@ -151,6 +155,11 @@ class NativeEngine(NativeStack):
             user, password = (login.user, login.password.reveal()) if login else (None, None)
         return probe(service.facts.probe, address, timeout=timeout, user=user, password=password)
 
+    def _exits(self, name: str) -> int:
+        record = self.state.load().get(name)
+        ended = history.exits(self.layout.logs / "supervisord.log").get(name, [])
+        return len(history.after(ended, record.since if record else 0.0))
+
     def _log(self, name: str) -> Path:
         return self.layout.logs / f"{name}.log"
 
@@ -163,6 +172,7 @@ class NativeEngine(NativeStack):
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
         self.supervisor.stop(service, within=record.stop_seconds + STOP_MARGIN)
+        self.state.put(replace(record, since=time.time()))
         self._free_port(wanted)
         self.supervisor.start(service)
         self._gate(wanted, size)
@@ -221,4 +231,5 @@ def _record(program: Program, service: Service, desired: Desired) -> Record:
         fingerprint=program.fingerprint,
         config=program.config_digest(desired.files),
         files=planning.file_digests(program, desired.files),
+        since=time.time(),
     )

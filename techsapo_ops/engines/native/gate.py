@@ -13,7 +13,7 @@ from techsapo_ops.engines.native.supervisor import Process
 
 SHOWN_LINES = 20
 GIVE_UP_AFTER_EXITS = 3
-"""A process that ended so often while it was waited for will not come up by waiting longer."""
+"""A process that ended so often while it is waited for will not come up by waiting longer."""
 
 DEADLINES = {"mysql": 90.0, "prometheus": 90.0, "grafana": 90.0}
 """Seconds per kind: crash recovery, a write-ahead log to replay, database migrations."""
@@ -22,11 +22,15 @@ DEADLINE = 45.0
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """How one service is asked: `probe(timeout)` its port, `process()` its supervisor."""
+    """How one service is asked: `probe(timeout)` its port, `process()` its supervisor.
+
+    `exits()` counts how often it ended by itself since it was started.
+    """
 
     name: str
     probe: Callable[[float], ProbeResult]
     process: Callable[[], Process | None]
+    exits: Callable[[], int]
     log: Path
 
 
@@ -37,13 +41,12 @@ def wait_ready(watched: Watched, *, seconds: float, log_from: int = 0) -> None:
     the last 20 lines that the log has after byte `log_from`.
     """
     started = time.monotonic()
-    pids: list[int] = []
     pause = 0.02
     while True:
         before = watched.process()
-        if before is not None and before.pid is not None and before.pid not in pids:
-            pids.append(before.pid)
-        over = before is None or before.state is State.CRASHED or len(pids) > GIVE_UP_AFTER_EXITS
+        over = before is None or before.state is State.CRASHED
+        if before is not None and before.state is State.BACKOFF:
+            over = watched.exits() >= GIVE_UP_AFTER_EXITS
         left = seconds - (time.monotonic() - started)
         result = watched.probe(max(min(left, 2.0), 0.1))
         if result.ok and not over:
@@ -52,20 +55,20 @@ def wait_ready(watched: Watched, *, seconds: float, log_from: int = 0) -> None:
             if after is not None and before is not None and after.pid is not None and after.pid == before.pid:
                 return
         if over or left <= 0:
-            raise _failure(watched, before, result, time.monotonic() - started, log_from, len(pids))
+            raise _failure(watched, before, result, time.monotonic() - started, log_from)
         time.sleep(pause)
         pause = min(pause * 1.4, 0.25)
 
 
 def _failure(
-    watched: Watched, process: Process | None, result: ProbeResult, waited: float, log_from: int, starts: int
+    watched: Watched, process: Process | None, result: ProbeResult, waited: float, log_from: int
 ) -> GateError:
     lines = tail(watched.log, SHOWN_LINES, log_from)
     if process is None:
         why = "the supervisor does not know it"
-    elif process.pid is None or starts > GIVE_UP_AFTER_EXITS:
+    elif process.pid is None:
         code = "" if process.exit_code is None else f" with exit code {process.exit_code}"
-        why = f"it ends by itself{code}, {starts or 'several'} starts in {waited:.0f} s"
+        why = f"it ended by itself{code}, {max(watched.exits(), 1)} × in {waited:.0f} s"
         if process.error and process.pid is None and "too quickly" not in process.error:
             why += f" ({process.error})"
     else:

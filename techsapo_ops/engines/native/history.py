@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 _EVENT = re.compile(
-    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ "
+    r"^(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) \w+ "
     r"(?:(?P<start>supervisord started)|(?P<event>exited|stopped): (?P<name>\S+) \()"
 )
 _READ = 256 * 1024
@@ -17,6 +17,9 @@ LOOP_WINDOW = timedelta(seconds=60)
 
 def exits(log: Path) -> dict[str, list[datetime]]:
     """When each program ended unasked since it was last stopped on purpose, or since supervisord began.
+
+    A program that was given up and then started by hand has not been stopped: pass the result through
+    `after`.
 
     Reads the last 256 KiB of `log`; a missing file is an empty one. Times are naive and local, as
     supervisord writes them.
@@ -40,6 +43,11 @@ def exits(log: Path) -> dict[str, list[datetime]]:
         else:
             found.setdefault(match["name"], []).append(datetime.fromisoformat(match["time"]))
     return found
+
+
+def after(times: list[datetime], start: float) -> list[datetime]:
+    """Those of `times` that lie after `start`, in seconds since the epoch."""
+    return [t for t in times if t.timestamp() >= start]
 
 
 def loops(times: list[datetime], now: datetime) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -96,6 +97,8 @@ def main(arguments: list[str]) -> None:
     parent = os.getppid()
     cut = arguments.index("--")
     options, argv = arguments[:cut], arguments[cut + 1 :]
+    # Looked up before the change of user: afterwards Python's own modules may be out of reach.
+    program = shutil.which(argv[0]) or argv[0]
     state = os.environ.get(STATE_VARIABLE)
     if state:
         hold_membership(state, os.environ.get(SERVICE_VARIABLE, "other"))
@@ -107,7 +110,7 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
-        os.execvp(argv[0], argv)  # noqa: S606 - no shell is what is wanted
+        os.execv(program, argv)  # noqa: S606 - no shell is what is wanted
     except OSError as error:
         raise SystemExit(f"cannot run {argv[0]}: {error.strerror}") from None
 

@@ -52,7 +52,9 @@ class NativeStack:
         return Observed(
             True,
             {
-                name: _observed(record, processes.get(name), ended.get(name, []), now)
+                name: _observed(
+                    record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                )
                 for name, record in records.items()
             },
         )

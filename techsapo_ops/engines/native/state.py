@@ -15,7 +15,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One service as it was started last. `pending` while its start has not passed the gate."""
+    """One service as it was started last. `pending` until it has passed the gate."""
 
     name: str
     kind: str
@@ -28,6 +28,8 @@ class Record:
     config: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     pending: bool = False
+    since: float = 0.0
+    """When it was last started on purpose, in seconds since the epoch."""
 
 
 class StateFile:

@@ -87,20 +87,41 @@ class Exporter(Section):
 
     enabled: bool = True
     """false: not run."""
-    port: Port
+    port: Port = 9100
+    """Port to listen on, on the loopback address."""
+
+
+class RedisExporter(Exporter):
+    """Exporter of the cache."""
+
+    port: Port = 9121
+    """Port to listen on, on the loopback address."""
+
+
+class MysqldExporter(Exporter):
+    """Exporter of the audit database."""
+
+    port: Port = 9104
+    """Port to listen on, on the loopback address."""
+
+
+class NginxExporter(Exporter):
+    """Exporter of the load balancer."""
+
+    port: Port = 9113
     """Port to listen on, on the loopback address."""
 
 
 class Exporters(Section):
     """Exporters run where what they watch runs; `enabled: false` turns one off."""
 
-    node: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9100))
+    node: Exporter = Field(default_factory=Exporter.model_construct)
     """CPU, memory, disk and network of the host."""
-    redis: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9121))
+    redis: RedisExporter = Field(default_factory=RedisExporter.model_construct)
     """Redis."""
-    mysqld: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9104))
+    mysqld: MysqldExporter = Field(default_factory=MysqldExporter.model_construct)
     """The audit database."""
-    nginx: Exporter = Field(default_factory=lambda: Exporter.model_construct(port=9113))
+    nginx: NginxExporter = Field(default_factory=NginxExporter.model_construct)
     """The load balancer."""
 
 

@@ -22,6 +22,8 @@ ImageName = Literal[ServiceKind, "base"]
 class Spec(Section):
     """One TechSapo stack."""
 
+    # A loaded spec has its overlay applied and its variables filled in; its `environments` is empty.
+
     project: Annotated[str, Field(pattern=PROJECT_PATTERN)]
     """Name of the stack: lower-case letters, digits, - and _."""
     locale: Literal["ja", "en"] = "ja"
@@ -59,7 +61,7 @@ class Spec(Section):
     images: dict[ImageName, Text] = {}
     """Container images by service; `base` is what the app's image is built from."""
     environments: dict[Name, dict[str, Any]] = {}
-    """Overlays by name, merged over the rest by `-e NAME`; null removes a key. Empty once loaded."""
+    """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
 
     @property
     def runs_nginx(self) -> bool:

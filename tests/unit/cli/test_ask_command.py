@@ -107,6 +107,12 @@ def orchestrator() -> Iterator[Orchestrator]:
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are wrapped at COLUMNS, which a parallel test run sets."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr("sys.argv", ["techsapo", "ask", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -44,7 +44,7 @@ def test_the_exit_code_tells_how_the_stack_is(
         table = techsapo("health", cwd=tmp_path)
         asked = techsapo("health", "--json", cwd=tmp_path)
     assert (table.returncode, asked.returncode) == (code, code), table.stderr
-    assert table.stdout.splitlines()[0].split() == ["name", "status", "ms", "detail"]
+    assert table.stdout.splitlines()[0].split() == ["NAME", "STATUS", "MS", "DETAIL"]
     assert table.stdout.splitlines()[-1].startswith(f"{word}: ")
     value = json.loads(asked.stdout)
     assert value["status"] == word

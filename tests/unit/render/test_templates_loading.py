@@ -40,15 +40,23 @@ def test_the_operators_template_takes_the_place_of_ours(tmp_path: Path) -> None:
 
 
 PROMETHEUS = {
-    "scrape_interval": "15s", "evaluation_interval": "15s", "external_labels": {}, "alertmanagers": [], "jobs": [],
-}  # fmt: skip
+    "scrape_interval": "15s",
+    "evaluation_interval": "15s",
+    "external_labels": {},
+    "alertmanagers": [],
+    "jobs": [],
+}
 
 
-def test_an_override_may_extend_ours(tmp_path: Path) -> None:
-    templates = override(tmp_path, RULES, f"{{% include 'builtin/{RULES}' %}}\n# and mine\n")
-    text = templates.render(RULES, **GROUPS)
-    assert "- name: g" in text
-    assert text.endswith("# and mine\n")
+def test_an_override_may_extend_ours_and_change_one_block(tmp_path: Path) -> None:
+    name = "prometheus/prometheus.yml.j2"
+    ours = "{{ super() }}  - job_name: mine\n"
+    text = f"{{% extends 'builtin/{name}' %}}{{% block scrape_configs %}}{ours}{{% endblock %}}"
+    job = {"name": "app", "interval": None, "path": "/metrics", "scheme": "http", "targets": []}
+    templates = override(tmp_path, name, text)
+    config = yaml.safe_load(templates.render(name, **{**PROMETHEUS, "jobs": [job]}))
+    assert [c["job_name"] for c in config["scrape_configs"]] == ["app", "mine"]
+    assert config["rule_files"] == ["rules/recording.yml", "rules/alerts.yml"]
 
 
 def test_a_folder_of_overrides_that_does_not_exist_is_no_error(tmp_path: Path) -> None:

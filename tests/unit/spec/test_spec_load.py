@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from techsapo_ops.spec.load import LoadedSpec, SpecError
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.cron import trigger
+from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 
@@ -250,3 +255,47 @@ def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
 @pytest.mark.parametrize("size", ["10", "10485760", "512K", "10M", "1g", "2TB"])
 def test_sizes_are_written_with_or_without_a_unit(size: str, loaded: Loader) -> None:
     assert loaded(f"project: x\nlogs: {{max_size: {size}}}\n").spec.logs.max_size == size
+
+
+def test_a_part_of_a_checked_spec_can_be_loaded_without_the_rules_across_fields() -> None:
+    part = "project: x\nredis: {port: 9090}\n"  # the whole has Prometheus elsewhere
+    assert load(part, {}, str, cross_check=False).spec.redis.port == 9090
+    with pytest.raises(SpecError, match="is taken by Prometheus"):
+        load(part, {}, str)
+
+
+CRON_FIELDS = st.sampled_from(
+    ["*", "*/2", "*/5", "0", "7", "8", "23", "31", "0,6", "1,12", "1-5", "*/0", "*/99", "60", "mon"]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(CRON_FIELDS, min_size=4, max_size=6).map(" ".join))
+def test_a_schedule_is_valid_exactly_when_the_scheduler_takes_it(expression: str) -> None:
+    text = f"project: x\nschedule: {{backup: '{expression}'}}\n"
+    try:
+        trigger(expression, "UTC")
+    except ValueError:
+        with pytest.raises(SpecError, match="is not a cron expression"):
+            load(text, {}, str)
+    else:
+        assert load(text, {}, str).spec.schedule.backup == expression
+
+
+def test_a_key_file_whose_name_lacks_its_variable_disables_the_provider(loaded: Loader) -> None:
+    text = f"project: x\nproviders:\n  g: {{kind: google, model: m, api_key_file: '${{KEYS}}/g'}}{REAL}"
+    assert dict(loaded(text).disabled) == {"g": "KEYS is not set"}
+    assert "g" in loaded(text, env={"KEYS": "k"}, files={"k/g": "secret"}).spec.providers
+
+
+def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loaded: Loader) -> None:
+    text = Templates().render("init/techsapo.yaml.j2", project="x", grafana_password_file="g")
+    body = text.partition("\n\n")[2]
+    taken_in = re.sub(r"(?m)^# (?=[a-z]+:|  )", "", body)
+    assert taken_in.count("\n#") < body.count("\n#") / 2
+    keys = dict.fromkeys(re.findall(r"\$\{(\w+)\}", body), "k")
+    files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook"), "s")
+    result = loaded(taken_in, env=keys, files=files, environment="production")
+    assert set(result.spec.providers) == {"gpt-5", "gemini", "claude", "openrouter", "ollama"}
+    assert len(result.spec.notifications.critical) == 2
+    assert result.spec.logs.level == "warn"

@@ -1,0 +1,134 @@
+"""Projects on free ports, driven through the real command line."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from servers import free_port, tcp_open
+
+from techsapo_ops.engines.base import ObservedService
+from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.spec.layout import Layout
+
+
+def small_spec(**sections: Any) -> dict[str, Any]:
+    """App, Redis, Prometheus and Alertmanager on free ports; no exporters."""
+    off = {"enabled": False}
+    return {
+        "project": "lab",
+        "app": {"port": free_port(), "drain": "0s"},
+        "redis": {"port": free_port()},
+        "monitoring": {
+            "prometheus": {"port": free_port()},
+            "alertmanager": {"port": free_port()},
+            "grafana": off,
+            "exporters": {
+                name: {**off, "port": free_port()} for name in ("node", "redis", "mysqld", "nginx")
+            },
+        },
+        **sections,
+    }
+
+
+def only_redis(**sections: Any) -> dict[str, Any]:
+    """The smallest stack: Redis and the app."""
+    spec = small_spec(**sections)
+    for name in ("prometheus", "alertmanager"):
+        spec["monitoring"][name]["enabled"] = False
+    return spec
+
+
+@dataclass
+class Project:
+    """A folder with a spec; `run` is the command line on it."""
+
+    directory: Path
+    spec: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.write()
+
+    @property
+    def state(self) -> Path:
+        return self.directory / ".techsapo"
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(state=self.state, config=self.state / "generated")
+
+    def write(self, **sections: Any) -> None:
+        self.spec = {**self.spec, **sections}
+        (self.directory / "techsapo.yaml").write_text(yaml.safe_dump(self.spec), encoding="utf-8")
+
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "techsapo_ops", *arguments],
+            cwd=self.directory,
+            env={**os.environ, "NO_COLOR": "1", **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run `techsapo …` to its end and see that it ends with `code`."""
+        process = self.popen(*arguments)
+        stdout, stderr = process.communicate(timeout=90)
+        said = f"techsapo {' '.join(arguments)}: {process.returncode}\n{stdout}{stderr}"
+        assert process.returncode == code, said
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def services(self) -> dict[str, ObservedService]:
+        """The services as `ps` sees them, without the start of a process."""
+        return dict(NativeStack(self.layout).observe().services)
+
+    def pids(self) -> dict[str, int | None]:
+        return {name: s.pid for name, s in self.services().items()}
+
+    def members(self) -> list[psutil.Process]:
+        """Every process of this stack."""
+        return members.find(self.state, self.state / "run")
+
+    def supervisor(self) -> psutil.Process:
+        return next(p for p in self.members() if members.is_supervisor(p))
+
+    def ports(self) -> list[int]:
+        monitoring = self.spec["monitoring"]
+        found = [self.spec["app"].get("port"), self.spec["redis"]["port"]]
+        return [
+            p for p in (*found, monitoring["prometheus"]["port"], monitoring["alertmanager"]["port"]) if p
+        ]
+
+    def assert_gone(self) -> None:
+        """No process and no port is left."""
+        assert [p.cmdline() for p in self.members()] == []
+        assert [p for p in self.ports() if tcp_open(p)] == []
+
+
+@contextmanager
+def project(spec: dict[str, Any], name: str = "project") -> Iterator[Project]:
+    """A project in a folder that service users can reach; its processes are gone at the end."""
+    top = Path(tempfile.mkdtemp(prefix="techsapo-lab-"))
+    top.chmod(0o755)
+    directory = top / name
+    directory.mkdir()
+    made = Project(directory, spec)
+    try:
+        yield made
+    finally:
+        members.end_all(made.state, made.state / "run", grace=5)
+        shutil.rmtree(top)

@@ -1,0 +1,62 @@
+"""Specs, topologies and renderings for tests of generated files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.host import binary_names, find_binaries
+from techsapo_ops.render.stack import render_stack
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import EngineName, HostFacts, Layout, Topology, resolve
+
+HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
+"""A project folder with everything that some output gives a meaning to."""
+
+THREE_INSTANCES = {
+    "instances": [
+        {"port": 4000, "weight": 3},
+        {"port": 4001, "weight": 2},
+        {"port": 4002, "weight": 1, "backup": True},
+    ]
+}
+EVERYTHING: dict[str, Any] = {
+    "app": THREE_INSTANCES,
+    "redis": {"password": "redis-secret"},
+    "mysql": {"password": "mysql-secret"},
+    "certificates": {"site": {"names": ["techsapo.example.com"]}},
+    "notifications": {"critical": [{"kind": "slack", "url": "https://hooks.example.com/s3cret"}]},
+    "providers": {"gpt-5": {"kind": "openai", "model": "gpt-5", "api_key": "sk-secret"}},
+}
+"""Sections that together bring every service and every kind of secret."""
+
+
+def host(*, root: bool = False, users: frozenset[str] = frozenset()) -> HostFacts:
+    """A host with every binary; pure tests need none of them to exist."""
+    names = binary_names()
+    return HostFacts("/opt/venv/bin/python", root, {n: f"/usr/bin/{n}" for n in names}, users, users)
+
+
+def real_host(python: str, *, root: bool) -> HostFacts:
+    """This host's executables."""
+    return HostFacts(python, root, find_binaries(binary_names(), "/usr/local/bin:/usr/bin:/bin"))
+
+
+def spec(**sections: Any) -> Spec:
+    """A valid spec with these sections."""
+    return Spec.model_validate({"project": "techsapo", **sections})
+
+
+def topology(
+    spec: Spec, directory: Path, engine: EngineName = "native", facts: HostFacts | None = None
+) -> Topology:
+    """Where everything is when the spec stands in `directory`."""
+    state = directory / ".techsapo"
+    return resolve(spec, engine, Layout(state, state / "generated"), facts or host())
+
+
+def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:
+    """Every file of the stack by path."""
+    return {file.path: file for file in render_stack(spec, topology, Templates())}

@@ -1,0 +1,223 @@
+"""The native engine with real servers, through the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from projects import Project, only_redis, project, small_spec
+from servers import free_port, http_ok, tcp_open, wait_for
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Project]:
+    with project(small_spec()) as made:
+        made.run("up")
+        yield made
+
+
+def test_up_starts_every_service_and_its_table_says_where(stack: Project) -> None:
+    services = stack.services()
+    assert list(services) == ["redis", "prometheus", "alertmanager", "app"]
+    assert all(
+        http_ok(f"http://127.0.0.1:{stack.spec['app']['port']}{path}") for path in ("/ping", "/metrics")
+    )
+    table = stack.run("up").stdout
+    assert f"http://localhost:{stack.spec['app']['port']}" in table
+
+
+def test_a_second_up_changes_nothing_and_plan_ends_with_0(stack: Project) -> None:
+    before = stack.pids()
+    assert "up to date" in stack.run("up").stderr
+    assert stack.pids() == before
+    assert stack.run("plan").stdout == "up to date\n"
+
+
+def test_a_changed_alert_threshold_reloads_prometheus_and_touches_nothing_else(stack: Project) -> None:
+    before = stack.pids()
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 77}}})
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    steps = {s["service"]: s["action"] for s in plan["steps"]}
+    assert steps == {"redis": "nothing", "prometheus": "reload", "alertmanager": "nothing", "app": "nothing"}
+    done = json.loads(stack.run("up", "--json").stdout)
+    assert {s["service"]: s["action"] for s in done["steps"]} == steps
+    assert stack.pids() == before
+    port = stack.spec["monitoring"]["prometheus"]["port"]
+
+    def loaded() -> bool:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules") as answer:
+            return b"77" in answer.read()
+
+    wait_for(loaded, what="the new threshold in Prometheus")
+
+
+def test_a_killed_service_is_started_again_and_counted(stack: Project) -> None:
+    before = stack.services()["redis"]
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+    port = stack.spec["redis"]["port"]
+
+    def healed() -> bool:
+        now = stack.services()["redis"]
+        return now.pid not in {None, before.pid} and now.restarts == before.restarts + 1
+
+    wait_for(healed, what="redis again")
+    wait_for(lambda: tcp_open(port), what="redis answers")
+
+
+def test_a_killed_supervisor_takes_its_services_along_and_up_starts_all_anew(stack: Project) -> None:
+    before = stack.pids()
+    stack.supervisor().kill()
+    wait_for(lambda: not stack.members(), what="services ended with their supervisor")
+    assert {s.state for s in stack.services().values()} == {"stopped"}
+    stack.run("up")
+    after = stack.pids()
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    assert len(stack.members()) == len(after) + 2, "the supervisor, housekeeping and one process a service"
+
+
+def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -> None:
+    merged = [json.loads(line) for line in stack.run("logs", "-n", "0", "--json").stdout.splitlines()]
+    assert {"redis", "prometheus", "app"} <= {line["service"] for line in merged}
+    times = [line["time"] for line in merged if line["time"]]
+    assert len(times) > 10
+    found = stack.run("logs", "redis", "--grep", "Ready to accept", "-n", "1").stdout
+    assert found.count("Ready to accept") == 1
+    follower = stack.popen("logs", "redis", "-f", "-n", "1", "--json")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    stack.run("restart", "redis")
+    assert "redis" in follower.stdout.readline()
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == 130
+
+
+def test_restart_and_reload_name_an_unknown_service(stack: Project) -> None:
+    failed = stack.run("restart", "postgres", code=1)
+    assert "there is no service postgres" in failed.stderr
+
+
+def test_monit_reads_cpu_memory_and_the_apps_request_rate(stack: Project) -> None:
+    readings = {r["service"]: r for r in json.loads(stack.run("monit", "--json").stdout)["services"]}
+    assert readings["app"]["memory_bytes"] > 10_000_000
+    assert readings["app"]["requests_per_second"] is not None
+    assert readings["redis"]["requests_per_second"] is None
+
+
+def test_a_second_up_at_the_same_time_says_who_is_at_work(stack: Project) -> None:
+    from techsapo_ops.adapters.lock import exclusive
+
+    with exclusive(stack.state / "lock"):
+        refused = stack.run("up", code=1)
+    assert f"pid {os.getpid()}" in refused.stderr
+    stack.run("up", "--wait", "5")
+
+
+def test_services_run_as_their_own_users_where_root_starts_them(stack: Project) -> None:
+    own = psutil.Process().username()
+    users = {name: psutil.Process(pid).username() for name, pid in stack.pids().items()}
+    assert users["redis"] == ("redis" if os.geteuid() == 0 else own)
+    assert users["prometheus"] == users["alertmanager"] == ("prometheus" if os.geteuid() == 0 else own)
+
+
+def test_the_environment_of_services_holds_no_key_of_the_shell(stack: Project) -> None:
+    stack.environment["OPENAI_API_KEY"] = "sk-of-the-shell"
+    stack.supervisor().kill()
+    wait_for(lambda: not stack.members(), what="all gone")
+    stack.run("up")
+    app = psutil.Process(stack.pids()["app"])
+    assert "OPENAI_API_KEY" not in app.environ()
+    assert "PATH" in app.environ()
+
+
+def test_down_leaves_no_process_no_port_and_says_so_when_nothing_runs(stack: Project) -> None:
+    assert "redis" in stack.run("down").stderr
+    stack.assert_gone()
+    assert "nothing to stop" in stack.run("down").stderr
+    assert json.loads(stack.run("ps", "--json").stdout) == {"running": False, "services": []}
+
+
+def test_a_port_of_someone_else_is_named_with_its_holder() -> None:
+    with project(only_redis()) as made, socket.socket() as other:
+        other.bind(("127.0.0.1", made.spec["redis"]["port"]))
+        other.listen()
+        failed = made.run("up", code=1)
+        assert f"redis can't have port {made.spec['redis']['port']}" in failed.stderr
+        assert f"pid {os.getpid()}" in failed.stderr
+        assert "app was not started: it needs redis" in failed.stderr
+
+
+def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
+    with project(only_redis()) as made:
+        made.run("up")
+        made.run("down")
+        (made.state / "data" / "redis" / "dump.rdb").write_bytes(b"not a dump at all")
+        failed = made.run("up", code=1)
+        assert "redis did not become ready" in failed.stderr
+        assert "Wrong signature" in failed.stderr
+        assert "it ended by itself" in failed.stderr
+        assert made.services()["redis"].state in {"backoff", "crashed"}
+        (made.state / "data" / "redis" / "dump.rdb").unlink()
+        made.run("up")
+        assert made.services()["redis"].state in {"running", "starting"}
+        made.run("down", "--volumes", code=1)
+        assert made.pids(), "without --yes nothing is stopped"
+        made.run("down", "--volumes", "--yes")
+        made.assert_gone()
+        assert not (made.state / "data").exists()
+
+
+def test_two_projects_with_blanks_and_japanese_in_long_paths_run_side_by_side() -> None:
+    name = "監視 スタック の とても 長い プロジェクト フォルダ " + "x" * 40
+    with project(only_redis(), name) as first, project(only_redis(), name) as second:
+        first.run("up")
+        second.run("up")
+        running = second.pids()
+        first.run("down")
+        first.assert_gone()
+        assert second.pids() == running
+        assert "up to date" in second.run("up").stderr
+        second.run("down")
+        second.assert_gone()
+
+
+def test_down_ends_a_stack_whose_state_directory_was_deleted() -> None:
+    with project(only_redis(redis={"enabled": False, "port": free_port()})) as made:
+        made.run("up")
+        shutil.rmtree(made.state)
+        made.run("down")
+        made.assert_gone()
+
+
+def test_up_killed_at_any_moment_leaves_what_up_or_down_can_finish() -> None:
+    with project(only_redis()) as made:
+        for delay in (0.3, 0.8, 1.3, 1.8):
+            _up_killed_after(made, delay)
+        made.run("up")
+        assert set(made.pids()) == {"redis", "app"}
+        assert len(made.members()) == 4, "supervisor, housekeeping, redis, app: nothing twice"
+        made.run("down")
+        made.assert_gone()
+        _up_killed_after(made, 1.0)
+        made.run("down")
+        made.assert_gone()
+
+
+def _up_killed_after(made: Project, seconds: float) -> None:
+    process = made.popen("up")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.kill()
+    process.communicate()

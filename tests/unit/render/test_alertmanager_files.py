@@ -1,0 +1,162 @@
+"""alertmanager.yml and the notification texts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from monitoring_stack import monitoring_files, spec_of, topology_of
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.spec.desired import RenderedFile
+
+HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "a\nb: c", "日本語", "%(x)s", " x ", "x" * 4000]
+SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
+
+
+def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
+    return monitoring_files(spec_of(**sections), engine=engine)["alertmanager/alertmanager.yml"]
+
+
+def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(rendered(engine, **sections).content)
+    return parsed
+
+
+def receivers(**notifications: Any) -> dict[str, dict[str, Any]]:
+    return {r["name"]: r for r in config(notifications=notifications)["receivers"]}
+
+
+def plain(text: str) -> str:
+    """What Go's template engine makes of a text whose only actions are quoted braces."""
+    assert re.sub(r'\{\{ "\{\{" \}\}', "", text).count("{{") == 0
+    return text.replace('{{ "{{" }}', "{{")
+
+
+def test_secrets_are_named_by_file_and_never_written() -> None:
+    content = rendered().content
+    assert "hooks.example" not in content
+    assert "hunter2" not in content
+    found = receivers(
+        critical=[{"kind": "slack", "url": "https://a"}, {"kind": "webhook", "url": "https://b"}], smtp=SMTP
+    )
+    secrets = "/srv/techsapo/secrets/"
+    assert found["critical"]["slack_configs"][0]["api_url_file"] == f"{secrets}notifications-critical-0-url"
+    assert found["critical"]["webhook_configs"] == [
+        {"url_file": f"{secrets}notifications-critical-1-url", "send_resolved": True}
+    ]
+    smtp = config()["global"]
+    assert smtp["smtp_auth_password_file"] == f"{secrets}notifications-smtp-password"
+    assert "smtp_auth_password" not in smtp
+
+
+def test_containers_find_their_secrets_where_compose_puts_them() -> None:
+    smtp = config("compose")["global"]
+    assert smtp["smtp_auth_password_file"] == "/run/secrets/notifications-smtp-password"
+
+
+def test_every_secret_file_that_is_named_is_rendered() -> None:
+    spec = spec_of()
+    made = {f.path for f in secret_files(spec, topology_of(spec, Path("/srv/techsapo")))}
+    named = set(re.findall(r"/srv/techsapo/(secrets/[\w.-]+)", rendered().content))
+    assert named
+    assert named - made == set()
+
+
+def test_a_severity_with_nobody_to_tell_has_an_empty_receiver() -> None:
+    assert receivers() == {name: {"name": name} for name in ("critical", "warning", "info", "watchdog")}
+
+
+def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
+    found = receivers(
+        warning=[
+            {"kind": "slack", "url": "https://a", "channel": "#one"},
+            {
+                "kind": "alertmanager",
+                "config": {"slack_configs": [{"api_url_file": "/x", "channel": "#two"}]},
+            },
+            {"kind": "email", "to": "ops@example.com"},
+        ],
+        smtp=SMTP,
+    )["warning"]
+    assert [c["channel"] for c in found["slack_configs"]] == ["#one", "#two"]
+    assert found["email_configs"][0]["to"] == "ops@example.com"
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "'])
+def test_a_value_comes_back_as_it_was_written(value: str) -> None:
+    raw = {"opsgenie_configs": [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}}]}
+    sections = {
+        "notifications": {
+            "critical": [
+                {"kind": "slack", "url": "https://a", "channel": value},
+                {"kind": "email", "to": value},
+                {"kind": "alertmanager", "config": raw},
+            ],
+            "smtp": {**SMTP, "sender": value, "username": value},
+        }
+    }
+    parsed = config(**sections)
+    critical = parsed["receivers"][0]
+    assert plain(critical["slack_configs"][0]["channel"]) == value
+    assert plain(critical["email_configs"][0]["to"]) == value
+    assert plain(parsed["global"]["smtp_from"]) == value
+    assert parsed["global"]["smtp_auth_username"] == value
+    assert critical["opsgenie_configs"] == raw["opsgenie_configs"]
+
+
+def test_a_receiver_passed_through_may_hold_secrets_so_alertmanager_alone_reads_the_file() -> None:
+    with_raw = rendered()
+    assert (with_raw.mode, with_raw.secret, with_raw.owner) == (0o600, True, "alertmanager")
+    without = rendered(notifications={})
+    assert (without.mode, without.secret, without.owner) == (0o644, False, None)
+
+
+@pytest.mark.parametrize(
+    ("notifications", "words"),
+    [
+        ({"critical": [{"kind": "slack"}]}, r"notifications\.critical\.0: slack has no url"),
+        ({"info": [{"kind": "webhook"}]}, r"notifications\.info\.0: webhook has no url"),
+        ({"warning": [{"kind": "email", "to": "a@b.c"}]}, r"notifications\.warning\.0: e-mail"),
+    ],
+)
+def test_a_receiver_that_could_never_send_is_refused(notifications: dict[str, Any], words: str) -> None:
+    with pytest.raises(OpsError, match=words):
+        config(notifications=notifications)
+
+
+def test_a_severity_is_muted_by_a_worse_one_of_the_same_service() -> None:
+    pairs = [(r["source_matchers"], r["target_matchers"][0], r["equal"]) for r in config()["inhibit_rules"]]
+    assert pairs == [
+        (['severity="critical"'], 'severity="warning"', ["service"]),
+        (['severity="critical"'], 'severity="info"', ["service"]),
+        (['severity="warning"'], 'severity="info"', ["service"]),
+    ]
+
+
+def test_grouping_follows_the_spec() -> None:
+    route = config(
+        monitoring={"alertmanager": {"group_wait": "1s", "group_interval": "2m", "repeat_interval": "1h"}}
+    )["route"]
+    assert route["group_by"] == ["alertname", "service"]
+    assert (route["group_wait"], route["group_interval"], route["repeat_interval"]) == ("1s", "2m", "1h")
+    assert route["receiver"] == "warning"
+
+
+def test_notification_texts_follow_the_locale() -> None:
+    def texts(locale: str) -> str:
+        return monitoring_files(spec_of(locale=locale))["alertmanager/templates/techsapo.tmpl"].content
+
+    assert "復旧" in texts("ja")
+    assert "RESOLVED" in texts("en")
+    defined = [sorted(re.findall(r'define "([\w.]+)"', texts(locale))) for locale in ("ja", "en")]
+    assert defined == [["techsapo.color", "techsapo.text", "techsapo.title"]] * 2
+
+
+def test_nothing_is_rendered_without_an_alertmanager() -> None:
+    files = monitoring_files(spec_of(monitoring={"alertmanager": {"enabled": False}}))
+    assert [path for path in files if path.startswith("alertmanager/")] == []

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
+
+from techsapo_ops.render.appspec import app_spec_files
+from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.spec.load import load
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import HostFacts
+
+
+def app_spec(directory: Path, facts: HostFacts | None = None, **sections: Any) -> tuple[str, Spec]:
+    """The file's text, and the spec that the app makes of it with the rendered secret files."""
+    wanted = spec(**sections)
+    where = topology(wanted, directory, facts=facts)
+    (file,) = app_spec_files(wanted, where)
+    secrets = {str(where.layout.config / f.path): f.content for f in secret_files(wanted, where)}
+    secrets[str(where.layout.mysql_password)] = "made-by-the-engine"
+    return file.content, load(file.content, {}, secrets.__getitem__, cross_check=False).spec
+
+
+def test_the_app_loads_what_the_user_wrote_with_every_secret_from_its_file(tmp_path: Path) -> None:
+    text, read = app_spec(tmp_path / HOSTILE_FOLDER, **EVERYTHING)
+    wanted = spec(**EVERYTHING)
+    for section in ("project", "locale", "wallbounce", "budget", "audit", "logs"):
+        assert getattr(read, section) == getattr(wanted, section), section
+    assert read.app.limits == wanted.app.limits
+    key = read.providers["gpt-5"].api_key  # type: ignore[union-attr]  # an OpenAI provider has one
+    assert key is not None
+    assert key.reveal() == "sk-secret"
+    assert read.redis.password is not None
+    assert read.redis.password.reveal() == "redis-secret"
+    assert read.mysql is not None
+    assert read.mysql.password is not None
+    assert read.mysql.password.reveal() == "mysql-secret"
+    assert "secret" not in text.replace("secrets/", "")
+
+
+def test_a_made_database_password_is_read_from_where_the_engine_puts_it(tmp_path: Path) -> None:
+    _, read = app_spec(tmp_path / "a${B}", mysql={})
+    assert read.mysql is not None
+    assert read.mysql.password is not None
+    assert read.mysql.password.reveal() == "made-by-the-engine"
+
+
+def test_what_only_others_read_is_not_in_it(tmp_path: Path) -> None:
+    text, _ = app_spec(tmp_path, **EVERYTHING)
+    assert set(yaml.safe_load(text)) == {
+        "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
+    }  # fmt: skip
+
+
+def test_an_alert_a_receiver_or_an_instance_changes_nothing_for_the_app(tmp_path: Path) -> None:
+    before, _ = app_spec(tmp_path)
+    after, _ = app_spec(
+        tmp_path,
+        monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}},
+        notifications={"critical": [{"kind": "webhook", "url": "https://example.com/x"}]},
+        app={"port": 4010},
+    )
+    assert before == after
+
+
+def test_without_redis_and_mariadb_on_this_host_the_app_is_told_to_do_without(tmp_path: Path) -> None:
+    bare = HostFacts(python=host().python)
+    text, read = app_spec(tmp_path, facts=bare, mysql={}, redis={"password": "x"})
+    assert not read.redis.enabled
+    assert read.mysql is None
+    assert "password_file" not in text
+
+
+def test_dollars_in_values_are_not_taken_for_variables(tmp_path: Path) -> None:
+    _, read = app_spec(
+        tmp_path,
+        providers={"local": {"kind": "openai-compatible", "model": "${HOME}: #x", "base_url": "http://h/v1"}},
+    )
+    assert read.providers["local"].model == "${HOME}: #x"  # type: ignore[union-attr]  # not a simulated one

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
+
+from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, literal
+
+BOTH = (MONITORING_YML, PRODUCTION_YML)
+
+
+def compose(directory: Path, name: str = PRODUCTION_YML, **sections: Any) -> dict[str, Any]:
+    wanted = spec(**(sections or EVERYTHING))
+    files = rendered(wanted, topology(wanted, directory))
+    found: dict[str, Any] = yaml.safe_load(files[name].content)
+    return found
+
+
+def every_service(directory: Path) -> dict[str, Any]:
+    return {k: v for name in BOTH for k, v in compose(directory, name)["services"].items()}
+
+
+def test_what_watches_and_what_is_watched_are_two_files_of_one_project(tmp_path: Path) -> None:
+    monitoring, production = (compose(tmp_path, name) for name in BOTH)
+    assert set(monitoring["services"]) == {"prometheus", "alertmanager", "grafana", "node-exporter"}
+    assert set(production["services"]) == {
+        "redis", "mysql", "app-1", "app-2", "app-3", "nginx",
+        "redis-exporter", "mysqld-exporter", "nginx-exporter",
+    }  # fmt: skip
+    assert monitoring["name"] == production["name"] == "techsapo"
+
+
+def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second(tmp_path: Path) -> None:
+    checks = [s["healthcheck"] for s in every_service(tmp_path).values() if "healthcheck" in s]
+    assert len(checks) == 11
+    for check in checks:
+        assert check["test"][0] == "CMD"
+        assert "curl" not in check["test"]
+        assert {k: v for k, v in check.items() if k != "test"} == {
+            "interval": "30s", "timeout": "10s", "retries": 3, "start_period": "40s", "start_interval": "1s",
+        }  # fmt: skip
+
+
+def test_every_container_is_confined(tmp_path: Path) -> None:
+    for name, service in every_service(tmp_path).items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert int(service["user"]) > 0, name
+        assert service["restart"] == "unless-stopped", name
+        limits = service["deploy"]["resources"]["limits"]
+        assert set(limits) == {"memory", "pids"}, name
+
+
+def test_logs_are_kept_as_the_spec_says(tmp_path: Path) -> None:
+    for service in compose(tmp_path)["services"].values():
+        options = service["logging"]["options"]
+        assert options == {"max-size": "10m", "max-file": "7", "compress": "true"}
+
+
+def test_only_what_people_use_is_published_and_on_loopback(tmp_path: Path) -> None:
+    published = {
+        name: [(p["host_ip"], int(p["published"])) for p in service["ports"]]
+        for name, service in every_service(tmp_path).items()
+        if "ports" in service
+    }
+    assert published == {
+        "app-1": [("127.0.0.1", 4000)],
+        "app-2": [("127.0.0.1", 4001)],
+        "app-3": [("127.0.0.1", 4002)],
+        "nginx": [("127.0.0.1", 8080), ("127.0.0.1", 8443)],
+        "prometheus": [("127.0.0.1", 9090)],
+        "alertmanager": [("127.0.0.1", 9093)],
+        "grafana": [("127.0.0.1", 3000)],
+    }
+
+
+def test_databases_and_exporters_are_on_private_networks_only(tmp_path: Path) -> None:
+    networks = compose(tmp_path)["networks"]
+    private = {name for name, settings in networks.items() if settings["internal"]}
+    for name, service in every_service(tmp_path).items():
+        if name in {"redis", "mysql"} or name.endswith("exporter"):
+            assert set(service["networks"]) <= private, name
+
+
+def test_configuration_is_mounted_as_folders(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    files = rendered(wanted, topology(wanted, tmp_path))
+    for name in BOTH:
+        folder = (tmp_path / name).parent
+        for service in yaml.safe_load(files[name].content)["services"].values():
+            for mount in service.get("volumes", []):
+                if mount["target"].startswith("/etc/techsapo/") and not mount["target"].endswith("certs"):
+                    source = (folder / mount["source"]).resolve().relative_to(tmp_path)
+                    assert [f for f in files if f.startswith(f"{source}/")], mount
+
+
+def test_each_service_has_its_own_copies_of_its_secrets(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    files = rendered(wanted, topology(wanted, tmp_path))
+    for name in BOTH:
+        data = yaml.safe_load(files[name].content)
+        folder = Path("/") / Path(name).parent
+        for service_name, service in data["services"].items():
+            for secret in service.get("secrets", []):
+                file = data["secrets"][secret["source"]]["file"]
+                path = str((folder / file).resolve()).lstrip("/")
+                kind = service_name.split("-")[0] if service_name.startswith("app-") else service_name
+                assert files[path].owner == kind
+
+
+def test_a_password_that_the_engine_makes_is_taken_from_the_keys_folder(tmp_path: Path) -> None:
+    secrets = compose(tmp_path, mysql={})["secrets"]
+    assert secrets["mysql-mysql-server.password"]["file"] == "../../../keys/mysql-password"
+
+
+def test_an_image_of_ones_own_replaces_the_official_one_and_the_build(tmp_path: Path) -> None:
+    services = compose(tmp_path, images={"redis": "lab/redis:1", "app": "lab/app:2"})["services"]
+    assert services["redis"]["image"] == "lab/redis:1"
+    assert services["app"]["image"] == "lab/app:2"
+    assert "build" not in services["app"]
+
+
+def test_the_project_folder_is_not_in_the_files(tmp_path: Path) -> None:
+    assert compose(tmp_path / HOSTILE_FOLDER) == compose(Path("/srv/plain"))
+
+
+@pytest.mark.parametrize("image", ["a$b", "${HOME}", "x: y #z", "名前\n  privileged: true", '"', "'"])
+def test_a_hostile_image_name_stays_one_value(tmp_path: Path, image: str) -> None:
+    services = compose(tmp_path, images={"redis": image})["services"]
+    assert services["redis"]["image"] == image.replace("$", "$$")
+    assert "privileged" not in services["redis"]
+
+
+def test_dollars_are_doubled_in_keys_too() -> None:
+    assert literal({"$a": ["$b", {"c": "$$"}], "n": 1}) == {"$$a": ["$$b", {"c": "$$$$"}], "n": 1}
+
+
+def test_a_stop_is_given_the_time_that_the_service_needs(tmp_path: Path) -> None:
+    services = compose(tmp_path, app={"drain": "2s", "limits": {"request_timeout": "30s"}}, mysql={})[
+        "services"
+    ]
+    assert services["app"]["stop_grace_period"] == "37s"
+    assert services["mysql"]["stop_grace_period"] == "30s"

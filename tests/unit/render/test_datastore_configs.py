@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import HOSTILE_FOLDER, host, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.datastores import my_cnf_quote, mysql_files, redis_files, redis_quote
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import RenderedFile
+
+
+def redis_conf(directory: Path, **redis: Any) -> RenderedFile:
+    wanted = spec(redis=redis)
+    (file,) = redis_files(wanted, topology(wanted, directory), Templates())
+    return file
+
+
+def directives(text: str) -> dict[str, list[str]]:
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {words[0]: words[1:] for words in map(shlex.split, lines)}
+
+
+def test_redis_listens_on_loopback_with_its_data_in_the_state_directory(tmp_path: Path) -> None:
+    found = directives(redis_conf(tmp_path).content)
+    assert found["bind"] == ["127.0.0.1"]
+    assert found["dir"] == [str(tmp_path / ".techsapo/data/redis")]
+    assert found["maxmemory"] == [str(256 * 1024**2)]
+    assert found["protected-mode"] == ["yes"]
+
+
+def test_a_redis_password_makes_the_file_a_secret_of_redis(tmp_path: Path) -> None:
+    file = redis_conf(tmp_path, password='p"a ss\\#$')
+    assert directives(file.content)["requirepass"] == ['p"a ss\\#$']
+    assert (file.mode, file.secret, file.owner) == (0o600, True, "redis")
+    assert not redis_conf(tmp_path).secret
+
+
+def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
+    directory = tmp_path / HOSTILE_FOLDER
+    assert directives(redis_conf(directory).content)["dir"] == [str(directory / ".techsapo/data/redis")]
+    assert redis_quote("a\nrequirepass x") == '"a\\x0arequirepass x"'
+
+
+def test_without_redis_there_is_no_redis_conf(tmp_path: Path) -> None:
+    wanted = spec(redis={"enabled": False})
+    assert redis_files(wanted, topology(wanted, tmp_path), Templates()) == ()
+
+
+def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
+    wanted = spec(mysql={"database": "audit_x", "user": "someone"})
+    (file,) = mysql_files(wanted, topology(wanted, tmp_path), Templates())
+    assert f'init-file = "{tmp_path}/.techsapo/keys/mysql-init.sql"' in file.content
+    assert "socket = mysqld.sock" in file.content
+    assert "audit_x" in file.content
+    assert "someone" in file.content
+
+
+def test_mariadb_of_root_without_its_user_is_told_to_run_as_root(tmp_path: Path) -> None:
+    wanted = spec(mysql={})
+    (alone,) = mysql_files(wanted, topology(wanted, tmp_path, facts=host(root=True)), Templates())
+    facts = host(root=True, users=frozenset({"mysql"}))
+    (able,) = mysql_files(wanted, topology(wanted, tmp_path, facts=facts), Templates())
+    assert "user = root" in alone.content
+    assert "user = root" not in able.content
+
+
+def test_my_cnf_escapes_backslashes_and_refuses_line_breaks() -> None:
+    assert my_cnf_quote('/a b/"c"\\d') == '"/a b/"c"\\\\d"'
+    with pytest.raises(OpsError, match="control character"):
+        my_cnf_quote("a\nuser=root")

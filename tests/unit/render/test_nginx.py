@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.nginx import nginx_files, nginx_size, quote
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.topology import HostFacts
+
+
+def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:
+    wanted = spec(**sections)
+    (file,) = nginx_files(wanted, topology(wanted, directory, engine, facts), Templates())
+    return file.content
+
+
+def block(text: str, head: str) -> str:
+    """The text of the first `head { … }` block."""
+    start = text.index(head)
+    depth = 0
+    for offset, character in enumerate(text[start:], start):
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "}" and depth == 0:
+            return text[start : offset + 1]
+    raise AssertionError(f"{head} is not closed")
+
+
+def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path) -> None:
+    upstream = block(conf(tmp_path, app=THREE_INSTANCES), "upstream techsapo_backend")
+    servers = [line.strip() for line in upstream.splitlines() if line.strip().startswith("server ")]
+    assert [server.removesuffix(" max_fails=1 fail_timeout=5s;") for server in servers] == [
+        "server 127.0.0.1:4000 weight=3",
+        "server 127.0.0.1:4001 weight=2",
+        "server 127.0.0.1:4002 weight=1 backup",
+    ]
+
+
+def test_a_stack_with_one_instance_and_no_certificate_has_no_nginx(tmp_path: Path) -> None:
+    wanted = spec()
+    assert nginx_files(wanted, topology(wanted, tmp_path), Templates()) == ()
+
+
+def test_with_a_certificate_plain_http_is_sent_on_but_for_health_and_acme(tmp_path: Path) -> None:
+    text = conf(tmp_path, certificates={"site": {"names": ["a.example.com"]}})
+    plain, tls = text[: text.index("ssl_protocols")], text[text.index("ssl_protocols") :]
+    assert "return 308 https://$host:8443$request_uri;" in block(plain, "location / ")
+    assert "proxy_pass" not in plain.split("server {", 1)[1]
+    assert "/.well-known/acme-challenge/" in plain
+    assert 'ssl_certificate "../../certs/site/fullchain.pem";' in tls
+    assert "listen 127.0.0.1:8443 ssl" in tls
+
+
+def test_a_known_server_name_stands_in_the_redirect_and_443_needs_no_port(tmp_path: Path) -> None:
+    text = conf(
+        tmp_path,
+        certificates={"site": {"names": ["a.example.com"]}},
+        nginx={"server_name": "a.example.com", "tls_listen": 443, "listen": 80},
+    )
+    assert "return 308 https://a.example.com$request_uri;" in text
+
+
+def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
+    text = conf(tmp_path, certificates={"site": {}}, nginx={"redirect": False})
+    assert text.count("location / {") == 2
+    assert "return 308" not in text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_hsts_is_sent_by_choice(tmp_path: Path, wanted: bool) -> None:
+    text = conf(tmp_path, certificates={"site": {}}, nginx={"hsts": wanted})
+    assert ("Strict-Transport-Security" in text) is wanted
+
+
+def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:
+    text = conf(tmp_path, app=THREE_INSTANCES)
+    assert "proxy_buffering off;" in block(text, "location ~ ^/api/v1/(.+/)?stream$")
+    assert "proxy_read_timeout 3600s;" in block(text, "location /ws/")
+
+
+def test_status_is_for_this_host_alone(tmp_path: Path) -> None:
+    status = block(conf(tmp_path, app=THREE_INSTANCES), "location = /nginx-status")
+    allowed = [line.strip() for line in status.splitlines() if "allow" in line or "deny" in line]
+    assert allowed == ["allow 127.0.0.1;", "allow ::1;", "deny all;"]
+
+
+def test_an_nginx_on_one_address_of_this_host_lets_that_address_see_its_status(tmp_path: Path) -> None:
+    text = conf(tmp_path, app=THREE_INSTANCES, nginx={"host": "192.0.2.7"})
+    assert "allow 192.0.2.7;" in block(text, "location = /nginx-status")
+
+
+@pytest.mark.parametrize(
+    ("address", "listen"),
+    [("::1", "[::1]:8080"), ("::", "[::]:8080 ipv6only=off"), ("localhost", "127.0.0.1:8080")],
+)
+def test_listen_addresses_are_written_as_nginx_takes_them(tmp_path: Path, address: str, listen: str) -> None:
+    text = conf(tmp_path, app=THREE_INSTANCES, nginx={"host": address})
+    assert f"listen {listen} default_server;" in text
+
+
+def test_workers_of_root_drop_to_the_service_user_or_stay_root_where_it_can_not_reach_the_state(
+    tmp_path: Path,
+) -> None:
+    able = host(root=True, users=frozenset({"www-data"}))
+    assert "user www-data;" in conf(tmp_path, facts=able, app=THREE_INSTANCES)
+    assert "user root;" in conf(tmp_path, facts=host(root=True), app=THREE_INSTANCES)
+    assert "\nuser " not in conf(tmp_path, app=THREE_INSTANCES)
+
+
+def test_the_projects_path_is_not_in_the_file(tmp_path: Path) -> None:
+    sections = {"app": THREE_INSTANCES, "certificates": {"site": {}}}
+    assert conf(tmp_path / HOSTILE_FOLDER, **sections) == conf(Path("/srv/plain"), **sections)
+
+
+def test_in_containers_services_are_reached_by_name_and_ports_are_the_images(tmp_path: Path) -> None:
+    text = conf(tmp_path, "compose", app=THREE_INSTANCES, nginx={"listen": 80})
+    assert "server app-1:4000 weight=3" in text
+    assert "server app-2:4000 weight=2" in text
+    assert "listen 8080 default_server;" in text
+
+
+def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
+    assert quote('a "b" \\c') == '"a \\"b\\" \\\\c"'
+    with pytest.raises(OpsError, match="nginx can't be given the path"):
+        quote("/srv/$HOME/certs")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("1M", "1m"), ("10MB", "10m"), ("512", "512"), ("2G", "2g"), ("1T", "1024g")]
+)
+def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
+    assert nginx_size(size) == expected

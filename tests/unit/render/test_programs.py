@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.programs import programs, prometheus_size
+from techsapo_ops.spec.desired import Program
+from techsapo_ops.spec.topology import HostFacts
+
+
+def made(directory: Path, facts: HostFacts | None = None, **sections: Any) -> dict[str, Program]:
+    wanted = spec(**sections)
+    return {p.service: p for p in programs(wanted, topology(wanted, directory, facts=facts))}
+
+
+def test_no_secret_is_in_an_argv_or_an_environment(tmp_path: Path) -> None:
+    for program in made(tmp_path, **EVERYTHING).values():
+        words = " ".join([*program.argv, *program.environment.values()])
+        for secret in ("redis-secret", "mysql-secret", "s3cret", "sk-secret"):
+            assert secret not in words
+
+
+def test_each_instance_listens_on_its_own_port_with_its_own_data(tmp_path: Path) -> None:
+    found = made(tmp_path, **EVERYTHING)
+    for n, port in enumerate((4000, 4001, 4002), 1):
+        argv = found[f"app-{n}"].argv
+        assert argv[argv.index("--port") + 1] == str(port)
+        assert argv[argv.index("--data") + 1] == str(tmp_path / f".techsapo/data/app-{n}")
+
+
+def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
+    """Every path below the generated folder in an argv is covered by `config`, or no change restarts it."""
+    wanted = spec(**EVERYTHING)
+    where = topology(wanted, tmp_path)
+    files = rendered(wanted, where)
+    for program in programs(wanted, where):
+        for word in program.argv:
+            _, found, path = word.partition(f"{where.layout.config}/")
+            if found:
+                assert path in files, (program.service, path)
+                assert path.startswith(program.config), (program.service, path)
+
+
+def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
+    def digests(**sections: Any) -> dict[str, str]:
+        wanted = spec(**{**EVERYTHING, **sections})
+        where = topology(wanted, tmp_path)
+        files = tuple(rendered(wanted, where).values())
+        return {p.service: p.config_digest(files) for p in programs(wanted, where)}
+
+    before = digests()
+
+    def changed(**sections: Any) -> set[str]:
+        return {name for name, digest in digests(**sections).items() if digest != before[name]}
+
+    apps = {"app-1", "app-2", "app-3"}
+    assert changed(redis={"password": "new"}) == {*apps, "redis", "redis-exporter"}
+    assert changed(mysql={"password": "new"}) == {*apps, "mysql", "mysqld-exporter"}
+    assert changed(monitoring={"grafana": {"admin_password": "new"}}) == {"grafana"}
+    assert changed(monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}}) == {"prometheus"}
+    receiver = [{"kind": "slack", "url": "https://hooks.example.com/other"}]
+    assert changed(notifications={"critical": receiver}) == {"alertmanager"}
+    assert changed(nginx={"hsts": True}) == {"nginx"}
+
+
+def test_an_empty_config_means_that_nothing_is_read(tmp_path: Path) -> None:
+    files = tuple(rendered(spec(), topology(spec(), tmp_path)).values())
+    node = made(tmp_path)["node-exporter"]
+    assert node.config_digest(files) == node.config_digest(())
+
+
+def test_those_that_can_reload_do_and_nginx_stops_by_finishing(tmp_path: Path) -> None:
+    found = made(tmp_path, **EVERYTHING)
+    reloading = {name for name, program in found.items() if program.reload_signal == "HUP"}
+    assert reloading == {"nginx", "prometheus", "alertmanager"}
+    assert found["nginx"].stop_signal == "QUIT"
+
+
+def test_root_hands_services_to_their_users_but_keeps_nginxs_master(tmp_path: Path) -> None:
+    facts = host(root=True, users=frozenset({"redis", "www-data", "prometheus"}))
+    found = made(tmp_path, facts, **EVERYTHING)
+    assert found["redis"].user == "redis"
+    assert found["prometheus"].user == "prometheus"
+    assert found["nginx"].user is None
+
+
+def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request(tmp_path: Path) -> None:
+    found = made(tmp_path, app={"drain": "1500ms", "limits": {"request_timeout": "20s"}})
+    assert found["app"].stop_seconds == 27
+
+
+@pytest.mark.parametrize(
+    ("address", "flag"),
+    [
+        ("::1", "--web.listen-address=[::1]:9090"),
+        ("localhost", "--web.listen-address=127.0.0.1:9090"),
+        ("0.0.0.0", "--web.listen-address=0.0.0.0:9090"),
+    ],
+)
+def test_listen_addresses_are_complete(tmp_path: Path, address: str, flag: str) -> None:
+    assert flag in made(tmp_path, monitoring={"prometheus": {"host": address}})["prometheus"].argv
+
+
+@pytest.mark.parametrize(("size", "flag"), [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
+def test_sizes_are_written_in_prometheuss_units(size: str, flag: str) -> None:
+    assert prometheus_size(size) == flag
+
+
+def test_the_exporters_login_comes_from_the_spec_or_from_the_engine(tmp_path: Path) -> None:
+    given = made(tmp_path, mysql={"password": "x"})["mysqld-exporter"].argv
+    managed = made(tmp_path, mysql={})["mysqld-exporter"].argv
+    assert f"--config.my-cnf={tmp_path}/.techsapo/generated/secrets/mysqld-exporter.cnf" in given
+    assert f"--config.my-cnf={tmp_path}/.techsapo/keys/mysqld-exporter.cnf" in managed
+
+
+@pytest.mark.parametrize(
+    ("binary", "home"),
+    [("/usr/sbin/grafana-server", "/usr/share/grafana"), ("/opt/grafana/bin/grafana-server", "/opt/grafana")],
+)
+def test_grafanas_home_is_found_from_its_executable(tmp_path: Path, binary: str, home: str) -> None:
+    facts = replace(host(), binaries={**host().binaries, "grafana-server": binary})
+    assert f"--homepath={home}" in made(tmp_path, facts)["grafana"].argv
+
+
+def test_a_hostile_folder_is_handed_over_as_it_is(tmp_path: Path) -> None:
+    argv = made(tmp_path / HOSTILE_FOLDER)["redis"].argv
+    assert argv[1] == str(tmp_path / HOSTILE_FOLDER / ".techsapo/generated/redis/redis.conf")
+
+
+def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv(tmp_path: Path) -> None:
+    wanted = spec()
+    where = topology(wanted, tmp_path)
+    nameless = replace(where, services=tuple(replace(s, binary=None) for s in where.services))
+    with pytest.raises(OpsError, match="no executable is known for redis"):
+        programs(wanted, nameless)

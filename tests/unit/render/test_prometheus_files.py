@@ -1,0 +1,253 @@
+"""prometheus.yml and its rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from monitoring_stack import EVERYTHING, monitoring_files, spec_of
+
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.prometheus import duration_text
+from techsapo_ops.spec.models.base import seconds
+
+HOSTILE = [
+    '"',
+    "'",
+    "\\",
+    ";",
+    "# x",
+    "{{ .x }}",
+    "a: b",
+    "- a",
+    "a\nb: c",
+    "日本語",
+    "%(x)s",
+    " x ",
+    "\u2028",
+    "x" * 4000,
+]
+
+
+def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
+    files = monitoring_files(spec_of(**sections), engine=engine)
+    parsed: dict[str, Any] = yaml.safe_load(files["prometheus/prometheus.yml"].content)
+    return parsed
+
+
+def alert_rules(**sections: Any) -> dict[str, dict[str, Any]]:
+    parsed = yaml.safe_load(monitoring_files(spec_of(**sections))["prometheus/rules/alerts.yml"].content)
+    return {r["alert"]: r for g in parsed["groups"] for r in g["rules"]}
+
+
+def targets(engine: Any = "native", **sections: Any) -> dict[str, list[tuple[str, str | None]]]:
+    return {
+        job["job_name"]: [
+            (c["targets"][0], c.get("labels", {}).get("instance")) for c in job["static_configs"]
+        ]
+        for job in config(engine, **sections)["scrape_configs"]
+    }
+
+
+def test_every_part_that_exports_metrics_is_scraped_under_its_own_name() -> None:
+    assert targets() == {
+        "techsapo-app": [
+            ("127.0.0.1:4000", "app-1"),
+            ("127.0.0.1:4001", "app-2"),
+            ("127.0.0.1:4002", "app-3"),
+        ],
+        "prometheus": [("127.0.0.1:9090", "prometheus")],
+        "alertmanager": [("127.0.0.1:9093", "alertmanager")],
+        "grafana": [("127.0.0.1:3000", "grafana")],
+        "node-exporter": [("127.0.0.1:9100", "node-exporter")],
+        "redis-exporter": [("127.0.0.1:9121", "redis-exporter")],
+        "mysqld-exporter": [("127.0.0.1:9104", "mysqld-exporter")],
+        "nginx-exporter": [("127.0.0.1:9113", "nginx-exporter")],
+        "gpu": [("10.0.0.5:9400", None)],
+    }
+
+
+def test_containers_are_scraped_by_their_names() -> None:
+    found = targets("compose")
+    assert found["techsapo-app"][1] == ("app-2:4000", "app-2")
+    assert found["redis-exporter"] == [("redis-exporter:9121", "redis-exporter")]
+
+
+def test_what_the_stack_goes_without_is_not_scraped() -> None:
+    bare = targets(redis={"enabled": False}, mysql=None, app={}, monitoring={"grafana": {"enabled": False}})
+    assert set(bare) == {"techsapo-app", "prometheus", "alertmanager", "node-exporter"}
+    assert "alerting" not in config(monitoring={"alertmanager": {"enabled": False}})
+
+
+def test_nothing_is_rendered_without_a_prometheus() -> None:
+    files = monitoring_files(spec_of(monitoring={"prometheus": {"enabled": False}}))
+    assert [path for path in files if path.startswith("prometheus/")] == []
+
+
+def test_an_extra_job_keeps_its_path_scheme_and_interval() -> None:
+    job = {"name": "gpu", "targets": ["h:1", "i:2"], "path": "/m", "scheme": "https", "interval": "1m"}
+    found = config(monitoring={"scrape": [job]})["scrape_configs"][-1]
+    assert found == {
+        "job_name": "gpu",
+        "scrape_interval": "1m",
+        "metrics_path": "/m",
+        "scheme": "https",
+        "static_configs": [{"targets": ["h:1"]}, {"targets": ["i:2"]}],
+    }
+
+
+@pytest.mark.parametrize("names", [["prometheus"], ["techsapo-app"], ["a", "a"]])
+def test_a_job_name_that_is_taken_is_refused(names: list[str]) -> None:
+    jobs = [{"name": name, "targets": ["h:1"]} for name in names]
+    with pytest.raises(OpsError, match=rf"monitoring\.scrape\.{len(names) - 1}\.name"):
+        config(monitoring={"scrape": jobs})
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_value_comes_back_as_it_was_written(value: str) -> None:
+    assert config(monitoring={"prometheus": {"external_labels": {"site": value}}})["global"][
+        "external_labels"
+    ] == {"site": value}
+
+
+@pytest.mark.parametrize("value", ["${HOME}", "$$", "a$"])
+def test_a_label_that_prometheus_3_would_expand_is_refused(value: str) -> None:
+    with pytest.raises(OpsError, match=r"external_labels\.site"):
+        config(monitoring={"prometheus": {"external_labels": {"site": value}}})
+
+
+def test_a_path_can_not_leave_its_place() -> None:
+    job = {"name": "x", "targets": ["h:1"], "path": '/a"#;{{x}}${y}'}
+    assert config(monitoring={"scrape": [job]})["scrape_configs"][-1]["metrics_path"] == '/a"#;{{x}}${y}'
+
+
+def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
+    rules = alert_rules(
+        monitoring={
+            "alerts": {
+                "MemoryHigh": {"threshold": 85, "for": "10m"},
+                "ProviderDown": {"threshold": 5},
+                "TargetDown": {"for": "0s"},
+                "DailyRequestsHigh": {"enabled": False},
+            }
+        }
+    )
+    assert rules["MemoryHigh"]["for"] == "10m"
+    assert rules["MemoryHigh"]["expr"].count("> 85") == 2
+    assert "85% を超えた状態が 10 分続いています" in rules["MemoryHigh"]["annotations"]["description"]
+    assert ">= 5" in rules["ProviderDown"]["expr"]
+    assert "for" not in rules["TargetDown"]
+    assert "DailyRequestsHigh" not in rules
+
+
+def test_texts_follow_the_locale() -> None:
+    ja, en = alert_rules(locale="ja"), alert_rules(locale="en")
+    assert "メモリ使用率" in ja["MemoryHigh"]["annotations"]["summary"]
+    assert en["MemoryHigh"]["annotations"]["description"].startswith("More than 90 % of the memory")
+    assert "for 5 min." in en["MemoryHigh"]["annotations"]["description"]
+    assert {n: r["expr"] for n, r in ja.items()} == {n: r["expr"] for n, r in en.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"MemoryHi": {"threshold": 1}}, r"monitoring\.alerts\.MemoryHi"),
+        ({"AppDown": {"threshold": 1}}, r"monitoring\.alerts\.AppDown\.threshold"),
+    ],
+)
+def test_a_change_that_would_do_nothing_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(OpsError, match=words):
+        alert_rules(monitoring={"alerts": settings})
+
+
+def test_a_label_of_an_alert_never_holds_a_value() -> None:
+    for rule in alert_rules().values():
+        assert set(rule["labels"]) == {"severity", "priority", "service"}
+        assert not [v for v in rule["labels"].values() if "$" in v or "{" in v]
+
+
+def test_the_runbook_is_linked_where_it_is_published_and_braces_in_its_address_stay_text() -> None:
+    def url(base: str | None) -> str:
+        rules = alert_rules(monitoring={"runbook_url": base} if base else {})
+        found: str = rules["AppDown"]["annotations"]["runbook_url"]
+        return found
+
+    assert url(None) == "docs/runbooks/AppDown.md"
+    assert url("https://wiki.example/r/") == "https://wiki.example/r/AppDown.md"
+    assert url("https://x/{{$value}}") == 'https://x/{{ "{{" }}$value}}/AppDown.md'
+
+
+def test_every_annotation_is_a_template_of_labels_and_value_alone() -> None:
+    for rule in alert_rules().values():
+        for text in rule["annotations"].values():
+            for action in re.findall(r"\{\{(.*?)\}\}", text):
+                assert re.fullmatch(r' \$labels\.\w+ | \$value \| printf "%\.\df" ', action), text
+
+
+@pytest.mark.parametrize(
+    ("interval", "short"), [("15s", "1m"), ("1s", "4s"), ("2m", "8m"), ("400ms", "1s600ms"), ("20s", "1m20s")]
+)
+def test_short_windows_hold_four_scrapes(interval: str, short: str) -> None:
+    rules = alert_rules(monitoring={"prometheus": {"scrape_interval": interval}})
+    assert f"[{short}]" in rules["ProviderDown"]["expr"]
+
+
+def test_an_interval_that_leaves_rates_without_two_samples_is_refused() -> None:
+    with pytest.raises(OpsError, match="scrape_interval"):
+        config(monitoring={"prometheus": {"scrape_interval": "3m"}})
+
+
+@pytest.mark.parametrize("text", ["0s", "1m30s", "1d2h", "500ms"])
+def test_a_duration_is_written_as_prometheus_writes_it(text: str) -> None:
+    assert duration_text(seconds(text)) == text
+
+
+def test_the_same_spec_makes_the_same_bytes() -> None:
+    assert monitoring_files(spec_of()) == monitoring_files(spec_of())
+
+
+# What one of Debian's Prometheus 2.53 and Prometheus 3.x refuses or reads otherwise than the other.
+ONLY_NEWER = {
+    "fallback_scrape_protocol",
+    "metric_name_validation_scheme",
+    "metric_name_escaping_scheme",
+    "otlp",
+    "storage",
+}
+ONLY_OLDER_FUNCTIONS = {"holt_winters"}
+RULE_GROUP_KEYS = {"name", "interval", "rules"}
+
+
+def keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from keys(inner)
+
+
+@pytest.mark.parametrize("interval", ["1s", "15s", "2m"])
+def test_nothing_is_made_that_prometheus_3_or_2_53_takes_otherwise(interval: str) -> None:
+    monitoring = {**EVERYTHING["monitoring"], "prometheus": {"scrape_interval": interval}}
+    files = monitoring_files(spec_of(monitoring=monitoring))
+    prometheus = yaml.safe_load(files["prometheus/prometheus.yml"].content)
+    assert set(keys(prometheus)) & ONLY_NEWER == set()
+    assert "api_version" not in set(keys(prometheus["alerting"]))
+    exprs = [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
+    for kind in ("alerts", "recording"):
+        for group in yaml.safe_load(files[f"prometheus/rules/{kind}.yml"].content)["groups"]:
+            assert set(group) <= RULE_GROUP_KEYS
+            exprs += [rule["expr"] for rule in group["rules"]]
+    for expr in exprs:
+        assert not [f for f in ONLY_OLDER_FUNCTIONS if f in expr]
+        assert not re.search(r'le="\d+"', expr), '3.x writes le="1.0"'
+        # 3.x leaves a sample on a window's left edge out: two need more than two intervals.
+        windows = re.findall(r"\[(\w+)(?::\w+)?\]", expr)
+        assert all(seconds(w) >= 2 * seconds(interval) for w in windows), expr
+        assert expr.isascii()

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stacks import EVERYTHING, rendered, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.secrets import mysqld_exporter_cnf, reader_of, secret_files, secret_name
+
+
+def test_a_plain_path_becomes_a_name_with_dashes() -> None:
+    assert secret_name("notifications.critical.0.url") == "notifications-critical-0-url"
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_two_paths_never_share_a_file_name(one: str, other: str) -> None:
+    names = secret_name(one), secret_name(other)
+    assert (names[0] == names[1]) is (one == other)
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name)
+        assert name not in {".", ".."}
+
+
+def test_names_that_a_dash_could_confuse_stay_apart() -> None:
+    paths = [
+        "providers.a-b.api_key",
+        "providers.a.b-api_key",
+        "providers-a.b.api_key",
+        "providers.a.b.api_key",
+    ]
+    assert len({secret_name(path) for path in paths}) == len(paths)
+
+
+def test_each_secret_is_a_private_file_of_the_service_that_reads_it(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    files = {f.path: f for f in secret_files(wanted, topology(wanted, tmp_path))}
+    owners = {path.removeprefix("secrets/").split(".")[0]: file.owner for path, file in files.items()}
+    assert owners == {
+        "monitoring-grafana-admin_password": "grafana",
+        "mysql-password": "app",
+        "mysqld-exporter": "mysqld-exporter",
+        "notifications-critical-0-url": "alertmanager",
+        "providers-gpt-5-api_key": "app",
+        "redis-exporter": "redis-exporter",
+        "redis-password": "app",
+    }
+    assert all(file.mode == 0o600 and file.secret for file in files.values())
+
+
+def test_secrets_of_services_that_do_not_run_are_not_written(tmp_path: Path) -> None:
+    wanted = spec(**{**EVERYTHING, "monitoring": {"alertmanager": {"enabled": False}}})
+    paths = [f.path for f in secret_files(wanted, topology(wanted, tmp_path))]
+    assert not [path for path in paths if "notifications" in path]
+
+
+def test_redis_exporter_gets_its_password_by_address(tmp_path: Path) -> None:
+    wanted = spec(redis={"password": 'a"b\\日'})
+    files = {f.path: f for f in secret_files(wanted, topology(wanted, tmp_path))}
+    assert json.loads(files["secrets/redis-exporter.json"].content) == {"redis://127.0.0.1:6379": 'a"b\\日'}
+
+
+def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    secrets = ["redis-secret", "mysql-secret", "s3cret", "sk-secret"]
+    for file in rendered(wanted, topology(wanted, tmp_path)).values():
+        if any(secret in file.content for secret in secrets):
+            assert file.secret, file.path
+            assert file.mode == 0o600, file.path
+
+
+@pytest.mark.parametrize("password", ["a\nb", "%(password)s", "x%(user)sy"])
+def test_a_password_that_mysqld_exporter_can_not_read_is_refused(password: str) -> None:
+    with pytest.raises(OpsError, match="mysqld exporter"):
+        mysqld_exporter_cnf("techsapo", password)
+
+
+def test_secrets_that_no_service_reads_have_no_reader() -> None:
+    assert reader_of("backup.offsite.password") is None
+    assert reader_of("providers.x.api_key") == "app"
+    assert reader_of("redis.password") == "app"

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
+
+from techsapo_ops.render.stack import render_stack
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.topology import EngineName, HostFacts
+
+
+def test_the_same_spec_gives_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:
+    one, other = spec(**EVERYTHING), spec(**EVERYTHING)
+    first = render_stack(one, topology(one, tmp_path), Templates())
+    second = render_stack(other, topology(other, tmp_path), Templates())
+    assert first == second
+    assert [f.path for f in first] == sorted({f.path for f in first})
+
+
+def test_every_output_of_the_guide_is_there(tmp_path: Path) -> None:
+    paths = set(rendered(spec(**EVERYTHING), topology(spec(**EVERYTHING), tmp_path)))
+    assert paths >= {
+        "prometheus/prometheus.yml",
+        "alertmanager/alertmanager.yml",
+        "nginx/nginx.conf",
+        "redis/redis.conf",
+        "mysql/my.cnf",
+        "supervisor/supervisord.conf",
+        "app/techsapo.yaml",
+        "ecosystem.config.js",
+        "systemd/techsapo.service",
+        "logrotate/techsapo",
+        "docker/docker-compose.monitoring.yml",
+        "docker/production/docker-compose.prod.yml",
+        "docker/app/Dockerfile",
+        "docker/config/prometheus/prometheus.yml",
+        "docker/config/nginx/nginx.conf",
+    }
+    assert all(not path.startswith("/") and ".." not in path for path in paths)
+
+
+@pytest.mark.parametrize("engine", ["native", "compose"])
+def test_both_engines_outputs_are_rendered_whichever_runs(tmp_path: Path, engine: EngineName) -> None:
+    wanted = spec(**EVERYTHING)
+    native = rendered(wanted, topology(wanted, tmp_path))
+    other = rendered(wanted, topology(wanted, tmp_path, engine))
+    assert {p: f.digest for p, f in native.items()} == {p: f.digest for p, f in other.items()}
+
+
+def test_a_host_without_any_server_still_renders_the_app_and_the_containers(tmp_path: Path) -> None:
+    files = rendered(spec(), topology(spec(), tmp_path, facts=HostFacts("/usr/bin/python3")))
+    assert "app/techsapo.yaml" in files
+    assert "prometheus/prometheus.yml" not in files
+    assert "docker/config/prometheus/prometheus.yml" in files
+
+
+def test_container_files_name_container_paths_only(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    files = rendered(wanted, topology(wanted, tmp_path / HOSTILE_FOLDER))
+    for path, file in files.items():
+        if path.startswith("docker/config/"):
+            assert str(tmp_path) not in file.content, path
