@@ -17,7 +17,7 @@ LAB_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter prom
   docker-compose logrotate systemd chromium fonts-noto-cjk
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test lint lab bench lock clean
+.PHONY: help up down install uninstall link test lint lab bench picture lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -90,6 +90,10 @@ test: $(VENV)/dev lab lint
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
+
+# Draws docs/images/up.svg from a real run on the well-known ports.
+picture: $(VENV)/dev
+	$(BIN)/python -m tests.picture
 
 # Hashes only: no index address may enter the repository.
 lock: $(VENV)/dev

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption
-from techsapo_ops.cli.output import Output, console, interactive, make_table
+from techsapo_ops.cli.output import Output, console, make_table
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.monitor import Reading
@@ -48,7 +48,7 @@ def monit(
         out.say("no service of this stack runs")
         out.next("techsapo up")
         return
-    if once or as_json or not interactive():
+    if once or as_json or not console().is_terminal:
         if readings:
             time.sleep(1.0)  # a rate is what happened between two readings
             readings = monitor.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from techsapo_ops.render.programs import programs
@@ -12,33 +13,46 @@ from techsapo_ops.spec.topology import Topology
 
 ECOSYSTEM = "ecosystem.config.js"
 PM2_NAME = "techsapo"
-"""Name of every app in PM2, so that `pm2 logs techsapo` and `pm2 restart techsapo` mean all of them."""
+"""Name of the app in PM2, for `pm2 logs techsapo` and `pm2 restart techsapo`."""
 
 
 def pm2_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    """ecosystem.config.js with one entry for each app instance; JSON is JavaScript, so any value fits."""
-    apps = [
-        _entry(topology, program)
-        for program in programs(spec, topology)
-        if (service := topology.find(program.service)) is not None and service.kind == "app"
-    ]
-    content = templates.render("pm2/ecosystem.config.js.j2", ecosystem={"apps": apps})
+    """ecosystem.config.js with one app of as many instances as the spec has; JSON is JavaScript.
+
+    One entry per instance would be simpler, but then a second `pm2 start ecosystem.config.js` does not
+    restart entries that share a name, it adds them again, and entries with other names would not be
+    meant by `pm2 restart techsapo`.
+    """
+    kinds = {service.name: service.kind for service in topology.services}
+    instances = [p for p in programs(spec, topology) if kinds[p.service] == "app"]
+    content = templates.render("pm2/ecosystem.config.js.j2", ecosystem={"apps": [_app(topology, instances)]})
     return (RenderedFile(ECOSYSTEM, content),)
 
 
-def _entry(topology: Topology, program: Program) -> dict[str, Any]:
-    log = str(topology.layout.logs / "pm2" / f"{program.service}.log")
+def _app(topology: Topology, instances: list[Program]) -> dict[str, Any]:
+    first = instances[0]
+    argv = first.argv if len(instances) == 1 else ("/bin/sh", "-c", instance_script(instances))
+    log = str(topology.layout.logs / "pm2" / f"{PM2_NAME}.log")
     return {
         "name": PM2_NAME,
-        "script": program.argv[0],
-        "args": list(program.argv[1:]),
+        "script": argv[0],
+        "args": list(argv[1:]),
         "interpreter": "none",
+        "exec_mode": "fork",
+        "instances": len(instances),
         "cwd": str(topology.layout.config),
-        "env": {**program.environment, "TECHSAPO_SERVICE": program.service},
+        "env": dict(first.environment),
         "out_file": log,
         "error_file": log,
         "merge_logs": True,
         "autorestart": True,
         "exp_backoff_restart_delay": 100,
-        "kill_timeout": program.stop_seconds * 1000,
+        "kill_timeout": first.stop_seconds * 1000,
     }
+
+
+def instance_script(instances: list[Program]) -> str:
+    """A shell script that becomes the instance whose number, from 0, PM2 gives it."""
+    cases = [f"{n}) exec {shlex.join(program.argv)} ;;" for n, program in enumerate(instances)]
+    other = '*) echo "no instance $NODE_APP_INSTANCE in techsapo.yaml" >&2; exit 1 ;;'
+    return "\n".join(['case "$NODE_APP_INSTANCE" in', *cases, other, "esac"])

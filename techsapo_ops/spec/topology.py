@@ -189,18 +189,12 @@ def _wanted(spec: Spec) -> list[_Wanted]:
     if spec.runs_nginx:
         port = spec.nginx.listen
         wanted.append(_Wanted("nginx", "nginx", spec.nginx.host, port))
-    if monitoring.prometheus.enabled:
-        wanted.append(
-            _Wanted("prometheus", "prometheus", monitoring.prometheus.host, monitoring.prometheus.port)
-        )
     if monitoring.alertmanager.enabled:
         wanted.append(
             _Wanted(
                 "alertmanager", "alertmanager", monitoring.alertmanager.host, monitoring.alertmanager.port
             )
         )
-    if monitoring.grafana.enabled:
-        wanted.append(_Wanted("grafana", "grafana", monitoring.grafana.host, monitoring.grafana.port))
     if exporters.node.enabled:
         wanted.append(_Wanted("node-exporter", "node-exporter", loopback, exporters.node.port))
     if exporters.redis.enabled and spec.redis.enabled:
@@ -209,6 +203,13 @@ def _wanted(spec: Spec) -> list[_Wanted]:
         wanted.append(_Wanted("mysqld-exporter", "mysqld-exporter", loopback, exporters.mysqld.port))
     if exporters.nginx.enabled and spec.runs_nginx:
         wanted.append(_Wanted("nginx-exporter", "nginx-exporter", loopback, exporters.nginx.port))
+    # After what it scrapes, so that its first round finds everything there.
+    if monitoring.prometheus.enabled:
+        wanted.append(
+            _Wanted("prometheus", "prometheus", monitoring.prometheus.host, monitoring.prometheus.port)
+        )
+    if monitoring.grafana.enabled:
+        wanted.append(_Wanted("grafana", "grafana", monitoring.grafana.host, monitoring.grafana.port))
     return wanted
 
 

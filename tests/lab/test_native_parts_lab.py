@@ -107,9 +107,7 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
     assert master is not None
     os.kill(master, signal.SIGKILL)
     wait_for(lambda: stack.pids()["nginx"] not in {None, master}, what="a new master")
-    wait_for(
-        lambda: not any(w.is_running() and w.status() != "zombie" for w in workers), what="old workers gone"
-    )
+    wait_for(lambda: not members.wait_ended(workers, 0), what="old workers gone")
     assert "up to date" in stack.run("up").stderr
 
 

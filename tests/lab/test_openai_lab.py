@@ -172,9 +172,13 @@ def test_a_client_that_hangs_up_ends_the_calls_to_the_vendor(tmp_path: Path) -> 
             with await asyncio.to_thread(
                 lambda: _enter(orchestrator.serving(tmp_path, providers=providers))
             ) as server:
-                async with httpx.AsyncClient(trust_env=False) as client:
-                    with pytest.raises(httpx.ReadTimeout):
-                        await client.post(f"{server.url}/api/v1/generate", json={"prompt": "x"}, timeout=2.0)
+                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                    url = f"{server.url}/api/v1/generate"
+                    call = asyncio.create_task(client.post(url, json={"prompt": "x"}))
+                    await asyncio.to_thread(wait_for, lambda: len(seen.requests) == 2, what="both calls")
+                    call.cancel()
+                    with pytest.raises(asyncio.CancelledError):
+                        await call
                 await asyncio.to_thread(wait_for, lambda: seen.dropped == 2, what="both calls dropped")
                 await asyncio.to_thread(wait_for, lambda: "Client gone" in server.log(), what="log line")
 

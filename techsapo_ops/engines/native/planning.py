@@ -73,11 +73,12 @@ def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
     left = set(names)
     done: list[str] = []
     while left:
-        ready = [s.name for s in topology.services if s.name in left and not left.intersection(s.needs)]
-        if not ready:
+        ready = (s.name for s in topology.services if s.name in left and not left.intersection(s.needs))
+        first = next(ready, None)
+        if first is None:
             raise OpsError(f"services need each other in a circle: {', '.join(sorted(left))}")
-        done += ready
-        left.difference_update(ready)
+        done.append(first)
+        left.remove(first)
     return tuple(done)
 
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
+import itertools
 import os
+import resource
 import signal
 import stat
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,42 +188,44 @@ def test_root_gives_container_files_to_the_images_user(tmp_path: Path) -> None:
             write_files((file,), where)
 
 
-WRITER = """
-import json, os, resource, signal, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from stacks import spec, topology
-from techsapo_ops.operations.generate import write_files
-from techsapo_ops.spec.desired import RenderedFile
-
-files = tuple(RenderedFile(*entry) for entry in json.loads(sys.argv[3]))
-where = topology(spec(), Path(sys.argv[2]))
-kill_at, limit = int(sys.argv[4]), int(sys.argv[5])
-calls = 0
-
-def dying(call):
-    def wrapper(*arguments, **options):
-        global calls
-        calls += 1
-        if calls == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return call(*arguments, **options)
-    return wrapper
-
-os.replace, os.unlink, os.fsync = dying(os.replace), dying(os.unlink), dying(os.fsync)
-if limit:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-write_files(files, where)
-"""
-
-
 def write_in_a_child(
-    tmp_path: Path, files: tuple[RenderedFile, ...], *, kill_at: int = 0, limit: int = 0
-) -> subprocess.CompletedProcess[str]:
-    entries = json.dumps([(f.path, f.content, f.mode, f.secret) for f in files])
-    lab = str(Path(__file__).parents[2] / "lab")
-    argv = [sys.executable, "-c", WRITER, lab, str(tmp_path), entries, str(kill_at), str(limit)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    where: Topology, files: tuple[RenderedFile, ...], *, kill_at: int = 0, limit: int = 0
+) -> tuple[int, str]:
+    """Write in a forked process that kills itself at one of its steps; its exit code and error."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        code = 0
+        try:
+            _die_at(kill_at)
+            if limit:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            write_files(files, where)
+        except OpsError as error:
+            os.write(writer, str(error).encode())
+            code = 1
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), said
+
+
+def _die_at(step: int) -> None:
+    steps = itertools.count(1)
+
+    def dying(call: Callable[..., None]) -> Callable[..., None]:
+        def wrapper(*arguments: object, **options: object) -> None:
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            call(*arguments, **options)
+
+        return wrapper
+
+    os.replace, os.unlink, os.fsync = dying(os.replace), dying(os.unlink), dying(os.fsync)
 
 
 STEPS = 25
@@ -232,11 +234,11 @@ STEPS = 25
 
 @pytest.mark.parametrize("kill_at", range(1, STEPS + 1))
 def test_killed_at_any_step_nothing_looks_edited_and_the_next_run_finishes(
-    tmp_path: Path, where: Topology, directory: Path, kill_at: int
+    where: Topology, directory: Path, kill_at: int
 ) -> None:
     write_files(OLD, where)
-    done = write_in_a_child(tmp_path, NEW, kill_at=kill_at)
-    assert done.returncode in {-signal.SIGKILL, 0}, done.stderr
+    code, said = write_in_a_child(where, NEW, kill_at=kill_at)
+    assert code in {-signal.SIGKILL, 0}, said
     for path, text in on_disk(directory).items():
         if not Path(path).name.startswith("."):
             assert text in {contents(OLD).get(path), contents(NEW).get(path)}, path
@@ -247,19 +249,17 @@ def test_killed_at_any_step_nothing_looks_edited_and_the_next_run_finishes(
     assert changes(NEW, directory) == ()
 
 
-def test_the_kill_points_cover_the_whole_write(tmp_path: Path, where: Topology) -> None:
+def test_the_kill_points_cover_the_whole_write(where: Topology) -> None:
     write_files(OLD, where)
-    done = write_in_a_child(tmp_path, NEW, kill_at=STEPS)
-    assert done.returncode == 0, "there are more steps than the test above kills at"
+    code, _ = write_in_a_child(where, NEW, kill_at=STEPS)
+    assert code == 0, "there are more steps than the test above kills at"
 
 
-def test_when_the_disk_takes_no_more_nothing_has_changed(
-    tmp_path: Path, where: Topology, directory: Path
-) -> None:
+def test_when_the_disk_takes_no_more_nothing_has_changed(where: Topology, directory: Path) -> None:
     write_files(OLD, where)
     before = {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()}
     huge = (*NEW[:-1], RenderedFile("z.conf", "x" * 50_000))
-    done = write_in_a_child(tmp_path, huge, limit=20_000)
-    assert done.returncode == 1
-    assert "OpsError: cannot write below" in done.stderr
+    code, said = write_in_a_child(where, huge, limit=20_000)
+    assert code == 1
+    assert "cannot write below" in said
     assert {p: p.read_bytes() for p in directory.rglob("*") if p.is_file()} == before

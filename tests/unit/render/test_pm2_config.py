@@ -1,34 +1,56 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from stacks import EVERYTHING, HOSTILE_FOLDER, spec, topology
 
-from techsapo_ops.render.pm2 import pm2_files
+from techsapo_ops.render.pm2 import instance_script, pm2_files
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import Program
 
 
-def ecosystem(directory: Path, **sections: Any) -> list[dict[str, Any]]:
+def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:
     wanted = spec(**sections)
     (file,) = pm2_files(wanted, topology(wanted, directory), Templates())
     _, _, value = file.content.partition("module.exports = ")
-    apps: list[dict[str, Any]] = json.loads(value.strip().removesuffix(";"))["apps"]
-    return apps
+    (app,) = json.loads(value.strip().removesuffix(";"))["apps"]
+    found: dict[str, Any] = app
+    return found
 
 
-def test_every_instance_is_named_techsapo_so_that_the_guides_commands_mean_all(tmp_path: Path) -> None:
-    apps = ecosystem(tmp_path, **EVERYTHING)
-    assert [app["name"] for app in apps] == ["techsapo"] * 3
-    assert [app["args"][app["args"].index("--port") + 1] for app in apps] == ["4000", "4001", "4002"]
-
-
-def test_a_hostile_project_folder_survives(tmp_path: Path) -> None:
+def test_one_instance_is_started_as_it_is_under_a_hostile_folder_too(tmp_path: Path) -> None:
     wanted = spec()
     where = topology(wanted, tmp_path / HOSTILE_FOLDER)
-    (app,) = ecosystem(tmp_path / HOSTILE_FOLDER)
+    app = ecosystem(tmp_path / HOSTILE_FOLDER)
     (program,) = [p for p in programs(wanted, where) if p.service == "app"]
+    assert app["name"] == "techsapo"
     assert (app["script"], *app["args"]) == program.argv
-    assert app["out_file"] == str(where.layout.logs / "pm2" / "app.log")
+    assert app["out_file"] == str(where.layout.logs / "pm2" / "techsapo.log")
+
+
+def test_several_instances_are_one_app_so_that_the_guides_commands_mean_all(tmp_path: Path) -> None:
+    app = ecosystem(tmp_path, **EVERYTHING)
+    assert (app["name"], app["instances"], app["exec_mode"]) == ("techsapo", 3, "fork")
+
+
+def test_each_number_becomes_its_own_instance(tmp_path: Path) -> None:
+    words = [["/bin/echo", "first", HOSTILE_FOLDER], ["/bin/echo", "second", "'", "a b"]]
+    script = instance_script([Program("app", tuple(argv), tmp_path) for argv in words])
+
+    def run(number: int) -> tuple[int, str]:
+        done = subprocess.run(
+            ["/bin/sh", "-c", script],
+            env={"NODE_APP_INSTANCE": str(number), "LANG": "C.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    assert run(0) == (0, f"first {HOSTILE_FOLDER}\n")
+    assert run(1) == (0, "second ' a b\n")
+    assert run(2) == (1, "")

@@ -1,0 +1,120 @@
+"""The stack commands where nothing runs, and the words they use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.cli.stack_view import age, moment, size
+from techsapo_ops.errors import OpsError
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"},
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (7500, "2h 5m"), (90_000, "1d 1h"), (-5, "0s")],
+)
+def test_an_age_has_at_most_two_parts(seconds: int, words: str) -> None:
+    assert age(NOW - timedelta(seconds=seconds), NOW) == words
+    assert age(None, NOW) == "-"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(None, "-"), (512, "512 B"), (1536, "1.5 KB"), (5 << 40, "5.0 TB")]
+)
+def test_a_size_has_a_unit(count: int | None, words: str) -> None:
+    assert size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("1h 30m", 5400), ("2d", 172_800), ("500ms", 0.5)]
+)
+def test_since_takes_an_age(text: str, seconds: float) -> None:
+    assert moment(text, NOW) == NOW - timedelta(seconds=seconds)
+
+
+def test_since_takes_a_time() -> None:
+    assert moment("2026-01-31T08:00:00+00:00") == datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "1", "1h!", "", "99999999999w"])
+def test_since_refuses_what_is_neither(text: str) -> None:
+    with pytest.raises(OpsError) as caught:
+        moment(text, NOW)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["ps", "monit"])
+def test_a_stack_that_was_never_up_has_no_services(tmp_path: Path, command: str) -> None:
+    shown = techsapo(tmp_path, command)
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "no service of this stack runs" in shown.stderr
+    assert json.loads(techsapo(tmp_path, command, "--json").stdout)["services"] == []
+
+
+def test_down_with_nothing_to_stop_says_so_and_leaves_no_trace(tmp_path: Path) -> None:
+    done = techsapo(tmp_path, "down")
+    assert (done.returncode, done.stderr) == (0, "nothing to stop\n")
+    assert json.loads(techsapo(tmp_path, "down", "--json").stdout) == {"stopped": [], "data_removed": False}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_lists_files_and_services_and_ends_with_100(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    shown = techsapo(tmp_path, "plan")
+    assert shown.returncode == 100
+    assert "files (--verbose names them)" in shown.stdout
+    assert "create   app  not there yet" in shown.stdout
+    value = json.loads(techsapo(tmp_path, "plan", "--json").stdout)
+    assert value["changes"] is True
+    assert [s["service"] for s in value["steps"]] == ["app"]
+    assert not (tmp_path / ".techsapo").exists(), "a plan writes nothing"
+
+
+def test_the_compose_engine_says_plainly_that_it_is_not_there_yet(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nengine: compose\n")
+    failed = techsapo(tmp_path, "up")
+    assert failed.returncode == 1
+    assert "Docker Compose is not there yet" in failed.stderr
+    assert "docker compose -f" in failed.stderr
+
+
+def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> None:
+    assert "there are no logs yet" in techsapo(tmp_path, "logs").stderr
+    wrong = techsapo(tmp_path, "logs", "--grep", "(")
+    assert wrong.returncode == 2
+    assert "--grep (" in wrong.stderr
+
+
+def test_restart_of_a_stack_that_is_down_names_the_command(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    for command in ("restart", "reload"):
+        failed = techsapo(tmp_path, command)
+        assert failed.returncode == 1
+        assert "the stack is not running" in failed.stderr
+        assert "techsapo up" in failed.stderr
+
+
+def test_up_of_an_absent_part_says_what_brings_it(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    failed = techsapo(tmp_path, "up", "redis")
+    assert failed.returncode == 1
+    assert "no redis-server on PATH" in failed.stderr
+    assert "doctor --fix" in failed.stderr

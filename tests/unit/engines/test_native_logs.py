@@ -1,0 +1,181 @@
+"""Log files: times, merging, rotation and following, on real files."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.engines.native import history, housekeeping
+from techsapo_ops.engines.native.gate import tail
+from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
+
+CASES: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "log_times.yaml").read_text(encoding="utf-8")
+)
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize("case", CASES, ids=[c["line"][:30] or "empty" for c in CASES])
+def test_the_time_of_a_line_is_read_from_the_line(case: dict[str, Any]) -> None:
+    found = line_time(case["line"])
+    assert (found.astimezone(UTC).isoformat() if found else None) == case["time"]
+
+
+def write(path: Path, *lines: str) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def test_lines_of_several_services_are_merged_by_time_and_a_traceback_stays_together(tmp_path: Path) -> None:
+    write(
+        tmp_path / "app.log",
+        "2026-01-01T00:00:01Z failed",
+        "  Traceback",
+        "  ValueError",
+        "2026-01-01T00:00:04Z ok",
+    )
+    write(tmp_path / "redis.log", "2026-01-01T00:00:00Z up", "2026-01-01T00:00:02Z busy")
+    merged = read(tmp_path, ["app", "redis"], lines=None, since=None)
+    assert [line.text.split()[-1] for line in merged] == [
+        "up",
+        "failed",
+        "Traceback",
+        "ValueError",
+        "busy",
+        "ok",
+    ]
+    assert [line.text.split()[-1] for line in read(tmp_path, ["app", "redis"], lines=2, since=None)] == [
+        "busy",
+        "ok",
+    ]
+    since = datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert len(read(tmp_path, ["app", "redis"], lines=None, since=since)) == 5
+
+
+def test_rotated_and_compressed_files_come_before_the_present_one(tmp_path: Path) -> None:
+    write(tmp_path / "app.log", "five", "six")
+    write(tmp_path / "app.log.1", "three", "four")
+    with gzip.open(tmp_path / "app.log.2.gz", "wt", encoding="utf-8") as packed:
+        packed.write("one\ntwo\n")
+    write(tmp_path / "app.log.bak", "a stranger")
+    assert [p.name for p in rotated(tmp_path / "app.log")] == ["app.log.1", "app.log.2.gz"]
+    words = [line.text for line in read(tmp_path, ["app"], lines=None, since=None)]
+    assert words == ["one", "two", "three", "four", "five", "six"]
+    assert [line.text for line in read(tmp_path, ["app"], lines=3, since=None)] == ["four", "five", "six"]
+
+
+def test_a_large_file_is_read_from_its_end(tmp_path: Path) -> None:
+    write(tmp_path / "app.log", *(f"行 {n}" for n in range(50_000)))
+    assert [line.text for line in read(tmp_path, ["app"], lines=2, since=None)] == ["行 49998", "行 49999"]
+    assert len(read(tmp_path, ["app"], lines=20_000, since=None)) == 20_000
+
+
+def test_a_missing_log_is_empty(tmp_path: Path) -> None:
+    assert read(tmp_path, ["app"], lines=10, since=None) == []
+    assert tail(tmp_path / "app.log", 20) == ()
+
+
+def test_a_follower_sees_new_lines_whole_and_goes_on_over_a_rotation(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    write(log, "old")
+    follower = Follower(log, "app")
+    with log.open("a") as file:
+        file.write("first\nhal")
+    assert [line.text for line in follower.lines()] == ["first"]
+    with log.open("a") as file:
+        file.write("f\n")
+    log.rename(tmp_path / "app.log.1")
+    assert [line.text for line in follower.lines()] == ["half"]
+    write(log, "after")
+    assert [line.text for line in follower.lines()] == ["after"]
+    follower.close()
+
+
+def test_a_follower_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "app.log", "app")
+    assert follower.lines() == []
+    write(tmp_path / "app.log", "hello")
+    assert [line.text for line in follower.lines()] == ["hello"]
+    follower.close()
+
+
+def test_rotation_keeps_the_wanted_number_compressed_and_drops_the_oldest(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    for n in range(5):
+        write(log, f"generation {n}")
+        housekeeping.rotate(log, keep=3, compress=True, reopen=log.touch)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "app.log", "app.log.1.gz", "app.log.2.gz", "app.log.3.gz",
+    ]  # fmt: skip
+    assert [line.text for line in read(tmp_path, ["app"], lines=None, since=None)] == [
+        "generation 2", "generation 3", "generation 4",
+    ]  # fmt: skip
+
+
+def test_without_compression_and_without_an_answering_writer_files_stay_plain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "_REOPEN_SECONDS", 0.0)
+    log = tmp_path / "app.log"
+    write(log, "one")
+    housekeeping.rotate(log, keep=3, compress=True, reopen=lambda: None)
+    assert (tmp_path / "app.log.1").read_text() == "one\n"
+    write(log, "two")
+    housekeeping.rotate(log, keep=3, compress=False, reopen=log.touch)
+    assert [line.text for line in read(tmp_path, ["app"], lines=None, since=None)] == ["one", "two"]
+
+
+def test_only_logs_over_the_size_are_rotated(tmp_path: Path) -> None:
+    write(tmp_path / "big.log", "x" * 100)
+    write(tmp_path / "small.log", "x")
+    told: list[bool] = []
+
+    def reopen() -> None:
+        told.append(True)
+        (tmp_path / "big.log").touch()
+
+    done = housekeeping.sweep(tmp_path, max_bytes=50, keep=2, compress=True, reopen=reopen)
+    assert [p.name for p in done] == ["big.log"]
+    assert told == [True]
+    assert (tmp_path / "small.log").read_text() == "x\n"
+
+
+def test_exits_are_counted_from_the_last_stop_and_a_loop_is_three_within_a_minute(tmp_path: Path) -> None:
+    log = tmp_path / "supervisord.log"
+    write(
+        log,
+        "2026-01-01 00:00:00,000 INFO supervisord started with pid 1",
+        "2026-01-01 00:00:01,000 WARN exited: redis (exit status 1; not expected)",
+        "2026-01-01 00:00:02,000 INFO stopped: redis (exit status 0)",
+        "2026-01-01 00:00:03,000 WARN exited: redis (terminated by SIGKILL; not expected)",
+        "2026-01-01 00:00:04,500 WARN exited: app (exit status 1; not expected)",
+        "2026-01-01 00:00:05,000 WARN exited: app (exit status 1; not expected)",
+        "2026-01-01 00:00:06,000 WARN exited: app (exit status 1; not expected)",
+        "a line of another shape",
+    )
+    found = history.exits(log)
+    assert {name: len(times) for name, times in found.items()} == {"redis": 1, "app": 3}
+    now = datetime(2026, 1, 1, 0, 0, 30)
+    assert history.loops(found["app"], now)
+    assert not history.loops(found["redis"], now)
+    assert not history.loops(found["app"], now + timedelta(minutes=2))
+    assert len(history.after(found["app"], found["app"][1].timestamp())) == 2
+    assert history.exits(tmp_path / "missing.log") == {}
+    with log.open("a") as file:
+        file.write("2026-01-01 00:01:00,000 INFO supervisord started with pid 2\n")
+    assert history.exits(log) == {}

@@ -1,0 +1,125 @@
+"""Small parts of the native engine: state file, environment, owners, SQL, supervisor client."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.engines.native import owners
+from techsapo_ops.engines.native.daemon import service_environment
+from techsapo_ops.engines.native.mariadb import Login, init_sql
+from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.engines.native.state import Record, StateFile
+from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import LONGEST_SOCKET_PATH, Layout
+from techsapo_ops.spec.secret import Secret
+
+RECORD = Record("app", "app", "127.0.0.1", 4000, None, ("redis",), 10, "f", "c", {"app/x": "d"}, True, 5.5)
+
+
+def test_records_are_read_back_as_written_and_keep_their_place(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    assert file.load() == {}
+    file.put(RECORD)
+    file.put(replace(RECORD, name="nginx", needs=()))
+    file.settle("app")
+    assert list(file.load()) == ["app", "nginx"]
+    assert file.load()["app"] == replace(RECORD, pending=False)
+    file.drop("app")
+    assert list(file.load()) == ["nginx"]
+    file.clear()
+    assert file.load() == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"services": {"a": {}}}', '{"services": {"a": {"needs": 3}}}']
+)
+def test_a_damaged_state_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    with pytest.raises(OpsError, match=r"state\.json is damaged"):
+        StateFile(tmp_path).load()
+
+
+def test_services_get_no_variable_that_may_hold_a_key() -> None:
+    shell = {
+        "OPENAI_API_KEY": "sk", "AWS_SECRET_ACCESS_KEY": "x", "PATH": "/bin", "LANG": "ja_JP.UTF-8",
+        "LC_TIME": "C", "https_proxy": "http://proxy:3128", "SSH_AUTH_SOCK": "/run/x",
+        "TECHSAPO_STATE": "/other",
+    }  # fmt: skip
+    assert service_environment(shell, Path("/srv/.techsapo")) == {
+        "PATH": "/bin", "LANG": "ja_JP.UTF-8", "LC_TIME": "C", "https_proxy": "http://proxy:3128",
+        "TECHSAPO_STATE": "/srv/.techsapo", "PYTHONUTF8": "1",
+    }  # fmt: skip
+
+
+def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password() -> None:
+    sql = init_sql("audit", Login("app", Secret('it\'s \\ "odd"; DROP DATABASE audit')), Secret("r"))
+    lines = sql.splitlines()
+    assert all(line.endswith(";") for line in lines)
+    assert "ALTER USER 'app'@'127.0.0.1' IDENTIFIED BY 'it''s \\\\ \"odd\"; DROP DATABASE audit';" in lines
+    assert not any(line.startswith("DROP") for line in lines)
+    with pytest.raises(OpsError, match="line break"):
+        init_sql("audit", Login("app", Secret("two\nlines")), Secret("r"))
+
+
+def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    trap = tmp_path / "techsapo-0-abc"
+    trap.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(OpsError, match="belongs to someone else"):
+        owners.private_folder(trap)
+    owners.private_folder(tmp_path / "fine")
+    assert (tmp_path / "fine").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_where_a_file_stands_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(OpsError, match=f"cannot make the folder {tmp_path}/data"):
+        owners.folder(tmp_path / "data", 0o755)
+
+
+@pytest.mark.parametrize("name", ["short", "とても長い" * 12, "x" * 200])
+def test_the_socket_of_the_supervisor_fits_whatever_the_project_is_called(name: str) -> None:
+    layout = Layout(state=Path("/srv") / name / ".techsapo", config=Path("/srv"))
+    temporary = f"{layout.supervisor_socket}.4194304"
+    assert len(os.fsencode(temporary)) <= LONGEST_SOCKET_PATH
+    assert layout.socket_dir == Layout(state=layout.state, config=Path("/x")).socket_dir
+    other = Layout(state=Path("/srv") / f"{name}2" / ".techsapo", config=Path("/srv"))
+    assert other.socket_dir != layout.socket_dir
+
+
+def test_without_a_supervisor_everything_known_is_stopped(tmp_path: Path) -> None:
+    layout = Layout(state=tmp_path, config=tmp_path / "generated")
+    StateFile(tmp_path).put(RECORD)
+    observed = NativeStack(layout).observe()
+    assert not observed.running
+    assert str(observed.services["app"].state) == "stopped"
+    assert observed.services["app"].fingerprint == "", "its start did not finish"
+
+
+def test_a_socket_file_that_nobody_listens_on_is_no_supervisor(tmp_path: Path) -> None:
+    import socket
+
+    path = tmp_path / "supervisor.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    client = Supervisor(path)
+    assert not client.answers()
+    assert not client.shutdown()
+    with pytest.raises(SupervisorGoneError, match="does not answer"):
+        client.processes()
+
+
+def test_a_supervisor_that_accepts_but_never_answers_is_given_up(tmp_path: Path) -> None:
+    import socket
+
+    path = tmp_path / "supervisor.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        with pytest.raises(SupervisorGoneError, match="does not answer within"):
+            Supervisor(path, timeout=0.05).processes()
