@@ -12,9 +12,12 @@ LINK    := $(BINDIR)/techsapo
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
 
-LAB_PACKAGES := prometheus prometheus-alertmanager prometheus-node-exporter prometheus-redis-exporter \
-  prometheus-mysqld-exporter prometheus-nginx-exporter nginx redis-server mariadb-server docker-cli \
-  docker-compose logrotate systemd chromium fonts-noto-cjk
+# What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
+LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
+  prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
+  prometheus-mysqld-exporter:prometheus-mysqld-exporter prometheus-nginx-exporter:prometheus-nginx-exporter \
+  nginx:nginx redis-server:redis-server mariadbd:mariadb-server docker:docker-cli docker-compose:docker-compose \
+  logrotate:logrotate systemd-analyze:systemd node:nodejs npm:npm chromium:chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help up down install uninstall link test lint lab bench picture lock clean
@@ -67,7 +70,9 @@ down:
 # Debian starts what it installs where an init system runs; policy-rc.d 101 keeps that from happening to
 # a machine whose owner only wants to run tests.
 lab:
-	@missing=""; for p in $(LAB_PACKAGES); do dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; done; \
+	@missing=""; for part in $(LAB_PARTS); do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v "$${part%%:*}" >/dev/null 2>&1 || missing="$$missing $${part##*:}"; done; \
+	case "$$missing" in *chromium*) missing="$$missing fonts-noto-cjk";; esac; \
 	if [ -z "$$missing" ]; then exit 0; \
 	elif [ -z "$(ROOT)" ] || ! command -v apt-get >/dev/null 2>&1; then echo "the lab lacks:$$missing (as root: apt-get install$$missing)"; \
 	else echo "installing for the lab:$$missing"; \

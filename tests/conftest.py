@@ -29,6 +29,8 @@ LAB_PARTS = {
     "docker": "docker.io docker-compose",
     "logrotate": "logrotate",
     "systemd-analyze": "systemd",
+    "node": "nodejs",
+    "npm": "npm",
     "chromium": "chromium",
 }
 

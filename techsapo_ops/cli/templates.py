@@ -13,7 +13,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="List the templates, or copy one out to change it, e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
+    help="List the templates, or copy one out to change it, "
+    "e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
 )
 
 

@@ -40,11 +40,10 @@ class _Progress:
     def done(self, outcome: Outcome) -> None:
         name = outcome.step.service
         if outcome.error is not None:
-            self._out.say(f"  {name}: failed after {outcome.seconds:.1f} s")
+            self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
         elif outcome.step.action in _DONE:
-            self._out.say(
-                f"  {name}: {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s ({outcome.step.reason})"
-            )
+            why = "" if outcome.step.action == "create" else f"   {outcome.step.reason}"
+            self._out.say(f"  {name:16} {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s{why}")
 
 
 def up(
@@ -113,8 +112,8 @@ def up(
         out.json(_json(report))
     else:
         _show(report, out)
-    for name, reason in project.loaded.disabled.items():
-        out.say(f"provider {name} is off: {reason}")
+    for warning in project.loaded.warnings:
+        out.warn(str(warning))
     for outcome in report.failures:
         if outcome.error is not None:
             print_error(outcome.error)

@@ -30,7 +30,7 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Topology
-from techsapo_ops.validators.check import check, require
+from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.report import ValidationReport
 
 CACHE = "validated.json"
@@ -79,6 +79,9 @@ def validate(
     """Let the real tools judge `files`, the rendering of this stack."""
     state = topology.layout.state
     cache = state / CACHE if state.is_dir() else None
+    report = known(files, topology.host.binaries, cache)
+    if report is not None:
+        return report
     with staged(spec, topology, templates) as staging:
         return check(files, staging, runner, topology.host.binaries, cache=cache)
 

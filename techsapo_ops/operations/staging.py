@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +23,8 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Topology
 from techsapo_ops.validators.check import Staging
 
+_PREFIX = "techsapo-check-"
+_STALE_SECONDS = 3600
 _UPSTREAM_HOST = re.compile(r"^(\s*server )[a-z0-9-]+(:\d+ weight=)", re.MULTILINE)
 _CONTAINER_CONFIG, _CONTAINER_SECRETS = "/etc/techsapo/", "/run/secrets/"
 
@@ -31,7 +37,8 @@ def staged(spec: Spec, topology: Topology, templates: Templates) -> Iterator[Sta
     copy. Secrets are placeholders, but for a configuration that amtool reads, certificates are made for
     the moment, and the containers' paths lead into the folder too. It is private and removed at the end.
     """
-    with tempfile.TemporaryDirectory(prefix="techsapo-check-") as name:
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         root = Path(name).resolve()
         real = topology.layout
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
@@ -49,6 +56,16 @@ def staged(spec: Spec, topology: Topology, templates: Templates) -> Iterator[Sta
         (root / "etc-techsapo").symlink_to(layout.config / CONFIG)
         (root / "run-secrets").symlink_to(layout.config / SECRETS)
         yield Staging(layout.config, prefix, str(root))
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what a killed run left an hour ago or more; nothing of another user."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):  # another run sweeps too
+            facts = folder.lstat()
+            mine = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid()
+            if mine and time.time() - facts.st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _moved(root: Path, folder: Path) -> Path:

@@ -84,12 +84,12 @@ def mysqld_exporter_cnf(user: str, password: str) -> str:
     """my.cnf with a login, as mysqld exporter reads it: through go-ini, after expanding `$NAME`.
 
     `$` is written as a variable that holds one (see `programs.DOLLAR`); between triple quotes go-ini takes
-    everything else as it is, but for `%(key)s`. Raises OpsError for a password with one of those or with
-    a line break.
+    everything else as it is, but for `%(key)s`. The exporter takes a `?` for the start of its own
+    connection parameters. Raises OpsError for a password with one of those or with a line break.
     """
-    if re.search(r"[\r\n\0]|%\((user|password)\)s", password):
+    if re.search(r"[\r\n\0?]|%\((user|password)\)s", password):
         raise OpsError(
-            "mysql.password: mysqld exporter can't be given a password with a line break or `%(user)s`",
+            "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break",
             "choose another password, or set monitoring.exporters.mysqld.enabled: false",
         )
     literal = password.replace("$", f"${{{DOLLAR}}}")

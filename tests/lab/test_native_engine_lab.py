@@ -29,7 +29,8 @@ def stack() -> Iterator[Project]:
 
 def test_up_starts_every_service_and_its_table_says_where(stack: Project) -> None:
     services = stack.services()
-    assert list(services) == ["redis", "prometheus", "alertmanager", "app"]
+    assert sorted(services) == ["alertmanager", "app", "prometheus", "redis"]
+    assert list(services).index("redis") < list(services).index("app"), "the app needs Redis"
     assert all(
         http_ok(f"http://127.0.0.1:{stack.spec['app']['port']}{path}") for path in ("/ping", "/metrics")
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,6 +137,7 @@ def screen(argv: list[str], pm2: Pm2) -> str:
     if pid == 0:
         os.chdir(pm2.directory)
         os.execve(argv[0], argv, pm2.environment)  # noqa: S606 - the forked child becomes pm2
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     shown = b""
     deadline = time.monotonic() + 30
     try:

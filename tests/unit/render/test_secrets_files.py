@@ -73,7 +73,7 @@ def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None
             assert file.mode == 0o600, file.path
 
 
-@pytest.mark.parametrize("password", ["a\nb", "%(password)s", "x%(user)sy"])
+@pytest.mark.parametrize("password", ["a\nb", "a?b", "%(password)s", "x%(user)sy"])
 def test_a_password_that_mysqld_exporter_can_not_read_is_refused(password: str) -> None:
     with pytest.raises(OpsError, match="mysqld exporter"):
         mysqld_exporter_cnf("techsapo", password)

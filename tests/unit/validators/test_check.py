@@ -8,7 +8,7 @@ import pytest
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.validators.check import Staging, check, require
+from techsapo_ops.validators.check import Staging, check, known, require
 from techsapo_ops.validators.report import ValidationReport
 
 FILES = (
@@ -170,3 +170,17 @@ def test_a_damaged_cache_only_costs_a_second_run(
     cache.write_text(damage)
     assert judge(Tools(), cache=cache).checked == 8
     assert judge(Tools(), cache=cache).skipped == 8
+
+
+def test_with_nothing_to_run_the_report_is_known_without_a_staging_copy(
+    judge: Callable[..., ValidationReport], tmp_path: Path, binaries: dict[str, str]
+) -> None:
+    cache = tmp_path / "cache.json"
+    assert known(FILES, binaries, cache) is None
+    first = judge(Tools(), cache=cache)
+    assert first.checked == 8
+    assert known(FILES, binaries, cache) == judge(Tools(), cache=cache)
+    del binaries["amtool"]
+    assert known(FILES, binaries, cache) == judge(Tools(), cache=cache)
+    changed = (*FILES[:-2], RenderedFile("ecosystem.config.js", "other"))
+    assert known(changed, binaries, cache) is None
