@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from techsapo_ops import __version__
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import Program
 from techsapo_ops.spec.models import Spec
@@ -90,7 +91,8 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         service.name,
         argv,
         topology.data_dir(service),
-        environment={"PYTHONUNBUFFERED": "1"},
+        # The version is there so that `up` after an upgrade of this package restarts the app.
+        environment={"PYTHONUNBUFFERED": "1", "TECHSAPO_VERSION": __version__},
         user=service.user,
         stop_seconds=math.ceil(drained) + 5,
         config=("app/", "secrets/providers-", "secrets/redis-password", "secrets/mysql-password"),
