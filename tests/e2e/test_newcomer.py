@@ -143,10 +143,18 @@ def test_the_ask_page_is_served(stack: Path) -> None:
     assert "TechSapo" in page
 
 
+PAGES = ("README.md", "docs/running.md")
+
+
+def commands_of(page: str) -> list[str]:
+    """The `techsapo …` lines of a documentation page."""
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line.startswith("techsapo ")]
+
+
 def documented() -> list[str]:
-    """The README's techsapo commands, and what docs/from-the-guide.md says works."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    commands = [line for line in readme.splitlines() if line.startswith("techsapo ")]
+    """The commands of the pages, and what docs/from-the-guide.md says works."""
+    commands = [line for name in PAGES for line in commands_of(name)]
     text = (Path(__file__).parents[2] / "docs/from-the-guide.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line
@@ -171,17 +179,9 @@ def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
         run(stack, "sh", "-c", f'PATH="{stack}/.venv/bin:$PATH"; {what}')
 
 
-def test_both_readmes_show_the_same_commands() -> None:
-    root = Path(__file__).parents[2]
-    english, japanese = (
-        [
-            line
-            for line in (root / name).read_text(encoding="utf-8").splitlines()
-            if line.startswith("techsapo ")
-        ]
-        for name in ("README.md", "README.ja.md")
-    )
-    assert english == japanese
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_the_same_commands_in_both_languages(page: str) -> None:
+    assert commands_of(page) == commands_of(page.replace(".md", ".ja.md"))
 
 
 def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> None:
