@@ -215,7 +215,7 @@ def _wanted(spec: Spec) -> list[_Wanted]:
 
 def _absence(facts: ServiceFacts) -> Absent:
     if facts.package is None:
-        remedy = f"install {facts.title} and run `techsapo up` again, or use `engine: compose`"
+        remedy = f"install {facts.title} and run `techsapo up` again"
     else:
         remedy = f"`techsapo doctor --fix` (as root: apt-get install {facts.package})"
     return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)
