@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.audit_spool import AuditRow
+from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Mysql
 
 if TYPE_CHECKING:
@@ -105,12 +106,11 @@ def _values(row: AuditRow) -> dict[str, Any]:
 def _mysql_engine(spec: Mysql) -> Engine:
     from sqlalchemy import URL, create_engine
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.host, spec.host)  # noqa: S104 - compared, not bound
     url = URL.create(
         "mysql+pymysql",
         username=spec.user,
         password=spec.password.reveal() if spec.password else None,
-        host=host,
+        host=reachable_host(spec.host),
         port=spec.port,
         database=spec.database,
         query={"charset": "utf8mb4"},

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
 if TYPE_CHECKING:
@@ -161,9 +162,8 @@ def _connect(spec: RedisSpec) -> Redis:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.host, spec.host)  # noqa: S104 - compared, not bound
     return Redis(
-        host=host,
+        host=reachable_host(spec.host),
         port=spec.port,
         password=spec.password.reveal() if spec.password else None,
         socket_timeout=REDIS_TIMEOUT,

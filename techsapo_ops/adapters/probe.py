@@ -42,9 +42,9 @@ def probe(
         return _http(address.url(kind.path), timeout)
     # The clock starts after the imports: the first probe must not look slower than its peer is.
     if kind.kind == "redis":
-        import redis  # noqa: F401
+        import redis  # noqa: F401 - see above
     elif kind.kind == "mysql":
-        import pymysql  # noqa: F401
+        import pymysql  # noqa: F401 - see above
     with Deadline(timeout) as deadline:
         try:
             if kind.kind == "redis":

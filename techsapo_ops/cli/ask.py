@@ -83,11 +83,11 @@ def ask(
 
 def _candidates(spec: Spec) -> list[str]:
     """Where the orchestrator may answer: nginx, then the instances, backups last."""
+    from techsapo_ops.spec.models.base import reachable_host
     from techsapo_ops.spec.topology import Address
 
     def url(host: str, port: int) -> str:
-        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        return Address(reachable, port).url()
+        return Address(reachable_host(host), port).url()
 
     instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
     found = [url(spec.app.host, i.port) for i in instances]

@@ -75,9 +75,14 @@ class Monitor:
         )
 
     def _rate(self, service: ObservedService) -> float | None:
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(service.host or "", service.host)  # noqa: S104 - compared
+        from techsapo_ops.spec.models.base import reachable_host
+        from techsapo_ops.spec.topology import Address
+
+        if service.port is None:
+            return None
+        address = Address(reachable_host(service.host or "localhost"), service.port)
         try:
-            answer = fetch(f"http://{host}:{service.port}/metrics", timeout=_TIMEOUT, limit=_LIMIT)
+            answer = fetch(address.url("/metrics"), timeout=_TIMEOUT, limit=_LIMIT)
         except Unreachable:
             self._counts.pop(service.name, None)
             return None

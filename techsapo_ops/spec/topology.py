@@ -14,6 +14,7 @@ from typing import Literal
 from techsapo_ops.catalogue.services import ServiceFacts, services
 from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import reachable_host
 
 EngineName = Literal["native", "compose"]
 
@@ -128,7 +129,7 @@ class Topology:
             return Address(service.name, service.facts.port)
         if viewpoint is Viewpoint.OUTSIDE:
             return Address("localhost" if _local(service.host) else service.host, service.port)
-        return Address(_loopback(service.host), service.port)
+        return Address(reachable_host(service.host), service.port)
 
     def data_dir(self, service: Service) -> Path:
         """Data directory of `service`, as the service sees it."""
@@ -155,10 +156,6 @@ class Topology:
 
 def _local(host: str) -> bool:
     return host in {"127.0.0.1", "0.0.0.0", "::", "::1", "localhost"}  # noqa: S104 - compared, not bound
-
-
-def _loopback(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
