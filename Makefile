@@ -17,7 +17,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
   prometheus-mysqld-exporter:prometheus-mysqld-exporter prometheus-nginx-exporter:prometheus-nginx-exporter \
   nginx:nginx redis-server:redis-server mariadbd:mariadb-server docker:docker-cli docker-compose:docker-compose \
-  logrotate:logrotate systemd-analyze:systemd node:nodejs npm:npm chromium:chromium
+  dockerd:docker.io debootstrap:debootstrap logrotate:logrotate systemd-analyze:systemd node:nodejs npm:npm chromium:chromium
 
 .DEFAULT_GOAL := help
 .PHONY: help up down install uninstall link test lint lab bench picture lock clean

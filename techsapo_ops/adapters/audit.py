@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from techsapo_ops.adapters.audit_costs import spent_since
 from techsapo_ops.adapters.audit_spool import AuditRow, Spool
 from techsapo_ops.adapters.audit_store import AuditStore
 from techsapo_ops.errors import OpsError
@@ -88,6 +90,25 @@ class AuditLog:
         self._thread.join(timeout)
         if self._thread.is_alive():
             log.error("The audit writer did not stop in time", extra={"waiting": self._queue.qsize()})
+
+    def spent_since(self, since: datetime, key_id: str | None) -> float:
+        """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
+
+        0 with a line in the log while the database can't be read. Blocks: call it in a thread.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            waiting = [r for r in self._spool.read() if r.time >= since and key_id in (None, r.key_id)]
+            written = spent_since(self._mysql, self._directory / "audit.sqlite", since, key_id)
+        except (SQLAlchemyError, OSError) as error:
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+            log.error(
+                "Costs of earlier requests can't be read; the budget starts from 0",
+                extra={"database": self._where, "error": cause},
+            )
+            return 0.0
+        return written + sum(r.cost_usd for r in waiting)
 
     @property
     def consecutive_errors(self) -> int:

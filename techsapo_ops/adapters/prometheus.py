@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,17 @@ class Target:
     health: str
     error: str
     scrape_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule as Prometheus runs it: `seconds` is its `for`; recording rules have neither that nor texts."""
+
+    name: str
+    query: str
+    seconds: float
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,34 @@ class Prometheus:
         """The loaded configuration as YAML; Prometheus writes it with defaults added."""
         return str(self._get("status/config", {})["yaml"])
 
+    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The loaded rules by name of their group, in the order in which each group runs them."""
+        return {
+            group["name"]: tuple(
+                Rule(
+                    rule["name"],
+                    rule["query"],
+                    float(rule.get("duration", 0.0)),
+                    rule.get("labels") or {},
+                    rule.get("annotations") or {},
+                )
+                for rule in group["rules"]
+            )
+            for group in self._get("rules", {})["groups"]
+        }
+
+    def formatted(self, expression: str) -> str:
+        """A PromQL expression as Prometheus writes it: one spelling for all that mean the same."""
+        url = f"{self.url}/api/v1/format_query"
+        document = _document(fetch(url, timeout=self.timeout, params={"query": expression}))
+        if not isinstance(document, dict) or not isinstance(document.get("data"), str):
+            raise ApiError(f"{url}: {expression!r} can't be formatted")
+        return str(document["data"])
+
+    def reloaded(self) -> bool | None:
+        """Whether its last reload succeeded; None where it does not say."""
+        return _reloaded(self.url, "prometheus", self.timeout)
+
     def _get(self, path: str, params: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
         answer = fetch(url, timeout=self.timeout, params=params, limit=_LIMIT)
@@ -158,11 +198,21 @@ class Alertmanager:
             cluster=document["cluster"]["status"],
         )
 
+    def reloaded(self) -> bool | None:
+        """Whether its last reload succeeded; None where it does not say."""
+        return _reloaded(self.url, "alertmanager", self.timeout)
+
     def _get(self, path: str) -> tuple[Answer, Any]:
         answer = fetch(f"{self.url}/api/v2/{path}", timeout=self.timeout, limit=_LIMIT)
         if not answer.ok:
             raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
         return answer, _document(answer)
+
+
+def _reloaded(url: str, name: str, timeout: float) -> bool | None:
+    text = fetch(f"{url}/metrics", timeout=timeout, limit=_LIMIT).text
+    found = re.search(rf"^{name}_config_last_reload_successful (\S+)$", text, re.MULTILINE)
+    return None if found is None else float(found[1]) == 1.0
 
 
 def _document(answer: Answer) -> Any:

@@ -26,6 +26,10 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Start the stack, or bring it up to date.", _STACK),
     "down": Entry("down", "down", "Stop the stack.", _STACK),
     "plan": Entry("plan", "plan", "Show what `up` would change, and why.", _STACK),
+    "history": Entry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
+    "diff": Entry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
+    "rollback": Entry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
+    "drift": Entry("drift", "drift", "Say what changed behind our back.", _STACK),
     "ps": Entry("ps", "ps", "List the services and their state.", _STACK),
     "logs": Entry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": Entry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
@@ -35,6 +39,10 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "serve": Entry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": Entry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
+    "analyze-logs": Entry("analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK),
+    "keys": Entry("keys", "app", "Make, list and revoke API keys.", _ASK),
+    "wallbounce": Entry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
+    "costs": Entry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
 }
 
 app = typer.Typer(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
 from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.models.app import Auth
 
 
 def serve(
@@ -33,6 +38,12 @@ def serve(
         bool,
         typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
     ] = False,
+    redis: Annotated[
+        str | None, typer.Option("--redis", hidden=True, help="HOST:PORT of Redis, as this process sees it.")
+    ] = None,
+    mysql: Annotated[
+        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MySQL, as this process sees it.")
+    ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
 
@@ -50,20 +61,67 @@ def serve(
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
         raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
     project = open_project(file, environment, cross_check=not rendered)
-    spec = project.spec
+    spec = _seen_from_here(project.spec, redis, mysql)
 
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.parts import assemble
     from techsapo_ops.serve.server import run
 
     configure_logs(spec.logs, instance)
+    calibration = None
+    if spec.wallbounce.calibration is not None:
+        from techsapo_ops.adapters.files import read_text
+        from techsapo_ops.wallbounce.calibration import loads
+
+        weights = project.directory / spec.wallbounce.calibration
+        calibration = loads(read_text(weights, what="calibration"), str(weights))
     parts = assemble(
         spec,
         project.loaded.disabled,
         instance=instance,
         data=data or project.layout.data / instance,
+        calibration=calibration,
+        auth=_auth(spec, project, host),
+        keys=project.layout.api_keys,
     )
     run(parts, host or spec.app.host, port or _port(instance, [i.port for i in spec.app.resolved_instances]))
+
+
+def _auth(spec: Spec, project: Project, host: str | None) -> Auth:
+    """Who may ask; an address beyond loopback on the command line needs keys too.
+
+    A generated spec says itself what is needed: a container listens on all its addresses, whatever is
+    published.
+    """
+    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.models.base import is_loopback
+
+    auth = resolved_auth(spec, project.loaded.environment)
+    if auth.keys_file is not None:
+        auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
+    if host is not None and not is_loopback(host) and spec.app.auth.required is None:
+        return auth.model_copy(update={"required": True})
+    return auth
+
+
+def _seen_from_here(spec: Spec, redis: str | None, mysql: str | None) -> Spec:
+    """`spec` with the addresses that a container has for them, where it is told any.
+
+    The spec says where they listen or are published on the host, which is another place from inside.
+    """
+    changes: dict[str, object] = {}
+    if redis is not None:
+        changes["redis"] = spec.redis.model_copy(update=_address(redis))
+    if mysql is not None and spec.mysql is not None:
+        changes["mysql"] = spec.mysql.model_copy(update=_address(mysql))
+    return spec.model_copy(update=changes) if changes else spec
+
+
+def _address(text: str) -> dict[str, object]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise OpsError(f"{text!r} is not HOST:PORT", exit_code=2)
+    return {"host": host, "port": int(port)}
 
 
 def _port(instance: str, ports: list[int]) -> int:

@@ -73,6 +73,12 @@ class ObservedService:
     host: str | None = None
     port: int | None = None
     user: str | None = None
+    drift: str = ""
+    """Why what runs is not what was started: made anew, or from another image, behind our back."""
+    container: str = ""
+    """Id of its container, where it has one."""
+    image: str = ""
+    """Id of the image that the container was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,21 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What runs of one service is not what was wanted.
+
+    `what` says so in words, with both values where they may be shown. `restart` says that the service has
+    to be started anew to mend it, since a reload would not. `answered` is False where the service could
+    not be asked at all, which is no proof of either.
+    """
+
+    service: str
+    what: str
+    restart: bool = False
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of one service's log; `time` is None where the line carries none that can be read."""
 
@@ -117,13 +138,15 @@ class LogLine:
 class Scratch:
     """A throwaway instance of a service, reachable at `address`, with its data below `directory`.
 
-    `user` and `password` are those of its administrator, where it has one.
+    `user` and `password` are those of its administrator, where it has one. `run` runs a command where it
+    can be reached: in its own container, where `directory` is /scratch, or natively on this host.
     """
 
     address: Address
     directory: Path
     user: str | None = None
     password: Secret | None = None
+    run: Callable[[Command], Completed] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +176,29 @@ class Engine(Protocol):
 
     def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
         """Do one step; returns once the service is ready, raises GateError when it does not become so."""
+        ...
+
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """How what *runs* of `services` differs from `desired`; none: the proof that it was applied.
+
+        Looked at from outside, never taken from the engine's own notes, and for all services at once so
+        that it is cheap: natively the arguments and the user of each process; with Compose the config
+        hash label, the image id and the project of each container against those that `desired` gives.
+        What a service has loaded (Prometheus, Alertmanager, nginx) is read back by
+        operations.readback, for both engines. A service that is not there is a mismatch too.
+        """
+        ...
+
+    def strangers(self) -> tuple[str, ...]:
+        """What of this stack runs without being one of its services, in words, one sentence each.
+
+        Natively processes of the stack that its supervisor does not know, with Compose containers of the
+        project that are no service of it.
+        """
+        ...
+
+    def images(self) -> Mapping[str, str]:
+        """Image id by service name for what runs now; empty for an engine without images."""
         ...
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:

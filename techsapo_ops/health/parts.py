@@ -31,6 +31,11 @@ def service_part(
     return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
 
 
+def private_part(service: Service, found: ProbeResult) -> Part:
+    """What the engine found when it asked a service that this host can't reach."""
+    return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
+
+
 def app_part(service: Service, address: Address, timeout: float) -> Part:
     """Ask an instance of the app how it and its dependencies are.
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.certs.self_signed import CHAIN, KEY, ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
@@ -30,6 +29,8 @@ def ensure_certificates(spec: Spec, topology: Topology) -> str:
 
 
 def _ensure(spec: Spec, name: str, certificate: Certificate, topology: Topology) -> str:
+    from techsapo_ops.certs.self_signed import CHAIN, KEY, ensure
+
     folder = topology.layout.certs / name
     if certificate.source == "files":
         return _take_over(name, certificate, folder, topology.layout.spec_file.parent)
@@ -41,6 +42,8 @@ def _ensure(spec: Spec, name: str, certificate: Certificate, topology: Topology)
 
 
 def _take_over(name: str, certificate: Certificate, folder: Path, base: Path) -> str:
+    from techsapo_ops.certs.self_signed import CHAIN, KEY
+
     changed = ""
     for source, target, mode in (
         (certificate.private_key_file, folder / KEY, 0o600),

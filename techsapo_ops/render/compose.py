@@ -7,16 +7,20 @@ together. They are built as data and dumped: no value of the spec is pasted into
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import techsapo_ops
-from techsapo_ops.render.container import Container, container
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.app_image import app_image, source
+from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, CONTAINER_KEYS, calibration_file, keys_file
+from techsapo_ops.render.container import MYSQL_INIT, Container, container
 from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.desired import ContainerUnit, RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Service, Topology
 
@@ -29,7 +33,6 @@ SECRETS = "docker/secrets/"
 BASE_IMAGE = "python:3.13-slim"
 
 _MONITORING = ("prometheus", "alertmanager", "grafana", "node-exporter")
-_PUBLISHED = ("app", "nginx", "prometheus", "alertmanager", "grafana")
 _NETWORKS = {
     "app": ("edge", "data", "metrics"),
     "nginx": ("edge", "metrics"),
@@ -55,11 +58,19 @@ def compose_files(
 
     `secrets` are the rendered secret files; each service is given those it owns.
     """
-    writer = _Writer(spec, topology, secrets)
-    monitoring = [s for s in topology.services if s.kind in _MONITORING]
-    production = [s for s in topology.services if s.kind not in _MONITORING]
     base = spec.images.get("base", BASE_IMAGE)
     app = topology.of_kind("app")[0].facts
+    dockerfile = templates.render(
+        "docker/app.Dockerfile.j2",
+        base=base,
+        uid=app.uid,
+        data=app.container_data,
+        lock=source().lock,
+        templates=source().templates,
+    )
+    writer = _Writer(spec, topology, secrets, app_image(base, dockerfile))
+    monitoring = [s for s in topology.services if s.kind in _MONITORING]
+    production = [s for s in topology.services if s.kind not in _MONITORING]
     return (
         RenderedFile(
             MONITORING_YML,
@@ -77,11 +88,89 @@ def compose_files(
                 compose=writer.file(PRODUCTION_YML, production),
             ),
         ),
-        RenderedFile(
-            DOCKERFILE,
-            templates.render("docker/app.Dockerfile.j2", base=base, uid=app.uid, data=app.container_data),
-        ),
+        RenderedFile(DOCKERFILE, dockerfile),
     )
+
+
+def base_image(spec: Spec) -> str:
+    """What the app's image is built from."""
+    return spec.images.get("base", BASE_IMAGE)
+
+
+def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[ContainerUnit, ...]:
+    """One unit for each service of a compose `topology`, read from the rendered compose files.
+
+    From the files and not from what they were made of: a template of the user's own may have changed them.
+    Raises OpsError where such a template broke them.
+    """
+    known = {file.path for file in files}
+    found: dict[str, ContainerUnit] = {}
+    for file in files:
+        if file.path not in {MONITORING_YML, PRODUCTION_YML}:
+            continue
+        data = from_yaml(file.content, file.path)
+        for service in topology.services:
+            entry = data.get("services", {}).get(service.name)
+            if entry is not None:
+                found[service.name] = _unit(service, file.path, entry, data, known)
+    missing = [s.name for s in topology.services if s.name not in found]
+    if missing:
+        raise OpsError(
+            f"the compose files have no service {', '.join(missing)}",
+            "the template compose/compose.yml.j2 in templates/ must keep every service",
+        )
+    return tuple(found[s.name] for s in topology.services)
+
+
+def from_yaml(text: str, path: str) -> dict[str, Any]:
+    """The content of a rendered compose file. Raises OpsError where a template made no mapping of it."""
+    import yaml
+
+    try:
+        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+    except yaml.YAMLError as error:
+        raise OpsError(f"{path} is not YAML: {error}", "mend the template compose/compose.yml.j2") from None
+    if not isinstance(data, dict):
+        raise OpsError(f"{path} is no compose file", "mend the template compose/compose.yml.j2")
+    return data
+
+
+def _unit(
+    service: Service, path: str, entry: dict[str, Any], data: dict[str, Any], known: set[str]
+) -> ContainerUnit:
+    folder = Path(path).parent
+    secrets = [
+        os.path.normpath(folder / data["secrets"][s["source"]]["file"]) for s in entry.get("secrets", [])
+    ]
+    definition = {
+        "service": {k: v for k, v in entry.items() if k not in {"depends_on", "build"}},
+        "secrets": sorted(secrets),
+        "networks": {name: data.get("networks", {}).get(name) for name in entry.get("networks", [])},
+    }
+    rendered = tuple(secret for secret in secrets if secret in known)
+    return ContainerUnit(
+        service=service.name,
+        file=path,
+        image=str(entry["image"]).replace("$$", "$"),
+        definition=json.dumps(definition, sort_keys=True),
+        builds="build" in entry,
+        stop_seconds=int(str(entry.get("stop_grace_period", "10s")).removesuffix("s")),
+        reload_signal=service.facts.reload,
+        config=(*_read_folders(service, entry, folder), *rendered),
+        restart_config=rendered,
+    )
+
+
+def _read_folders(service: Service, entry: dict[str, Any], folder: Path) -> Iterator[str]:
+    """Prefixes of the rendered files that a changed file of calls for a reload or a restart."""
+    for mount in entry.get("volumes", []):
+        source_folder = os.path.normpath(folder / str(mount["source"])) + "/"
+        if mount["type"] != "bind" or not source_folder.startswith(CONFIG) or MYSQL_INIT in source_folder:
+            continue
+        if service.kind == "grafana":  # it looks for changed dashboards by itself
+            yield from (f"{source_folder}grafana.ini", f"{source_folder}provisioning/")
+        else:
+            yield source_folder
 
 
 def _images(spec: Spec) -> dict[str, str]:
@@ -100,8 +189,11 @@ def literal(value: Any) -> Any:
 
 
 class _Writer:
-    def __init__(self, spec: Spec, topology: Topology, secrets: Sequence[RenderedFile]) -> None:
+    def __init__(
+        self, spec: Spec, topology: Topology, secrets: Sequence[RenderedFile], app_image: str
+    ) -> None:
         self._spec = spec
+        self._app_image = app_image
         self._topology = topology
         self._secrets: dict[str, list[tuple[str, Path]]] = {}
         for file in secrets:
@@ -145,12 +237,12 @@ class _Writer:
 
     def _service(self, service: Service, facts: Container, folder: Path, present: set[str]) -> dict[str, Any]:
         spec, topology = self._spec, self._topology
-        entry: dict[str, Any] = {"image": _images(spec).get(service.kind, service.facts.image)}
+        default = self._app_image if service.kind == "app" else service.facts.image
+        entry: dict[str, Any] = {"image": _images(spec).get(service.kind, default)}
         if service.kind == "app" and "app" not in spec.images:
-            source = Path(techsapo_ops.__file__).parent.parent
             entry["build"] = {
                 "context": _relative(topology.layout.config / "docker" / "app", folder),
-                "additional_contexts": {"source": str(source)},
+                "additional_contexts": {"source": str(source().folder)},
             }
         entry |= {
             "user": str(service.facts.uid),
@@ -171,7 +263,8 @@ class _Writer:
                 "options": {
                     "max-size": spec.logs.max_size.lower(),
                     "max-file": str(spec.logs.keep),
-                    "compress": "true" if spec.logs.compress else "false",
+                    # Only rotated files are compressed, and Docker refuses to where it keeps none.
+                    "compress": "true" if spec.logs.compress and spec.logs.keep > 1 else "false",
                 }
             },
         }
@@ -185,7 +278,7 @@ class _Writer:
                 "start_period": "40s",
                 "start_interval": "1s",
             }
-        if service.kind in _PUBLISHED:
+        if self._topology.published(service):
             entry["ports"] = [_publish(service, facts.port, service.port)]
             if service.kind == "nginx" and spec.served_certificate is not None:
                 entry["ports"].append(_publish(service, facts.tls_port, spec.nginx.tls_listen))
@@ -212,10 +305,26 @@ class _Writer:
             _bind(_relative(layout.config / CONFIG / kind, folder), f"/etc/techsapo/{kind}")
             for kind in facts.config
         ]
+        mounts += [
+            _bind(_relative(layout.config / CONFIG / name, folder), target)
+            for name, target in facts.mounts.items()
+        ]
         if service.kind == "nginx" and self._spec.served_certificate is not None:
             mounts.append(_bind(_relative(layout.certs, folder), "/etc/techsapo/certs"))
+        if service.kind == "app" and resolved_auth(self._spec, layout.environment).required:
+            # `techsapo keys` writes here, perhaps only later.
+            keys = _bind(
+                _relative(keys_file(self._spec, layout).parent, folder), str(Path(CONTAINER_KEYS).parent)
+            )
+            mounts.append(keys | {"bind": {"create_host_path": True}})
+        if service.kind == "app" and self._spec.wallbounce.calibration is not None:
+            # The one file: its folder is the user's and may hold secrets. It is read at start only.
+            weights = calibration_file(self._spec.wallbounce.calibration, layout)
+            mounts.append(_bind(_relative(weights, folder), CONTAINER_CALIBRATION))
         if service.kind == "node-exporter":
-            mounts.append(_bind(_relative(layout.textfiles, folder), "/textfile"))
+            # Jobs write here, the first of them perhaps later: an empty folder will do.
+            textfiles = _bind(_relative(layout.textfiles, folder), "/textfile")
+            mounts.append(textfiles | {"bind": {"create_host_path": True}})
             mounts.append({"type": "bind", "source": "/", "target": "/host", "read_only": True})
         if facts.volume is not None:
             mounts.append({"type": "volume", "source": service.name, "target": facts.volume})

@@ -22,6 +22,8 @@ from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 _ROOT = "/etc/techsapo"
 _MEGABYTE = 1024**2
+MYSQL_INIT = "mysql-init"
+"""Folder of docker/config with the SQL that the image runs on a new database."""
 ANY = "0.0.0.0"  # noqa: S104 - inside its container, on private networks
 
 
@@ -37,7 +39,9 @@ class Container:
     healthcheck: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     config: tuple[str, ...] = ()
-    """Folders of docker/config that it reads."""
+    """Folders of docker/config that it reads, each below /etc/techsapo."""
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    """Further folders of docker/config, by name, and where the image looks for them."""
     volume: str | None = None
     tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - the container's own
     memory_mb: int = 128
@@ -57,7 +61,7 @@ def _wget(port: int, path: str) -> tuple[str, ...]:
     return ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}")
 
 
-def _app(spec: Spec, _: Topology, service: Service) -> Container:
+def _app(spec: Spec, topology: Topology, service: Service) -> Container:
     port = service.facts.port
     probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
     stop = seconds(spec.app.drain) + seconds(spec.app.limits.request_timeout)
@@ -65,6 +69,12 @@ def _app(spec: Spec, _: Topology, service: Service) -> Container:
         command=(
             "serve", "--rendered", "--file", f"{_ROOT}/app/techsapo.yaml", "--instance", service.name,
             "--host", ANY, "--port", str(port), "--data", service.facts.container_data,
+            *(
+                word
+                for kind in ("redis", "mysql")
+                for other in topology.of_kind(kind)
+                for word in (f"--{kind}", str(topology.address(other, Viewpoint.SERVICE)))
+            ),
         ),
         port=port,
         healthcheck=("python", "-c", probe),
@@ -79,9 +89,8 @@ def _app(spec: Spec, _: Topology, service: Service) -> Container:
 def _nginx(_: Spec, __: Topology, service: Service) -> Container:
     port = service.facts.port
     return Container(
-        # The whole command: the image's entry point wants to write below /etc.
         command=(
-            "nginx", "-p", "/data", "-c", f"{_ROOT}/nginx/nginx.conf",
+            "-p", "/data", "-c", f"{_ROOT}/nginx/nginx.conf",
             "-e", "stderr", "-g", "daemon off;",
         ),
         port=port,
@@ -90,7 +99,8 @@ def _nginx(_: Spec, __: Topology, service: Service) -> Container:
         tmpfs=("/tmp", f"/data:uid={service.facts.uid},gid={service.facts.uid}"),  # noqa: S108 - its own
         stop_seconds=NGINX_SHUTDOWN_SECONDS + 5,
         stop_signal="QUIT",
-        extra={"entrypoint": []},
+        # The image's own entry point wants to write below /etc.
+        extra={"entrypoint": ["nginx"]},
     )  # fmt: skip
 
 
@@ -123,15 +133,20 @@ def _mysql(spec: Spec, topology: Topology, service: Service) -> Container:
     return Container(
         command=("mariadbd", f"--defaults-file={_ROOT}/mysql/my.cnf"),
         port=service.facts.port,
-        healthcheck=("mariadb-admin", "--host=127.0.0.1", f"--port={service.facts.port}", "ping"),
+        # Not by the socket: the image's first start has a server there that is not set up yet.
+        healthcheck=(
+            "mariadb-admin", "--no-defaults", "--skip-ssl", "--host=127.0.0.1",
+            f"--port={service.facts.port}", "--user=mysql", "ping",
+        ),
         environment=environment,
         config=("mysql",),
+        mounts={MYSQL_INIT: "/docker-entrypoint-initdb.d"},
         volume=service.facts.container_data,
-        tmpfs=("/tmp", "/run/mysqld"),  # noqa: S108 - the container's own
+        tmpfs=("/tmp", "/run/mysqld:mode=1777"),  # noqa: S108 - the container's own
         memory_mb=memory,
         pids=512,
         stop_seconds=30,
-    )
+    )  # fmt: skip
 
 
 def _prometheus(spec: Spec, topology: Topology, service: Service) -> Container:

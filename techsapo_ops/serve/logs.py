@@ -9,6 +9,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.wallbounce.masking import mask
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
@@ -26,6 +27,7 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _masked,
         _Shape(instance),
     ]
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
@@ -98,6 +100,19 @@ class _Shape:
             "instance": self._instance,
             **event,
         }
+
+
+_FREE_TEXT = ("event", "error", "detail", "exception", "trouble")
+"""Fields whose words come from elsewhere: vendors, databases, tracebacks."""
+
+
+def _masked(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Take secrets and personal data out of what others have worded."""
+    for name in _FREE_TEXT:
+        value = event.get(name)
+        if isinstance(value, str):
+            event[name] = mask(value).text
+    return event
 
 
 def _without_colour(

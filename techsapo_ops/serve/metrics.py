@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -16,8 +15,17 @@ from prometheus_client.registry import Collector
 from techsapo_ops.catalogue.metrics import Metric, metrics
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.events import Abandoned, Answered, Cancelled, Event, Failed, Settled
-from techsapo_ops.wallbounce.model import FailureKind, TaskType
+from techsapo_ops.wallbounce.events import (
+    Abandoned,
+    Answered,
+    Cancelled,
+    Event,
+    Failed,
+    Graded,
+    Revised,
+    Settled,
+)
+from techsapo_ops.wallbounce.model import Answer, FailureKind, Grades, TaskType
 from techsapo_ops.wallbounce.provider import Provider
 
 _STATUS = {FailureKind.TIMEOUT: "timeout", FailureKind.RATE_LIMITED: "rate_limited"}
@@ -26,28 +34,15 @@ Sample = tuple[Mapping[str, str], float]
 
 @dataclass(slots=True)
 class Spent:
-    """What this instance has spent since its start, in USD, by provider, UTC day and UTC month."""
+    """What this instance has spent since its start, in USD."""
 
     total: float = 0.0
     providers: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    periods: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def add(self, provider: str, usd: float) -> None:
-        """Book `usd` to `provider`, now."""
+        """Book `usd` to `provider`."""
         self.total += usd
-        self.providers[provider] = self.providers.get(provider, 0.0) + usd
-        for period, now in _periods().items():
-            self.periods[period] = (now, self.in_period(period) + usd)
-
-    def in_period(self, period: str) -> float:
-        """Spent in the present day or month."""
-        name, usd = self.periods.get(period, ("", 0.0))
-        return usd if name == _periods()[period] else 0.0
-
-
-def _periods() -> dict[str, str]:
-    now = datetime.now(UTC)
-    return {"day": now.strftime("%Y-%m-%d"), "month": now.strftime("%Y-%m")}
+        self.providers[provider] += usd
 
 
 class Metrics:
@@ -89,15 +84,10 @@ class Metrics:
     def hear(self, event: Event) -> None:
         """Count an event of an analysis."""
         match event:
-            case Answered(task_type=task, answer=answer):
-                self._call(answer.provider, answer.model, "success", task, answer.seconds)
-                self._by_provider[answer.provider].add(1)
-                tokens = self._counter("techsapo_llm_tokens_total")
-                tokens.labels(answer.provider, answer.model, "input").inc(answer.tokens.input)
-                tokens.labels(answer.provider, answer.model, "output").inc(answer.tokens.output)
-                cost = self._counter("techsapo_llm_cost_usd_total")
-                cost.labels(answer.provider, answer.model).inc(answer.cost_usd)
-                self._spent.add(answer.provider, answer.cost_usd)
+            case Answered(task_type=task, answer=reply) | Revised(task_type=task, answer=reply):
+                self._paid(task, reply)
+            case Graded(task_type=task, grades=reply):
+                self._paid(task, reply)
             case Failed(task_type=task, failure=failure):
                 status = _STATUS.get(failure.kind, "error")
                 self._call(failure.provider, failure.model, status, task, failure.seconds)
@@ -121,15 +111,34 @@ class Metrics:
         self._counter("techsapo_wallbounce_requests_total").labels(task_type, status).inc()
         self._success.add(1 if status == "success" else 0)
 
-    def http(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an HTTP request; `route` is a template, never a raw path."""
+    def http(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count an HTTP request; `route` is a template, never a raw path. A stream has no `seconds`."""
         self._counter("techsapo_http_requests_total").labels(method, route, str(status)).inc()
+        if seconds is None:
+            return
         self._histogram("techsapo_http_request_duration_seconds").labels(method, route).observe(seconds)
         self._http_times.add(seconds)
 
     def cache(self, result: str) -> None:
         """Count a look-up in the cache: hit, miss or error."""
         self._counter("techsapo_cache_requests_total").labels(result).inc()
+
+    def auth_failed(self, reason: str) -> None:
+        """Count a request that was refused for its key."""
+        self._counter("techsapo_auth_failures_total").labels(reason).inc()
+
+    def rate_limited(self, plan: str) -> None:
+        """Count a request that was refused because its key asked too often."""
+        self._counter("techsapo_rate_limit_hits_total").labels(plan).inc()
+
+    def over_budget(self, code: str) -> None:
+        """Count a request that was refused for want of budget."""
+        self._counter("techsapo_budget_refusals_total").labels(code).inc()
+
+    def spent(self, provider: str, model: str, usd: float) -> None:
+        """Book what a call was charged."""
+        self._counter("techsapo_llm_cost_usd_total").labels(provider, model).inc(usd)
+        self._spent.add(provider, usd)
 
     def audit(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
@@ -180,7 +189,6 @@ class Metrics:
             "techsapo_provider_cost_usd",
             lambda: [({"provider": p}, self._spent.providers.get(p, 0.0)) for p in self._by_provider],
         )
-        self.callback("techsapo_budget_utilization_percent", self._utilization)
 
     def _provider_rates(self) -> Iterable[Sample]:
         for provider, mean in self._by_provider.items():
@@ -190,10 +198,13 @@ class Metrics:
     def _limits(self) -> dict[str, float]:
         return {"day": self._budget.resolved_daily_usd, "month": self._budget.monthly_usd}
 
-    def _utilization(self) -> Iterable[Sample]:
-        for period, limit in self._limits().items():
-            if limit > 0:
-                yield {"period": period}, 100 * self._spent.in_period(period) / limit
+    def _paid(self, task: TaskType, reply: Answer | Grades) -> None:
+        """Count a call that was answered, and its tokens."""
+        self._call(reply.provider, reply.model, "success", task, reply.seconds)
+        self._by_provider[reply.provider].add(1)
+        tokens = self._counter("techsapo_llm_tokens_total")
+        tokens.labels(reply.provider, reply.model, "input").inc(reply.tokens.input)
+        tokens.labels(reply.provider, reply.model, "output").inc(reply.tokens.output)
 
     def _call(self, provider: str, model: str, status: str, task: TaskType, seconds: float) -> None:
         self._counter("techsapo_llm_requests_total").labels(provider, model, status, task).inc()

@@ -22,6 +22,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 READ_TIMEOUT = 30.0
 """Seconds in which a whole body must have arrived, so that a trickle holds no connection for ever."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STREAM = b"text/event-stream"
 _PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
 _CONTENT_SECURITY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -66,14 +67,18 @@ class Envelope:
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
-        status = 0
+        status, streamed = 0, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streamed
             if message["type"] == "http.response.start":
                 status = message["status"]
+                own = list(message.get("headers", ()))
+                streamed = any(k == b"content-type" and v.startswith(_STREAM) for k, v in own)
                 closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
-                message["headers"] = [*message.get("headers", ()), *extra, *closing]
+                given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
+                own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
+                message["headers"] = [*own, *extra, *closing]
             await send(message)
 
         try:
@@ -83,14 +88,15 @@ class Envelope:
             if status:
                 raise
             problem = Problem(500, "internal_error", "this is our fault; the log has the details")
-            await problem.response(request_id)(scope, receive, send_with_headers)
+            await problem.answer(scope)(scope, receive, send_with_headers)
         finally:
-            self._account(scope, request_id, status or 499, time.perf_counter() - started)
+            taken = time.perf_counter() - started
+            self._account(scope, request_id, status or 499, taken, streamed)
 
-    def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float, streamed: bool) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = _route(scope)
-        self._metrics.http(method, route, status, seconds)
+        self._metrics.http(method, route, status, None if streamed else seconds)
         tell = log.debug if route in _PROBES else log.info
         tell(
             "HTTP request",
@@ -164,6 +170,6 @@ class BodyLimit:
 
 async def _last_answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer and close: the rest of the body is not read."""
-    response = problem.response(scope["state"]["request_id"])
+    response = problem.answer(scope)
     response.headers["Connection"] = "close"
     await response(scope, receive, send)

@@ -74,6 +74,11 @@ class Layout:
         return self.state / "keys"
 
     @property
+    def api_keys(self) -> Path:
+        """Digests of the API keys; in a folder of its own, which a container can be given."""
+        return self.state / "api-keys" / "keys.json"
+
+    @property
     def mysql_password(self) -> Path:
         """The audit database's password, where the spec has none: made at the first start."""
         return self.keys / "mysql-password"

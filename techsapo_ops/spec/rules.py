@@ -298,22 +298,22 @@ def grafana_password(spec: Spec, context: Context) -> Iterator[Finding]:
         )
 
 
-def reachable(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Whoever reaches the app can spend the budget."""
-    listening: list[tuple[Path, str]] = [(("app", "host"), spec.app.host)]
-    if spec.runs_nginx:
-        listening.append((("nginx", "host"), spec.nginx.host))
-    for path, host in listening:
-        if host != "localhost" and host != "::1" and not host.startswith("127."):
-            yield Finding(
-                path,
-                f"whoever reaches {host} can ask questions and spend the providers' budget",
-                "listen on 127.0.0.1, or keep others out by a firewall",
-                warning=True,
-            )
+def auth(spec: Spec, context: Context) -> Iterator[Finding]:
+    """Whoever reaches the app can spend the budget: beyond loopback only with a key."""
+    path: Path = ("app", "auth", "required")
+    uses: tuple[Path, ...] = (("app", "host"), ("nginx", "host"))
+    if spec.app.auth.required is False and spec.exposed:
+        yield Finding(
+            path,
+            f"whoever reaches {spec.exposed[0]} could spend the providers' budget without a key",
+            "remove it, or listen on 127.0.0.1",
+            uses,
+        )
+    elif spec.app.auth.required is False and context.strict:
+        yield Finding(path, f"environment {PRODUCTION} answers nobody without an API key", "remove it")
 
 
 RULES: tuple[Rule, ...] = (
     ports, instances, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
-    alerts, budget, grafana_password, reachable,
+    alerts, budget, grafana_password, auth,
 )  # fmt: skip

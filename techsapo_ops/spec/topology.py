@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+PUBLISHED = frozenset({"app", "nginx", "prometheus", "alertmanager", "grafana"})
+"""Kinds that have a port on this host with the compose engine; the others are private to the stack."""
+
+
 class Viewpoint(StrEnum):
     """From where an address is looked at."""
 
@@ -121,6 +125,10 @@ class Topology:
     def has(self, kind: str) -> bool:
         """Whether the stack runs any service of this kind."""
         return bool(self.of_kind(kind))
+
+    def published(self, service: Service) -> bool:
+        """Whether `service` can be reached from this host."""
+        return self.engine == "native" or service.kind in PUBLISHED
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""
@@ -215,7 +223,7 @@ def _wanted(spec: Spec) -> list[_Wanted]:
 
 def _absence(facts: ServiceFacts) -> Absent:
     if facts.package is None:
-        remedy = f"install {facts.title} and run `techsapo up` again"
+        remedy = f"install {facts.title} and run `techsapo up` again, or use `engine: compose`"
     else:
         remedy = f"`techsapo doctor --fix` (as root: apt-get install {facts.package})"
     return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import startup
+from tests.bench import providers, startup
 
-BENCHES = (startup,)
+BENCHES = (startup, providers)
 
 
 def main() -> int:

@@ -23,10 +23,14 @@ QUICK = {
 }
 
 
+AMPLE = {"monthly_usd": 1_000_000}
+"""Simulated answers count against the budget too: one that no load reaches."""
+
+
 def make_spec(**sections: Any) -> Spec:
     """A spec with three quick, always right simulated providers, and without Redis."""
     return Spec.model_validate(
-        {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, **sections}
+        {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, "budget": AMPLE, **sections}
     )
 
 
@@ -48,16 +52,26 @@ async def client_of(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @contextmanager
-def serving(directory: Path, **sections: Any) -> Iterator[Server]:
-    """`techsapo serve` as a process of its own; its log is server.log, its data below data/."""
+def serving(directory: Path, *, data_in_state: bool = False, **sections: Any) -> Iterator[Server]:
+    """`techsapo serve` as a process of its own; its log is server.log.
+
+    Its data is below data/, or where it is by default, in the state directory.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    spec = {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, **sections}
+    spec = {
+        "project": "techsapo",
+        "redis": {"enabled": False},
+        "providers": QUICK,
+        "budget": AMPLE,
+        **sections,
+    }
     spec.setdefault("app", {}).setdefault("drain", "0s")
     (directory / "techsapo.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
     argv = [
         sys.executable, "-m", "techsapo_ops", "serve", "--file", str(directory / "techsapo.yaml"),
-        "--instance", "app-1", "--port", str(port), "--data", str(directory / "data"),
+        "--instance", "app-1", "--port", str(port),
+        *([] if data_in_state else ["--data", str(directory / "data")]),
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/ping")) as server:
         yield server

@@ -84,10 +84,10 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
         """Run `techsapo …` to its end and see that it ends with `code`."""
         process = self.popen(*arguments)
-        stdout, stderr = process.communicate(timeout=90)
+        stdout, stderr = process.communicate(timeout=timeout)
         said = f"techsapo {' '.join(arguments)}: {process.returncode}\n{stdout}{stderr}"
         assert process.returncode == code, said
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)

@@ -13,11 +13,12 @@ from pathlib import Path
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Completed, Runner
-from techsapo_ops.engines.base import Action, Observed, Plan, Scratch, Step
-from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, planning, prepare
+from techsapo_ops.engines import planning
+from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
-from techsapo_ops.engines.native.state import Record
+from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import Desired, Program
 from techsapo_ops.spec.models import Spec
@@ -84,7 +85,10 @@ class NativeEngine(NativeStack):
             self._gate(service, 0)
             return
         if step.action is Action.RELOAD:
-            record = replace(record, since=self.state.load()[service.name].since)
+            before = self.state.load()[service.name]
+            record = replace(record, since=before.since)
+            if before.port != service.port:
+                self._free_port(service)  # a taken port is a sentence here, and a time-out after the reload
         self.state.put(replace(record, pending=True))
         if step.action is Action.RELOAD and program.reload_signal is not None:
             self.supervisor.signal(service.name, program.reload_signal)
@@ -197,6 +201,18 @@ class NativeEngine(NativeStack):
         if not self.supervisor.answers():
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         return records[service]
+
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """See Engine.mismatches."""
+        return proof.mismatches(desired, services, self.supervisor)
+
+    def strangers(self) -> tuple[str, ...]:
+        """See Engine.strangers."""
+        return proof.strangers(self.layout, self.supervisor)
+
+    def images(self) -> Mapping[str, str]:
+        """See Engine.images; there are none."""
+        return {}
 
     def run_in(self, service: str, command: Command) -> Completed:
         """See Engine.run_in; `command` runs in the service's data folder and ends with this process."""

@@ -76,7 +76,7 @@ def scratch(
                 start_new_session=True,
             )
         _wait(service.kind, process, server, address, log)
-        yield Scratch(address, folder, server.user, server.password)
+        yield Scratch(address, folder, server.user, server.password, runner.run)
     finally:
         if process is not None:
             _end(process)

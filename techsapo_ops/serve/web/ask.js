@@ -42,16 +42,73 @@ function providerCard(provider) {
   } else {
     card.append(element("p", "text", provider.answer));
   }
+  if (provider.agrees === false) title.append(badge(word("dissents"), "warn"));
   const facts = [`${number(provider.seconds, 2)} ${word("seconds")}`, cost(provider.cost_usd)];
+  if (typeof provider.grade === "number") facts.push(`${word("grade")} ${number(provider.grade, 2)}`);
   if (typeof provider.self_confidence === "number") facts.push(`${word("sure")} ${number(provider.self_confidence, 2)}`);
   if (provider.tokens) facts.push(`${provider.tokens.input}+${provider.tokens.output} ${word("tokens")}`);
   card.append(element("p", "meta", facts.join(" · ")));
   return card;
 }
 
+function list(title, lines) {
+  if (lines.length === 0) return [];
+  const items = element("ul");
+  items.append(...lines.map((line) => element("li", "", line)));
+  return [element("h3", "", word(title)), items];
+}
+
+function bounced(b) {
+  const after = b.after === null ? "–" : number(b.after, 2);
+  return `${b.provider} (${b.round}): ${number(b.before, 2)} → ${after}, ${word(b.kept ? "revised" : "unrevised")}: ${b.claims.join(" / ")}`;
+}
+
+function escalated(e) {
+  return `${word(e.tier)} ← ${word("reasons")[e.reason] ?? e.reason}: ${e.providers.join(", ")}`;
+}
+
+function drawGrades(body) {
+  const table = document.getElementById("grades");
+  const head = element("tr");
+  const columns = ["grader", "subject", "grade", "correctness", "safety", "completeness", "claims"];
+  head.append(...columns.map((name) => element("th", "", word(name))));
+  const rows = body.grades.map((g) => {
+    const row = element("tr");
+    const scores = ["correctness", "safety", "completeness"].map((name) => {
+      const cell = element("td", "", `${g[name].score}/4`);
+      cell.title = g[name].evidence;
+      return cell;
+    });
+    const stances = `${word("entails")} ${g.entails} · ${word("contradicts")} ${g.contradicts} · ${word("silent")} ${g.silent}`;
+    row.append(element("td", "", g.grader), element("td", "", g.subject), element("td", "", number(g.mean, 2)), ...scores, element("td", "", stances));
+    return row;
+  });
+  table.replaceChildren(...(rows.length ? [head, ...rows] : []));
+}
+
+function drawExamination(body) {
+  document.getElementById("lists").replaceChildren(
+    ...list("unsettled", body.unsettled.map((u) => `${u.claim} ⇔ ${u.against.map((a) => `${a.provider}: ${a.evidence}`).join(" / ")}`)),
+    ...list("dissent", body.dissent.map((d) => `${d.provider}: ${d.root_cause} (${word("grade")} ${number(d.grade, 2)})`)),
+    ...list("amendments", body.amendments.map((a) => `${a.provider}: ${a.claim}`)),
+    ...list("bounces", body.bounces.map(bounced)),
+    ...list("escalations", body.escalations.map(escalated)),
+  );
+  drawGrades(body);
+  const lines = body.destructive.map((d) => {
+    const line = element("li");
+    if (d.command) line.append(element("code", "", d.command), " ");
+    line.append(element("span", "", d.why));
+    return line;
+  });
+  if (lines.length) lines[0].prepend(element("strong", "", `${word("destructive")}: `));
+  document.getElementById("danger").replaceChildren(...lines);
+}
+
 function drawAnswer(body) {
   document.getElementById("answer").textContent = body.answer;
-  const badges = [badge(word(body.accepted ? "accepted" : "notAccepted"), body.accepted ? "good" : "warn")];
+  const badges = [badge(word(body.accepted ? "accepted" : body.outcome === "refused" ? "refusedAnswer" : "notAccepted"), body.accepted ? "good" : body.outcome === "refused" ? "bad" : "warn")];
+  if (body.tier !== body.task_type) badges.push(badge(`→ ${word(body.tier)}`, "dim"));
   if (body.simulated) badges.unshift(badge(word("simulated"), "warn"));
   if (!body.calibrated) badges.push(badge(word("provisional"), "dim"));
   if (body.cache === "hit") badges.push(badge(word("cached"), "dim"));
@@ -65,6 +122,7 @@ function drawAnswer(body) {
   const notes = body.notes.map((note) => element("li", "", word("notes")[note] ?? note));
   document.getElementById("notes").replaceChildren(...notes);
   document.getElementById("providers").replaceChildren(...body.providers.map(providerCard));
+  drawExamination(body);
 }
 
 function drawProblem(body) {

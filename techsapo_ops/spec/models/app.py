@@ -49,6 +49,32 @@ class Limits(Section):
     """Longest time an analysis may take."""
 
 
+class Plans(Section):
+    """Requests a minute that an API key may make, by its plan; more are answered 429."""
+
+    basic: Annotated[int, Field(ge=1), NotASwitch] = 100
+    """Requests a minute of a key with plan basic."""
+    standard: Annotated[int, Field(ge=1), NotASwitch] = 1000
+    """Requests a minute of a key with plan standard."""
+    premium: Annotated[int, Field(ge=1), NotASwitch] = 5000
+    """Requests a minute of a key with plan premium."""
+
+
+class Auth(Section):
+    """Who may ask. `techsapo keys create` makes an API key."""
+
+    required: bool | None = None
+    """Whether requests need an API key; default: where app or nginx listens beyond loopback."""
+    refuse_without_keys: bool | None = None
+    """Whether the app refuses to start while there is no key; default: in environment production."""
+    keys_file: FilePath | None = None
+    """File with the keys' digests; default: api-keys/keys.json in the state directory."""
+    proxies: tuple[Text, ...] = ()
+    """Addresses or host names whose X-Forwarded-For is believed; default: the stack's own nginx."""
+    plans: Plans = Field(default_factory=Plans.model_construct)
+    """Requests a minute by plan."""
+
+
 class App(Section):
     """The orchestrator API (`techsapo serve`)."""
 
@@ -60,6 +86,8 @@ class App(Section):
     """Several processes with nginx in front of them."""
     limits: Limits = Field(default_factory=Limits.model_construct)
     """What one instance accepts."""
+    auth: Auth = Field(default_factory=Auth.model_construct)
+    """Who may ask."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 
@@ -132,6 +160,8 @@ class _KeyedProvider(_Provider):
     """File that holds the API key, in place of `api_key`."""
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
     """Longest answer, in tokens."""
+    attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
+    """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
 
 
 class OpenAIProvider(_KeyedProvider):
@@ -163,6 +193,8 @@ class GoogleProvider(_KeyedProvider):
     """What answers: Gemini."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
+    thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
+    """Tokens it may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
 
 
 class AnthropicProvider(_KeyedProvider):
@@ -225,6 +257,15 @@ class Tiers(Section):
     """Questions where a wrong answer costs data or availability."""
 
 
+class Breaker(Section):
+    """When a failing provider is left alone."""
+
+    failures: Annotated[int, Field(ge=1), NotASwitch] = 5
+    """Failures in a row, 5xx, time-out or lost connection, after which it is not asked for a while."""
+    cooldown: PositiveDuration = "30s"
+    """How long until one call tries it again; twice as long after each try that fails, at most 5m."""
+
+
 class WallBounce(Section):
     """How answers are compared."""
 
@@ -234,8 +275,12 @@ class WallBounce(Section):
     """Share of claims that the others must confirm."""
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
     """Rounds in which contested claims go back to the providers."""
+    calibration: FilePath | None = None
+    """Weights by `techsapo wallbounce calibrate`; they hold only for the models they were fitted on."""
     language: Literal["auto", "ja", "en"] = "auto"
     """Language of the answers; auto follows the question."""
+    breaker: Breaker = Field(default_factory=Breaker.model_construct)
+    """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
     mask_prompts: bool = False
@@ -248,9 +293,13 @@ class Budget(Section):
     monthly_usd: Usd = 70.0
     """USD a calendar month; requests beyond it are refused."""
     daily_usd: Usd | None = None
-    """USD a day; default: a thirtieth of the month."""
+    """USD a day (UTC); default: a thirtieth of the month."""
     per_request_usd: Usd | None = None
     """Most that one request may cost; default: no limit of its own."""
+    per_key_monthly_usd: Usd | None = None
+    """USD a calendar month for each API key without a limit of its own; default: no limit."""
+    per_key_daily_usd: Usd | None = None
+    """USD a day for each API key without a limit of its own; default: no limit."""
     warn_at: Ratio = 0.8
     """Share of the budget from which an alert warns."""
     unknown_price: Literal["refuse", "reserve"] = "refuse"

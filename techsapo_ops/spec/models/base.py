@@ -85,6 +85,11 @@ def _host(value: str) -> str:
     return value
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this host reaches what listens on `host`."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 

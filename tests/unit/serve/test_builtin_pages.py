@@ -70,7 +70,10 @@ def test_an_unchanged_file_is_not_sent_again(tmp_path: Path) -> None:
 def test_the_api_description_names_the_routes_and_their_problems(tmp_path: Path) -> None:
     (response,) = get(tmp_path, "/openapi.json")
     paths = response.json()["paths"]
-    assert set(paths) == {"/health", "/api/v1/health", "/ping", "/metrics", "/api/v1/generate"}
+    assert set(paths) == {
+        "/health", "/api/v1/health", "/ping", "/metrics", "/api/v1/generate", "/api/v1/analyze-logs",
+        "/v1/models", "/v1/models/{name}", "/v1/chat/completions",
+    }  # fmt: skip
     answers = paths["/api/v1/generate"]["post"]["responses"]
     assert {"200", "413", "422", "503", "504"} <= set(answers)
     assert list(answers["413"]["content"]) == ["application/problem+json"]

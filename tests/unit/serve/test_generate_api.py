@@ -89,7 +89,7 @@ def test_a_cache_of_zero_seconds_is_off(tmp_path: Path) -> None:
 
 
 def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None:
-    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
+    providers = {"sim-a": QUICK["sim-a"], "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
     body = post(make_parts(tmp_path, providers=providers), prompt="disk full").json()
     assert body["accepted"] is False
     assert body["notes"] == ["sole_answer"]

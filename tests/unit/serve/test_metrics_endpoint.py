@@ -117,10 +117,23 @@ def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
     assert seen[("techsapo_wallbounce_success_rate", ())] == 0
 
 
-def test_a_timed_out_call_of_a_cancelled_request_is_not_the_providers_fault(tmp_path: Path) -> None:
-    slow = {name: {**provider, "latency": {"mean": "60s"}} for name, provider in QUICK.items()}
-    limits = {"limits": {"request_timeout": "50ms"}}
-    seen = samples(scrape(make_parts(tmp_path, providers=slow, app=limits), "a"))
+def test_a_call_that_ends_with_its_client_is_not_the_providers_fault(tmp_path: Path) -> None:
+    slow = {"sim-a": {**QUICK["sim-a"], "latency": {"mean": "60s"}}, "sim-b": QUICK["sim-b"]}
+    parts = make_parts(tmp_path, providers=slow)
+    answered = 'provider="sim-b",status="success",task_type="basic"} 1.0'
+
+    async def main() -> str:
+        async with client_of(parts) as client:
+            asked = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
+            text = ""
+            while answered not in text:
+                text = (await client.get("/metrics")).text
+            asked.cancel()
+            while "techsapo_inflight_analyses 0.0" not in text:
+                text = (await client.get("/metrics")).text
+            return text
+
+    seen = samples(asyncio.run(main()))
     labels = (
         ("model", "simulated-1"),
         ("provider", "sim-a"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techsapo_ops.wallbounce.language import language_of
-from techsapo_ops.wallbounce.similarity import cosine, grams, pairwise
+from techsapo_ops.wallbounce.similarity import cosine, grams
 
 
 def alike(a: str, b: str) -> float:
@@ -30,11 +30,6 @@ def test_an_empty_or_single_character_text_is_like_nothing() -> None:
 def test_likeness_is_symmetric_and_between_0_and_1(a: str, b: str) -> None:
     assert 0 <= alike(a, b) <= 1
     assert alike(a, b) == pytest.approx(alike(b, a))
-
-
-def test_every_pair_is_compared_once() -> None:
-    assert set(pairwise(["a b", "c d", "e f"])) == {(0, 1), (0, 2), (1, 2)}
-    assert pairwise(["only one"]) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the native engine remembers of the services it started: state.json in the state directory."""
+"""What an engine remembers of the services it started: state.json in the state directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 
-ENGINE = "native"
+STATE = "state.json"
 _VERSION = 1
 
 
@@ -30,19 +30,32 @@ class Record:
     pending: bool = False
     since: float = 0.0
     """When it was last started on purpose, in seconds since the epoch."""
+    container: str = ""
+    """Id of its container, on the compose engine."""
+    image: str = ""
+    """Id of the image that the container was made from."""
+    definition: str = ""
+    """Docker Compose's own digest of what it made the container from."""
 
 
 class StateFile:
     """Reads and writes state.json; in the order in which services were started."""
 
-    def __init__(self, state: Path) -> None:
-        self.path = state / "state.json"
+    def __init__(self, state: Path, engine: str = "native", project: str = "") -> None:
+        self.path = state / STATE
+        self._engine = engine
+        self._project = project
 
     def load(self) -> dict[str, Record]:
-        """Records by service name; none where there is no file. Raises OpsError for a damaged one."""
+        """Records by service name; none where there is no file, or one of another engine.
+
+        Raises OpsError for a damaged file.
+        """
         try:
             value = json.loads(self.path.read_text(encoding="utf-8"))
             entries = value["services"]
+            if value["engine"] != self._engine:
+                return {}
             return {
                 name: Record(name=name, **{**entry, "needs": tuple(entry["needs"])})
                 for name, entry in entries.items()
@@ -65,7 +78,13 @@ class StateFile:
         services = {name: asdict(record) for name, record in records.items()}
         for entry in services.values():
             del entry["name"]
-        text = json.dumps({"version": _VERSION, "engine": ENGINE, "services": services}, indent=1)
+        value = {
+            "version": _VERSION,
+            "engine": self._engine,
+            "project": self._project,
+            "services": services,
+        }
+        text = json.dumps(value, indent=1)
         write_atomic(self.path, text.encode(), 0o600)
 
     def put(self, record: Record) -> None:
@@ -85,5 +104,28 @@ class StateFile:
             self.save(records)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self.path.unlink(missing_ok=True)
+        """Forget every service, but not the engine: the next `up` takes the same one."""
+        if self.path.exists():
+            self.save({})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which engine a stack was brought up with last, and under which project name."""
+
+    engine: str
+    project: str
+
+
+def standing(state: Path) -> Standing | None:
+    """What the state directory `state` says stands there; None where nothing was brought up.
+
+    A file that can't be understood counts as the native engine's: reading the records tells the error.
+    """
+    try:
+        value = json.loads((state / STATE).read_text(encoding="utf-8"))
+        return Standing(str(value["engine"]), str(value.get("project", "")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
+        return Standing("native", "")

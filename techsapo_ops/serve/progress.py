@@ -1,0 +1,86 @@
+"""Events of an analysis as a client sees them while it is under way."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any
+
+from techsapo_ops.serve.flights import Flight
+from techsapo_ops.wallbounce.events import (
+    Answered,
+    Bounced,
+    Escalated,
+    Event,
+    Failed,
+    Graded,
+    Revised,
+)
+
+_flight: ContextVar[Flight[Any] | None] = ContextVar("flight", default=None)
+
+
+def follow_into(flight: Flight[Any]) -> None:
+    """Let what the present task, and tasks that it starts, hear of be told to `flight`."""
+    _flight.set(flight)
+
+
+def hear(event: Event) -> None:
+    """Tell the flight whose analysis this is. An observer of the orchestrator."""
+    flight = _flight.get()
+    told = as_document(event) if flight is not None else None
+    if flight is not None and told is not None:
+        flight.tell(told)
+
+
+def as_document(event: Event) -> dict[str, Any] | None:
+    """`event` as JSON with its name under `event`; None for what clients are not told."""
+    match event:
+        case Answered(answer=a) | Revised(answer=a):
+            return {
+                "event": "answered" if isinstance(event, Answered) else "revised",
+                "provider": a.provider,
+                "model": a.model,
+                "answer": a.text,
+                "self_confidence": a.self_confidence,
+                "seconds": round(a.seconds, 3),
+                "cost_usd": round(a.cost_usd, 9),
+            }
+        case Graded(grades=g, subjects=subjects):
+            return {
+                "event": "graded",
+                "provider": g.provider,
+                "grades": [
+                    {"subject": name, "grade": round(grade.mean, 4)}
+                    for name, grade in zip(subjects, g.grades, strict=True)
+                ],
+                "seconds": round(g.seconds, 3),
+                "cost_usd": round(g.cost_usd, 9),
+            }
+        case Bounced(bounce=b):
+            return {
+                "event": "bounced",
+                "round": b.round,
+                "provider": b.provider,
+                "claims": list(b.claims),
+                "before": round(b.before, 4),
+                "after": None if b.after is None else round(b.after, 4),
+                "kept": b.kept,
+            }
+        case Escalated(escalation=e):
+            return {
+                "event": "escalated",
+                "reason": e.reason,
+                "tier": e.tier,
+                "providers": list(e.providers),
+            }
+        case Failed(failure=f, phase=phase):
+            return {
+                "event": "failed",
+                "provider": f.provider,
+                "model": f.model,
+                "phase": phase,
+                "kind": str(f.kind),
+                "message": f.message,
+            }
+        case _:
+            return None
