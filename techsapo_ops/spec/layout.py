@@ -7,6 +7,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+OVERRIDES = "templates"
+"""Folder beside the spec whose templates come before ours."""
+SCHEDULER = "scheduler"
+"""The program that starts the jobs, where `schedule.by` is service."""
+SCHEDULER_STOP_SECONDS = 25
+"""How long it may take to end the runs that are under way."""
+
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's path, without the closing NUL (`sun_path` in unix(7))."""
 _ROOM_FOR_NAME = len("/supervisor.sock") + len(".4194304")
@@ -69,9 +76,19 @@ class Layout:
         return self.state / "certs"
 
     @property
+    def acme(self) -> Path:
+        """Keys of ACME accounts, and orders under way with theirs; no service is given this folder."""
+        return self.state / "acme"
+
+    @property
     def keys(self) -> Path:
         """Secrets that the tool made itself, such as the database password."""
         return self.state / "keys"
+
+    @property
+    def api_keys(self) -> Path:
+        """Digests of the API keys; in a folder of its own, which a container can be given."""
+        return self.state / "api-keys" / "keys.json"
 
     @property
     def mysql_password(self) -> Path:
@@ -92,3 +109,8 @@ class Layout:
     def textfiles(self) -> Path:
         """Metrics of jobs, read by node exporter's textfile collector."""
         return self.state / "textfile"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder a job: its lock, and a record and a log for each run."""
+        return self.state / "jobs"

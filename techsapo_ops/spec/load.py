@@ -11,12 +11,22 @@ from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.fields import fields_of, secret_pairs, sections, value_at
+from techsapo_ops.spec.findings import PRODUCTION, Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.overlay import Locator, merge
-from techsapo_ops.spec.problems import Mark, Path, Problem, SpecError, did_you_mean, dotted, in_order, shown
+from techsapo_ops.spec.problems import (
+    Mark,
+    Path,
+    Problem,
+    SpecError,
+    did_you_mean,
+    in_order,
+    problem_at,
+    shown,
+)
 from techsapo_ops.spec.prune import Pruned
-from techsapo_ops.spec.rules import PRODUCTION, RULES, Context, Finding
+from techsapo_ops.spec.rules import RULES
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import Document, parse
 from techsapo_ops.spec.wording import field_errors, source_words
@@ -106,8 +116,7 @@ class _Loading:
             self.invalid.add(path)
 
     def at(self, mark: Mark, path: Path, message: str, hint: str = "", *, warning: bool = False) -> None:
-        where = shown(dotted(path), 200)
-        problem = Problem(mark.line, mark.column, where, shown(message, 500), shown(hint, 500))
+        problem = problem_at(mark, path, message, hint)
         (self.warnings if warning else self.problems).append(problem)
 
     def merged(self) -> dict[str, Any]:

@@ -46,6 +46,12 @@ class Problem:
         return f"{where} {what}; {self.hint}" if self.hint else f"{where} {what}"
 
 
+def problem_at(mark: Mark, path: Path, message: str, hint: str = "") -> Problem:
+    """A problem that stays on one line and harmless in a terminal, whatever keys and values hold."""
+    where = shown(dotted(path), 200)
+    return Problem(mark.line, mark.column, where, shown(message, 500), shown(hint, 500))
+
+
 class SpecError(OpsError):
     """A spec that can't be used; `problems` holds everything that is wrong with it, in the file's order."""
 

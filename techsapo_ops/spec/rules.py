@@ -6,49 +6,24 @@ concluded from a value that is wrong itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
 from typing import get_args
 
+from techsapo_ops.catalogue.alerts import SEVERITIES
+from techsapo_ops.spec.exposure import auth, grafana_password, prometheus_backup, scheduler
+from techsapo_ops.spec.findings import PRODUCTION, Context, Finding, Rule
 from techsapo_ops.spec.models import ServiceKind, Spec
-from techsapo_ops.spec.models.app import SimulatedProvider
-from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, EmailReceiver, RawReceiver
+from techsapo_ops.spec.models.app import AgentProvider, CompatibleProvider, SimulatedProvider
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 
-PRODUCTION = "production"
-SEVERITIES = ("critical", "warning", "info")
 BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What rules see beside the spec: the chosen environment, and what was disabled and why."""
-
-    environment: str | None
-    disabled: dict[str, str]
-    written: Callable[[Path], bool]
-    """Whether the file gives the value at a path."""
-
-    @property
-    def strict(self) -> bool:
-        """Whether the rules of environment production apply."""
-        return self.environment == PRODUCTION
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a rule found at `path`; `uses` are further paths it depends on."""
-
-    path: Path
-    message: str
-    hint: str = ""
-    uses: tuple[Path, ...] = ()
-    warning: bool = False
-
-
-Rule = Callable[[Spec, Context], Iterable[Finding]]
+_BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
 
 def ports(spec: Spec, context: Context) -> Iterator[Finding]:
@@ -96,8 +71,15 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
             for key in ("certificate_file", "private_key_file"):
                 if getattr(certificate, key) is None:
                     yield Finding(path, f"source files needs {key}", f"add `{key}: PATH`", uses)
-        if certificate.source == "external" and certificate.address is None:
-            yield Finding(path, "source external needs address", "add e.g. `address: example.com:443`", uses)
+        external = certificate.source == "external"
+        if external and certificate.address is None and certificate.certificate_file is None:
+            yield Finding(
+                path,
+                "source external needs address or certificate_file",
+                "add e.g. `address: example.com:443`",
+                uses,
+            )
+        yield from _binding(path, certificate)
         if certificate.source != "acme":
             continue
         if not certificate.names:
@@ -110,9 +92,26 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(path, "dns-01 needs dns_hook", "name the program that sets the TXT records", uses)
 
 
+def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
+    key_id, key = certificate.eab_key_id, certificate.eab_hmac_key
+    key_path: Path = (*path, "eab_hmac_key_file" if key is not None and key.file else "eab_hmac_key")
+    uses: tuple[Path, ...] = (path,)
+    if key_id is not None and key is None:
+        yield Finding(
+            (*path, "eab_key_id"),
+            "needs eab_hmac_key or eab_hmac_key_file",
+            "the CA's site shows both; prefer eab_hmac_key_file: it keeps the key out of the spec",
+            uses,
+        )
+    elif key is not None and key_id is None:
+        yield Finding(key_path, "needs eab_key_id", "the CA's site shows both", uses)
+    if key is not None and _BASE64.fullmatch(key.reveal()) is None:
+        yield Finding(key_path, "is not base64url", "copy the key as the CA's site shows it", uses)
+
+
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     """Each receiver has somewhere to send to."""
-    for severity in SEVERITIES:
+    for severity in (*SEVERITIES, "watchdog"):
         for n, receiver in enumerate(getattr(spec.notifications, severity)):
             path: Path = ("notifications", severity, n)
             if isinstance(receiver, EmailReceiver):
@@ -141,9 +140,11 @@ def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
 def keys(spec: Spec, context: Context) -> Iterator[Finding]:
     """A vendor's API needs a key."""
     for name, provider in spec.providers.items():
-        if not provider.enabled or isinstance(provider, SimulatedProvider) or name in context.disabled:
+        if not provider.enabled or name in context.disabled:
             continue
-        if provider.kind != "openai-compatible" and provider.api_key is None:
+        if isinstance(provider, SimulatedProvider | CompatibleProvider | AgentProvider):
+            continue
+        if provider.api_key is None:
             yield Finding(
                 ("providers", name),
                 f"kind {provider.kind} needs api_key or api_key_file",
@@ -177,6 +178,8 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
     compared = f"an analysis compares {tiers.basic.providers} ({dotted(basic_path)})"
     if not enabled:
         why = "all are disabled" if spec.providers or context.disabled else "there is none"
+        if context.disabled:
+            why += f" ({', '.join(f'{name}: {reason}' for name, reason in context.disabled.items())})"
         yield Finding(
             path,
             f"no provider to ask: {why}",
@@ -261,6 +264,39 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 (*path, "threshold"), f"{name} has no threshold", "remove it; `enabled` and `for` work"
             )
+        elif settings.window is not None:
+            yield from _window(spec, (*path, "window"), name, settings.window, known[name].window)
+
+
+def _window(spec: Spec, path: Path, name: str, window: str, own: str | None) -> Iterator[Finding]:
+    interval: Path = ("monitoring", "prometheus", "scrape_interval")
+    scrape = spec.monitoring.prometheus.scrape_interval
+    if own is None:
+        yield Finding(path, f"{name} has no window", "remove it; `enabled` and `for` work")
+    elif seconds(window) < 2 * seconds(scrape):
+        hint = "lengthen it, or scrape more often"
+        yield Finding(path, f"{window} does not hold two scrapes, one every {scrape}", hint, (interval,))
+
+
+def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
+    """The hours begin before they end, in a time zone that there is."""
+    hours = spec.notifications.business_hours
+    if hours is None:
+        return
+    path: Path = ("notifications", "business_hours")
+    if hours.start >= hours.end:
+        yield Finding(
+            (*path, "end"),
+            f"{hours.end} is not after the start, {hours.start}",
+            "for hours over midnight write 00:00 to 24:00",
+            uses=((*path, "start"),),
+        )
+    from zoneinfo import available_timezones
+
+    zones = available_timezones()
+    if zones and hours.timezone not in zones:
+        hint = did_you_mean(hours.timezone, zones)
+        yield Finding((*path, "timezone"), f"there is no time zone {hours.timezone}", hint)
 
 
 def budget(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -284,36 +320,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
-def grafana_password(spec: Spec, context: Context) -> Iterator[Finding]:
-    """Production is not reachable with a password that is published."""
-    grafana = spec.monitoring.grafana
-    path: Path = ("monitoring", "grafana", "admin_password")
-    if context.strict and grafana.enabled and grafana.admin_password.reveal() == GRAFANA_DOCUMENTED_PASSWORD:
-        file: Path = ("monitoring", "grafana", "admin_password_file")
-        yield Finding(
-            file if context.written(file) else path,
-            f"environment {PRODUCTION} refuses the documented default password",
-            "`techsapo init` makes a fresh one; name its file by admin_password_file",
-            uses=(("monitoring", "grafana", "enabled"),),
-        )
-
-
-def reachable(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Whoever reaches the app can spend the budget."""
-    listening: list[tuple[Path, str]] = [(("app", "host"), spec.app.host)]
-    if spec.runs_nginx:
-        listening.append((("nginx", "host"), spec.nginx.host))
-    for path, host in listening:
-        if host != "localhost" and host != "::1" and not host.startswith("127."):
-            yield Finding(
-                path,
-                f"whoever reaches {host} can ask questions and spend the providers' budget",
-                "listen on 127.0.0.1, or keep others out by a firewall",
-                warning=True,
-            )
-
-
 RULES: tuple[Rule, ...] = (
     ports, instances, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
-    alerts, budget, grafana_password, reachable,
+    alerts, business_hours, budget, grafana_password, auth, scheduler, prometheus_backup,
 )  # fmt: skip

@@ -21,6 +21,7 @@ _SWITCHES = {
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?", re.ASCII)
+_SIGNED_POINT = re.compile(r"[-+]\.[0-9]+(?:[eE][-+][0-9]+)?", re.ASCII)
 _SPECIAL = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
@@ -82,6 +83,11 @@ def _number(text: str) -> object:
     if _LEADING_ZERO.fullmatch(text):
         readings = _leading_zero(text)
         return Trap(readings, f'write "{text}" for the text, or {_without_zeros(text)} for the number')
+    if _SIGNED_POINT.fullmatch(text):
+        return Trap(
+            f"some YAML readers take {text} for a number, others for text",
+            f'write {text[0]}0{text[1:]} for the number, or "{text}" for the text',
+        )
     if _FLOAT.fullmatch(text):
         return float(text)
     if _DATE.fullmatch(text):

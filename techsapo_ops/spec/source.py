@@ -25,7 +25,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, dotted, shown
+from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown
 from techsapo_ops.spec.scalars import Trap, plain
 from techsapo_ops.spec.syntax import explain_syntax
 
@@ -81,7 +81,7 @@ def parse(text: str | bytes, filename: str = "techsapo.yaml") -> Document:
 
 
 def _error(filename: str, mark: Mark, message: str, hint: str = "") -> SpecError:
-    return SpecError([Problem(mark.line, mark.column, "", message, hint)], filename)
+    return SpecError([problem_at(mark, (), message, hint)], filename)
 
 
 def _decoded(text: str | bytes, filename: str) -> str:
@@ -302,7 +302,7 @@ class _Builder:
         return None
 
     def note(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
-        self.document.problems.append(Problem(mark.line, mark.column, dotted(path), message, hint))
+        self.document.problems.append(problem_at(mark, path, message, hint))
 
 
 def _is_merge(key: _Node) -> bool:

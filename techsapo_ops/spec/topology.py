@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from techsapo_ops.catalogue.services import ServiceFacts, services
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.layout import SCHEDULER, Layout
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import reachable_host
 
@@ -24,11 +24,16 @@ __all__ = [
     "EngineName",
     "HostFacts",
     "Layout",
+    "Owner",
     "Service",
     "Topology",
     "Viewpoint",
     "resolve",
 ]
+
+
+PUBLISHED = frozenset({"app", "nginx", "prometheus", "alertmanager", "grafana"})
+"""Kinds that have a port on this host with the compose engine; the others are private to the stack."""
 
 
 class Viewpoint(StrEnum):
@@ -58,6 +63,19 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose files a stack's are, and what a container needs to work on them as that user."""
+
+    uid: int = 0
+    gid: int = 0
+    home: str = "/"
+    zone: str | None = None
+    """This host's time zone by its name, such as Asia/Tokyo, where it has one."""
+    socket_gid: int | None = None
+    """Group of the Docker daemon's socket."""
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What this host offers; gathered by `adapters.host`, a plain value here."""
 
@@ -69,6 +87,8 @@ class HostFacts:
     """System users that exist and can reach the state directory (only asked when root)."""
     app_users: frozenset[str] = frozenset()
     """Of these, the ones that can also run this Python and read this package."""
+    owner: Owner = Owner()
+    """Looked up only where the stack has a scheduler in a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +139,18 @@ class Topology:
         named = [s for s in self.services if s.name == name] or list(self.of_kind(name))
         return named[0] if len(named) == 1 else None
 
+    def comes_after(self, service: Service) -> tuple[str, ...]:
+        """Names of the services that are started before `service`, as far as the stack has them."""
+        earlier = (s.name for s in self.services if s.kind in service.facts.after)
+        return tuple(dict.fromkeys((*service.needs, *earlier)))
+
     def has(self, kind: str) -> bool:
         """Whether the stack runs any service of this kind."""
         return bool(self.of_kind(kind))
+
+    def published(self, service: Service) -> bool:
+        """Whether `service` can be reached from this host."""
+        return self.engine == "native" or service.kind in PUBLISHED
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""
@@ -168,7 +197,7 @@ class _Wanted:
     backup: bool = False
 
 
-def _wanted(spec: Spec) -> list[_Wanted]:
+def _wanted(spec: Spec, engine: EngineName) -> list[_Wanted]:
     instances = spec.app.resolved_instances
     several = len(instances) > 1
     monitoring = spec.monitoring
@@ -200,19 +229,22 @@ def _wanted(spec: Spec) -> list[_Wanted]:
         wanted.append(_Wanted("mysqld-exporter", "mysqld-exporter", loopback, exporters.mysqld.port))
     if exporters.nginx.enabled and spec.runs_nginx:
         wanted.append(_Wanted("nginx-exporter", "nginx-exporter", loopback, exporters.nginx.port))
-    # After what it scrapes, so that its first round finds everything there.
     if monitoring.prometheus.enabled:
         wanted.append(
             _Wanted("prometheus", "prometheus", monitoring.prometheus.host, monitoring.prometheus.port)
         )
     if monitoring.grafana.enabled:
         wanted.append(_Wanted("grafana", "grafana", monitoring.grafana.host, monitoring.grafana.port))
+    if engine == "compose" and spec.schedule.by == "service" and spec.schedule.docker_socket is not None:
+        wanted.append(_Wanted(SCHEDULER, SCHEDULER, loopback, 0))
     return wanted
 
 
-def _absence(facts: ServiceFacts) -> Absent:
+def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:
     if facts.package is None:
         remedy = f"install {facts.title} and run `techsapo up` again"
+        if "docker" in host.binaries:
+            remedy += ", or `techsapo up --engine compose`, whose image has it"
     else:
         remedy = f"`techsapo doctor --fix` (as root: apt-get install {facts.package})"
     return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)
@@ -225,13 +257,13 @@ def resolve(spec: Spec, engine: EngineName, layout: Layout, host: HostFacts) -> 
     make sense (an exporter without its server); each is listed in `absent`.
     """
     catalogue = services()
-    wanted = _wanted(spec)
+    wanted = _wanted(spec, engine)
     absent: dict[str, Absent] = {}
     if engine == "native":
         for kind in dict.fromkeys(w.kind for w in wanted):
             facts = catalogue[kind]
             if facts.binary is not None and facts.binary not in host.binaries:
-                absent[kind] = _absence(facts)
+                absent[kind] = _absence(facts, host)
         for watched in ("redis", "mysql", "nginx"):
             exporter = {"mysql": "mysqld-exporter"}.get(watched, f"{watched}-exporter")
             if watched in absent and any(w.kind == exporter for w in wanted) and exporter not in absent:

@@ -49,6 +49,43 @@ class Limits(Section):
     """Longest time an analysis may take."""
 
 
+class Plans(Section):
+    """Requests a minute that an API key may make, by its plan; more are answered 429."""
+
+    basic: Annotated[int, Field(ge=1), NotASwitch] = 100
+    """Requests a minute of a key with plan basic."""
+    standard: Annotated[int, Field(ge=1), NotASwitch] = 1000
+    """Requests a minute of a key with plan standard."""
+    premium: Annotated[int, Field(ge=1), NotASwitch] = 5000
+    """Requests a minute of a key with plan premium."""
+
+
+class Auth(Section):
+    """Who may ask. `techsapo keys create` makes an API key."""
+
+    required: bool | None = None
+    """Whether requests need an API key; default: where app or nginx listens beyond loopback."""
+    refuse_without_keys: bool | None = None
+    """Whether the app refuses to start while there is no key; default: in environment production."""
+    keys_file: FilePath | None = None
+    """File with the keys' digests; default: api-keys/keys.json in the state directory."""
+    proxies: tuple[Text, ...] = ()
+    """Addresses or host names whose X-Forwarded-For is believed; default: the stack's own nginx."""
+    plans: Plans = Field(default_factory=Plans.model_construct)
+    """Requests a minute by plan."""
+
+
+class Anomalies(Section):
+    """From where on requests count as anomalies; they are answered all the same (docs/anomalies.md)."""
+
+    requests: Annotated[int, Field(ge=1), NotASwitch] = 6000
+    """Requests a minute from one address; more are a burst."""
+    unknown_paths: Annotated[int, Field(ge=1), NotASwitch] = 20
+    """Requests a minute from one address for paths that there are not; more are a scan."""
+    key_networks: Annotated[int, Field(ge=1), NotASwitch] = 5
+    """Networks (IPv4 /24, IPv6 /48) from which one API key may come within an hour; one more is misuse."""
+
+
 class App(Section):
     """The orchestrator API (`techsapo serve`)."""
 
@@ -60,6 +97,10 @@ class App(Section):
     """Several processes with nginx in front of them."""
     limits: Limits = Field(default_factory=Limits.model_construct)
     """What one instance accepts."""
+    auth: Auth = Field(default_factory=Auth.model_construct)
+    """Who may ask."""
+    anomalies: Anomalies = Field(default_factory=Anomalies.model_construct)
+    """From where on requests count as anomalies."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 
@@ -120,18 +161,25 @@ class SimulatedProvider(_Provider):
     rate_limit_rate: Ratio = 0.0
     """Share of the requests that are turned away with 429."""
     price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
-    """Pretended price; nothing is paid."""
+    """Pretended price; nothing is paid, and no budget used up unless `budget.count_simulated`."""
 
 
-class _KeyedProvider(_Provider):
+class _ModelProvider(_Provider):
     model: Text
     """The vendor's name of the model."""
+    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
+    """Longest answer, in tokens."""
+    attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
+    """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
+
+
+class _KeyedProvider(_ModelProvider):
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
     api_key_file: FilePath | None = None
     """File that holds the API key, in place of `api_key`."""
-    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
-    """Longest answer, in tokens."""
+    stream: bool = False
+    """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
 
 
 class OpenAIProvider(_KeyedProvider):
@@ -163,6 +211,8 @@ class GoogleProvider(_KeyedProvider):
     """What answers: Gemini."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
+    thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
+    """Tokens it may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
 
 
 class AnthropicProvider(_KeyedProvider):
@@ -172,6 +222,20 @@ class AnthropicProvider(_KeyedProvider):
     """What answers: Claude."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
+
+
+class AgentProvider(_ModelProvider):
+    """Claude on a subscription in place of an API key; `pip install 'techsapo-ops[claude-agent]'` adds it.
+
+    The user that runs the app has to log in once by the program `claude`.
+    """
+
+    kind: Literal["claude-agent"]
+    """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
+    price: Price | None = None
+    """Price to count; default: nothing, as the subscription has paid for it."""
+    processes: Annotated[int, Field(ge=1, le=64), NotASwitch] = 4
+    """Programs at once in one instance, each of about 200 MB; further questions wait."""
 
 
 class OpenRouterProvider(_KeyedProvider):
@@ -189,6 +253,7 @@ Provider = Annotated[
     | CompatibleProvider
     | GoogleProvider
     | AnthropicProvider
+    | AgentProvider
     | OpenRouterProvider,
     Field(discriminator="kind"),
 ]
@@ -225,6 +290,15 @@ class Tiers(Section):
     """Questions where a wrong answer costs data or availability."""
 
 
+class Breaker(Section):
+    """When a failing provider is left alone."""
+
+    failures: Annotated[int, Field(ge=1), NotASwitch] = 5
+    """Failures in a row, 5xx, time-out or lost connection, after which it is not asked for a while."""
+    cooldown: PositiveDuration = "30s"
+    """How long until one call tries it again; twice as long after each try that fails, at most 5m."""
+
+
 class WallBounce(Section):
     """How answers are compared."""
 
@@ -234,8 +308,12 @@ class WallBounce(Section):
     """Share of claims that the others must confirm."""
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
     """Rounds in which contested claims go back to the providers."""
+    calibration: FilePath | None = None
+    """Weights by `techsapo wallbounce calibrate`; they hold only for the models they were fitted on."""
     language: Literal["auto", "ja", "en"] = "auto"
     """Language of the answers; auto follows the question."""
+    breaker: Breaker = Field(default_factory=Breaker.model_construct)
+    """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
     mask_prompts: bool = False
@@ -248,11 +326,17 @@ class Budget(Section):
     monthly_usd: Usd = 70.0
     """USD a calendar month; requests beyond it are refused."""
     daily_usd: Usd | None = None
-    """USD a day; default: a thirtieth of the month."""
+    """USD a day (UTC); default: a thirtieth of the month."""
     per_request_usd: Usd | None = None
     """Most that one request may cost; default: no limit of its own."""
+    per_key_monthly_usd: Usd | None = None
+    """USD a calendar month for each API key without a limit of its own; default: no limit."""
+    per_key_daily_usd: Usd | None = None
+    """USD a day for each API key without a limit of its own; default: no limit."""
     warn_at: Ratio = 0.8
     """Share of the budget from which an alert warns."""
+    count_simulated: bool = False
+    """Whether the pretended prices of simulated providers use up the budget, e.g. in a drill of it."""
     unknown_price: Literal["refuse", "reserve"] = "refuse"
     """A model without a known price: refuse it, or reserve the worst case."""
 
@@ -267,5 +351,7 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
+    flush_interval: Duration = "200ms"
+    """How long rows wait in memory to be written together: what a kill -9 of the app loses at most."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

@@ -85,6 +85,11 @@ def _host(value: str) -> str:
     return value
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this host reaches what listens on `host`."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -121,23 +126,27 @@ def _host_port(value: str) -> str:
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
-_HOST_PORT = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
+HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
 _URL = r"^https?://[^\s]+$"
 PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 PATH_PATTERN = r"^/[^\s]*$"
 LABEL_NAME_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
+_CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+_ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 PATTERN_WORDS = {
     _NAME: "must be lower-case letters, digits, '.', '_' and '-', at most 63",
     PROJECT_PATTERN: "must be lower-case letters, digits, '_' and '-', at most 63",
     _HOST_NAME: "must be a host name such as ops.example.com",
-    _HOST_PORT: "must be HOST:PORT, e.g. example.com:443",
+    HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
     _URL: "must start with http:// or https:// and hold no spaces",
     PATH_PATTERN: "must start with / and hold no spaces",
     LABEL_NAME_PATTERN: "must be letters, digits and '_', not starting with a digit",
     DATABASE_PATTERN: "must be letters, digits and '_', at most 64",
+    _CLOCK: "must be a time between 00:00 and 24:00, e.g. 09:00",
+    _ZONE: "must be a time zone such as Asia/Tokyo or UTC",
     ACCOUNT_PATTERN: "must be letters, digits and '_', at most 32",
 }
 """What each pattern asks for, in words, for error messages."""
@@ -184,6 +193,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), Means("path")]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means("host name")]
 HostPort = Annotated[
-    str, StringConstraints(pattern=_HOST_PORT), AfterValidator(_host_port), Means("HOST:PORT")
+    str, StringConstraints(pattern=HOST_PORT_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
 ]
+ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK), Means("time of day, HH:MM")]
+TimeZone = Annotated[str, StringConstraints(pattern=_ZONE, max_length=64), Means("time zone")]
 Url = Annotated[str, StringConstraints(pattern=_URL, max_length=2048), Means("URL")]

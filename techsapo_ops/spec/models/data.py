@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -11,10 +11,12 @@ from techsapo_ops.spec.models.base import (
     DATABASE_PATTERN,
     Count,
     Cron,
+    Duration,
     FilePath,
     ListenHost,
     NotASwitch,
     Port,
+    PositiveDuration,
     Section,
     Size,
     Text,
@@ -78,10 +80,18 @@ class Offsite(Section):
 
     restic: Text
     """The repository, as restic names it: s3:…, sftp:…, rest:…, or a folder."""
+    options: dict[str, Text] = Field(default_factory=dict)
+    """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
     password: Secret | None = None
     """Password of the repository."""
     password_file: FilePath | None = None
     """File that holds the password, in place of `password`."""
+    access_key_id: Text | None = None
+    """Access key of an S3 repository; default: AWS_ACCESS_KEY_ID of the environment, which cron has not."""
+    secret_access_key: Secret | None = None
+    """Secret of `access_key_id`, e.g. `${AWS_SECRET_ACCESS_KEY}` out of `.env`."""
+    secret_access_key_file: FilePath | None = None
+    """File that holds the secret, in place of `secret_access_key`."""
 
 
 class BackupConfig(Section):
@@ -102,11 +112,37 @@ class Backup(Section):
     """A second place, by restic."""
     config: BackupConfig = Field(default_factory=BackupConfig.model_construct)
     """What the backup of the configuration holds."""
+    prometheus: bool = False
+    """Back up Prometheus's samples too; starts it with its admin API, which takes no password."""
+
+
+JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs"]
+
+
+class JobSettings(Section):
+    """Changes to how one job runs."""
+
+    timeout: PositiveDuration | None = None
+    """Time after which a run is ended, with all it started; default: the job's own."""
+    retries: Count | None = None
+    """How often a failed run is tried again; default: the job's own."""
+    retry_wait: Duration | None = None
+    """Wait before the first new try, doubled before each further one; default: the job's own."""
+    ping: Secret | None = None
+    """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
+    ping_file: FilePath | None = None
+    """File that holds the URL, in place of `ping`."""
 
 
 class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
+    by: Literal["service", "cron", "systemd", "none"] = "service"
+    """Who starts the jobs: a service of the stack, cron (`techsapo cron install`), timers of systemd
+    (`techsapo cron install --systemd`), or nobody."""
+    docker_socket: FilePath | None = None
+    """Compose engine: the daemon's socket, such as /var/run/docker.sock, for a scheduler in a container.
+    Whoever has the socket is root on this host. Without it, let cron or systemd start the jobs."""
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"
@@ -117,6 +153,14 @@ class Schedule(Section):
     """When certificates are checked and renewed."""
     drift: Cron | None = "*/30 * * * *"
     """When what runs is compared with the spec."""
+    costs: Cron | None = "10 0 * * *"
+    """When costs are summed up."""
+    jobs: dict[JobName, JobSettings] = {}
+    """Changes to how jobs run, by job name: timeout, retries, ping."""
+
+    def times(self) -> dict[str, str | None]:
+        """Cron expression by job name, None for one that is turned off."""
+        return {name: getattr(self, name) for name in get_args(JobName)}
 
 
 class Logs(Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     FilePath,
@@ -10,11 +12,15 @@ from techsapo_ops.spec.models.base import (
     HostPort,
     ListenHost,
     Name,
+    NotASwitch,
     Port,
     Section,
     Text,
     Url,
 )
+from techsapo_ops.spec.secret import Secret
+
+STAGING_DIRECTORY = "https://acme-staging-v02.api.letsencrypt.org/directory"
 
 
 class Nginx(Section):
@@ -50,21 +56,38 @@ class Certificate(Section):
     """E-mail address for the ACME account."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
     """ACME directory."""
+    ca_file: FilePath | None = None
+    """CA certificates (PEM) by which an ACME server of your own is known; default: the system's."""
+    eab_key_id: Text | None = None
+    """Key id of the account at the ACME authority's site, where it wants one beforehand (external account
+    binding): ZeroSSL, Google Trust Services, Sectigo and others."""
+    eab_hmac_key: Secret | None = None
+    """HMAC key of `eab_key_id`, base64url as the authority shows it."""
+    eab_hmac_key_file: FilePath | None = None
+    """File that holds the HMAC key, in place of `eab_hmac_key`."""
     staging: bool = False
     """Use Let's Encrypt's staging directory: untrusted certificates, generous limits."""
     challenge: Literal["http-01", "dns-01"] = "http-01"
     """How the ACME authority checks the names; wildcards need dns-01."""
     dns_hook: Text | None = None
-    """Program that sets and removes the TXT records of dns-01."""
+    """Command that sets and removes the TXT records of dns-01; it is given `set` or `clear`, the record's
+    name and its value."""
     key_type: Literal["ecdsa", "rsa"] = "ecdsa"
     """Kind of private key."""
+    days: Annotated[int, Field(ge=1, le=825), NotASwitch] = 90
+    """source self-signed: lifetime in days."""
     certificate_file: FilePath | None = None
-    """source files: the chain, PEM."""
+    """source files: the chain, PEM. source external: a certificate that is only watched."""
     private_key_file: FilePath | None = None
     """source files: the private key, PEM."""
     address: HostPort | None = None
     """source external: host:port whose certificate is watched."""
     install_to: FilePath | None = None
-    """Folder in which links to the deployed chain are kept, e.g. /etc/ssl/certs."""
+    """Folder in which a link NAME.crt to the deployed chain is kept, e.g. /etc/ssl/certs."""
     deploy_hooks: tuple[Text, ...] = ()
     """Commands run after a new certificate is in place."""
+
+    @property
+    def acme_directory(self) -> str:
+        """The ACME directory that is asked."""
+        return STAGING_DIRECTORY if self.staging else self.directory

@@ -9,6 +9,7 @@ from pydantic import Field
 from techsapo_ops.spec.models.base import (
     LABEL_NAME_PATTERN,
     PATH_PATTERN,
+    ClockTime,
     Duration,
     FilePath,
     HostPort,
@@ -20,6 +21,7 @@ from techsapo_ops.spec.models.base import (
     Section,
     Size,
     Text,
+    TimeZone,
     Url,
 )
 from techsapo_ops.spec.secret import Secret
@@ -134,6 +136,8 @@ class AlertSettings(Section):
     """Value it compares with; default: the catalogue's."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     """How long the condition must last; default: the catalogue's."""
+    window: PositiveDuration | None = None
+    """How far back it looks, where it has a window of its own; default: the catalogue's."""
 
 
 class ScrapeJob(Section):
@@ -163,7 +167,9 @@ class Monitoring(Section):
     exporters: Exporters = Field(default_factory=Exporters.model_construct)
     """Programs that turn other servers' state into metrics."""
     alerts: dict[str, AlertSettings] = {}
-    """Changes to alerts, by alert name: threshold, for, enabled."""
+    """Changes to alerts, by alert name: threshold, for, window, enabled."""
+    availability_percent: Annotated[Number, Field(ge=50, lt=100)] = 99.5
+    """Share of API requests that must not fail, over 30 days; alerts tell when the rest is spent too fast."""
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
     runbook_url: Url | None = None
@@ -234,8 +240,33 @@ class Smtp(Section):
     """Refuse to send without STARTTLS."""
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class BusinessHours(Section):
+    """When people are at work. Alerts of priority P2 that are not critical wait for these hours."""
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+    )
+    """Days of the week."""
+    start: ClockTime = "09:00"
+    """First minute, HH:MM."""
+    end: ClockTime = "18:00"
+    """End, HH:MM, 24:00 at the latest."""
+    timezone: TimeZone = "Asia/Tokyo"
+    """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
+
+
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
+
+    business_hours: BusinessHours | None = None
+    """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
 
     critical: tuple[Receiver, ...] = ()
     """Whom critical alerts reach."""
@@ -243,5 +274,7 @@ class Notifications(Section):
     """Whom warnings reach."""
     info: tuple[Receiver, ...] = ()
     """Whom informational alerts reach."""
+    watchdog: tuple[Receiver, ...] = ()
+    """Whom the alert that always fires reaches every minute: a watcher elsewhere that misses it."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""

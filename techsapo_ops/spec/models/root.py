@@ -7,16 +7,20 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.app import App, Audit, Budget, Providers, WallBounce, default_providers
-from techsapo_ops.spec.models.base import PROJECT_PATTERN, Name, Section, Text
+from techsapo_ops.spec.models.base import PROJECT_PATTERN, Name, Section, Text, is_loopback
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
 
 ServiceKind = Literal[
     "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana",
-    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "scheduler",
 ]  # fmt: skip
-ImageName = Literal[ServiceKind, "base"]
+APP_SECTIONS = (
+    "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
+)  # fmt: skip
+"""What the app reads of the spec; a change elsewhere concerns it not."""
+ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
 
 
 class Spec(Section):
@@ -59,7 +63,8 @@ class Spec(Section):
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged and how long it is kept."""
     images: dict[ImageName, Text] = {}
-    """Container images by service; `base` is what the app's image is built from."""
+    """Container images by service; `base` is what the app's image is built from, `docker-cli` and `restic`
+    are where the scheduler's gets these two from."""
     environments: dict[Name, dict[str, Any]] = {}
     """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
 
@@ -68,6 +73,18 @@ class Spec(Section):
         """Whether nginx stands in front: asked for, or several instances, or a certificate to serve."""
         served = any(c.source != "external" for c in self.certificates.values())
         return self.nginx.enabled if self.nginx.enabled is not None else len(self.app.instances) > 1 or served
+
+    @property
+    def exposed(self) -> tuple[str, ...]:
+        """The addresses beyond loopback on which app and nginx listen."""
+        hosts = [self.app.host, *([self.nginx.host] if self.runs_nginx else [])]
+        return tuple(h for h in hosts if not is_loopback(h))
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether requests need an API key: asked for, or reachable beyond this host."""
+        wanted = self.app.auth.required
+        return bool(self.exposed) if wanted is None else wanted
 
     @property
     def served_certificate(self) -> str | None:

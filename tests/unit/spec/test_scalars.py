@@ -63,6 +63,7 @@ def test_a_scalar_with_one_meaning_is_read(text: str, value: object) -> None:
         ("1.5e3", 'write 1500 for the number, or "1.5e3" for the text'),
         ("1e-3", 'write 0.001 for the number, or "1e-3" for the text'),
         ("1e99", 'write 1.0e+99 for the number, or "1e99" for the text'),
+        ("-.5", 'write -0.5 for the number, or "-.5" for the text'),
         ("1_000", 'write 1000 for the number, or "1_000" for the text'),
         ("12:30:45", 'write "12:30:45"'),
         ("4000:4000", 'write "4000:4000"'),

@@ -97,6 +97,14 @@ def test_a_secret_file_that_is_no_text_is_told() -> None:
         load("project: x\nredis: {password_file: f}\n", {}, binary)
 
 
+@pytest.mark.parametrize("breaks", ["\\r", "\\u2028", "\\n", "\\e[2J"])
+def test_a_key_that_is_given_twice_stays_on_one_line_whatever_it_holds(loaded: Loader, breaks: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        loaded(f'project: x\n"a{breaks}": 1\n"a{breaks}": 2\n? {{"b{breaks}": [], ? [] : 1}}\n')
+    assert len(caught.value.message.splitlines()) == len(caught.value.problems)
+    assert "\x1b" not in caught.value.message
+
+
 def test_a_message_stays_on_one_line_whatever_a_key_holds(loaded: Loader) -> None:
     with pytest.raises(SpecError) as caught:
         loaded('project: x\nmonitoring: {alerts: {"a\\nb": {}}}\n"c\\nd": 1\nimages: {"\\e[31m": x}\n')

@@ -152,20 +152,24 @@ def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader
 
 
 @pytest.mark.parametrize(
-    ("text", "warned"),
+    ("text", "needed"),
     [
-        ("app: {host: 0.0.0.0}", ["app.host"]),
-        ("app: {host: 127.0.0.2}", []),
-        ("app: {host: '::1'}", []),
-        ("app: {host: localhost}", []),
-        ("nginx: {host: 192.0.2.1}", []),
-        ("nginx: {host: 192.0.2.1, enabled: true}", ["nginx.host"]),
+        ("app: {host: 0.0.0.0}", True),
+        ("app: {host: 127.0.0.2}", False),
+        ("app: {host: '::1'}", False),
+        ("app: {host: localhost}", False),
+        ("app: {auth: {required: true}}", True),
+        ("nginx: {host: 192.0.2.1}", False),
+        ("nginx: {host: 192.0.2.1, enabled: true}", True),
     ],
 )
-def test_listening_beyond_loopback_warns_that_the_budget_is_open(
-    text: str, warned: list[str], loaded: Loader
-) -> None:
-    assert [w.path for w in loaded(f"project: x\n{text}\n").warnings] == warned
+def test_beyond_loopback_questions_need_a_key(text: str, needed: bool, loaded: Loader) -> None:
+    assert loaded(f"project: x\n{text}\n").spec.needs_keys is needed
+
+
+def test_keys_can_not_be_turned_off_where_others_reach_the_app(loaded: Loader) -> None:
+    with pytest.raises(SpecError, match=r"app\.auth\.required.*without a key"):
+        loaded("project: x\napp: {host: 0.0.0.0, auth: {required: false}}\n")
 
 
 def test_services_on_one_port_of_different_addresses_do_not_meet(loaded: Loader) -> None:
@@ -296,6 +300,7 @@ def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loa
     keys = dict.fromkeys(re.findall(r"\$\{(\w+)\}", body), "k")
     files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook"), "s")
     result = loaded(taken_in, env=keys, files=files, environment="production")
-    assert set(result.spec.providers) == {"gpt-5", "gemini", "claude", "openrouter", "ollama"}
+    real = {"gpt-5", "gemini", "claude", "openrouter", "ollama", "claude-sub"}
+    assert set(result.spec.providers) == real
     assert len(result.spec.notifications.critical) == 2
     assert result.spec.logs.level == "warn"
