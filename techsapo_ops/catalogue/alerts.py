@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,11 @@ Priority = Literal["P0", "P1", "P2"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
+DISKS = (
+    'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|autofs|nsfs|fuse.*",'
+    'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
+)
+"""Label matchers for the file systems of node exporter that can fill up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Alert:
     expr: str
     threshold: float | None
     for_: str
+    window: str | None
     severity: Severity
     priority: Priority
     service: str
@@ -37,10 +43,18 @@ class Alert:
         """File name of the page in docs/runbooks/."""
         return f"{self.name}.md"
 
-    def expression(self, *, threshold: float | None, short: str) -> str:
-        """The PromQL expression; `threshold` takes the place of the catalogue's, `short` is a duration."""
+    def expression(
+        self, *, threshold: float | None = None, window: str | None = None, jobs: Sequence[str] = ()
+    ) -> str:
+        """The PromQL expression; `threshold` and `window` take the place of the catalogue's.
+
+        `jobs` are the scrape jobs that have to be there.
+        """
+        expr = self.expr.replace("{disks}", "{" + DISKS + "}")
+        expr = expr.replace("{absent_targets}", "\nor\n".join(f'absent(up{{job="{job}"}})' for job in jobs))
+        if (window or self.window) is not None:
+            expr = expr.replace("{window}", window or self.window or "")
         number = self.threshold if threshold is None else threshold
-        expr = self.expr.replace("{short}", short)
         return expr if number is None else expr.replace("{threshold}", promql_number(number))
 
 
@@ -58,6 +72,7 @@ def _alert(name: str, entry: dict[str, Any]) -> Alert:
         expr=entry["expr"],
         threshold=None if threshold is None else float(threshold),
         for_=entry["for"],
+        window=entry.get("window"),
         severity=entry["severity"],
         priority=entry["priority"],
         service=entry["service"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,8 +14,10 @@ import yaml
 
 from techsapo_ops.catalogue.rules import expand_api
 
-PanelKind = Literal["timeseries", "stat", "gauge"]
+PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
 LOCALES = ("ja", "en")
+
+_VARIABLE = re.compile(r"\$(?:__rate_interval|instance|provider)\b")
 
 Words = Mapping[str, str]
 """One text by locale, `ja` and `en`."""
@@ -22,10 +25,15 @@ Words = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression of a panel, with Grafana's `$instance` and `$__rate_interval` in it."""
+    """One PromQL expression of a panel, with Grafana's variables in it."""
 
     expr: str
     legend: Words
+
+    def promql(self, *, rate_interval: str, instance: str = ".*", provider: str = ".*") -> str:
+        """The expression with its variables filled in; instance and provider are regular expressions."""
+        filled = {"$__rate_interval": rate_interval, "$instance": instance, "$provider": provider}
+        return _VARIABLE.sub(lambda match: filled[match[0]], self.expr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ class Panel:
     min: float | None = None
     max: float | None = None
     thresholds: Thresholds | None = None
+    shows: Literal["value", "name"] = "value"
+    """What a stat shows large: the value, or its legend's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,7 @@ def _panel(entry: dict[str, Any]) -> Panel:
         min=entry.get("min"),
         max=entry.get("max"),
         thresholds=Thresholds(**entry["thresholds"]) if "thresholds" in entry else None,
+        shows=entry.get("shows", "value"),
     )
 
 

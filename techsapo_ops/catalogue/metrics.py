@@ -1,4 +1,4 @@
-"""The series that the app exports, loaded from metrics.yaml."""
+"""The series of the app and of jobs, loaded from metrics.yaml and job_metrics.yaml."""
 
 from __future__ import annotations
 
@@ -58,8 +58,18 @@ def _metric(name: str, entry: dict[str, Any]) -> Metric:
     )
 
 
+def _load(name: str) -> Mapping[str, Metric]:
+    text = (files("techsapo_ops.catalogue") / name).read_text(encoding="utf-8")
+    return MappingProxyType({key: _metric(key, entry) for key, entry in yaml.safe_load(text).items()})
+
+
 @cache
 def metrics() -> Mapping[str, Metric]:
-    """Every metric by name, in the order of metrics.yaml."""
-    text = (files("techsapo_ops.catalogue") / "metrics.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({name: _metric(name, entry) for name, entry in yaml.safe_load(text).items()})
+    """Every metric of the app by name, in the order of metrics.yaml."""
+    return _load("metrics.yaml")
+
+
+@cache
+def job_metrics() -> Mapping[str, Metric]:
+    """Every metric that jobs leave for the textfile collector, in the order of job_metrics.yaml."""
+    return _load("job_metrics.yaml")

@@ -10,8 +10,11 @@ from types import MappingProxyType
 
 import yaml
 
-API_ROUTES = 'route=~"/api/v1/.+",route!="/api/v1/health"'
+API_ROUTES = 'route=~"/(api/)?v1/.+",route!~"/api/v1/(health|metrics/.+)"'
 """Label matchers for the routes that users call."""
+JOB_EXPECTED = "techsapo:job_expected:info"
+"""1 for each job that the spec schedules, in the label `name`. Rules of its own make it, so that a job which
+never ran and left nothing is still missed."""
 
 
 @dataclass(frozen=True, slots=True)

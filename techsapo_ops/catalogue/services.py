@@ -37,12 +37,14 @@ class ServiceFacts:
     container_data: str = "/data"
     reload: str | None = None
     needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
     metrics_path: str | None = None
 
 
 def _facts(kind: str, entry: dict[str, Any]) -> ServiceFacts:
-    rest = {k: v for k, v in entry.items() if k not in {"probe", "needs"}}
-    return ServiceFacts(kind=kind, probe=Probe(**entry["probe"]), needs=tuple(entry.get("needs", ())), **rest)
+    rest = {k: v for k, v in entry.items() if k not in {"probe", "needs", "after"}}
+    needs, after = tuple(entry.get("needs", ())), tuple(entry.get("after", ()))
+    return ServiceFacts(kind=kind, probe=Probe(**entry["probe"]), needs=needs, after=after, **rest)
 
 
 @cache

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alert_cases import load_cases
 from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number
-from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.catalogue.rules import recording_rules
+from techsapo_ops.catalogue.metrics import job_metrics, metrics
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
+from techsapo_ops.cli.lazy import LazyCommand
+from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.spec.models.base import seconds
 
 every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
@@ -63,9 +67,23 @@ def test_every_page_belongs_to_an_alert(repository: Path) -> None:
 def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: Path) -> None:
     page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
     have = {series for m in metrics().values() for series in m.series}
+    have |= {*job_metrics(), JOB_EXPECTED}
     have |= {r.record for rules in recording_rules().values() for r in rules}
     queries = [q for q in re.findall(r"`([^`]+)`", page) if re.search(r"\btechsapo[:_]", q)]
     assert {n for q in queries for n in metric_names(q) if n.startswith("techsapo")} - have == set()
+
+
+@every_alert
+def test_the_commands_of_a_page_exist(alert: Alert, repository: Path) -> None:
+    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    for told in re.findall(r"`techsapo ([^`]+)`", page):
+        words = shlex.split(told)
+        command: Any = LazyCommand(words[0], COMMANDS[words[0]]).resolve()
+        if hasattr(command, "commands") and len(words) > 1:
+            command, words = command.commands[words[1]], words[1:]
+        options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+        unknown = [w for w in words[1:] if w.startswith("-") and w.partition("=")[0] not in options]
+        assert unknown == [], told
 
 
 @every_alert
@@ -74,6 +92,11 @@ def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent(ale
     assert all(case["alerts"] for case in cases["fires"])
     assert cases["fires"]
     assert bool(cases.get("silent")) == (alert.name not in ALWAYS_FIRING)
+
+
+@every_alert
+def test_an_alert_has_a_case_that_says_whom_it_reaches(alert: Alert) -> None:
+    assert load_cases()[alert.name].get("route"), "add e.g. `route: warning` to its file of cases"
 
 
 def test_every_case_belongs_to_an_alert() -> None:

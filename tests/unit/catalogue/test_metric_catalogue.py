@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import pytest
 from promql_names import metric_names
 
+from techsapo_ops.adapters.audit import Operation
+from techsapo_ops.adapters.keys import Refusal
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.anomalies import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
-from techsapo_ops.catalogue.metrics import Metric, metrics
-from techsapo_ops.catalogue.rules import expand_api, recording_rules
+from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, expand_api, recording_rules
+from techsapo_ops.serve.problems import Code
 
+GUIDES_COUNTERS = {
+    "techsapo_auth_failures_total",
+    "techsapo_rate_limit_hits_total",
+    "techsapo_anomaly_requests_total",
+}
 GUIDE = {
     "techsapo_wallbounce_success_rate",
     "techsapo_wallbounce_avg_confidence_5m",
@@ -35,7 +45,7 @@ def recorded() -> dict[str, str]:
 
 def every_expression() -> dict[str, str]:
     """Each expression of the catalogue, by a name for it."""
-    found = {f"alert {a.name}": a.expression(threshold=None, short="1m") for a in alerts().values()}
+    found = {f"alert {a.name}": a.expression(jobs=["prometheus"]) for a in alerts().values()}
     found |= {f"rule {name}": expr for name, expr in recorded().items()}
     for dashboard in dashboards().values():
         for panel in dashboard.panels:
@@ -44,7 +54,7 @@ def every_expression() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("metric", metrics().values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("metric", [*metrics().values(), *job_metrics().values()], ids=lambda m: m.name)
 def test_a_metric_is_named_and_described_as_prometheus_asks(metric: Metric) -> None:
     assert re.fullmatch(r"techsapo_[a-z0-9_]+", metric.name)
     assert metric.help.endswith(".") or metric.kind == "untyped"
@@ -56,6 +66,21 @@ def test_a_metric_is_named_and_described_as_prometheus_asks(metric: Metric) -> N
 
 def test_the_guides_names_are_there_as_it_writes_them_and_carry_no_type() -> None:
     assert {name for name, m in metrics().items() if m.kind == "untyped"} == GUIDE
+
+
+def test_the_guides_security_metrics_end_in_total_and_so_can_be_counters() -> None:
+    assert {metrics()[name].kind for name in GUIDES_COUNTERS} == {"counter"}
+
+
+def test_a_problem_an_anomaly_and_a_refusal_are_each_listed_in_the_catalogue() -> None:
+    listed = {
+        "techsapo_errors_total": ("code", get_args(Code)),
+        "techsapo_anomaly_requests_total": ("reason", get_args(Reason)),
+        "techsapo_auth_failures_total": ("reason", get_args(Refusal)),
+        "techsapo_audit_operations_total": ("operation", get_args(Operation)),
+    }
+    for name, (label, values) in listed.items():
+        assert set(metrics()[name].values[label]) == set(values), name
 
 
 def test_confidence_is_counted_in_the_steps_that_its_thresholds_need() -> None:
@@ -82,13 +107,21 @@ def test_label_sets_that_are_known_beforehand_are_all_combinations_of_closed_val
 
 
 def test_every_expression_reads_series_that_somebody_has() -> None:
-    have = {series for m in metrics().values() for series in m.series} | set(recorded()) | PROMETHEUS_MAKES
+    known = (*metrics().values(), *job_metrics().values())
+    have = {series for m in known for series in m.series} | set(recorded())
+    have |= PROMETHEUS_MAKES | {JOB_EXPECTED}
     unknown = {
         where: names
         for where, expr in every_expression().items()
         if (names := {n for n in metric_names(expr) - have if not EXPORTERS.fullmatch(n)})
     }
     assert unknown == {}
+
+
+def test_a_metric_of_a_job_is_a_gauge_that_names_its_job() -> None:
+    for metric in job_metrics().values():
+        assert metric.kind == "gauge"
+        assert metric.labels[0] == "name"
 
 
 def test_counters_are_never_read_without_a_rate() -> None:
@@ -112,6 +145,6 @@ def test_a_recorded_series_is_named_level_metric_operation() -> None:
 
 
 def test_api_routes_stand_in_a_selector_of_their_own_or_among_others() -> None:
-    routes = 'route=~"/api/v1/.+",route!="/api/v1/health"'
+    routes = 'route=~"/(api/)?v1/.+",route!~"/api/v1/(health|metrics/.+)"'
     assert expand_api("m{api}") == f"m{{{routes}}}"
     assert expand_api('m{{api},status="200"}') == f'm{{{routes},status="200"}}'

@@ -1,0 +1,42 @@
+"""The jobs that can be scheduled, loaded from jobs.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """One entry of jobs.yaml; the file's head explains each key. Times are in seconds."""
+
+    name: str
+    operation: str
+    timeout: float
+    retries: int
+    retry_wait: float
+    title: Mapping[str, str]
+
+
+def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
+    return JobFacts(
+        name=name,
+        operation=entry["operation"],
+        timeout=float(entry["timeout"]),
+        retries=int(entry["retries"]),
+        retry_wait=float(entry["retry_wait"]),
+        title=MappingProxyType(entry["title"]),
+    )
+
+
+@cache
+def jobs() -> Mapping[str, JobFacts]:
+    """Every job by name, in the order of jobs.yaml."""
+    text = (files("techsapo_ops.catalogue") / "jobs.yaml").read_text(encoding="utf-8")
+    return MappingProxyType({name: _facts(name, entry) for name, entry in yaml.safe_load(text).items()})

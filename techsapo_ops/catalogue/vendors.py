@@ -1,0 +1,31 @@
+"""The vendors behind the kinds of providers, loaded from vendors.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One entry of vendors.yaml; the file's head explains each key."""
+
+    label: str
+    title: str
+
+
+@cache
+def vendors() -> Mapping[str, Vendor]:
+    """Every vendor by kind of provider."""
+    text = (files("techsapo_ops.catalogue") / "vendors.yaml").read_text(encoding="utf-8")
+    return MappingProxyType({kind: Vendor(**entry) for kind, entry in yaml.safe_load(text).items()})
+
+
+def vendor_of(kind: str, name: str) -> Vendor:
+    """The vendor of a provider's kind; one made of the provider's own `name` where the kind has none."""
+    return vendors().get(kind) or Vendor(name, name)
