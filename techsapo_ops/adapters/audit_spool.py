@@ -15,10 +15,26 @@ log = logging.getLogger("techsapo.audit")
 
 
 @dataclass(frozen=True, slots=True)
+class AuditCall:
+    """One call to a provider within a request; `phase` is answer, grade or revise."""
+
+    provider: str
+    model: str
+    phase: str
+    status: str
+    cost_usd: float
+    tokens_input: int
+    tokens_output: int
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditRow:
     """One request. `id` is the row's own (32 hex digits), so that a replay never makes a second row.
 
-    `time` is UTC; `providers` are names; scores are 0 to 1, None where there was no verdict.
+    `time` is UTC; `providers` are names; scores are 0 to 1, None where there was no verdict. `threshold` is
+    the confidence that the tier asks for. `prompt` is there only where the spec keeps it, masked. `key_id`
+    is the API key's. `cost_usd` is what the request was charged, `calls` what it consists of.
     """
 
     id: str
@@ -37,6 +53,10 @@ class AuditRow:
     cost_usd: float
     status: str
     processing_ms: int
+    key_id: str | None = None
+    prompt: str | None = None
+    threshold: float | None = None
+    calls: tuple[AuditCall, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -48,6 +68,7 @@ class AuditRow:
         value: dict[str, Any] = json.loads(line)
         value["time"] = datetime.fromisoformat(value["time"])
         value["providers"] = tuple(value["providers"])
+        value["calls"] = tuple(AuditCall(**call) for call in value.get("calls", ()))
         return cls(**value)
 
 

@@ -1,15 +1,17 @@
-"""The audit table, in MySQL/MariaDB or SQLite."""
+"""The audit tables, in MySQL/MariaDB or SQLite."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.audit_spool import AuditRow
+from techsapo_ops.adapters.audit_migrate import upgrade
+from techsapo_ops.adapters.audit_spool import AuditCall, AuditRow
+from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Mysql
 
@@ -18,29 +20,36 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
-TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32}
+TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32}
+CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
+_ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
+_CALL = tuple(f.name for f in fields(AuditCall))
 
 
 class AuditStore:
     """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError."""
 
     def __init__(self, mysql: Mysql | None, sqlite: Path) -> None:
-        self._engine = _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+        self._engine = audit_engine(mysql, sqlite)
         self._file = None if mysql else sqlite
-        self._table = _table()
+        self._requests, self._calls = audit_tables()
         self._ready = False
 
     def insert(self, rows: list[AuditRow]) -> None:
         """Write rows in one transaction; rows that are there already stay as they are."""
         self._prepare()
+        dialect = self._engine.dialect.name
+        calls = [_call_values(row, n) for row in rows for n in range(len(row.calls))]
         with self._engine.begin() as connection:
-            connection.execute(_insert(self._table, self._engine.dialect.name), [_values(r) for r in rows])
+            connection.execute(_insert(self._requests, dialect, "id"), [_values(r) for r in rows])
+            if calls:
+                connection.execute(_insert(self._calls, dialect, "request_row"), calls)
 
     def ping(self) -> None:
-        """Make sure that the database answers and has the table."""
+        """Make sure that the database answers and has the tables."""
         self._prepare()
         with self._engine.connect() as connection:
-            connection.execute(self._table.select().limit(1)).first()
+            connection.execute(self._requests.select().limit(1)).first()
 
     def close(self) -> None:
         """Close the connection."""
@@ -51,21 +60,26 @@ class AuditStore:
             if self._file is not None:
                 # Made here for its mode: SQLite would make it readable by all.
                 os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._table.metadata.create_all(self._engine)
+            with self._engine.connect() as connection:
+                upgrade(connection)
             self._ready = True
 
 
-def _table() -> Table:
-    import sqlalchemy as sa
-    from sqlalchemy.dialects.mysql import DATETIME
+def audit_tables() -> tuple[Table, Table]:
+    """The tables of requests and of their calls, as they are read and written; the migrations make them.
 
-    return sa.Table(
+    They name no type of MySQL's own, whose dialects would take 4 MB also where there is none.
+    """
+    import sqlalchemy as sa
+
+    metadata = sa.MetaData()
+    requests = sa.Table(
         "audit_requests",
-        sa.MetaData(),
+        metadata,
         sa.Column("id", sa.CHAR(32), primary_key=True),
-        sa.Column("time", sa.DateTime().with_variant(DATETIME(fsp=6), "mysql"), nullable=False, index=True),
+        sa.Column("time", sa.DateTime, nullable=False),
         sa.Column("instance", sa.String(TEXT_LIMITS["instance"]), nullable=False),
-        sa.Column("request_id", sa.String(TEXT_LIMITS["request_id"]), nullable=False, index=True),
+        sa.Column("request_id", sa.String(TEXT_LIMITS["request_id"]), nullable=False),
         sa.Column("user_id", sa.String(TEXT_LIMITS["user_id"])),
         sa.Column("task_type", sa.String(16), nullable=False),
         sa.Column("prompt_hash", sa.CHAR(64), nullable=False),
@@ -78,23 +92,67 @@ def _table() -> Table:
         sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
         sa.Column("status", sa.String(TEXT_LIMITS["status"]), nullable=False),
         sa.Column("processing_ms", sa.Integer, nullable=False),
-        mysql_charset="utf8mb4",
-        mysql_engine="InnoDB",
+        sa.Column("key_id", sa.String(TEXT_LIMITS["key_id"])),
+        sa.Column("prompt", sa.Text),
+        sa.Column("threshold", sa.Double),
     )
+    calls = sa.Table(
+        "audit_calls",
+        metadata,
+        sa.Column("request_row", sa.CHAR(32), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("time", sa.DateTime, nullable=False),
+        sa.Column("provider", sa.String(CALL_LIMITS["provider"]), nullable=False),
+        sa.Column("model", sa.String(CALL_LIMITS["model"]), nullable=False),
+        sa.Column("phase", sa.String(16), nullable=False),
+        sa.Column("status", sa.String(CALL_LIMITS["status"]), nullable=False),
+        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
+        sa.Column("tokens_input", sa.Integer, nullable=False),
+        sa.Column("tokens_output", sa.Integer, nullable=False),
+        sa.Column("milliseconds", sa.Integer, nullable=False),
+    )
+    return requests, calls
 
 
-def _insert(table: Table, dialect: str) -> Insert:
+def database_errors() -> tuple[type[Exception], ...]:
+    """What is raised by whoever uses an audit database. Imports SQLAlchemy: blocks the first time."""
+    return first_use(_database_errors)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    import sqlalchemy as sa
+
+    return sa.exc.SQLAlchemyError, OSError
+
+
+def audit_engine(mysql: Mysql | None, sqlite: Path) -> Engine:
+    """An engine with one connection to the audit database; nothing is connected yet."""
+    database_errors()
+    return _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+
+
+def _insert(table: Table, dialect: str, same: str) -> Insert:
     if dialect == "mysql":
         from sqlalchemy.dialects import mysql
 
-        return mysql.insert(table).on_duplicate_key_update(id=table.c.id)
+        return mysql.insert(table).on_duplicate_key_update({same: table.c[same]})
     from sqlalchemy.dialects import sqlite
 
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
+def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
+    call = row.calls[number]
+    values: dict[str, Any] = {name: getattr(call, name) for name in _CALL}
+    for name, limit in CALL_LIMITS.items():
+        values[name] = values[name][:limit]
+    time = row.time.astimezone(UTC).replace(tzinfo=None)
+    return {**values, "request_row": row.id, "number": number, "time": time}
+
+
 def _values(row: AuditRow) -> dict[str, Any]:
-    values = asdict(row)
+    # Not asdict, which copies deeply, each call's fields too: 4 % of an analysis' time, for the same values.
+    values = {name: getattr(row, name) for name in _ROW}
     values["time"] = row.time.astimezone(UTC).replace(tzinfo=None)
     values["providers"] = json.dumps(row.providers, ensure_ascii=False)
     for name, limit in TEXT_LIMITS.items():
@@ -134,8 +192,8 @@ def _sqlite_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+        connection.execute("PRAGMA busy_timeout=5000")  # first: turning WAL on may have to wait
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA busy_timeout=5000")
 
     return engine

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from techsapo_ops.adapters.redis_link import Told, unheard
 from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
@@ -48,7 +49,8 @@ class MemoryCache:
             self._drop(key)
         if len(value) > self._max_bytes:
             return
-        self._entries[key] = (time.monotonic() + ttl, value)
+        # A copy, since orjson's value keeps the room that it was written into: up to four times its length.
+        self._entries[key] = (time.monotonic() + ttl, bytes(memoryview(value)))
         self._bytes += len(value)
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._entries)))
@@ -75,8 +77,9 @@ class AnswerCache:
     tried again by itself; the first error and the recovery are logged, not each request.
     """
 
-    def __init__(self, spec: RedisSpec, prefix: str) -> None:
+    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard) -> None:
         self._memory = MemoryCache()
+        self._told = told
         self._prefix = prefix
         self._where = f"{spec.host}:{spec.port}"
         self._redis: Redis | None = _connect(spec) if spec.enabled else None
@@ -96,9 +99,9 @@ class AnswerCache:
 
     async def get(self, key: str) -> bytes | None:
         """The value of `key`, or None."""
-        from redis import RedisError
-
         if self._redis is not None and time.monotonic() >= self._paused_until:
+            from redis import RedisError
+
             try:
                 value = await self._redis.get(self._prefix + key)
             except (RedisError, OSError) as error:
@@ -110,9 +113,9 @@ class AnswerCache:
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
         """Keep `value` for `ttl` seconds."""
-        from redis import RedisError
-
         if self._redis is not None and time.monotonic() >= self._paused_until:
+            from redis import RedisError
+
             try:
                 await self._redis.set(self._prefix + key, value, px=max(1, int(ttl * 1000)))
             except (RedisError, OSError) as error:
@@ -124,10 +127,10 @@ class AnswerCache:
 
     async def check(self) -> CacheStatus:
         """Ask Redis whether it is there (also during a pause), and say which cache is in use."""
-        from redis import RedisError
-
         if self._redis is None:
             return CacheStatus("memory", True, "in-process: this stack runs no Redis", 0)
+        from redis import RedisError
+
         try:
             await self._redis.ping()
         except (RedisError, OSError) as error:
@@ -142,6 +145,7 @@ class AnswerCache:
             await self._redis.aclose()
 
     def _failed(self, error: Exception) -> None:
+        self._told(False)
         self._errors += 1
         self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
         self._paused_until = time.monotonic() + PAUSE
@@ -152,6 +156,7 @@ class AnswerCache:
             )
 
     def _worked(self) -> None:
+        self._told(True)
         if self._errors:
             log.info("Redis is available again", extra={"redis": self._where, "errors": self._errors})
         self._errors = 0

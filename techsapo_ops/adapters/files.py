@@ -36,6 +36,18 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
             Path(temporary).unlink(missing_ok=True)
 
 
+def private_folder(path: Path, root: Path) -> None:
+    """Make `path` and what is missing above it, down from `root`, for its owner alone (0700).
+
+    Raises OpsError when it can't be made.
+    """
+    try:
+        for folder in (root, *reversed(path.relative_to(root).parents[:-1]), path):
+            (root / folder).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OpsError(f"cannot make the folder {path}: {error.strerror}", _write_hint(error)) from None
+
+
 def sync_directory(path: Path) -> None:
     """Make renames inside `path` survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

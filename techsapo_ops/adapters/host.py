@@ -14,7 +14,7 @@ import yaml
 
 from techsapo_ops.adapters.disk import existing
 from techsapo_ops.catalogue.services import services
-from techsapo_ops.spec.topology import HostFacts
+from techsapo_ops.spec.topology import HostFacts, Owner
 
 TOOLS = (
     "promtool",
@@ -42,17 +42,18 @@ TOOLS = (
 _SIBLINGS = {"/usr/local/bin": "/usr/local/sbin", "/usr/bin": "/usr/sbin", "/bin": "/sbin"}
 
 
-def gather(state: Path, path_env: str) -> HostFacts:
+def gather(state: Path, path_env: str, docker_socket: Path | None = None) -> HostFacts:
     """Facts about this host for a stack with the state directory `state`.
 
     `path_env` is the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
     empty PATH finds nothing. Users are judged by the modes of files and folders; ACLs are not read. Takes a
-    few milliseconds and starts no process.
+    few milliseconds and starts no process. With `docker_socket` the owner of `state` is looked up too.
     """
     root = os.geteuid() == 0
     binaries = find_binaries(binary_names(), path_env)
+    owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
     if not root:
-        return HostFacts(python=sys.executable, root=False, binaries=binaries)
+        return HostFacts(python=sys.executable, root=False, binaries=binaries, owner=owner)
     users = [user for name in _service_users() if (user := _User.named(name)) is not None]
     able = [user for user in users if user.reaches(existing(state))]
     runnable = _python_paths()
@@ -62,7 +63,26 @@ def gather(state: Path, path_env: str) -> HostFacts:
         binaries=binaries,
         users=frozenset(user.name for user in able),
         app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
+        owner=owner,
     )
+
+
+def _owner(state: Path, docker_socket: Path) -> Owner:
+    """Who owns `state`: not whoever asks, since root's `techsapo plan` on another's stack changes nothing."""
+    import tzlocal
+
+    uid = state.stat().st_uid if state.exists() else os.geteuid()
+    try:
+        entry = pwd.getpwuid(uid)
+        gid, home = entry.pw_gid, entry.pw_dir
+    except KeyError:
+        gid, home = uid, "/"
+    try:
+        zone = tzlocal.get_localzone_name() or None
+    except (LookupError, ValueError, OSError):  # `techsapo jobs` says what is wrong with it
+        zone = None
+    socket_gid = docker_socket.stat().st_gid if docker_socket.exists() else None
+    return Owner(uid, gid, home, zone, socket_gid)
 
 
 def binary_names() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,14 +24,20 @@ def _holder(descriptor: int) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, *, wait: float = 0.0) -> Iterator[None]:
+def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Iterator[int]:
     """Hold the lock file `path` while the block runs, waiting up to `wait` seconds for it.
 
     The kernel's flock goes with the process, so Ctrl-C and kill -9 leave no stale lock; the file's
-    content only says who holds it. Raises OpsError naming the holder when the lock is taken.
+    content only says who holds it. Yields the file's descriptor: a child that is given it keeps the lock
+    for as long as it lives. Raises OpsError naming the holder, at work on `what`, when the lock is taken.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise OpsError(
+            f"cannot open the lock {path}: {error.strerror}", "check the disk and the owner"
+        ) from None
     try:
         deadline = time.monotonic() + wait
         while True:
@@ -41,7 +47,7 @@ def exclusive(path: Path, *, wait: float = 0.0) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise OpsError(
-                        f"{_holder(descriptor)} is at work on this stack",
+                        f"{_holder(descriptor)} is at work on {what}",
                         "wait for it to end, or pass --wait SECONDS",
                     ) from None
                 time.sleep(0.1)
@@ -51,9 +57,29 @@ def exclusive(path: Path, *, wait: float = 0.0) -> Iterator[None]:
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(note).encode(), 0)
-        yield
+        # The note only tells who holds it: on a full disk the lock is held all the same.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(note).encode(), 0)
+        yield descriptor
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def held(path: Path) -> bool:
+    """Whether somebody holds the lock file `path`, in whatever PID namespace.
+
+    For an instant this is a holder itself: who must not fail by that waits a little for the lock.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

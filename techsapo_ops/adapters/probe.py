@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import Any
+from typing import BinaryIO
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
@@ -12,6 +12,8 @@ from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.spec.topology import Address
 
 _SHOWN = 200
+_LONGEST_LINE = 4096
+"""Bytes; a status or an error of Redis is far shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,8 @@ def probe(
     """
     if kind.kind == "http":
         return _http(address.url(kind.path), timeout)
-    # The clock starts after the imports: the first probe must not look slower than its peer is.
-    if kind.kind == "redis":
-        import redis  # noqa: F401 - see above
-    elif kind.kind == "mysql":
+    # The clock starts after the import: the first probe must not look slower than its peer is.
+    if kind.kind == "mysql":
         import pymysql  # noqa: F401 - see above
     with Deadline(timeout) as deadline:
         try:
@@ -81,42 +81,39 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
 
 
 def _redis(address: Address, deadline: Deadline, user: str | None, password: str | None) -> tuple[bool, str]:
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
+    """PING by hand: to import redis-py, its asyncio half included, takes longer than all the rest of a probe.
 
-    def on_connect(connection: Any) -> None:
-        deadline.watch(connection._sock)  # redis-py has no public way to its socket
-        connection.on_connect()
-
-    connection = redis.Connection(
-        host=address.host,
-        port=address.port,
-        username=user,
-        password=password,
-        socket_timeout=deadline.seconds,
-        redis_connect_func=on_connect,
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-    )
-    try:
-        connection.connect()
-        connection.send_command("PING", check_health=False)
-        answer = connection.read_response()
-    except redis.BusyLoadingError:
+    The protocol: https://redis.io/docs/latest/develop/reference/protocol-spec/
+    """
+    with _connect(address, deadline) as link, link.makefile("rb") as answers:
+        link.settimeout(deadline.seconds)
+        if password is not None:
+            refused = _redis_says(link, answers, "AUTH", *([user] if user else []), password)
+            if refused.startswith("-LOADING"):
+                return False, "is loading its data set into memory"
+            if refused.startswith("-"):
+                return False, _redis_login(refused[1:], password)
+        answer = _redis_says(link, answers, "PING")
+    if answer.startswith("-LOADING"):
         return False, "is loading its data set into memory"
-    except redis.AuthenticationError as error:
-        return False, _redis_login(str(error), password)
-    except redis.InvalidResponse:
-        return False, "answered with something that is not Redis's protocol"
-    except redis.RedisError as error:
-        text = str(error)
-        if "NOAUTH" in text or "Authentication required" in text:
-            return False, _redis_login(text, password)
-        return False, os_reason(error) or text or "closed the connection"
-    finally:
-        connection.disconnect()
-    return answer == b"PONG", "PONG" if answer == b"PONG" else f"answered {answer!r} to PING"
+    if answer.startswith(("-NOAUTH", "-WRONGPASS")):
+        return False, _redis_login(answer[1:], password)
+    if answer.startswith("-"):
+        return False, answer[1:].removeprefix("ERR ")
+    return answer == "+PONG", "PONG" if answer == "+PONG" else f"answered {answer[1:_SHOWN]!r} to PING"
+
+
+def _redis_says(link: socket.socket, answers: BinaryIO, *words: str) -> str:
+    """Send one command; its answer's first line. Raises OSError for what is no such line."""
+    encoded = [word.encode() for word in words]
+    parts = (b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+    link.sendall(b"*%d\r\n" % len(encoded) + b"".join(parts))
+    line = answers.readline(_LONGEST_LINE)
+    if not line:
+        raise ConnectionResetError("closed the connection")
+    if line[:1] not in b"+-:$*" or len(line) == _LONGEST_LINE:
+        raise OSError("answered with something that is not Redis's protocol")
+    return line.decode(errors="replace").rstrip("\r\n")
 
 
 def _redis_login(text: str, password: str | None) -> str:

@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,17 @@ class Completed:
     def output(self) -> str:
         """Both streams as text, for a message to the user."""
         return (self.stdout + self.stderr).decode(errors="replace").strip()
+
+
+def split_command(text: str, where: str) -> tuple[str, ...]:
+    """The words of a command as a shell reads them. Raises OpsError naming `where` for an open quote."""
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise OpsError(f"{where}: {text!r} is no command: {str(error).lower()}") from None
+    if not words:
+        raise OpsError(f"{where}: {text!r} is no command")
+    return words
 
 
 class Runner(Protocol):
@@ -87,6 +98,38 @@ class SubprocessRunner:
                 raise OpsError(f"`{command}` did not end within {timeout:g} s and was stopped") from None
             raise
         return Completed(command, process.returncode, stdout, stderr)
+
+
+def stream(command: Command) -> Iterator[str]:
+    """Start `command` now and return its lines of standard output as they come, until it ends.
+
+    It is stopped when the iterator is closed. Raises OpsError when the program can't be started.
+    """
+    try:
+        process = subprocess.Popen(
+            command.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **command.env},
+            cwd=command.cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise OpsError(f"cannot run {command.argv[0]}: {error.strerror}") from None
+    lines = _lines(process)
+    next(lines)  # begun, so that it ends the process also when nobody reads a line
+    return lines
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
+    try:
+        yield ""
+        for line in process.stdout or ():
+            yield line.decode(errors="replace").rstrip("\n")
+    finally:
+        if process.poll() is None:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

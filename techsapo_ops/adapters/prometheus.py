@@ -1,14 +1,11 @@
-"""Clients for the HTTP APIs of Prometheus (v1) and Alertmanager (v2).
-
-https://prometheus.io/docs/prometheus/latest/querying/api/
-https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
-"""
+"""Client for the HTTP API of Prometheus (v1): https://prometheus.io/docs/prometheus/latest/querying/api/"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +13,7 @@ from typing import Any
 from techsapo_ops.adapters.http import Answer, fetch
 from techsapo_ops.errors import OpsError
 
-_LIMIT = 16 * 1024 * 1024
+LIMIT = 16 * 1024 * 1024
 
 
 class ApiError(OpsError):
@@ -33,6 +30,24 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query: its labels, and its value by time (Unix seconds)."""
+
+    labels: Mapping[str, str]
+    values: Mapping[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """One alert as Prometheus evaluates it; `state` is pending or firing."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One active scrape target; `health` is up, down or unknown (not yet scraped)."""
 
@@ -42,26 +57,18 @@ class Target:
     health: str
     error: str
     scrape_seconds: float
+    interval_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert as Alertmanager holds it; `state` is active, suppressed or unprocessed."""
+class Rule:
+    """One rule as Prometheus runs it: `seconds` is its `for`; recording rules have neither that nor texts."""
 
+    name: str
+    query: str
+    seconds: float
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    state: str
-    receivers: tuple[str, ...]
-    starts_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AlertmanagerStatus:
-    """Version, loaded configuration (YAML) and cluster state (`disabled` without clustering)."""
-
-    version: str
-    config: str
-    cluster: str
 
 
 class Prometheus:
@@ -86,10 +93,28 @@ class Prometheus:
             return (Sample({}, _number(value), float(time)),)
         if data["resultType"] != "vector":
             raise ApiError(f"{expression!r} is a {data['resultType']}", "ask for an instant vector")
+        return vector(data["result"])
+
+    def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
+        """Evaluate a PromQL expression every `step` seconds from `start` to `end` (Unix seconds)."""
+        parameters = {"query": expression, "start": f"{start}", "end": f"{end}", "step": f"{step}"}
         return tuple(
-            Sample(series["metric"], _number(series["value"][1]), float(series["value"][0]))
-            for series in data["result"]
+            Series(found["metric"], {float(when): _number(value) for when, value in found["values"]})
+            for found in self._get("query_range", parameters)["result"]
         )
+
+    def alerts(self) -> tuple[Firing, ...]:
+        """The alerts whose condition holds, long enough (firing) or not yet (pending); the oldest first."""
+        found = [
+            Firing(
+                labels=alert["labels"],
+                annotations=alert.get("annotations") or {},
+                state=alert["state"],
+                since=_moment(alert["activeAt"]),
+            )
+            for alert in self._get("alerts", {})["alerts"]
+        ]
+        return tuple(sorted(found, key=lambda alert: alert.since))
 
     def targets(self) -> tuple[Target, ...]:
         """The active targets, in the order of their job and instance."""
@@ -101,6 +126,7 @@ class Prometheus:
                 health=target["health"],
                 error=target.get("lastError", ""),
                 scrape_seconds=float(target.get("lastScrapeDuration", 0.0)),
+                interval_seconds=_seconds(target.get("scrapeInterval", "")),
             )
             for target in self._get("targets", {"state": "active"})["activeTargets"]
         ]
@@ -110,64 +136,87 @@ class Prometheus:
         """The loaded configuration as YAML; Prometheus writes it with defaults added."""
         return str(self._get("status/config", {})["yaml"])
 
-    def _get(self, path: str, params: Mapping[str, str]) -> Any:
+    def rules(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The loaded rules by name of their group, in the order in which each group runs them."""
+        return {
+            group["name"]: tuple(
+                Rule(
+                    rule["name"],
+                    rule["query"],
+                    float(rule.get("duration", 0.0)),
+                    rule.get("labels") or {},
+                    rule.get("annotations") or {},
+                )
+                for rule in group["rules"]
+            )
+            for group in self._get("rules", {})["groups"]
+        }
+
+    def formatted(self, expression: str) -> str:
+        """A PromQL expression as Prometheus writes it: one spelling for all that mean the same."""
+        url = f"{self.url}/api/v1/format_query"
+        document = document_of(fetch(url, timeout=self.timeout, params={"query": expression}))
+        if not isinstance(document, dict) or not isinstance(document.get("data"), str):
+            raise ApiError(f"{url}: {expression!r} can't be formatted")
+        return str(document["data"])
+
+    def reloaded(self) -> bool | None:
+        """Whether its last reload succeeded; None where it does not say."""
+        return reloaded_by_metrics(self.url, "prometheus", self.timeout)
+
+    def version(self) -> str:
+        """Its version, such as 2.53.3."""
+        return str(self._get("status/buildinfo", {})["version"])
+
+    def snapshot(self) -> str:
+        """Make a snapshot of all samples, the newest too; returns its folder's name below `snapshots`.
+
+        Needs `--web.enable-admin-api`:
+        https://prometheus.io/docs/prometheus/latest/querying/api/#snapshot
+        """
+        return str(self._get("admin/tsdb/snapshot", {}, method="POST")["name"])
+
+    def own(self, metric: str) -> float | None:
+        """The value of a metric without labels that it has of itself; None where it has none."""
+        return _own(self.url, metric, self.timeout)
+
+    def _get(self, path: str, params: Mapping[str, str], *, method: str = "GET") -> Any:
         url = f"{self.url}/api/v1/{path}"
-        answer = fetch(url, timeout=self.timeout, params=params, limit=_LIMIT)
-        document = _document(answer)
+        answer = fetch(url, timeout=self.timeout, params=params, limit=LIMIT, method=method)
+        document = document_of(answer)
         if not isinstance(document, dict) or document.get("status") != "success":
             error = document.get("error", "") if isinstance(document, dict) else ""
             raise ApiError(f"{url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
         return _data(answer, document)
 
 
-class Alertmanager:
-    """The API at `url`; every call is over within `timeout` seconds and raises as Prometheus's do."""
-
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        self.url = url.rstrip("/")
-        self.timeout = timeout
-
-    def ready(self) -> bool:
-        """Whether it takes alerts."""
-        return fetch(f"{self.url}/-/ready", timeout=self.timeout).ok
-
-    def alerts(self) -> tuple[Alert, ...]:
-        """All alerts that it holds, silenced and inhibited ones too."""
-        answer, document = self._get("alerts")
-        if not isinstance(document, list):
-            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
-        return tuple(
-            Alert(
-                labels=alert["labels"],
-                annotations=alert["annotations"],
-                state=alert["status"]["state"],
-                receivers=tuple(receiver["name"] for receiver in alert["receivers"]),
-                starts_at=datetime.fromisoformat(alert["startsAt"]).astimezone(UTC),
-            )
-            for alert in document
-        )
-
-    def status(self) -> AlertmanagerStatus:
-        """Version, configuration and cluster state."""
-        answer, document = self._get("status")
-        if not isinstance(document, dict) or "versionInfo" not in document:
-            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
-        return AlertmanagerStatus(
-            version=document["versionInfo"]["version"],
-            config=document["config"]["original"],
-            cluster=document["cluster"]["status"],
-        )
-
-    def _get(self, path: str) -> tuple[Answer, Any]:
-        answer = fetch(f"{self.url}/api/v2/{path}", timeout=self.timeout, limit=_LIMIT)
-        if not answer.ok:
-            raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
-        return answer, _document(answer)
+def reloaded_by_metrics(url: str, name: str, timeout: float) -> bool | None:
+    """Whether the last reload of `name` at `url` succeeded; None where it does not say."""
+    value = _own(url, f"{name}_config_last_reload_successful", timeout)
+    return None if value is None else value == 1.0
 
 
-def _document(answer: Answer) -> Any:
+def _own(url: str, metric: str, timeout: float) -> float | None:
+    return own_metric(fetch(f"{url}/metrics", timeout=timeout, limit=LIMIT).text, metric)
+
+
+def own_metric(text: str, metric: str) -> float | None:
+    """The value of a metric without labels in a page of metrics; None where it is not there."""
+    found = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
+    return None if found is None else float(found[1])
+
+
+def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
+    """The samples of an instant vector, out of its JSON."""
+    return tuple(
+        Sample(series["metric"], _number(series["value"][1]), float(series["value"][0])) for series in result
+    )
+
+
+def document_of(answer: Answer) -> Any:
+    """The JSON of an answer. Raises ApiError where it is none, or was cut off."""
     if answer.truncated:
-        raise ApiError(f"{answer.url}: the answer is longer than {_LIMIT // 1024**2} MB")
+        raise ApiError(f"{answer.url}: the answer is longer than {LIMIT // 1024**2} MB")
     try:
         return json.loads(answer.body)
     except ValueError:
@@ -181,6 +230,17 @@ def _data(answer: Answer, document: Mapping[str, Any]) -> Any:
     if not isinstance(document.get("data"), dict):
         raise ApiError(f"{answer.url}: not an answer of Prometheus")
     return document["data"]
+
+
+def _moment(text: str) -> datetime:
+    """A time of Go's: RFC 3339 with up to nine digits of a second, of which Python takes six."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)
+
+
+def _seconds(duration: str) -> float:
+    """A duration of Prometheus's, such as 1m30s, in seconds."""
+    units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+    return sum(float(count) * units[unit] for count, unit in re.findall(r"(\d+)(ms|[smhd])", duration))
 
 
 def _number(text: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from pathlib import Path
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import os_reason
@@ -20,18 +21,46 @@ def served_certificate(address: Address, server_name: str | None, *, timeout: fl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    certificate = _handshake(address, server_name, context, timeout)
+    if certificate is None:
+        raise OpsError(f"{address}: shows no certificate")
+    return certificate
+
+
+def trust_problem(address: Address, server_name: str, *, timeout: float, ca_file: Path | None = None) -> str:
+    """Why a client would not trust what `address` shows for `server_name`; "" where it would.
+
+    `ca_file` (PEM) takes the place of the system's CAs. Raises OpsError as served_certificate does.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
+    except OSError as error:
+        raise OpsError(f"cannot read the CA certificates {ca_file}: {error}") from None
+    try:
+        _handshake(address, server_name, context, timeout)
+    except _Untrusted as error:
+        return error.message
+    return ""
+
+
+class _Untrusted(OpsError):
+    """The handshake failed for the certificate alone."""
+
+
+def _handshake(
+    address: Address, server_name: str | None, context: ssl.SSLContext, timeout: float
+) -> bytes | None:
     with Deadline(timeout) as deadline:
         try:
             with socket.create_connection((address.host, address.port), timeout) as plain:
                 deadline.watch(plain)
                 with context.wrap_socket(plain, server_hostname=server_name) as secure:
-                    certificate = secure.getpeercert(binary_form=True)
+                    return secure.getpeercert(binary_form=True)
+        except ssl.SSLCertVerificationError as error:
+            raise _Untrusted(error.verify_message) from None
         except OSError as error:
             late = deadline.expired or isinstance(error, TimeoutError)
             reason = f"no TLS handshake within {timeout:g} s" if late else os_reason(error) or str(error)
             if isinstance(error, ssl.SSLError) and not late:
                 reason = "does not speak TLS"
             raise OpsError(f"{address}: {reason}") from None
-    if certificate is None:
-        raise OpsError(f"{address}: shows no certificate")
-    return certificate

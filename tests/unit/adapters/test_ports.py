@@ -59,12 +59,12 @@ def test_a_holder_that_may_not_be_seen_is_unknown() -> None:
 
 def test_a_taken_port_is_not_free_and_a_closed_one_is() -> None:
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        port = free_port()
+        s.bind(("127.0.0.1", port))
         s.listen()
-        port = s.getsockname()[1]
         assert not is_free("127.0.0.1", port)
         assert not is_free("0.0.0.0", port)
-    assert is_free("127.0.0.1", port)
+    wait_for(lambda: is_free("127.0.0.1", port), what="the port of a closed socket")
 
 
 def test_a_port_is_free_on_ipv6_too() -> None:

@@ -153,7 +153,7 @@ def test_an_ipv6_address_is_reached(kind: str) -> None:
     [
         (b"-LOADING Redis is loading the dataset in memory\r\n", "loading its data set"),
         (b"-ERR max number of clients reached\r\n", "max number of clients"),
-        (b"+NOPE\r\n", "answered b'NOPE' to PING"),
+        (b"+NOPE\r\n", "answered 'NOPE' to PING"),
     ],
 )
 def test_what_redis_refuses_is_passed_on(reply: bytes, words: str) -> None:

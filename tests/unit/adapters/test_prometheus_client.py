@@ -8,8 +8,9 @@ import peers
 import pytest
 from servers import free_port
 
+from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import Alertmanager, ApiError, Prometheus
+from techsapo_ops.adapters.prometheus import ApiError, Prometheus
 
 
 def says(value: object, status: str = "200 OK") -> peers.Behaviour:

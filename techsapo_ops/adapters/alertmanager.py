@@ -1,0 +1,224 @@
+"""Client for the HTTP API of Alertmanager (v2).
+
+https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from techsapo_ops.adapters.http import Answer, fetch
+from techsapo_ops.adapters.prometheus import LIMIT, ApiError, document_of, reloaded_by_metrics
+
+_MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
+_SENT = re.compile(r"alertmanager_notifications(_failed)?_total\{([^}]*)\} (\S+)")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert as Alertmanager holds it; `state` is active, suppressed or unprocessed."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str
+    silenced: bool
+    """Whether it is suppressed by a silence; else a worse alert inhibits it."""
+    receivers: tuple[str, ...]
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlertmanagerStatus:
+    """Version, loaded configuration (YAML) and cluster state (`disabled` without clustering)."""
+
+    version: str
+    config: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """A condition on a label."""
+
+    name: str
+    operator: str
+    """One of =, !=, =~ and !~."""
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Matcher:
+        """The matcher of `name=value` and the like; raises ValueError for anything else."""
+        found = _MATCHER.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is not a matcher; write e.g. instance=app-1 or reason=~scan|burst")
+        name, operator, value = found.groups()
+        if operator.endswith("~"):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+        return cls(name, operator, value)
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.operator}{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nobody is told of what matches from `starts` to `ends`; `state` is active, pending or expired."""
+
+    id: str
+    matchers: tuple[Matcher, ...]
+    starts: datetime
+    ends: datetime
+    created_by: str
+    comment: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Notifications of one integration (webhook, slack, …) since Alertmanager started."""
+
+    attempted: int
+    failed: int
+
+
+class Alertmanager:
+    """The API at `url`; every call is over within `timeout` seconds.
+
+    Each method raises Unreachable when nobody answers and ApiError when the answer is an error.
+    """
+
+    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
+        self.url = url.rstrip("/")
+        self.timeout = timeout
+
+    def ready(self) -> bool:
+        """Whether it takes alerts."""
+        return fetch(f"{self.url}/-/ready", timeout=self.timeout).ok
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """All alerts that it holds, silenced and inhibited ones too."""
+        return tuple(
+            Alert(
+                labels=alert["labels"],
+                annotations=alert["annotations"],
+                state=alert["status"]["state"],
+                silenced=bool(alert["status"]["silencedBy"]),
+                receivers=tuple(receiver["name"] for receiver in alert["receivers"]),
+                starts_at=datetime.fromisoformat(alert["startsAt"]).astimezone(UTC),
+            )
+            for alert in self._list("alerts")
+        )
+
+    def post(self, labels: Mapping[str, str], annotations: Mapping[str, str], ends: datetime) -> None:
+        """Hand an alert over that fires until `ends`; one that ends in the past is resolved."""
+        alert = {"labels": labels, "annotations": annotations, "endsAt": ends.isoformat()}
+        self._send("POST", "alerts", [alert])
+
+    def silences(self) -> tuple[Silence, ...]:
+        """All silences that it remembers, expired ones too."""
+        return tuple(
+            Silence(
+                id=silence["id"],
+                matchers=tuple(_matcher(m) for m in silence["matchers"]),
+                starts=datetime.fromisoformat(silence["startsAt"]).astimezone(UTC),
+                ends=datetime.fromisoformat(silence["endsAt"]).astimezone(UTC),
+                created_by=silence["createdBy"],
+                comment=silence["comment"],
+                state=silence["status"]["state"],
+            )
+            for silence in self._list("silences")
+        )
+
+    def silence(
+        self, matchers: Sequence[Matcher], starts: datetime, ends: datetime, created_by: str, comment: str
+    ) -> str:
+        """Silence what matches; the new silence's id."""
+        answer = self._send(
+            "POST",
+            "silences",
+            {
+                "matchers": [
+                    {
+                        "name": m.name,
+                        "value": m.value,
+                        "isRegex": m.operator.endswith("~"),
+                        "isEqual": not m.operator.startswith("!"),
+                    }
+                    for m in matchers
+                ],
+                "startsAt": starts.isoformat(),
+                "endsAt": ends.isoformat(),
+                "createdBy": created_by,
+                "comment": comment,
+            },
+        )
+        return str(document_of(answer)["silenceID"])
+
+    def expire(self, silence: str) -> None:
+        """End a silence now."""
+        self._send("DELETE", f"silence/{silence}", None)
+
+    def sent(self) -> Mapping[str, Sent]:
+        """Notifications by integration, as its own metrics count them."""
+        text = fetch(f"{self.url}/metrics", timeout=self.timeout, limit=LIMIT).text
+        found: dict[str, list[int]] = {}
+        for failed, labels, value in _SENT.findall(text):
+            integration = dict(_LABEL.findall(labels)).get("integration", "")
+            found.setdefault(integration, [0, 0])[bool(failed)] += int(float(value))
+        return {name: Sent(*counts) for name, counts in found.items()}
+
+    def status(self) -> AlertmanagerStatus:
+        """Version, configuration and cluster state."""
+        answer, document = self._get("status")
+        if not isinstance(document, dict) or "versionInfo" not in document:
+            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
+        return AlertmanagerStatus(
+            version=document["versionInfo"]["version"],
+            config=document["config"]["original"],
+            cluster=document["cluster"]["status"],
+        )
+
+    def reloaded(self) -> bool | None:
+        """Whether its last reload succeeded; None where it does not say."""
+        return reloaded_by_metrics(self.url, "alertmanager", self.timeout)
+
+    def _list(self, path: str) -> list[Any]:
+        answer, document = self._get(path)
+        if not isinstance(document, list):
+            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
+        return document
+
+    def _get(self, path: str) -> tuple[Answer, Any]:
+        answer = fetch(f"{self.url}/api/v2/{path}", timeout=self.timeout, limit=LIMIT)
+        if not answer.ok:
+            raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
+        return answer, document_of(answer)
+
+    def _send(self, method: str, path: str, value: Any) -> Answer:
+        content = None if value is None else json.dumps(value).encode()
+        answer = fetch(
+            f"{self.url}/api/v2/{path}",
+            timeout=self.timeout,
+            limit=LIMIT,
+            method=method,
+            headers={"Content-Type": "application/json"},
+            content=content,
+        )
+        if not answer.ok:
+            raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
+        return answer
+
+
+def _matcher(value: Mapping[str, Any]) -> Matcher:
+    equal = value.get("isEqual", True)
+    operator = ("=~" if equal else "!~") if value["isRegex"] else ("=" if equal else "!=")
+    return Matcher(value["name"], operator, value["value"])

@@ -1,0 +1,64 @@
+-- Reserve, settle and read money in whole nano-dollars, atomically. Numbers are exact up to 2^53.
+-- A ledger (budget of one period) is two keys: `spent`, a number, and `open`, a hash of reservation id to
+-- "expiry amount". A reservation whose owner died is booked whole at its expiry: nobody knows what was spent.
+-- Answers {status, ledger, {spent, held, ...}, {ledger, id, expiry, amount, ...}}; the last are those booked so.
+local now = tonumber(redis.call('TIME')[1])
+local lost = {}
+
+local function spent(n)
+  return tonumber(redis.call('GET', KEYS[2 * n - 1]) or '-1')
+end
+
+local function held(n)
+  local sum = 0
+  local all = redis.call('HGETALL', KEYS[2 * n])
+  for i = 1, #all, 2 do
+    local expiry, amount = string.match(all[i + 1], '^(%d+) (%d+)$')
+    if tonumber(expiry) <= now and spent(n) >= 0 then
+      redis.call('HDEL', KEYS[2 * n], all[i])
+      redis.call('INCRBY', KEYS[2 * n - 1], amount)
+      for _, told in ipairs({n, all[i], tonumber(expiry), tonumber(amount)}) do table.insert(lost, told) end
+    else
+      sum = sum + tonumber(amount)
+    end
+  end
+  return sum
+end
+
+local action, id, amount, life, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local ledgers = #KEYS / 2
+
+if action == 'reserve' or action == 'settle' then
+  for n = 1, ledgers do
+    if spent(n) < 0 then return {'unknown', n, {}, {}} end
+  end
+end
+if action == 'reserve' then
+  for n = 1, ledgers do
+    local open = held(n)
+    if spent(n) + open + amount > tonumber(ARGV[5 + n]) then return {'refused', n, {spent(n), open}, lost} end
+  end
+  for n = 1, ledgers do
+    local before = redis.call('HGET', KEYS[2 * n], id)
+    local had = before and tonumber(string.match(before, ' (%d+)$')) or 0
+    redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, had + amount))
+    redis.call('EXPIRE', KEYS[2 * n], keep)
+  end
+elseif action == 'settle' then
+  for n = 1, ledgers do
+    redis.call('HDEL', KEYS[2 * n], id)
+    redis.call('INCRBY', KEYS[2 * n - 1], amount)
+  end
+elseif action == 'seed' then
+  for n = 1, ledgers do
+    redis.call('SET', KEYS[2 * n - 1], amount, 'NX', 'EX', keep)
+  end
+end
+
+local standings = {}
+for n = 1, ledgers do
+  local open = held(n)
+  table.insert(standings, spent(n))
+  table.insert(standings, open)
+end
+return {'ok', 0, standings, lost}

@@ -1,0 +1,299 @@
+"""Docker and Docker Compose, through their command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.errors import OpsError
+
+PROJECT = "com.docker.compose.project"
+VOLUME = "com.docker.compose.volume"
+SERVICE = "com.docker.compose.service"
+DEFINITION = "com.docker.compose.config-hash"
+VERSION = "com.docker.compose.version"
+FOLDER = "com.docker.compose.project.working_dir"
+_ONE_OFF = "com.docker.compose.oneoff"
+_TIMEOUT = 60.0
+_PROGRESS = re.compile(r" ?(Container|Network|Volume) \S+  \w+$")
+_ENVIRONMENT = {"COMPOSE_IGNORE_ORPHANS": "1", "COMPOSE_ANSI": "never", "DOCKER_CLI_HINTS": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A port of this host that leads into a container."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """One container of a compose project, as the daemon knows it.
+
+    `state` is Docker's word: created, running, paused, restarting, removing, exited or dead. `health` is
+    healthy, unhealthy, starting, or empty where it has no health check; `said` is what that check printed
+    last, `check` the command that it runs inside.
+    """
+
+    id: str
+    name: str
+    project: str
+    service: str
+    folder: Path
+    """The project directory that it was made from."""
+    state: str
+    image: str
+    reference: str
+    """The image as its definition names it; `image` is that image's id."""
+    definition: str
+    pid: int | None = None
+    started: datetime | None = None
+    exit_code: int | None = None
+    restarts: int = 0
+    user: str = ""
+    health: str = ""
+    said: str = ""
+    check: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
+    compose: str = ""
+    """Version of the Docker Compose that made it."""
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs now."""
+        return self.state == "running"
+
+
+class Docker:
+    """The docker client; every method may raise OpsError with the client's own words."""
+
+    def __init__(self, runner: Runner, binary: str = "docker") -> None:
+        self._runner = runner
+        self._binary = binary
+
+    def answers(self, timeout: float = 10.0) -> str | None:
+        """The daemon's version; None where none answers, or where this user may not talk to it."""
+        try:
+            done = self._run(("version", "--format", "{{.Server.Version}}"), timeout)
+        except OpsError:
+            return None
+        return done.stdout.decode().strip() or None if done.code == 0 else None
+
+    def compose_version(self) -> str | None:
+        """The version of the Compose plugin; None where there is none."""
+        done = self._run(("compose", "version", "--short"))
+        return done.stdout.decode().strip() if done.code == 0 else None
+
+    def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
+        """All containers of a compose project, those that do not run included; None: of every project."""
+        label = f"label={PROJECT}={project}" if project is not None else f"label={PROJECT}"
+        listed = self._checked(("ps", "-a", "-q", "--no-trunc", "--filter", label))
+        ids = listed.stdout.decode().split()
+        return self.inspect(ids)
+
+    def inspect(self, ids: Sequence[str]) -> tuple[ContainerFacts, ...]:
+        """Facts of these containers; one that is gone meanwhile is left out."""
+        if not ids:
+            return ()
+        done = self._run(("container", "inspect", *ids))
+        if done.code != 0 and b"No such container" not in done.stderr:
+            raise _failure("container inspect", done)
+        found = [_container(entry) for entry in json.loads(done.stdout or b"[]")]
+        return tuple(container for container in found if container is not None)
+
+    def image_ids(self, references: Iterable[str]) -> dict[str, str]:
+        """Image id by reference, for those references that are present here."""
+        wanted = list(dict.fromkeys(references))
+        if not wanted:
+            return {}
+        form = "{{.Id}} {{json .RepoTags}} {{json .RepoDigests}}"
+        done = self._run(("image", "inspect", "--format", form, *wanted))
+        if done.code != 0 and b"No such image" not in done.stderr:
+            raise _failure("image inspect", done)
+        known: dict[str, str] = {}
+        for line in done.stdout.decode().splitlines():
+            image, _, names = line.partition(" ")
+            if not names:  # the empty line for none at all
+                continue
+            tags, digests = _two_lists(names)
+            known[image] = image
+            known.update({full_reference(name): image for name in (*tags, *digests)})
+        return {name: known[full_reference(name)] for name in wanted if full_reference(name) in known}
+
+    def image_names(self, repository: str) -> dict[str, str]:
+        """Image id by reference, for the tagged images of a repository that are present here."""
+        form = "{{.Repository}}:{{.Tag}} {{.ID}}"
+        listed = self._checked(("image", "ls", "--no-trunc", "--format", form, repository))
+        pairs = (line.split() for line in listed.stdout.decode().splitlines())
+        return {name: image for name, image in pairs if not name.endswith(":<none>")}
+
+    def publisher(self, port: int) -> str | None:
+        """Name of the running container that TCP `port` of this host leads into; None for none."""
+        listed = self._checked(("ps", "--filter", f"publish={port}", "--format", "{{.Names}}"))
+        return next(iter(listed.stdout.decode().split()), None)
+
+    def execute(
+        self, container: str, command: Command, *, user: str | None = None, timeout: float = _TIMEOUT
+    ) -> Completed:
+        """Run `command` inside a running container; its `env` is handed over without showing in argv."""
+        return self._runner.run(self.entering(container, command, user=user), timeout=timeout)
+
+    def entering(self, container: str, command: Command, *, user: str | None = None) -> Command:
+        """The call that runs `command` inside a running container, to be read or fed while it runs."""
+        options = ["exec", "-i"]
+        if user is not None:
+            options += ["--user", user]
+        if command.cwd is not None:
+            options += ["--workdir", str(command.cwd)]
+        for name in command.env:
+            options += ["--env", name]
+        argv = (self._binary, *options, container, *command.argv)
+        return Command(argv, command.env, command.stdin)
+
+    def beside(self, volumes: Sequence[str], image: str, user: str, folder: str, command: Command) -> Command:
+        """The call that runs `command` in a new container beside another, which need not run.
+
+        It has the other's `volumes`, as options of `docker run`, and no network; it works in `folder` as
+        `user`, and is gone when `command` ends.
+        """
+        # Without a log: the daemon would write all that goes through the pipe to its disk as well.
+        options = ["run", "--rm", "-i", "--log-driver", "none", "--network", "none", "--pull", "never"]
+        # An image that Compose has built has its project's labels, which would make this one of the stack.
+        options += ["--label", f"{PROJECT}=", "--user", user]
+        options += [*volumes, "--workdir", folder, "--entrypoint", command.argv[0]]
+        for name in command.env:
+            options += ["--env", name]
+        return Command((self._binary, *options, image, *command.argv[1:]), command.env, command.stdin)
+
+    def compose(self, project: str, file: Path, arguments: Sequence[str], *, timeout: float) -> Completed:
+        """Run `docker compose` on one file of a project; paths in it are relative to its folder."""
+        argv = (
+            "compose", "--project-name", project, "--project-directory", str(file.parent),
+            "--file", str(file), *arguments,
+        )  # fmt: skip
+        return self._run(argv, timeout, _ENVIRONMENT)
+
+    def call(self, *arguments: str, timeout: float = _TIMEOUT) -> str:
+        """Run any docker command and return its output. Raises OpsError when it fails."""
+        return self._checked(arguments, timeout).stdout.decode(errors="replace")
+
+    def attempt(self, *arguments: str, timeout: float = _TIMEOUT) -> Completed:
+        """Run any docker command and return how it ended."""
+        return self._run(arguments, timeout)
+
+    def streaming(self, *arguments: str) -> Command:
+        """The call of a docker command that is read while it runs."""
+        return Command((self._binary, *arguments), _ENVIRONMENT)
+
+    def _run(
+        self, arguments: Sequence[str], timeout: float = _TIMEOUT, env: Mapping[str, str] | None = None
+    ) -> Completed:
+        return self._runner.run(Command((self._binary, *arguments), env or {}), timeout=timeout)
+
+    def _checked(self, arguments: Sequence[str], timeout: float = _TIMEOUT) -> Completed:
+        done = self._run(arguments, timeout)
+        if done.code != 0:
+            raise _failure(arguments[0], done)
+        return done
+
+
+def full_reference(reference: str) -> str:
+    """`redis` → `redis:latest`, `docker.io/library/redis:8` → `redis:8`: the form that the daemon lists."""
+    if reference.startswith("sha256:"):
+        return reference
+    name = reference.removeprefix("docker.io/").removeprefix("library/")
+    tagged = "@" in name or ":" in name.rpartition("/")[2]
+    return name if tagged else f"{name}:latest"
+
+
+def without_progress(text: str) -> str:
+    """What Docker Compose said, without the lines that tell how far each container, network or volume is."""
+    said = [line for line in text.splitlines() if not _PROGRESS.match(line)]
+    return "\n".join(said).strip() or text
+
+
+def _failure(what: str, done: Completed) -> OpsError:
+    said = done.output or f"exit code {done.code}"
+    if "Cannot connect to the Docker daemon" in said:
+        return OpsError("no Docker daemon answers", "start it, or use the native engine: --engine native")
+    if "permission denied" in said:
+        return OpsError(
+            "this user may not talk to the Docker daemon", "run as root, or join the group docker"
+        )
+    return OpsError(f"`docker {what}` failed: {said}")
+
+
+def _two_lists(text: str) -> tuple[list[str], list[str]]:
+    decoder = json.JSONDecoder()
+    first, end = decoder.raw_decode(text)
+    second, _ = decoder.raw_decode(text[end:].strip())
+    return first or [], second or []
+
+
+def _container(entry: dict[str, Any]) -> ContainerFacts | None:
+    config, state = entry["Config"], entry["State"]
+    labels = config.get("Labels") or {}
+    if labels.get(_ONE_OFF) == "True":
+        return None
+    health = state.get("Health") or {}
+    log = health.get("Log") or []
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    running = state["Status"] in {"running", "paused"}
+    return ContainerFacts(
+        id=entry["Id"],
+        name=entry["Name"].lstrip("/"),
+        project=labels.get(PROJECT, ""),
+        service=labels.get(SERVICE, ""),
+        folder=Path(labels.get(FOLDER, "/")),
+        state=state["Status"],
+        image=entry["Image"],
+        reference=config["Image"],
+        definition=labels.get(DEFINITION, ""),
+        pid=state["Pid"] if running and state["Pid"] else None,
+        started=_time(state["StartedAt"]) if running else None,
+        exit_code=None if running else state["ExitCode"],
+        restarts=entry["RestartCount"],
+        user=config.get("User", ""),
+        health=health.get("Status", "") if health.get("Status") != "none" else "",
+        said=log[-1]["Output"].strip() if log else "",
+        check=_check(test),
+        published=tuple(_published(entry)),
+        compose=labels.get(VERSION, ""),
+    )
+
+
+def _check(test: Sequence[str]) -> tuple[str, ...]:
+    if test[:1] == ["CMD"]:
+        return tuple(test[1:])
+    return ("/bin/sh", "-c", test[1]) if test[:1] == ["CMD-SHELL"] else ()
+
+
+def _published(entry: dict[str, Any]) -> Iterable[Published]:
+    # From the wish, not from the network: a container that is stopped shows none there.
+    for bindings in (entry["HostConfig"].get("PortBindings") or {}).values():
+        for binding in bindings or ():
+            if binding.get("HostPort"):
+                yield Published(binding.get("HostIp") or "0.0.0.0", int(binding["HostPort"]))  # noqa: S104 - compared
+
+
+def _time(text: str) -> datetime | None:
+    """Docker's time; it has nine digits after the second, and year 1 for never."""
+    if text.startswith("0001-"):
+        return None
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction[:6] or '0':0<6}+00:00")
+
+
+def docker_time(text: str) -> datetime | None:
+    """The time at the start of a line of `docker logs --timestamps`; None for anything else."""
+    try:
+        return _time(text)
+    except ValueError:
+        return None

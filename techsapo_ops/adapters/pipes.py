@@ -1,0 +1,181 @@
+"""Programs that are read or fed while they run: dumps and restores of any size in little memory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, Self
+
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
+
+CHUNK = 256 * 1024
+"""Bytes that are read or written at once."""
+_F_SETPIPE_SZ = 1031
+_PIPE_BYTES = 1024 * 1024
+_GATHER_SECONDS = 0.001
+_SHOWN = 2000
+_END_SECONDS = 5.0
+
+
+class Stalled(OpsError):
+    """A program said nothing for too long."""
+
+
+class Running:
+    """A program with a pipe to or from it; ended with the block, also when that fails.
+
+    Its standard error goes to a file without a name, so that a talkative program can't block.
+    """
+
+    def __init__(self, command: Command, *, read: bool = False, feed: bool = False) -> None:
+        self.command = command
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        try:
+            self._process = subprocess.Popen(
+                command.argv,
+                stdin=subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if read else subprocess.DEVNULL,
+                stderr=self._errors,
+                env={**os.environ, **command.env},
+                cwd=command.cwd,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            missing = isinstance(error, FileNotFoundError)
+            raise OpsError(
+                f"cannot run {command.argv[0]}: {'no such program' if missing else error.strerror}",
+                "`techsapo doctor` shows what is missing" if missing else "",
+            ) from None
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(PermissionError):  # this user's share of pipe memory is used up
+                    fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
+        if command.stdin is not None:
+            self.write(command.stdin)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it is gone already, and what it says of it is kept
+            self.close()
+        if self._process.poll() is None:
+            self.stop()
+        for pipe in (self._process.stdout, self._errors):
+            if pipe is not None:
+                pipe.close()
+
+    def read(self, timeout: float | None = None) -> bytes:
+        """The next bytes of its output, at most CHUNK; empty at the end.
+
+        Raises Stalled when none come for `timeout` seconds.
+        """
+        assert self._process.stdout is not None  # noqa: S101 - made with read=True
+        descriptor = self._process.stdout.fileno()
+        if timeout is not None and not select.select([descriptor], [], [], timeout)[0]:
+            raise Stalled(f"{self.name} has said nothing for {timeout:g} s")
+        return os.read(descriptor, CHUNK)
+
+    def gather(self, timeout: float | None = None) -> bytes:
+        """As `read`, for output without end: after a part of a CHUNK it gets a moment to write the rest.
+
+        mariadb-dump writes 4 KiB at once: to be woken for each doubles what its reader costs besides packing.
+        """
+        data = self.read(timeout)
+        if 0 < len(data) < CHUNK:
+            time.sleep(_GATHER_SECONDS)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Feed it. Raises OpsError with its own words when it does not take any more."""
+        assert self._process.stdin is not None  # noqa: S101 - made with feed=True
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._process.wait()
+            raise self.failure() from None
+
+    def close(self) -> None:
+        """Say that nothing more is fed."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended."""
+        self.close()
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Stalled(f"{self.name} did not end within {timeout:g} s") from None
+
+    def finish(self) -> None:
+        """Wait for its end. Raises OpsError with its own words unless it ends with 0."""
+        if self.wait() != 0:
+            raise self.failure()
+
+    @property
+    def name(self) -> str:
+        """The program's name, without the launcher or Docker in front of it."""
+        words = self.command.argv
+        known = ("redis-cli", "redis-check-rdb", "mariadb-dump", "mariadb-binlog", "mariadb", "restic", "tar")
+        return next((n for w in words if (n := os.path.basename(w)) in known), words[0])  # noqa: PTH119 - a name
+
+    @property
+    def said(self) -> str:
+        """The end of what it wrote to standard error."""
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - _SHOWN))
+        return self._errors.read().decode(errors="replace").strip()
+
+    def failure(self) -> OpsError:
+        """What is to be told of its end."""
+        code = self._process.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with code {code}"
+        said = self.said
+        return OpsError(f"{self.name} {how}{f': {said}' if said else ''}")
+
+    def stop(self) -> None:
+        """End it, at first by SIGTERM."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@contextmanager
+def conversation(command: Command, timeout: float) -> Iterator[Running]:
+    """A program that is both read and fed, ended when the whole takes longer than `timeout` seconds."""
+    with Running(command, read=True, feed=True) as program:
+        began = time.monotonic()
+        timer = threading.Timer(timeout, program.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield program
+        except OpsError:
+            if time.monotonic() - began >= timeout:
+                raise Stalled(f"{program.name} did not end within {timeout:g} s") from None
+            raise
+        finally:
+            timer.cancel()

@@ -1,0 +1,66 @@
+"""Server-sent events as a client reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from techsapo_ops.adapters.http import Unreachable, os_reason
+
+LARGEST = 16 * 1024**2
+"""Most characters of one event, so that a broken peer fills no memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event and the HTTP status of its answer; an answer that is no stream is one without a name."""
+
+    status: int
+    name: str
+    data: str
+    id: str = ""
+
+
+def events(
+    url: str, *, headers: Mapping[str, str], content: bytes | None = None, timeout: float
+) -> Iterator[Event]:
+    """POST `content`, or GET where it is None, and yield each event as it comes.
+
+    `timeout` is the longest silence in seconds. Raises Unreachable when there is no answer or it breaks off.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    import httpx
+
+    try:
+        with (
+            httpx.Client(trust_env=False, verify=False, timeout=timeout) as client,  # noqa: S501 - as in http.py
+            client.stream(
+                "GET" if content is None else "POST",
+                url,
+                headers={**headers, "Accept": "text/event-stream"},
+                content=content,
+            ) as response,
+        ):
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                yield Event(response.status_code, "", response.read()[:LARGEST].decode(errors="replace"))
+                return
+            name, data, last_id = "message", "", ""
+            for line in response.iter_lines():
+                field, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                if not line:
+                    if data:
+                        yield Event(response.status_code, name, data, last_id)
+                    name, data = "message", ""
+                elif field == "event":
+                    name = value
+                elif field == "id":
+                    last_id = value
+                elif field == "data":
+                    data = f"{data}\n{value}" if data else value
+                    if len(data) > LARGEST:
+                        raise Unreachable(url, f"an event is longer than {LARGEST} characters")
+    except httpx.TimeoutException:
+        raise Unreachable(url, f"silent for {timeout:g} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Unreachable(url, os_reason(error) or str(error) or type(error).__name__) from None

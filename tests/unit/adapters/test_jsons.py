@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from techsapo_ops.adapters.jsons import dump, load
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"答え": ["ディスク", 0.5, None, True]}, '{"答え":["ディスク",0.5,null,true]}'),
+        ("broken \ud800 off", '"broken ? off"'),
+        ({"tokens": 2**70}, f'{{"tokens":{2**70}}}'),
+        ("\0", '"\\u0000"'),
+    ],
+)
+def test_values_become_compact_utf_8(value: Any, text: str) -> None:
+    assert dump(value).decode() == text
+
+
+def test_what_json_has_no_word_for_needs_a_default() -> None:
+    with pytest.raises(TypeError):
+        dump({"file": Path("a")})
+    assert dump({"file": Path("a")}, default=str) == b'{"file":"a"}'
+
+
+@pytest.mark.parametrize("raw", ['"\\ud800"', "[1e999]", str(2**70), '{"a": 1, "a": 2}', " [1] ", '"é"'])
+def test_whatever_the_standard_library_reads_is_read_alike(raw: str) -> None:
+    assert load(raw) == json.loads(raw)
+    assert load(raw.encode()) == json.loads(raw)
+
+
+def test_not_a_number_is_read_as_the_standard_library_reads_it() -> None:
+    assert math.isnan(load("NaN"))
+
+
+@pytest.mark.parametrize("raw", ["", "{", "[1,]", "'x'", b"\xff"])
+def test_what_is_not_json_is_a_value_error(raw: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the kind is what callers catch
+        load(raw)
