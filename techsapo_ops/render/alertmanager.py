@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES
+from techsapo_ops.catalogue.alerts import SEVERITIES, Priority
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_name
 from techsapo_ops.render.templates import Templates, go_template_text
@@ -23,7 +23,11 @@ ALERTMANAGER_YML = "alertmanager/alertmanager.yml"
 NOTIFICATION_TEXTS = "alertmanager/templates/techsapo.tmpl"
 
 WATCHDOG_RECEIVER = "watchdog"
-"""Takes the alert that always fires; nobody is told."""
+"""Takes the alert that always fires."""
+BUSINESS_HOURS = "business-hours"
+"""Name of the time interval of `notifications.business_hours`."""
+PATIENT: Priority = "P2"
+"""Alerts of this priority wait for business hours, unless they are critical."""
 
 
 def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -35,21 +39,19 @@ def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> 
     if not topology.has("alertmanager"):
         return ()
     settings = spec.monitoring.alertmanager
-    by_severity = _by_severity(spec)
+    by_receiver = _by_receiver(spec)
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
         smtp=_smtp(spec, topology),
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,
         repeat_interval=settings.repeat_interval,
-        severities=SEVERITIES,
+        routes=_routes(spec),
+        hours=_hours(spec),
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
-        receivers=[
-            *(_receiver(spec, topology, severity, by_severity[severity]) for severity in SEVERITIES),
-            {"name": WATCHDOG_RECEIVER},
-        ],
+        receivers=[_receiver(spec, topology, name, receivers) for name, receivers in by_receiver.items()],
     )
-    raw = any(isinstance(r, RawReceiver) for receivers in by_severity.values() for r in receivers)
+    raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
     texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2")
     return (
         RenderedFile(
@@ -63,12 +65,42 @@ def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> 
     )
 
 
-def _by_severity(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
+def _routes(spec: Spec) -> list[dict[str, Any]]:
+    """Where alerts go, first match first: patient ones of a severity stand before its rest."""
+    found: list[dict[str, Any]] = []
+    for severity in SEVERITIES:
+        matcher = f'severity="{severity}"'
+        if spec.notifications.business_hours is not None and severity != "critical":
+            found.append(
+                {
+                    "receiver": severity,
+                    "matchers": [matcher, f'priority="{PATIENT}"'],
+                    "active_time_intervals": [BUSINESS_HOURS],
+                }
+            )
+        found.append({"receiver": severity, "matchers": [matcher]})
+    return found
+
+
+def _hours(spec: Spec) -> list[dict[str, Any]]:
+    hours = spec.notifications.business_hours
+    if hours is None:
+        return []
+    interval = {
+        "weekdays": list(hours.days),
+        "times": [{"start_time": hours.start, "end_time": hours.end}],
+        "location": hours.timezone,
+    }
+    return [{"name": BUSINESS_HOURS, "time_intervals": [interval]}]
+
+
+def _by_receiver(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
     notifications = spec.notifications
     return {
         "critical": notifications.critical,
         "warning": notifications.warning,
         "info": notifications.info,
+        WATCHDOG_RECEIVER: notifications.watchdog,
     }
 
 
@@ -92,13 +124,11 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(
-    spec: Spec, topology: Topology, severity: str, receivers: tuple[Receiver, ...]
-) -> dict[str, Any]:
-    """Alertmanager's receiver of one severity: all of the spec's, each under the key of its kind."""
-    merged: dict[str, Any] = {"name": severity}
+def _receiver(spec: Spec, topology: Topology, name: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
+    """Alertmanager's receiver `name`: all of the spec's below it, each under the key of its kind."""
+    merged: dict[str, Any] = {"name": name}
     for number, receiver in enumerate(receivers):
-        path = f"notifications.{severity}.{number}"
+        path = f"notifications.{name}.{number}"
         match receiver:
             case SlackReceiver() | WebhookReceiver() if receiver.url is None:
                 raise OpsError(f"{path}: {receiver.kind} has no url", "write url or url_file")

@@ -7,16 +7,30 @@ together. They are built as data and dumped: no value of the spec is pasted into
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import techsapo_ops
-from techsapo_ops.render.container import Container, container
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.app_image import (
+    SCHEDULER_IMAGE,
+    app_image,
+    base_image,
+    docker_cli_image,
+    restic_image,
+    source,
+)
+from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, CONTAINER_KEYS, calibration_file, keys_file
+from techsapo_ops.render.container import MYSQL_INIT, Container, container
+from techsapo_ops.render.pages import THRESHOLDS
 from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
+from techsapo_ops.render.scheduler import places
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.desired import ContainerUnit, RenderedFile
+from techsapo_ops.spec.layout import SCHEDULER
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Service, Topology
 
@@ -26,10 +40,9 @@ DOCKERFILE = "docker/app/Dockerfile"
 
 CONFIG = "docker/config/"
 SECRETS = "docker/secrets/"
-BASE_IMAGE = "python:3.13-slim"
+SCHEDULER_DOCKERFILE = "docker/scheduler/Dockerfile"
 
 _MONITORING = ("prometheus", "alertmanager", "grafana", "node-exporter")
-_PUBLISHED = ("app", "nginx", "prometheus", "alertmanager", "grafana")
 _NETWORKS = {
     "app": ("edge", "data", "metrics"),
     "nginx": ("edge", "metrics"),
@@ -42,6 +55,7 @@ _NETWORKS = {
     "redis-exporter": ("data", "metrics"),
     "mysqld-exporter": ("data", "metrics"),
     "nginx-exporter": ("metrics",),
+    "scheduler": (),
 }
 # `edge` alone reaches the world and may publish ports; the other two are private to the stack.
 _INTERNAL = ("data", "metrics")
@@ -49,17 +63,38 @@ _LOGGING = {"driver": "json-file"}
 
 
 def compose_files(
-    spec: Spec, topology: Topology, templates: Templates, secrets: Sequence[RenderedFile]
+    spec: Spec,
+    topology: Topology,
+    templates: Templates,
+    secrets: Sequence[RenderedFile],
+    *,
+    exact: bool = True,
 ) -> tuple[RenderedFile, ...]:
     """Both compose files and the app's Dockerfile, for a compose `topology`.
 
-    `secrets` are the rendered secret files; each service is given those it owns.
+    `secrets` are the rendered secret files; each service is given those it owns. `exact`: see app_image.
     """
-    writer = _Writer(spec, topology, secrets)
+    base = base_image(spec)
+    app = topology.of_kind("app")[0].facts
+    package = source()
+    told: dict[str, Any] = {
+        "base": base,
+        "uid": app.uid,
+        "data": app.container_data,
+        "lock": package.lock,
+        "templates": package.templates,
+    }
+    dockerfile = templates.render("docker/app.Dockerfile.j2", **told)
+    dockerfiles = [RenderedFile(DOCKERFILE, dockerfile)]
+    built = {"app": app_image(base, dockerfile, exact=exact)}
+    if topology.has(SCHEDULER):
+        told |= {"docker_cli": docker_cli_image(spec), "restic": restic_image(spec)}
+        text = templates.render("docker/scheduler.Dockerfile.j2", **told)
+        dockerfiles.append(RenderedFile(SCHEDULER_DOCKERFILE, text))
+        built[SCHEDULER] = app_image(base, text, exact=exact, name=SCHEDULER_IMAGE)
+    writer = _Writer(spec, topology, secrets, built)
     monitoring = [s for s in topology.services if s.kind in _MONITORING]
     production = [s for s in topology.services if s.kind not in _MONITORING]
-    base = spec.images.get("base", BASE_IMAGE)
-    app = topology.of_kind("app")[0].facts
     return (
         RenderedFile(
             MONITORING_YML,
@@ -77,11 +112,86 @@ def compose_files(
                 compose=writer.file(PRODUCTION_YML, production),
             ),
         ),
-        RenderedFile(
-            DOCKERFILE,
-            templates.render("docker/app.Dockerfile.j2", base=base, uid=app.uid, data=app.container_data),
-        ),
+        *dockerfiles,
     )
+
+
+def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[ContainerUnit, ...]:
+    """One unit for each service of a compose `topology`, read from the rendered compose files.
+
+    From the files and not from what they were made of: a template of the user's own may have changed them.
+    Raises OpsError where such a template broke them.
+    """
+    known = {file.path for file in files}
+    found: dict[str, ContainerUnit] = {}
+    for file in files:
+        if file.path not in {MONITORING_YML, PRODUCTION_YML}:
+            continue
+        data = from_yaml(file.content, file.path)
+        for service in topology.services:
+            entry = data.get("services", {}).get(service.name)
+            if entry is not None:
+                found[service.name] = _unit(service, file.path, entry, data, known)
+    missing = [s.name for s in topology.services if s.name not in found]
+    if missing:
+        raise OpsError(
+            f"the compose files have no service {', '.join(missing)}",
+            "the template compose/compose.yml.j2 in templates/ must keep every service",
+        )
+    return tuple(found[s.name] for s in topology.services)
+
+
+def from_yaml(text: str, path: str) -> dict[str, Any]:
+    """The content of a rendered compose file. Raises OpsError where a template made no mapping of it."""
+    import yaml
+
+    try:
+        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+    except yaml.YAMLError as error:
+        raise OpsError(f"{path} is not YAML: {error}", "mend the template compose/compose.yml.j2") from None
+    if not isinstance(data, dict):
+        raise OpsError(f"{path} is no compose file", "mend the template compose/compose.yml.j2")
+    return data
+
+
+def _unit(
+    service: Service, path: str, entry: dict[str, Any], data: dict[str, Any], known: set[str]
+) -> ContainerUnit:
+    folder = Path(path).parent
+    secrets = [
+        os.path.normpath(folder / data["secrets"][s["source"]]["file"]) for s in entry.get("secrets", [])
+    ]
+    definition = {
+        "service": {k: v for k, v in entry.items() if k not in {"depends_on", "build"}},
+        "secrets": sorted(secrets),
+        "networks": {name: data.get("networks", {}).get(name) for name in entry.get("networks", [])},
+    }
+    rendered = tuple(secret for secret in secrets if secret in known)
+    return ContainerUnit(
+        service=service.name,
+        file=path,
+        image=str(entry["image"]).replace("$$", "$"),
+        definition=json.dumps(definition, sort_keys=True),
+        builds="build" in entry,
+        stop_seconds=int(str(entry.get("stop_grace_period", "10s")).removesuffix("s")),
+        reload_signal=service.facts.reload,
+        config=(*_read_folders(service, entry, folder), *rendered),
+        restart_config=rendered,
+    )
+
+
+def _read_folders(service: Service, entry: dict[str, Any], folder: Path) -> Iterator[str]:
+    """Prefixes of the rendered files that a changed file of calls for a reload or a restart."""
+    for mount in entry.get("volumes", []):
+        source_folder = os.path.normpath(folder / str(mount["source"])) + "/"
+        if mount["type"] != "bind" or not source_folder.startswith(CONFIG) or MYSQL_INIT in source_folder:
+            continue
+        if source_folder == f"{CONFIG}{Path(THRESHOLDS).parent}/":
+            continue  # read anew by each page that is looked at
+        if service.kind == "grafana":  # it looks for changed dashboards by itself
+            yield from (f"{source_folder}grafana.ini", f"{source_folder}provisioning/")
+        else:
+            yield source_folder
 
 
 def _images(spec: Spec) -> dict[str, str]:
@@ -100,8 +210,11 @@ def literal(value: Any) -> Any:
 
 
 class _Writer:
-    def __init__(self, spec: Spec, topology: Topology, secrets: Sequence[RenderedFile]) -> None:
+    def __init__(
+        self, spec: Spec, topology: Topology, secrets: Sequence[RenderedFile], built: dict[str, str]
+    ) -> None:
         self._spec = spec
+        self._built = built
         self._topology = topology
         self._secrets: dict[str, list[tuple[str, Path]]] = {}
         for file in secrets:
@@ -145,12 +258,12 @@ class _Writer:
 
     def _service(self, service: Service, facts: Container, folder: Path, present: set[str]) -> dict[str, Any]:
         spec, topology = self._spec, self._topology
-        entry: dict[str, Any] = {"image": _images(spec).get(service.kind, service.facts.image)}
-        if service.kind == "app" and "app" not in spec.images:
-            source = Path(techsapo_ops.__file__).parent.parent
+        default = self._built.get(service.kind, service.facts.image)
+        entry: dict[str, Any] = {"image": _images(spec).get(service.kind, default)}
+        if service.kind in self._built and service.kind not in spec.images:
             entry["build"] = {
-                "context": _relative(topology.layout.config / "docker" / "app", folder),
-                "additional_contexts": {"source": str(source)},
+                "context": _relative(topology.layout.config / "docker" / service.kind, folder),
+                "additional_contexts": {"source": str(source().folder)},
             }
         entry |= {
             "user": str(service.facts.uid),
@@ -170,7 +283,8 @@ class _Writer:
             | {
                 "options": {
                     "max-size": spec.logs.max_size.lower(),
-                    "max-file": str(spec.logs.keep),
+                    # Docker counts the present file too.
+                    "max-file": str(spec.logs.keep + 1),
                     "compress": "true" if spec.logs.compress else "false",
                 }
             },
@@ -185,7 +299,7 @@ class _Writer:
                 "start_period": "40s",
                 "start_interval": "1s",
             }
-        if service.kind in _PUBLISHED:
+        if self._topology.published(service):
             entry["ports"] = [_publish(service, facts.port, service.port)]
             if service.kind == "nginx" and spec.served_certificate is not None:
                 entry["ports"].append(_publish(service, facts.tls_port, spec.nginx.tls_listen))
@@ -212,10 +326,33 @@ class _Writer:
             _bind(_relative(layout.config / CONFIG / kind, folder), f"/etc/techsapo/{kind}")
             for kind in facts.config
         ]
+        mounts += [
+            _bind(_relative(layout.config / CONFIG / name, folder), target)
+            for name, target in facts.mounts.items()
+        ]
+        if service.kind == SCHEDULER:
+            mounts += [
+                _bind(_relative(place.path, folder), str(place.path))
+                | {"read_only": not place.writable}
+                | ({"bind": {"create_host_path": True}} if place.create else {})
+                for place in places(self._spec, layout)
+            ]
         if service.kind == "nginx" and self._spec.served_certificate is not None:
             mounts.append(_bind(_relative(layout.certs, folder), "/etc/techsapo/certs"))
+        if service.kind == "app" and resolved_auth(self._spec, layout.environment).required:
+            # `techsapo keys` writes here, perhaps only later.
+            keys = _bind(
+                _relative(keys_file(self._spec, layout).parent, folder), str(Path(CONTAINER_KEYS).parent)
+            )
+            mounts.append(keys | {"bind": {"create_host_path": True}})
+        if service.kind == "app" and self._spec.wallbounce.calibration is not None:
+            # The one file: its folder is the user's and may hold secrets. It is read at start only.
+            weights = calibration_file(self._spec.wallbounce.calibration, layout)
+            mounts.append(_bind(_relative(weights, folder), CONTAINER_CALIBRATION))
         if service.kind == "node-exporter":
-            mounts.append(_bind(_relative(layout.textfiles, folder), "/textfile"))
+            # Jobs write here, the first of them perhaps later: an empty folder will do.
+            textfiles = _bind(_relative(layout.textfiles, folder), "/textfile")
+            mounts.append(textfiles | {"bind": {"create_host_path": True}})
             mounts.append({"type": "bind", "source": "/", "target": "/host", "read_only": True})
         if facts.volume is not None:
             mounts.append({"type": "volume", "source": service.name, "target": facts.volume})

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from techsapo_ops.render import scheduler
 from techsapo_ops.render.nginx import COMPOSE_TLS_PORT
+from techsapo_ops.render.pages import THRESHOLDS
 from techsapo_ops.render.programs import (
     DOLLAR,
     MYSQL_SERVER_PASSWORD,
@@ -15,13 +17,19 @@ from techsapo_ops.render.programs import (
     NGINX_SHUTDOWN_SECONDS,
     REDIS_EXPORTER_PASSWORDS,
     prometheus_size,
+    told_addresses,
 )
+from techsapo_ops.render.schedule import schedule_words
+from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 _ROOT = "/etc/techsapo"
 _MEGABYTE = 1024**2
+MYSQL_INIT = "mysql-init"
+"""Folder of docker/config with the SQL that the image runs on a new database."""
+_NODE_EXPORTER_USER = 10002
 ANY = "0.0.0.0"  # noqa: S104 - inside its container, on private networks
 
 
@@ -37,7 +45,9 @@ class Container:
     healthcheck: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     config: tuple[str, ...] = ()
-    """Folders of docker/config that it reads."""
+    """Folders of docker/config that it reads, each below /etc/techsapo."""
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    """Further folders of docker/config, by name, and where the image looks for them."""
     volume: str | None = None
     tmpfs: tuple[str, ...] = ("/tmp",)  # noqa: S108 - the container's own
     memory_mb: int = 128
@@ -57,7 +67,7 @@ def _wget(port: int, path: str) -> tuple[str, ...]:
     return ("wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}")
 
 
-def _app(spec: Spec, _: Topology, service: Service) -> Container:
+def _app(spec: Spec, topology: Topology, service: Service) -> Container:
     port = service.facts.port
     probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
     stop = seconds(spec.app.drain) + seconds(spec.app.limits.request_timeout)
@@ -65,23 +75,27 @@ def _app(spec: Spec, _: Topology, service: Service) -> Container:
         command=(
             "serve", "--rendered", "--file", f"{_ROOT}/app/techsapo.yaml", "--instance", service.name,
             "--host", ANY, "--port", str(port), "--data", service.facts.container_data,
+            "--thresholds", f"{_ROOT}/{THRESHOLDS}",
+            *told_addresses(topology, ("redis", "mysql", "prometheus")),
         ),
         port=port,
         healthcheck=("python", "-c", probe),
-        config=("app",),
+        config=("app", "pages"),
         volume=service.facts.container_data,
         memory_mb=512,
         pids=256,
         stop_seconds=math.ceil(stop) + 5,
+        # The kernel keeps SIGTERM from a first process that does not handle it yet, as Python's does while it
+        # imports: a stop within the first second would last until all of `stop_seconds` are over.
+        extra={"init": True},
     )  # fmt: skip
 
 
 def _nginx(_: Spec, __: Topology, service: Service) -> Container:
     port = service.facts.port
     return Container(
-        # The whole command: the image's entry point wants to write below /etc.
         command=(
-            "nginx", "-p", "/data", "-c", f"{_ROOT}/nginx/nginx.conf",
+            "-p", "/data", "-c", f"{_ROOT}/nginx/nginx.conf",
             "-e", "stderr", "-g", "daemon off;",
         ),
         port=port,
@@ -90,7 +104,8 @@ def _nginx(_: Spec, __: Topology, service: Service) -> Container:
         tmpfs=("/tmp", f"/data:uid={service.facts.uid},gid={service.facts.uid}"),  # noqa: S108 - its own
         stop_seconds=NGINX_SHUTDOWN_SECONDS + 5,
         stop_signal="QUIT",
-        extra={"entrypoint": []},
+        # The image's own entry point wants to write below /etc.
+        extra={"entrypoint": ["nginx"]},
     )  # fmt: skip
 
 
@@ -123,15 +138,20 @@ def _mysql(spec: Spec, topology: Topology, service: Service) -> Container:
     return Container(
         command=("mariadbd", f"--defaults-file={_ROOT}/mysql/my.cnf"),
         port=service.facts.port,
-        healthcheck=("mariadb-admin", "--host=127.0.0.1", f"--port={service.facts.port}", "ping"),
+        # Not by the socket: the image's first start has a server there that is not set up yet.
+        healthcheck=(
+            "mariadb-admin", "--no-defaults", "--skip-ssl", "--host=127.0.0.1",
+            f"--port={service.facts.port}", "--user=mysql", "ping",
+        ),
         environment=environment,
         config=("mysql",),
+        mounts={MYSQL_INIT: "/docker-entrypoint-initdb.d"},
         volume=service.facts.container_data,
-        tmpfs=("/tmp", "/run/mysqld"),  # noqa: S108 - the container's own
+        tmpfs=("/tmp", "/run/mysqld:mode=1777"),  # noqa: S108 - the container's own
         memory_mb=memory,
         pids=512,
         stop_seconds=30,
-    )
+    )  # fmt: skip
 
 
 def _prometheus(spec: Spec, topology: Topology, service: Service) -> Container:
@@ -142,7 +162,10 @@ def _prometheus(spec: Spec, topology: Topology, service: Service) -> Container:
         f"--storage.tsdb.retention.time={settings.retention}",
         f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
         "--web.enable-lifecycle",
+        "--enable-feature=exemplar-storage",  # else it drops the request ids that it scrapes
     ]
+    if spec.backup.prometheus:
+        command.append("--web.enable-admin-api")
     if settings.retention_size is not None:
         command.append(f"--storage.tsdb.retention.size={prometheus_size(settings.retention_size)}")
     port = service.facts.port
@@ -203,7 +226,9 @@ def _node_exporter(_: Spec, __: Topology, service: Service) -> Container:
         ),
         port=port,
         healthcheck=_wget(port, "/"),
-        extra={"pid": "host"},
+        # The image's own user is that of others too, and here it would read their secrets below /host. With a
+        # group: a user that the image does not know is in root's.
+        extra={"pid": "host", "user": f"{_NODE_EXPORTER_USER}:{_NODE_EXPORTER_USER}"},
     )
 
 
@@ -233,6 +258,20 @@ def _nginx_exporter(_: Spec, topology: Topology, service: Service) -> Container:
     return Container(command=(f"--nginx.scrape-uri={watched.url('/nginx-status')}",), port=service.facts.port)
 
 
+def _scheduler(spec: Spec, topology: Topology, _: Service) -> Container:
+    return Container(
+        command=schedule_words(topology.layout),
+        port=0,
+        # That its process runs, Docker sees by itself; whether it may talk to the daemon, this asks.
+        healthcheck=("docker", "version", "--format", "{{.Server.Version}}"),
+        environment=scheduler.environment(spec, topology),
+        memory_mb=512,
+        pids=512,
+        stop_seconds=SCHEDULER_STOP_SECONDS + 5,
+        extra=scheduler.privileges(topology),
+    )
+
+
 _BUILDERS: dict[str, Callable[[Spec, Topology, Service], Container]] = {
     "app": _app,
     "nginx": _nginx,
@@ -245,4 +284,5 @@ _BUILDERS: dict[str, Callable[[Spec, Topology, Service], Container]] = {
     "redis-exporter": _redis_exporter,
     "mysqld-exporter": _mysqld_exporter,
     "nginx-exporter": _nginx_exporter,
+    SCHEDULER: _scheduler,
 }

@@ -7,7 +7,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.prometheus import runbook_url
+from techsapo_ops.render.alert_rules import runbook_url, threshold_of
 from techsapo_ops.render.templates import to_json
 from techsapo_ops.spec.models import Spec
 
@@ -15,6 +15,11 @@ PROMETHEUS_UID = "techsapo-prometheus"
 """Uid of the data source that the dashboards start with."""
 
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_CHOICES = (
+    ("instance", "techsapo_build_info", {"ja": "インスタンス", "en": "Instance"}),
+    ("provider", "techsapo_provider_info", {"ja": "プロバイダー", "en": "Provider"}),
+)
+"""Variables: name, which is also the label, a metric that has every value of it, and the words."""
 _COLORS = {"good": "green", "warning": "yellow", "critical": "red"}
 
 
@@ -32,15 +37,35 @@ def dashboard_json(spec: Spec, dashboard: Dashboard) -> str:
         "timezone": "browser",
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
-        "templating": {"list": _variables(locale)},
+        "templating": {"list": _variables(dashboard, locale)},
         "annotations": {"list": [_alert_annotation(locale)]},
         "panels": _panels(spec, dashboard),
     }
     return to_json(value, indent=2) + "\n"
 
 
-def _variables(locale: str) -> list[dict[str, Any]]:
+def _variables(dashboard: Dashboard, locale: str) -> list[dict[str, Any]]:
+    """The data source, and of the others those that an expression of the dashboard reads."""
     japanese = locale == "ja"
+    exprs = [query.expr for panel in dashboard.panels for query in panel.queries]
+    chosen = [
+        {
+            "type": "query",
+            "name": name,
+            "label": label[locale],
+            "datasource": _DATASOURCE,
+            "query": {"query": f"label_values({metric}, {name})", "refId": name},
+            "refresh": 2,
+            "sort": 1,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"selected": True, "text": "All", "value": "$__all"},
+            "hide": 0,
+        }
+        for name, metric, label in _CHOICES
+        if any(f"${name}" in expr for expr in exprs)
+    ]
     return [
         {
             "type": "datasource",
@@ -50,20 +75,7 @@ def _variables(locale: str) -> list[dict[str, Any]]:
             "current": {"selected": True, "text": "Prometheus", "value": PROMETHEUS_UID},
             "hide": 0,
         },
-        {
-            "type": "query",
-            "name": "instance",
-            "label": "インスタンス" if japanese else "Instance",
-            "datasource": _DATASOURCE,
-            "query": {"query": "label_values(techsapo_build_info, instance)", "refId": "instance"},
-            "refresh": 2,
-            "sort": 1,
-            "multi": True,
-            "includeAll": True,
-            "allValue": ".*",
-            "current": {"selected": True, "text": "All", "value": "$__all"},
-            "hide": 0,
-        },
+        *chosen,
     ]
 
 
@@ -124,9 +136,16 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
         case "stat":
-            options = {"reduceOptions": calculated, "colorMode": "value", "graphMode": "area"}
+            options = {
+                "reduceOptions": calculated,
+                "colorMode": "value",
+                "graphMode": "area" if panel.shows == "value" else "none",
+                "textMode": "auto" if panel.shows == "value" else "value_and_name",
+            }
         case "gauge":
             options = {"reduceOptions": calculated, "showThresholdMarkers": True}
+        case "bargauge":
+            options = {"reduceOptions": calculated, "orientation": "horizontal", "displayMode": "basic"}
     value: dict[str, Any] = {
         "type": panel.kind,
         "title": panel.title[locale],
@@ -138,7 +157,9 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
                 "datasource": _DATASOURCE,
                 "expr": query.expr,
                 "legendFormat": query.legend[locale],
-                "range": True,
+                # A name is that of the present; over time there would be several.
+                "range": panel.shows == "value",
+                "instant": panel.shows == "name",
             }
             for n, query in enumerate(panel.queries)
         ],
@@ -174,9 +195,7 @@ def _thresholds(spec: Spec, thresholds: Thresholds | None) -> dict[str, Any]:
 def _number(spec: Spec, bound: float | str) -> float:
     if not isinstance(bound, str):
         return bound
-    settings = spec.monitoring.alerts.get(bound)
-    default = alerts()[bound].threshold
-    number = default if settings is None or settings.threshold is None else settings.threshold
+    number = threshold_of(spec, alerts()[bound])
     if number is None:
         raise OpsError(f"alert {bound} has no threshold that a panel could show")
     return number

@@ -14,6 +14,7 @@ from techsapo_ops.spec.topology import Service, Topology
 
 REDIS_CONF = "redis/redis.conf"
 MY_CNF = "mysql/my.cnf"
+INIT_SQL = "mysql-init/grants.sql"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -56,6 +57,7 @@ def mysql_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         # mariadbd refuses to run as root unless it is told to.
         user="root" if topology.engine == "native" and topology.host.root and service.user is None else None,
         data=str(topology.data_dir(service)),
+        socket="/run/mysqld/mysqld.sock" if topology.engine == "compose" else None,
         port=_port(topology, service),
         bind=_bind(topology, service),
         # In a container the image's entry point does what this does here.
@@ -65,7 +67,19 @@ def mysql_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         buffer_pool=size_bytes(spec.mysql.buffer_pool),
         quote=my_cnf_quote,
     )
-    return (RenderedFile(MY_CNF, content, owner="mysql"),)
+    files = (RenderedFile(MY_CNF, content, owner="mysql"),)
+    if topology.engine != "compose":
+        return files
+    login = f"'{spec.mysql.user}'@'%'"
+    sql = (
+        "-- Run once, on a new database. The exporter uses the app's login; root comes in by the socket\n"
+        "-- alone, from inside the container. The health check may log in there and do nothing more.\n"
+        "CREATE USER IF NOT EXISTS 'mysql'@'127.0.0.1';\n"
+        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {login};\n"
+        "DROP USER IF EXISTS 'root'@'%';\n"
+        "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;\n"
+    )
+    return (*files, RenderedFile(INIT_SQL, sql))
 
 
 def redis_quote(text: str) -> str:

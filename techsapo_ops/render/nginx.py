@@ -7,6 +7,7 @@ could not hold every path, since it has no escape for `$`.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -23,6 +24,11 @@ from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 NGINX_CONF = "nginx/nginx.conf"
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
+
+CONFIG_LOCATION = "/nginx-config"
+"""Answers with the digest of the configuration that the answering worker runs, to this host alone."""
+_DIGEST_HERE = "0" * 64
+_DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
 
 COMPOSE_TLS_PORT = 8443
 """Port of the TLS server inside the container, whose user may not bind ports below 1024."""
@@ -47,6 +53,7 @@ def nginx_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         user=_user(topology, service),
         shutdown_seconds=NGINX_SHUTDOWN_SECONDS,
         max_body=nginx_size(spec.app.limits.max_body),
+        max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
         servers=[
             {"address": str(topology.address(a, Viewpoint.SERVICE)), "weight": a.weight, "backup": a.backup}
@@ -62,8 +69,18 @@ def nginx_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         hsts=spec.nginx.hsts,
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
+        config_location=CONFIG_LOCATION,
+        config_digest=_DIGEST_HERE,
     )
-    return (RenderedFile(NGINX_CONF, content),)
+    # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)),)
+
+
+def config_digest(file: RenderedFile) -> str | None:
+    """What nginx answers at CONFIG_LOCATION once it runs `file`; None where a template has no such place."""
+    found = _DIGEST_LINE.search(file.content)
+    return found[1] if found is not None else None
 
 
 def quote(text: str) -> str:

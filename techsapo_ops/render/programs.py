@@ -11,6 +11,7 @@ from pathlib import Path
 
 from techsapo_ops import __version__
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.pages import THRESHOLDS
 from techsapo_ops.spec.desired import Program
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -85,6 +86,9 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         str(service.port),
         "--data",
         str(topology.data_dir(service)),
+        "--thresholds",
+        str(topology.config_dir() / THRESHOLDS),
+        *told_addresses(topology, ("prometheus",)),
     )
     drained = seconds(spec.app.drain) + seconds(limits.request_timeout)
     return Program(
@@ -96,6 +100,16 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         user=service.user,
         stop_seconds=math.ceil(drained) + 5,
         config=("app/", "secrets/providers-", "secrets/redis-password", "secrets/mysql-password"),
+    )
+
+
+def told_addresses(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it."""
+    return tuple(
+        word
+        for kind in kinds
+        for other in topology.of_kind(kind)
+        for word in (f"--{kind}", str(topology.address(other, Viewpoint.SERVICE)))
     )
 
 
@@ -163,7 +177,10 @@ def _prometheus(spec: Spec, topology: Topology, service: Service) -> Program:
         f"--web.listen-address={listen_address(service)}",
         f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
         "--web.enable-lifecycle",
+        "--enable-feature=exemplar-storage",  # else it drops the request ids that it scrapes
     ]
+    if spec.backup.prometheus:
+        argv.append("--web.enable-admin-api")
     if settings.retention_size is not None:
         argv.append(f"--storage.tsdb.retention.size={prometheus_size(settings.retention_size)}")
     return Program(
@@ -227,6 +244,8 @@ def _node_exporter(_: Spec, topology: Topology, service: Service) -> Program:
         _binary(service),
         f"--web.listen-address={listen_address(service)}",
         f"--collector.textfile.directory={topology.layout.textfiles}",
+        # Debian's build turns it on: an error line a scrape where no systemd runs, and nothing reads it.
+        "--no-collector.systemd",
     )
     return Program(service.name, argv, topology.data_dir(service), user=service.user)
 

@@ -11,8 +11,10 @@ from techsapo_ops.render.datastores import mysql_files, redis_files
 from techsapo_ops.render.grafana import grafana_files
 from techsapo_ops.render.logrotate import logrotate_files
 from techsapo_ops.render.nginx import nginx_files
+from techsapo_ops.render.pages import page_files
 from techsapo_ops.render.pm2 import pm2_files
 from techsapo_ops.render.prometheus import prometheus_files
+from techsapo_ops.render.schedule import schedule_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.systemd import systemd_files
@@ -39,10 +41,11 @@ def render_stack(spec: Spec, topology: Topology, templates: Templates) -> tuple[
         *supervisor_files(spec, native, templates),
         *pm2_files(spec, native, templates),
         *systemd_files(spec, topology, templates),
+        *schedule_files(spec),
         *logrotate_files(spec, native, templates),
         *(_below(CONFIG, file) for file in _configuration(spec, compose, templates)),
         *(_below(DOCKER, file) for file in secrets),
-        *compose_files(spec, compose, templates, secrets),
+        *compose_files(spec, compose, templates, secrets, exact=topology.engine == "compose"),
     ]
     return tuple(sorted(files, key=lambda file: file.path))
 
@@ -56,6 +59,7 @@ def _configuration(spec: Spec, topology: Topology, templates: Templates) -> tupl
         *redis_files(spec, topology, templates),
         *mysql_files(spec, topology, templates),
         *app_spec_files(spec, topology),
+        *page_files(spec),
     )
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
+from techsapo_ops.render.schedule import scheduler_argv, scheduler_environment
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import Program, RenderedFile
+from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.spec.topology import Topology
@@ -84,10 +86,25 @@ def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tu
         root=topology.host.root,
         path=path,
         command=command,
+        raw_command=lambda program: supervisor_command(program.argv),
         environment=_environment,
         housekeeping=supervisor_command(housekeeping_argv(spec, topology)),
+        scheduler=scheduler(spec, topology),
     )
     return (RenderedFile(SUPERVISORD_CONF, content, mode=0o600),)
+
+
+def scheduler(spec: Spec, topology: Topology) -> Program | None:
+    """The program beside the services that starts the jobs, unless others do."""
+    if spec.schedule.by != "service":
+        return None
+    return Program(
+        SCHEDULER,
+        (*launcher_argv(topology.host.python), *scheduler_argv(topology)),
+        topology.layout.logs,
+        environment=scheduler_environment(),
+        stop_seconds=SCHEDULER_STOP_SECONDS,
+    )
 
 
 def supervisor_command(words: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from techsapo_ops.spec.topology import Topology
 UNIT = "systemd/techsapo.service"
 
 _ESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def systemd_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -38,6 +38,6 @@ def systemd_files(spec: Spec, topology: Topology, templates: Templates) -> tuple
 
 def systemd_quote(word: str) -> str:
     """`word` as one argument of Exec…= (systemd.service(5), "Command lines")."""
-    if _CONTROL.search(word):
+    if CONTROL.search(word):
         raise OpsError(f"{word!r} holds a control character", "rename the folder")
     return '"' + "".join(_ESCAPED.get(character, character) for character in word) + '"'

@@ -14,10 +14,12 @@ from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.validators.checks import Check, checks
+from techsapo_ops.validators.images import ToolImage
 from techsapo_ops.validators.report import MissingTool, ValidationProblem, ValidationReport
 
 _AT_ONCE = 4
 _KEPT_RESULTS = 200
+_CONTAINERS = "docker/config/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +40,28 @@ def check(
     runner: Runner,
     binaries: Mapping[str, str],
     *,
+    images: Mapping[str, ToolImage] | None = None,
     cache: Path | None = None,
 ) -> ValidationReport:
     """Run every check that applies to `files`, of which `staging` holds a copy that the tools can follow.
 
-    `binaries` gives a tool's path by its name; tools that are not in it are reported as missing, each with
-    the files that nobody checked. A check is skipped when the same tool has passed the same content before,
-    which `cache` remembers. Raises OpsError when a tool does not end.
+    `binaries` gives a tool's path by its name, `images` the image that holds it: the containers' files are
+    judged by the tool that will read them, others by the host's where it is there. Tools that are nowhere
+    are reported as missing, each with the files that nobody checked. A check is skipped when the same tool
+    has passed the same content before, which `cache` remembers. Raises OpsError when a tool does not end.
     """
     digests = {file.path: file.digest for file in files}
     wanted = checks(sorted(digests), staging.config, staging.prefix)
     passed_before = _read_cache(cache)
-    keys = {c: _key(c, digests, binaries[c.tool]) for c in wanted if c.tool in binaries}
-    todo = [c for c in wanted if c.tool in binaries and keys[c] not in passed_before]
-    absent = [c for c in wanted if c.tool not in binaries]
+    places = _places(wanted, binaries, images or {})
+    keys = {c: _key(c, digests, place) for c, place in places.items()}
+    todo = [c for c in places if keys[c] not in passed_before]
+    absent = [c for c in wanted if c not in places]
     problems: list[ValidationProblem] = []
     passed: list[str] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for one, done in zip(
-            todo, pool.map(lambda c: _run(c, staging, runner, binaries[c.tool]), todo), strict=True
+            todo, pool.map(lambda c: _run(c, staging, runner, places[c]), todo), strict=True
         ):
             if _has_no_compose(one, done):
                 absent.append(one)
@@ -71,27 +76,48 @@ def check(
         problems=tuple(problems),
         missing=_missing(absent),
         checked=len(todo),
-        skipped=len(wanted) - len(todo) - sum(c.tool not in binaries for c in wanted),
+        skipped=len(places) - len(todo),
     )
 
 
 def known(
-    files: Sequence[RenderedFile], binaries: Mapping[str, str], cache: Path | None
+    files: Sequence[RenderedFile],
+    binaries: Mapping[str, str],
+    cache: Path | None,
+    images: Mapping[str, ToolImage] | None = None,
 ) -> ValidationReport | None:
     """What `check` would report where it has nothing to run, so that no copy need be staged; else None."""
     digests = {file.path: file.digest for file in files}
     wanted = checks(sorted(digests), Path(), Path())
     passed_before = frozenset(_read_cache(cache))
-    here = [c for c in wanted if c.tool in binaries]
-    if any(_key(c, digests, binaries[c.tool]) not in passed_before for c in here):
+    places = _places(wanted, binaries, images or {})
+    if any(_key(c, digests, place) not in passed_before for c, place in places.items()):
         return None
-    absent = [c for c in wanted if c.tool not in binaries]
-    return ValidationReport(missing=_missing(absent), skipped=len(here))
+    absent = [c for c in wanted if c not in places]
+    return ValidationReport(missing=_missing(absent), skipped=len(places))
 
 
-def _run(check: Check, staging: Staging, runner: Runner, binary: str) -> Completed:
+def _places(
+    wanted: Sequence[Check], binaries: Mapping[str, str], images: Mapping[str, ToolImage]
+) -> dict[Check, str | ToolImage]:
+    """Where each check runs: the path of its tool, or an image that holds it."""
+    places: dict[Check, str | ToolImage] = {}
+    for one in wanted:
+        host, image = binaries.get(one.tool), images.get(one.tool)
+        place = (image or host) if one.path.startswith(_CONTAINERS) else (host or image)
+        if place is not None:
+            places[one] = place
+    return places
+
+
+def _run(check: Check, staging: Staging, runner: Runner, place: str | ToolImage) -> Completed:
     stdin = (staging.config / check.stdin).read_bytes() if check.stdin is not None else None
-    command = Command((binary, *check.arguments), stdin=stdin, cwd=staging.config)
+    argv = (
+        place.argv(check.tool, check.arguments, staging.config, staging.root)
+        if isinstance(place, ToolImage)
+        else (place, *check.arguments)
+    )
+    command = Command(argv, stdin=stdin, cwd=staging.config)
     return runner.run(command, timeout=check.timeout)
 
 
@@ -116,11 +142,15 @@ def _missing(absent: Sequence[Check]) -> tuple[MissingTool, ...]:
     )
 
 
-def _key(check: Check, digests: Mapping[str, str], binary: str) -> str:
+def _key(check: Check, digests: Mapping[str, str], place: str | ToolImage) -> str:
     """Digest of the tool as it is installed, its arguments, and the content that it reads."""
-    facts = Path(binary).stat()
     read = {path: digests[path] for path in check.reads}
-    value = [binary, facts.st_size, facts.st_mtime_ns, check.name, check.path, read]
+    if isinstance(place, ToolImage):
+        tool: list[object] = [place.reference, place.id]
+    else:
+        facts = Path(place).stat()
+        tool = [place, facts.st_size, facts.st_mtime_ns]
+    value = [*tool, check.name, check.path, read]
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

@@ -131,11 +131,44 @@ def test_a_receiver_that_could_never_send_is_refused(notifications: dict[str, An
 
 def test_a_severity_is_muted_by_a_worse_one_of_the_same_service() -> None:
     pairs = [(r["source_matchers"], r["target_matchers"][0], r["equal"]) for r in config()["inhibit_rules"]]
+    same = ["service", "provider"]
     assert pairs == [
-        (['severity="critical"'], 'severity="warning"', ["service"]),
-        (['severity="critical"'], 'severity="info"', ["service"]),
-        (['severity="warning"'], 'severity="info"', ["service"]),
+        (['severity="critical"'], 'severity="warning"', same),
+        (['severity="critical"'], 'severity="info"', same),
+        (['severity="warning"'], 'severity="info"', same),
     ]
+
+
+def test_what_is_no_hurry_waits_for_business_hours_where_there_are_any() -> None:
+    assert "time_intervals" not in config()
+    hours = {"days": ["monday", "saturday"], "start": "08:30", "end": "24:00", "timezone": "UTC"}
+    found = config(notifications={"business_hours": hours})
+    assert found["time_intervals"] == [
+        {
+            "name": "business-hours",
+            "time_intervals": [
+                {
+                    "weekdays": ["monday", "saturday"],
+                    "times": [{"start_time": "08:30", "end_time": "24:00"}],
+                    "location": "UTC",
+                }
+            ],
+        }
+    ]
+    routes = [(r["receiver"], r["matchers"], "active_time_intervals" in r) for r in found["route"]["routes"]]
+    assert routes[1:] == [
+        ("critical", ['severity="critical"'], False),
+        ("warning", ['severity="warning"', 'priority="P2"'], True),
+        ("warning", ['severity="warning"'], False),
+        ("info", ['severity="info"', 'priority="P2"'], True),
+        ("info", ['severity="info"'], False),
+    ]
+
+
+def test_a_watcher_elsewhere_hears_every_minute_that_alerts_still_work() -> None:
+    found = config(notifications={"watchdog": [{"kind": "webhook", "url": "https://hc.example/x"}]})
+    assert found["receivers"][-1]["webhook_configs"][0]["url_file"].endswith("notifications-watchdog-0-url")
+    assert found["route"]["routes"][0]["repeat_interval"] == "1m"
 
 
 def test_grouping_follows_the_spec() -> None:

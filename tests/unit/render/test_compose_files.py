@@ -49,16 +49,38 @@ def test_every_container_is_confined(tmp_path: Path) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert int(service["user"]) > 0, name
+        assert int(service["user"].partition(":")[0]) > 0, name
         assert service["restart"] == "unless-stopped", name
         limits = service["deploy"]["resources"]["limits"]
         assert set(limits) == {"memory", "pids"}, name
 
 
+def test_an_app_that_is_stopped_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
+    every = every_service(tmp_path)
+    assert {name for name, service in every.items() if service.get("init")} == {"app-1", "app-2", "app-3"}
+
+
+def test_who_sees_the_hosts_files_is_no_user_that_a_secret_is_given_to(tmp_path: Path) -> None:
+    every = every_service(tmp_path)
+    seeing = {n for n, s in every.items() if any(v["source"] == "/" for v in s.get("volumes", []))}
+    assert seeing == {"node-exporter"}
+    user, group = every["node-exporter"]["user"].split(":")
+    assert {user, group}.isdisjoint({"0", *(s["user"] for n, s in every.items() if n not in seeing)})
+
+
+def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up(tmp_path: Path) -> None:
+    def command(**sections: Any) -> list[str]:
+        found: list[str] = compose(tmp_path, MONITORING_YML, **sections)["services"]["prometheus"]["command"]
+        return found
+
+    assert "--web.enable-admin-api" not in command(project="techsapo")
+    assert "--web.enable-admin-api" in command(backup={"prometheus": True})
+
+
 def test_logs_are_kept_as_the_spec_says(tmp_path: Path) -> None:
     for service in compose(tmp_path)["services"].values():
         options = service["logging"]["options"]
-        assert options == {"max-size": "10m", "max-file": "7", "compress": "true"}
+        assert options == {"max-size": "10m", "max-file": "8", "compress": "true"}
 
 
 def test_only_what_people_use_is_published_and_on_loopback(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.pages import THRESHOLDS
 from techsapo_ops.render.programs import programs, prometheus_size
 from techsapo_ops.spec.desired import Program
 from techsapo_ops.spec.topology import HostFacts
@@ -43,6 +44,8 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
             _, found, path = word.partition(f"{where.layout.config}/")
             if found:
                 assert path in files, (program.service, path)
+                if path == THRESHOLDS:  # read whenever a page is looked at
+                    continue
                 assert path.startswith(program.config), (program.service, path)
 
 
@@ -104,6 +107,11 @@ def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request(tmp_p
 )
 def test_listen_addresses_are_complete(tmp_path: Path, address: str, flag: str) -> None:
     assert flag in made(tmp_path, monitoring={"prometheus": {"host": address}})["prometheus"].argv
+
+
+def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up(tmp_path: Path) -> None:
+    assert "--web.enable-admin-api" not in made(tmp_path)["prometheus"].argv
+    assert "--web.enable-admin-api" in made(tmp_path, backup={"prometheus": True})["prometheus"].argv
 
 
 @pytest.mark.parametrize(("size", "flag"), [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])

@@ -12,7 +12,7 @@ from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.prometheus import duration_text
+from techsapo_ops.render.alert_rules import duration_text
 from techsapo_ops.spec.models.base import seconds
 
 HOSTILE = [
@@ -131,6 +131,7 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
             "alerts": {
                 "MemoryHigh": {"threshold": 85, "for": "10m"},
                 "ProviderDown": {"threshold": 5},
+                "AuthFailuresHigh": {"window": "40s"},
                 "TargetDown": {"for": "0s"},
                 "DailyRequestsHigh": {"enabled": False},
             }
@@ -141,6 +142,8 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
     assert "85% を超えた状態が 10 分続いています" in rules["MemoryHigh"]["annotations"]["description"]
     assert ">= 5" in rules["ProviderDown"]["expr"]
     assert "for" not in rules["TargetDown"]
+    assert "[40s]" in rules["AuthFailuresHigh"]["expr"]
+    assert rules["AuthFailuresHigh"]["annotations"]["description"].startswith("直近 40 秒の")
     assert "DailyRequestsHigh" not in rules
 
 
@@ -157,6 +160,8 @@ def test_texts_follow_the_locale() -> None:
     [
         ({"MemoryHi": {"threshold": 1}}, r"monitoring\.alerts\.MemoryHi"),
         ({"AppDown": {"threshold": 1}}, r"monitoring\.alerts\.AppDown\.threshold"),
+        ({"AppDown": {"window": "1m"}}, r"monitoring\.alerts\.AppDown\.window"),
+        ({"SpoolGrowing": {"window": "29s"}}, r"monitoring\.alerts\.SpoolGrowing\.window"),
     ],
 )
 def test_a_change_that_would_do_nothing_is_refused(settings: dict[str, Any], words: str) -> None:
@@ -188,12 +193,19 @@ def test_every_annotation_is_a_template_of_labels_and_value_alone() -> None:
                 assert re.fullmatch(r' \$labels\.\w+ | \$value \| printf "%\.\df" ', action), text
 
 
-@pytest.mark.parametrize(
-    ("interval", "short"), [("15s", "1m"), ("1s", "4s"), ("2m", "8m"), ("400ms", "1s600ms"), ("20s", "1m20s")]
-)
-def test_short_windows_hold_four_scrapes(interval: str, short: str) -> None:
-    rules = alert_rules(monitoring={"prometheus": {"scrape_interval": interval}})
-    assert f"[{short}]" in rules["ProviderDown"]["expr"]
+def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -> None:
+    rules = alert_rules(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
+    assert rules["BudgetHigh"]["expr"].endswith("> 50")
+    assert "(100 - 99.9)" in rules["ErrorBudgetBurnFast"]["expr"]
+    own = alert_rules(budget={"warn_at": 0.5}, monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
+    assert own["BudgetHigh"]["expr"].endswith("> 70")
+
+
+def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
+    expr = alert_rules()["TargetAbsent"]["expr"]
+    jobs = {job["job_name"] for job in config()["scrape_configs"]}
+    assert set(re.findall(r'absent\(up\{job="([^"]+)"\}\)', expr)) == jobs - {"techsapo-app"}
+    assert "gpu" in jobs
 
 
 def test_an_interval_that_leaves_rates_without_two_samples_is_refused() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
 
+from techsapo_ops import __version__
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.topology import EngineName, HostFacts
 
 
@@ -40,12 +43,32 @@ def test_every_output_of_the_guide_is_there(tmp_path: Path) -> None:
     assert all(not path.startswith("/") and ".." not in path for path in paths)
 
 
-@pytest.mark.parametrize("engine", ["native", "compose"])
-def test_both_engines_outputs_are_rendered_whichever_runs(tmp_path: Path, engine: EngineName) -> None:
+def app_tags(files: dict[str, RenderedFile]) -> set[str]:
+    return set(re.findall(r"techsapo/app:[\w.]+", files["docker/production/docker-compose.prod.yml"].content))
+
+
+def test_both_engines_outputs_are_rendered_whichever_runs_and_only_the_apps_image_differs(
+    tmp_path: Path,
+) -> None:
     wanted = spec(**EVERYTHING)
     native = rendered(wanted, topology(wanted, tmp_path))
-    other = rendered(wanted, topology(wanted, tmp_path, engine))
-    assert {p: f.digest for p, f in native.items()} == {p: f.digest for p, f in other.items()}
+    other = rendered(wanted, topology(wanted, tmp_path, "compose"))
+    (tag,), (plain,) = app_tags(other), app_tags(native)
+    assert {p: f.content for p, f in native.items()} == {
+        p: f.content.replace(tag, plain) for p, f in other.items()
+    }
+
+
+def test_an_edit_of_the_package_is_another_image_for_containers_and_nothing_for_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = spec()
+    engines: tuple[EngineName, ...] = ("native", "compose")
+    before = {engine: app_tags(rendered(wanted, topology(wanted, tmp_path, engine))) for engine in engines}
+    monkeypatch.setattr("techsapo_ops.render.app_image._digest", lambda: "another")
+    assert before["native"] == {f"techsapo/app:{__version__}"}
+    assert app_tags(rendered(wanted, topology(wanted, tmp_path, "native"))) == before["native"]
+    assert app_tags(rendered(wanted, topology(wanted, tmp_path, "compose"))) != before["compose"]
 
 
 def test_a_host_without_any_server_still_renders_the_app_and_the_containers(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Tools inside the services' own images: a host that has only Docker lacks nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Topology
+
+_TOOLS = {"promtool": "prometheus", "amtool": "alertmanager", "nginx": "nginx"}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolImage:
+    """An image that is here and holds a tool; `id` tells its content, `docker` is the client's path."""
+
+    docker: str
+    reference: str
+    id: str
+
+    def argv(self, tool: str, arguments: Sequence[str], folder: Path, root: str) -> tuple[str, ...]:
+        """The call of `tool` in a throwaway container without a network, in `folder` below `root`.
+
+        It runs as the caller, who owns that folder, and under the same paths.
+        """
+        return (
+            self.docker, "run", "--rm", "--pull", "never", "--network", "none",
+            # nginx run by root gives its folders to its workers' user.
+            "--user", f"{os.geteuid()}:{os.getegid()}", "--cap-drop", "ALL", "--cap-add", "CHOWN",
+            "--security-opt", "no-new-privileges:true", "--volume", f"{root}:{root}",
+            "--workdir", str(folder), "--entrypoint", tool, self.reference, *arguments,
+        )  # fmt: skip
+
+
+def tool_images(spec: Spec, topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
+    """The images of a compose `topology` that are here, by the tool that they hold."""
+    binary = topology.host.binaries.get("docker")
+    if topology.engine != "compose" or binary is None:
+        return {}
+    images: Mapping[str, str] = {str(kind): name for kind, name in spec.images.items()}
+    wanted = {
+        tool: images.get(kind, topology.of_kind(kind)[0].facts.image)
+        for tool, kind in _TOOLS.items()
+        if topology.has(kind)
+    }
+    try:
+        present = Docker(runner, binary).image_ids(wanted.values())
+    except OpsError:  # no daemon: the host's own tools have to do
+        return {}
+    return {tool: ToolImage(binary, name, present[name]) for tool, name in wanted.items() if name in present}

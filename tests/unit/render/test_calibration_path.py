@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, app_spec_files
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import HostFacts, resolve
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"), [("native", "/srv/shop/weights/c.json"), ("compose", CONTAINER_CALIBRATION)]
+)
+def test_the_app_is_told_where_its_weights_are_where_it_runs(engine: str, expected: str) -> None:
+    spec = Spec.model_validate({"project": "shop", "wallbounce": {"calibration": "weights/c.json"}})
+    layout = Layout(state=Path("/srv/shop/.techsapo"), config=Path("/srv/shop/.techsapo/generated"))
+    topology = resolve(spec, engine, layout, HostFacts("/usr/bin/python3"))  # type: ignore[arg-type]  # parametrized
+    (file,) = app_spec_files(spec, topology)
+    assert yaml.safe_load(file.content)["wallbounce"]["calibration"] == expected

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from stacks import rendered, spec, topology
+
+from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.spec.models.data import Schedule
+
+RULES = "prometheus/rules/recording.yml"
+
+
+def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
+    groups = yaml.safe_load(files[path].content)["groups"]
+    return {
+        r["labels"]["name"] for g in groups for r in g["rules"] if r["record"] == "techsapo:job_expected:info"
+    }
+
+
+def test_the_scheduler_is_told_the_schedule_and_no_secret(tmp_path: Path) -> None:
+    settings = {"costs": {"timeout": "1m", "ping": "https://hc.example/s3cret"}}
+    wanted = spec(schedule={"drift": None, "jobs": settings})
+    file = rendered(wanted, topology(wanted, tmp_path))["schedule/jobs.json"]
+    assert "s3cret" not in file.content
+    read = Schedule.model_validate(json.loads(file.content))
+    assert read.times() == wanted.schedule.times()
+    assert read.jobs["costs"].timeout == "1m"
+
+
+@pytest.mark.parametrize("by", ["cron", "systemd", "none"])
+def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str, tmp_path: Path) -> None:
+    wanted = spec(schedule={"by": by})
+    files = rendered(wanted, topology(wanted, tmp_path))
+    assert "schedule/jobs.json" not in files
+    assert "[program:scheduler]" not in files["supervisor/supervisord.conf"].content
+
+
+def test_the_jobs_that_somebody_starts_are_expected(tmp_path: Path) -> None:
+    wanted = spec(schedule={"drift": None})
+    files = rendered(wanted, topology(wanted, tmp_path))
+    assert expected(files, RULES) == set(jobs()) - {"drift"}
+    assert expected(files, f"docker/config/{RULES}") == set()
+
+
+@pytest.mark.parametrize(
+    ("sections", "path"),
+    [
+        ({"schedule": {"by": "none"}}, RULES),
+        ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),
+    ],
+)
+def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
+    sections: dict[str, object], path: str, tmp_path: Path
+) -> None:
+    wanted = spec(**sections)
+    assert expected(rendered(wanted, topology(wanted, tmp_path)), path) == set()
+
+
+def test_cron_starts_the_jobs_of_containers_too(tmp_path: Path) -> None:
+    wanted = spec(schedule={"by": "cron"})
+    files = rendered(wanted, topology(wanted, tmp_path, "compose"))
+    assert expected(files, f"docker/config/{RULES}") == set(jobs())

@@ -1,0 +1,141 @@
+"""The container that starts the jobs: only where it may have the socket, and with what jobs need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.stack_report import notes
+from techsapo_ops.operations.timetable import NOBODY
+from techsapo_ops.render.compose import DOCKERFILE, PRODUCTION_YML, SCHEDULER_DOCKERFILE
+from techsapo_ops.render.prometheus import expected_jobs
+from techsapo_ops.render.scheduler import places
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.render.timers import TimedJob, timer_files
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.topology import Owner
+
+SOCKET = "/var/run/docker.sock"
+USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)
+
+
+def files(
+    directory: Path, owner: Owner = USER, backup: dict[str, Any] | None = None, **schedule: Any
+) -> dict[str, str]:
+    wanted = spec(schedule={"docker_socket": SOCKET, **schedule}, backup=backup or {})
+    made = topology(wanted, directory, "compose", replace(host(), owner=owner))
+    return {path: file.content for path, file in rendered(wanted, made).items()}
+
+
+def service(directory: Path, owner: Owner = USER) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
+    return found
+
+
+def around(directory: Path) -> Layout:
+    return Layout(directory / ".techsapo", directory / ".techsapo/generated")
+
+
+def test_without_the_socket_or_where_others_start_the_jobs_there_is_none(tmp_path: Path) -> None:
+    for schedule in ({"docker_socket": None}, {"by": "cron"}):
+        made = files(tmp_path, **schedule)
+        assert "scheduler" not in yaml.safe_load(made[PRODUCTION_YML])["services"]
+        assert SCHEDULER_DOCKERFILE not in made
+
+
+def test_the_native_engine_needs_no_socket_and_has_no_such_service(tmp_path: Path) -> None:
+    wanted = spec(schedule={"docker_socket": SOCKET})
+    assert not topology(wanted, tmp_path, "native").has("scheduler")
+
+
+def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_path: Path) -> None:
+    project = tmp_path / HOSTILE_FOLDER
+    made = service(project)
+    assert (made["user"], made["group_add"]) == ("1000:100", ["998"])
+    assert (made["network_mode"], made["pid"]) == ("host", "host")
+    assert "cap_add" not in made
+    assert "networks" not in made
+    targets = {m["target"].replace("$$", "$"): m["read_only"] for m in made["volumes"]}
+    assert targets == {str(project): False, SOCKET: True}
+    environment = made["environment"]
+    assert environment["DOCKER_HOST"] == f"unix://{SOCKET}"
+    assert (environment["HOME"], environment["TZ"]) == ("/home/ops", "Asia/Tokyo")
+    assert made["command"][:2] == ["schedule", "--file"]
+
+
+def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:
+    assert service(tmp_path, Owner())["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+
+
+def test_its_image_is_the_apps_with_the_docker_client_and_the_apps_stays_the_same(tmp_path: Path) -> None:
+    made = files(tmp_path)
+    assert made[DOCKERFILE] in made[SCHEDULER_DOCKERFILE] + "\n"
+    assert made[SCHEDULER_DOCKERFILE].count("COPY --from=docker-cli") == 2
+    without = files(tmp_path, docker_socket=None)
+    images = [yaml.safe_load(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
+    assert images[0] == images[1], "or turning the scheduler on would make every app anew"
+
+
+def test_restic_is_in_its_image_where_backups_go_off_site(tmp_path: Path) -> None:
+    copied = "COPY --from=restic "
+    assert copied not in files(tmp_path)[SCHEDULER_DOCKERFILE]
+    away = {"offsite": {"restic": "s3:https://s3.example.com/b", "password": "p"}}
+    assert copied in files(tmp_path, backup=away)[SCHEDULER_DOCKERFILE]
+
+
+def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    wanted = spec(
+        schedule={"docker_socket": SOCKET},
+        backup={
+            "path": "/backup",
+            "offsite": {"restic": "/mnt/far", "password": "p"},
+            "config": {"paths": ["/app/config", "own.txt", "../beside/x", "/usr/local/x"]},
+        },
+        redis={"password": Secret("x", file="/etc/techsapo/redis")},
+        certificates={
+            "a": {
+                "source": "files", "names": ["a.example.com"], "certificate_file": "/etc/a.pem",
+                "private_key_file": "/srv/keys/a.pem", "install_to": "/etc/ssl/certs",
+            }
+        },
+    )  # fmt: skip
+    found = {str(place.path): place.writable for place in places(wanted, around(project))}
+    assert found == {
+        "/backup": True, "/mnt/far": True, "/etc/ssl/certs": True, str(project): True,
+        "/app": False, "/etc/techsapo": False, "/etc/a.pem": False, "/srv/keys": False, SOCKET: False,
+        str(tmp_path / "beside"): False, "/usr/local/x": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/usr", "/var/lib"])
+def test_a_folder_that_would_hide_the_containers_own_is_refused(path: str, tmp_path: Path) -> None:
+    wanted = spec(schedule={"docker_socket": SOCKET}, backup={"path": path})
+    with pytest.raises(OpsError, match=rf"backup\.path: .* can't be given {path}") as caught:
+        places(wanted, around(tmp_path))
+    assert "cron" in caught.value.hint
+
+
+def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobody_does(
+    tmp_path: Path,
+) -> None:
+    for schedule, started in (({}, False), ({"docker_socket": SOCKET}, True), ({"by": "cron"}, True)):
+        wanted = spec(schedule=schedule)
+        made = topology(wanted, tmp_path, "compose")
+        assert bool(expected_jobs(wanted, made)) is started
+        assert (NOBODY in notes(wanted, made)) is not started
+
+
+def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Path) -> None:
+    wanted = spec(backup={"offsite": {"restic": "/mnt/far", "password": "p"}})
+    made = topology(wanted, tmp_path, facts=host(root=True))
+    job = TimedJob("backup", "0 2 * * *", ("techsapo", "jobs", "run", "backup"), 60)
+    unit, _ = timer_files(wanted, made, Templates(None), [job], "/usr/bin")
+    assert '"-/mnt/far"' in unit.content
