@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,6 +73,14 @@ class ObservedService:
     host: str | None = None
     port: int | None = None
     user: str | None = None
+    drift: str = ""
+    """Why what runs is not what was started: made anew, or from another image, behind our back."""
+    container: str = ""
+    """Id of its container, where it has one."""
+    image: str = ""
+    """Id of the image that the container was made from."""
+    gone: bool = False
+    """Whether somebody has removed its container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,21 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What runs of one service is not what was wanted.
+
+    `what` says so in words, with both values where they may be shown. `restart` says that the service has
+    to be started anew to mend it, since a reload would not. `answered` is False where the service could
+    not be asked at all, which is no proof of either.
+    """
+
+    service: str
+    what: str
+    restart: bool = False
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of one service's log; `time` is None where the line carries none that can be read."""
 
@@ -117,13 +140,19 @@ class LogLine:
 class Scratch:
     """A throwaway instance of a service, reachable at `address`, with its data below `directory`.
 
-    `user` and `password` are those of its administrator, where it has one.
+    `user` and `password` are those of its administrator, where it has one. `run` runs a command where it
+    can be reached: in its own container, where `directory` is /scratch, or natively on this host.
     """
 
     address: Address
     directory: Path
     user: str | None = None
     password: Secret | None = None
+    run: Callable[[Command], Completed] | None = None
+    enter: Callable[[Command], Command] | None = None
+    """The call that runs a command there, for one that is read or fed while it runs."""
+    container: str = ""
+    """Name of its container, where it has one; `address` is then that container's own loopback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +167,8 @@ class Engine(Protocol):
     """Runs a stack. Every method may raise OpsError."""
 
     name: str
+    at_once: int
+    """How many services it can be told to start at the same time."""
 
     def observe(self) -> Observed:
         """What exists now."""
@@ -151,8 +182,39 @@ class Engine(Protocol):
         """Make what services need before any can start: directories, keys, the supervisor."""
         ...
 
+    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
+        """Do what `steps`, which are performed at the same time next, would get in each other's way with."""
+        ...
+
     def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
         """Do one step; returns once the service is ready, raises GateError when it does not become so."""
+        ...
+
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """How what *runs* of `services` differs from `desired`; none: the proof that it was applied.
+
+        Looked at from outside, never taken from the engine's own notes, and for all services at once so
+        that it is cheap: natively the arguments and the user of each process; with Compose the config
+        hash label, the image id and the project of each container against those that `desired` gives.
+        What a service has loaded (Prometheus, Alertmanager, nginx) is read back by
+        operations.readback, for both engines. A service that is not there is a mismatch too.
+        """
+        ...
+
+    def strangers(self) -> tuple[str, ...]:
+        """What of this stack runs without being one of its services, in words, one sentence each.
+
+        Natively processes of the stack that its supervisor does not know, with Compose containers of the
+        project that are no service of it.
+        """
+        ...
+
+    def images(self) -> Mapping[str, str]:
+        """Image id by service name for what runs now; empty for an engine without images."""
+        ...
+
+    def discard(self, images: Collection[str]) -> None:
+        """Remove those of `images`, by id, that were built here and that nothing needs any more."""
         ...
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
@@ -186,6 +248,39 @@ class Engine(Protocol):
         """Run a command where `service` runs: same user, same network."""
         ...
 
-    def scratch(self, service: str) -> AbstractContextManager[Scratch]:
-        """A throwaway instance of `service` for the length of a with block."""
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
+        """The call that runs `command` where `service` runs, to be read or fed while it runs.
+
+        `root`: as root of its container, where it has one.
+        """
+        ...
+
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        """The call that runs `command` in the data folder of `service`, as its user; it need not run.
+
+        `image_of`: the service whose image, where it has one, holds the program, if not the same. With it,
+        `service` may also be one that is gone and has left its data; the user is then that of `image_of`.
+        """
+        ...
+
+    def left(self, kind: str) -> tuple[str, ...]:
+        """Names of services of `kind` that this stack has no more, and that have left their data."""
+        ...
+
+    def make_data(self, service: str, like: str) -> None:
+        """Make the data folder of `service`, which may be gone, as that of `like` is; see `left`."""
+        ...
+
+    def halt(self, service: str) -> None:
+        """Stop one service and leave it stopped; `restart` starts it again."""
+        ...
+
+    def scratch(
+        self, service: str, *, seed: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Scratch]:
+        """A throwaway instance of `service` for the length of a with block.
+
+        `seed` puts files into its folder before it starts: a Redis loads the dump.rdb that it finds there, a
+        Prometheus the blocks in `data`.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +13,21 @@ from pathlib import Path
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Completed, Runner
-from techsapo_ops.engines.base import Action, Observed, Plan, Scratch, Step
-from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, planning, prepare
+from techsapo_ops.engines import planning
+from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
-from techsapo_ops.engines.native.state import Record
+from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import Desired, Program
+from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 CONFIGURATION = "supervisor/supervisord.conf"
-HOUSEKEEPING = "housekeeping"
-"""The program of supervisord that rotates logs; no service of the stack."""
+COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_STOP_SECONDS}
+"""Programs beside the services, which start by themselves, and how long each may take to stop."""
 
 
 class NativeEngine(NativeStack):
@@ -65,10 +67,17 @@ class NativeEngine(NativeStack):
         prepare.databases(self._spec, desired.topology, self._runner)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
-        elif HOUSEKEEPING in self.supervisor.reread():
-            self.supervisor.stop(HOUSEKEEPING, within=STOP_MARGIN)
-            self.supervisor.remove(HOUSEKEEPING)
-            self.supervisor.add(HOUSEKEEPING)
+            return
+        changed, gone = self.supervisor.compare()
+        for companion, stop_seconds in COMPANIONS.items():
+            if companion in changed | gone:
+                self.supervisor.stop(companion, within=stop_seconds)
+                self.supervisor.remove(companion)
+            if companion in changed:
+                self.supervisor.add(companion)
+
+    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
+        """See Engine.gather; the supervisor's own lists make it one at a time here."""
 
     def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
         """See Engine.perform; a step that does nothing still sees to it that the service is ready."""
@@ -84,7 +93,10 @@ class NativeEngine(NativeStack):
             self._gate(service, 0)
             return
         if step.action is Action.RELOAD:
-            record = replace(record, since=self.state.load()[service.name].since)
+            before = self.state.load()[service.name]
+            record = replace(record, since=before.since)
+            if before.port != service.port:
+                self._free_port(service)  # a taken port is a sentence here, and a time-out after the reload
         self.state.put(replace(record, pending=True))
         if step.action is Action.RELOAD and program.reload_signal is not None:
             self.supervisor.signal(service.name, program.reload_signal)
@@ -163,6 +175,9 @@ class NativeEngine(NativeStack):
     def _log(self, name: str) -> Path:
         return self.layout.logs / f"{name}.log"
 
+    def discard(self, images: Collection[str]) -> None:
+        """See Engine.discard; processes come from no image."""
+
     def restart(self, service: str) -> None:
         """See Engine.restart; the service is started with what it was started with last."""
         record = self._record(service)
@@ -198,25 +213,63 @@ class NativeEngine(NativeStack):
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         return records[service]
 
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """See Engine.mismatches."""
+        return proof.mismatches(desired, services, self.supervisor)
+
+    def strangers(self) -> tuple[str, ...]:
+        """See Engine.strangers."""
+        return proof.strangers(self.layout, self.supervisor)
+
+    def images(self) -> Mapping[str, str]:
+        """See Engine.images; there are none."""
+        return {}
+
     def run_in(self, service: str, command: Command) -> Completed:
         """See Engine.run_in; `command` runs in the service's data folder and ends with this process."""
-        found = self.topology.find(service)
-        if found is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+        return self._runner.run(self.enter(service, command))
+
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:  # noqa: ARG002 - see Engine
+        """See Engine.enter."""
+        found = self._found(service)
         drop = ("--user", found.user) if found.user is not None else ()
-        argv = (sys.executable, "-I", launch.__file__, *drop, "--", *command.argv)
+        argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *command.argv)
         folder = self.topology.data_dir(found)
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
-        return self._runner.run(replace(command, argv=argv, cwd=cwd))
+        return replace(command, argv=argv, cwd=cwd)
 
-    def scratch(self, service: str) -> AbstractContextManager[Scratch]:
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        """See Engine.beside."""
+        if self.topology.find(service) is not None or not image_of:
+            return self.enter(service, command)
+        return self.enter(image_of, replace(command, cwd=self.layout.data / service))
+
+    def left(self, kind: str) -> tuple[str, ...]:
+        """See Engine.left."""
+        folders = (*self.layout.data.glob(kind), *sorted(self.layout.data.glob(f"{kind}-*")))
+        return tuple(folder.name for folder in folders if self.topology.find(folder.name) is None)
+
+    def make_data(self, service: str, like: str) -> None:
+        """See Engine.make_data."""
+        owners.data_folder(self.layout.data / service, self._found(like).user)
+
+    def halt(self, service: str) -> None:
+        """See Engine.halt."""
+        self.supervisor.stop(service, within=self._record(service).stop_seconds + STOP_MARGIN)
+
+    def scratch(
+        self, service: str, *, seed: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Scratch]:
         """See Engine.scratch."""
+        environment = {"PATH": os.defpath, **self._environment}
+        environment.pop(launch.STATE_VARIABLE, None)
+        return scratch(self._found(service), self.topology, self._runner, environment, seed)
+
+    def _found(self, service: str) -> Service:
         found = self.topology.find(service)
         if found is None:
             raise planning.unknown_service(service, [s.name for s in self.topology.services])
-        environment = {"PATH": os.defpath, **self._environment}
-        environment.pop(launch.STATE_VARIABLE, None)
-        return scratch(found, self.topology, self._runner, environment)
+        return found
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:

@@ -1,6 +1,8 @@
 """Starts one process of the native engine, so that it ends with whoever started it.
 
-Run as `python -I launch.py [--user NAME] -- PROGRAM ARGUMENT…`; it becomes PROGRAM. Standard library only:
+Run as `python -I launch.py [--visit] [--user NAME] -- PROGRAM ARGUMENT…`; it becomes PROGRAM. With `--visit`
+it is no service of the stack, whoever started it: a job of the scheduler has the scheduler's environment, and
+would end it as what an earlier start left. Standard library only:
 on a bare host there is Python and nothing else, and what `setpriv --pdeathsig` does is one system call.
 """
 
@@ -23,6 +25,7 @@ SERVICE_VARIABLE = "TECHSAPO_SERVICE"
 """Names the service that a process is, or works for."""
 MEMBERS = "members"
 """Below the run folder: a file per service; whoever holds it open belongs to that service."""
+VISIT = "--visit"
 _GRACE_SECONDS = 3.0
 
 
@@ -100,7 +103,10 @@ def main(arguments: list[str]) -> None:
     # Looked up before the change of user: afterwards Python's own modules may be out of reach.
     program = shutil.which(argv[0]) or argv[0]
     state = os.environ.get(STATE_VARIABLE)
-    if state:
+    visit = options[:1] == [VISIT]
+    if visit:
+        del options[0]
+    elif state:
         hold_membership(state, os.environ.get(SERVICE_VARIABLE, "other"))
     if options[:1] == ["--user"]:
         become_user(options[1])

@@ -138,7 +138,7 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
     argv = (
         installer,
         "--no-defaults",
-        f"--datadir={partial}",
+        f"--datadir=./{partial.name}",  # the installer, a shell script, breaks a path at its blanks
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
         *((f"--user={runs_as}",) if runs_as else ()),

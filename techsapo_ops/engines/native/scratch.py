@@ -21,6 +21,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.engines import throwaway
 from techsapo_ops.engines.base import GateError, Scratch
 from techsapo_ops.engines.native import launch, mariadb, owners
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
@@ -36,22 +37,28 @@ _HOST = "127.0.0.1"
 @dataclass(frozen=True, slots=True)
 class _Server:
     argv: tuple[str, ...]
-    user: str
-    password: Secret
+    user: str | None
+    password: Secret | None
     probe: Probe
 
 
 @contextmanager
 def scratch(
-    service: Service, topology: Topology, runner: Runner, environment: Mapping[str, str]
+    service: Service,
+    topology: Topology,
+    runner: Runner,
+    environment: Mapping[str, str],
+    seed: Callable[[Path], None] | None = None,
 ) -> Iterator[Scratch]:
-    """A throwaway redis or mysql on a free port with a random password, gone after the block.
+    """A throwaway server on a free port, gone after the block; redis and mysql have a random password.
+
+    `seed` puts files into its folder before it starts.
 
     Its folder lies in the state directory, on the disk that the real data is on. It ends with this process,
     also with a killed one. Raises OpsError for other kinds, GateError when it does not come up.
     """
     if service.kind not in _BUILDERS:
-        raise OpsError(f"there is no throwaway {service.kind}", "only redis and mysql have one")
+        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(_BUILDERS)}")
     parent = topology.layout.state / "scratch"
     owners.folder(parent, 0o755)
     for stale in parent.glob("*.*"):
@@ -60,6 +67,10 @@ def scratch(
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}.{service.kind}-", dir=parent))
     process: subprocess.Popen[bytes] | None = None
     try:
+        if seed is not None:
+            seed(folder)
+            for seeded in folder.rglob("*"):
+                owners.give(seeded, service.user)
         owners.give(folder, service.user)
         address = Address(_HOST, _free_port())
         server = _BUILDERS[service.kind](service, topology, runner, folder, address.port)
@@ -76,7 +87,7 @@ def scratch(
                 start_new_session=True,
             )
         _wait(service.kind, process, server, address, log)
-        yield Scratch(address, folder, server.user, server.password)
+        yield Scratch(address, folder, server.user, server.password, runner.run, lambda command: command)
     finally:
         if process is not None:
             _end(process)
@@ -110,9 +121,20 @@ def _mysql(service: Service, topology: Topology, runner: Runner, folder: Path, p
     return _Server(argv, "root", password, Probe("mysql"))
 
 
+def _prometheus(service: Service, _: Topology, __: Runner, folder: Path, port: int) -> _Server:
+    configuration = folder / "prometheus.yml"
+    write_atomic(configuration, b"{}\n", 0o600, owners.ids(service.user))
+    argv = (
+        _binary(service), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={_HOST}:{port}", *throwaway.PROMETHEUS,
+    )  # fmt: skip
+    return _Server(argv, None, None, service.facts.probe)
+
+
 _BUILDERS: dict[str, Callable[[Service, Topology, Runner, Path, int], _Server]] = {
     "redis": _redis,
     "mysql": _mysql,
+    "prometheus": _prometheus,
 }
 
 
@@ -132,8 +154,9 @@ def _free_port() -> int:
 
 def _wait(kind: str, process: subprocess.Popen[bytes], server: _Server, address: Address, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
+    password = server.password.reveal() if server.password is not None else None
     while True:
-        result = probe(server.probe, address, timeout=2, user=server.user, password=server.password.reveal())
+        result = probe(server.probe, address, timeout=2, user=server.user, password=password)
         code = process.poll()
         if result.ok and code is None:
             return

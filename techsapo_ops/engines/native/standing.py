@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.native import history, logs
-from techsapo_ops.engines.native.state import ENGINE, Record, StateFile
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
+from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.spec.layout import Layout
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class NativeStack:
     So `ps`, `logs`, `monit` and `down` are quick, and work while the spec is broken or gone.
     """
 
-    name = ENGINE
+    name = "native"
+    at_once = 1
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -119,7 +120,7 @@ class NativeStack:
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""
-        from techsapo_ops.engines.native.planning import unknown_service
+        from techsapo_ops.engines.planning import unknown_service
 
         records = self.state.load()
         there = [p.name.removesuffix(".log") for p in sorted(self.layout.logs.glob("*.log"))]

@@ -127,16 +127,20 @@ class Supervisor:
             raise
 
     def reread(self) -> frozenset[str]:
-        """Read the configuration file again and return the names of programs that are new or changed.
+        """Read the configuration file again and return the names of programs that are new or changed."""
+        return self.compare()[0]
+
+    def compare(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Read the configuration file again: names of programs that are new or changed, and that are gone.
 
         Programs that run stay as they are until they are removed and added. Raises OpsError for a
         configuration that supervisord refuses.
         """
         try:
-            [[added, changed, _]] = self._call("supervisor.reloadConfig")
+            [[added, changed, removed]] = self._call("supervisor.reloadConfig")
         except xmlrpc.client.Fault as fault:
             raise OpsError(f"the supervisor refuses its configuration: {fault.faultString}") from None
-        return frozenset((*added, *changed))
+        return frozenset((*added, *changed)), frozenset(removed)
 
     def add(self, name: str) -> None:
         """Take program `name` over from the configuration that was last read."""
@@ -199,7 +203,8 @@ class Supervisor:
 
 def _process(info: Mapping[str, Any]) -> Process:
     running = info["statename"] in {"RUNNING", "STARTING", "STOPPING"} and info["pid"]
-    ended = not running and info["stop"] > 0
+    # Of a process that ended while it started supervisord keeps no exit status, and says 0.
+    ended = not running and info["stop"] > 0 and "too quickly" not in info["spawnerr"]
     return Process(
         name=info["name"],
         state=_STATES[info["statename"]],

@@ -11,7 +11,7 @@ import yaml
 from stacks import host, spec, topology
 
 from techsapo_ops.engines.base import Action, Observed, ObservedService, State
-from techsapo_ops.engines.native.planning import in_order, plan, select
+from techsapo_ops.engines.planning import in_order, plan, select
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
 from techsapo_ops.spec.desired import Desired, RenderedFile

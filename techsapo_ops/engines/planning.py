@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import Desired, Program, RenderedFile
+from techsapo_ops.spec.desired import Desired, RenderedFile, Unit
 from techsapo_ops.spec.topology import Topology
 
 _NAMED = 3
@@ -22,12 +22,12 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     """
     topology = desired.topology
     wanted = in_order(topology, select(topology, only))
-    programs = {p.service: p for p in desired.programs}
-    steps = [_step(programs[name], desired, observed) for name in wanted]
+    units = {u.service: u for u in desired.units}
+    steps = [_step(units[name], desired, observed) for name in wanted]
     if only:
         return Plan(tuple(steps))
     ports = {s.port for s in topology.services}
-    gone = [s for name, s in reversed(list(observed.services.items())) if name not in programs]
+    gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
         (s, Step(Action.REMOVE, s.name, "no longer in the spec, or its program is gone")) for s in gone
     ]
@@ -69,11 +69,15 @@ def unknown_service(word: str, names: Sequence[str]) -> OpsError:
 
 
 def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
-    """`names` with each service after those that it needs, otherwise in the topology's order."""
+    """`names` with each service after those that are started before it, otherwise in the topology's order."""
     left = set(names)
     done: list[str] = []
     while left:
-        ready = (s.name for s in topology.services if s.name in left and not left.intersection(s.needs))
+        ready = (
+            s.name
+            for s in topology.services
+            if s.name in left and not left.intersection(topology.comes_after(s))
+        )
         first = next(ready, None)
         if first is None:
             raise OpsError(f"services need each other in a circle: {', '.join(sorted(left))}")
@@ -82,35 +86,43 @@ def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(done)
 
 
-def _step(program: Program, desired: Desired, observed: Observed) -> Step:
-    name = program.service
+def _step(unit: Unit, desired: Desired, observed: Observed) -> Step:
+    name = unit.service
     seen = observed.services.get(name)
     if seen is None:
         return Step(Action.CREATE, name, "not there yet")
     if not observed.running or seen.state is State.STOPPED:
-        return Step(Action.CREATE, name, "is stopped")
+        return Step(Action.CREATE, name, "is gone" if seen.gone else "is stopped")
+    if seen.drift:
+        return Step(Action.RECREATE, name, seen.drift)
     if not seen.fingerprint:
         return Step(Action.RECREATE, name, "its last start did not finish")
-    if seen.fingerprint != program.fingerprint:
-        return Step(Action.RECREATE, name, "its command, user or environment changed")
+    if seen.fingerprint != unit.fingerprint:
+        return Step(Action.RECREATE, name, f"{unit.defined_by} changed")
     if seen.state is State.CRASHED:
         return Step(Action.RESTART, name, "it kept ending by itself")
     if seen.state is State.BACKOFF:
         return Step(Action.RESTART, name, f"it ends by itself again and again ({seen.restarts} restarts)")
-    if seen.config != program.config_digest(desired.files):
-        reason = changed_files(seen, file_digests(program, desired.files))
-        reload = program.reload_signal is not None
-        return Step(Action.RELOAD if reload else Action.RESTART, name, reason)
+    if seen.config != unit.config_digest(desired.files):
+        now = file_digests(unit, desired.files)
+        changed = changed_paths(seen, now)
+        reload = unit.reload_signal is not None and not any(
+            path.startswith(unit.restart_config) for path in changed if unit.restart_config
+        )
+        return Step(Action.RELOAD if reload else Action.RESTART, name, _in_words(changed))
     return Step(Action.NOTHING, name, "up to date")
 
 
-def file_digests(program: Program, files: Iterable[RenderedFile]) -> dict[str, str]:
-    """Digest by path of the files that `program` reads."""
-    return {f.path: f.digest for f in files if program.config and f.path.startswith(program.config)}
+def file_digests(unit: Unit, files: Iterable[RenderedFile]) -> dict[str, str]:
+    """Digest by path of the files that `unit` reads."""
+    return {f.path: f.digest for f in files if unit.config and f.path.startswith(unit.config)}
 
 
-def changed_files(seen: ObservedService, now: Mapping[str, str]) -> str:
-    """Which configuration files differ, in words."""
-    paths = sorted(p for p in {*seen.files, *now} if seen.files.get(p) != now.get(p))
+def changed_paths(seen: ObservedService, now: Mapping[str, str]) -> list[str]:
+    """Paths of the configuration files that differ from those it was started with, sorted."""
+    return sorted(p for p in {*seen.files, *now} if seen.files.get(p) != now.get(p))
+
+
+def _in_words(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
     return f"{', '.join(paths[:_NAMED])}{more} changed"

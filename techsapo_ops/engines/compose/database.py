@@ -1,0 +1,63 @@
+"""The logins of the MariaDB container, kept as the spec wants them."""
+
+from __future__ import annotations
+
+import secrets
+
+from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.secret import Secret
+
+EXPORTER_CNF = "mysqld-exporter.cnf"
+
+
+def password(mysql: Mysql, layout: Layout) -> Secret:
+    """The app's password: the spec's, else one that is made now, once, and kept in the keys folder."""
+    if mysql.password is not None:
+        return mysql.password
+    if not layout.mysql_password.exists():
+        write_atomic(layout.mysql_password, secrets.token_hex(24).encode(), 0o600)
+    made = Secret(read_text(layout.mysql_password, what="key").strip(), file=str(layout.mysql_password))
+    cnf = layout.keys / EXPORTER_CNF
+    text = f'[client]\nuser = {mysql.user}\npassword = """{made.reveal()}"""\n'
+    if not cnf.exists() or cnf.read_text(encoding="utf-8") != text:
+        write_atomic(cnf, text.encode(), 0o600)
+    return made
+
+
+def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
+    """The app's password where there is one yet that this user may read."""
+    if mysql.password is not None:
+        return mysql.password
+    try:
+        return Secret(layout.mysql_password.read_text(encoding="utf-8").strip())
+    except OSError:
+        return None
+
+
+def sql(mysql: Mysql, secret: Secret) -> str:
+    """Statements that bring an existing server to the spec's database and login.
+
+    The image makes both on a new volume only; a changed password would else never arrive. Raises OpsError
+    for a password that can't stand on one line.
+    """
+    if any(c in secret.reveal() for c in "\r\n\0"):
+        raise OpsError("mysql.password holds a line break", "choose a password on one line")
+    literal = "'" + secret.reveal().replace("\\", "\\\\").replace("'", "''") + "'"
+    account = f"'{mysql.user}'@'%'"
+    return (
+        f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4;\n"
+        f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {literal};\n"
+        f"ALTER USER {account} IDENTIFIED BY {literal};\n"
+        f"GRANT ALL ON `{mysql.database}`.* TO {account};\n"
+        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account};\n"
+    )
+
+
+def settle(mysql: Mysql, secret: Secret) -> Command:
+    """The command that runs `sql` inside the container, as its root, who needs no password there."""
+    argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
+    return Command(argv, stdin=sql(mysql, secret).encode())

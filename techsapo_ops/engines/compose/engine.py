@@ -1,0 +1,374 @@
+"""The compose engine: services as containers of one Docker Compose project."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker, without_progress
+from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines import planning
+from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
+from techsapo_ops.engines.compose.probing import Prober, questions
+from techsapo_ops.engines.compose.reloading import RELOADERS
+from techsapo_ops.engines.compose.scratch import scratch
+from techsapo_ops.engines.compose.standing import STOP_MARGIN, ComposeStack
+from techsapo_ops.engines.state import Record
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import ContainerUnit, Desired
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Service, Topology
+
+_UP_SECONDS = 300.0
+_NEED = "dependency failed to start"
+"""Docker Compose's words where the last health check of what a service needs failed."""
+
+
+class ComposeEngine(ComposeStack):
+    """Runs `topology`; see engines.base.Engine for what each method promises.
+
+    `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        docker: Docker,
+        spec: Spec,
+        *,
+        seconds: float | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(topology.layout, spec.project, docker)
+        self.topology = topology
+        self._spec = spec
+        self._seconds = seconds
+        self._tell = tell
+        self._made: set[str] = set()
+        self.prober = Prober(topology, docker, self.containers, questions(spec, topology.layout))
+
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        """See Engine.plan."""
+        return planning.plan(desired, observed, only)
+
+    def prepare(self, desired: Desired) -> None:
+        """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
+        prepare.folders(self.layout)
+        prepare.keys(self._spec, self.layout)
+        prepare.readable(desired)
+        known = self.glance().images
+        units = [unit for unit in desired.containers if unit.image not in known]
+        prepare.images(self.docker, self.project, self.layout.config, units, self._tell)
+
+    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
+        """See Engine.gather: networks, volumes and containers are made by one call for each file.
+
+        What Docker Compose refuses to make is left to each service's own start, whose failure names it.
+        """
+        wanted = {step.service for step in steps if step.action is Action.CREATE}
+        units = [unit for unit in desired.containers if unit.service in wanted]
+        if units:
+            self.forget()
+        for file in dict.fromkeys(unit.file for unit in units):
+            names = [unit.service for unit in units if unit.file == file]
+            options = ("create", "--no-build", "--pull", "never", *names)
+            done = self.docker.compose(self.project, self.layout.config / file, options, timeout=_UP_SECONDS)
+            if done.code == 0:
+                self._made.update(names)
+
+    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+        """See Engine.perform; a step that does nothing still sees to it that the service is ready."""
+        if step.action is not Action.NOTHING:
+            self.forget()
+        try:
+            self._perform(step, desired, progress)
+        finally:
+            if step.action is not Action.NOTHING:
+                self.forget()
+
+    def _perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+        if step.action is Action.REMOVE:
+            self._remove_service(step.service)
+            return
+        unit = next(u for u in desired.containers if u.service == step.service)
+        service = next(s for s in desired.topology.services if s.name == step.service)
+        if step.action is Action.NOTHING:
+            if not self._was_well(service.name):
+                self._gate(service)
+            return
+        record = _record(unit, service, desired)
+        before = self.containers().get(service.name)
+        if step.action is Action.RELOAD and before is not None:
+            old = self.state.load().get(service.name)
+            if old is not None:
+                record = replace(
+                    record,
+                    since=old.since,
+                    container=old.container,
+                    image=old.image,
+                    definition=old.definition,
+                )
+            self.state.put(replace(record, pending=True))
+            try:
+                self._reload(service, before)
+            except OpsError:
+                if old is not None:
+                    self.state.put(old)  # it runs on with what it had, and need not be made anew for that
+                raise
+        else:
+            self.state.put(replace(record, pending=True))
+            self._start(step.action, unit, service, before)
+        progress(f"waiting for {service.name}")
+        self._gate(service)
+        if step.action is not Action.RELOAD:
+            self._settle(service, unit.service)
+        self.state.settle(service.name)
+
+    def _start(
+        self, action: Action, unit: ContainerUnit, service: Service, before: ContainerFacts | None
+    ) -> None:
+        if before is not None and before.state == "paused":
+            self.docker.call("unpause", before.id)
+            before = replace(before, state="running")  # and holds its ports, as it did all the while
+        if before is not None and action is Action.RESTART:
+            self.docker.call("restart", before.id, timeout=unit.stop_seconds + STOP_MARGIN)
+            return
+        self._free_ports(service, before)
+        if before is not None and service.name in self._made:
+            self._made.remove(service.name)
+            done = self.docker.attempt("start", before.id, timeout=_UP_SECONDS)
+        else:
+            # With what it needs, which stands already: Docker Compose's digest of a service that it started
+            # alone is another one, and a plain `docker compose up` would then make every container anew.
+            options = ["up", "--detach", "--no-build", "--pull", "never"]
+            if action is Action.RECREATE:
+                options.append("--force-recreate")
+            done = self.docker.compose(
+                self.project,
+                self.layout.config / unit.file,
+                (*options, service.name),
+                timeout=_UP_SECONDS + unit.stop_seconds,
+            )
+            made = self.containers().get(service.name) if _NEED in done.output else None
+            if done.code != 0 and made is not None:
+                # That is half a minute old, and "unhealthy" after a pause; the gate asked it a moment ago.
+                done = self.docker.attempt("start", made.id, timeout=_UP_SECONDS)
+        if done.code != 0:
+            raise OpsError(f"Docker can't start {service.name}: {without_progress(done.output)}")
+
+    def _settle(self, service: Service, name: str) -> None:
+        """What has to follow a start: the database's logins, nginx's addresses, a note of the container."""
+        containers = self.containers()
+        facts = containers[name]
+        if service.kind == "mysql" and self._spec.mysql is not None:
+            self._database(facts)
+        nginx = self.topology.find("nginx")
+        # A new container may have a new address, and nginx resolves names only when it loads its files.
+        if service.kind == "app" and nginx is not None and nginx.name in containers:
+            front = containers[nginx.name]
+            if front.running:
+                self._reload(nginx, front)
+        records = self.state.load()
+        noted = replace(records[name], container=facts.id, image=facts.image, definition=facts.definition)
+        self.state.put(noted)
+
+    def _database(self, facts: ContainerFacts) -> None:
+        mysql = self._spec.mysql
+        if mysql is None:
+            return
+        command = database.settle(mysql, database.password(mysql, self.layout))
+        done = self.docker.execute(facts.id, command, user="0")
+        if done.code != 0:
+            raise OpsError(
+                f"the logins of the database can't be set: {done.output}",
+                "its volume was made by something else than this stack; "
+                "`techsapo down --volumes` deletes it, data and all",
+            )
+
+    def _free_ports(self, service: Service, before: ContainerFacts | None) -> None:
+        containers = self.containers()
+        own = {p.port for p in before.published} if before is not None and before.running else set()
+        wanted = [service.port] if self.topology.published(service) else []
+        if service.kind == "nginx" and self._spec.served_certificate is not None:
+            wanted.append(self._spec.nginx.tls_listen)
+        host = "127.0.0.1" if service.host == "localhost" else service.host
+        for port in wanted:
+            if port in own or is_free(host, port):
+                continue
+            neighbour = next(
+                (c for c in containers.values() if any(p.port == port for p in c.published) and c.running),
+                None,
+            )
+            if neighbour is None or neighbour.service == service.name:
+                other = self.docker.publisher(port)
+                raise OpsError(
+                    f"{service.name} can't have port {port}: "
+                    f"{f'the container {other}' if other else port_holder(port)} listens on it",
+                    f"stop that {'container' if other else 'process'}, or give the service another port in "
+                    "the spec",
+                )
+            # Two services changed ports: the one that still holds this one is started anew later in the plan.
+            self.docker.call("stop", neighbour.id, timeout=120)
+
+    def _remove_service(self, name: str) -> None:
+        container = self.containers().get(name)
+        if container is not None:
+            self.docker.call("stop", container.id, timeout=120)
+            self.docker.call("rm", "--force", "--volumes", container.id)
+        self.state.drop(name)
+
+    def _was_well(self, name: str) -> bool:
+        """Whether Docker called the container healthy when the stack was observed, a moment ago."""
+        seen = self._glance.containers.get(name) if self._glance is not None else None
+        return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
+
+    def _gate(self, service: Service) -> None:
+        known = self.containers()
+        ids = [known[service.name].id] if service.name in known else []
+
+        gatekeeper = replace(self.prober, questions={})
+
+        def look() -> ContainerFacts | None:
+            return next(iter(self.docker.inspect(ids)), None)
+
+        watched = gate.Watched(
+            service.name,
+            look,
+            # Without logins: the database gets its own only after it is up.
+            lambda facts, timeout: gatekeeper.ask(service, timeout, {**known, service.name: facts}),
+            lambda: self._tail(service.name),
+        )
+        seconds = self._seconds or gate.DEADLINES.get(service.kind, gate.DEADLINE)
+        gate.wait_ready(watched, seconds=seconds)
+
+    def _tail(self, name: str) -> tuple[str, ...]:
+        container = self.containers().get(name)
+        return logs.tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+
+    def restart(self, service: str) -> None:
+        """See Engine.restart; the container is started with what it was made from last."""
+        self.forget()
+        wanted, container = self._standing(service)
+        record = self.state.load().get(service)
+        stop_seconds = record.stop_seconds if record is not None else 30
+        if record is not None:
+            self.state.put(replace(record, since=time.time()))
+        self.docker.call("restart", container.id, timeout=stop_seconds + STOP_MARGIN)
+        self._gate(wanted)
+        self._settle(wanted, service)
+
+    def reload(self, service: str) -> None:
+        """Make `service` read its configuration again and wait until it is ready; else restart it."""
+        wanted, container = self._standing(service)
+        if wanted.kind not in RELOADERS or not container.running:
+            self.restart(service)
+            return
+        self._reload(wanted, container)
+        self._gate(wanted)
+
+    def _reload(self, service: Service, container: ContainerFacts) -> None:
+        self.forget()
+        prepare.certificates(self.topology)
+        RELOADERS[service.kind](self.docker, container, service, self.topology)
+
+    def _standing(self, service: str) -> tuple[Service, ContainerFacts]:
+        containers = self.containers()
+        wanted = next((s for s in self.topology.services if s.name == service), None)
+        if service not in containers:
+            raise planning.unknown_service(service, list(containers))
+        if wanted is None:
+            raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
+        return wanted, containers[service]
+
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """See Engine.mismatches."""
+        return proof.mismatches(self, desired, services)
+
+    def strangers(self) -> tuple[str, ...]:
+        """See Engine.strangers."""
+        return proof.strangers(self)
+
+    def images(self) -> Mapping[str, str]:
+        """See Engine.images."""
+        return {name: container.image for name, container in self.glance().containers.items()}
+
+    def discard(self, images: Collection[str]) -> None:
+        """See Engine.discard."""
+        prepare.discard(self.docker, images)
+
+    def run_in(self, service: str, command: Command) -> Completed:
+        """See Engine.run_in."""
+        return self.docker.execute(self._container(service)[1].id, command)
+
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
+        """See Engine.enter."""
+        return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
+
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        """See Engine.beside."""
+        of_image = self._container(image_of or service)
+        gone = self.topology.find(service) is None
+        found, container = of_image if gone else self._container(service)
+        folder = str(self.topology.data_dir(found))
+        volumes = ["--volumes-from", container.id]
+        if gone:  # its own volume stands in place of the other's, whose spec is there as well
+            volumes += ["--volume", f"{self._volume(service)}:{folder}"]
+        return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
+
+    def left(self, kind: str) -> tuple[str, ...]:
+        """See Engine.left."""
+        label, form = f"label={PROJECT}={self.project}", f'{{{{.Label "{VOLUME}"}}}}'
+        listed = self.docker.call("volume", "ls", "--filter", label, "--format", form).split()
+        mine = sorted(name for name in listed if name == kind or name.startswith(f"{kind}-"))
+        return tuple(name for name in mine if self.topology.find(name) is None)
+
+    def make_data(self, service: str, like: str) -> None:  # noqa: ARG002 - a new volume is as its image says
+        """See Engine.make_data. The labels are Compose's own, so that it knows the volume again."""
+        labels = ("--label", f"{PROJECT}={self.project}", "--label", f"{VOLUME}={service}")
+        self.docker.call("volume", "create", *labels, self._volume(service))
+
+    def _volume(self, service: str) -> str:
+        return f"{self.project}_{service}"
+
+    def halt(self, service: str) -> None:
+        """See Engine.halt."""
+        self.forget()
+        self.docker.call("stop", self._container(service)[1].id, timeout=120)
+
+    def scratch(
+        self, service: str, *, seed: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Scratch]:
+        """See Engine.scratch."""
+        found = self.topology.find(service)
+        if found is None:
+            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+        image = self._spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
+        return scratch(found, image, self.topology, self.docker, seed)
+
+    def _container(self, service: str) -> tuple[Service, ContainerFacts]:
+        found = self.topology.find(service)
+        containers = self.containers()
+        if found is None or found.name not in containers:
+            raise planning.unknown_service(service, list(containers))
+        return found, containers[found.name]
+
+
+def _record(unit: ContainerUnit, service: Service, desired: Desired) -> Record:
+    return Record(
+        name=service.name,
+        kind=service.kind,
+        host=service.host,
+        port=service.port,
+        user=str(service.facts.uid),
+        needs=service.needs,
+        stop_seconds=unit.stop_seconds,
+        fingerprint=unit.fingerprint,
+        config=unit.config_digest(desired.files),
+        files=planning.file_digests(unit, desired.files),
+        since=time.time(),
+    )

@@ -1,0 +1,93 @@
+"""What containers need before any of them can start: folders, keys, readable secrets, images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.catalogue.services import services
+from techsapo_ops.engines.compose import access, database
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import ContainerUnit, Desired
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.topology import Topology
+
+COMPOSE_FILES = "docker/"
+BUILT = ("techsapo/app", "techsapo/scheduler")
+"""Repositories of the images that are built here, and of no others."""
+_PULL_SECONDS = 1800.0
+_BUILD_SECONDS = 1800.0
+
+
+def folders(layout: Layout) -> None:
+    """The folders that are mounted into containers; their users may pass through them, not write."""
+    for path in (layout.state, layout.config, layout.textfiles, layout.certs):
+        path.mkdir(parents=True, exist_ok=True)
+    layout.keys.mkdir(mode=0o711, exist_ok=True)
+
+
+def keys(spec: Spec, layout: Layout) -> Secret | None:
+    """The database's password, made now where the spec has none; None without a database."""
+    return database.password(spec.mysql, layout) if spec.mysql is not None else None
+
+
+def readable(desired: Desired) -> None:
+    """Let each container's user read what it alone is to read: secrets, keys, the certificate's key."""
+    topology, catalogue = desired.topology, services()
+    for file in desired.files:
+        path = topology.layout.config / file.path
+        if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
+            access.let_read(path, [catalogue[file.owner].uid])
+    made = {
+        topology.layout.mysql_password: ("app", "mysql"),
+        topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
+    }
+    for path, kinds in made.items():
+        if path.exists():
+            access.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
+    certificates(topology)
+
+
+def certificates(topology: Topology) -> None:
+    """Let nginx's user read the private keys of all certificates."""
+    if topology.has("nginx"):
+        for key in topology.layout.certs.glob("*/privkey.pem"):
+            access.let_read(key, [services()["nginx"].uid])
+
+
+def images(
+    docker: Docker, project: str, config: Path, units: Sequence[ContainerUnit], say: Callable[[str], None]
+) -> None:
+    """Build or pull the images that are not here. Raises OpsError with Docker's own words."""
+    present = docker.image_ids(unit.image for unit in units)
+    missing = {unit.image: unit for unit in units if unit.image not in present}
+    for image, unit in missing.items():
+        file = config / unit.file
+        say(f"{'building' if unit.builds else 'pulling'} the image {image}")
+        if unit.builds:
+            done = docker.compose(project, file, ("build", unit.service), timeout=_BUILD_SECONDS)
+            what = "build"
+        else:
+            done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
+            what = "pull"
+        if done.code != 0:
+            said = _end(done.output)
+            raise OpsError(
+                f"cannot {what} {image}:{os.linesep if os.linesep in said else ' '}{said}",
+                "check the network, or name an image that is here under `images:` in the spec",
+            )
+
+
+def discard(docker: Docker, ids: Collection[str]) -> None:
+    """Remove the images built here among `ids`; Docker keeps one that a container of whichever stack has."""
+    found = {name: image for repository in BUILT for name, image in docker.image_names(repository).items()}
+    if names := [name for name, image in found.items() if image in ids]:
+        docker.attempt("image", "rm", *names)
+
+
+def _end(text: str, lines: int = 15) -> str:
+    return os.linesep.join(text.splitlines()[-lines:])

@@ -1,0 +1,113 @@
+"""Asks a container whether it is ready: by its published port, or from inside the stack's networks.
+
+Redis, MariaDB and the exporters are not reachable from the host, and are not to be: their images' own
+health checks are run in them. An image of one static binary has none; the app's image, which is on every
+network and holds Python, asks those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines.compose import database
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+
+_FETCH = (
+    "import sys, urllib.request as r\n"
+    "with r.urlopen(sys.argv[1], timeout=float(sys.argv[2])) as a: print('HTTP', a.status)"
+)
+_SHOWN = 300
+
+
+def questions(spec: Spec, layout: Layout) -> dict[str, Command]:
+    """Commands that ask Redis and MariaDB with the login that the app has, by kind of service.
+
+    The images' health checks have no password, and only see that something answers.
+    """
+    found: dict[str, Command] = {}
+    if spec.redis.password is not None:
+        ping = ("redis-cli", "--no-auth-warning", "-e", "ping")
+        found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
+    if spec.mysql is not None and (secret := database.known_password(spec.mysql, layout)) is not None:
+        select = (
+            "mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", f"--user={spec.mysql.user}",
+            "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
+        )  # fmt: skip
+        found["mysql"] = Command(select, {"MYSQL_PWD": secret.reveal()})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """Asks the services of one topology; `containers` gives what the daemon knows of them.
+
+    `questions` has the commands for kinds that are asked in another way than by their health check.
+    """
+
+    topology: Topology
+    docker: Docker
+    containers: Callable[[], dict[str, ContainerFacts]]
+    questions: Mapping[str, Command] = field(default_factory=dict)
+
+    def ask(
+        self, service: Service, timeout: float, known: dict[str, ContainerFacts] | None = None
+    ) -> ProbeResult:
+        """Whether `service` is ready; never raises for what it or the daemon does.
+
+        `known` spares a question to the daemon where its containers were looked at a moment ago.
+        """
+        started = time.monotonic()
+        try:
+            containers = self.containers() if known is None else known
+        except OpsError as error:
+            return ProbeResult(False, str(error), time.monotonic() - started)
+        container = containers.get(service.name)
+        if container is None:
+            return ProbeResult(False, "it has no container", time.monotonic() - started)
+        if not container.running:
+            return ProbeResult(False, f"its container is {container.state}", time.monotonic() - started)
+        if self.topology.published(service):
+            return probe(service.facts.probe, self.topology.address(service, Viewpoint.HOST), timeout=timeout)
+        return self._inside(service, container, containers, timeout)
+
+    def _inside(
+        self, service: Service, container: ContainerFacts, known: dict[str, ContainerFacts], timeout: float
+    ) -> ProbeResult:
+        if service.kind in self.questions:
+            return self._execute(container.id, self.questions[service.kind], timeout)
+        if container.check:
+            return self._execute(container.id, Command(container.check), timeout)
+        # Several instances may run; any will do.
+        asker = next(
+            (
+                known[a.name]
+                for a in self.topology.of_kind("app")
+                if a.name in known and known[a.name].running
+            ),
+            None,
+        )
+        if asker is None:
+            return ProbeResult(True, "its process runs (no app is there to ask it)", 0.0)
+        address = self.topology.address(service, Viewpoint.SERVICE)
+        url = address.url(service.facts.probe.path)
+        return self._execute(asker.id, Command(("python", "-c", _FETCH, url, str(timeout))), timeout)
+
+    def _execute(self, container: str, command: Command, timeout: float) -> ProbeResult:
+        started = time.monotonic()
+        try:
+            done = self.docker.execute(container, command, timeout=timeout)
+        except OpsError as error:
+            detail = f"did not answer within {timeout:g} s" if "did not end" in str(error) else str(error)
+            return ProbeResult(False, detail, time.monotonic() - started)
+        said = done.output.splitlines()
+        silent = "its health check passes" if done.code == 0 else f"exit code {done.code}"
+        shown = (said[-1] if said else silent)[:_SHOWN]
+        return ProbeResult(done.code == 0, shown, time.monotonic() - started)

@@ -1,0 +1,95 @@
+"""What the containers of a stack really are, asked of Docker and not of the tool's own notes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.engines.base import Mismatch
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.desired import ContainerUnit, Desired
+
+if TYPE_CHECKING:
+    from techsapo_ops.engines.compose.standing import ComposeStack
+
+_TIMEOUT = 60.0
+
+
+def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+    """How the containers of `services` differ from the compose files; see Engine.mismatches.
+
+    Docker Compose labels a container with a digest of what it made it from, and tells the digest of what
+    the file says now. Another version of it may make another digest of the same: then it proves nothing. A
+    tag may have moved to another image since.
+    """
+    units = [unit for unit in desired.containers if unit.service in services]
+    glance = stack.glance()
+    containers = glance.containers
+    files = sorted({unit.file for unit in units})
+    with ThreadPoolExecutor(max(len(files), 1)) as pool:
+        hashes = {
+            name: h for part in pool.map(lambda f: _hashes(stack, f), files) for name, h in part.items()
+        }
+    found = [_mismatch(unit, containers.get(unit.service), glance.images) for unit in units]
+    other = [
+        unit.service
+        for unit, mismatch in zip(units, found, strict=True)
+        if mismatch is None and hashes.get(unit.service) != containers[unit.service].definition
+    ]
+    version = stack.docker.compose_version() if other else None
+    found += [
+        Mismatch(name, "its container was made with other settings than the file has", restart=True)
+        for name in other
+        if _number(containers[name].compose) == _number(version)
+    ]
+    return tuple(mismatch for mismatch in found if mismatch is not None)
+
+
+def _number(version: str | None) -> str:
+    """`2.26.1` of `v2.26.1` and of `2.26.1-4`: the plugin's own word and the label's differ in the rest."""
+    found = re.search(r"\d+(\.\d+)*", version or "")
+    return found[0] if found is not None else ""
+
+
+def _hashes(stack: ComposeStack, file: str) -> dict[str, str]:
+    done = stack.docker.compose(
+        stack.project, stack.layout.config / file, ("config", "--hash", "*"), timeout=_TIMEOUT
+    )
+    if done.code != 0:
+        raise OpsError(f"Docker Compose can't read {stack.layout.config / file}: {done.output}")
+    lines = (line.split() for line in done.stdout.decode().splitlines())
+    return {words[0]: words[1] for words in lines if len(words) == 2}
+
+
+def _mismatch(
+    unit: ContainerUnit,
+    container: ContainerFacts | None,
+    present: Mapping[str, str],
+) -> Mismatch | None:
+    name = unit.service
+    if container is None:
+        return Mismatch(name, "it has no container", restart=True)
+    if not container.running:
+        return Mismatch(name, f"its container is {container.state}", restart=True)
+    if container.reference != unit.image:
+        return Mismatch(
+            name, f"it runs the image {container.reference} instead of {unit.image}", restart=True
+        )
+    if present.get(unit.image, container.image) != container.image:
+        return Mismatch(name, f"its image {unit.image} is another one now", restart=True)
+    return None
+
+
+def strangers(stack: ComposeStack) -> tuple[str, ...]:
+    """Containers of the project that are no service of it; see Engine.strangers."""
+    known = stack.state.load()
+    return tuple(
+        f"container {container.name} of this stack's project was not started by `techsapo up`: "
+        f"{container.reference}"
+        for container in stack.docker.containers(stack.project)
+        # One that never ran is what an `up` that was interrupted had made ready.
+        if container.service not in known and container.state != "created"
+    )

@@ -1,0 +1,182 @@
+"""Throwaway containers without a network: a backup is restored into one to see what it holds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines import throwaway
+from techsapo_ops.engines.base import GateError, Scratch
+from techsapo_ops.engines.compose import access
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.topology import Address, Service, Topology
+
+FOLDER = "/scratch"
+"""Where the throwaway container has the folder that it shares with the host."""
+_START_SECONDS = 90.0
+_SHOWN_LINES = 20
+_LABEL = "techsapo.scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    argv: tuple[str, ...]
+    user: str | None
+    password: Secret | None
+    ready: Command
+    environment: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    """Of `docker run`, before the image."""
+
+
+@contextmanager
+def scratch(
+    service: Service,
+    image: str,
+    topology: Topology,
+    docker: Docker,
+    seed: Callable[[Path], None] | None = None,
+) -> Iterator[Scratch]:
+    """A throwaway redis or mysql with a random password, or prometheus, gone after the block.
+
+    `seed` puts files into its folder before it starts.
+
+    It has no network at all: commands reach it by `Scratch.run`, inside its container, where `directory` of
+    the host is `/scratch`. Containers of killed runs are removed first. Raises OpsError for other kinds,
+    GateError when it does not come up.
+    """
+    if service.kind not in _BUILDERS:
+        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(_BUILDERS)}")
+    parent = topology.layout.state / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    _sweep(docker, parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}.{service.kind}-", dir=parent))
+    # The container's user must get in, but the folder is listed to nobody else's eyes.
+    folder.chmod(0o711)
+    name = f"techsapo-scratch-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        if seed is not None:
+            seed(folder)
+            for seeded in folder.rglob("*"):
+                access.let_read(seeded, [service.facts.uid])
+        server = _BUILDERS[service.kind](service, folder)
+        docker.call(
+            "run", "--detach", "--name", name, "--label", f"{_LABEL}={parent}", "--network", "none",
+            "--pull", "never", "--user", str(service.facts.uid), "--cap-drop", "ALL",
+            "--security-opt", "no-new-privileges:true",
+            *bind(folder, FOLDER), *server.options,
+            *(word for variable in server.environment for word in ("--env", variable)),
+            image, *server.argv,
+        )  # fmt: skip
+        _wait(service.kind, name, docker, server)
+        yield Scratch(
+            Address("127.0.0.1", service.facts.port),
+            folder,
+            server.user,
+            server.password,
+            lambda command: docker.execute(name, command, timeout=3600.0),
+            lambda command: docker.entering(name, command),
+            name,
+        )
+    finally:
+        docker.attempt("rm", "--force", "--volumes", name)
+        shutil.rmtree(folder)
+
+
+def bind(source: Path, target: str, *options: str) -> tuple[str, str]:
+    """A mount of a folder of this host; its value is read as a line of CSV."""
+    named = f"source={source}"
+    if any(c in named for c in ',"'):
+        named = '"' + named.replace('"', '""') + '"'
+    return "--mount", ",".join(("type=bind", named, f"target={target}", *options))
+
+
+def _sweep(docker: Docker, parent: Path) -> None:
+    listed = docker.call("ps", "-a", "--filter", f"label={_LABEL}={parent}", "--format", "{{.Names}}")
+    for name in listed.split():
+        if not Path(f"/proc/{name.split('-')[2]}").exists():  # its maker was killed
+            docker.attempt("rm", "--force", "--volumes", name)
+    for stale in parent.glob("*.*"):
+        if not Path(f"/proc/{stale.name.partition('.')[0]}").exists():
+            shutil.rmtree(stale)
+
+
+def _redis(service: Service, folder: Path) -> _Server:
+    password = Secret(secrets.token_hex(24))
+    configuration = folder / "redis.conf"
+    text = f'bind 127.0.0.1\nsave ""\nappendonly no\ndir {FOLDER}\nrequirepass {password.reveal()}\n'
+    write_atomic(configuration, text.encode(), 0o600)
+    access.let_read(configuration, [service.facts.uid])
+    ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
+    return _Server(("redis-server", f"{FOLDER}/redis.conf"), "default", password, ping)
+
+
+def _mysql(service: Service, folder: Path) -> _Server:
+    password = Secret(secrets.token_hex(24))
+    secret = folder / "root-password"
+    write_atomic(secret, password.reveal().encode(), 0o600)
+    access.let_read(secret, [service.facts.uid])
+    # What a crash would cost is nothing here, and a restore is twice as fast without.
+    argv = (
+        "mariadbd", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
+        "--skip-name-resolve", "--bind-address=127.0.0.1", "--socket=/tmp/mysqld.sock",
+    )  # fmt: skip
+    login = {"MYSQL_PWD": password.reveal()}
+    ready = Command(
+        ("mariadb", "--no-defaults", "--host=127.0.0.1", "--user=root", "--execute=SELECT 1"), login
+    )
+    environment = (f"MARIADB_ROOT_PASSWORD_FILE={FOLDER}/root-password", "MARIADB_ROOT_HOST=%")
+    return _Server(argv, "root", password, ready, environment)
+
+
+def _prometheus(service: Service, folder: Path) -> _Server:
+    configuration = folder / "prometheus.yml"
+    write_atomic(configuration, b"{}\n", 0o600)
+    access.let_read(configuration, [service.facts.uid])
+    # What it writes stays in memory and is little; its blocks lie in it to be read alone, so that none of it
+    # is left on the host that another user owns.
+    uid, data = service.facts.uid, service.facts.container_data
+    options = ["--tmpfs", f"{data}:uid={uid},gid={uid},mode=0700", "--workdir", data]
+    for block in sorted((folder / "data").iterdir()):
+        options += bind(block, f"{data}/{block.name}", "readonly")
+    at = f"127.0.0.1:{service.facts.port}"
+    argv = (
+        f"--config.file={FOLDER}/prometheus.yml", f"--storage.tsdb.path={data}", f"--web.listen-address={at}",
+        *throwaway.PROMETHEUS,
+    )  # fmt: skip
+    ready = Command(("promtool", "check", "ready", f"--url=http://{at}"))
+    return _Server(argv, None, None, ready, options=tuple(options))
+
+
+_BUILDERS: dict[str, Callable[[Service, Path], _Server]] = {
+    "redis": _redis,
+    "mysql": _mysql,
+    "prometheus": _prometheus,
+}
+
+
+def _wait(kind: str, name: str, docker: Docker, server: _Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        done = docker.execute(name, server.ready, timeout=30.0)
+        if done.code == 0:
+            return
+        running = docker.attempt("inspect", "--format", "{{.State.Running}}", name).stdout.strip() == b"true"
+        if not running or time.monotonic() > deadline:
+            said = docker.attempt("logs", "--tail", str(_SHOWN_LINES), name).output
+            lines = tuple(said.splitlines()[-_SHOWN_LINES:])
+            quoted = "".join(f"\n  | {line}" for line in lines)
+            why = f"not ready: {done.output}" if running else "its container ended"
+            raise GateError(kind, done.output, lines, f"throwaway {kind}: {why}{quoted}", "")
+        time.sleep(0.1)

@@ -1,0 +1,194 @@
+"""Plans, notes and access rights of the compose engine, without a daemon."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stacks import EVERYTHING, spec, topology
+
+from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.engines.base import Action, GateError, Observed, ObservedService, State
+from techsapo_ops.engines.compose import access, database, gate
+from techsapo_ops.engines.compose.standing import observed
+from techsapo_ops.engines.planning import plan
+from techsapo_ops.engines.state import Record, StateFile, standing
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.stack import desired_state
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.desired import Desired
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.secret import Secret
+
+FACTS = ContainerFacts(
+    "c1", "p-redis-1", "p", "redis", Path("/srv"), "running", "sha256:1", "redis:8", "h", pid=7
+)
+RECORD = Record(
+    "redis", "redis", "127.0.0.1", 6379, "999", (), 30, "f", "c",
+    container="c1", image="sha256:1", definition="h",
+)  # fmt: skip
+
+
+def wanted(directory: Path, **sections: object) -> Desired:
+    made = spec(**{**EVERYTHING, **sections})
+    return desired_state(made, topology(made, directory, "compose"), Templates())
+
+
+def standing_as(desired: Desired) -> Observed:
+    """Everything runs as `desired` says."""
+    return Observed(
+        True,
+        {
+            unit.service: ObservedService(
+                unit.service,
+                "kind",
+                State.RUNNING,
+                fingerprint=unit.fingerprint,
+                config=unit.config_digest(desired.files),
+                files={f.path: f.digest for f in desired.files if f.path.startswith(unit.config)},
+            )
+            for unit in desired.containers
+        },
+    )
+
+
+def actions(desired: Desired, seen: Observed) -> dict[str, Action]:
+    return {s.service: s.action for s in plan(desired, seen).changes}
+
+
+def test_what_stands_as_wanted_is_left_alone(tmp_path: Path) -> None:
+    desired = wanted(tmp_path)
+    assert len(desired.containers) == 13
+    assert actions(desired, standing_as(desired)) == {}
+
+
+def test_a_changed_threshold_reloads_prometheus_alone(tmp_path: Path) -> None:
+    seen = standing_as(wanted(tmp_path))
+    changed = wanted(tmp_path, monitoring={"alerts": {"MemoryHigh": {"threshold": 77}}})
+    assert actions(changed, seen) == {"prometheus": Action.RELOAD}
+
+
+def test_a_changed_secret_is_a_restart_where_configuration_would_be_a_reload(tmp_path: Path) -> None:
+    seen = standing_as(wanted(tmp_path))
+    url = "https://hooks.example.com/another"
+    changed = wanted(tmp_path, notifications={"critical": [{"kind": "slack", "url": url}]})
+    assert actions(changed, seen) == {"alertmanager": Action.RESTART}
+
+
+def test_another_image_or_port_makes_a_container_anew(tmp_path: Path) -> None:
+    seen = standing_as(wanted(tmp_path))
+    changed = wanted(tmp_path, images={"alertmanager": "lab/am:2"})
+    assert actions(changed, seen) == {"alertmanager": Action.RECREATE}
+    reasons = {s.reason for s in plan(changed, seen).changes}
+    assert reasons == {"its entry in docker/docker-compose.monitoring.yml changed"}
+
+
+def test_a_removed_container_is_gone_and_one_that_was_never_made_is_not() -> None:
+    assert observed(RECORD, None, {}).gone
+    assert not observed(replace(RECORD, container=""), None, {}).gone
+
+
+def test_a_dashboard_restarts_nothing(tmp_path: Path) -> None:
+    desired = wanted(tmp_path)
+    seen = standing_as(desired)
+    files = tuple(
+        replace(f, content=f.content + "\n") if f.path.startswith("docker/config/grafana/dashboards/") else f
+        for f in desired.files
+    )
+    assert actions(replace(desired, files=files), seen) == {}
+
+
+def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None:
+    present = {"redis:8": "sha256:1"}
+    assert observed(RECORD, FACTS, present).drift == ""
+    assert observed(RECORD, replace(FACTS, id="c2"), present).drift == "", "made anew from the same file"
+    assert "by someone else" in observed(RECORD, replace(FACTS, id="c2", definition="x"), present).drift
+    assert "another one now" in observed(RECORD, FACTS, {"redis:8": "sha256:2"}).drift
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("running", State.RUNNING), ("restarting", State.BACKOFF), ("exited", State.STOPPED),
+        ("created", State.STOPPED), ("paused", State.STOPPED), ("dead", State.CRASHED),
+    ],
+)  # fmt: skip
+def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
+    assert observed(RECORD, replace(FACTS, state=word), {}).state is state
+
+
+def test_down_forgets_the_services_but_not_the_engine(tmp_path: Path) -> None:
+    file = StateFile(tmp_path, "compose", "p")
+    file.clear()
+    assert standing(tmp_path) is None, "nothing was brought up"
+    file.put(RECORD)
+    file.clear()
+    found = standing(tmp_path)
+    assert found is not None
+    assert (found.engine, found.project, file.load()) == ("compose", "p", {})
+    assert StateFile(tmp_path, "native").load() == {}, "notes of the other engine are none of its own"
+
+
+def test_a_reader_is_let_in_without_being_the_owner(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    secret.chmod(0o600)
+    access.let_read(secret, [10001, 999])
+    acl = os.getxattr(secret, "system.posix_acl_access")
+    assert acl == access.reader_list(0o600, [999, 10001])
+    assert secret.stat().st_mode & 0o007 == 0
+    assert secret.stat().st_uid == os.geteuid()
+    access.let_read(secret, [10001])
+    assert os.getxattr(secret, "system.posix_acl_access") == access.reader_list(0o600, [10001]), "exactly"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o640, "the list's mask"
+    assert access.own_mode(secret) == 0o600, "so nobody takes it for a change"
+
+
+def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o755)
+    access.let_read(folder, [10001])
+    acl = os.getxattr(folder, "system.posix_acl_access")
+    assert acl == access.reader_list(0o700, [10001], allowed=0o5)
+    assert folder.stat().st_mode & 0o007 == 0
+
+
+def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> None:
+    text = database.sql(Mysql(), Secret("it's \\ x"))
+    assert "IDENTIFIED BY 'it''s \\\\ x'" in text
+    with pytest.raises(OpsError, match="line break"):
+        database.sql(Mysql(), Secret("a\nb"))
+
+
+def watched(states: list[ContainerFacts | None], results: list[ProbeResult]) -> gate.Watched:
+    last = states[-1]
+    return gate.Watched(
+        "redis",
+        lambda: states.pop(0) if states else last,
+        lambda *_: results.pop(0) if len(results) > 1 else results[0],
+        lambda: ("line 1", "line 2"),
+    )
+
+
+def test_the_gate_opens_when_the_same_process_answers() -> None:
+    good, bad = ProbeResult(True, "PONG", 0.0), ProbeResult(False, "refused", 0.0)
+    gate.wait_ready(watched([FACTS], [bad, good]), seconds=5)
+
+
+def test_the_gate_names_probe_and_log_of_a_container_that_ended() -> None:
+    ended = replace(FACTS, state="exited", pid=None, exit_code=1)
+    with pytest.raises(GateError) as failed:
+        gate.wait_ready(watched([ended], [ProbeResult(False, "x", 0.0)]), seconds=5)
+    assert "its container is exited, exit code 1" in failed.value.message
+    assert "| line 2" in failed.value.message
+    assert failed.value.lines == ("line 1", "line 2")
+
+
+def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
+    loop = replace(FACTS, state="restarting", restarts=4, pid=None, exit_code=1)
+    with pytest.raises(GateError, match="after 4 restarts"):
+        gate.wait_ready(watched([FACTS, loop], [ProbeResult(False, "x", 0.0)]), seconds=60)
