@@ -1,42 +1,51 @@
-"""Ask several providers at once and weigh their answers."""
+"""Ask several providers at once, let them examine each other, and weigh what comes of it."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 
-from techsapo_ops.wallbounce.events import Abandoned, Answered, Cancelled, Event, Failed, Observer, Settled
+from techsapo_ops.wallbounce.calibration import Calibration
+from techsapo_ops.wallbounce.calls import Calls
+from techsapo_ops.wallbounce.commands import read_table
+from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.model import (
     Analysis,
     AnalysisError,
-    Answer,
     Failure,
     FailureKind,
-    ProviderError,
     Question,
     TaskType,
 )
-from techsapo_ops.wallbounce.provider import MAX_ANSWER, Provider, worst_cost
-from techsapo_ops.wallbounce.similarity import pairwise
-from techsapo_ops.wallbounce.verdict import settle
+from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.run import BYTES_PER_TOKEN, Run
+from techsapo_ops.wallbounce.tiers import TierRule
+
+__all__ = ["TierRule", "WallBounce"]
 
 RETRY_LATER = 5.0
 """Seconds to wait after a fan-out in which every provider was busy or down and none said how long."""
+DEADLINE = 120.0
+MAX_BOUNCES = 2
+FEWEST = 2
+"""Providers without which nothing can be compared."""
+
+Afford = Callable[[float], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class TierRule:
-    """How many providers answer, and the scores that an accepted answer needs (0 to 1)."""
-
-    providers: int
-    confidence: float
-    consensus: float
+def _unforeseeable() -> random.Random:
+    return random.Random(secrets.randbits(64))  # noqa: S311 - order of peers, drawn so that no answer can foresee it
 
 
 class WallBounce:
-    """The orchestrator. `observers` hear every event, in order, on the event loop."""
+    """The orchestrator. `observers` hear every event, in order, on the event loop.
+
+    `providers` are asked in this order, as many as the tier takes; the rest join blind where a tier is
+    stepped up. `deadline` is the longest time of an analysis, in seconds. `usable` says whether a provider
+    is worth asking now (its breaker is not open). `draw` gives the randomness of one analysis: who is shown
+    to whom in which order.
+    """
 
     def __init__(
         self,
@@ -45,68 +54,88 @@ class WallBounce:
         *,
         per_request_usd: float | None = None,
         observers: Sequence[Observer] = (),
+        calibration: Calibration | None = None,
+        deadline: float = DEADLINE,
+        max_bounces: int = MAX_BOUNCES,
+        usable: Callable[[Provider], bool] = lambda _: True,
+        draw: Callable[[], random.Random] = _unforeseeable,
     ) -> None:
         self._providers = tuple(providers)
         self._tiers = tiers
         self._per_request_usd = per_request_usd
         self._observers = tuple(observers)
+        self.calibration = calibration or Calibration()
+        self._deadline = deadline
+        self._max_bounces = max_bounces
+        self._usable = usable
+        self._draw = draw
+        read_table()
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
-        """The providers that a question of `task_type` goes to."""
+        """The providers that a question of `task_type` goes to first, when all are well."""
         return self._providers[: self._tiers[task_type].providers]
 
     def rule(self, task_type: TaskType) -> TierRule:
         """The rule of `task_type`."""
         return self._tiers[task_type]
 
-    async def analyse(self, question: Question, task_type: TaskType) -> Analysis:
-        """Ask the tier's providers at once and settle on one answer.
+    def worst_case(self, question: Question, task_type: TaskType) -> float:
+        """Most USD that the answers and their grading can cost; bounces and escalations ask `afford` anew."""
+        return _worst(self.chosen(task_type), question)
 
-        A failing provider is left out; cancelling this cancels every call under way. Raises AnalysisError
-        when there is no provider, when the worst case costs more than one request may, or when all fail.
+    async def analyse(
+        self, question: Question, task_type: TaskType, *, afford: Afford | None = None
+    ) -> Analysis:
+        """Ask the tier's providers at once and settle on one answer, or on an honest refusal.
+
+        A failing provider is left out; cancelling this cancels every call under way. `afford` is asked, with
+        the most that it can cost in USD, before each bounce and escalation. Raises AnalysisError when there
+        is no provider, when the worst case costs more than one request may, or when all fail.
         """
         try:
-            return await self._analyse(question, task_type)
+            return await self._analyse(question, task_type, afford)
         except AnalysisError as error:
             self._tell(Abandoned(question.request_id, task_type, error))
             raise
 
-    async def _analyse(self, question: Question, task_type: TaskType) -> Analysis:
-        started = time.perf_counter()
-        providers = self.chosen(task_type)
+    async def _analyse(self, question: Question, task_type: TaskType, afford: Afford | None) -> Analysis:
+        providers = tuple(p for p in self._providers if self._usable(p)) or self._providers
         if not providers:
             raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
-        self._check_budget(providers, question)
-        async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(self._ask(p, question, task_type)) for p in providers]
-        results = [call.result() for call in calls]
-        answers = tuple(r for r in results if isinstance(r, Answer))
-        failures = tuple(r for r in results if isinstance(r, Failure))
-        if not answers:
-            raise _all_failed(failures)
-        rule = self._tiers[task_type]
-        similarity = pairwise([a.text for a in answers])
-        verdict = settle(answers, similarity, confidence=rule.confidence, consensus=rule.consensus)
-        analysis = Analysis(
-            question=question,
-            task_type=task_type,
-            answers=answers,
-            failures=failures,
-            verdict=verdict,
-            simulated=any(p.kind == "simulated" for p in providers),
-            cost_usd=sum(a.cost_usd for a in answers),
-            seconds=time.perf_counter() - started,
+        self._check_budget(providers[: self._tiers[task_type].providers], question)
+        calls = Calls(question, task_type, self._tell)
+        run = Run(
+            calls,
+            providers,
+            self._tiers,
+            self.calibration,
+            draw=self._draw(),
+            deadline=self._deadline,
+            afford=self._purse(calls, afford),
+            max_bounces=self._max_bounces,
+            lonely=len(providers) < FEWEST,
         )
-        agreement = tuple(
-            ((answers[i].provider, answers[j].provider), value) for (i, j), value in similarity.items()
-        )
-        self._tell(Settled(question.request_id, analysis, agreement))
+        if not await run.answers():
+            raise _all_failed(run.failures)
+        analysis = await run.settle()
+        self._tell(Settled(question.request_id, analysis, run.agreement()))
         return analysis
+
+    def _purse(self, calls: Calls, afford: Afford | None) -> Afford:
+        """Whether more may be spent: within the limit of one request, and by who pays."""
+
+        async def ask(usd: float) -> bool:
+            limit = self._per_request_usd
+            if limit is not None and calls.cost_usd + usd > limit:
+                return False
+            return afford is None or await afford(usd)
+
+        return ask
 
     def _check_budget(self, providers: Sequence[Provider], question: Question) -> None:
         if self._per_request_usd is None:
             return
-        worst = sum(worst_cost(p, question) for p in providers)
+        worst = _worst(providers, question)
         if worst > self._per_request_usd:
             raise AnalysisError(
                 "over_request_budget",
@@ -114,43 +143,20 @@ class WallBounce:
                 f"(${self._per_request_usd:.4f})",
             )
 
-    async def _ask(self, provider: Provider, question: Question, task_type: TaskType) -> Answer | Failure:
-        started = time.perf_counter()
-        try:
-            async with asyncio.timeout(provider.timeout):
-                answer = await provider.answer(question)
-            _check(answer)
-        except ProviderError as error:
-            kind, message, retry_after = error.kind, error.message, error.retry_after
-        except asyncio.CancelledError:
-            spent = time.perf_counter() - started
-            self._tell(Cancelled(question.request_id, task_type, provider.name, provider.model, spent))
-            raise
-        except TimeoutError:
-            kind, retry_after = FailureKind.TIMEOUT, None
-            message = f"no answer within {provider.timeout:g} s"
-        else:
-            self._tell(Answered(question.request_id, task_type, answer))
-            return answer
-        failure = Failure(
-            provider.name, provider.model, kind, message, time.perf_counter() - started, retry_after
-        )
-        self._tell(Failed(question.request_id, task_type, failure))
-        return failure
-
     def _tell(self, event: Event) -> None:
         for observer in self._observers:
             observer(event)
 
 
-def _check(answer: Answer) -> None:
-    if not answer.text.strip():
-        raise ProviderError(FailureKind.BAD_ANSWER, "the answer is empty")
-    if len(answer.text) > MAX_ANSWER:
-        raise ProviderError(
-            FailureKind.BAD_ANSWER,
-            f"the answer has {len(answer.text)} characters, more than {MAX_ANSWER}",
-        )
+def _worst(providers: Sequence[Provider], question: Question) -> float:
+    """Answers of all, then each grading all others."""
+    longest = sum(p.max_output_tokens * BYTES_PER_TOKEN for p in providers)
+    answers = sum(worst_cost(p, question) for p in providers)
+    if len(providers) < FEWEST:
+        return answers
+    return answers + sum(
+        worst_cost(p, question, longest - p.max_output_tokens * BYTES_PER_TOKEN) for p in providers
+    )
 
 
 def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Answer, Failure, TaskType
+from techsapo_ops.wallbounce.model import (
+    Analysis,
+    AnalysisError,
+    Answer,
+    Bounce,
+    Escalation,
+    Failure,
+    Grades,
+    TaskType,
+)
+
+Phase = Literal["answer", "grade", "revise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +31,49 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A provider failed."""
+    """A provider failed, when it was to answer, to grade or to revise."""
 
     request_id: str
     task_type: TaskType
     failure: Failure
+    phase: Phase = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A provider graded others; `subjects` are their names, along `grades.grades`."""
+
+    request_id: str
+    task_type: TaskType
+    grades: Grades
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revised:
+    """A provider answered once more, knowing what is held against it. Whether that counts comes later."""
+
+    request_id: str
+    task_type: TaskType
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Bounced:
+    """A round of contested claims with one provider is over."""
+
+    request_id: str
+    task_type: TaskType
+    bounce: Bounce
+
+
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """The analysis stepped up a tier; the providers named join it blind."""
+
+    request_id: str
+    task_type: TaskType
+    escalation: Escalation
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +89,10 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """An analysis ended with a verdict. `agreement` is the similarity (0 to 1) by pair of provider names."""
+    """An analysis ended with a verdict. `agreement` (0 to 1) by pair of provider names.
+
+    It is the mean share of claims that the two entail of each other.
+    """
 
     request_id: str
     analysis: Analysis
@@ -55,5 +108,36 @@ class Abandoned:
     error: AnalysisError
 
 
-Event = Answered | Failed | Cancelled | Settled | Abandoned
+@dataclass(frozen=True, slots=True)
+class BreakerOpened:
+    """A provider's model is left alone for `seconds`, after `failures` in a row."""
+
+    provider: str
+    model: str
+    failures: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerClosed:
+    """A provider's model is asked again, after it was left alone for `seconds`."""
+
+    provider: str
+    model: str
+    seconds: float
+
+
+Event = (
+    Answered
+    | Failed
+    | Graded
+    | Revised
+    | Bounced
+    | Escalated
+    | Cancelled
+    | Settled
+    | Abandoned
+    | BreakerOpened
+    | BreakerClosed
+)
 Observer = Callable[[Event], None]

@@ -1,48 +1,182 @@
-"""From answers to a provisional verdict.
+"""From agreement and grades to a verdict.
 
-`consensus` is the mean cosine of character 2- and 3-grams over all pairs of answers: likeness of wording,
-which is not yet agreement in substance. `confidence` is the geometric mean of the consensus and of what
-the providers say of themselves (0.7 for one that says nothing), `sqrt(consensus * mean self-confidence)`,
-capped by the number of answers. None of it is calibrated against labelled outcomes.
+A = (size of the largest cluster - 1) / (answers - 1), G = mean peer grade of the chosen answer (0 to 1),
+confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few voices
+can't carry; labels may raise two of them. docs/decisions/0010-verdict.md says where each comes from.
 """
 
 from __future__ import annotations
 
-from math import sqrt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
 
-from techsapo_ops.wallbounce.model import Answer, Verdict
+from techsapo_ops.wallbounce.model import Outcome, Verdict
 
-SILENT = 0.7
-"""Self-confidence of a provider that states none."""
-CAPS = {1: 0.5, 2: 0.92, 3: 0.95}
-"""Highest confidence by number of answers; 0.97 for more."""
+CAPS = {2: 0.92, 3: 0.95}
+"""Highest confidence by number of answers."""
+CAP_OF_MORE = 0.97
+SOLE_CAP = 0.5
+CONTRADICTED_CAP = 0.6
+DESTRUCTIVE_CAP = 0.5
+MANIPULATION_CAP = 0.5
+CONTRADICTED = "critical_claim_contradicted"
+LOWEST_GRADE = 0.5
+"""G below which no answer is accepted, however many agree."""
+ANSWERABLE = 0.6
+"""Confidence below which nothing is answered at the top tier."""
+BOUNCE_BAND = 0.25
+"""An answer this far below its threshold may still be mended; beyond, another voice is needed."""
 
 
-def settle(
-    answers: tuple[Answer, ...],
-    similarity: dict[tuple[int, int], float],
-    *,
-    confidence: float,
-    consensus: float,
-) -> Verdict:
-    """Choose an answer and weigh it against the thresholds `confidence` and `consensus` (each 0 to 1).
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What takes a cap's place where labels bear out more than the cap; 0 where the cap stands."""
 
-    The answer closest to all others is chosen, then the one surest of itself, then the first.
-    `similarity` holds the likeness of every pair of `answers`, which must not be empty.
+    count: float = 0.0
+    """In place of the cap by number of answers."""
+    contradicted: float = 0.0
+    """In place of CONTRADICTED_CAP, in what is reported; never in what decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The three weights of the confidence, and whether they were fitted to labelled outcomes."""
+
+    intercept: float
+    agreement: float
+    grade: float
+    calibrated: bool = False
+    ceilings: Ceilings = Ceilings()
+
+    def raw(self, agreement: float, grade: float) -> float:
+        """sigmoid(w0 + wA * A + wG * G), before any cap."""
+        return sigmoid(self.intercept + self.agreement * agreement + self.grade * grade)
+
+    def capped(self, count: int, agreement: float, grade: float, *, contradicted: bool = False) -> float:
+        """`raw` of the best of `count` answers, held down by the caps or by the labels in their place."""
+        highest = max(cap_of(count), self.ceilings.count)
+        if contradicted:
+            highest = min(highest, max(CONTRADICTED_CAP, self.ceilings.contradicted))
+        return min(self.raw(agreement, grade), highest)
+
+
+def cap_of(count: int) -> float:
+    """Highest confidence that `count` answers can carry while no labels say otherwise."""
+    return CAPS.get(count, CAP_OF_MORE)
+
+
+PROVISIONAL = Weights(-3.1, 3.5, 4.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The scores (0 to 1) that an accepted answer needs."""
+
+    confidence: float
+    consensus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of the answers when a verdict is due; `chosen` and `cluster` are indices."""
+
+    count: int
+    chosen: int
+    cluster: tuple[int, ...]
+    consensus: float
+    grade: float
+    contradicted: bool = False
+    """More peers contradict a critical claim of the chosen answer than entail it."""
+    destructive_split: bool = False
+    """It holds a command that can't be undone and that not every answer proposes."""
+    manipulation: bool = False
+    """It tries to tell its graders what to do."""
+    ungraded: bool = False
+    """Some grade of an answer is missing."""
+    self_confidence: float | None = None
+
+    @property
+    def agreement(self) -> float:
+        """A."""
+        return (len(self.cluster) - 1) / (self.count - 1) if self.count > 1 else 0.0
+
+    @property
+    def split(self) -> bool:
+        """Two answers that do not agree: nothing says which is right."""
+        return self.count == 2 and len(self.cluster) < 2
+
+
+def sigmoid(x: float) -> float:
+    """1 / (1 + exp(-x)), for any x."""
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
+
+
+def confidence(standing: Standing, weights: Weights) -> tuple[float, tuple[str, ...]]:
+    """The confidence of the chosen answer, and the names of the caps that hold it down.
+
+    A sole answer has neither agreement nor grades: it is worth what it says of itself, at most SOLE_CAP.
     """
-    stated = [SILENT if a.self_confidence is None else a.self_confidence for a in answers]
-    closeness = [
-        sum(value for pair, value in similarity.items() if index in pair) for index in range(len(answers))
-    ]
-    chosen = max(range(len(answers)), key=lambda i: (closeness[i], stated[i], -i))
-    own = sum(stated) / len(stated)
-    if len(answers) == 1:
-        return Verdict(chosen, 0.0, min(CAPS[1], own), accepted=False, notes=("sole_answer",))
-    agreed = sum(similarity.values()) / len(similarity)
-    reached = min(CAPS.get(len(answers), 0.97), sqrt(agreed * own))
-    notes = []
-    if agreed < consensus:
-        notes.append("consensus_below_threshold")
-    if reached < confidence:
-        notes.append("confidence_below_threshold")
-    return Verdict(chosen, agreed, reached, accepted=not notes, notes=tuple(notes))
+    if standing.count == 1:
+        stated = standing.self_confidence
+        return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
+    contradicted = standing.contradicted
+    reached = weights.capped(standing.count, standing.agreement, standing.grade, contradicted=contradicted)
+    notes = [CONTRADICTED] if contradicted else []
+    for holds, cap, note in (
+        (standing.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
+        (standing.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
+    ):
+        if holds:
+            reached = min(reached, cap)
+            notes.append(note)
+    return reached, tuple(notes)
+
+
+def decisive(reported: float, notes: Sequence[str]) -> float:
+    """The confidence that thresholds are held against.
+
+    Labels may show that answers with a contradicted critical claim are often right, and the reported
+    confidence then says so; none of them is accepted for that.
+    """
+    return min(reported, CONTRADICTED_CAP) if CONTRADICTED in notes else reported
+
+
+def judge(standing: Standing, rule: Rule, weights: Weights) -> Verdict:
+    """The verdict; accepted only if no threshold is missed and two answers are not split.
+
+    The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.
+    """
+    reached, caps = confidence(standing, weights)
+    notes = list(caps)
+    if standing.count > 1:
+        if standing.split:
+            notes.append("split")
+        if standing.consensus < rule.consensus:
+            notes.append("consensus_below_threshold")
+        if standing.grade < LOWEST_GRADE:
+            notes.append("grade_below_threshold")
+        if decisive(reached, caps) < rule.confidence:
+            notes.append("confidence_below_threshold")
+    accepted = not set(notes) & {
+        "sole_answer",
+        "split",
+        "consensus_below_threshold",
+        "grade_below_threshold",
+        "confidence_below_threshold",
+    }
+    if standing.ungraded:
+        notes.append("grading_incomplete")
+    return Verdict(
+        chosen=standing.chosen,
+        consensus=standing.consensus,
+        confidence=reached,
+        accepted=accepted,
+        notes=tuple(notes),
+        agreement=standing.agreement,
+        grade=standing.grade,
+        uncapped=weights.raw(standing.agreement, standing.grade) if standing.count > 1 else reached,
+        cluster=standing.cluster,
+        calibrated=weights.calibrated and standing.count > 1,
+        outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
+    )

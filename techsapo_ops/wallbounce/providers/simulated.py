@@ -1,15 +1,23 @@
-"""A provider that needs no vendor: answers, latency, errors and prices come from a seed."""
+"""A provider that needs no vendor: answers, grades, latency, errors and prices come from a seed.
+
+It knows which topic answers a question and errs at the rates of its spec. Its stance to a peer's claims
+follows from its own answer: the same topic entails them, another contradicts the root cause and is silent on
+the rest. Its scores follow from whether the peer is right, seen through grader_true_positive and
+grader_false_positive. When it revises, it weighs each cause that the critiques name in the same way and takes
+the first that it believes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import random
+import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from math import exp, log, sqrt
 
@@ -17,11 +25,34 @@ import yaml
 
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.model import Answer, FailureKind, Language, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.model import (
+    MAX_CLAIMS,
+    Answer,
+    ClaimGrade,
+    Critique,
+    FailureKind,
+    Grade,
+    Grades,
+    Language,
+    Peer,
+    ProviderError,
+    Question,
+    Risk,
+    Score,
+    Stance,
+    Tokens,
+)
 from techsapo_ops.wallbounce.provider import Price
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0
+_SENTENCE = re.compile(r"[^。]+。|.+?[.](?=\s|$)")
+_COMMAND = re.compile(r"「([a-z][^」]*)」|`([^`]+)`")
+
+
+@cache
+def _sentences(text: str) -> tuple[str, ...]:
+    return tuple(s.strip() for s in _SENTENCE.findall(text))[:MAX_CLAIMS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +61,14 @@ class Topic:
 
     match: tuple[str, ...]
     text: Mapping[Language, str]
+
+    def claims(self, language: Language) -> tuple[str, ...]:
+        """Its sentences; the first is the root cause."""
+        return _sentences(self.text[language])
+
+    def commands(self, language: Language) -> tuple[str, ...]:
+        """The commands that it quotes."""
+        return tuple(ja or en for ja, en in _COMMAND.findall(self.text[language]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +81,15 @@ class Knowledge:
 
     def right(self, folded: str) -> int:
         """Index of the topic that answers a folded question; the last one fits everything."""
-        for index, topic in enumerate(self.topics):
-            if any(word in folded for word in topic.match):
-                return index
-        return len(self.topics) - 1
+        return _right(tuple(topic.match for topic in self.topics), folded)
+
+
+@lru_cache(maxsize=64)
+def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
+    for index, words in enumerate(matches):
+        if any(word in folded for word in words):
+            return index
+    return len(matches) - 1
 
 
 @cache
@@ -74,11 +118,54 @@ class Simulated:
         self._spec = spec
         self._mean = seconds(spec.latency.mean)
         self._known = knowledge()  # read now, so that the first question does not wait for it
+        self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
 
     async def answer(self, question: Question) -> Answer:
         """Wait for the drawn latency, then answer or fail as drawn. See Provider.answer."""
         started = time.perf_counter()
         own = _random(f"{self._spec.seed}", question.text)
+        await self._work(own)
+        topic, sure = self._draw(own, question)
+        tokens = len(question.text) + 120
+        return self._answered(own, question, topic, sure, tokens, started)
+
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        """Grade as drawn, for each peer from seed, question and what it says. See Provider.grade."""
+        started = time.perf_counter()
+        await self._work(_random(f"grading {self._spec.seed}", question.text))
+        view = self._topic_of(own.text) if own is not None else None
+        if view is None:
+            view = self._view(question)
+        grades = tuple(self._grade(question, peer, view) for peer in peers)
+        sent = len(question.text) + sum(len(p.text) + sum(map(len, p.claims)) for p in peers) + 120
+        tokens = Tokens(sent, sum(60 + 30 * len(p.claims) for p in peers))
+        taken = time.perf_counter() - started
+        return Grades(self.name, self.model, grades, tokens, taken, self.price.cost(tokens))
+
+    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        """Keep the own answer, or take a cause that a critique names. See Provider.revise."""
+        started = time.perf_counter()
+        held = "\0".join(critique.objection for critique in critiques)
+        drawn = _random(f"revising {self._spec.seed}", f"{question.text}\0{held}")
+        await self._work(drawn)
+        before = self._topic_of(own.text)
+        topic = before if before is not None else self._view(question)
+        for critique in critiques:
+            named = self._topic_of(critique.objection)
+            if named is not None and named != topic and self._believes(drawn, question, named):
+                topic = named
+                break
+        sent = len(question.text) + len(own.text) + len(held) + 120
+        return self._answered(drawn, question, topic, round(drawn.uniform(0.8, 0.95), 2), sent, started)
+
+    async def warm(self) -> None:
+        """Nothing to import."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def _work(self, own: random.Random) -> None:
+        """Take the drawn time, or fail as drawn."""
         latency = self._latency(own)
         luck = own.random()
         if luck < self._spec.rate_limit_rate:
@@ -88,9 +175,15 @@ class Simulated:
         await asyncio.sleep(latency)
         if luck < self._spec.rate_limit_rate + self._spec.error_rate:
             raise ProviderError(FailureKind.UNAVAILABLE, "simulated: the provider is down")
-        topic, sure = self._draw(own, question)
-        text = self._words(own, topic, question.language)
-        tokens = Tokens(len(question.text) + 120, len(text))
+
+    def _answered(
+        self, own: random.Random, question: Question, topic: int, sure: float, sent: int, started: float
+    ) -> Answer:
+        language = question.language
+        known = self._known.topics[topic]
+        text = self._words(own, topic, language)
+        tokens = Tokens(sent, len(text))
+        claims = known.claims(language)
         return Answer(
             provider=self.name,
             model=self.model,
@@ -99,10 +192,52 @@ class Simulated:
             seconds=time.perf_counter() - started,
             cost_usd=self.price.cost(tokens),
             self_confidence=sure,
+            claims=claims,
+            root_cause=claims[0],
+            commands=known.commands(language),
+            risk=Risk.REVERSIBLE,
+            structured=True,
         )
 
-    async def close(self) -> None:
-        """Nothing to give back."""
+    def _view(self, question: Question) -> int:
+        """The topic that it answers, or would answer, this question with."""
+        own = _random(f"{self._spec.seed}", question.text)
+        self._latency(own)
+        own.random()
+        return self._draw(own, question)[0]
+
+    def _topic_of(self, text: str) -> int | None:
+        """Index of the topic whose root cause stands in `text`, in either language."""
+        for index, causes in enumerate(self._causes):
+            if any(cause in text for cause in causes):
+                return index
+        return None
+
+    def _believes(self, own: random.Random, question: Question, topic: int | None) -> bool:
+        right = topic == self._known.right(_fold(question.text))
+        rate = self._spec.grader_true_positive if right else self._spec.grader_false_positive
+        return own.random() < rate
+
+    def _grade(self, question: Question, peer: Peer, view: int) -> Grade:
+        own = _random(f"grade {self._spec.seed}", f"{question.text}\0{peer.text}")
+        theirs = self._topic_of(peer.text)
+        good = self._believes(own, question, theirs)
+        cause = self._known.topics[view].claims(question.language)[0]
+        if theirs == view:
+            claims = tuple(ClaimGrade(Stance.ENTAILS, cause) for _ in peer.claims)
+        else:
+            claims = tuple(
+                ClaimGrade(Stance.SILENT if n else Stance.CONTRADICTS, "" if n else cause)
+                for n in range(len(peer.claims))
+            )
+        low = 3 if good else 0
+        return Grade(
+            label=peer.label,
+            claims=claims,
+            correctness=Score(low + own.randint(0, 1), cause),
+            safety=Score(4 if good else 3, cause),
+            completeness=Score((3 if good else 1) + own.randint(0, 1), cause),
+        )
 
     def _latency(self, own: random.Random) -> float:
         """A log-normal draw in seconds with the spec's mean and relative standard deviation."""
@@ -138,5 +273,6 @@ def _random(salt: str, text: str) -> random.Random:
     return random.Random(int.from_bytes(digest[:8], "big"))  # noqa: S311 - a simulation, not a secret
 
 
+@lru_cache(maxsize=64)
 def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
 from techsapo_ops.wallbounce.events import Event
-from techsapo_ops.wallbounce.model import Answer, Question, Tokens
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.model import (
+    Answer,
+    ClaimGrade,
+    Critique,
+    Grade,
+    Grades,
+    Peer,
+    Question,
+    Score,
+    Stance,
+    TaskType,
+    Tokens,
+)
+from techsapo_ops.wallbounce.provider import Price, Provider
 
 Script = Callable[[], Awaitable[str]]
 
 
+def graded(label: str, stances: Sequence[Stance], scores: tuple[int, int, int], evidence: str = "") -> Grade:
+    """A grade with one stance for each claim and the three scores."""
+    correctness, safety, completeness = (Score(value, evidence) for value in scores)
+    claims = tuple(ClaimGrade(stance, evidence) for stance in stances)
+    return Grade(label, claims, correctness, safety, completeness)
+
+
 class Scripted:
-    """Answers with what `script` returns; remembers whether it was cancelled."""
+    """Answers with what `script` returns; remembers whether it was cancelled, and what it was shown.
+
+    As a grader it entails what it said itself, and contradicts anything else.
+    """
 
     kind = "simulated"
     model = "scripted"
@@ -26,6 +50,8 @@ class Scripted:
         self.price = Price(1.0, 10.0)
         self.cancelled = False
         self.closed = False
+        self.shown: list[Sequence[Peer]] = []
+        self.told: list[Sequence[Critique]] = []
         self._script = script
 
     async def answer(self, question: Question) -> Answer:
@@ -37,18 +63,51 @@ class Scripted:
         tokens = Tokens(10, len(text))
         return Answer(self.name, self.model, text, tokens, 0.01, self.price.cost(tokens), 0.9)
 
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        self.shown.append(peers)
+        assert own is not None
+        grades = []
+        for peer in peers:
+            same = peer.text == own.text
+            stance = Stance.ENTAILS if same else Stance.CONTRADICTS
+            scores = (4, 4, 4) if same else (1, 3, 1)
+            grades.append(graded(peer.label, [stance] * len(peer.claims), scores, own.root_cause))
+        return Grades(
+            self.name, self.model, tuple(grades), Tokens(20, 5), 0.01, self.price.cost(Tokens(20, 5))
+        )
+
+    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        self.told.append(critiques)
+        return own
+
+    async def warm(self) -> None:
+        """Nothing to import."""
+
     async def close(self) -> None:
         self.closed = True
 
 
 def orchestrator(
-    *providers: Scripted, wanted: int | None = None, per_request_usd: float | None = None
+    *providers: Provider, wanted: int | None = None, **options: Any
 ) -> tuple[WallBounce, list[Event]]:
     """An orchestrator whose tiers all take `wanted` providers, and the events that it tells."""
     events: list[Event] = []
     rule = TierRule(wanted or len(providers), 0.7, 0.6)
-    tiers = {"basic": rule, "premium": rule, "critical": rule}
-    return WallBounce(providers, tiers, per_request_usd=per_request_usd, observers=(events.append,)), events
+    tiers: dict[TaskType, TierRule] = {"basic": rule, "premium": rule, "critical": rule}
+    options = {"draw": lambda: random.Random(1), **options}
+    return WallBounce(providers, tiers, observers=(events.append,), **options), events
+
+
+def climbing(*providers: Provider, **options: Any) -> tuple[WallBounce, list[Event]]:
+    """An orchestrator with the default tiers: 2, 3 and 4 providers, .7, .8 and .9."""
+    events: list[Event] = []
+    tiers: dict[TaskType, TierRule] = {
+        "basic": TierRule(2, 0.7, 0.6),
+        "premium": TierRule(3, 0.8, 0.6),
+        "critical": TierRule(4, 0.9, 0.6),
+    }
+    options = {"draw": lambda: random.Random(1), **options}
+    return WallBounce(providers, tiers, observers=(events.append,), **options), events
 
 
 async def never() -> str:

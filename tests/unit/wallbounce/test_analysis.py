@@ -46,7 +46,11 @@ def test_events_tell_the_whole_story_in_order() -> None:
         Scripted("a", ADVICE), failing(FailureKind.RATE_LIMITED), Scripted("b", ADVICE)
     )
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
-    assert sorted(type(e).__name__ for e in events[:-1]) == ["Answered", "Answered", "Failed"]
+    names = [type(e).__name__ for e in events]
+    assert (sorted(names[:3]), names[3:]) == (
+        ["Answered", "Answered", "Failed"],
+        ["Graded", "Graded", "Settled"],
+    )
     settled = events[-1]
     assert isinstance(settled, Settled)
     assert settled.analysis is analysis
@@ -130,8 +134,9 @@ def test_a_question_that_may_cost_too_much_is_refused_before_anything_is_spent()
     assert [type(e) for e in events] == [Abandoned]
 
 
-def test_cost_is_the_sum_of_what_each_answer_cost() -> None:
+def test_cost_is_the_sum_of_what_each_answer_and_grading_cost() -> None:
     bounce, _ = orchestrator(Scripted("a", ADVICE), Scripted("b", ADVICE))
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
-    each = (10 * 1.0 + len(ADVICE) * 10.0) / 1_000_000
-    assert analysis.cost_usd == pytest.approx(2 * each)
+    answer = (10 * 1.0 + len(ADVICE) * 10.0) / 1_000_000
+    grading = (20 * 1.0 + 5 * 10.0) / 1_000_000
+    assert analysis.cost_usd == pytest.approx(2 * answer + 2 * grading)

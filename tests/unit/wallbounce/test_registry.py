@@ -7,7 +7,6 @@ import pytest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.provider import WORST_CASE
-from techsapo_ops.wallbounce.providers.openai import retry_after, split_confidence
 from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry, tier_rules
 
 SIMULATED = {"kind": "simulated"}
@@ -42,13 +41,25 @@ def test_a_real_provider_that_cannot_be_used_still_keeps_simulated_ones_out() ->
         build_registry(spec({"sim": SIMULATED, "gpt": {"kind": "openai", "model": "gpt-5"}}), {})
 
 
-def test_kinds_of_later_versions_are_named_as_unavailable() -> None:
-    claude = {"kind": "anthropic", "model": "claude-sonnet-4-5", "api_key": "k"}
-    registry = build_registry(spec({"claude": claude, "local": LOCAL}), {"gemini": "GEMINI_KEY is not set"})
-    assert registry.unavailable == {
-        "gemini": "GEMINI_KEY is not set",
-        "claude": "kind anthropic is not part of this version; use openai or openai-compatible",
+def test_every_kind_of_the_spec_becomes_a_provider_with_a_breaker_of_its_own() -> None:
+    vendors = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-pro"}
+    given: dict[str, Any] = {
+        kind: {"kind": kind, "model": model, "api_key": "k"} for kind, model in vendors.items()
     }
+    given["openrouter"] = {"kind": "openrouter", "model": "anthropic/claude-sonnet-4.5", "api_key": "k"}
+    registry = build_registry(spec({**given, "local": LOCAL}), {"x": "X_KEY is not set"})
+    assert [p.kind for p in registry.usable] == [
+        "openai", "anthropic", "google", "openrouter", "openai-compatible",
+    ]  # fmt: skip
+    assert registry.unavailable == {"x": "X_KEY is not set"}
+    assert len({id(b) for b in registry.breakers}) == 5
+    assert [p.price.source.split()[0] for p in registry.usable] == ["genai-prices"] * 4 + ["spec"]
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "google", "openrouter"])
+def test_a_vendor_without_a_key_is_unavailable(kind: str) -> None:
+    registry = build_registry(spec({"local": LOCAL, "v": {"kind": kind, "model": "m"}}), {})
+    assert registry.unavailable == {"v": "no key; set providers.v.api_key or api_key_file"}
 
 
 def test_a_disabled_provider_is_left_out_and_named() -> None:
@@ -86,38 +97,24 @@ def test_no_vendor_sdk_is_imported_before_the_first_question() -> None:
         "from techsapo_ops.wallbounce.registry import build_registry\n"
         "local = {'kind': 'openai-compatible', 'model': 'm', 'base_url': 'http://x/v1', 'price': {}}\n"
         "build_registry(Spec.model_validate({'project': 'p', 'providers': {'local': local}}), {})\n"
-        "print('openai' in sys.modules, 'aiohttp' in sys.modules)\n"
+        "print([m for m in ('openai', 'aiohttp', 'httpx2', 'genai_prices') if m in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_specs_price_goes_before_the_list_price() -> None:
+    claude = {
+        "kind": "anthropic",
+        "model": "claude-sonnet-4-5",
+        "api_key": "k",
+        "price": {"input": 1, "output": 2},
+    }
+    price = build_registry(spec({"claude": claude}), {}).usable[0].price
+    assert (price.input, price.output, price.source) == (1, 2, "spec")
 
 
 def test_tier_rules_come_from_the_spec() -> None:
     rules = tier_rules(spec(wallbounce={"consensus": 0.5}))
     assert (rules["critical"].providers, rules["critical"].confidence) == (4, 0.9)
     assert {r.consensus for r in rules.values()} == {0.5}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("再起動します。\nconfidence: 0.85", ("再起動します。", 0.85)),
-        ("Restart it.\n\nConfidence：1.00\n", ("Restart it.", 1.0)),
-        ("no line at all", ("no line at all", None)),
-        ("confidence: 1.7", ("confidence: 1.7", None)),
-        ("confidence: 0.5 is what they say.", ("confidence: 0.5 is what they say.", None)),
-        ("confidence: 0.5", ("", 0.5)),
-    ],
-)
-def test_the_stated_confidence_is_taken_off_the_answers_end(
-    text: str, expected: tuple[str, float | None]
-) -> None:
-    assert split_confidence(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("3", 3.0), ("1.5", 1.5), ("999999999", 3600.0), ("-1", None), ("soon", None), ("nan", None)],
-)
-def test_retry_after_is_read_as_seconds_or_not_at_all(value: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": value}) == seconds

@@ -1,0 +1,188 @@
+"""From a settled desk to what the user reads: the winner amended, dissent and danger shown, or a refusal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
+from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
+from techsapo_ops.wallbounce.desk import Desk
+from techsapo_ops.wallbounce.model import (
+    Amendment,
+    Answer,
+    Destructive,
+    Dissent,
+    Hypothesis,
+    Language,
+    Objection,
+    Outcome,
+    Risk,
+    Stance,
+    Verdict,
+)
+from techsapo_ops.wallbounce.similarity import cosine, grams
+
+MOST_CHECKS = 5
+SAME_CLAIM = 0.7
+"""Cosine from which two undisputed claims say the same; taking one of two for a copy costs little here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    amendments: str
+    destructive: str
+    unlisted: str
+    unsettled: str
+    dissent: str
+    refused: str
+    hypotheses: str
+    checks: str
+    no_checks: str
+
+
+_WORDS: dict[Language, _Words] = {
+    "ja": _Words(
+        amendments="他の回答からの補足（異論なし）",
+        destructive="【注意】元に戻せない操作が含まれます。実行前にバックアップと対象を確認してください",
+        unlisted="回答者がこの手順を元に戻せないものと申告しています",
+        unsettled="未確定の点（反対意見あり）",
+        dissent="別の見解",
+        refused="確かな答えを出せません。回答が一致しないか、評価が低いためです。",
+        hypotheses="考えられる原因",
+        checks="切り分けのための確認（読み取りのみ）",
+        no_checks="安全に切り分けられるコマンドは挙がりませんでした",
+    ),
+    "en": _Words(
+        amendments="Added from other answers (undisputed)",
+        destructive="WARNING: this cannot be undone. Check backup and target before you run it",
+        unlisted="the provider itself says that these steps cannot be undone",
+        unsettled="Unsettled (contradicted by a peer)",
+        dissent="Another view",
+        refused="No reliable answer: the answers do not agree, or were graded too low.",
+        hypotheses="Possible causes",
+        checks="Read-only checks that tell them apart",
+        no_checks="no safe command that tells them apart was named",
+    ),
+}
+
+
+def amendments(desk: Desk, verdict: Verdict) -> tuple[Amendment, ...]:
+    """Claims of others that the chosen answer lacks: some peer entails them and none contradicts them.
+
+    Its own author must be silent on them: what it entails it has said. A claim with a command that can't be
+    undone is never taken over, and nothing of an answer that speaks to its graders.
+    """
+    found: list[Amendment] = []
+    have: list[Counter[str]] | None = None
+    for index, seat in enumerate(desk.seats):
+        if index == verdict.chosen or seat.manipulation:
+            continue
+        for number, claim in enumerate(seat.claims):
+            stances = desk.stances(index, number)
+            if stances.get(verdict.chosen) is not Stance.SILENT:
+                continue
+            held = list(stances.values())
+            if Stance.CONTRADICTS in held or Stance.ENTAILS not in held or destructive(claim):
+                continue
+            if have is None:
+                have = [grams(c) for c in desk.seats[verdict.chosen].claims]
+            counted = grams(claim)
+            if all(cosine(counted, other) < SAME_CLAIM for other in have):
+                have.append(counted)
+                found.append(Amendment(seat.answer.provider, claim))
+    return tuple(found)
+
+
+def dissent(desk: Desk, verdict: Verdict) -> tuple[Dissent, ...]:
+    """The answers outside the chosen one's cluster, with the cause that each named by itself.
+
+    One that came round to the chosen answer when it was bounced has dissented all the same.
+    """
+    return tuple(
+        Dissent(seat.answer.provider, desk.first_causes[index], desk.grade(index))
+        for index, seat in enumerate(desk.seats)
+        if index not in verdict.cluster
+    )
+
+
+def hypotheses(desk: Desk) -> tuple[Hypothesis, ...]:
+    """What each group of answers holds for the cause; the checks that only this group names come first."""
+    groups = desk.groups()
+    named = [dict.fromkeys(_checks(desk, group)) for group in groups]
+    made = []
+    for place, group in enumerate(groups):
+        best = max(group, key=lambda i: (desk.grade(i), -i))
+        others = {c for other, checks in enumerate(named) if other != place for c in checks}
+        ordered = sorted(named[place], key=lambda c: c in others)
+        names = tuple(desk.seats[i].answer.provider for i in group)
+        made.append(
+            Hypothesis(
+                desk.seats[best].cause[:LONGEST_CLAIM], names, desk.grade(best), tuple(ordered[:MOST_CHECKS])
+            )
+        )
+    return tuple(made)
+
+
+def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Destructive, ...]:
+    """Every destructive command of what the user reads; a nameless one where only the provider says so."""
+    found = {identity(d): d for d in destructive_in(answer, language)}
+    for each in added:
+        found.update({identity(d): d for d in destructive(each.claim, language)})
+    if not found and answer.risk is Risk.DESTRUCTIVE:
+        return (Destructive("", "declared", _WORDS[language].unlisted),)
+    return tuple(found.values())
+
+
+def text(
+    answer: Answer,
+    language: Language,
+    *,
+    outcome: Outcome,
+    added: Sequence[Amendment],
+    danger: Sequence[Destructive],
+    unsettled: Sequence[Objection],
+    others: Sequence[Dissent],
+    open_: Sequence[Hypothesis],
+) -> str:
+    """What the user reads. Peers stay anonymous here: the parts name them."""
+    words = _WORDS[language]
+    if outcome is Outcome.REFUSED:
+        return _refusal(open_, words)
+    parts = [answer.text.strip()]
+    if danger:
+        parts.insert(0, _list(words.destructive, (_danger(d) for d in danger)))
+    if added:
+        parts.append(_list(words.amendments, (a.claim for a in added)))
+    if outcome is Outcome.UNSETTLED and unsettled:
+        parts.append(_list(words.unsettled, (_objection(o) for o in unsettled)))
+    if others:
+        parts.append(_list(words.dissent, dict.fromkeys(d.root_cause for d in others)))
+    return "\n\n".join(parts)
+
+
+def _refusal(open_: Sequence[Hypothesis], words: _Words) -> str:
+    checks = list(dict.fromkeys(check for h in open_ for check in h.checks))
+    parts = [words.refused]
+    if open_:
+        parts.append(_list(words.hypotheses, (f"{h.cause} ({len(h.providers)})" for h in open_)))
+        parts.append(_list(words.checks, (f"`{c}`" for c in checks)) if checks else words.no_checks)
+    return "\n\n".join(parts)
+
+
+def _list(title: str, lines: Iterable[str]) -> str:
+    return "\n".join((f"{title}:", *(f"- {line}" for line in lines)))
+
+
+def _danger(each: Destructive) -> str:
+    return f"`{each.command}` : {each.why}" if each.command else each.why
+
+
+def _objection(each: Objection) -> str:
+    held = next((evidence for _, evidence in each.against if evidence), "")
+    return f"{each.claim} ⇔ {held}" if held else each.claim
+
+
+def _checks(desk: Desk, group: Sequence[int]) -> list[str]:
+    return [c for i in group for c in commands_of(desk.seats[i].answer) if read_only(c)]

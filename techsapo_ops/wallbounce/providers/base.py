@@ -1,0 +1,170 @@
+"""What providers over language models have in common: prompts out, answers and grades in, costs counted."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from techsapo_ops.spec.models.app import (
+    AgentProvider,
+    AnthropicProvider,
+    CompatibleProvider,
+    GoogleProvider,
+    OpenAIProvider,
+    OpenRouterProvider,
+)
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.wallbounce.model import (
+    Answer,
+    Critique,
+    FailureKind,
+    Grades,
+    Peer,
+    ProviderError,
+    Question,
+    Tokens,
+)
+from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.reading import read_answer, read_grades, well_formed
+
+KeyedSpec = OpenAIProvider | CompatibleProvider | GoogleProvider | AnthropicProvider | OpenRouterProvider
+VendorSpec = KeyedSpec | AgentProvider
+_LONGEST_MESSAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back of one call. `complete` is False where the vendor says that it was cut off.
+
+    `tokens` is None where the vendor counted none.
+    """
+
+    text: str
+    tokens: Tokens | None
+    complete: bool = True
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the vendor has counted of one call so far: it bills that, whatever becomes of the answer."""
+
+    tokens: Tokens | None = None
+
+
+class LanguageModel(ABC):
+    """A provider that is a language model at a vendor; a vendor's class knows how to make one call."""
+
+    def __init__(self, name: str, spec: VendorSpec, price: Price) -> None:
+        self.name = name
+        self.kind: str = spec.kind
+        self.model = spec.model
+        self.timeout = seconds(spec.timeout)
+        self.price = price
+        self.max_output_tokens = spec.max_output_tokens
+        keyed = None if isinstance(spec, AgentProvider) else spec
+        self.stream = keyed is not None and keyed.stream
+        self._key = keyed.api_key if keyed is not None else None
+
+    @abstractmethod
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+        """Make one call, as a stream where `stream` is set; tokens go to `tally` as soon as they are counted.
+
+        Raises ProviderError; cancelling it closes the connection.
+        """
+
+    @abstractmethod
+    async def warm(self) -> None:
+        """See Provider.warm."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """See Provider.close."""
+
+    async def answer(self, question: Question) -> Answer:
+        """See Provider.answer."""
+        return await self._answer(answer_prompt(question), question)
+
+    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        """See Provider.revise."""
+        return await self._answer(revise_prompt(question, own, critiques), question)
+
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        """See Provider.grade."""
+        reply, tokens, taken = await self._ask(grade_prompt(question, peers, own), question)
+        cost = self.price.cost(tokens)
+        grades = read_grades(reply.text, peers)
+        if peers and not grades:
+            raise ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
+        return Grades(self.name, self.model, grades, tokens, taken, cost)
+
+    async def _answer(self, prompt: Prompt, question: Question) -> Answer:
+        reply, tokens, taken = await self._ask(prompt, question)
+        cost = self.price.cost(tokens)
+        fields = read_answer(reply.text)
+        if not reply.complete and not (
+            fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
+        ):
+            raise ProviderError(
+                FailureKind.BAD_ANSWER, "the answer was cut off; raise max_output_tokens", cost_usd=cost
+            )
+        return Answer(
+            provider=self.name,
+            model=self.model,
+            text=fields.text,
+            tokens=tokens,
+            seconds=taken,
+            cost_usd=cost,
+            self_confidence=fields.self_confidence,
+            claims=fields.claims,
+            root_cause=fields.root_cause,
+            commands=fields.commands,
+            risk=fields.risk,
+            structured=fields.structured,
+        )
+
+    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Reply, Tokens, float]:
+        started = time.perf_counter()
+        sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
+        tally = Tally()
+        try:
+            reply = await self.complete(sent, question, tally)
+        except ProviderError as error:
+            error.message = self._clean(error.message)
+            error.cost_usd = self._billed(sent, tally, error)
+            raise
+        tokens = reply.tokens or _counted(sent, reply.text)
+        return reply, tokens, time.perf_counter() - started
+
+    def _billed(self, sent: Prompt, tally: Tally, error: ProviderError) -> float:
+        """USD of a failed call: as counted, else the most it can be where the vendor had begun to answer."""
+        if tally.tokens is not None:
+            return self.price.cost(tally.tokens)
+        if error.began:
+            return self.price.cost(Tokens(_size(sent), self.max_output_tokens))
+        return 0.0
+
+    def _clean(self, message: str) -> str:
+        """`message` on one short line and without the key, which some servers echo."""
+        if self._key:
+            message = message.replace(self._key.reveal(), "********")
+        return " ".join(message.split())[:_LONGEST_MESSAGE]
+
+
+def tokens_of(read: Any, written: Any, cached: Any) -> Tokens | None:
+    """What a vendor says that it counted; None where these are no counts."""
+    if all(isinstance(count, int) and count >= 0 for count in (read, written, cached)):
+        return Tokens(read, written, cached)
+    return None
+
+
+def _counted(prompt: Prompt, reply: str) -> Tokens:
+    """For a vendor that counts nothing: a token per byte, which is more than any tokenizer makes."""
+    return Tokens(_size(prompt), len(well_formed(reply).encode()))
+
+
+def _size(prompt: Prompt) -> int:
+    return len(prompt.system.encode()) + len(prompt.user.encode())

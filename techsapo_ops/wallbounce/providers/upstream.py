@@ -1,0 +1,206 @@
+"""The way to a vendor: aiohttp sessions whose responses are bounded, and what their failures mean.
+
+aiohttp is imported only when a session is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.retry import retry_after
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MAX_BODY = 2 * 1024 * 1024
+"""Largest response body in bytes, after decompression; a longer one is hung up on."""
+MAX_CONNECTIONS = 512
+"""Connections to one vendor at once; further calls wait for a free one."""
+_KEEPALIVE = 30.0
+_NO_RETRY = re.compile(r"insufficient_quota|billing", re.IGNORECASE)
+_BUSY = re.compile(r"rate_?limit|resource_exhausted|too_many", re.IGNORECASE)
+_LATE = re.compile(r"time_?out|deadline_exceeded", re.IGNORECASE)
+_DOWN = re.compile(r"overloaded|server|api_error|internal|unavailable|failed|generator", re.IGNORECASE)
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A session for one provider; deadlines are the caller's. Responses longer than MAX_BODY raise TooLarge.
+
+    It follows the event loop that it is opened on, and neither reads proxies from the environment nor keeps
+    cookies.
+    """
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=10.0),
+        response_class=_bounded_response(),
+    )
+
+
+class TooLarge(ProviderError):
+    """The response body is longer than MAX_BODY."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            FailureKind.BAD_ANSWER,
+            f"the reply is longer than {MAX_BODY // 1024**2} MiB and was not read",
+            began=True,
+        )
+
+
+class _Content:
+    """A response's content; `iter_any` yields at most MAX_BODY bytes. All else is the stream's own."""
+
+    def __init__(self, stream: aiohttp.StreamReader) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def iter_any(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream.iter_any():
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise TooLarge
+            yield chunk
+
+
+@cache
+def _bounded_response() -> type[aiohttp.ClientResponse]:
+    import aiohttp
+
+    class Bounded(aiohttp.ClientResponse):
+        """Reads at most MAX_BODY bytes, at once or in pieces (`content.iter_any`)."""
+
+        async def start(self, connection: Any) -> Bounded:
+            await super().start(connection)
+            self._known_short = (
+                self.content_length is not None
+                and self.content_length <= MAX_BODY
+                and "Content-Encoding" not in self.headers
+            )
+            if not self._known_short:
+                self.content = cast("aiohttp.StreamReader", _Content(self.content))
+            return self
+
+        async def read(self) -> bytes:
+            if self._body is not None or self._known_short:
+                return await super().read()
+            try:
+                if (self.content_length or 0) > MAX_BODY:
+                    raise TooLarge
+                self._body = b"".join([chunk async for chunk in self.content.iter_any()])
+            except BaseException:
+                self.close()
+                raise
+            return await super().read()
+
+    return Bounded
+
+
+def connection_failure(error: BaseException, timeout: float) -> ProviderError:
+    """What an exception of the connection means; its deepest cause knows best."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ProviderError):
+            return cause
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return ProviderError(FailureKind.TIMEOUT, f"no answer within {timeout:g} s")
+    if any(type(cause).__name__ == "ClientPayloadError" for cause in causes):  # aiohttp need not be imported
+        return broken_off()
+    return ProviderError(FailureKind.UNAVAILABLE, f"cannot be reached ({_reason(causes)})")
+
+
+def broken_off(any_event: bool = True) -> ProviderError:
+    """The connection ended in the middle of an answer. Without `any_event` the reply was no stream at all."""
+    if not any_event:
+        return ProviderError(FailureKind.BAD_ANSWER, "the reply is not a stream of events", began=True)
+    return ProviderError(FailureKind.UNAVAILABLE, "the answer broke off in the middle", began=True)
+
+
+def told_failure(code: object, message: str) -> ProviderError:
+    """What an error means that a vendor tells inside an answer with status 200, by its code.
+
+    `code` is a word of the vendor's ("overloaded_error", "rate_limit_exceeded") or an HTTP status. A word
+    that says nothing of the kind stands for a refusal, which would come again.
+    """
+    told = f"{message} ({code})" if code else message
+    if isinstance(code, int) and 400 <= code < 600:
+        failure = status_failure(code, told, {})
+    elif _NO_RETRY.search(word := str(code)):
+        failure = ProviderError(FailureKind.REFUSED, told)
+    elif _BUSY.search(word):
+        failure = ProviderError(FailureKind.RATE_LIMITED, told)
+    elif _LATE.search(word):
+        failure = ProviderError(FailureKind.TIMEOUT, told)
+    elif not code or _DOWN.search(word):
+        failure = ProviderError(FailureKind.UNAVAILABLE, told)
+    else:
+        failure = ProviderError(FailureKind.REFUSED, told)
+    failure.began = True
+    return failure
+
+
+def status_failure(status: int, message: str, headers: Mapping[str, str]) -> ProviderError:
+    """What an HTTP status other than 2xx means. 529 is Anthropic's "overloaded"; `headers` ignore case.
+
+    429 for want of money (OpenAI's insufficient_quota) is a refusal: waiting does not help.
+    """
+    told = f"HTTP {status}: {message}"
+    wait = retry_after(headers)
+    if status == 429 and not _NO_RETRY.search(message):
+        return ProviderError(FailureKind.RATE_LIMITED, told, retry_after=wait)
+    if status in {408, 504}:
+        return ProviderError(FailureKind.TIMEOUT, told, retry_after=wait)
+    kind = FailureKind.UNAVAILABLE if status >= 500 else FailureKind.REFUSED
+    return ProviderError(kind, told, retry_after=wait)
+
+
+def _reason(causes: list[BaseException]) -> str:
+    """The system's word for an error number, since asyncio puts an address in its place."""
+    for cause in reversed(causes):
+        if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
+            return os.strerror(cause.errno).lower()
+    return os_reason(causes[-1]) or type(causes[-1]).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was raised from, the deepest last."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None:
+            return
+        yield seen
+        seen = seen.__cause__
+
+
+class Once:
+    """Makes a value once, however many ask for it at the same time; a failure is tried anew by the next."""
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+        self._value: Any = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Any:
+        """The value, made now if this is the first call."""
+        if self._value is None:
+            async with self._lock:
+                if self._value is None:
+                    self._value = await self._make()
+        return self._value
+
+    @property
+    def made(self) -> Any:
+        """The value, or None while nobody has asked for it."""
+        return self._value

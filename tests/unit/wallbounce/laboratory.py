@@ -1,0 +1,87 @@
+"""Many analyses with simulated providers. What is true is known here alone, never to the orchestrator."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from virtual import run
+
+from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
+from techsapo_ops.wallbounce.model import Analysis, Answer, Question, TaskType
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+
+TIERS: dict[TaskType, TierRule] = {
+    "basic": TierRule(2, 0.7, 0.6),
+    "premium": TierRule(3, 0.8, 0.6),
+    "critical": TierRule(4, 0.9, 0.6),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Knobs of the simulator. By default graders see everything: only the answers matter then."""
+
+    accuracy: float
+    correlation: float = 0.0
+    same_wrong: float = 0.0
+    true_positive: float = 1.0
+    false_positive: float = 0.0
+
+    def providers(self, count: int, seed: int) -> tuple[Simulated, ...]:
+        """`count` providers with seeds of their own."""
+        return tuple(
+            Simulated(
+                f"p{n}",
+                SimulatedProvider(
+                    kind="simulated",
+                    seed=seed * 100 + n,
+                    accuracy=self.accuracy,
+                    correlation=self.correlation,
+                    same_wrong=self.same_wrong,
+                    grader_true_positive=self.true_positive,
+                    grader_false_positive=self.false_positive,
+                ),
+            )
+            for n in range(count)
+        )
+
+
+def right(question: Question, answer: Answer) -> bool:
+    """The truth."""
+    known = knowledge()
+    return known.topics[known.right(question.text)].claims("ja")[0] in answer.text
+
+
+def questions(count: int, seed: int) -> list[Question]:
+    """Questions about every topic in turn; other seeds have other questions."""
+    words = [t.match[0] if t.match else "不明" for t in knowledge().topics]
+    return [Question(f"{words[n % len(words)]} 質問{seed}-{n}", "ja", f"{seed}-{n}") for n in range(count)]
+
+
+def analyses(
+    providers: Sequence[Provider], asked: Iterable[Question], tier: TaskType, **options: Any
+) -> list[Analysis]:
+    """One analysis after the other, without a second of waiting."""
+
+    async def main() -> list[Analysis]:
+        rng = random.Random(7)
+        bounce = WallBounce(
+            providers, options.pop("tiers", TIERS), draw=lambda: random.Random(rng.random()), **options
+        )
+        return [await bounce.analyse(question, tier) for question in asked]
+
+    return run(main())[0]
+
+
+def first_answers(providers: Sequence[Provider], asked: Iterable[Question]) -> list[list[Answer]]:
+    """What each provider answers to each question, without an orchestrator."""
+
+    async def main() -> list[list[Answer]]:
+        return [[await p.answer(question) for p in providers] for question in asked]
+
+    return run(main())[0]

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from scripted import Scripted, never
+
+from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, Breaker, CircuitOpen
+from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
+from techsapo_ops.wallbounce.guard import Guarded
+from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.retry import RetryPolicy
+
+DOWN = FailureKind.UNAVAILABLE
+QUESTION = Question("q", "en")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def breaker(failures: int = 2) -> tuple[Breaker, Clock, list[BreakerOpened | BreakerClosed]]:
+    clock = Clock()
+    events: list[BreakerOpened | BreakerClosed] = []
+    made = Breaker("a", "m", failures=failures, cooldown=10.0, clock=clock)
+    made.listeners.append(events.append)
+    return made, clock, events
+
+
+def fail(made: Breaker, times: int = 1, kind: FailureKind = DOWN) -> None:
+    for _ in range(times):
+        made.admit().ended(kind)
+
+
+def test_it_opens_after_so_many_failures_in_a_row_and_says_so() -> None:
+    made, _, events = breaker()
+    fail(made, 2)
+    assert made.state == "open"
+    assert events == [BreakerOpened("a", "m", 2, 10.0)]
+    with pytest.raises(CircuitOpen) as caught:
+        made.admit()
+    assert caught.value.retry_after == pytest.approx(10)
+
+
+def test_a_success_between_failures_starts_the_count_anew() -> None:
+    made, _, _ = breaker()
+    fail(made)
+    made.admit().ended(None)
+    fail(made)
+    assert made.state == "closed"
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.BAD_ANSWER])
+def test_a_provider_that_answers_anything_is_up(kind: FailureKind) -> None:
+    made, _, _ = breaker()
+    fail(made, 9, kind)
+    assert made.state == "closed"
+
+
+def test_one_probe_at_a_time_closes_it_again() -> None:
+    made, clock, events = breaker()
+    fail(made, 2)
+    clock.now += 10
+    assert made.state == "half-open"
+    probe = made.admit()
+    with pytest.raises(CircuitOpen):
+        made.admit()
+    probe.ended(None)
+    assert made.state == "closed"
+    assert events[-1] == BreakerClosed("a", "m", 10.0)
+    fail(made)
+    assert made.state == "closed"
+
+
+def test_a_failing_probe_doubles_the_cool_down_up_to_a_limit() -> None:
+    made, clock, events = breaker()
+    fail(made, 2)
+    for _ in range(8):
+        clock.now += MAX_COOLDOWN
+        fail(made)
+    told = [event.seconds for event in events]
+    assert told[:3] == [10.0, 20.0, 40.0]
+    assert max(told) == MAX_COOLDOWN
+    clock.now += MAX_COOLDOWN
+    made.admit().ended(None)
+    fail(made, 2)
+    assert events[-1].seconds == 10.0
+
+
+def test_a_probe_that_is_given_up_frees_its_place() -> None:
+    made, clock, _ = breaker()
+    fail(made, 2)
+    clock.now += 10
+    made.admit().given_up()
+    assert made.state == "half-open"
+    made.admit().ended(None)
+    assert made.state == "closed"
+
+
+def test_a_call_from_before_it_opened_can_neither_close_nor_reopen_it() -> None:
+    made, clock, events = breaker()
+    old, older = made.admit(), made.admit()
+    fail(made, 2)
+    old.ended(None)
+    assert made.state == "open"
+    clock.now += 10
+    made.admit().ended(None)
+    older.ended(DOWN)
+    fail(made)
+    assert made.state == "closed"
+    assert len(events) == 2
+
+
+def guarded(provider: Scripted, failures: int = 2) -> Guarded:
+    return Guarded(provider, breaker(failures)[0], RetryPolicy(attempts=1))
+
+
+def test_time_outs_count_against_a_provider_even_when_the_caller_has_the_same_deadline() -> None:
+    async def main() -> None:
+        guard = guarded(Scripted("a", never, timeout=0.05))
+        for _ in range(2):
+            with pytest.raises((ProviderError, TimeoutError)):  # whichever comes first on a busy machine
+                async with asyncio.timeout(0.05):
+                    await guard.answer(QUESTION)
+        assert guard.breaker.state == "open"
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_leaves_teaches_the_breaker_nothing() -> None:
+    async def main() -> None:
+        provider = Scripted("a", never)
+        guard = guarded(provider, failures=1)
+        call = asyncio.create_task(guard.answer(QUESTION))
+        await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert provider.cancelled
+        assert guard.breaker.state == "closed"
+
+    asyncio.run(main())
+
+
+def test_retries_stop_when_the_breaker_opens() -> None:
+    calls = 0
+
+    async def fails() -> str:
+        nonlocal calls
+        calls += 1
+        raise ProviderError(DOWN, "down")
+
+    async def no_sleep(_: float) -> None: ...
+
+    guard = Guarded(Scripted("a", fails), breaker()[0], RetryPolicy(attempts=10), sleep=no_sleep)
+    with pytest.raises(CircuitOpen):
+        asyncio.run(guard.answer(QUESTION))
+    assert calls == 2

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
+from techsapo_ops.wallbounce.model import Answer, Tokens
+
+CASES = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "wallbounce" / "commands.yaml").read_text(encoding="utf-8")
+)
+
+
+def answer(text: str, **fields: Any) -> Answer:
+    return Answer("p", "m", text, Tokens(), 0.1, 0.0, **fields)
+
+
+@pytest.mark.parametrize("case", CASES["destructive"], ids=lambda c: c["text"])
+def test_what_cannot_be_undone_is_found(case: dict[str, Any]) -> None:
+    assert [d.kind for d in destructive(case["text"])] == case["kinds"]
+
+
+@pytest.mark.parametrize("case", CASES["same"], ids=lambda c: c["one"])
+def test_a_destructive_command_is_the_same_whatever_its_flags_but_not_on_another_target(
+    case: dict[str, Any],
+) -> None:
+    one, other = destructive(case["one"])[0], destructive(case["other"])[0]
+    assert (identity(one) == identity(other)) is case["same"]
+
+
+@pytest.mark.parametrize("command", CASES["reads"])
+def test_a_check_that_only_reads_is_known(command: str) -> None:
+    assert read_only(command)
+
+
+@pytest.mark.parametrize("command", CASES["writes"])
+def test_what_may_write_or_is_not_known_is_no_check(command: str) -> None:
+    assert not read_only(command)
+
+
+def test_a_command_is_shown_as_it_stands_with_what_it_destroys() -> None:
+    (found,) = destructive("まず「rm -rf /var/log/app」を実行し、次に再起動します。", "ja")
+    assert (found.command, found.why) == ("rm -rf /var/log/app", "ファイルを復元できない形で削除します")
+
+
+def test_commands_come_from_the_list_or_else_from_code_and_brackets() -> None:
+    assert commands_of(answer("「df -h」です", commands=("du -sh /",))) == ("du -sh /",)
+    text = "「df -h」と`ss -ltn`を見ます。「容量」です。\n```sh\n$ free -m\n```\n  $ uptime\n"
+    assert set(commands_of(answer(text))) == {"df -h", "ss -ltn", "free -m", "uptime"}
+
+
+def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
+    both = answer("「rm -rf /x」を実行", commands=("sudo rm -r -f /x",), claims=("rm -rf /x で消えます",))
+    kinds = [d.kind for d in destructive_in(both)]
+    assert kinds.count("remove_files") <= 2  # the claim goes on in prose, which may be another target

@@ -1,0 +1,262 @@
+"""Cross-examination, bounces and escalations, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from scripted import Scripted, climbing, graded, never, orchestrator
+from virtual import run
+
+from techsapo_ops.wallbounce.analysis import WallBounce
+from techsapo_ops.wallbounce.events import Bounced, Escalated, Event, Graded, Revised
+from techsapo_ops.wallbounce.model import (
+    Analysis,
+    Answer,
+    Critique,
+    Grades,
+    Outcome,
+    Peer,
+    Question,
+    Stance,
+    TaskType,
+    Tokens,
+)
+
+QUESTION = Question("ディスクが一杯です", "ja", "req-1")
+DISK = "ディスクの空き容量が尽きています。「df -h」で確認してください。"
+MEMORY = "OOMキラーがプロセスを終了させました。「dmesg -T」で確認してください。"
+LONG = "ディスクの空き容量が尽きています。/varが大きいです。ログが原因です。書き込みは失敗します。"
+E, C = Stance.ENTAILS, Stance.CONTRADICTS
+
+
+class Doubter(Scripted):
+    """Entails all claims but the last, which it contradicts until it reads a text with `wanted` in it."""
+
+    def __init__(self, name: str, text: str, wanted: str, better: str = "") -> None:
+        super().__init__(name, text)
+        self._wanted = wanted
+        self._better = better
+
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        grades = []
+        for peer in peers:
+            happy = self._wanted in peer.text
+            stances = [E] * len(peer.claims) if happy else [*[E] * (len(peer.claims) - 1), C]
+            grades.append(graded(peer.label, stances, (4, 4, 4) if happy else (1, 1, 1), "df shows 40 %"))
+        return Grades(self.name, self.model, tuple(grades), Tokens(20, 5), 0.01, 0.0)
+
+    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        self.told.append(critiques)
+        return replace(own, text=self._better) if self._better else own
+
+
+def kinds(events: list[Event]) -> list[str]:
+    return [type(e).__name__ for e in events]
+
+
+def ask(bounce: WallBounce, tier: TaskType = "basic") -> Analysis:
+    return asyncio.run(bounce.analyse(QUESTION, tier))
+
+
+def test_nobody_grades_itself_and_labels_say_nothing_of_who_is_who() -> None:
+    voices = [Scripted(n, f"{DISK}{n}") for n in ("alpha", "beta", "gamma")]
+    bounce, _ = orchestrator(*voices)
+    ask(bounce, "premium")
+    for voice in voices:
+        (peers,) = voice.shown
+        assert len(peers) == 2
+        assert sorted(p.label for p in peers) == ["A", "B"]
+        assert all(not p.text.endswith(voice.name) for p in peers)
+        assert all(p.claims for p in peers)
+
+
+def test_the_order_in_which_peers_are_shown_follows_the_seed() -> None:
+    def order(seed: int) -> list[str]:
+        voices = [Scripted(n, f"{DISK}{n}") for n in "abcd"]
+        bounce, _ = orchestrator(*voices, draw=lambda: random.Random(seed))
+        ask(bounce, "critical")
+        return ["".join(p.text[-1] for p in v.shown[0]) for v in voices]
+
+    assert order(1) == order(1)
+    assert len({tuple(order(seed)) for seed in range(8)}) > 4
+
+
+def test_an_analysis_is_the_same_again_with_the_same_seed() -> None:
+    def made() -> Analysis:
+        bounce, _ = climbing(
+            *(Scripted(n, t) for n, t in zip("abcd", (DISK, MEMORY, DISK, DISK), strict=True))
+        )
+        return replace(ask(bounce), seconds=0.0)
+
+    assert made() == made()
+
+
+def test_two_that_differ_climb_to_a_third_who_was_shown_nothing() -> None:
+    voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK), Scripted("d", DISK)]
+    bounce, events = climbing(*voices)
+    analysis = ask(bounce)
+    first = next(e for e in events if isinstance(e, Escalated)).escalation
+    assert (first.reason, first.tier, first.providers) == ("split", "premium", ("c",))
+    assert [e.reason for e in analysis.escalations] == ["split", "consensus"]
+    assert analysis.tier == "critical"
+    assert analysis.answer.text == DISK
+    assert kinds(events).index("Escalated") < kinds(events).index("Settled")
+    assert [d.provider for d in analysis.dissent] == ["b"]
+    assert "OOMキラー" in analysis.text
+
+
+def test_nobody_is_asked_to_grade_the_same_answer_twice() -> None:
+    voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK), Scripted("d", DISK)]
+    bounce, events = climbing(*voices)
+    ask(bounce)
+    told = [(e.grades.provider, s) for e in events if isinstance(e, Graded) for s in e.subjects]
+    assert len(told) == len(set(told)) == 12
+
+
+def test_contested_claims_alone_go_back_and_a_better_revision_takes_its_place() -> None:
+    worse, better = f"{LONG}inodeが尽きています。", f"{LONG}inodeは足りています。"
+    voices = [Doubter(n, worse, "足りて", better) for n in "abcd"]
+    bounce, events = climbing(*voices)
+    analysis = ask(bounce, "critical")
+    assert [len(v.told) for v in voices] == [1] * 4
+    (critique,) = voices[0].told[0]
+    assert (critique.claim, critique.objection) == ("inodeが尽きています。", "df shows 40 %")
+    assert all(b.kept and b.after is not None and b.after > b.before for b in analysis.bounces)
+    assert analysis.answer.text == better
+    assert analysis.verdict.outcome is Outcome.ACCEPTED
+    assert [k for k in kinds(events) if k in {"Revised", "Bounced"}] == ["Revised"] * 4 + ["Bounced"] * 4
+
+
+def test_a_revision_that_is_graded_no_better_is_dropped_and_bouncing_ends() -> None:
+    worse = f"{LONG}inodeが尽きています。"
+    voices = [Doubter(n, worse, "足りて", f"{worse}本当です。") for n in "abcd"]
+    bounce, events = climbing(*voices)
+    analysis = ask(bounce, "critical")
+    assert [b.kept for b in analysis.bounces] == [False] * 4
+    assert analysis.answer.text == worse
+    assert kinds(events).count("Revised") == 4
+    assert analysis.verdict.outcome is Outcome.UNSETTLED
+    assert [o.claim for o in analysis.unsettled] == ["inodeが尽きています。"]
+    assert "未確定の点" in analysis.text
+
+
+def test_bounces_can_be_turned_off() -> None:
+    voices = [Doubter(n, f"{LONG}inodeが尽きています。", "足りて") for n in "abcd"]
+    bounce, events = climbing(*voices, max_bounces=0)
+    ask(bounce, "critical")
+    assert not [e for e in events if isinstance(e, Revised | Bounced)]
+
+
+def test_an_escalation_that_the_budget_does_not_allow_ends_in_a_refusal() -> None:
+    asked: list[float] = []
+
+    async def afford(usd: float) -> bool:
+        asked.append(usd)
+        return False
+
+    voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
+    bounce, _ = climbing(*voices)
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", afford=afford))
+    assert analysis.verdict.outcome is Outcome.REFUSED
+    assert "refused_for_budget" in analysis.verdict.notes
+    assert len(analysis.answers) == 2
+    assert asked[0] > 0
+    assert {h.cause for h in analysis.hypotheses} == {DISK.split("「")[0], MEMORY.split("「")[0]}
+
+
+def test_the_limit_of_one_request_holds_for_escalations_too() -> None:
+    voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
+    bounce, _ = climbing(*voices)
+    enough = bounce.worst_case(QUESTION, "basic")
+    bounce, _ = climbing(*voices, per_request_usd=enough)
+    assert "refused_for_budget" in ask(bounce).verdict.notes
+
+
+def test_a_provider_that_is_left_alone_is_not_asked_where_another_is_well() -> None:
+    voices = [Scripted("a", DISK), Scripted("b", DISK), Scripted("c", DISK)]
+    bounce, _ = climbing(*voices, usable=lambda p: p.name != "a")
+    assert [a.provider for a in ask(bounce).answers] == ["b", "c"]
+
+
+def test_fewer_than_two_healthy_providers_are_refused_honestly() -> None:
+    bounce, _ = climbing(Scripted("a", DISK), Scripted("b", DISK), usable=lambda p: p.name == "a")
+    analysis = ask(bounce)
+    assert analysis.verdict.outcome is Outcome.REFUSED
+    assert "refused_too_few_providers" in analysis.verdict.notes
+    assert analysis.hypotheses[0].checks == ("df -h",)
+
+
+@pytest.mark.parametrize("hanging", ["answer", "grade", "revise"])
+def test_whatever_hangs_the_analysis_ends_before_its_deadline(hanging: str) -> None:
+    class Hanging(Doubter):
+        async def answer(self, question: Question) -> Answer:
+            if hanging == "answer" and self.name != "a":
+                await never()
+            return await super().answer(question)
+
+        async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+            if hanging == "grade":
+                await never()
+            return await super().grade(question, peers, own)
+
+        async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+            await never()
+            return own
+
+    voices = [Hanging(n, f"{LONG}inodeが尽きています。", "足りて") for n in "abcd"]
+    for voice in voices:
+        voice.timeout = 1000.0
+    bounce, _ = climbing(*voices, deadline=30.0)
+    analysis, seconds = run(bounce.analyse(QUESTION, "critical"))
+    assert seconds < 30
+    assert not analysis.verdict.accepted
+    assert bool(analysis.failures) is (hanging == "answer")
+    assert bool(analysis.later_failures) is (hanging != "answer")
+
+
+def test_cancelling_while_grading_cancels_every_grading() -> None:
+    class Slow(Scripted):
+        async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+            try:
+                await never()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+            return await super().grade(question, peers, own)
+
+    async def main() -> None:
+        voices = [Slow(n, DISK) for n in "ab"]
+        bounce, events = orchestrator(*voices)
+        task = asyncio.create_task(bounce.analyse(QUESTION, "basic"))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert all(v.cancelled for v in voices)
+        assert kinds(events)[2:] == ["Cancelled", "Cancelled"]
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(main())
+
+
+def test_grades_that_do_not_fit_are_left_out() -> None:
+    class Lying(Scripted):
+        async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+            peer = peers[0]
+            grades = (
+                graded("Q", [E] * len(peer.claims), (4, 4, 4)),
+                graded(peer.label, [E] * (len(peer.claims) + 1), (4, 4, 4)),
+                graded(peer.label, [E] * len(peer.claims), (4, 9, 4)),
+                graded(peer.label, [C] * len(peer.claims), (1, 1, 1)),
+                graded(peer.label, [E] * len(peer.claims), (4, 4, 4)),
+            )
+            return Grades(self.name, self.model, grades, Tokens(), 0.0, 0.0)
+
+    bounce, _ = orchestrator(Lying("a", DISK), Scripted("b", DISK))
+    given = {r.grader: r.grade for r in ask(bounce).reviews}
+    assert given["a"].correctness.value == 1  # the first that fits, not the last or the best
+    assert given["b"].correctness.value == 4

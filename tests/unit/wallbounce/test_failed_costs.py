@@ -1,0 +1,103 @@
+"""What calls cost that brought no answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from scripted import Scripted, never, orchestrator
+
+from techsapo_ops.wallbounce.breaker import Breaker
+from techsapo_ops.wallbounce.guard import Guarded
+from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.retry import RetryPolicy
+
+QUESTION = Question("何が起きましたか", "ja", "req-1")
+TEXT = "ディスクが一杯です"
+PAID = 0.25
+
+
+async def no_sleep(_: float) -> None: ...
+
+
+def guarded(inner: Provider, attempts: int = 3) -> Guarded:
+    return Guarded(inner, Breaker("a", "m"), RetryPolicy(attempts=attempts), sleep=no_sleep)
+
+
+def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
+    """A script that fails `times` times after the vendor had begun to answer."""
+    left = times
+
+    async def script() -> str:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise ProviderError(FailureKind.UNAVAILABLE, "broke off", cost_usd=cost, began=True)
+        return TEXT
+
+    return script
+
+
+def test_an_answer_that_took_two_billed_attempts_costs_all_three() -> None:
+    once = asyncio.run(Scripted("a", TEXT).answer(QUESTION)).cost_usd
+    answer = asyncio.run(guarded(Scripted("a", breaks_off(2))).answer(QUESTION))
+    assert answer.cost_usd == pytest.approx(once + 2 * PAID)
+
+
+def test_a_call_that_failed_for_good_costs_what_its_attempts_did() -> None:
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(guarded(Scripted("a", breaks_off(9))).answer(QUESTION))
+    assert caught.value.cost_usd == pytest.approx(3 * PAID)
+
+
+def test_a_call_that_was_cut_off_costs_its_worst_case() -> None:
+    provider = Scripted("a", never, timeout=0.05)
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(guarded(provider).answer(QUESTION))
+    assert caught.value.kind is FailureKind.TIMEOUT
+    assert caught.value.cost_usd == pytest.approx(worst_cost(provider, QUESTION))
+
+
+def test_failed_calls_count_as_spent_in_the_analysis_and_are_told_with_the_failure() -> None:
+    bounce, events = orchestrator(Scripted("a", TEXT), Scripted("b", TEXT), Scripted("c", breaks_off(9)))
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
+    (failure,) = analysis.failures
+    assert failure.cost_usd == PAID
+    without, _ = orchestrator(Scripted("a", TEXT), Scripted("b", TEXT))
+    assert analysis.cost_usd == pytest.approx(asyncio.run(without.analyse(QUESTION, "basic")).cost_usd + PAID)
+    assert any(getattr(event, "failure", None) == failure for event in events)
+
+
+def test_an_answer_that_is_thrown_away_is_paid_all_the_same() -> None:
+    bounce, _ = orchestrator(Scripted("a", TEXT), Scripted("b", TEXT), Scripted("c", "  "))
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
+    (failure,) = analysis.failures
+    assert (failure.kind, failure.cost_usd) == (FailureKind.BAD_ANSWER, pytest.approx(40e-6 - 10e-6))
+
+
+def test_the_limit_of_one_request_takes_failed_calls_into_account() -> None:
+    limit = 3 * PAID
+    bounce, _ = orchestrator(
+        Scripted("a", TEXT), Scripted("b", "別の答え"), Scripted("c", breaks_off(9, limit)),
+        per_request_usd=limit,
+    )  # fmt: skip
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
+    assert analysis.bounces == ()
+    assert analysis.cost_usd > limit, "what was billed is said, though it was more than was foreseen"
+
+
+def test_a_guard_around_another_provider_keeps_its_breaker() -> None:
+    breaker = Breaker("a", "m", failures=1)
+    guard = Guarded(Scripted("a", breaks_off(9)), breaker, RetryPolicy(attempts=1))
+    wrapped: list[Provider] = []
+
+    def wrap(inner: Provider) -> Provider:
+        wrapped.append(inner)
+        return inner
+
+    with pytest.raises(ProviderError):
+        asyncio.run(guard.around(wrap).answer(QUESTION))
+    assert wrapped == [guard.inner]
+    assert guard.breaker.state == "open"

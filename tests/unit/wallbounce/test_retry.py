@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techsapo_ops.wallbounce.breaker import CircuitOpen
+from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries, retry_after
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+class Upstream:
+    """Fails as told, then answers; `waits` are the pauses that were taken."""
+
+    def __init__(self, *failures: ProviderError) -> None:
+        self.failures = list(failures)
+        self.calls = 0
+        self.waits: list[float] = []
+
+    async def call(self) -> str:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return "answer"
+
+    async def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def run(self, policy: RetryPolicy | None = None, within: float = 60.0) -> Any:
+        return asyncio.run(
+            call_with_retries(
+                self.call, policy or RetryPolicy(attempts=3), within, sleep=self.sleep, draw=lambda: 1.0
+            )
+        )
+
+
+def failure(kind: FailureKind, retry_after: float | None = None) -> ProviderError:
+    return ProviderError(kind, "it failed", retry_after=retry_after)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT])
+def test_passing_failures_are_retried_with_growing_waits(kind: FailureKind) -> None:
+    upstream = Upstream(failure(kind), failure(kind))
+    assert upstream.run() == "answer"
+    assert upstream.waits == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.BAD_ANSWER])
+def test_failures_that_would_come_again_are_not_retried(kind: FailureKind) -> None:
+    upstream = Upstream(failure(kind))
+    with pytest.raises(ProviderError):
+        upstream.run()
+    assert upstream.calls == 1
+
+
+def test_the_last_attempts_failure_is_raised() -> None:
+    upstream = Upstream(*(failure(FailureKind.UNAVAILABLE, n) for n in (1, 2, 3, 4)))
+    with pytest.raises(ProviderError) as caught:
+        upstream.run()
+    assert upstream.calls == 3
+    assert caught.value.retry_after == 3
+
+
+def test_what_the_provider_asks_for_is_waited_at_least() -> None:
+    upstream = Upstream(failure(FailureKind.RATE_LIMITED, 7))
+    upstream.run()
+    assert upstream.waits == [7.5]
+
+
+def test_a_wait_that_would_pass_the_deadline_is_not_begun() -> None:
+    upstream = Upstream(failure(FailureKind.RATE_LIMITED, 7))
+    with pytest.raises(ProviderError) as caught:
+        upstream.run(within=5)
+    assert upstream.waits == []
+    assert caught.value.retry_after == 7
+
+
+def test_an_attempt_under_way_is_cancelled_at_the_deadline() -> None:
+    cancelled: list[bool] = []
+
+    async def hang() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(True)
+            raise
+        return ""
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(call_with_retries(hang, RetryPolicy(), 0.02))
+    assert cancelled == [True]
+
+
+def test_an_open_breaker_is_not_waited_for() -> None:
+    upstream = Upstream(CircuitOpen(FailureKind.UNAVAILABLE, "left alone", retry_after=1))
+    with pytest.raises(CircuitOpen):
+        upstream.run()
+    assert upstream.waits == []
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1), st.none() | st.floats(0, 3600))
+def test_a_wait_lies_between_what_was_asked_and_the_cap(n: int, draw: float, asked: float | None) -> None:
+    policy = RetryPolicy()
+    assert (asked or 0) <= policy.wait(n, asked, draw) <= (asked or 0) + policy.cap
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3.0),
+        ("1.5", 1.5),
+        ("0", 0.0),
+        ("999999999", 3600.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 11:59:00 GMT", 0.0),
+        ("Thu, 01 Jan 2026 12:01:00", 60.0),
+        ("Fri, 02 Jan 2026 12:00:00 GMT", 3600.0),
+        ("-1", None),
+        ("soon", None),
+        ("nan", None),
+        ("", None),
+        ("9" * 400, None),
+        ("Thu, 99 Jan 2026 12:00:30 GMT", None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_a_date(value: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": value}, NOW) == seconds
+
+
+def test_milliseconds_go_before_seconds() -> None:
+    assert retry_after({"retry-after-ms": "250", "retry-after": "1"}) == 0.25
+    assert retry_after({"retry-after-ms": "x", "retry-after": "1"}) == 1
+
+
+@given(st.text(max_size=40))
+def test_any_header_gives_a_number_or_none(value: str) -> None:
+    seconds = retry_after({"retry-after": value}, NOW)
+    assert seconds is None or 0 <= seconds <= 3600
