@@ -1,0 +1,188 @@
+"""The folder of the backups: one folder a backup, which has its name only once it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.packed import cannot_write, file_sha256
+from techsapo_ops.backup import manifest as manifests
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.errors import OpsError
+
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+"""Digests of a backup's files, the manifest's too, as `sha256sum -c` reads them."""
+CHECKS = ".checks.json"
+"""What was found out about a backup later; lies beside its folder, which never changes."""
+SAFETY_TAG = "before-restore"
+"""Tag of the backup that a restore makes of what was there before."""
+PARTIAL = ".partial"
+REMOVED = ".removed"
+_ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup that is whole. `manifest` is None where it can't be read, and then `damage` says why."""
+
+    id: str
+    folder: Path
+    manifest: Manifest | None
+    damage: str = ""
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the order of backups; damaged ones come first."""
+        return self.manifest.sequence if self.manifest is not None else -1
+
+    def read(self) -> Manifest:
+        """Its manifest. Raises OpsError where that is damaged."""
+        if self.manifest is None:
+            raise OpsError(self.damage, "choose another backup: `techsapo backup list`")
+        return self.manifest
+
+
+class Repository:
+    """The backups below `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lock(self, wait: float = 0.0) -> AbstractContextManager[object]:
+        """Be the only one that writes here. Raises OpsError naming who does already, or why nobody may."""
+        self._make(self.path)
+        file = self.path / ".lock"
+        try:
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        except OSError as error:  # here the hint is another than at other locks
+            raise cannot_write(self.path, error) from None
+        return exclusive(file, wait=wait)
+
+    def backups(self) -> tuple[Backup, ...]:
+        """Every whole backup, oldest first: by sequence, so that a clock set back changes nothing."""
+        try:
+            folders = [p for p in self.path.iterdir() if _ID.fullmatch(p.name) and p.is_dir()]
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise OpsError(f"cannot read {self.path}: {error.strerror}", "check who owns it") from None
+        return tuple(sorted(map(_backup, folders), key=lambda b: (b.sequence, b.id)))
+
+    def find(self, word: str = "latest") -> Backup:
+        """The backup that `word` means: `latest`, an id, or the beginning of one.
+
+        Raises OpsError where there is none, or more than one.
+        """
+        known = self.backups()
+        if not known:
+            raise OpsError(f"there is no backup in {self.path}", "`techsapo backup` makes one")
+        if word == "latest":
+            whole = [b for b in known if b.manifest is not None]
+            if not whole:
+                raise OpsError(f"every backup in {self.path} is damaged", "`techsapo backup` makes another")
+            # What a restore put aside is not what anyone wants back or verified, but by its id.
+            return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
+        found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
+        if len(found) != 1:
+            many = f"{len(found)} backups begin with" if found else "there is no backup"
+            raise OpsError(f"{many} {word}", "`techsapo backup list` shows them all")
+        return found[0]
+
+    def begin(self, now: datetime) -> tuple[str, Path, int]:
+        """Id, folder and sequence of a new backup; what killed ones left is removed first.
+
+        The caller holds the lock. Raises OpsError where the folder can't be made.
+        """
+        self._make(self.path)
+        try:
+            for stale in (*self.path.glob(f"*{PARTIAL}"), *self.path.glob(f"*{REMOVED}")):
+                shutil.rmtree(stale)
+        except OSError as error:
+            raise cannot_write(Path(error.filename or self.path), error) from None
+        known = self.backups()
+        name = stamp(now)
+        taken = {b.id for b in known}
+        number = 2
+        while name in taken:
+            name = f"{stamp(now)}-{number}"
+            number += 1
+        partial = self.path / f"{name}{PARTIAL}"
+        self._make(partial)
+        return name, partial, max((b.sequence for b in known), default=0) + 1
+
+    def commit(self, partial: Path, manifest: Manifest) -> Backup:
+        """Give the finished folder its name; from then on it is a backup."""
+        folder = self.path / manifest.id
+        write_atomic(partial / MANIFEST, manifest.text().encode(), 0o600)
+        lines = [f"{part.sha256}  {part.file}\n" for part in manifest.parts]
+        lines.append(f"{file_sha256(partial / MANIFEST)}  {MANIFEST}\n")
+        write_atomic(partial / SUMS, "".join(lines).encode(), 0o600)
+        try:
+            sync_directory(partial)
+            os.rename(partial, folder)  # noqa: PTH104 - fails on a target that is there, as it must
+            sync_directory(self.path)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        return Backup(manifest.id, folder, manifest)
+
+    def abandon(self, partial: Path) -> None:
+        """Remove what a failed backup has written."""
+        shutil.rmtree(partial, ignore_errors=True)  # the next one removes what is left
+
+    def remove(self, backup: Backup) -> None:
+        """Remove a backup: it loses its name first, so that half of one never looks like one."""
+        gone = self.path / f"{backup.id}{REMOVED}"
+        try:
+            backup.folder.rename(gone)
+            sync_directory(self.path)
+            shutil.rmtree(gone)
+            (self.path / f"{backup.id}{CHECKS}").unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(backup.folder, error) from None
+
+    def checks(self, backup: Backup) -> dict[str, Any]:
+        """What was found out about `backup`: `quick`, `deep` and `offsite`, as they were written."""
+        try:
+            found = json.loads((self.path / f"{backup.id}{CHECKS}").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # never checked, or torn by a full disk: to be checked anew
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
+        """Write down what was found out, beside the backup."""
+        noted = {**self.checks(backup), key: value}
+        text = json.dumps(noted, ensure_ascii=False, indent=1) + "\n"
+        write_atomic(self.path / f"{backup.id}{CHECKS}", text.encode(), 0o600)
+
+    def _make(self, folder: Path) -> None:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+
+
+def stamp(now: datetime) -> str:
+    """A time as it stands in ids and file names: 20260131T020000Z."""
+    return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _backup(folder: Path) -> Backup:
+    path = folder / MANIFEST
+    try:
+        return Backup(folder.name, folder, manifests.read(path.read_text(encoding="utf-8"), str(path)))
+    except OpsError as error:
+        return Backup(folder.name, folder, None, error.message)
+    except UnicodeDecodeError:
+        return Backup(folder.name, folder, None, f"{path} is damaged")
+    except OSError as error:
+        return Backup(folder.name, folder, None, f"cannot read {path}: {error.strerror}")

@@ -1,0 +1,91 @@
+"""Which backups stay, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from techsapo_ops.spec.models.data import Keep
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What retention looks at of one backup, oldest first in a list of them.
+
+    `good`: whole, and not found wrong; `deep`: restored on trial and found right; `binlog`: file of the
+    server's binlog that going on from it begins with; `kinds`: what it holds; `safety`: made by a restore.
+    """
+
+    id: str
+    started: datetime
+    good: bool = True
+    deep: bool = False
+    binlog: str = ""
+    kinds: tuple[str, ...] = ()
+    safety: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one backup stays, and the reasons."""
+
+    id: str
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+SAFETY_KEPT = 2
+"""Backups made by restores that stay."""
+_PERIODS: tuple[tuple[str, Callable[[datetime], tuple[int, ...]]], ...] = (
+    ("daily", lambda t: (t.year, t.month, t.day)),
+    ("weekly", lambda t: tuple(t.isocalendar()[:2])),
+    ("monthly", lambda t: (t.year, t.month)),
+    ("yearly", lambda t: (t.year,)),
+)
+
+
+def judge(
+    backups: Sequence[Known], keep: Keep, zone: tzinfo, binlogs: Sequence[str] | None
+) -> tuple[Verdict, ...]:
+    """A verdict on each of `backups`, which are oldest first; days begin in `zone`.
+
+    Of each period the last good backup counts; periods are counted by the backups that are there, so that a
+    pause or a clock set back removes nothing. Backups of other sources are counted by themselves: one of
+    Redis alone is no reason for last night's of everything to go. `binlogs` are the files that the server
+    still has, oldest first; None where it can't be asked, and then every backup stays that such a file may
+    still follow.
+    """
+    reasons: dict[str, list[str]] = {b.id: [] for b in backups}
+    good = [b for b in backups if b.good]
+    counts: Mapping[str, int] = keep.model_dump()
+    for kinds in dict.fromkeys(b.kinds for b in good):
+        _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
+    for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
+        reasons[backup.id].append("what a restore replaced")
+    chain = [b for b in good if b.binlog and (binlogs is None or b.binlog in binlogs)]
+    if chain:
+        since = "the point-in-time chain begins here"
+        reasons[chain[0].id].append(since if binlogs is not None else f"{since}, as far as is known")
+    return tuple(Verdict(b.id, bool(reasons[b.id]), tuple(reasons[b.id]) or (_removed(b),)) for b in backups)
+
+
+def _count(
+    good: Sequence[Known], counts: Mapping[str, int], zone: tzinfo, reasons: dict[str, list[str]]
+) -> None:
+    for period, of in _PERIODS:
+        seen: set[tuple[int, ...]] = set()
+        for backup in reversed(good):
+            when = of(backup.started.astimezone(zone))
+            if when not in seen and len(seen) < counts[period]:
+                seen.add(when)
+                reasons[backup.id].append(f"{period} {len(seen)} of {counts[period]}")
+    if good:
+        reasons[good[-1].id].append("the newest good one")
+    deep = [b for b in good if b.deep]
+    if deep:
+        reasons[deep[-1].id].append("the newest that was restored on trial")
+
+
+def _removed(backup: Known) -> str:
+    return "past every count of backup.keep" if backup.good else "found damaged"
