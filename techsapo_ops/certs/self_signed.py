@@ -5,30 +5,47 @@ No browser trusts this CA until someone imports `.ca/ca.pem`; a certificate from
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.certs.checks import issued_by
+from techsapo_ops.certs.material import (
+    KeyType,
+    Pair,
+    PrivateKey,
+    canonical,
+    certificate_pem,
+    general_name,
+    key_pem,
+    names_of,
+    new_key,
+)
+from techsapo_ops.certs.policy import renewal_time
+from techsapo_ops.certs.store import CHAIN, KEY, read_pair
 from techsapo_ops.errors import OpsError
 
-KeyType = Literal["ecdsa", "rsa"]
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-CHAIN, KEY = "fullchain.pem", "privkey.pem"
+CA_FOLDER = ".ca"
+"""The local CA's folder, beside the certificates that it signs."""
 _CA_DAYS = 3650
 _COMMON_NAME_LIMIT = 64  # RFC 5280, ub-common-name
 # A host whose clock is a little behind must not find the certificate "not yet valid".
 _BACKDATED = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """The local CA."""
+
+    certificate: x509.Certificate
+    key: PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +83,45 @@ def ensure(
         raise OpsError(
             f"certificate {directory.name} has no names", f"set certificates.{directory.name}.names"
         )
-    authority = _authority(directory.parent / ".ca", now)
+    authority = local_authority(directory.parent / CA_FOLDER, now)
     chain, key = directory / CHAIN, directory / KEY
-    reason, not_after = _why_new(chain, key, names, key_type, authority, now)
-    if reason:
-        private = _new_key(key_type)
-        leaf = _sign(private, names, authority, days, now)
-        not_after = leaf.not_valid_after_utc
+    if not chain.exists() or not key.exists():
+        pair, reason = None, "there was none"
+    else:
+        pair = read_pair(key, chain)
+        reason = why_new(pair, names, key_type, authority, now)
+    if pair is None or reason:
+        pair = sign(names, authority, key_type=key_type, days=days, now=now)
         # The key first: killed between the two, key and chain don't match, and the next call mends it.
-        write_atomic(key, _key_pem(private), 0o600)
-        write_atomic(chain, _pem(leaf) + _pem(authority.certificate), 0o644)
-    return Ensured(chain, key, not_after, reason)
+        write_atomic(key, pair.key, 0o600)
+        write_atomic(chain, pair.chain, 0o644)
+    return Ensured(chain, key, pair.leaf.not_valid_after_utc, reason)
 
 
-def not_after(chain: Path) -> datetime:
-    """When the first certificate of a PEM file ends. Raises OpsError when it can't be read."""
+def why_new(pair: Pair, names: Sequence[str], key_type: KeyType, authority: Authority, now: datetime) -> str:
+    """Why a new certificate should take the place of `pair`; "" when it can stay."""
     try:
-        return x509.load_pem_x509_certificate(chain.read_bytes()).not_valid_after_utc
-    except OSError as error:
-        raise OpsError(f"cannot read certificate {chain}: {error.strerror}") from None
-    except ValueError:
-        raise OpsError(f"{chain} is not a PEM certificate", "remove it and run `techsapo up`") from None
+        leaf, private = pair.leaf, pair.private_key
+    except OpsError:
+        return "its files could not be read"
+    if leaf.public_key() != private.public_key():
+        return "key and certificate did not match"
+    if pair.key_type != key_type:
+        return "the key type changed"
+    if set(names_of(leaf)) != {canonical(name) for name in names}:
+        return "the names changed"
+    if not issued_by(leaf, authority.certificate):
+        return "the local CA changed"
+    if leaf.not_valid_after_utc <= now:
+        return "it had expired"
+    return "it is due for renewal" if renewal_time(leaf) <= now else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Authority:
-    certificate: x509.Certificate
-    key: PrivateKey
+def local_authority(directory: Path, now: datetime) -> Authority:
+    """The CA in `directory`, made there when there is none or it ends within a year.
 
-
-def _authority(directory: Path, now: datetime) -> _Authority:
+    Raises OpsError when it can't be read or written.
+    """
     certificate_path, key_path = directory / "ca.pem", directory / "ca.key"
     if key_path.exists() and certificate_path.exists():
         authority = _read_authority(certificate_path, key_path)
@@ -112,96 +138,36 @@ def _authority(directory: Path, now: datetime) -> _Authority:
     )
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o700)
-    write_atomic(key_path, _key_pem(key), 0o600)
-    write_atomic(certificate_path, _pem(certificate), 0o644)
-    return _Authority(certificate, key)
+    write_atomic(key_path, key_pem(key), 0o600)
+    write_atomic(certificate_path, certificate_pem(certificate), 0o644)
+    return Authority(certificate, key)
 
 
-def _read_authority(certificate_path: Path, key_path: Path) -> _Authority | None:
+def _read_authority(certificate_path: Path, key_path: Path) -> Authority | None:
     """The CA, or None when its files were cut short or don't belong together."""
     try:
-        certificate = x509.load_pem_x509_certificate(certificate_path.read_bytes())
-        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+        pair = Pair(key_path.read_bytes(), certificate_path.read_bytes(), where=str(certificate_path))
     except OSError as error:
         raise OpsError(f"cannot read the local CA {key_path.parent}: {error.strerror}") from None
-    except (ValueError, TypeError):
+    try:
+        certificate, key = pair.leaf, pair.private_key
+    except OpsError:
         return None
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        return None
-    return _Authority(certificate, key) if certificate.public_key() == key.public_key() else None
+    return Authority(certificate, key) if certificate.public_key() == key.public_key() else None
 
 
-def _why_new(
-    chain: Path, key: Path, names: Sequence[str], key_type: KeyType, authority: _Authority, now: datetime
-) -> tuple[str, datetime]:
-    if not chain.exists() or not key.exists():
-        return "there was none", now
-    try:
-        leaf = x509.load_pem_x509_certificate(chain.read_bytes())
-        private = serialization.load_pem_private_key(key.read_bytes(), None)
-    except OSError as error:
-        raise OpsError(f"cannot read certificate {chain}: {error.strerror}") from None
-    except (ValueError, TypeError):
-        return "its files could not be read", now
-    ends = leaf.not_valid_after_utc
-    life = ends - leaf.not_valid_before_utc
-    kind = ec.EllipticCurvePrivateKey if key_type == "ecdsa" else rsa.RSAPrivateKey
-    if leaf.public_key() != private.public_key():
-        reason = "key and certificate did not match"
-    elif not isinstance(private, kind):
-        reason = "the key type changed"
-    elif _names(leaf) != {_canonical(name) for name in names}:
-        reason = "the names changed"
-    elif not _signed_by(leaf, authority):
-        reason = "the local CA changed"
-    elif ends - now <= life / 3:
-        reason = "it had expired" if ends <= now else "a third of its life was left"
-    else:
-        reason = ""
-    return reason, ends
-
-
-def _signed_by(leaf: x509.Certificate, authority: _Authority) -> bool:
-    try:
-        leaf.verify_directly_issued_by(authority.certificate)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
-
-
-def _names(leaf: x509.Certificate) -> set[str]:
-    try:
-        alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return set()
-    addresses = {str(address) for address in alternatives.get_values_for_type(x509.IPAddress)}
-    return addresses | set(alternatives.get_values_for_type(x509.DNSName))
-
-
-def _canonical(name: str) -> str:
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name.lower()
-
-
-def _general(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name.lower())
-
-
-def _sign(
-    key: PrivateKey, names: Sequence[str], authority: _Authority, days: int, now: datetime
-) -> x509.Certificate:
+def sign(
+    names: Sequence[str], authority: Authority, *, key_type: KeyType = "ecdsa", days: int = 90, now: datetime
+) -> Pair:
+    """A new key and a certificate for `names` (DNS names, `*.` allowed, or IP addresses), CA included."""
+    key = new_key(key_type)
     short = names[0] if len(names[0]) <= _COMMON_NAME_LIMIT else "TechSapo"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, short)])
     issuer = authority.certificate
-    return (
+    leaf = (
         _builder(subject, issuer.subject, key, now, timedelta(days=days))
         .add_extension(
-            x509.SubjectAlternativeName([_general(n) for n in dict.fromkeys(names)]), critical=False
+            x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)]), critical=False
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(key_encipherment=isinstance(key, rsa.RSAPrivateKey)), critical=True)
@@ -211,6 +177,7 @@ def _sign(
         )
         .sign(authority.key, hashes.SHA256())
     )
+    return Pair(key_pem(key), certificate_pem(leaf) + certificate_pem(issuer), "the self-signed certificate")
 
 
 def _builder(
@@ -240,19 +207,3 @@ def _usage(*, certificate_sign: bool = False, key_encipherment: bool = False) ->
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _new_key(key_type: KeyType) -> PrivateKey:
-    if key_type == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _key_pem(key: PrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,130 @@
+"""Proof that names are ours: a file that nginx serves, or a TXT record that a hook sets."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from techsapo_ops.adapters.acme_messages import dns_value
+from techsapo_ops.adapters.http import Unreachable, fetch
+from techsapo_ops.adapters.process import Command, Completed, Runner, split_command
+from techsapo_ops.errors import OpsError
+
+WELL_KNOWN = ".well-known/acme-challenge"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_WRITE = 'umask 022 && mkdir -p "$1" && cat >"$1/$2"'
+_REMOVE = 'rm -f "$1/$2"'
+_HOOK_SECONDS = 600.0
+_LOOK_SECONDS = 5.0
+_LOOK_FOR = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What has to be visible for `name` while the CA looks, and be taken away afterwards."""
+
+    name: str
+    token: str
+    key_authorization: str
+
+
+class Responder(Protocol):
+    """Answers one kind of challenge."""
+
+    kind: str
+
+    def place(self, proof: Proof) -> None:
+        """Make `proof` visible; again does no harm. Raises OpsError."""
+        ...
+
+    def clear(self, proof: Proof) -> None:
+        """Take `proof` away; one that is not there is no error. Raises OpsError."""
+        ...
+
+
+class HttpResponder:
+    """http-01: a file in the folder from which nginx answers `/.well-known/acme-challenge/`.
+
+    `run` runs a command as nginx, in whose folder `root` lies: natively and in a container alike. `url` is
+    nginx's own address, where each file is fetched before the CA is told: a failed validation counts
+    against the CA's limits, a look from here does not.
+    """
+
+    kind = "http-01"
+
+    def __init__(self, run: Callable[[Command], Completed], root: Path, url: str) -> None:
+        self._run = run
+        self._folder = root / WELL_KNOWN
+        self._url = url
+
+    def place(self, proof: Proof) -> None:
+        """See Responder.place."""
+        self._shell(_WRITE, proof.token, proof.key_authorization.encode())
+        url = f"{self._url}/{WELL_KNOWN}/{proof.token}"
+        deadline = time.monotonic() + _LOOK_FOR
+        while (wrong := self._look(url, proof)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if wrong:
+            raise OpsError(
+                f"nginx does not serve the proof for {proof.name}: {wrong}",
+                "`techsapo up` brings nginx up to date; the CA was not asked, so nothing was used up",
+            )
+
+    def clear(self, proof: Proof) -> None:
+        """See Responder.clear."""
+        self._shell(_REMOVE, proof.token)
+
+    def _look(self, url: str, proof: Proof) -> str:
+        try:
+            answer = fetch(url, timeout=_LOOK_SECONDS, headers={"Host": proof.name})
+        except Unreachable as error:
+            return error.reason
+        if answer.status != 200:
+            return f"HTTP {answer.status}"
+        return "" if answer.text == proof.key_authorization else "something else is there"
+
+    def _shell(self, script: str, token: str, stdin: bytes | None = None) -> None:
+        if _TOKEN.fullmatch(token) is None:  # it becomes a file name
+            raise OpsError(f"the CA's token {token[:80]!r} is not base64url (RFC 8555, 8.3)")
+        done = self._run(Command(("/bin/sh", "-c", script, "sh", str(self._folder), token), stdin=stdin))
+        if done.code != 0:
+            raise OpsError(f"cannot write below {self._folder}: {done.output[-300:]}")
+
+
+class DnsResponder:
+    """dns-01: `hook set|clear RECORD VALUE` changes the domain's TXT records.
+
+    The hook ends once the record can be seen by the world. A domain and its wildcard share a record, so
+    `set` adds a value.
+    """
+
+    kind = "dns-01"
+
+    def __init__(self, runner: Runner, hook: str, folder: Path) -> None:
+        self._runner = runner
+        self._hook = hook
+        self._folder = folder
+
+    def place(self, proof: Proof) -> None:
+        """See Responder.place."""
+        self._call("set", proof)
+
+    def clear(self, proof: Proof) -> None:
+        """See Responder.clear."""
+        self._call("clear", proof)
+
+    def _call(self, action: str, proof: Proof) -> None:
+        record = f"_acme-challenge.{proof.name.removeprefix('*.')}"
+        argv = (*split_command(self._hook, "dns_hook"), action, record, dns_value(proof.key_authorization))
+        done = self._runner.run(Command(argv, cwd=self._folder), timeout=_HOOK_SECONDS)
+        if done.code != 0:
+            raise OpsError(
+                f"dns_hook could not {action} {record} (exit {done.code}): "
+                f"{done.output[-500:] or 'it said nothing'}",
+                f"try it by hand: {shlex.join(argv)}",
+            )

@@ -1,0 +1,153 @@
+"""A private key and the chain that belongs to it, and what can be read from them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from techsapo_ops.errors import OpsError
+
+KeyType = Literal["ecdsa", "rsa"]
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+_RSA_BITS = 2048  # what Mozilla's intermediate profile asks for
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate ready to be served: private key and chain as PEM, the leaf first in the chain.
+
+    `where` names its origin in error messages. The properties raise OpsError when the PEM can't be read.
+    """
+
+    key: bytes
+    chain: bytes
+    where: str = "the certificate"
+
+    @cached_property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """The chain, the leaf first; never empty."""
+        return read_chain(self.chain, self.where)
+
+    @cached_property
+    def private_key(self) -> PrivateKey:
+        """The private key."""
+        try:
+            key = serialization.load_pem_private_key(self.key, None)
+        except (ValueError, TypeError):
+            raise OpsError(
+                f"{self.where}: the private key is not PEM, or it has a passphrase",
+                "nginx starts without anyone at the keyboard: store the key without a passphrase",
+            ) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise OpsError(f"{self.where}: the private key is neither ECDSA nor RSA")
+        return key
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate itself."""
+        return self.certificates[0]
+
+    @property
+    def key_type(self) -> KeyType:
+        """Kind of its key."""
+        return "rsa" if isinstance(self.private_key, rsa.RSAPrivateKey) else "ecdsa"
+
+
+def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
+    """All certificates of a PEM file. Raises OpsError naming `where` for anything else."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError:
+        raise OpsError(
+            f"{where} is not a PEM certificate", "it must begin with -----BEGIN CERTIFICATE-----"
+        ) from None
+
+
+def new_key(key_type: KeyType) -> PrivateKey:
+    """A fresh private key: ECDSA on P-256, or RSA of 2048 bits."""
+    if key_type == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_pem(key: PrivateKey) -> bytes:
+    """`key` as unencrypted PKCS #8."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """`certificate` as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def signing_request(key: PrivateKey, names: Sequence[str]) -> bytes:
+    """A PKCS #10 request (DER) for `names`, without a subject: the CA reads the alternative names alone."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    alternatives = x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)])
+    request = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names and IP addresses that a certificate is for, in its own order."""
+    try:
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = [str(address) for address in alternatives.get_values_for_type(x509.IPAddress)]
+    return (*alternatives.get_values_for_type(x509.DNSName), *addresses)
+
+
+def issuer_of(certificate: x509.Certificate) -> str:
+    """Who signed a certificate, in a few words."""
+    for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        for attribute in certificate.issuer.get_attributes_for_oid(kind):
+            return str(attribute.value)
+    return certificate.issuer.rfc4514_string() or "(no issuer)"
+
+
+def life(certificate: x509.Certificate) -> timedelta:
+    """How long a certificate is valid altogether."""
+    return certificate.not_valid_after_utc - certificate.not_valid_before_utc
+
+
+def canonical(name: str) -> str:
+    """`name` as certificates spell it."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+def general_name(name: str) -> x509.GeneralName:
+    """A DNS name or IP address as a certificate's alternative name."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name.lower())
+
+
+def covers(names: Iterable[str], wanted: str) -> bool:
+    """Whether a certificate for `names` is good for `wanted` (RFC 9525: `*` stands for one label)."""
+    wanted = canonical(wanted)
+    have = {canonical(n) for n in names}
+    _, _, parent = wanted.partition(".")
+    return wanted in have or (parent != "" and f"*.{parent}" in have)
+
+
+def days_left(certificate: x509.Certificate, now: datetime) -> float:
+    """Days until a certificate ends; negative afterwards."""
+    return (certificate.not_valid_after_utc - now) / timedelta(days=1)

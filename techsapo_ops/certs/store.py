@@ -1,0 +1,201 @@
+"""Where certificates are kept: one folder each, with numbered versions and a link to the one in use.
+
+    NAME/fullchain.pem -> live/fullchain.pem      what nginx, health and openssl read
+    NAME/privkey.pem   -> live/privkey.pem
+    NAME/live          -> versions/0002           swapped by one rename, so key and chain change together
+    NAME/versions/0001, 0002, …                   each privkey.pem (0600), fullchain.pem (0644), origin.json
+    NAME/state.json                               what is remembered between two runs
+
+A version is written under a name that begins with a dot and renamed when it is whole, so a version that has
+a number is complete, however the process that made it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.certs.material import Pair
+from techsapo_ops.certs.state import CertificateState, load_state, save_state
+from techsapo_ops.errors import OpsError
+
+CHAIN, KEY = "fullchain.pem", "privkey.pem"
+_ORIGIN = "origin.json"
+_KEPT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a version came from. `directory` is that of the ACME server, "" for other sources."""
+
+    source: str
+    directory: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One stored certificate."""
+
+    number: int
+    directory: Path
+    origin: Origin
+
+    @property
+    def pair(self) -> Pair:
+        """Its key and chain. Raises OpsError when they can't be read."""
+        return read_pair(self.directory / KEY, self.directory / CHAIN)
+
+    @property
+    def intact(self) -> Pair | None:
+        """Its key and chain, None when they are damaged or gone: then another has to take its place."""
+        try:
+            pair = self.pair
+            _ = pair.leaf, pair.private_key
+        except OpsError:
+            return None
+        return pair
+
+
+class Store:
+    """The versions of one certificate, in its own folder."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.name = directory.name
+        self.chain = directory / CHAIN
+        self._versions = directory / "versions"
+        self._live = directory / "live"
+
+    @property
+    def state(self) -> CertificateState:
+        """What is remembered. Raises OpsError when it can't be read."""
+        return load_state(self.directory / "state.json")
+
+    def remember(self, state: CertificateState) -> None:
+        """Replace what is remembered. Raises OpsError when it can't be written."""
+        save_state(self.directory / "state.json", state)
+
+    def versions(self) -> tuple[Version, ...]:
+        """Every complete version, the oldest first."""
+        try:
+            numbers = sorted(int(p.name) for p in self._versions.iterdir() if p.name.isdigit())
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise OpsError(f"cannot read {self._versions}: {error.strerror}") from None
+        return tuple(self._version(n) for n in numbers)
+
+    def newest(self) -> Version | None:
+        """The version made last, in use or not."""
+        found = self.versions()
+        return found[-1] if found else None
+
+    def live(self) -> Version | None:
+        """The version in use; None while any of the links that lead to it is missing."""
+        if not self.chain.exists() or not (self.directory / KEY).exists():
+            return None
+        try:
+            number = Path(os.readlink(self._live)).name  # noqa: PTH115 - the link's text, not where it leads
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OpsError(f"cannot read {self._live}: {error.strerror}") from None
+        return self._version(int(number)) if number.isdigit() else None
+
+    def find(self, number: int | None) -> Version | None:
+        """The version of that number, where it still is there."""
+        return next((v for v in self.versions() if v.number == number), None)
+
+    def put(self, pair: Pair, origin: Origin) -> Version:
+        """Store a new version, not yet in use. Raises OpsError when it can't be written; nothing is left."""
+        temporary: Path | None = None
+        try:
+            self._versions.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=self._versions))
+            temporary.chmod(0o755)
+            write_atomic(temporary / KEY, pair.key, 0o600)
+            write_atomic(temporary / CHAIN, pair.chain, 0o644)
+            write_atomic(temporary / _ORIGIN, f"{json.dumps(asdict(origin))}\n".encode())
+            newest = self.newest()
+            number = newest.number + 1 if newest is not None else 1
+            target = self._versions / f"{number:04}"
+            temporary.rename(target)  # fails where someone else was faster: a full folder is not replaced
+            temporary = None
+            sync_directory(self._versions)
+        except OSError as error:
+            raise OpsError(
+                f"cannot store certificate {self.name} in {self._versions}: {error.strerror}",
+                "check who owns the folder and that the disk has room; the certificate in use is untouched",
+            ) from None
+        finally:
+            if temporary is not None:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return Version(number, target, origin)
+
+    def activate(self, version: Version) -> None:
+        """Make `version` the one in use, by one rename. Raises OpsError when that is not possible."""
+        try:
+            _link(self._live, f"versions/{version.directory.name}")
+            for name in (CHAIN, KEY):
+                path = self.directory / name
+                if not path.is_symlink():
+                    _link(path, f"live/{name}")
+        except OSError as error:
+            raise OpsError(
+                f"cannot put certificate {self.name} in place: {error.strerror}",
+                "check who owns the folder; the certificate in use is untouched",
+            ) from None
+
+    def adopt(self, source: str) -> None:
+        """Take over plain files of an earlier release as the first version, in use."""
+        key = self.directory / KEY
+        if self.newest() is None and key.is_file() and self.chain.is_file():
+            self.activate(self.put(read_pair(key, self.chain), Origin(source)))
+
+    def prune(self) -> None:
+        """Remove all versions but the newest few and the one in use."""
+        live = self.live()
+        for version in self.versions()[:-_KEPT]:
+            if live is None or version.number != live.number:
+                shutil.rmtree(version.directory, ignore_errors=True)
+
+    def _version(self, number: int) -> Version:
+        directory = self._versions / f"{number:04}"
+        found: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):  # without its origin it still is a certificate
+            found = json.loads((directory / _ORIGIN).read_text(encoding="utf-8"))
+        return Version(
+            number, directory, Origin(str(found.get("source", "")), str(found.get("directory", "")))
+        )
+
+    def _sweep(self) -> None:
+        for left in self._versions.glob(".new-*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def read_pair(key: Path, chain: Path) -> Pair:
+    """Key and chain from two files. Raises OpsError naming the one that can't be read."""
+    content = []
+    for path in (key, chain):
+        try:
+            content.append(path.read_bytes())
+        except OSError as error:
+            raise OpsError(f"cannot read {path}: {error.strerror}") from None
+    return Pair(content[0], content[1], where=str(chain))
+
+
+def _link(path: Path, target: str) -> None:
+    """Make `path` a link to `target`, in place of whatever file or link it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(path)
+    sync_directory(path.parent)
