@@ -23,5 +23,5 @@ def next_runs(schedule: Schedule, now: datetime, zone: tzinfo | str) -> dict[str
     """Next run by job name, for every job of the spec; None for one that is turned off or never runs."""
     return {
         job: next_run(expression, now, zone) if expression is not None else None
-        for job, expression in ((name, getattr(schedule, name)) for name in type(schedule).model_fields)
+        for job, expression in schedule.times().items()
     }

@@ -1,0 +1,62 @@
+"""The log of one run: what it printed, each line with its time, up to a limit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+LIMIT = 10 * 1024 * 1024
+"""Bytes of one run's log; what comes after is counted and left out."""
+TAIL = 20
+
+
+@dataclass(slots=True)
+class RunLog:
+    """Takes lines for the file `path`; the last ones stay in `tail`.
+
+    A full disk must not end a job: what can't be written goes to `say` instead, with the reason first.
+    """
+
+    path: Path
+    now: Callable[[], datetime]
+    say: Callable[[str], None]
+    echo: Callable[[str], None]
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    _file: IO[bytes] | None = None
+    _written: int = 0
+    _left_out: int = 0
+    _broken: bool = False
+
+    def line(self, text: str) -> None:
+        """Add one line."""
+        self.tail.append(text)
+        self.echo(text)
+        data = f"{self.now():%Y-%m-%d %H:%M:%S} {text}\n".encode(errors="replace")
+        if self._broken:
+            self.say(text)
+            return
+        if self._written + len(data) > LIMIT:
+            self._left_out += 1
+            return
+        try:
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            self._file.write(data)
+            self._written += len(data)
+        except OSError as error:
+            self._broken = True
+            self.say(f"cannot write the log {self.path}: {error.strerror}")
+            self.say(text)
+
+    def close(self) -> None:
+        """Say what was left out, and close the file."""
+        if self._left_out:
+            left_out, self._left_out, self._written = self._left_out, 0, 0
+            self.line(f"{left_out} more lines were left out: a run's log ends at {LIMIT // 1024**2} MiB")
+        if self._file is not None:
+            self._file.close()
+            self._file = None

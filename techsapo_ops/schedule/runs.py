@@ -1,0 +1,190 @@
+"""The ledger of runs: what ran when, by whom, and how it ended.
+
+    <state>/jobs/backup/lock          held while a run is under way
+    <state>/jobs/backup/000007.json   one run; written when it begins and again when it ends
+    <state>/jobs/backup/000007.log    what it printed
+    <state>/jobs/certs/wake           when the job is to run beside the times of its schedule
+
+A run that was killed can't write its end: its record says `running`, and nobody holds the lock.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.lock import held
+from techsapo_ops.errors import OpsError
+from techsapo_ops.schedule.job import KILLED
+
+KEPT = 100
+"""Runs of a job that are kept, beside its last success."""
+Result = Literal["running", "ok", "failed", "timeout", "interrupted", "killed"]
+Starter = Literal["hand", "service", "cron", "systemd"]
+_ENTRY = re.compile(r"\d{6,}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a job. Times are aware; `seconds` is by the monotonic clock, None while it runs.
+
+    `error` says why the last try failed, `ping` what became of the outside watcher's URL.
+    """
+
+    id: int
+    job: str
+    started: datetime
+    by: Starter
+    user: str
+    pid: int
+    version: str
+    result: Result = "running"
+    exit_code: int | None = None
+    seconds: float | None = None
+    tries: int = 0
+    summary: str = ""
+    error: str = ""
+    ping: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well."""
+        return self.result == "ok"
+
+
+class Runs:
+    """The ledger below `folder`; see the module for its files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def lock(self, job: str) -> Path:
+        """The job's lock file."""
+        return self.folder / job / "lock"
+
+    def log(self, run: Run) -> Path:
+        """What `run` printed."""
+        return self.folder / run.job / f"{run.id:06d}.log"
+
+    def of(self, job: str) -> tuple[Run, ...]:
+        """All runs of `job`, oldest first; one that was killed says so. Damaged records are passed over.
+
+        Raises OpsError when they can't be read.
+        """
+        found = [run for path in self._paths(job) if (run := _read(path)) is not None]
+        if any(run.result == "running" for run in found) and not held(self.lock(job)):
+            # Read again: it may have ended between the two looks.
+            found = [run for path in self._paths(job) if (run := _read(path)) is not None]
+            return tuple(_killed(run) if run.result == "running" else run for run in found)
+        return tuple(found)
+
+    def last(self, job: str) -> Run | None:
+        """The newest run of `job`."""
+        return next(iter(reversed(self.of(job))), None)
+
+    def last_success(self, job: str) -> Run | None:
+        """The newest run of `job` that ended well."""
+        return next((run for run in reversed(self.of(job)) if run.ok), None)
+
+    def wake_at(self, job: str) -> datetime | None:
+        """When `job` is to run beside the times of its schedule; None where nobody asked for that.
+
+        Raises OpsError when it can't be read.
+        """
+        path = self._wake(job)
+        try:
+            found = datetime.fromisoformat(path.read_text(encoding="ascii").strip())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OpsError(
+                f"cannot read {path}: {error.strerror}", "run as the user who runs the jobs"
+            ) from None
+        except ValueError:  # damaged: the times of the schedule stay
+            return None
+        return found if found.tzinfo is not None else None
+
+    def set_wake(self, job: str, at: datetime | None) -> None:
+        """Ask for a run of `job` at an aware time, in place of what was asked before; None: for none.
+
+        The stack's own scheduler comes then, cron and systemd at their times only. Raises OpsError when it
+        can't be written.
+        """
+        path = self._wake(job)
+        if self.wake_at(job) == at:
+            return
+        try:
+            if at is None:
+                path.unlink(missing_ok=True)
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OpsError(f"cannot write {path}: {error.strerror}", "check who owns the folder") from None
+        write_atomic(path, f"{at.isoformat()}\n".encode(), 0o644)
+
+    def _wake(self, job: str) -> Path:
+        return self.folder / job / "wake"
+
+    def next_id(self, job: str) -> int:
+        """The number of the next run; the order of numbers holds whatever the clock does."""
+        return max((int(path.stem) for path in self._paths(job)), default=0) + 1
+
+    def write(self, run: Run) -> None:
+        """Write the record of `run`. Raises OpsError when it can't be; the old one then stays."""
+        data = {**asdict(run), "started": run.started.isoformat()}
+        text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+        write_atomic(self.folder / run.job / f"{run.id:06d}.json", text.encode(), 0o644)
+
+    def settle(self, job: str) -> tuple[Run, ...]:
+        """Write down which runs were killed, and forget the oldest; call it holding the lock."""
+        killed = []
+        for path in self._paths(job):
+            run = _read(path)
+            if run is not None and run.result == "running":
+                killed.append(_killed(run))
+                self.write(killed[-1])
+        self._prune(job)
+        return tuple(killed)
+
+    def _prune(self, job: str) -> None:
+        paths = self._paths(job)
+        success = self.last_success(job)
+        for path in paths[: -(KEPT - 1)]:
+            if success is None or int(path.stem) != success.id:
+                path.with_suffix(".log").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+    def _paths(self, job: str) -> list[Path]:
+        folder = self.folder / job
+        try:
+            found = [p for p in folder.iterdir() if _ENTRY.fullmatch(p.name)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise OpsError(
+                f"cannot read the runs in {folder}: {error.strerror}", "run as the user who runs the jobs"
+            ) from None
+        return sorted(found, key=lambda p: int(p.stem))
+
+
+def _killed(run: Run) -> Run:
+    return replace(
+        run, result="killed", exit_code=KILLED, error="was killed, or the machine went down, before it ended"
+    )
+
+
+def _read(path: Path) -> Run | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes())
+        return Run(**{**value, "started": datetime.fromisoformat(value["started"])})
+    except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
+        return None
+    except OSError as error:
+        raise OpsError(f"cannot read {path}: {error.strerror}", "run as the user who runs the jobs") from None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,158 @@
+"""The stack's own scheduler: starts each job's run when its time comes, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.date import DateTrigger
+
+from techsapo_ops.schedule.job import Job
+from techsapo_ops.spec.cron import trigger
+
+_log = logging.getLogger(__name__)
+
+CLOCK_JUMP_SECONDS = 5.0
+"""By how much the wall clock may run ahead of or behind the monotonic one between two looks."""
+LOOK_SECONDS = 15.0
+_STOP_SECONDS = 15.0
+_MOST_AT_ONCE = 16
+
+Start = Callable[[str], Sequence[str]]
+"""The command that runs the job of that name; it runs nothing where the job is not due."""
+
+
+class JobScheduler:
+    """Starts runs at the times of their cron expressions, in `zone`.
+
+    A job may ask for one more time, by `wake`. One whose run is still under way is not started a second
+    time, and times that were missed (the machine
+    slept, the process was stopped) become one run. APScheduler counts on the wall clock but sleeps by the
+    monotonic one, so that a clock that is set back would silence every job for as long; `look` notices the
+    jump and plans anew.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, Job],
+        zone: tzinfo,
+        command: Start,
+        ended: Callable[[str, int], None],
+        *,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.jobs = _timed(jobs)
+        self._zone = zone
+        self._command = command
+        self._ended = ended
+        self._wall, self._steady = wall, steady
+        self._offset = wall() - steady()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._wakes: dict[str, datetime | None] = {}
+        self._guard = threading.Lock()
+        self._stopping = False
+        self._scheduler = BackgroundScheduler(
+            timezone=zone,
+            executors={"default": ThreadPoolExecutor(_MOST_AT_ONCE)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def start(self, overdue: Sequence[str] = ()) -> None:
+        """Begin; `overdue` names jobs that missed a time while nothing ran here, and start now."""
+        self._plan(overdue)
+        self._scheduler.start()
+
+    def look(self) -> bool:
+        """Plan anew where the clock was set; call it every LOOK_SECONDS. Returns whether it was."""
+        jump = self._wall() - self._steady() - self._offset
+        self._offset += jump
+        if abs(jump) < CLOCK_JUMP_SECONDS:
+            return False
+        _log.warning("the clock was set %s by %.0f s", "forward" if jump > 0 else "back", abs(jump))
+        # Each asks the ledger whether it is due: what the jump passed over runs once, the rest does nothing.
+        self._plan(list(self.jobs) if jump > 0 else ())
+        return True
+
+    def change(self, jobs: Mapping[str, Job]) -> None:
+        """Go on with `jobs` in place of those so far; runs under way go on."""
+        self.jobs = _timed(jobs)
+        for found in self._scheduler.get_jobs():
+            if found.args[0] not in self.jobs:
+                self._scheduler.remove_job(found.id)
+        self._wakes = {name: at for name, at in self._wakes.items() if name in self.jobs}
+        self._plan(())
+
+    def wake(self, name: str, at: datetime | None) -> bool:
+        """Start `name` also at `at`, in place of the time given before; returns whether that is another."""
+        if name not in self.jobs or self._wakes.get(name) == at:
+            return False
+        self._wakes[name] = at
+        if at is not None:
+            self._scheduler.add_job(
+                self._run, DateTrigger(at, self._zone), [name], id=_extra(name), replace_existing=True
+            )
+        else:
+            with contextlib.suppress(JobLookupError):  # its time has come meanwhile
+                self._scheduler.remove_job(_extra(name))
+        return True
+
+    def next_runs(self) -> dict[str, datetime | None]:
+        """When each job is started next."""
+        found: dict[str, datetime | None] = {}
+        for planned in self._scheduler.get_jobs():  # the next one first
+            found.setdefault(planned.args[0], planned.next_run_time)
+        return found
+
+    def stop(self) -> None:
+        """End; runs under way are told to end, and clean up."""
+        with self._guard:
+            self._stopping = True
+            running = list(self._running.values())
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+
+    def _plan(self, now: Sequence[str]) -> None:
+        for name, job in self.jobs.items():
+            assert job.at is not None  # noqa: S101 - the others were left out
+            first = {"next_run_time": datetime.now(UTC)} if name in now else {}
+            self._scheduler.add_job(
+                self._run, trigger(job.at, self._zone), [name], id=name, replace_existing=True, **first
+            )
+
+    def _run(self, name: str) -> None:
+        with self._guard:
+            if self._stopping or name in self._running:
+                return
+            process = subprocess.Popen(self._command(name), stdin=subprocess.DEVNULL)
+            self._running[name] = process
+        try:
+            code = process.wait()
+        finally:
+            with self._guard:
+                del self._running[name]
+        self._ended(name, code)
+
+
+def _extra(name: str) -> str:
+    return f"{name} beside its schedule"
+
+
+def _timed(jobs: Mapping[str, Job]) -> dict[str, Job]:
+    return {name: job for name, job in jobs.items() if job.at is not None}

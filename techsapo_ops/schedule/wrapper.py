@@ -1,0 +1,265 @@
+"""Runs a job: one at a time, under its time limit, tried again where it may be, and written down.
+
+The job itself is another process, so that a hung one can be ended with everything it started, and a crash of
+the job is no crash of what writes it down. It hands its result back as JSON: see `encode` and `_decode`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.http import fetch
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.supervised import Ended, supervise
+from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
+from techsapo_ops.errors import OpsError
+from techsapo_ops.schedule.cron import next_run
+from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
+from techsapo_ops.schedule.log import RunLog
+from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
+
+PING_SECONDS = 10.0
+CLOCK_TOLERANCE = 60.0
+"""Seconds by which a run may lie in the future before the clock counts as set back."""
+_LOCK_PROBE_SECONDS = 0.2
+"""Whoever lists runs holds a job's lock for an instant: no reason to refuse a run."""
+_OWN = "techsapo_job_"
+_DETAIL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What runs are made with. `say` gets what must not be lost even where nothing can be written."""
+
+    runs: Runs
+    textfiles: Path
+    now: Callable[[], datetime]
+    zone: tzinfo
+    user: str
+    pid: int
+    say: Callable[[str], None]
+    echo: Callable[[str], None] = lambda _: None
+    """Gets every line of the log, as it comes."""
+    pause: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run ended. `recorded` is False where the ledger or the metrics could not be written."""
+
+    run: Run
+    tail: tuple[str, ...]
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    ended: Ended
+    result: JobResult
+    error: str
+
+    @property
+    def outcome(self) -> Result:
+        if self.ended.interrupted:
+            return "interrupted"
+        if self.ended.timed_out:
+            return "timeout"
+        return "ok" if self.code == OK else "failed"
+
+    @property
+    def code(self) -> int:
+        if self.ended.interrupted:
+            return INTERRUPTED
+        if self.ended.timed_out:
+            return TIMED_OUT
+        return self.ended.code
+
+
+def encode(result: JobResult, error: str = "") -> bytes:
+    """A job's result as its process hands it back."""
+    return json.dumps({**asdict(result), "error": error}, ensure_ascii=False).encode()
+
+
+def due(job: Job, last: Run | None, now: datetime, zone: tzinfo, wake: datetime | None = None) -> bool:
+    """Whether the schedule has a time for `job` since its `last` run began, or it was to `wake` since then.
+
+    So it runs once where cron and the stack's own scheduler both start it, and a run that was missed or
+    killed is made up for. A last run in the future means that the clock was set back: it is due then, too.
+    """
+    if job.at is None:
+        return False
+    if last is None or last.result == "killed" or (last.started - now).total_seconds() > CLOCK_TOLERANCE:
+        return True
+    if wake is not None and wake <= now and (last.started < wake or last.result == "interrupted"):
+        return True
+    upcoming = next_run(job.at, last.started, zone)
+    return upcoming is not None and upcoming <= now
+
+
+def due_now(job: Job, last: Run | None, desk: Desk) -> bool:
+    """`due`, by this desk's clock and ledger. Raises OpsError when that can't be read."""
+    return due(job, last, desk.now(), desk.zone, desk.runs.wake_at(job.name))
+
+
+def run_job(
+    job: Job, command: Command, desk: Desk, *, by: Starter, wait: float = 0.0, refusal: OpsError | None = None
+) -> Finished | None:
+    """Run `command` as `job` and write down how it went; None where a scheduled run is not due.
+
+    `refusal` is why it can't be run, such as a wrong spec: that, too, is a failed run. Raises OpsError when
+    another run holds the lock for longer than `wait` seconds, naming it.
+    """
+    runs, folder = desk.runs, desk.runs.folder / job.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
+    with exclusive(runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=f"job {job.name}") as lock:
+        recorded = _try_to(desk, lambda: runs.settle(job.name))
+        if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), desk):
+            return None
+        run = Run(runs.next_id(job.name), job.name, desk.now(), by, desk.user, desk.pid, __version__)
+        recorded = _try_to(desk, lambda: runs.write(run)) and recorded
+        started = time.monotonic()
+        log = RunLog(runs.log(run), desk.now, desk.say, desk.echo)
+        run, result = _tries(job, command, desk, run, log, lock, refusal)
+        run = replace(run, seconds=round(time.monotonic() - started, 3))
+        if run.ok and job.ping is not None:
+            run = replace(run, ping=_ping(job.ping.reveal(), log))
+        log.line(_closing(run))
+        log.close()
+        recorded = _try_to(desk, lambda: runs.write(run)) and recorded
+        recorded = _try_to(desk, lambda: export(job, run, result, desk)) and recorded
+        return Finished(run, tuple(log.tail), recorded)
+
+
+def _tries(
+    job: Job, command: Command, desk: Desk, run: Run, log: RunLog, lock: int, refusal: OpsError | None
+) -> tuple[Run, JobResult]:
+    if refusal is not None:
+        for number, line in enumerate(str(refusal).splitlines()):
+            log.line(line if number else f"not run: {line}")
+        failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
+        return failed, JobResult()
+    waits = [*job.retry.waits()]
+    for number in range(1, len(waits) + 2):
+        made = _try(job, command, log, lock)
+        run = replace(
+            run,
+            result=made.outcome,
+            exit_code=made.code,
+            tries=number,
+            summary=made.result.summary[:_DETAIL],
+            error=made.error[:_DETAIL],
+        )
+        if made.outcome in {"ok", "interrupted"} or number > len(waits):
+            break
+        log.line(f"try {number} failed: {made.error}; again in {waits[number - 1]:g} s")
+        try:
+            desk.pause(waits[number - 1])
+        except KeyboardInterrupt:
+            return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), made.result
+    return run, made.result
+
+
+def _try(job: Job, command: Command, log: RunLog, lock: int) -> _Try:
+    try:
+        ended = supervise(command, timeout=job.timeout, line=log.line, keep=(lock,))
+    except OpsError as refused:
+        return _Try(Ended(1, False, False, b""), JobResult(), str(refused))
+    for name in ended.leftovers:
+        log.line(f"ended {name}, which the job had left running")
+    result, error = _decode(ended.result)
+    if ended.interrupted:
+        error = "interrupted"
+    elif ended.timed_out:
+        error = f"did not end within {job.timeout:g} s and was ended"
+    elif ended.code != OK and not error:
+        last = log.tail[-1] if log.tail else ""
+        error = f"ended with code {ended.code}" + (f": {last}" if last else "")
+    return _Try(ended, result, error)
+
+
+def _decode(data: bytes) -> tuple[JobResult, str]:
+    """What `encode` made; nothing where the process did not come to that."""
+    if not data:
+        return JobResult(), ""
+    try:
+        value: dict[str, Any] = json.loads(data)
+        samples = tuple(Sample(**sample) for sample in value["samples"])
+        return JobResult(value["summary"], samples, value["exit_code"]), value["error"]
+    except (ValueError, KeyError, TypeError) as error:
+        return JobResult(), f"the job's result can't be read: {error}"
+
+
+def export(job: Job, run: Run | None, result: JobResult, desk: Desk) -> None:
+    """Write the job's textfile: `run` is its last one, None before the first.
+
+    Metrics of the job's own stay as they were where the run did not come to make new ones: a check that
+    failed says nothing about what the last one found. Raises OpsError when it can't be written.
+    """
+    samples = [Sample("techsapo_job_time_limit_seconds", job.time_limit)]
+    upcoming = None if job.at is None else next_run(job.at, desk.now(), desk.zone)
+    if upcoming is not None:
+        samples.append(Sample("techsapo_job_next_run_timestamp_seconds", upcoming.timestamp()))
+    success = run if run is not None and run.ok else desk.runs.last_success(job.name)
+    if run is not None:
+        samples += [
+            Sample("techsapo_job_last_run_timestamp_seconds", run.started.timestamp()),
+            Sample("techsapo_job_last_exit_code", run.exit_code or 0),
+        ]
+        if run.seconds is not None:
+            samples.append(Sample("techsapo_job_duration_seconds", run.seconds))
+    if success is not None:
+        ended = success.started.timestamp() + (success.seconds or 0)
+        samples.append(Sample("techsapo_job_last_success_timestamp_seconds", ended))
+    kept: tuple[Sample, ...] = ()
+    if not result.samples:
+        kept = tuple(s for s in _before(desk, job) if not s.metric.startswith(_OWN))
+    write_textfile(desk.textfiles, job.name, [*samples, *result.samples, *kept])
+
+
+def _before(desk: Desk, job: Job) -> tuple[Sample, ...]:
+    try:
+        return read_textfile(desk.textfiles, job.name)
+    except OpsError as error:  # damaged, so there is nothing to keep; it is about to be replaced
+        desk.say(str(error))
+        return ()
+
+
+def _ping(url: str, log: RunLog) -> str:
+    """Tell the watcher outside that the job ran. It matters to nobody but that watcher: no failure."""
+    try:
+        answer = fetch(url, timeout=PING_SECONDS, verify_tls=True)
+    except OpsError as error:
+        # The URL is a secret: whoever has it can keep the watcher quiet.
+        said = error.message.replace(url, "the ping URL")
+        log.line(f"ping failed: {said}")
+        return said
+    if answer.ok:
+        return "ok"
+    log.line(f"ping failed: HTTP {answer.status}")
+    return f"HTTP {answer.status}"
+
+
+def _closing(run: Run) -> str:
+    words = run.summary if run.ok else run.error
+    return f"{run.result} after {run.seconds:g} s" + (f": {words}" if words else "")
+
+
+def _try_to(desk: Desk, write: Callable[[], object]) -> bool:
+    """Write down what can be; a ledger on a full disk must not keep a backup from being made."""
+    try:
+        write()
+    except OpsError as error:
+        desk.say(f"the run can't be recorded: {error}")
+        return False
+    return True

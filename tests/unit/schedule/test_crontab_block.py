@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.schedule.crontab import Line, cron_quote, crontab_block, find_block, replace_block
+
+SPEC = Path("/srv/プロ %h 1/techsapo.yaml")
+LINES = [Line("backup", "0 2 * * *", ("/opt/py", "--file", str(SPEC)))]
+BLOCK = crontab_block(SPEC, LINES, {"PATH": "/usr/bin", "LC_ALL": "C.UTF-8"})
+
+
+def as_cron_reads(command: str) -> str:
+    """What do_command.c of Debian's cron hands to the shell."""
+    out: list[str] = []
+    escaped = False
+    for character in command:
+        if escaped and character == "%":
+            out[-1] = "%"
+        elif character == "%" and not escaped:
+            break
+        else:
+            out.append(character)
+        escaped = character == "\\" and not escaped
+    return "".join(out)
+
+
+def test_the_block_sets_the_environment_of_its_commands_alone() -> None:
+    lines = BLOCK.decode().splitlines()
+    assert lines[0] == f"# >>> techsapo jobs of {SPEC}"
+    assert lines[-1] == f"# <<< techsapo jobs of {SPEC}"
+    assert lines[2] == (
+        r"0 2 * * * env PATH=/usr/bin LC_ALL=C.UTF-8 /opt/py --file '/srv/プロ '\%'h 1/techsapo.yaml'"
+    )
+    assert not [line for line in lines if "=" in line.split(" ")[0]]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
+def test_any_word_arrives_through_cron_and_shell(word: str) -> None:
+    line = as_cron_reads(f"printf %s {cron_quote(word)}".replace("%s", r"\%s"))
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout.decode() == word
+
+
+@pytest.mark.parametrize("word", ["a\nb", "\x00", "\x7f"])
+def test_a_control_character_is_refused(word: str) -> None:
+    with pytest.raises(OpsError, match="control character"):
+        cron_quote(word)
+
+
+def test_a_command_that_cron_would_cut_is_refused() -> None:
+    with pytest.raises(OpsError, match="cron takes no command of"):
+        crontab_block(SPEC, LINES, {"PATH": "/usr/bin:" * 200})
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"MAILTO=me\n0 1 * * * a \\% b\n",
+        b"# caf\xe9 \xff\n\n\n",
+        b"\t0 1 * * * x\r\n",
+        b"0 1 * * * no end",
+    ],
+)
+def test_the_rest_of_the_crontab_stays_byte_for_byte(before: bytes) -> None:
+    once = replace_block(before, SPEC, BLOCK)
+    assert replace_block(once, SPEC, BLOCK) == once
+    assert find_block(once, SPEC) == BLOCK
+    end = b"" if not before or before.endswith(b"\n") else b"\n"
+    assert replace_block(once, SPEC, b"") == before + end
+    later = once + b"0 3 * * * added later\n"
+    changed = replace_block(later, SPEC, crontab_block(SPEC, [], {}))
+    assert changed.startswith(before)
+    assert changed.endswith(b"0 3 * * * added later\n")
+
+
+def test_two_stacks_have_a_block_each() -> None:
+    other = Path("/srv/other/techsapo.yaml")
+    both = replace_block(replace_block(b"", SPEC, BLOCK), other, crontab_block(other, LINES, {}))
+    assert replace_block(both, other, b"") == BLOCK
+
+
+@pytest.mark.parametrize("cut", [0, -1])
+def test_a_block_that_has_lost_a_mark_is_not_guessed_at(cut: int) -> None:
+    lines = BLOCK.splitlines(keepends=True)
+    del lines[cut]
+    with pytest.raises(OpsError, match="lost one of its marks"):
+        replace_block(b"".join(lines), SPEC, BLOCK)

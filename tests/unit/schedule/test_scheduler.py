@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from job_lab import Bench, handing_back, job
+
+from techsapo_ops.schedule.scheduler import JobScheduler
+from techsapo_ops.schedule.settle import overdue, settle_killed
+from techsapo_ops.schedule.wrapper import run_job
+
+
+@dataclass
+class Watch:
+    """Counts the runs that a scheduler starts."""
+
+    command: str = "pass"
+    ended: list[tuple[str, int]] = field(default_factory=list)
+    wall: float = 0.0
+    steady: float = 0.0
+    one: threading.Event = field(default_factory=threading.Event)
+
+    def note(self, name: str, code: int) -> None:
+        self.ended.append((name, code))
+        self.one.set()
+
+    @contextmanager
+    def scheduler(self) -> Iterator[JobScheduler]:
+        """One whose job is half a day away, whatever the time of the test."""
+        hour = (datetime.now(UTC) + timedelta(hours=12)).hour
+        made = JobScheduler(
+            {"drift": job(at=f"0 {hour} * * *")},
+            UTC,
+            lambda _: (sys.executable, "-I", "-c", self.command),
+            self.note,
+            wall=lambda: self.wall,
+            steady=lambda: self.steady,
+        )
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def test_an_overdue_job_starts_at_once_and_the_others_at_their_time() -> None:
+    watch = Watch("raise SystemExit(3)")
+    with watch.scheduler() as scheduler:
+        scheduler.start(["drift"])
+        assert watch.one.wait(10)
+        assert watch.ended == [("drift", 3)]
+        coming = scheduler.next_runs()["drift"]
+        assert coming is not None
+        assert timedelta() < coming - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_a_run_that_is_under_way_at_the_end_is_told_to_end() -> None:
+    watch = Watch("import time; print('up', flush=True); time.sleep(60)")
+    with watch.scheduler() as scheduler:
+        scheduler.start(["drift"])
+        deadline = time.monotonic() + 10
+        while not scheduler._running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        scheduler.stop()
+    assert watch.ended == [("drift", -15)]
+
+
+@pytest.mark.parametrize(("jump", "runs"), [(0.0, 0), (2.0, 0), (-86400.0, 0), (7200.0, 1)])
+def test_a_clock_that_is_set_makes_the_scheduler_plan_anew(jump: float, runs: int) -> None:
+    watch = Watch()
+    with watch.scheduler() as scheduler:
+        scheduler.start()
+        watch.wall, watch.steady = 15 + jump, 15
+        assert scheduler.look() == (abs(jump) > 5)
+        assert watch.one.wait(5) if runs else not watch.one.wait(0.2)
+        assert not scheduler.look(), "one jump is noticed once"
+
+
+def test_a_changed_schedule_takes_the_place_of_the_old_one() -> None:
+    with Watch().scheduler() as scheduler:
+        scheduler.start()
+        scheduler.change({"costs": job(at="0 3 * * *"), "off": job(at=None)})
+        assert set(scheduler.next_runs()) == {"costs"}
+
+
+def test_a_job_that_asks_for_it_is_started_beside_its_schedule() -> None:
+    watch = Watch()
+    with watch.scheduler() as scheduler:
+        scheduler.start()
+        asked = datetime.now(UTC) + timedelta(hours=1)
+        assert scheduler.wake("drift", asked)
+        assert not scheduler.wake("drift", asked)
+        assert scheduler.next_runs() == {"drift": asked}
+        assert not scheduler.wake("unknown", asked)
+        assert scheduler.wake("drift", None)
+        assert scheduler.next_runs()["drift"] != asked
+        assert scheduler.wake("drift", datetime.now(UTC) + timedelta(seconds=0.2))
+        assert watch.one.wait(10)
+        scheduler.change({"costs": job(at="0 3 * * *")})
+        assert set(scheduler.next_runs()) == {"costs"}
+
+
+def test_a_run_that_was_killed_is_found_told_and_made_up_for(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    bench = Bench(tmp_path)
+    done = run_job(job(), handing_back(""), bench.desk, by="service")
+    assert done is not None
+    assert overdue({"drift": job(), "never": job()}, bench.desk) == []
+    bench.desk.runs.write(replace(done.run, id=2, result="running", exit_code=None, seconds=None))
+    assert settle_killed(job(), bench.desk)
+    assert bench.metrics["last_exit_code"] == 137
+    assert overdue({"drift": job()}, bench.desk) == ["drift"]
+    assert not settle_killed(job(), bench.desk)
