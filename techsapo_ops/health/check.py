@@ -10,8 +10,16 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts, service_part
+from techsapo_ops.health.parts import (
+    app_part,
+    certificate_part,
+    disk_part,
+    private_part,
+    prometheus_parts,
+    service_part,
+)
 from techsapo_ops.health.report import HealthReport, Part, PartStatus
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
@@ -29,25 +37,34 @@ class _Job:
     vital: bool = False
 
 
-def check(spec: Spec, topology: Topology, *, timeout: float, now: datetime) -> HealthReport:
+Prober = Callable[[Service, float], ProbeResult]
+"""Asks a service that this host can't reach, within so many seconds; raises nothing for what it finds."""
+
+
+def check(
+    spec: Spec, topology: Topology, *, timeout: float, now: datetime, private: Prober | None = None
+) -> HealthReport:
     """Probe all services, Prometheus's targets, the disk and the served certificates, all at once.
 
     It takes as long as the slowest probe and no longer than `timeout` seconds (and a moment). What can't
-    be reached is a result, not an error. `now` (an aware time) is what certificates are judged by. Raises
-    OpsError for a `timeout` of 0 or less.
+    be reached is a result, not an error. `now` (an aware time) is what certificates are judged by. `private`
+    asks the services that are private to the stack, which their engine alone can. Raises OpsError for a
+    `timeout` of 0 or less.
     """
     if not timeout > 0:
         raise OpsError(f"a time-out of {timeout:g} s leaves no time to ask", "pass e.g. --timeout 5")
     preload()
     started = time.monotonic()
-    jobs = _jobs(spec, topology, timeout, now)
+    jobs = _jobs(spec, topology, timeout, now, private)
     parts = _at_once(jobs, timeout)
     absent = [Part(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     return HealthReport((*parts, *absent), time.monotonic() - started)
 
 
-def _jobs(spec: Spec, topology: Topology, timeout: float, now: datetime) -> list[_Job]:
-    jobs = [_service_job(spec, topology, service, timeout) for service in topology.services]
+def _jobs(
+    spec: Spec, topology: Topology, timeout: float, now: datetime, private: Prober | None
+) -> list[_Job]:
+    jobs = [_service_job(spec, topology, service, timeout, private) for service in topology.services]
     jobs.append(_Job("disk", "disk", lambda: (disk_part(topology.layout.state),), vital=True))
     served = spec.served_certificate
     for name, certificate in spec.certificates.items():
@@ -63,11 +80,15 @@ def _jobs(spec: Spec, topology: Topology, timeout: float, now: datetime) -> list
     return jobs
 
 
-def _service_job(spec: Spec, topology: Topology, service: Service, timeout: float) -> _Job:
+def _service_job(
+    spec: Spec, topology: Topology, service: Service, timeout: float, private: Prober | None
+) -> _Job:
     address = topology.address(service, Viewpoint.HOST)
     vital = service.kind in {"app", "nginx"}
 
     def run() -> tuple[Part, ...]:
+        if private is not None and not topology.published(service):
+            return (private_part(service, private(service, timeout)),)
         if service.kind == "app":
             return (app_part(service, address, timeout),)
         if service.kind == "prometheus":

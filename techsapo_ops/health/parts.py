@@ -31,6 +31,11 @@ def service_part(
     return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
 
 
+def private_part(service: Service, found: ProbeResult) -> Part:
+    """What the engine found when it asked a service that this host can't reach."""
+    return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
+
+
 def app_part(service: Service, address: Address, timeout: float) -> Part:
     """Ask an instance of the app how it and its dependencies are.
 
@@ -195,7 +200,15 @@ def _in_use(said: Mapping[str, Any]) -> Iterator[str]:
     """What the app runs on: `cache redis`, `audit sqlite`."""
     if said.get("simulated") is True:
         yield "simulated providers"
-    yield from (f"{name} {facts['in_use']}" for name, facts in _dependencies(said) if "in_use" in facts)
+    prices: dict[str, list[str]] = {}
+    for name, facts in _dependencies(said):
+        if "in_use" in facts:
+            yield f"{name} {facts['in_use']}"
+        price = facts.get("price")
+        if isinstance(price, dict) and said.get("simulated") is not True:
+            prices.setdefault(str(price.get("source", "unknown")), []).append(name)
+    for source, names in prices.items():
+        yield f"prices of {' and '.join(names)}: {source}" if len(prices) > 1 else f"prices: {source}"
 
 
 def _span(left: timedelta) -> str:

@@ -53,6 +53,29 @@ def test_a_healthy_app_tells_what_it_runs_on() -> None:
     assert part.seconds is not None
 
 
+def test_where_prices_come_from_is_said_by_provider() -> None:
+    def price(source: str) -> dict[str, object]:
+        return {"status": "available", "price": {"input": 1, "output": 2, "source": source}}
+
+    listed = price("genai-prices 0.2.3")
+    one = {"status": "healthy", "dependencies": {"providers": {"gpt": listed, "claude": listed}}}
+    assert app_says("200 OK", one).detail == "prices: genai-prices 0.2.3"
+    providers = {"gpt": listed, "claude": listed, "local": price("spec")}
+    two = {"status": "healthy", "dependencies": {"providers": providers}}
+    assert (
+        app_says("200 OK", two).detail
+        == "prices of gpt and claude: genai-prices 0.2.3, prices of local: spec"
+    )
+
+
+def test_a_provider_whose_breaker_is_open_degrades_the_app() -> None:
+    detail = "left alone after 5 failures in a row; next try in 30 s"
+    providers = {"gpt": {"status": "open", "detail": detail, "breaker": {"state": "open", "failures": 5}}}
+    part = app_says("200 OK", {"status": "healthy", "dependencies": {"providers": providers}})
+    assert part.status is PartStatus.DEGRADED
+    assert part.detail == f"gpt: {detail}"
+
+
 def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
     part = app_says(
         "200 OK",
