@@ -20,6 +20,17 @@ class GenerateBody(BaseModel):
     ] = "basic"
 
 
+class AnalyzeLogsBody(BaseModel):
+    """What happened: the command, what it printed, and the system around it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_command: Annotated[str, Field(description="The command that failed.")] = ""
+    error_output: Annotated[str, Field(description="What it printed, or the log.")] = ""
+    system_context: Annotated[str, Field(description="Host, versions, what was changed.")] = ""
+    task_type: Literal["basic", "premium", "critical"] = "basic"
+
+
 class TokensBody(BaseModel):
     input: int
     output: int
@@ -39,6 +50,8 @@ class ProviderBody(BaseModel):
     seconds: float
     cost_usd: float
     answer: str | None = None
+    grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
+    agrees: Annotated[bool | None, Field(description="Whether it agrees with the answer given.")] = None
     self_confidence: float | None = None
     tokens: TokensBody | None = None
     error: FailureBody | None = None
@@ -49,14 +62,120 @@ class ThresholdsBody(BaseModel):
     consensus: float
 
 
+class EvidenceBody(BaseModel):
+    """What confidence was made from; with `correct` added it is a line of LABELS.jsonl."""
+
+    tier: Literal["basic", "premium", "critical"]
+    models: list[str]
+    agreement: Annotated[float, Field(description="A: (largest cluster - 1) / (answers - 1).")]
+    grade: Annotated[float, Field(description="G: mean peer grade of the answer given.")]
+    contradicted: Annotated[
+        bool, Field(description="Whether more peers contradict a critical claim than hold it.")
+    ]
+    uncapped: Annotated[float, Field(description="The confidence before the caps.")]
+
+
+class ScoreBody(BaseModel):
+    score: Annotated[int, Field(ge=0, le=4)]
+    evidence: str
+
+
+class GradeBody(BaseModel):
+    """One provider's grade of another's answer; the stances are counted over its claims."""
+
+    grader: str
+    subject: str
+    mean: float
+    correctness: ScoreBody
+    safety: ScoreBody
+    completeness: ScoreBody
+    entails: int
+    contradicts: int
+    silent: int
+
+
+class AgainstBody(BaseModel):
+    provider: str
+    evidence: str
+
+
+class UnsettledBody(BaseModel):
+    """A claim of the answer that is contradicted, and by whom."""
+
+    claim: str
+    critical: bool
+    against: list[AgainstBody]
+
+
+class DissentBody(BaseModel):
+    """An answer that does not agree with the one given."""
+
+    provider: str
+    root_cause: str
+    grade: float
+
+
+class AmendmentBody(BaseModel):
+    """An undisputed claim that was added from another answer."""
+
+    provider: str
+    claim: str
+
+
+class DestructiveBody(BaseModel):
+    """A command of the answer that can't be undone; empty where only the provider says so."""
+
+    command: str
+    kind: str
+    why: str
+
+
+class BounceBody(BaseModel):
+    """Contested claims that went back to their author; a revision is kept only if its grade rose."""
+
+    round: int
+    provider: str
+    claims: list[str]
+    before: float
+    after: float | None
+    kept: bool
+
+
+class EscalationBody(BaseModel):
+    """A step up to a higher tier, with the providers that joined blind."""
+
+    reason: str
+    tier: Literal["basic", "premium", "critical"]
+    providers: list[str]
+
+
+class HypothesisBody(BaseModel):
+    """One explanation that a refusal leaves open, with read-only checks that speak to it."""
+
+    cause: str
+    providers: list[str]
+    grade: float
+    checks: list[str]
+
+
 class AnswerBody(BaseModel):
-    """The answer and how far it can be trusted. Scores are 0 to 1 and not calibrated in this version."""
+    """The answer and how far it can be trusted. Scores are 0 to 1."""
 
     request_id: str
     task_type: Literal["basic", "premium", "critical"]
     language: Literal["ja", "en"]
     answer: str
     answered_by: str
+    root_cause: Annotated[str, Field(description="In the chosen provider's words; empty where it gave none.")]
+    commands: list[str]
+    tier: Annotated[
+        Literal["basic", "premium", "critical"],
+        Field(description="The tier that the analysis ended in: task_type, or one above it."),
+    ]
+    outcome: Annotated[
+        Literal["accepted", "unsettled", "refused"],
+        Field(description="refused: `answer` says what is open and how to find out, not what to do."),
+    ]
     accepted: bool
     confidence: float
     consensus: float
@@ -66,9 +185,35 @@ class AnswerBody(BaseModel):
     simulated: Annotated[bool, Field(description="Whether the answers come from simulated providers.")]
     notes: list[str]
     providers: list[ProviderBody]
+    evidence: EvidenceBody
+    grades: list[GradeBody]
+    unsettled: list[UnsettledBody]
+    dissent: list[DissentBody]
+    amendments: list[AmendmentBody]
+    destructive: list[DestructiveBody]
+    bounces: list[BounceBody]
+    escalations: list[EscalationBody]
+    hypotheses: list[HypothesisBody]
     cost_usd: float
     processing_ms: int
     cache: Literal["hit", "miss"]
+
+
+class TriageBody(BaseModel):
+    """What a log says and what to do."""
+
+    request_id: str
+    problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]
+    severity: Literal["critical", "high", "medium", "low"]
+    root_cause: str
+    solution_steps: list[str]
+    confidence: float
+    accepted: bool
+    outcome: Literal["accepted", "unsettled", "refused"]
+    simulated: bool
+    cost_usd: float
+    cache: Literal["hit", "miss"]
+    analysis: AnswerBody
 
 
 class ProblemBody(BaseModel):

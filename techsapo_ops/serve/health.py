@@ -6,6 +6,9 @@ import asyncio
 from typing import Any, Literal
 
 from techsapo_ops.serve.parts import Parts
+from techsapo_ops.wallbounce.guard import Guarded
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.registry import worth_asking
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -26,12 +29,10 @@ async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
     """
     cache = await parts.cache.check()
     audit = parts.audit.status()
-    providers: dict[str, Any] = {
-        p.name: {"status": "available", "kind": p.kind, "model": p.model} for p in parts.registry.usable
-    }
+    providers: dict[str, Any] = {p.name: _provider(p) for p in parts.registry.usable}
     for name, reason in parts.registry.unavailable.items():
         providers[name] = {"status": "unavailable", "detail": reason}
-    few = len(parts.registry.usable) < 2
+    few = sum(worth_asking(p) for p in parts.registry.usable) < 2
     status: Status = "healthy"
     if not cache.healthy or not audit.healthy or few:
         status = "degraded"
@@ -62,6 +63,31 @@ async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
         },
     }
     return (503 if status == "down" else 200), body
+
+
+def _provider(provider: Provider) -> dict[str, Any]:
+    """A provider in use: its circuit breaker, its price (USD per million tokens) and where that is from."""
+    price = provider.price
+    told: dict[str, Any] = {
+        "status": "available",
+        "kind": provider.kind,
+        "model": provider.model,
+        "price": {
+            "input": price.input,
+            "output": price.output,
+            "source": price.source,
+            "known": price.known,
+        },
+    }
+    if isinstance(provider, Guarded):
+        breaker = provider.breaker
+        told["breaker"] = {"state": breaker.state, "failures": breaker.failed}
+        if breaker.state == "open":
+            told["status"] = "open"
+            told["detail"] = (
+                f"left alone after {breaker.failed} failures in a row; next try in {breaker.retry_in:.0f} s"
+            )
+    return told
 
 
 async def watch_cache(parts: Parts, interval: float = 5.0) -> None:

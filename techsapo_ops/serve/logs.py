@@ -8,7 +8,9 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.wallbounce.masking import mask
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
@@ -26,9 +28,10 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _masked,
         _Shape(instance),
     ]
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    renderer = structlog.processors.JSONRenderer(_rendered)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -48,11 +51,17 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
     # At debug the vendors' SDKs log whole requests: prompts and answers, which no log may hold.
     for chatty in ("openai", "httpx2", "httpx", "httpcore", "aiohttp", "asyncio"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    logging.getLogger("alembic.runtime.plugins").setLevel(max(level, logging.WARNING))  # six lines a start
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers = []
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def _rendered(event: structlog.types.EventDict, **_: Any) -> str:
+    """`event` as JSON; what JSON has no word for as text."""
+    return dump(event, default=str).decode()
 
 
 class _Sink:
@@ -67,9 +76,10 @@ class _Sink:
 
     def write(self, text: str) -> int:
         """Write, or count the line as lost."""
-        note = f'{{"level": "error", "message": "Log lines were lost", "lines": {self._lost}}}\n'
+        if self._lost:
+            text = f'{{"level": "error", "message": "Log lines were lost", "lines": {self._lost}}}\n{text}'
         try:
-            self._stream.write(note + text if self._lost else text)
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):  # ValueError: the stream is closed
             self._lost += 1
@@ -98,6 +108,19 @@ class _Shape:
             "instance": self._instance,
             **event,
         }
+
+
+_FREE_TEXT = ("event", "error", "detail", "exception", "trouble")
+"""Fields whose words come from elsewhere: vendors, databases, tracebacks."""
+
+
+def _masked(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Take secrets and personal data out of what others have worded."""
+    for name in _FREE_TEXT:
+        value = event.get(name)
+        if isinstance(value, str):
+            event[name] = mask(value).text
+    return event
 
 
 def _without_colour(

@@ -1,236 +1,258 @@
-"""The app's metrics, built from catalogue/metrics.yaml."""
+"""The app's metrics: what happens, as series of catalogue/metrics.yaml."""
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import combinations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.metrics_core import UntypedMetricFamily
-from prometheus_client.registry import Collector
-
-from techsapo_ops.catalogue.metrics import Metric, metrics
+from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.serve.series import Sample, Series, exemplar, only
+from techsapo_ops.serve.standing import Standing
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
-from techsapo_ops.wallbounce.events import Abandoned, Answered, Cancelled, Event, Failed, Settled
-from techsapo_ops.wallbounce.model import FailureKind, TaskType
+from techsapo_ops.wallbounce.breaker import Breaker
+from techsapo_ops.wallbounce.events import (
+    Abandoned,
+    Answered,
+    BreakerOpened,
+    Cancelled,
+    Event,
+    Failed,
+    Graded,
+    Revised,
+    Settled,
+)
+from techsapo_ops.wallbounce.model import Answer, FailureKind, Grades, TaskType
 from techsapo_ops.wallbounce.provider import Provider
 
-_STATUS = {FailureKind.TIMEOUT: "timeout", FailureKind.RATE_LIMITED: "rate_limited"}
-Sample = tuple[Mapping[str, str], float]
+_STATUS = {
+    FailureKind.TIMEOUT: "timeout",
+    FailureKind.RATE_LIMITED: "rate_limited",
+    FailureKind.REFUSED: "refused",
+    FailureKind.BAD_ANSWER: "bad_answer",
+}
+
+
+ANSWERS = ("200", "500", "502", "503", "504")
+"""Statuses whose first occurrence matters: alerts on availability compare failures with all requests."""
 
 
 @dataclass(slots=True)
 class Spent:
-    """What this instance has spent since its start, in USD, by provider, UTC day and UTC month."""
+    """What this instance has spent since its start, in USD."""
 
     total: float = 0.0
-    providers: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    periods: dict[str, tuple[str, float]] = field(default_factory=dict)
+    vendors: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def add(self, provider: str, usd: float) -> None:
-        """Book `usd` to `provider`, now."""
+    def add(self, vendor: str, usd: float) -> None:
+        """Book `usd` to `vendor`."""
         self.total += usd
-        self.providers[provider] = self.providers.get(provider, 0.0) + usd
-        for period, now in _periods().items():
-            self.periods[period] = (now, self.in_period(period) + usd)
-
-    def in_period(self, period: str) -> float:
-        """Spent in the present day or month."""
-        name, usd = self.periods.get(period, ("", 0.0))
-        return usd if name == _periods()[period] else 0.0
-
-
-def _periods() -> dict[str, str]:
-    now = datetime.now(UTC)
-    return {"day": now.strftime("%Y-%m-%d"), "month": now.strftime("%Y-%m")}
+        self.vendors[vendor] += usd
 
 
 class Metrics:
-    """Every series of the catalogue in a registry of its own.
+    """Hears the events of analyses, and is told of requests, look-ups, refusals and operations.
 
-    It hears the events of analyses, and is told of HTTP requests and cache look-ups. Callbacks give what
-    is read at scrape time: by metric name, a function to label sets and values, or to nothing.
+    What is read at scrape time has a function: see `read` and `gauge`.
     """
 
     def __init__(self, version: str, providers: Sequence[Provider], budget: Budget) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
-        self._typed: dict[str, Counter | Gauge | Histogram] = {}
-        self._callbacks: dict[str, Callable[[], Iterable[Sample]]] = {}
+        self._series = Series()
+        self.read, self.render, self.samples = self._series.read, self._series.text, self._series.samples
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
-        self._by_provider: dict[str, Mean] = {p.name: Mean() for p in providers}
+        self._standing = Standing(providers)
         self._http_times = Quantiles()
         self._spent = Spent()
-        self._budget = budget
-        for metric in metrics().values():
-            self._build(metric)
-        self.registry.register(_Untyped(self._callbacks))
-        ProcessCollector(registry=self.registry)
-        self._own_callbacks()
-        self._start_values(version, providers)
+        self._redis_failed = 0
+        self._lock = threading.Lock()
+        self._start_at_0(providers)
+        self._read_own(version, providers, budget)
 
-    def callback(self, name: str, read: Callable[[], Iterable[Sample]]) -> None:
-        """Let `read` give the samples of the untyped metric `name` at each scrape."""
-        if metrics()[name].kind != "untyped":
-            raise KeyError(name)
-        self._callbacks[name] = read
+    def gauge(self, name: str, value: Callable[[], float]) -> None:
+        """Let `value` give the gauge `name`, which has no labels, at each scrape."""
+        self.read(name, lambda: [({}, value())])
 
-    def gauge(self, name: str, read: Callable[[], float]) -> None:
-        """Let `read` give the value of the gauge `name` at each scrape."""
-        metric = self._typed[name]
-        if not isinstance(metric, Gauge):
-            raise KeyError(name)
-        metric.set_function(read)
+    def watch(self, breakers: Sequence[Breaker]) -> None:
+        """Tell of these breakers, too."""
+        self._standing.watch(breakers)
+        for breaker in breakers:
+            self._series.start(
+                "techsapo_llm_breaker_opened_total", provider=breaker.provider, model=breaker.model
+            )
+            breaker.listeners.append(self.hear)
 
     def hear(self, event: Event) -> None:
         """Count an event of an analysis."""
         match event:
-            case Answered(task_type=task, answer=answer):
-                self._call(answer.provider, answer.model, "success", task, answer.seconds)
-                self._by_provider[answer.provider].add(1)
-                tokens = self._counter("techsapo_llm_tokens_total")
-                tokens.labels(answer.provider, answer.model, "input").inc(answer.tokens.input)
-                tokens.labels(answer.provider, answer.model, "output").inc(answer.tokens.output)
-                cost = self._counter("techsapo_llm_cost_usd_total")
-                cost.labels(answer.provider, answer.model).inc(answer.cost_usd)
-                self._spent.add(answer.provider, answer.cost_usd)
-            case Failed(task_type=task, failure=failure):
+            case (
+                Answered(request_id=request, task_type=task, answer=reply)
+                | Revised(request_id=request, task_type=task, answer=reply)
+            ):
+                self._paid(task, reply, request)
+            case Graded(request_id=request, task_type=task, grades=reply):
+                self._paid(task, reply, request)
+            case Failed(request_id=request, task_type=task, failure=failure):
                 status = _STATUS.get(failure.kind, "error")
-                self._call(failure.provider, failure.model, status, task, failure.seconds)
-                self._by_provider[failure.provider].add(0)
-            case Cancelled(task_type=task, provider=provider, model=model, seconds=seconds):
-                self._call(provider, model, "cancelled", task, seconds)
-            case Settled(analysis=analysis):
-                task, verdict = analysis.task_type, analysis.verdict
-                self.ended(task, "success")
-                self._histogram("techsapo_wallbounce_duration_seconds").labels(task).observe(analysis.seconds)
-                self._histogram("techsapo_wallbounce_confidence").labels(task).observe(verdict.confidence)
-                self._histogram("techsapo_wallbounce_consensus").labels(task).observe(verdict.consensus)
-                self._confidence.add(verdict.confidence)
-                self._consensus.add(verdict.consensus)
+                self._call(failure.provider, failure.model, status, task, failure.seconds, request)
+                self._standing.failed(failure.provider, failure.kind)
+            case Cancelled(
+                request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
+            ):
+                self._call(provider, model, "cancelled", task, seconds, request)
+            case Settled():
+                self._settled(event)
             case Abandoned(task_type=task, error=error):
                 if error.code != "over_request_budget":  # refused before it began
                     self.ended(task, "error")
+            case BreakerOpened(provider=provider, model=model):
+                self._count("techsapo_llm_breaker_opened_total", provider, model)
 
     def ended(self, task_type: TaskType, status: str) -> None:
         """Count an analysis that ended with `status` success or error."""
-        self._counter("techsapo_wallbounce_requests_total").labels(task_type, status).inc()
+        self._count("techsapo_wallbounce_requests_total", task_type, status)
         self._success.add(1 if status == "success" else 0)
 
-    def http(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an HTTP request; `route` is a template, never a raw path."""
-        self._counter("techsapo_http_requests_total").labels(method, route, str(status)).inc()
-        self._histogram("techsapo_http_request_duration_seconds").labels(method, route).observe(seconds)
-        self._http_times.add(seconds)
+    def http(self, method: str, route: str, status: int, seconds: float | None, request_id: str) -> None:
+        """Count an HTTP request; `route` is a template, never a raw path. A stream has no `seconds`."""
+        self._count("techsapo_http_requests_total", method, route, str(status))
+        if seconds is not None:
+            self._observe("techsapo_http_request_duration_seconds", seconds, request_id, method, route)
+            self._http_times.add(seconds)
+
+    def sizes(self, method: str, route: str, received: int | None, sent: int, request_id: str) -> None:
+        """Count the bytes of a request's body, None where it has none, and of its answer's."""
+        if received is not None:
+            self._observe("techsapo_http_request_size_bytes", received, request_id, method, route)
+        self._observe("techsapo_http_response_size_bytes", sent, request_id, method, route)
+
+    def start_route(self, method: str, route: str) -> None:
+        """Start the series of a route at 0: rate() does not see what the first sample of a series holds."""
+        self._series.histogram("techsapo_http_request_duration_seconds", method, route)
+        for status in ANSWERS:
+            self._series.counter("techsapo_http_requests_total", method, route, status)
+
+    def problem(self, code: str) -> None:
+        """Count a request that was answered with a problem."""
+        self._count("techsapo_errors_total", code)
 
     def cache(self, result: str) -> None:
         """Count a look-up in the cache: hit, miss or error."""
-        self._counter("techsapo_cache_requests_total").labels(result).inc()
+        self._count("techsapo_cache_requests_total", result)
 
-    def audit(self, status: str, rows: int) -> None:
+    def auth_failed(self, reason: str) -> None:
+        """Count a request that was refused for its key."""
+        self._count("techsapo_auth_failures_total", reason)
+
+    def rate_limited(self, plan: str) -> None:
+        """Count a request that was refused because its key asked too often."""
+        self._count("techsapo_rate_limit_hits_total", plan)
+
+    def over_budget(self, code: str) -> None:
+        """Count a request that was refused for want of budget."""
+        self._count("techsapo_budget_refusals_total", code)
+
+    def anomaly(self, reason: str) -> None:
+        """Count a request that looks like an attack or a mistake."""
+        self._count("techsapo_anomaly_requests_total", reason)
+
+    def spent(self, provider: str, model: str, usd: float) -> None:
+        """Book what a call was charged."""
+        self._series.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
+        self._spent.add(self._standing.vendor(provider), usd)
+
+    def audit_rows(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
-        self._counter("techsapo_audit_writes_total").labels(status).inc(rows)
+        self._series.counter("techsapo_audit_writes_total", status).inc(rows)
 
-    def render(self, accept: str) -> tuple[bytes, str]:
-        """All samples and their content type, as text or OpenMetrics. Takes a while: call it in a thread."""
-        encode, content_type = choose_encoder(accept)
-        return encode(self.registry), content_type
+    def audit_operation(self, operation: str, ok: bool) -> None:
+        """Count an operation on the audit database: insert, ping or read."""
+        self._count("techsapo_audit_operations_total", operation, _status(ok))
 
-    def _build(self, metric: Metric) -> None:
-        if metric.kind == "untyped":
-            self._callbacks[metric.name] = list
-        elif metric.kind == "counter":
-            self._typed[metric.name] = Counter(
-                metric.name, metric.help, metric.labels, registry=self.registry
-            )
-        elif metric.kind == "gauge":
-            self._typed[metric.name] = Gauge(metric.name, metric.help, metric.labels, registry=self.registry)
-        else:
-            self._typed[metric.name] = Histogram(
-                metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=self.registry
-            )
+    def redis(self, use: str) -> Callable[[bool], None]:
+        """A function that counts operations on Redis for `use`, told whether each succeeded."""
 
-    def _start_values(self, version: str, providers: Sequence[Provider]) -> None:
-        self._gauge("techsapo_build_info").labels(version).set(1)
-        for period, usd in self._limits().items():
-            self._gauge("techsapo_budget_limit_usd").labels(period).set(usd)
-        for provider in providers:
-            self._gauge("techsapo_provider_info").labels(provider.name, provider.model, provider.kind).set(1)
-        for name, typed in self._typed.items():
-            entry = metrics()[name]
-            if entry.kind != "counter" or not entry.labels:
-                continue
-            fixed = [{"provider": p.name, "model": p.model} for p in providers]
-            for known in fixed if "provider" in entry.labels else [{}]:
-                for labels in entry.known_children(**known):
-                    typed.labels(**labels)
+        def told(ok: bool) -> None:
+            with self._lock:
+                self._redis_failed = 0 if ok else self._redis_failed + 1
+            self._count("techsapo_redis_operations_total", use, _status(ok))
 
-    def _own_callbacks(self) -> None:
-        self.callback("techsapo_wallbounce_success_rate", lambda: _maybe(self._success.value()))
-        self.callback("techsapo_wallbounce_avg_confidence_5m", lambda: _maybe(self._confidence.value()))
-        self.callback("techsapo_wallbounce_consensus_score", lambda: _maybe(self._consensus.value()))
-        self.callback("techsapo_http_p95_response_time", lambda: _maybe(self._http_times.value(0.95)))
-        self.callback("techsapo_llm_success_rate_by_provider", self._provider_rates)
-        self.callback("techsapo_wallbounce_cost_usd", lambda: [({}, self._spent.total)])
-        self.callback(
-            "techsapo_provider_cost_usd",
-            lambda: [({"provider": p}, self._spent.providers.get(p, 0.0)) for p in self._by_provider],
-        )
-        self.callback("techsapo_budget_utilization_percent", self._utilization)
+        return told
 
-    def _provider_rates(self) -> Iterable[Sample]:
-        for provider, mean in self._by_provider.items():
-            for _, value in _maybe(mean.value()):
-                yield {"provider": provider}, value
+    def _start_at_0(self, providers: Sequence[Provider]) -> None:
+        known = {
+            "provider": [{"provider": p.name, "model": p.model} for p in providers],
+            "provider_pair": [
+                {"provider_pair": _pair(a.name, b.name)} for a, b in combinations(providers, 2)
+            ],
+        }
+        for name, entry in metrics().items():
+            if entry.kind in ("counter", "histogram") and name != "techsapo_llm_breaker_opened_total":
+                for fixed in next((known[label] for label in known if label in entry.labels), [{}]):
+                    self._series.start(name, **fixed)
 
-    def _limits(self) -> dict[str, float]:
-        return {"day": self._budget.resolved_daily_usd, "month": self._budget.monthly_usd}
+    def _read_own(self, version: str, providers: Sequence[Provider], budget: Budget) -> None:
+        standing = self._standing
+        limits = {"day": budget.resolved_daily_usd, "month": budget.monthly_usd}
+        info = [({"provider": p.name, "model": p.model, "kind": p.kind}, 1.0) for p in providers]
+        self.read("techsapo_build_info", lambda: [({"version": version}, 1)])
+        self.read("techsapo_provider_info", lambda: info)
+        self.read("techsapo_budget_limit_usd", lambda: [({"period": p}, usd) for p, usd in limits.items()])
+        self.gauge("techsapo_redis_consecutive_errors", lambda: self._redis_failed)
+        self.read("techsapo_provider_up", standing.up)
+        self.read("techsapo_provider_consecutive_failures", standing.consecutive_failures)
+        self.read("techsapo_llm_breaker_state", standing.breaker_states)
+        self.read("techsapo_llm_agreement_score", standing.agreement)
+        self.read("techsapo_llm_success_rate_by_provider", standing.success)
+        self.read("techsapo_wallbounce_success_rate", lambda: only(self._success.value()))
+        self.read("techsapo_wallbounce_avg_confidence_5m", lambda: only(self._confidence.value()))
+        self.read("techsapo_wallbounce_consensus_score", lambda: only(self._consensus.value()))
+        self.read("techsapo_http_p95_response_time", lambda: only(self._http_times.value(0.95)))
+        self.read("techsapo_wallbounce_cost_usd", lambda: [({}, self._spent.total)])
+        self.read("techsapo_provider_cost_usd", self._vendor_costs)
 
-    def _utilization(self) -> Iterable[Sample]:
-        for period, limit in self._limits().items():
-            if limit > 0:
-                yield {"period": period}, 100 * self._spent.in_period(period) / limit
+    def _vendor_costs(self) -> Iterable[Sample]:
+        return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._standing.vendors()]
 
-    def _call(self, provider: str, model: str, status: str, task: TaskType, seconds: float) -> None:
-        self._counter("techsapo_llm_requests_total").labels(provider, model, status, task).inc()
-        self._histogram("techsapo_llm_request_duration_seconds").labels(provider, model).observe(seconds)
+    def _settled(self, event: Settled) -> None:
+        task, verdict, request = event.analysis.task_type, event.analysis.verdict, event.request_id
+        self.ended(task, "success")
+        self._observe("techsapo_wallbounce_duration_seconds", event.analysis.seconds, request, task)
+        self._observe("techsapo_wallbounce_confidence", verdict.confidence, request, task)
+        self._observe("techsapo_wallbounce_consensus", verdict.consensus, request, task)
+        self._confidence.add(verdict.confidence)
+        self._consensus.add(verdict.consensus)
+        for pair, share in event.agreement:
+            name = _pair(*pair)
+            self._observe("techsapo_llm_agreement", share, request, name)
+            self._standing.agreed(name, share)
 
-    def _counter(self, name: str) -> Counter:
-        metric = self._typed[name]
-        assert isinstance(metric, Counter)  # noqa: S101 - the catalogue says so, and a test goes through all
-        return metric
+    def _paid(self, task: TaskType, reply: Answer | Grades, request_id: str) -> None:
+        """Count a call that was answered, and its tokens."""
+        self._call(reply.provider, reply.model, "success", task, reply.seconds, request_id)
+        self._standing.answered(reply.provider)
+        tokens = "techsapo_llm_tokens_total"
+        self._series.counter(tokens, reply.provider, reply.model, "input").inc(reply.tokens.input)
+        self._series.counter(tokens, reply.provider, reply.model, "output").inc(reply.tokens.output)
 
-    def _gauge(self, name: str) -> Gauge:
-        metric = self._typed[name]
-        assert isinstance(metric, Gauge)  # noqa: S101 - see _counter
-        return metric
+    def _call(
+        self, provider: str, model: str, status: str, task: TaskType, seconds: float, request_id: str
+    ) -> None:
+        self._count("techsapo_llm_requests_total", provider, model, status, task)
+        self._observe("techsapo_llm_request_duration_seconds", seconds, request_id, provider, model)
 
-    def _histogram(self, name: str) -> Histogram:
-        metric = self._typed[name]
-        assert isinstance(metric, Histogram)  # noqa: S101 - see _counter
-        return metric
+    def _count(self, name: str, *labels: str) -> None:
+        self._series.counter(name, *labels).inc()
 
-
-class _Untyped(Collector):
-    """The guide's own names, which the client's types can't carry (it appends `_total` to a counter's)."""
-
-    def __init__(self, callbacks: Mapping[str, Callable[[], Iterable[Sample]]]) -> None:
-        self._callbacks = callbacks
-
-    def collect(self) -> Iterator[Family]:
-        """One family for each name that has something to say now."""
-        for name, read in self._callbacks.items():
-            entry = metrics()[name]
-            family = UntypedMetricFamily(name, entry.help, labels=entry.labels)
-            for labels, value in read():
-                family.add_metric([labels[label] for label in entry.labels], value)
-            if family.samples:
-                yield family
+    def _observe(self, name: str, value: float, request_id: str, *labels: str) -> None:
+        self._series.histogram(name, *labels).observe(value, exemplar(request_id))
 
 
-def _maybe(value: float | None) -> list[Sample]:
-    return [] if value is None else [({}, value)]
+def _pair(first: str, second: str) -> str:
+    return "|".join(sorted((first, second)))
+
+
+def _status(ok: bool) -> str:
+    return "success" if ok else "error"

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
@@ -22,6 +23,9 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 READ_TIMEOUT = 30.0
 """Seconds in which a whole body must have arrived, so that a trickle holds no connection for ever."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_STREAM = b"text/event-stream"
+UNMATCHED = "unmatched"
+"""The route of every path that there is not."""
 _PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
 _CONTENT_SECURITY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -52,28 +56,38 @@ class Envelope:
     there is one. While the instance drains, it asks kept-alive connections to close.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, anomalies: Anomalies) -> None:
         self._app = app
         self._metrics = metrics
+        self._anomalies = anomalies
         self._lifecycle = lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
-        status = 0
+        status, sent, streamed = 0, 0, scope["type"] == "websocket"
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
+            nonlocal status, sent, streamed
+            if message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            elif message["type"] == "websocket.accept":
+                status = 101
+                message["headers"] = [*message.get("headers", ()), extra[-1]]
+            elif message["type"] in {"http.response.start", "websocket.http.response.start"}:
                 status = message["status"]
+                own = list(message.get("headers", ()))
+                streamed |= any(k == b"content-type" and v.startswith(_STREAM) for k, v in own)
                 closing = ((b"connection", b"close"),) if self._lifecycle.draining else ()
-                message["headers"] = [*message.get("headers", ()), *extra, *closing]
+                given = {k.lower().encode(): v.encode() for k, v in scope["state"].get("headers", {}).items()}
+                own += [(k, v) for k, v in given.items() if all(k != there for there, _ in own)]
+                message["headers"] = [*own, *extra, *closing]
             await send(message)
 
         try:
@@ -83,14 +97,23 @@ class Envelope:
             if status:
                 raise
             problem = Problem(500, "internal_error", "this is our fault; the log has the details")
-            await problem.response(request_id)(scope, receive, send_with_headers)
+            await problem.answer(scope)(scope, receive, send_with_headers)
         finally:
-            self._account(scope, request_id, status or 499, time.perf_counter() - started)
+            taken = time.perf_counter() - started
+            self._account(scope, request_id, status or 499, taken, None if streamed else sent)
+            await self._anomalies.seen(scope, known=_route(scope) != UNMATCHED)
 
-    def _account(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    def _account(self, scope: Scope, request_id: str, status: int, seconds: float, sent: int | None) -> None:
+        """Count and log a request; of a stream neither time nor the bytes `sent` say anything."""
+        given = scope.get("method", "GET")  # a WebSocket has none
+        method = given if given in _METHODS else "OTHER"
         route = _route(scope)
-        self._metrics.http(method, route, status, seconds)
+        self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
+        if sent is not None:
+            self._metrics.sizes(method, route, scope["state"].get("received"), sent, request_id)
+        problem = scope["state"].get("problem")
+        if problem is not None:
+            self._metrics.problem(problem)
         tell = log.debug if route in _PROBES else log.info
         tell(
             "HTTP request",
@@ -104,7 +127,7 @@ class Envelope:
 
 def _route(scope: MutableMapping[str, Any]) -> str:
     """The template of the route that was taken; never the raw path, which a client chooses."""
-    return str(getattr(scope.get("route"), "path", "unmatched"))
+    return str(getattr(scope.get("route"), "path", UNMATCHED))
 
 
 class BodyLimit:
@@ -144,6 +167,7 @@ class BodyLimit:
         if len(body) > self._limit:
             await self._refuse(scope, receive, send)
             return
+        scope["state"]["received"] = len(body)
         whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
 
         async def replay() -> Message:
@@ -164,6 +188,6 @@ class BodyLimit:
 
 async def _last_answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer and close: the rest of the body is not read."""
-    response = problem.response(scope["state"]["request_id"])
+    response = problem.answer(scope)
     response.headers["Connection"] = "close"
     await response(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The built-in pages: plain HTML, CSS and ES modules from web/."""
+"""The built-in pages: plain HTML, CSS and ES modules from web/. What all of them share is frame.html."""
 
 from __future__ import annotations
 
@@ -12,57 +12,79 @@ from starlette.responses import Response
 from techsapo_ops.serve.problems import Problem
 
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_WEB = files("techsapo_ops.serve") / "web"
+_PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs": "docs"}
+"""Files, without their ending, by path."""
+_WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
+"""What the navigation calls each page, as a key of words.js."""
 
 
 @cache
 def _assets() -> dict[str, tuple[bytes, str, str]]:
     """Content, type and ETag by file name."""
     found = {}
-    for entry in (files("techsapo_ops.serve") / "web").iterdir():
+    for entry in _WEB.iterdir():
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in _TYPES:
             content = entry.read_bytes()
-            found[entry.name] = (content, _TYPES[suffix], f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            found[entry.name] = (content, _TYPES[suffix], _tag(content))
     return found
 
 
-def _serve(request: Request, name: str, locale: str) -> Response:
-    asset = _assets().get(name)
-    if asset is None:
-        raise Problem(404, "not_found", "there is no such file")
-    content, media_type, tag = asset
-    if name.endswith(".html"):
-        content = content.replace(b"__LOCALE__", locale.encode())
-        tag = f'{tag[:-1]}-{locale}"'
+@cache
+def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
+    """Content, type and ETag of a page."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # 2 MB that only readers of pages pay
+
+    environment = Environment(
+        loader=FunctionLoader(lambda name: (_WEB / name).read_text(encoding="utf-8")),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    name = _PAGES[path]
+    text = environment.get_template(f"{name}.html").render(
+        locale=locale, keys=keys, name=name, here=path, pages=_WORDS
+    )
+    content = text.encode()
+    return content, "text/html; charset=utf-8", _tag(content)
+
+
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def _reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(content, media_type=media_type, headers=headers)
 
 
-def page_routes(locale: str) -> APIRouter:
-    """Routes of the pages; `locale` is the language shown until the user chooses another."""
+def page_routes(locale: str, *, keys: bool) -> APIRouter:
+    """Routes of the pages; `locale` is the language shown until the user chooses another. Where questions
+    need `keys`, the pages have a field for one.
+    """
     router = APIRouter(include_in_schema=False)
+    told = "on" if keys else "off"
 
-    @router.api_route("/", methods=["GET", "HEAD"])
-    async def ask(request: Request) -> Response:
-        return _serve(request, "ask.html", locale)
+    async def page(request: Request) -> Response:
+        return _reply(request, *_page(request.scope["route"].path, locale, told))
 
-    @router.get("/docs")
-    async def docs(request: Request) -> Response:
-        return _serve(request, "docs.html", locale)
+    for path in _PAGES:
+        router.add_api_route(path, page, methods=["GET", "HEAD"])
 
     @router.get("/favicon.ico")
     async def icon(request: Request) -> Response:
-        return _serve(request, "icon.svg", locale)
+        return _reply(request, *_assets()["icon.svg"])
 
     @router.get("/web/{name}")
     async def asset(request: Request, name: str) -> Response:
-        return _serve(request, name, locale)
+        found = _assets().get(name)
+        if found is None:
+            raise Problem(404, "not_found", "there is no such file")
+        return _reply(request, *found)
 
     return router

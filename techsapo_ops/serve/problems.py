@@ -12,23 +12,47 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 Code = Literal[
     "body_too_large",
+    "budget_exhausted",
+    "budget_reserved",
+    "forbidden",
+    "idempotency_key_reused",
     "internal_error",
     "invalid_request",
     "malformed_json",
     "method_not_allowed",
+    "no_prometheus",
     "no_provider",
     "not_found",
     "over_request_budget",
     "overloaded",
     "prompt_too_long",
     "providers_failed",
+    "rate_limited",
     "timeout",
+    "unauthorized",
+    "unknown_model",
     "unsupported_media_type",
+    "unsupported_parameter",
 ]
+_WORDS = {
+    "extra_forbidden": "unknown field; /openapi.json lists those that there are",
+    "missing": "is missing",
+    "model_type": "must be a JSON object",
+}
+"""By pydantic's type of an error: what it says in words of Python."""
 MEDIA_TYPE = "application/problem+json"
+OPENAI_PATHS = "/v1/"
+"""Below this path errors have OpenAI's shape, which its clients read."""
+_OPENAI_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
 _BY_STATUS: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
@@ -45,9 +69,9 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.members = members
 
-    def response(self, request_id: str = "") -> Response:
-        """The HTTP answer."""
-        body = {
+    def document(self, request_id: str = "") -> dict[str, Any]:
+        """The problem document."""
+        return {
             "type": f"urn:techsapo:problem:{self.code}",
             "title": HTTPStatus(self.status).phrase,
             "status": self.status,
@@ -56,12 +80,33 @@ class Problem(Exception):
             **({"request_id": request_id} if request_id else {}),
             **self.members,
         }
+
+    def answer(self, scope: Scope) -> Response:
+        """The HTTP answer to the request of `scope`, in the shape that its client reads."""
+        self.note(scope)
+        request_id = str(scope.get("state", {}).get("request_id", ""))
+        if str(scope.get("path", "")).startswith(OPENAI_PATHS):
+            return self._response(self.openai(request_id), "application/json")
+        return self._response(self.document(request_id), MEDIA_TYPE)
+
+    def note(self, scope: Scope) -> None:
+        """Let whoever counts the request of `scope` know its problem."""
+        scope.setdefault("state", {})["problem"] = self.code
+
+    def openai(self, request_id: str = "") -> dict[str, Any]:
+        """The error as OpenAI's API writes it, with `request_id` beside it."""
+        kind = _OPENAI_TYPES.get(
+            self.status, "invalid_request_error" if self.status < 500 else "server_error"
+        )
+        error = {"message": self.detail, "type": kind, "param": self.members.get("param"), "code": self.code}
+        return {"error": error, **({"request_id": request_id} if request_id else {})}
+
+    def _response(self, body: dict[str, Any], media_type: str) -> Response:
         headers = (
             {} if self.retry_after is None else {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
         )
-        return Response(
-            json.dumps(body, ensure_ascii=False).encode(errors="replace"), self.status, headers, MEDIA_TYPE
-        )
+        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
+        return Response(content, self.status, headers, media_type)
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -69,16 +114,21 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101 - registered for this type alone
-        return error.response(_request_id(request))
+        return error.answer(request.scope)
 
     async def on_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
-        return _from_validation(error).response(_request_id(request))
+        return _from_validation(error).answer(request.scope)
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
         code = _BY_STATUS.get(error.status_code, "invalid_request")
-        response = Problem(error.status_code, code, str(error.detail)).response(_request_id(request))
+        detail = str(error.detail)
+        if code == "not_found":
+            detail = "there is no such address; /openapi.json lists those that there are"
+        elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
+            detail = f"this address takes {allowed}"
+        response = Problem(error.status_code, code, detail).answer(request.scope)
         response.headers.update(error.headers or {})
         return response
 
@@ -92,10 +142,12 @@ def _from_validation(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
         return Problem(400, "malformed_json", "the body is not JSON")
-    problems = [{"field": ".".join(str(p) for p in e["loc"][1:]), "message": e["msg"]} for e in found[:20]]
+    problems = [
+        {
+            "field": ".".join(str(p) for p in e["loc"][1:]),
+            "message": _WORDS.get(str(e["type"]), str(e["msg"])),
+        }
+        for e in found[:20]
+    ]
     told = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems)
     return Problem(422, "invalid_request", told, errors=problems)
-
-
-def _request_id(request: Request) -> str:
-    return str(request.scope.get("state", {}).get("request_id", ""))

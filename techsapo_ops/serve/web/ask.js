@@ -1,6 +1,7 @@
-// The Ask page: one question, the answer, and what each provider said.
+// The Ask page: one question; what each provider says as it says it, the verdict, and how it came about.
 
-import { element, number, setUp, word } from "/web/words.js";
+import { events } from "/web/live.js";
+import { element, headers, number, setUp, word } from "/web/words.js";
 
 const form = document.getElementById("form");
 const prompt = document.getElementById("prompt");
@@ -9,6 +10,8 @@ const stop = document.getElementById("stop");
 const status = document.getElementById("status");
 const problem = document.getElementById("problem");
 const result = document.getElementById("result");
+const each = document.getElementById("each");
+const examination = document.getElementById("examination");
 
 let shown = null;
 let underWay = null;
@@ -42,16 +45,123 @@ function providerCard(provider) {
   } else {
     card.append(element("p", "text", provider.answer));
   }
+  if (provider.agrees === false) title.append(badge(word("dissents"), "warn"));
   const facts = [`${number(provider.seconds, 2)} ${word("seconds")}`, cost(provider.cost_usd)];
+  if (typeof provider.grade === "number") facts.push(`${word("grade")} ${number(provider.grade, 2)}`);
   if (typeof provider.self_confidence === "number") facts.push(`${word("sure")} ${number(provider.self_confidence, 2)}`);
   if (provider.tokens) facts.push(`${provider.tokens.input}+${provider.tokens.output} ${word("tokens")}`);
   card.append(element("p", "meta", facts.join(" · ")));
   return card;
 }
 
+/** A card while the analysis is under way: what is known of one provider by now. */
+function liveCard(name, known) {
+  const card = element("article", "card");
+  const title = element("h3", "", name);
+  title.append(element("small", "dim", known.model));
+  card.append(title);
+  if (known.error) {
+    title.append(badge(word("failed"), "bad"));
+    card.append(element("p", "text", `${word("kinds")[known.error.kind] ?? known.error.kind}: ${known.error.message}`));
+  } else {
+    card.append(element("p", "text", known.answer));
+  }
+  if (known.revised) title.append(badge(word("bounces"), "warn"));
+  const facts = known.grades.map(([grader, grade]) => `${grader} ${number(grade, 2)}`);
+  if (facts.length) card.append(element("p", "meta", `${word("grade")}: ${facts.join(" · ")}`));
+  return card;
+}
+
+/** What one event adds to the live view. */
+function learn(live, name, event) {
+  const known = (provider) => (live.providers[provider] ??= { model: "", answer: "", grades: [] });
+  if (name === "answered" || name === "revised") {
+    Object.assign(known(event.provider), { model: event.model, answer: event.answer, revised: name === "revised" });
+  } else if (name === "graded") {
+    for (const { subject, grade } of event.grades) known(subject).grades.push([event.provider, grade]);
+  } else if (name === "failed" && event.phase === "answer") {
+    Object.assign(known(event.provider), { model: event.model, error: event });
+  }
+  live.log.push([name, event, (performance.now() - live.started) / 1000]);
+}
+
+function logLine([name, event, seconds]) {
+  const texts = {
+    answered: () => `${event.provider}: ${word("answer")}`,
+    revised: () => `${event.provider}: ${word("revised")}`,
+    graded: () => `${event.provider}: ${word("grade")} ${event.grades.map((g) => `${g.subject} ${number(g.grade, 2)}`).join(" · ")}`,
+    bounced: () => `${word("bounces")}: ${bounced(event)}`,
+    escalated: () => `${word("escalations")}: ${escalated(event)}`,
+    failed: () => `${event.provider}: ${word("failed")} (${word("kinds")[event.kind] ?? event.kind})`,
+  };
+  const item = element("li", name === "failed" ? "bad" : "", texts[name]());
+  item.prepend(element("small", "dim", `${number(seconds, 2)} ${word("seconds")} `));
+  return item;
+}
+
+function drawLive(live) {
+  document.getElementById("providers").replaceChildren(...Object.entries(live.providers).filter(([, k]) => k.answer || k.error).map(([name, known]) => liveCard(name, known)));
+  document.getElementById("timeline").replaceChildren(...live.log.map(logLine));
+}
+
+function list(title, lines) {
+  if (lines.length === 0) return [];
+  const items = element("ul");
+  items.append(...lines.map((line) => element("li", "", line)));
+  return [element("h3", "", word(title)), items];
+}
+
+function bounced(b) {
+  const after = b.after === null ? "–" : number(b.after, 2);
+  return `${b.provider} (${b.round}): ${number(b.before, 2)} → ${after}, ${word(b.kept ? "revised" : "unrevised")}: ${b.claims.join(" / ")}`;
+}
+
+function escalated(e) {
+  return `${word(e.tier)} ← ${word("reasons")[e.reason] ?? e.reason}: ${e.providers.join(", ")}`;
+}
+
+function drawGrades(body) {
+  const table = document.getElementById("grades");
+  const head = element("tr");
+  const columns = ["grader", "subject", "grade", "correctness", "safety", "completeness", "claims"];
+  head.append(...columns.map((name) => element("th", "", word(name))));
+  const rows = body.grades.map((g) => {
+    const row = element("tr");
+    const scores = ["correctness", "safety", "completeness"].map((name) => {
+      const cell = element("td", "", `${g[name].score}/4`);
+      cell.title = g[name].evidence;
+      return cell;
+    });
+    const stances = `${word("entails")} ${g.entails} · ${word("contradicts")} ${g.contradicts} · ${word("silent")} ${g.silent}`;
+    row.append(element("td", "", g.grader), element("td", "", g.subject), element("td", "", number(g.mean, 2)), ...scores, element("td", "", stances));
+    return row;
+  });
+  table.replaceChildren(...(rows.length ? [head, ...rows] : []));
+}
+
+function drawExamination(body) {
+  document.getElementById("lists").replaceChildren(
+    ...list("unsettled", body.unsettled.map((u) => `${u.claim} ⇔ ${u.against.map((a) => `${a.provider}: ${a.evidence}`).join(" / ")}`)),
+    ...list("dissent", body.dissent.map((d) => `${d.provider}: ${d.root_cause} (${word("grade")} ${number(d.grade, 2)})`)),
+    ...list("amendments", body.amendments.map((a) => `${a.provider}: ${a.claim}`)),
+    ...list("bounces", body.bounces.map(bounced)),
+    ...list("escalations", body.escalations.map(escalated)),
+  );
+  drawGrades(body);
+  const lines = body.destructive.map((d) => {
+    const line = element("li");
+    if (d.command) line.append(element("code", "", d.command), " ");
+    line.append(element("span", "", d.why));
+    return line;
+  });
+  if (lines.length) lines[0].prepend(element("strong", "", `${word("destructive")}: `));
+  document.getElementById("danger").replaceChildren(...lines);
+}
+
 function drawAnswer(body) {
   document.getElementById("answer").textContent = body.answer;
-  const badges = [badge(word(body.accepted ? "accepted" : "notAccepted"), body.accepted ? "good" : "warn")];
+  const badges = [badge(word(body.accepted ? "accepted" : body.outcome === "refused" ? "refusedAnswer" : "notAccepted"), body.accepted ? "good" : body.outcome === "refused" ? "bad" : "warn")];
+  if (body.tier !== body.task_type) badges.push(badge(`→ ${word(body.tier)}`, "dim"));
   if (body.simulated) badges.unshift(badge(word("simulated"), "warn"));
   if (!body.calibrated) badges.push(badge(word("provisional"), "dim"));
   if (body.cache === "hit") badges.push(badge(word("cached"), "dim"));
@@ -65,6 +175,7 @@ function drawAnswer(body) {
   const notes = body.notes.map((note) => element("li", "", word("notes")[note] ?? note));
   document.getElementById("notes").replaceChildren(...notes);
   document.getElementById("providers").replaceChildren(...body.providers.map(providerCard));
+  drawExamination(body);
 }
 
 function drawProblem(body) {
@@ -84,10 +195,18 @@ function drawProblem(body) {
 
 function draw() {
   result.hidden = shown?.answer === undefined;
+  examination.hidden = result.hidden;
+  const happened = (shown?.live?.log.length ?? 0) > 0; // nothing where the answer came from the cache
+  each.hidden = !happened && result.hidden;
+  document.getElementById("timeline-title").hidden = !happened;
   problem.hidden = shown?.problem === undefined;
+  if (shown?.live) drawLive(shown.live);
   if (shown?.answer) drawAnswer(shown.answer);
   if (shown?.problem) drawProblem(shown.problem);
   status.textContent = shown?.status ? word(shown.status) : "";
+  const log = shown?.status === "asking" ? shown.live?.log ?? [] : [];
+  const count = (name) => log.filter(([kind]) => kind === name).length;
+  if (log.length) status.textContent += ` ${word("progress")}: ${word("answersSoFar")} ${count("answered")} · ${word("gradingsSoFar")} ${count("graded")}`;
 }
 
 function show(next) {
@@ -95,22 +214,30 @@ function show(next) {
   draw();
 }
 
-async function request(signal) {
+async function request(signal, live) {
   const tier = new FormData(form).get("tier");
   const response = await fetch("/api/v1/generate", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream" }),
     body: JSON.stringify({ prompt: prompt.value, task_type: tier }),
     signal,
   });
-  let body;
-  try {
-    body = await response.json();
-  } catch {
-    return { problem: { title: `HTTP ${response.status}`, detail: word("badReply") } };
+  if (!response.ok) {
+    const body = await response.json().catch(() => ({ title: `HTTP ${response.status}`, detail: word("badReply") }));
+    if (response.status === 401 && !headers().Authorization) body.detail = word("keyNeeded");
+    return { problem: { ...body, retryAfter: response.headers.get("Retry-After") } };
   }
-  if (response.ok) return { answer: body, status: "done" };
-  return { problem: { ...body, retryAfter: response.headers.get("Retry-After") } };
+  let end = null;
+  await events(response, ({ name, data }) => {
+    const event = JSON.parse(data);
+    if (name === "verdict") end = { answer: event, status: "done" };
+    else if (name === "problem") end = { problem: event };
+    else {
+      learn(live, name, event);
+      if (underWay?.signal === signal) show({ status: "asking", live });
+    }
+  });
+  return { ...(end ?? { problem: { title: word("failed"), detail: word("streamEnded") } }), live };
 }
 
 async function ask() {
@@ -122,7 +249,7 @@ async function ask() {
   show({ status: "asking" });
   let next;
   try {
-    next = await request(mine.signal);
+    next = await request(mine.signal, { started: performance.now(), providers: {}, log: [] });
   } catch {
     next = mine.signal.aborted ? { status: "stopped" } : { problem: { title: word("failed"), detail: word("unreachable") } };
   }

@@ -1,8 +1,8 @@
-// The pages' words, and the reader's choices of language and theme.
+// The pages' words, and the reader's choices: language, theme, API key.
 
 const WORDS = {
   ja: {
-    skip: "質問へ移動", api: "API", theme: "明暗", other: "English",
+    skip: "本文へ移動", askPage: "質問", dashboardsPage: "ダッシュボード", statusPage: "状態", api: "API", pages: "ページ", theme: "明暗", other: "English",
     question: "質問", placeholder: "例: Dockerコンテナが起動しない", tier: "分析の種類",
     basic: "基本", premium: "プレミアム", critical: "重要",
     keys: "Ctrl+Enterで送信", send: "質問する", stop: "中止",
@@ -15,7 +15,41 @@ const WORDS = {
     badReply: "サーバーの応答を読み取れません。", code: "コード", requestId: "リクエストID", retry: "秒後に再試行できます",
     docsTitle: "API", docsIntro: "機械可読な定義:", parameters: "パラメーター", body: "リクエスト本文",
     answers: "応答", example: "例", back: "質問ページ", type: "型", required: "必須",
+    examination: "相互評価", grade: "評価", dissents: "別見解", grader: "評価者", subject: "対象", claims: "主張",
+    correctness: "正確さ", safety: "安全さ", completeness: "網羅性", entails: "一致", contradicts: "矛盾", silent: "言及なし",
+    unsettled: "未確定の点", dissent: "別の見解", amendments: "他の回答からの補足", bounces: "差し戻し", escalations: "追加の照会",
+    destructive: "元に戻せない操作", revised: "改訂を採用", unrevised: "元のまま", refusedAnswer: "回答保留",
+    key: "APIキー", keyHint: "このタブを閉じるまで、このブラウザーだけに保存します。", keyNeeded: "このページにはAPIキーが必要です。上の欄に入力してください。", keySave: "使う",
+    live: "ライブ", lost: "接続が切れました", again: "秒後に再接続します", connecting: "接続しています…", span: "期間", instance: "インスタンス", provider: "プロバイダー", all: "すべて",
+    noPrometheus: "このスタックにはPrometheusがないため、このインスタンスの直近10分をライブで表示しています。", prometheusLost: "Prometheusに接続できません。ライブ表示だけが利用できます。",
+    noData: "データなし", updated: "更新", healthTitle: "健全性", alertsTitle: "アラート", jobsTitle: "ジョブ", costsTitle: "費用",
+    healthy: "正常", degraded: "一部低下", down: "停止", available: "利用可", unavailable: "利用不可", open: "休止中", noAlerts: "発生中のアラートはありません。", noJobs: "まだ実行されたジョブはありません。",
+    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "開始", runbook: "手順書",
+    job: "ジョブ", lastRun: "最終実行", lastSuccess: "最終成功", nextRun: "次回", result: "結果", ok: "成功", neverRun: "なし", exitCode: "終了コード",
+    day: "今日 (UTC)", month: "今月", spentBy: "今月のプロバイダー別費用", calls: "呼び出し", failures: "失敗", recommended: "推奨", noRecommendation: "基準を満たす組み合わせはまだありません。", cacheName: "キャッシュ", auditName: "監査ログ",
+    timeline: "経過", progress: "これまでに", answersSoFar: "回答", gradingsSoFar: "評価", streamEnded: "応答が途中で切れました。もう一度お試しください。",
+    metricNames: {
+      techsapo_wallbounce_success_rate: "壁打ち分析の成功率", techsapo_wallbounce_avg_confidence_5m: "平均信頼度（5分）", techsapo_wallbounce_consensus_score: "コンセンサス",
+      techsapo_llm_success_rate_by_provider: "プロバイダー別成功率", techsapo_http_p95_response_time: "P95応答時間", techsapo_active_connections: "アクティブ接続",
+      techsapo_memory_usage_percent: "メモリ使用率", techsapo_cpu_usage_percent: "CPU使用率", techsapo_wallbounce_cost_usd: "費用（起動から）", techsapo_provider_cost_usd: "ベンダー別費用（起動から）",
+      techsapo_budget_utilization_percent: "予算使用率", techsapo_auth_failures_total: "認証失敗", techsapo_rate_limit_hits_total: "レート制限", techsapo_anomaly_requests_total: "異常リクエスト",
+    },
+    reasons: {
+      split: "回答が対立", sole_answer: "回答が1件のみ", low_confidence: "信頼度が低い", destructive: "元に戻せない操作",
+      bounce_stalled: "差し戻しで改善せず", nothing_to_bounce: "差し戻す点がない", consensus: "合意度が低い", grade: "評価が低い",
+    },
     notes: {
+      split: "2件の回答が対立しており、どちらが正しいか判断できません。",
+      grade_below_threshold: "他のプロバイダーからの評価が低すぎます。",
+      critical_claim_contradicted: "中心となる主張に、同意より多い反対があります。",
+      destructive_not_unanimous: "元に戻せない操作を含みますが、全員の一致がありません。",
+      answer_addresses_graders: "回答が評価者に指示を出そうとしています。",
+      grading_incomplete: "一部の評価が得られませんでした。",
+      refused_low_confidence: "照会できるすべてのプロバイダーに聞いても確かな答えになりません。",
+      refused_for_budget: "追加の照会が必要ですが、予算が足りません。",
+      refused_too_few_providers: "正常なプロバイダーが2つ未満です。",
+      not_heard_higher_up: "元に戻せない操作ですが、これ以上照会できるプロバイダーがありません。",
+      out_of_time: "追加の照会をする時間がありませんでした。",
       sole_answer: "回答は1件だけです。比較できないため採用しません。",
       consensus_below_threshold: "回答どうしの合意度が基準を下回っています。",
       confidence_below_threshold: "信頼度が基準を下回っています。",
@@ -27,7 +61,7 @@ const WORDS = {
     },
   },
   en: {
-    skip: "Skip to the question", api: "API", theme: "Light/dark", other: "日本語",
+    skip: "Skip to the content", askPage: "Ask", dashboardsPage: "Dashboards", statusPage: "Status", api: "API", pages: "Pages", theme: "Light/dark", other: "日本語",
     question: "Question", placeholder: "e.g. My Docker container does not start", tier: "Kind of analysis",
     basic: "Basic", premium: "Premium", critical: "Critical",
     keys: "Ctrl+Enter sends", send: "Ask", stop: "Stop",
@@ -40,7 +74,41 @@ const WORDS = {
     badReply: "The server's reply can't be read.", code: "code", requestId: "request id", retry: "s until you may retry",
     docsTitle: "API", docsIntro: "Machine-readable:", parameters: "Parameters", body: "Request body",
     answers: "Answers", example: "Example", back: "Ask page", type: "type", required: "required",
+    examination: "Cross-examination", grade: "grade", dissents: "dissents", grader: "Grader", subject: "Graded", claims: "Claims",
+    correctness: "Correct", safety: "Safe", completeness: "Complete", entails: "entailed", contradicts: "contradicted", silent: "silent",
+    unsettled: "Unsettled", dissent: "Dissent", amendments: "Added from other answers", bounces: "Sent back", escalations: "Further providers",
+    destructive: "Cannot be undone", revised: "revision kept", unrevised: "left as it was", refusedAnswer: "no answer",
+    key: "API key", keyHint: "Kept by this browser alone, until this tab is closed.", keyNeeded: "This page needs an API key. Enter one above.", keySave: "Use",
+    live: "Live", lost: "Connection lost", again: "s until the next try", connecting: "Connecting…", span: "Span", instance: "Instance", provider: "Provider", all: "All",
+    noPrometheus: "This stack has no Prometheus: these are the last ten minutes of this instance, live.", prometheusLost: "Prometheus can't be reached; only the live view is to be had.",
+    noData: "no data", updated: "updated", healthTitle: "Health", alertsTitle: "Alerts", jobsTitle: "Jobs", costsTitle: "Costs",
+    healthy: "healthy", degraded: "degraded", down: "down", available: "available", unavailable: "unavailable", open: "left alone", noAlerts: "No alert is firing.", noJobs: "No job has run yet.",
+    notWatched: "Not watched: this stack has no Prometheus.", watchLost: "Not known: Prometheus can't be reached.", pending: "pending", firing: "firing", since: "since", runbook: "Runbook",
+    job: "Job", lastRun: "Last run", lastSuccess: "Last success", nextRun: "Next", result: "Result", ok: "ok", neverRun: "never", exitCode: "exit code",
+    day: "Today (UTC)", month: "This month", spentBy: "This month by provider", calls: "calls", failures: "failed", recommended: "Recommended", noRecommendation: "No pair of providers has met its threshold yet.", cacheName: "Cache", auditName: "Audit log",
+    timeline: "What happened", progress: "So far", answersSoFar: "answers", gradingsSoFar: "gradings", streamEnded: "The answer broke off. Try again.",
+    metricNames: {
+      techsapo_wallbounce_success_rate: "Wall-bounce success", techsapo_wallbounce_avg_confidence_5m: "Mean confidence (5 min)", techsapo_wallbounce_consensus_score: "Consensus",
+      techsapo_llm_success_rate_by_provider: "Success by provider", techsapo_http_p95_response_time: "Response time, P95", techsapo_active_connections: "Active connections",
+      techsapo_memory_usage_percent: "Memory used", techsapo_cpu_usage_percent: "CPU used", techsapo_wallbounce_cost_usd: "Cost since the start", techsapo_provider_cost_usd: "Cost by vendor since the start",
+      techsapo_budget_utilization_percent: "Budget used", techsapo_auth_failures_total: "Refused keys", techsapo_rate_limit_hits_total: "Rate limits hit", techsapo_anomaly_requests_total: "Odd requests",
+    },
+    reasons: {
+      split: "answers contradict each other", sole_answer: "only one answer", low_confidence: "low confidence", destructive: "cannot be undone",
+      bounce_stalled: "sending back gained little", nothing_to_bounce: "nothing to send back", consensus: "low consensus", grade: "low grades",
+    },
     notes: {
+      split: "Two answers contradict each other; nothing says which is right.",
+      grade_below_threshold: "The other providers graded the answer too low.",
+      critical_claim_contradicted: "More peers contradict its main claim than hold it.",
+      destructive_not_unanimous: "It cannot be undone, and not every provider proposes it.",
+      answer_addresses_graders: "The answer tries to tell its graders what to do.",
+      grading_incomplete: "Some gradings failed.",
+      refused_low_confidence: "Too unsure even with every provider that could be asked.",
+      refused_for_budget: "Another voice is needed, and the budget does not allow it.",
+      refused_too_few_providers: "Fewer than two providers are healthy.",
+      not_heard_higher_up: "It cannot be undone, and no further provider could be asked about it.",
+      out_of_time: "There was no time left to ask another provider.",
       sole_answer: "There is only one answer. It can't be compared, so it is not accepted.",
       consensus_below_threshold: "The answers agree less than the threshold asks for.",
       confidence_below_threshold: "Confidence is below the threshold.",
@@ -53,24 +121,37 @@ const WORDS = {
   },
 };
 
-function stored(key) {
-  try { return localStorage.getItem(key); } catch { return null; }
+const KEY = "techsapo-api-key";
+
+function stored(key, storage = "localStorage") {
+  try { return window[storage].getItem(key); } catch { return null; }
 }
 
-function store(key, value) {
-  try { localStorage.setItem(key, value); } catch { /* a private window keeps nothing; the choice lasts for this page */ }
+function store(key, value, storage = "localStorage") {
+  try { window[storage].setItem(key, value); } catch { /* a private window keeps nothing; the choice lasts for this page */ }
 }
 
 const root = document.documentElement;
 let language = stored("language") ?? root.dataset.locale;
 if (!(language in WORDS)) language = "ja";
+let apiKey = stored(KEY, "sessionStorage") ?? "";
 
 export function word(key) {
   return WORDS[language][key] ?? key;
 }
 
+/** The text of an object with a `ja` and an `en`. */
+export function local(words) {
+  return words[language];
+}
+
 export function number(value, digits) {
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** A time of day has 24 hours in both languages, as on the axes. */
+export function moment(date, options) {
+  return date.toLocaleString(language, { hourCycle: "h23", ...options });
 }
 
 export function element(tag, className, text) {
@@ -80,10 +161,30 @@ export function element(tag, className, text) {
   return made;
 }
 
+/** Headers with the reader's API key, where there is one. */
+export function headers(more = {}) {
+  return apiKey ? { ...more, Authorization: `Bearer ${apiKey}` } : more;
+}
+
+/** GET as JSON; an error has `status` (0 when nobody answered) and a `detail`. */
+export async function get(path) {
+  let response;
+  try {
+    response = await fetch(path, { headers: headers() });
+  } catch {
+    throw Object.assign(new Error(), { status: 0, detail: word("unreachable") });
+  }
+  const body = await response.json().catch(() => ({ detail: word("badReply") }));
+  if (response.ok) return body;
+  const detail = response.status === 401 || response.status === 403 ? word("keyNeeded") : (body.detail ?? "");
+  throw Object.assign(new Error(), { status: response.status, detail });
+}
+
 function apply() {
   root.lang = language;
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = word(node.dataset.text);
   for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = word(node.dataset.placeholder);
+  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", word(node.dataset.label));
   const toggle = document.getElementById("language");
   toggle.textContent = word("other");
   toggle.lang = language === "ja" ? "en" : "ja";
@@ -93,8 +194,31 @@ function applyTheme(theme) {
   if (theme) root.dataset.theme = theme;
 }
 
-export function setUp(redraw) {
+function labelled(tag, text, className) {
+  const made = element(tag, className);
+  made.dataset.text = text;
+  return made;
+}
+
+/** The bar where the API key is entered; `use` is called when there is a new one. */
+function keyBar(use) {
+  const bar = element("form", "keybar");
+  const label = labelled("label", "key");
+  label.htmlFor = "key";
+  const field = Object.assign(element("input"), { type: "password", id: "key", autocomplete: "off", value: apiKey });
+  bar.append(label, field, labelled("button", "keySave", "quiet"), labelled("small", "keyHint", "dim"));
+  bar.addEventListener("submit", (event) => {
+    event.preventDefault();
+    apiKey = field.value.trim();
+    store(KEY, apiKey, "sessionStorage");
+    use();
+  });
+  document.querySelector("header").after(bar);
+}
+
+export function setUp(redraw, useKey = redraw) {
   applyTheme(stored("theme"));
+  if (root.dataset.keys === "on") keyBar(useKey);
   document.getElementById("language").addEventListener("click", () => {
     language = language === "ja" ? "en" : "ja";
     store("language", language);

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import httpx
 import pytest
 from orchestrator import client_of, make_parts
 
+from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
+from techsapo_ops.serve.overview import overview
+
 WEB = files("techsapo_ops.serve") / "web"
+PAGES = ("/", "/dashboards", "/status", "/docs")
 
 
 def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> list[httpx.Response]:
@@ -24,14 +29,14 @@ def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> lis
 
 @pytest.mark.parametrize("locale", ["ja", "en"])
 def test_pages_start_in_the_specs_language(tmp_path: Path, locale: str) -> None:
-    for page in get(tmp_path, "/", "/docs", locale=locale):
+    for page in get(tmp_path, *PAGES, locale=locale):
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert f'<html lang="{locale}" data-locale="{locale}">' in page.text
-        assert "__LOCALE__" not in page.text
+        assert f'<html lang="{locale}" data-locale="{locale}" data-keys="off">' in page.text
+        assert "__" not in page.text
 
 
 def test_everything_that_a_page_names_is_served_from_here(tmp_path: Path) -> None:
-    for page in get(tmp_path / "pages", "/", "/docs"):
+    for page in get(tmp_path / "pages", *PAGES):
         named = re.findall(r'(?:src|href)="(/[^"#]*)"', page.text)
         assert {r.status_code for r in get(tmp_path / "files", *named)} == {200}
 
@@ -46,6 +51,73 @@ def test_no_page_fetches_from_elsewhere_or_needs_inline_code() -> None:
         if entry.name.endswith(".js"):
             assert "innerHTML" not in text
             assert ".style" not in text
+
+
+def test_every_page_is_reached_from_every_page_and_says_which_one_it_is(tmp_path: Path) -> None:
+    for path, page in zip(PAGES, get(tmp_path, *PAGES), strict=True):
+        navigation = page.text.partition("<nav")[2].partition("</nav>")[0]
+        assert re.findall(r'href="([^"]+)"', navigation) == list(PAGES)
+        assert re.findall(r'href="([^"]+)" aria-current="page"', navigation) == [path]
+
+
+def test_every_word_that_a_page_names_is_there() -> None:
+    known = set(re.findall(r"([A-Za-z_]+): [\"{]", (WEB / "words.js").read_text(encoding="utf-8")))
+    for entry in WEB.iterdir():
+        text = entry.read_text(encoding="utf-8")
+        named = re.findall(r'data-(?:text|label|placeholder)="(\w+)"', text)
+        named += re.findall(r'\bword\("(\w+)"\)', text)
+        assert set(named) - known == set(), entry.name
+
+
+def test_a_dashboard_that_there_is_not_is_a_problem_and_so_is_a_hostile_name(tmp_path: Path) -> None:
+    nothing, hostile, span, absent = get(
+        tmp_path,
+        "/api/v1/dashboards/nothing",
+        '/api/v1/dashboards/main?instance=x"} or up{a="',
+        "/api/v1/dashboards/main?span=99y",
+        "/api/v1/dashboards/main",
+    )
+    assert [r.status_code for r in (nothing, hostile, span, absent)] == [404, 422, 422, 503]
+    assert absent.json()["code"] == "no_prometheus"
+
+
+def test_the_dashboards_of_a_stack_without_prometheus_say_so(tmp_path: Path) -> None:
+    catalogue, recent = get(tmp_path, "/api/v1/dashboards", "/api/v1/metrics/recent")
+    told = catalogue.json()
+    assert told["prometheus"] == "absent"
+    names = [d["name"] for d in told["dashboards"]]
+    assert names[0] == "main"
+    assert {"cost", "llm", "security"} <= set(names)
+    assert recent.json().keys() == {"instance", "interval", "times", "series"}
+
+
+class Troubled(Prometheus):
+    """Alerts of every severity, as Prometheus tells them: in the order of its rules."""
+
+    def alerts(self) -> tuple[Firing, ...]:
+        labels = [
+            ("Watchdog", "info", "firing"),
+            ("ConfigChanged", "info", "firing"),
+            ("MemoryHigh", "critical", "pending"),
+            ("BudgetHigh", "warning", "firing"),
+            ("ProviderDown", "critical", "firing"),
+        ]
+        at = datetime(2026, 11, 25, tzinfo=UTC)
+        return tuple(
+            Firing({"alertname": name, "severity": severity}, {}, state, at)
+            for name, severity, state in labels
+        )
+
+    def query(self, expression: str) -> tuple[Sample, ...]:
+        return ()
+
+
+def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path)
+    told = asyncio.run(overview(parts, Troubled("http://127.0.0.1:9")))
+    names = [alert["name"] for alert in told["alerts"]]
+    assert names == ["ProviderDown", "BudgetHigh", "ConfigChanged", "MemoryHigh"]
+    assert {b["warn_percent"] for b in told["costs"]["budget"]} == {80}
 
 
 def test_both_languages_have_every_word() -> None:
@@ -70,7 +142,11 @@ def test_an_unchanged_file_is_not_sent_again(tmp_path: Path) -> None:
 def test_the_api_description_names_the_routes_and_their_problems(tmp_path: Path) -> None:
     (response,) = get(tmp_path, "/openapi.json")
     paths = response.json()["paths"]
-    assert set(paths) == {"/health", "/api/v1/health", "/ping", "/metrics", "/api/v1/generate"}
+    assert set(paths) == {
+        "/health", "/api/v1/health", "/ping", "/metrics", "/api/v1/generate", "/api/v1/analyze-logs",
+        "/v1/models", "/v1/models/{name}", "/v1/chat/completions", "/api/v1/metrics/stream",
+        "/api/v1/metrics/recent", "/api/v1/dashboards", "/api/v1/dashboards/{name}", "/api/v1/status",
+    }  # fmt: skip
     answers = paths["/api/v1/generate"]["post"]["responses"]
     assert {"200", "413", "422", "503", "504"} <= set(answers)
     assert list(answers["413"]["content"]) == ["application/problem+json"]

@@ -46,6 +46,7 @@ def test_an_answer_comes_with_scores_costs_and_every_providers_part(tmp_path: Pa
 
 def test_the_language_is_the_questions_unless_the_spec_sets_it(tmp_path: Path) -> None:
     assert post(make_parts(tmp_path / "a"), prompt="disk full").json()["language"] == "en"
+    assert post(make_parts(tmp_path / "c"), prompt="502?").json()["language"] == "ja", "it has no language"
     fixed = make_parts(tmp_path / "b", wallbounce={"language": "ja"})
     assert post(fixed, prompt="disk full").json()["answer"].startswith("（シミュレーション）")
 
@@ -89,7 +90,7 @@ def test_a_cache_of_zero_seconds_is_off(tmp_path: Path) -> None:
 
 
 def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None:
-    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
+    providers = {"sim-a": QUICK["sim-a"], "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
     body = post(make_parts(tmp_path, providers=providers), prompt="disk full").json()
     assert body["accepted"] is False
     assert body["notes"] == ["sole_answer"]
@@ -155,6 +156,43 @@ def test_a_broken_body_is_told_apart_from_a_wrong_one(
         assert problem(response) == expected
 
 
+@pytest.mark.parametrize(
+    ("content", "content_type", "expected"),
+    [
+        (b"", "application/json", (422, "body: is empty; send a JSON object")),
+        (b"[]", "application/json", (422, "body: must be a JSON object")),
+        (b"{}", "application/json", (422, "prompt: is missing")),
+        (
+            b'{"prompt": "x", "promt": 1}',
+            "application/json",
+            (422, "promt: unknown field; /openapi.json lists those that there are"),
+        ),
+        (b'{"prompt": "x"}', "text/plain", (415, "Content-Type must be application/json")),
+        (b'{"prompt": "x"}', "", (415, "Content-Type must be application/json")),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said_in_words_of_json(
+    tmp_path: Path, content: bytes, content_type: str, expected: tuple[int, str]
+) -> None:
+    async def main() -> httpx.Response:
+        async with client_of(make_parts(tmp_path)) as client:
+            return await client.post(URL, content=content, headers={"content-type": content_type})
+
+    response = asyncio.run(main())
+    assert (response.status_code, response.json()["detail"]) == expected
+
+
+@pytest.mark.parametrize("path", [URL, "/api/v1/analyze-logs", "/v1/chat/completions"])
+def test_a_stranger_is_refused_before_the_body_is_looked_at(tmp_path: Path, path: str) -> None:
+    parts = make_parts(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
+
+    async def main() -> httpx.Response:
+        async with client_of(parts) as client:
+            return await client.post(path, content=b"{")
+
+    assert asyncio.run(main()).status_code == 401
+
+
 def test_a_validation_problem_never_repeats_what_was_sent(tmp_path: Path) -> None:
     response = post(make_parts(tmp_path), prompt={"secret": "hunter2"})
     assert response.status_code == 422
@@ -180,8 +218,15 @@ def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Pat
 
 
 def test_a_question_that_may_cost_too_much_is_refused(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, budget={"per_request_usd": 0.0001})
+    parts = make_parts(tmp_path, budget={"per_request_usd": 0.0001, "count_simulated": True})
     assert problem(post(parts, prompt="x")) == (402, "over_request_budget")
+
+
+def test_a_question_that_no_whole_day_can_pay_is_not_told_to_wait_for_the_next(tmp_path: Path) -> None:
+    parts = make_parts(tmp_path, budget={"daily_usd": 0.01, "count_simulated": True})
+    refused = post(parts, prompt="x")
+    assert problem(refused) == (402, "budget_exhausted")
+    assert refused.json()["detail"].endswith("more than the budget for a whole day ($0.01)")
 
 
 def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:
@@ -195,6 +240,17 @@ def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:
     assert problem(missing) == (404, "not_found")
     assert problem(wrong) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
+    assert wrong.json()["detail"] == "this address takes POST"
+
+
+def test_an_address_with_a_slash_too_many_is_none_as_a_redirect_behind_nginx_would_lose_the_port(
+    tmp_path: Path,
+) -> None:
+    async def main() -> httpx.Response:
+        async with client_of(make_parts(tmp_path)) as client:
+            return await client.post(f"{URL}/", json={"prompt": "x"})
+
+    assert problem(asyncio.run(main())) == (404, "not_found")
 
 
 def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(

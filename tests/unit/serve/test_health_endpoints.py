@@ -9,6 +9,7 @@ from orchestrator import QUICK, client_of, make_parts
 from servers import free_port
 
 from techsapo_ops.serve.parts import Parts
+from techsapo_ops.wallbounce.model import FailureKind
 
 
 def get(parts: Parts, *paths: str) -> list[httpx.Response]:
@@ -101,3 +102,43 @@ def test_probes_answer_head_as_well(tmp_path: Path) -> None:
             return [(await client.head(path)).status_code for path in ("/", "/ping", "/health")]
 
     assert asyncio.run(main()) == [200, 200, 200]
+
+
+def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: Path) -> None:
+    from importlib.metadata import version
+
+    own = {"kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m"}
+    providers = {
+        "local": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
+        "unpriced": {**own, "attempts": 1},
+        "claude": {"kind": "anthropic", "model": "claude-sonnet-4-5", "api_key": "k"},
+    }
+    parts = make_parts(
+        tmp_path,
+        providers=providers,
+        budget={"unknown_price": "reserve"},
+        wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}},
+    )
+    breaker = next(b for b in parts.registry.breakers if b.provider == "local")
+    breaker.admit().ended(FailureKind.UNAVAILABLE)
+    body = detailed(parts)
+    told = body["dependencies"]["providers"]
+    assert told["local"]["price"] == {"input": 1.0, "output": 2.0, "source": "spec", "known": True}
+    assert (told["unpriced"]["price"]["source"], told["unpriced"]["price"]["known"]) == ("worst case", False)
+    assert told["claude"]["price"]["source"] == f"genai-prices {version('genai-prices')}"
+    assert told["unpriced"]["breaker"] == {"state": "closed", "failures": 0}
+    assert body["status"] == "healthy", "two others are well"
+    assert (told["local"]["status"], told["local"]["breaker"]["state"]) == ("open", "open")
+    assert "next try in" in told["local"]["detail"]
+
+
+def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded(tmp_path: Path) -> None:
+    own = {
+        "kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m",
+        "price": {},
+    }  # fmt: skip
+    rules = {"breaker": {"failures": 1}}
+    assert detailed(make_parts(tmp_path, providers={"a": own, "b": own}))["status"] == "healthy"
+    parts = make_parts(tmp_path, providers={"a": own, "b": own}, wallbounce=rules)
+    parts.registry.breakers[0].admit().ended(FailureKind.UNAVAILABLE)
+    assert detailed(parts)["status"] == "degraded"

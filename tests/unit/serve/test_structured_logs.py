@@ -62,7 +62,8 @@ def test_a_finished_analysis_is_one_line_with_the_guides_fields(tmp_path: Path, 
 
 
 def test_below_a_threshold_the_line_is_a_warning(tmp_path: Path, stream: io.StringIO) -> None:
-    high = {"tiers": {"basic": {"providers": 2, "confidence": 1.0}}}
+    never = {"providers": 2, "confidence": 1.0}
+    high = {"tiers": {"basic": never, "premium": never, "critical": never}}
     told = ask(tmp_path, stream, wallbounce=high)
     levels = {e["level"] for e in told if e["message"] == "Wall-bounce analysis completed"}
     assert levels == {"warn"}
@@ -136,4 +137,5 @@ def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(tmp_path: Path,
     told = lines(disk)
     assert told[0]["message"] == "Log lines were lost"
     assert told[0]["lines"] >= 2
-    assert told[1]["message"] == "Wall-bounce analysis completed"
+    # The audit database may be made, and told of, at any time before.
+    assert "Wall-bounce analysis completed" in [line["message"] for line in told[1:]]

@@ -1,0 +1,151 @@
+"""Who asks, whether they may, and how often."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from starlette.requests import Request
+
+from techsapo_ops.adapters.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
+from techsapo_ops.adapters.limits import RateLimiter
+from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.proxies import Proxies, address_of, header_of
+from techsapo_ops.spec.models.app import Auth
+
+log = structlog.get_logger()
+
+_SANE_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+_DETAILS = {
+    "missing": "this API needs a key: send `Authorization: Bearer KEY`",
+    "malformed": "that is not an API key of this service",
+    "unknown": "that API key is not known",
+    "revoked": "that API key was revoked",
+    "expired": "that API key has expired",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request is from. `key` is None while the API is open."""
+
+    user: str | None
+    key: ApiKey | None
+    address: str
+
+    @property
+    def id(self) -> str:
+        """What tells one caller's requests from another's."""
+        return self.key.id if self.key is not None else ""
+
+
+class Gate:
+    """Lets requests in. Raises Problem for those that it does not."""
+
+    def __init__(
+        self,
+        auth: Auth,
+        keys: KeyRing | None,
+        limiter: RateLimiter | None,
+        metrics: Metrics,
+        anomalies: Anomalies,
+    ) -> None:
+        self._plans = auth.plans
+        self._keys = keys
+        self._limiter = limiter
+        self._metrics = metrics
+        self._anomalies = anomalies
+        self._proxies: Proxies = anomalies.proxies
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether questions need a key."""
+        return self._keys is not None
+
+    async def admit(self, request: Request) -> Caller:
+        """The caller of a question: with a key and within its rate, or anybody while the API is open."""
+        address = await self._proxies.client(request.scope)
+        given = request.headers.get("x-user-id")
+        user = given if given and _SANE_USER.fullmatch(given) else None
+        if self._keys is None or self._limiter is None:
+            return Caller(user, None, address)
+        key = self._check(request, "ask", address)
+        limit = key.per_minute or int(getattr(self._plans, key.plan))
+        allowance = await self._limiter.hit(key.id, limit)
+        request.state.headers = allowance.headers()
+        if not allowance.allowed:
+            self._metrics.rate_limited(key.plan)
+            raise Problem(
+                429,
+                "rate_limited",
+                f"this key may ask {limit} times a minute",
+                retry_after=allowance.wait,
+                limit=limit,
+            )
+        return Caller(user or key.name[:64], key, address)
+
+    async def admit_monitor(self, request: Request) -> None:
+        """Let a look at the inside pass: from the stack's own network directly, else with a key."""
+        if self._keys is None:
+            return
+        peer = address_of(str((request.scope.get("client") or ("", 0))[0]))
+        direct = header_of(request.scope, b"x-forwarded-for") is None
+        if direct and peer is not None and (peer.is_loopback or peer.is_private):
+            return
+        self._check(request, "monitor", await self._proxies.client(request.scope))
+
+    async def close(self) -> None:
+        """Give the limiter's connections back."""
+        if self._limiter is not None:
+            await self._limiter.close()
+
+    def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
+        assert self._keys is not None  # noqa: S101 - both callers have looked
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        given = token.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
+        try:
+            key = self._keys.check(given, scope)
+        except KeyRefused as error:
+            self._metrics.auth_failed(error.reason)
+            self._anomalies.key_refused(error.reason, request.state.request_id, address)
+            log.warning(
+                "Authentication failed",
+                requestId=request.state.request_id,
+                reason=error.reason,
+                client=address,
+                trouble=self._keys.trouble or None,
+            )
+            if error.reason == "scope":
+                raise Problem(
+                    403, "forbidden", f"that API key may not do this (needs scope {scope})"
+                ) from None
+            request.state.headers = {"WWW-Authenticate": 'Bearer realm="techsapo"'}
+            raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
+        self._anomalies.key_used(key.id, address, request.state.request_id)
+        return key
+
+
+def key_ring(auth: Auth, default: Path) -> KeyRing | None:
+    """The keys that requests need, None while the API is open.
+
+    Raises OpsError where the app may not start without a key and there is none.
+    """
+    if not auth.required:
+        return None
+    file = KeyFile(Path(auth.keys_file) if auth.keys_file else default)
+    ring = KeyRing(file)
+    if ring.active() == 0:
+        if auth.refuse_without_keys:
+            raise OpsError(
+                ring.trouble or f"requests need an API key and there is none in {file.path}",
+                "`techsapo keys create NAME` makes one",
+            )
+        log.warning(
+            "No API key yet: every question is refused", file=str(file.path), trouble=ring.trouble or None
+        )
+    return ring

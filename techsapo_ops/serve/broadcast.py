@@ -1,0 +1,174 @@
+"""One value at a time to thousands of clients: made once, and no client can hold up the others."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+REPLAY = 30
+"""Frames that a client which comes back is given; more of them at once would be a burst, not a stream."""
+PATIENCE = 3
+"""Frames in a row that a client may miss because it does not read; then its connection is cut."""
+UNSENT = 8192
+"""Bytes that the kernel holds for a client (it doubles the number, for its own book-keeping)."""
+BATCH = 200
+"""Clients that are woken before other work gets its turn on the event loop."""
+
+
+class Connection(Protocol):
+    """The part of asyncio.Transport that is needed here."""
+
+    def abort(self) -> None:
+        """Close at once, whatever is still unsent."""
+        ...
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """From how many unsent bytes on the writer has to wait."""
+        ...
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """`socket` is its socket."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One value as JSON and as a server-sent event. A heartbeat has neither a number nor JSON."""
+
+    number: int | None
+    json: str
+    event: bytes
+
+
+class Seat:
+    """One client's place. It holds at most the newest frame: who reads slowly misses some."""
+
+    __slots__ = ("_connection", "_missed", "_next", "_waiter", "over")
+
+    def __init__(self, connection: Connection | None) -> None:
+        self._connection = connection
+        self._next: Frame | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._missed = 0
+        self.over = False
+        if connection is not None:
+            # Any byte that the socket did not take makes the next send wait, and it takes few: by itself
+            # the kernel would keep megabytes for a peer that reads nothing.
+            connection.set_write_buffer_limits(high=0)
+            raw = connection.get_extra_info("socket")
+            if raw is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT)
+
+    async def next(self) -> Frame | None:
+        """The newest frame that this client has not had yet; None when there will be no more."""
+        if self._next is None and not self.over:
+            self._missed = 0
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        frame, self._next = self._next, None
+        return None if self.over else frame
+
+    def offer(self, frame: Frame) -> bool:
+        """Give it `frame`; False where it has missed too many and was cut off."""
+        if frame.number is None and self._waiter is None:
+            return True  # a heartbeat is for the idle
+        self._next = frame
+        if self._waiter is not None:
+            self._wake()
+            return True
+        self._missed += 1
+        if self._missed <= PATIENCE or self.over:
+            return True
+        self.leave()
+        if self._connection is not None:
+            self._connection.abort()
+        return False
+
+    def leave(self) -> None:
+        """Let `next` return None."""
+        self.over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Broadcast:
+    """Numbers frames, hands them to every seat, and keeps the last few for those that come back.
+
+    A frame's id is this broadcast's own random name and its number: what another process, or this one
+    before a restart, has sent is not taken for ours.
+    """
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(4)
+        self.dropped = 0
+        self._seats: dict[Seat, None] = {}
+        self._frames: deque[Frame] = deque(maxlen=REPLAY)
+        self._number = 0
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended for good."""
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    @contextmanager
+    def seat(self, connection: Connection | None = None) -> Iterator[Seat]:
+        """A place for one client until the end of the block."""
+        seat = Seat(connection)
+        if self._closed:
+            seat.leave()
+        self._seats[seat] = None
+        try:
+            yield seat
+        finally:
+            self._seats.pop(seat, None)
+
+    def missed(self, last_id: str) -> tuple[Frame, ...]:
+        """The frames after `last_id`; the newest one alone where that is not a frame that we still have."""
+        name, _, number = last_id.partition("-")
+        frames = tuple(self._frames)
+        if name == self.name and number.isdecimal() and len(number) < 20:
+            after = int(number)
+            if frames and frames[0].number is not None and after >= frames[0].number - 1:
+                return tuple(f for f in frames if f.number is not None and f.number > after)
+        return frames[-1:]
+
+    async def publish(self, json: str) -> None:
+        """Send one value, JSON on one line, to every client."""
+        self._number += 1
+        event = f"id: {self.name}-{self._number}\ndata: {json}\n\n".encode()
+        frame = Frame(self._number, json, event)
+        self._frames.append(frame)
+        await self._offer(frame)
+
+    async def beat(self) -> None:
+        """Send idle clients a comment, so that no proxy takes their connection for dead."""
+        await self._offer(Frame(None, "", b": heartbeat\n\n"))
+
+    def close(self) -> None:
+        """End every client's stream, and those of clients yet to come."""
+        self._closed = True
+        for seat in self._seats:
+            seat.leave()
+
+    async def _offer(self, frame: Frame) -> None:
+        for count, seat in enumerate(tuple(self._seats), start=1):
+            if not seat.offer(frame):
+                self.dropped += 1
+            if count % BATCH == 0:
+                await asyncio.sleep(0)

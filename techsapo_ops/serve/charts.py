@@ -1,0 +1,221 @@
+"""The catalogue's dashboards for the built-in page, drawn from Prometheus on the browser's behalf.
+
+A browser names a dashboard, never an expression: this is no open door to Prometheus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Series
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Words, dashboards
+from techsapo_ops.serve.problems import Problem
+
+Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
+SPANS: Mapping[Span, int] = {
+    "15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000,
+}  # fmt: skip
+POINTS = 120
+"""Points of a line."""
+MOST_SERIES = 12
+"""Lines of one expression, those with the largest values: more can't be told apart."""
+AT_ONCE = 6
+"""Queries under way at Prometheus."""
+FRESH = 4.0
+"""Seconds for which an answer serves everybody who asks for the same."""
+MOST_KEPT = 64
+_LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at: a dashboard, how far back, and of which instance and provider ("" is all)."""
+
+    dashboard: str
+    span: Span
+    instance: str = ""
+    provider: str = ""
+
+
+class Charts:
+    """Reads the dashboards' figures from Prometheus; `prometheus` is None where the stack has none.
+
+    `thresholds` tells the alerts' thresholds as they are now.
+    """
+
+    def __init__(self, prometheus: Prometheus | None, thresholds: Callable[[], Mapping[str, float]]) -> None:
+        self._prometheus = prometheus
+        self._thresholds = thresholds
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._kept: dict[View, tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+        self._interval: tuple[float, float] | None = None
+
+    async def catalogue(self) -> dict[str, Any]:
+        """Every dashboard without its figures, and what its variables may be.
+
+        `prometheus` is ready, unreachable, or absent where the stack has none.
+        """
+        state, choices = "absent", dict[str, list[str]](instance=[], provider=[])
+        if self._prometheus is not None:
+            try:
+                found = await asyncio.gather(
+                    self._names("techsapo_build_info", "instance"),
+                    self._names("techsapo_provider_info", "provider"),
+                )
+                state, choices = "ready", dict(zip(choices, found, strict=True))
+            except (Unreachable, ApiError):
+                state = "unreachable"
+        own = await asyncio.to_thread(self._thresholds)
+        return {
+            "prometheus": state,
+            "spans": list(SPANS),
+            "variables": choices,
+            "dashboards": [_described(own, d) for d in sorted(dashboards().values(), key=_main_first)],
+        }
+
+    async def figures(self, view: View) -> dict[str, Any]:
+        """The figures of one view: times (Unix seconds), and by panel its series' values at them.
+
+        Raises Problem for a dashboard that there is not, and where Prometheus does not answer.
+        """
+        if view.dashboard not in dashboards():
+            raise Problem(404, "not_found", "there is no such dashboard")
+        now = time.monotonic()
+        self._kept = {v: kept for v, kept in self._kept.items() if kept[0] > now}
+        kept = self._kept.get(view)
+        if kept is None:
+            if len(self._kept) >= MOST_KEPT:
+                raise Problem(503, "overloaded", "too many different views at once", retry_after=FRESH)
+            kept = (now + FRESH, asyncio.create_task(self._read(view)))
+            self._kept[view] = kept
+        # One who goes away must not take the answer from the others.
+        return await asyncio.shield(kept[1])
+
+    async def _read(self, view: View) -> dict[str, Any]:
+        if self._prometheus is None:
+            raise Problem(503, "no_prometheus", "this stack has no Prometheus; the live view needs none")
+        span = SPANS[view.span]
+        step = max(span / POINTS, 1.0)
+        end = math.floor(time.time())  # not a multiple of the step: of 30 days that would be 6 hours ago
+        times = [end - step * n for n in range(POINTS, -1, -1)]
+        try:
+            interval = await self._scrape_interval()
+            # As Grafana has it: four scrapes, so that one that fails leaves no gap.
+            filled = {
+                "rate_interval": f"{math.ceil(max(4 * interval, step + interval))}s",
+                "instance": _pattern(view.instance),
+                "provider": _pattern(view.provider),
+            }
+            panels = dashboards()[view.dashboard].panels
+            told = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
+        except (Unreachable, ApiError) as error:
+            raise Problem(503, "no_prometheus", f"Prometheus: {error.message}", retry_after=FRESH) from None
+        return {"span": view.span, "step": step, "times": times, "panels": told}
+
+    async def _panel(
+        self, panel: Panel, filled: Mapping[str, str], times: Sequence[float], step: float
+    ) -> dict[str, Any]:
+        """One panel's series; an error of its own where Prometheus refuses its expressions."""
+        try:
+            found = await asyncio.gather(*(self._series(q, filled, times, step) for q in panel.queries))
+        except ApiError as error:
+            return {"error": error.message, "series": []}
+        return {"series": [series for part in found for series in part]}
+
+    async def _series(
+        self, query: Query, filled: Mapping[str, str], times: Sequence[float], step: float
+    ) -> list[dict[str, Any]]:
+        assert self._prometheus is not None  # noqa: S101 - _read has looked
+        async with self._slots:
+            found = await asyncio.to_thread(
+                self._prometheus.query_range, query.promql(**filled), times[0], times[-1], step
+            )
+        largest = sorted(found, key=lambda s: max(s.values.values(), default=0.0), reverse=True)[:MOST_SERIES]
+        return [
+            {"legend": _legend(query.legend, series), "values": [_value(series, when) for when in times]}
+            for series in sorted(largest, key=lambda s: sorted(s.labels.items()))
+        ]
+
+    async def _names(self, metric: str, label: str) -> list[str]:
+        assert self._prometheus is not None  # noqa: S101 - catalogue has looked
+        found = await asyncio.to_thread(self._prometheus.query, f"group by ({label}) ({metric})")
+        return sorted(s.labels[label] for s in found if label in s.labels)
+
+    async def _scrape_interval(self) -> float:
+        """Seconds between two scrapes of the app; looked up once a minute."""
+        assert self._prometheus is not None  # noqa: S101 - _read has looked
+        now = time.monotonic()
+        if self._interval is None or self._interval[0] < now:
+            targets = await asyncio.to_thread(self._prometheus.targets)
+            own = [t.interval_seconds for t in targets if t.job == "techsapo-app"]
+            self._interval = (now + 60, max(own, default=15.0))
+        return self._interval[1]
+
+
+def _main_first(dashboard: Dashboard) -> bool:
+    return dashboard.name != "main"
+
+
+def _pattern(name: str) -> str:
+    """A regular expression for `name` alone as it stands in a PromQL string; for all where it is empty."""
+    return re.escape(name).replace("\\", "\\\\").replace('"', '\\"') if name else ".*"
+
+
+def _legend(legend: Words, series: Series) -> dict[str, str]:
+    return {
+        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), text)
+        for locale, text in legend.items()
+    }
+
+
+def _value(series: Series, when: float) -> float | None:
+    value = series.values.get(when)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _described(own: Mapping[str, float], dashboard: Dashboard) -> dict[str, Any]:
+    return {
+        "name": dashboard.name,
+        "title": dict(dashboard.title),
+        "description": dict(dashboard.description),
+        "rows": [
+            {
+                "title": dict(row.title),
+                "height": row.height,
+                "panels": [_described_panel(own, panel) for panel in row.panels],
+            }
+            for row in dashboard.rows
+        ],
+    }
+
+
+def _described_panel(own: Mapping[str, float], panel: Panel) -> dict[str, Any]:
+    thresholds = panel.thresholds
+    return {
+        "title": dict(panel.title),
+        "description": dict(panel.description),
+        "kind": panel.kind,
+        "width": panel.width,
+        "unit": panel.unit,
+        "min": panel.min,
+        "max": panel.max,
+        "shows": panel.shows,
+        "bad": thresholds.bad if thresholds else "above",
+        "warning": _bound(own, thresholds.warning) if thresholds else None,
+        "critical": _bound(own, thresholds.critical) if thresholds else None,
+        "alerts": [b for b in (thresholds.warning, thresholds.critical) if isinstance(b, str)]
+        if thresholds
+        else [],
+    }
+
+
+def _bound(own: Mapping[str, float], bound: float | str | None) -> float | None:
+    return own.get(bound, alerts()[bound].threshold) if isinstance(bound, str) else bound

@@ -1,0 +1,192 @@
+"""OpenAI's chat completions, so that existing clients can ask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from techsapo_ops.serve.answers import Answers
+from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.replies import Replies
+from techsapo_ops.serve.requests import json_response, while_connected
+from techsapo_ops.serve.routes import body_route
+from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.wallbounce.model import TaskType
+
+PREFIX = "techsapo-"
+TIERS: dict[str, TaskType] = {"basic": "basic", "premium": "premium", "critical": "critical"}
+PIECE = 48
+"""Characters of the answer in one chunk of a stream: it comes whole, once the verdict stands."""
+_REFUSED = ("tools", "functions", "logprobs", "audio")
+"""What would change the answer and that we can't do; what only tunes it is accepted and has no effect."""
+
+
+class TextPart(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["text", "input_text"]
+    text: str
+
+
+class Message(BaseModel):
+    """One message; only text is understood."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+
+    def text(self) -> str:
+        """The message's words."""
+        return self.content if isinstance(self.content, str) else "\n".join(p.text for p in self.content)
+
+
+class StreamOptions(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    include_usage: bool = False
+
+
+class ChatBody(BaseModel):
+    """A chat completion request. Sampling parameters are accepted and have no effect."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: Annotated[str, Field(description="techsapo-basic, techsapo-premium or techsapo-critical.")]
+    messages: Annotated[list[Message], Field(min_length=1)]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    response_format: dict[str, Any] | None = None
+
+    def task_type(self) -> TaskType:
+        """The tier of the model. Raises Problem for any other model."""
+        tier = TIERS.get(self.model.removeprefix(PREFIX)) if self.model.startswith(PREFIX) else None
+        if tier is None:
+            known = ", ".join(PREFIX + t for t in TIERS)
+            raise Problem(
+                404, "unknown_model", f"there is no model {self.model[:64]!r}; choose {known}", param="model"
+            )
+        return tier
+
+    def check(self) -> None:
+        """Raises Problem for what we can't do."""
+        asked = [name for name in _REFUSED if (self.model_extra or {}).get(name)]
+        if self.n not in (None, 1):
+            asked.append("n")
+        if self.response_format is not None and self.response_format.get("type") != "text":
+            asked.append("response_format")
+        if asked:
+            raise Problem(400, "unsupported_parameter", f"{asked[0]} is not supported", param=asked[0])
+
+    def prompt(self) -> str:
+        """One question: the only user message as it is, a conversation with who said what."""
+        told = [m for m in self.messages if m.text().strip()]
+        if len(told) == 1 and told[0].role == "user":
+            return told[0].text()
+        return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in told)
+
+
+def chat_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
+    """The routes below /v1."""
+    router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(parts.gate.admit))
+    since = int(time.time())
+
+    def model(name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": since, "owned_by": "techsapo"}
+
+    @router.get("/models", summary="The tiers, as models.")
+    async def models(request: Request) -> Response:
+        await parts.gate.admit(request)
+        return json_response({"object": "list", "data": [model(PREFIX + tier) for tier in TIERS]})
+
+    @router.get("/models/{name}", summary="One tier, as a model.")
+    async def one_model(request: Request, name: str) -> Response:
+        await parts.gate.admit(request)
+        if name.removeprefix(PREFIX) not in TIERS or not name.startswith(PREFIX):
+            raise Problem(404, "unknown_model", "there is no such model", param="model")
+        return json_response(model(name))
+
+    @router.post("/chat/completions", summary="Ask as OpenAI's clients do.")
+    async def completions(body: ChatBody, request: Request) -> Response:
+        caller: Caller = request.state.caller
+        body.check()
+        task = body.task_type()
+        request_id = request.state.request_id
+
+        async def work() -> dict[str, Any]:
+            return await answers.answer(body.prompt(), task, request_id=request_id, caller=caller)
+
+        def reply() -> Awaitable[dict[str, Any]]:
+            return replies.once(request, caller, body, work)
+
+        if body.stream:
+            return EventStream(
+                lambda: _stream(body, reply), lambda problem, number: sse(problem.openai(number))
+            )
+        told = await while_connected(request, reply())
+        return Response(status_code=499) if told is None else json_response(_completion(body, told))
+
+    return router
+
+
+def _usage(answer: dict[str, Any]) -> dict[str, int]:
+    tokens = [p["tokens"] for p in answer["providers"] if p.get("tokens")]
+    sent, got = sum(t["input"] for t in tokens), sum(t["output"] for t in tokens)
+    return {"prompt_tokens": sent, "completion_tokens": got, "total_tokens": sent + got}
+
+
+def _head(body: ChatBody, answer: dict[str, Any], kind: str) -> dict[str, Any]:
+    number = f"chatcmpl-{answer['request_id']}"
+    return {"id": number, "object": kind, "created": int(time.time()), "model": body.model}
+
+
+def _verdict(answer: dict[str, Any]) -> dict[str, Any]:
+    """What OpenAI's shape has no place for."""
+    names = (
+        "confidence",
+        "consensus",
+        "accepted",
+        "outcome",
+        "tier",
+        "simulated",
+        "cost_usd",
+        "cache",
+        "notes",
+    )
+    return {name: answer[name] for name in names}
+
+
+def _completion(body: ChatBody, answer: dict[str, Any]) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer["answer"], "refusal": None}
+    return {
+        **_head(body, answer, "chat.completion"),
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "usage": _usage(answer),
+        "techsapo": _verdict(answer),
+    }
+
+
+async def _stream(body: ChatBody, reply: Callable[[], Awaitable[dict[str, Any]]]) -> AsyncIterator[bytes]:
+    answer = await reply()
+    head = _head(body, answer, "chat.completion.chunk")
+
+    def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return sse({**head, "choices": [choice], **more})
+
+    yield chunk({"role": "assistant", "content": ""})
+    text = answer["answer"]
+    for start in range(0, len(text), PIECE):
+        yield chunk({"content": text[start : start + PIECE]})
+    yield chunk({}, "stop", techsapo=_verdict(answer))
+    if body.stream_options is not None and body.stream_options.include_usage:
+        yield sse({**head, "choices": [], "usage": _usage(answer)})
+    yield b"data: [DONE]\n\n"

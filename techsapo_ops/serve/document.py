@@ -1,0 +1,108 @@
+"""From an analysis to the answer's document, and from its failure to a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from techsapo_ops.serve.examination import examination
+from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.wallbounce.analysis import WallBounce
+from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Failure
+
+
+def document(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> dict[str, Any]:
+    """The answer's document (see AnswerBody), but for its time. Costs are what `account` was charged: every
+    call of a provider, and the worst case of one that was cut off.
+    """
+    rule = wallbounce.rule(analysis.tier)
+    verdict = analysis.verdict
+    prices_known = all(p.price.known for p in wallbounce.chosen(analysis.task_type))
+    notes = list(verdict.notes)
+    if len(analysis.answers) + len(analysis.failures) < rule.providers:
+        notes.append("fewer_providers_than_the_tier_asks_for")
+    if not prices_known or account.uncertain:
+        notes.append("cost_is_a_worst_case")
+    return {
+        "request_id": request_id,
+        "task_type": analysis.task_type,
+        "language": analysis.question.language,
+        "answer": analysis.text,
+        "answered_by": analysis.answer.provider,
+        "root_cause": analysis.answer.root_cause,
+        "commands": list(analysis.answer.commands),
+        "tier": analysis.tier,
+        "outcome": str(verdict.outcome),
+        "accepted": verdict.accepted,
+        "confidence": round(verdict.confidence, 4),
+        "consensus": round(verdict.consensus, 4),
+        "thresholds": {"confidence": rule.confidence, "consensus": rule.consensus},
+        "calibrated": verdict.calibrated,
+        "provisional": not verdict.calibrated,
+        "simulated": analysis.simulated,
+        "notes": notes,
+        "providers": _providers(analysis, account.by_provider()),
+        **examination(analysis),
+        "cost_usd": round(account.spent_usd, 9),
+        "processing_ms": 0,
+        "cache": "miss",
+    }
+
+
+def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[dict[str, Any]]:
+    answered = [
+        {
+            "name": a.provider,
+            "model": a.model,
+            "status": "answered",
+            "answer": a.text,
+            "grade": _rounded(analysis.grade_of(a.provider)),
+            "agrees": i in analysis.verdict.cluster,
+            "self_confidence": a.self_confidence,
+            "seconds": round(a.seconds, 3),
+            "cost_usd": round(costs.get(a.provider, 0.0), 9),
+            "tokens": {"input": a.tokens.input, "output": a.tokens.output},
+        }
+        for i, a in enumerate(analysis.answers)
+    ]
+    return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _failed(failure: Failure, cost_usd: float = 0.0) -> dict[str, Any]:
+    return {
+        "name": failure.provider,
+        "model": failure.model,
+        "status": "failed",
+        "seconds": round(failure.seconds, 3),
+        "cost_usd": round(cost_usd, 9),
+        "error": {"kind": str(failure.kind), "message": failure.message},
+    }
+
+
+def problem_of(error: AnalysisError) -> Problem:
+    """The problem of an analysis that did not come about."""
+    if error.code == "over_request_budget":
+        return Problem(402, "over_request_budget", error.message)
+    if error.code == "no_provider":
+        return Problem(503, "no_provider", error.message, retry_after=error.retry_after)
+    if error.failures and all(f.kind == "timeout" for f in error.failures):
+        return Problem(
+            504,
+            "timeout",
+            error.message,
+            retry_after=error.retry_after,
+            providers=[_failed(f) for f in error.failures],
+        )
+    busy = all(f.kind == "rate_limited" for f in error.failures)
+    return Problem(
+        503 if busy else 502,
+        "providers_failed",
+        error.message,
+        retry_after=error.retry_after,
+        providers=[_failed(f) for f in error.failures],
+    )

@@ -1,0 +1,180 @@
+"""The metrics stream as server-sent events and as a WebSocket: plain ASGI, since thousands may be open."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Message, Receive, Scope, Send
+
+from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.broadcast import Broadcast, Connection
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.streams import STREAM_HEADERS
+from techsapo_ops.serve.transports import EXTENSION
+
+SSE_PATH = "/api/v1/metrics/stream"
+WEBSOCKET_PATH = "/ws/metrics"
+SUBPROTOCOL = "techsapo"
+"""What a browser asks for beside `key.KEY`, since it can't set headers on a WebSocket."""
+MAX_CLIENTS = 10_000
+GOING_AWAY = 1012
+"""Close code "service restart" (IANA): come back, a moment later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """What the access log calls the route; a plain ASGI endpoint is not told which one it is."""
+
+    path: str
+
+
+_KEY = re.compile(r"key\.(\S+)")
+
+
+def live_routes(broadcast: Broadcast, gate: Gate) -> Sequence[BaseRoute]:
+    """GET /api/v1/metrics/stream and ws://…/ws/metrics."""
+    return (
+        Route(SSE_PATH, ServerSentEvents(broadcast, gate), methods=["GET"]),
+        WebSocketRoute(WEBSOCKET_PATH, WebSocket(broadcast, gate)),
+    )
+
+
+def described(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the stream in it, whose plain ASGI route FastAPI does not describe."""
+    operation = {
+        "tags": ["monitoring"],
+        "summary": "The metrics every two seconds, as server-sent events.",
+        "description": f"The same as WebSocket messages: {WEBSOCKET_PATH}. See docs/streams.md.",
+        "parameters": [
+            {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
+             "description": "The last event that was received: what was missed since comes first."},
+        ],
+        "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {}}}},
+    }  # fmt: skip
+    return {**document, "paths": {**document["paths"], SSE_PATH: {"get": operation}}}
+
+
+class ServerSentEvents:
+    """The stream as server-sent events. Last-Event-ID gets a client what it missed meanwhile."""
+
+    def __init__(self, broadcast: Broadcast, gate: Gate) -> None:
+        self._broadcast = broadcast
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        scope["route"] = _Template(SSE_PATH)
+        request = Request(scope)
+        last_id = request.headers.get("last-event-id", "")
+        await self._gate.admit_monitor(request)
+        _room(self._broadcast)
+        del request  # its headers would be kept as long as the stream
+        with self._broadcast.seat(_connection(scope)) as seat:
+            gone = asyncio.create_task(_closed(receive))
+            gone.add_done_callback(lambda _: seat.leave())
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": list(STREAM_HEADERS)})
+                # Spread, so that the clients of an instance that stops do not come back all at once.
+                retry = f"retry: {random.randint(1000, 3000)}\n\n".encode()  # noqa: S311 - no secret
+                missed = self._broadcast.missed(last_id)
+                await send(_body(retry + b"".join(frame.event for frame in missed)))
+                while (frame := await seat.next()) is not None:
+                    await send(_body(frame.event))
+                await send(_body(b"", more=False))
+            finally:
+                await _end(gone)
+
+
+class WebSocket:
+    """The stream as text messages. Pings and the end of peers that do not answer them are the server's."""
+
+    def __init__(self, broadcast: Broadcast, gate: Gate) -> None:
+        self._broadcast = broadcast
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        scope["route"] = _Template(WEBSOCKET_PATH)
+        await receive()  # websocket.connect
+        try:
+            chosen = await self._admit(scope)
+        except Problem as problem:
+            await problem.answer(scope)(scope, receive, send)
+            return
+        with self._broadcast.seat(_connection(scope)) as seat:
+            gone = asyncio.create_task(_closed(receive))
+            gone.add_done_callback(lambda _: seat.leave())
+            try:
+                await send({"type": "websocket.accept", "subprotocol": chosen})
+                for newest in self._broadcast.missed(""):
+                    await send({"type": "websocket.send", "text": newest.json})
+                while (frame := await seat.next()) is not None:
+                    if frame.json:  # the server's pings are the heartbeat here
+                        await send({"type": "websocket.send", "text": frame.json})
+                if not gone.done():
+                    await send({"type": "websocket.close", "code": GOING_AWAY, "reason": "instance stops"})
+            except OSError:  # the peer went in the middle of a message (uvicorn's ClientDisconnected)
+                pass
+            finally:
+                await _end(gone)
+
+    async def _admit(self, scope: Scope) -> str | None:
+        """The subprotocol to answer with. Raises Problem."""
+        offered = list(scope.get("subprotocols", ()))
+        key = next((m[1] for m in map(_KEY.fullmatch, offered) if m), None)
+        headers = list(scope["headers"])
+        if key is not None:
+            headers.append((b"x-api-key", key.encode("latin-1")))
+        request = Request({**scope, "type": "http", "method": "GET", "headers": headers})
+        _same_origin(request)
+        await self._gate.admit_monitor(request)
+        _room(self._broadcast)
+        return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _same_origin(request: Request) -> None:
+    """A page from elsewhere may open a WebSocket to any address: browsers do not ask us, they only tell."""
+    origin = request.headers.get("origin")
+    if origin is None:  # not a browser
+        return
+    told = (request.headers.get("x-forwarded-host"), request.headers.get("host"))
+    own = {urlsplit(f"//{host}").hostname for host in told if host}
+    if urlsplit(origin).hostname not in own:
+        raise Problem(403, "forbidden", "a WebSocket is opened only from this server's own pages")
+
+
+def _room(broadcast: Broadcast) -> None:
+    if broadcast.closed:
+        raise Problem(503, "overloaded", "this instance is stopping", retry_after=1.0)
+    if len(broadcast) >= MAX_CLIENTS:
+        raise Problem(503, "overloaded", f"{MAX_CLIENTS} streams are open already", retry_after=10.0)
+
+
+def _connection(scope: Scope) -> Connection | None:
+    found: Connection | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return found
+
+
+def _body(content: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+async def _closed(receive: Receive) -> None:
+    """Wait for the end of the connection; whatever the client says before is read and let go."""
+    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
+        pass
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,43 @@
+"""What routes share: JSON answers, and work that ends with its client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.responses import Response
+
+from techsapo_ops.adapters.jsons import dump
+
+T = TypeVar("T")
+
+
+async def while_connected(request: Request, work: Awaitable[T]) -> T | None:
+    """The result of `work`; None when the client goes away first, which cancels the work."""
+    task: asyncio.Future[T] = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        both: set[asyncio.Future[Any]] = {task, gone}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        return None
+    finally:
+        for unfinished in (task, gone):
+            if not unfinished.done():
+                unfinished.cancel()
+                with suppress(asyncio.CancelledError):
+                    await unfinished
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """`value` as JSON, Japanese as it is."""
+    return Response(dump(value), status, media_type="application/json")

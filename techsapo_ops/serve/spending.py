@@ -1,0 +1,220 @@
+"""The budgets of one instance: what may be spent, how full they are, and what is said when they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import structlog
+
+from techsapo_ops.adapters.budget import (
+    EVERYBODY,
+    NANO,
+    BudgetStore,
+    Ledger,
+    Lost,
+    OverBudget,
+    Period,
+    Standing,
+)
+from techsapo_ops.adapters.keys import ApiKey
+from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.spec.models.app import Budget
+
+log = structlog.get_logger()
+
+LIFE_MARGIN = 30.0
+"""Seconds that a reservation outlives the longest request: it ends by itself only if its instance died."""
+REFRESH = 5.0
+"""Seconds between looks at what other instances have spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetReached:
+    """A budget came to its warning, or had no room for a question; told once for each ledger and level.
+
+    `key` is the id of the API key whose budget it is, empty for everybody's. `percent` is what is spent.
+    """
+
+    period: Period
+    key: str
+    level: Literal["warning", "exhausted"]
+    percent: float
+    limit_usd: float
+    reset: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LostReservation:
+    """What an instance that died had reserved: booked at its worst case, since it may be spent."""
+
+    key: str
+    request_id: str
+    time: datetime
+    usd: float
+
+
+Event = BudgetReached | LostReservation
+Sample = tuple[dict[str, str], float]
+"""Labels and value of one series."""
+
+
+@dataclass(slots=True)
+class Spending:
+    """The budgets of this instance. `life` is that of a reservation, in seconds.
+
+    Without `counts`, costs are accounted but no budget is touched: simulated money is none. `listeners`
+    hear every event, which is in the log too.
+    """
+
+    store: BudgetStore
+    budget: Budget
+    life: float
+    counts: bool = True
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    _spent: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Nano-dollars by period, beside the name of the day or month that they belong to."""
+    _reached: dict[str, set[str]] = field(default_factory=dict)
+
+    def account(self, key: ApiKey | None, request_id: str = "") -> Account:
+        """A new account that spends from everybody's budgets and from those of `key`."""
+        owner = f"{key.id if key is not None else '-'} {request_id}"
+        return Account(self, self.ledgers(key) if self.counts else (), owner)
+
+    def ledgers(self, key: ApiKey | None = None) -> tuple[Ledger, ...]:
+        """The present day's and month's ledgers that a request of `key` spends from."""
+        now = datetime.now(UTC)
+        daily, monthly = self.budget.resolved_daily_usd, self.budget.monthly_usd
+        found = [Ledger.of(EVERYBODY, "day", daily, now), Ledger.of(EVERYBODY, "month", monthly, now)]
+        if key is not None:
+            day, month = self.budget.per_key_daily_usd, self.budget.per_key_monthly_usd
+            day = key.daily_usd if key.daily_usd is not None else day
+            month = key.monthly_usd if key.monthly_usd is not None else month
+            if day is not None:
+                found.append(Ledger.of(key.id, "day", day, now))
+            if month is not None:
+                found.append(Ledger.of(key.id, "month", month, now))
+        return tuple(found)
+
+    def refusal(self, error: OverBudget) -> Problem:
+        """The problem of a reservation that does not fit."""
+        ledger, standing = error.ledger, error.standing
+        whose = "this key's budget" if ledger.scope else "the budget"
+        told = {
+            "period": ledger.period,
+            "limit_usd": ledger.limit / NANO,
+            "spent_usd": standing.spent / NANO,
+            "needed_usd": error.wanted / NANO,
+            "scope": "key" if ledger.scope else "all",
+        }
+        if error.passing:
+            return Problem(
+                503,
+                "budget_reserved",
+                f"what is left of {whose} for the {ledger.period} is reserved by requests under way",
+                retry_after=2.0,
+                **told,
+            )
+        self.refused(error)
+        reset = ledger.reset
+        detail = f"{whose} for the {ledger.period} has no room for this question until {reset.isoformat()}"
+        if error.wanted > ledger.limit:  # nor will it have any after
+            detail = (
+                f"this question may cost up to ${error.wanted / NANO:.4f}, more than {whose} for a whole "
+                f"{ledger.period} (${ledger.limit / NANO:g})"
+            )
+        return Problem(
+            402,
+            "budget_exhausted",
+            detail,
+            retry_after=max(1.0, (reset - datetime.now(UTC)).total_seconds()),
+            reset=reset.isoformat(),
+            **told,
+        )
+
+    def refused(self, error: OverBudget) -> None:
+        """Take note that a budget had no room, where waiting for requests under way is no help."""
+        if not error.passing:
+            self._level(error.ledger, "exhausted", error.standing)
+
+    def saw(self, ledgers: Sequence[Ledger], standings: Sequence[Standing]) -> None:
+        """Remember how full the ledgers are, and say so from the warning's share on."""
+        for ledger, standing in zip(ledgers, standings, strict=True):
+            share = _share(ledger, standing)
+            if not ledger.scope:
+                self._spent[ledger.period] = (ledger.name, standing.spent)
+            if share >= self.budget.warn_at:
+                self._level(ledger, "exhausted" if share >= 1 else "warning", standing)
+
+    def lost(self, lost: Lost) -> None:
+        """A reservation of an instance that died was booked; told once, by everybody's month."""
+        if lost.ledger.scope or lost.ledger.period != "month":
+            return
+        _, key, request_id = lost.owner.split(" ", 2)
+        begun = lost.expiry - timedelta(seconds=self.life)
+        event = LostReservation("" if key == "-" else key, request_id, begun, lost.amount / NANO)
+        log.warning(
+            "An instance died with money reserved; it is booked at its worst case",
+            requestId=request_id,
+            cost=event.usd,
+        )
+        self._hear(event)
+
+    def percent(self) -> list[Sample]:
+        """Share of the day's and month's budget that all instances have spent, in percent."""
+        limits = {ledger.period: ledger.limit / NANO for ledger in self.ledgers() if ledger.limit > 0}
+        return [(p, 100 * usd / limits[p["period"]]) for p, usd in self.spent_usd() if p["period"] in limits]
+
+    def spent_usd(self) -> list[Sample]:
+        """USD of the day's and month's budget that all instances have spent."""
+        found: list[Sample] = []
+        for ledger in self.ledgers():
+            name, spent = self._spent.get(ledger.period, ("", 0.0))
+            found.append(({"period": ledger.period}, spent / NANO if name == ledger.name else 0.0))
+        return found
+
+    def exhausted(self) -> list[Sample]:
+        """1 by period where everybody's budget had no room for a question that came to this instance."""
+        return [
+            ({"period": each.period}, float("exhausted" in self._reached.get(each.key, ())))
+            for each in self.ledgers()
+        ]
+
+    async def watch(self) -> None:
+        """Look now and then at what other instances have spent, until cancelled."""
+        while True:
+            ledgers = self.ledgers()
+            self.saw(ledgers, await self.store.standings(ledgers))
+            live = {ledger.name for ledger in ledgers}
+            self._reached = {k: v for k, v in self._reached.items() if k.rpartition(":")[2] in live}
+            await asyncio.sleep(REFRESH)
+
+    def _level(self, ledger: Ledger, level: Literal["warning", "exhausted"], standing: Standing) -> None:
+        reached = self._reached.setdefault(ledger.key, set())
+        if level in reached or "exhausted" in reached:
+            return
+        reached.add(level)
+        percent = round(100 * _share(ledger, standing), 1)
+        event = BudgetReached(ledger.period, ledger.scope, level, percent, ledger.limit / NANO, ledger.reset)
+        tell = log.error if level == "exhausted" else log.warning
+        tell(
+            "Budget has no room for a question" if level == "exhausted" else "Budget is nearly used up",
+            period=event.period,
+            key=event.key or None,
+            percent=event.percent,
+            limit=event.limit_usd,
+            reset=event.reset.isoformat(),
+        )
+        self._hear(event)
+
+    def _hear(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+
+def _share(ledger: Ledger, standing: Standing) -> float:
+    return standing.spent / ledger.limit if ledger.limit else 0.0

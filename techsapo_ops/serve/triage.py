@@ -1,0 +1,111 @@
+"""From a log to a question, and from the answer to a triage: category, severity, cause, steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from techsapo_ops.wallbounce.claims import sentences
+from techsapo_ops.wallbounce.commands import destructive
+from techsapo_ops.wallbounce.model import Language
+
+LOW, UNKNOWN = "low", "unknown"
+MAX_STEPS = 12
+_MARKS: Mapping[Language, str] = {"ja": "【元に戻せません】", "en": "[cannot be undone] "}
+_NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTILINE)
+
+
+@cache
+def _patterns() -> tuple[dict[str, tuple[re.Pattern[str], ...]], dict[str, tuple[re.Pattern[str], ...]]]:
+    text = (files("techsapo_ops.serve") / "triage.yaml").read_text(encoding="utf-8")
+    found = yaml.safe_load(text)
+
+    def compiled(section: Mapping[str, Sequence[str]]) -> dict[str, tuple[re.Pattern[str], ...]]:
+        return {name: tuple(re.compile(p, re.IGNORECASE) for p in words) for name, words in section.items()}
+
+    return compiled(found["categories"]), compiled(found["severities"])
+
+
+def categories() -> tuple[str, ...]:
+    """Every problem category."""
+    return (*_patterns()[0], UNKNOWN)
+
+
+def category_of(log: str) -> str:
+    """What the log is about: the category of which most patterns match, or unknown."""
+    hits = {name: sum(bool(p.search(log)) for p in patterns) for name, patterns in _patterns()[0].items()}
+    best = max(hits, key=lambda name: hits[name])
+    return best if hits[best] else UNKNOWN
+
+
+def severity_of(log: str) -> str:
+    """critical, high, medium or low: the first whose patterns match."""
+    levels = _patterns()[1].items()
+    return next((name for name, patterns in levels if any(p.search(log) for p in patterns)), LOW)
+
+
+def prompt_of(user_command: str, error_output: str, system_context: str) -> str:
+    """The question about a log; what was sent stands between marks, as data."""
+    japanese = re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", user_command + system_context + error_output)
+    ask = (
+        "次のログの根本原因を特定し、確認手順と対処手順を番号付きで示してください。"
+        if japanese
+        else "Find the root cause of the following log, and give numbered steps to confirm and to fix it."
+    )
+    parts = [ask]
+    for name, text in (
+        ("user_command", user_command),
+        ("error_output", error_output),
+        ("system_context", system_context),
+    ):
+        if text.strip():
+            parts.append(f"<{name}>\n{text.strip()}\n</{name}>")
+    return "\n\n".join(parts)
+
+
+def triage(answer: Mapping[str, Any], log: str) -> dict[str, Any]:
+    """The document of /api/v1/analyze-logs; the answer's own document is in it under `analysis`."""
+    own = _own_text(answer)
+    steps = _checks(answer) if answer["outcome"] == "refused" else _steps(answer, own)
+    return {
+        "request_id": answer["request_id"],
+        "problem_category": category_of(log),
+        "severity": severity_of(log),
+        "root_cause": answer["root_cause"] or next(iter(sentences(own)), ""),
+        "solution_steps": steps[:MAX_STEPS],
+        "confidence": answer["confidence"],
+        "accepted": answer["accepted"],
+        "outcome": answer["outcome"],
+        "simulated": answer["simulated"],
+        "cost_usd": answer["cost_usd"],
+        "cache": answer["cache"],
+        "analysis": dict(answer),
+    }
+
+
+def _own_text(answer: Mapping[str, Any]) -> str:
+    """The chosen provider's words: the integrated text lists objections and other views too, no steps."""
+    found = (p["answer"] for p in answer["providers"] if p["name"] == answer["answered_by"])
+    return str(next(found, answer["answer"]))
+
+
+def _steps(answer: Mapping[str, Any], own: str) -> list[str]:
+    """The numbered lines of the chosen answer or else its sentences, what others added, and commands unnamed.
+
+    A step that can't be undone says so itself: whoever reads the list alone must not miss it.
+    """
+    steps = [s for m in _NUMBERED.findall(own) if (s := m.strip())] or list(sentences(own))
+    steps += [a["claim"] for a in answer["amendments"]]
+    steps += [c for c in answer["commands"] if not any(c in s for s in steps)]
+    language: Language = answer["language"]
+    return [_MARKS[language] + s if destructive(s, language) else s for s in steps]
+
+
+def _checks(answer: Mapping[str, Any]) -> list[str]:
+    """Of a refusal: the read-only checks that tell its hypotheses apart."""
+    return list(dict.fromkeys(check for h in answer["hypotheses"] for check in h["checks"]))

@@ -1,0 +1,146 @@
+// The Status page: health, alerts, jobs and costs, asked for again every ten seconds.
+
+import { element, get, moment, number, setUp, word } from "/web/words.js";
+
+const REFRESH = 10_000;
+const AGAIN = 3000;
+const status = document.getElementById("status");
+let shown = null;
+let trouble = null;
+let timer = 0;
+
+function state(name) {
+  const kinds = { healthy: "good", available: "good", degraded: "warn", down: "bad", unavailable: "warn", open: "bad" };
+  return element("span", `badge ${kinds[name] ?? "dim"}`, word(name));
+}
+
+function money(usd) {
+  return `$${number(usd, usd === 0 || usd >= 0.01 ? 2 : 6)}`;
+}
+
+function when(value) {
+  return value === null || value === undefined ? word("neverRun") : moment(new Date(typeof value === "number" ? value * 1000 : value), { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+}
+
+function line(name, badge, detail) {
+  const item = element("li");
+  item.append(element("span", "name", name), badge);
+  if (detail) item.append(element("small", "dim", detail));
+  return item;
+}
+
+function drawHealth() {
+  const { health } = shown;
+  const head = element("p", "headline");
+  head.append(state(health.status), " ", element("span", "dim", `${health.instance} · ${health.version}`));
+  if (health.simulated) head.append(" ", element("span", "badge warn", word("simulated")));
+  const list = element("ul", "facts");
+  const { cache, audit, providers } = health.dependencies;
+  list.append(line(word("cacheName"), state(cache.status), `${cache.in_use} · ${cache.detail}`), line(word("auditName"), state(audit.status), `${audit.in_use} · ${audit.detail}`));
+  for (const [name, provider] of Object.entries(providers)) list.append(line(name, state(provider.status), [provider.model, provider.detail].filter(Boolean).join(" · ")));
+  document.getElementById("health").replaceChildren(head, list);
+}
+
+function unknown() {
+  return element("p", "dim", word(shown.watched === "absent" ? "notWatched" : "watchLost"));
+}
+
+function drawAlerts() {
+  const host = document.getElementById("alerts");
+  if (shown.alerts === null) {
+    host.replaceChildren(unknown());
+    return;
+  }
+  const list = element("ul", "alerts");
+  for (const alert of shown.alerts) {
+    const item = element("li", { critical: "bad", warning: "warn" }[alert.severity] ?? "info");
+    const head = element("p", "headline");
+    head.append(element("strong", "", alert.name), " ", element("span", "badge", alert.severity), " ", element("span", "badge dim", word(alert.state)));
+    item.append(head, element("p", "", alert.summary));
+    const facts = element("small", "dim", `${word("since")} ${when(alert.since)}${alert.instance ? ` · ${alert.instance}` : ""} `);
+    if (/^https?:/.test(alert.runbook)) {
+      const link = element("a", "", word("runbook"));
+      link.href = alert.runbook;
+      link.rel = "noreferrer";
+      facts.append("· ", link);
+    } else if (alert.runbook) facts.append(`· ${word("runbook")}: ${alert.runbook}`);
+    item.append(facts);
+    list.append(item);
+  }
+  host.replaceChildren(shown.alerts.length ? list : element("p", "good", word("noAlerts")));
+}
+
+function drawJobs() {
+  const host = document.getElementById("jobs");
+  if (shown.jobs === null || shown.jobs.length === 0) {
+    host.replaceChildren(shown.jobs === null ? unknown() : element("p", "dim", word("noJobs")));
+    return;
+  }
+  const table = element("table");
+  const head = element("tr");
+  head.append(...["job", "result", "lastRun", "lastSuccess", "nextRun"].map((name) => element("th", "", word(name))));
+  table.append(head, ...shown.jobs.map((job) => {
+    const row = element("tr");
+    const result = element("td");
+    if (job.exit_code === null) result.append(element("span", "badge dim", word("neverRun")));
+    else if (job.exit_code === 0) result.append(element("span", "badge good", word("ok")));
+    else result.append(element("span", "badge bad", `${word("failed")} (${word("exitCode")} ${job.exit_code})`));
+    row.append(element("td", "", job.name), result, ...["last_run", "last_success", "next_run"].map((key) => element("td", "", when(job[key]))));
+    return row;
+  }));
+  host.replaceChildren(table);
+}
+
+function drawCosts() {
+  const { budget, month } = shown.costs;
+  const list = element("dl", "budget");
+  for (const { period, percent, limit_usd: limit, warn_percent: warn } of budget) {
+    const group = element("div");
+    const meter = Object.assign(element("progress"), { max: 100, value: Math.min(percent, 100) });
+    meter.setAttribute("aria-label", word(period));
+    if (percent >= 100) meter.className = "bad";
+    else if (percent >= warn) meter.className = "warn";
+    group.append(element("dt", "", word(period)), element("dd", "", `${money((percent / 100) * limit)} / ${money(limit)}`), meter, element("small", "dim", `${number(percent, 1)} %`));
+    list.append(group);
+  }
+  const parts = [list];
+  if (month) {
+    parts.push(element("h3", "", word("spentBy")));
+    const facts = element("ul", "facts");
+    for (const p of month.providers) facts.append(line(p.name, element("span", "number", money(p.usd)), `${p.calls} ${word("calls")}${p.failed ? ` · ${p.failed} ${word("failures")}` : ""}`));
+    parts.push(month.providers.length ? facts : element("p", "dim", word("noData")), element("h3", "", word("recommended")));
+    parts.push(element("p", month.recommended ? "" : "dim", month.recommended ? `${month.recommended.providers.join(" + ")} · ${money(month.recommended.usd)}` : word("noRecommendation")));
+  }
+  document.getElementById("costs").replaceChildren(...parts);
+}
+
+function draw() {
+  if (shown) {
+    drawHealth();
+    drawAlerts();
+    drawJobs();
+    drawCosts();
+  }
+  if (trouble) {
+    status.className = "bad";
+    status.textContent = trouble.status === 0 ? `${word("lost")}: ${AGAIN / 1000} ${word("again")}` : trouble.detail;
+  } else {
+    status.className = shown ? "good" : "";
+    status.textContent = shown ? `${word("updated")} ${moment(shown.at, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}` : word("connecting");
+  }
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  try {
+    shown = { ...(await get("/api/v1/status")), at: new Date() };
+    trouble = null;
+  } catch (error) {
+    trouble = error;
+  }
+  draw();
+  timer = setTimeout(refresh, trouble ? AGAIN : document.hidden ? 6 * REFRESH : REFRESH);
+}
+
+setUp(draw, refresh);
+refresh();

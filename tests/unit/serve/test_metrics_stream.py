@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from techsapo_ops.serve.broadcast import PATIENCE, REPLAY, Broadcast, Frame
+from techsapo_ops.serve.telemetry import Telemetry, Values
+
+
+class Wire:
+    """A connection that remembers whether it was cut."""
+
+    def __init__(self) -> None:
+        self.cut = False
+        self.high: int | None = None
+
+    def abort(self) -> None:
+        self.cut = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    async def within() -> None:
+        await asyncio.wait_for(work(), 10)
+
+    asyncio.run(within())
+
+
+def test_every_client_gets_the_very_same_bytes() -> None:
+    async def work() -> None:
+        broadcast = Broadcast()
+        with broadcast.seat() as one, broadcast.seat() as two:
+            waiting = asyncio.gather(one.next(), two.next())
+            await asyncio.sleep(0)
+            await broadcast.publish('{"n":1}')
+            first, second = await waiting
+            assert first is second
+            assert first is not None
+            assert first.event == f'id: {broadcast.name}-1\ndata: {{"n":1}}\n\n'.encode()
+
+    run(work)
+
+
+def test_a_client_that_does_not_read_misses_frames_and_is_then_cut_off() -> None:
+    async def work() -> None:
+        broadcast, wire = Broadcast(), Wire()
+        with broadcast.seat(wire) as slow, broadcast.seat() as quick:
+            assert wire.high == 0
+            for number in range(PATIENCE + 1):
+                assert not wire.cut
+                reading = asyncio.create_task(quick.next())
+                await asyncio.sleep(0)
+                await broadcast.publish(str(number))
+                frame = await reading
+                assert frame is not None
+                assert frame.json == str(number)
+            assert wire.cut
+            assert await slow.next() is None
+        assert (broadcast.dropped, len(broadcast)) == (1, 0)
+
+    run(work)
+
+
+def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
+    async def work() -> None:
+        broadcast = Broadcast()
+        with broadcast.seat(Wire()) as seat:
+            for number in range(PATIENCE):
+                await broadcast.publish(str(number))
+            frame = await seat.next()
+            assert frame is not None
+            assert frame.json == str(PATIENCE - 1)
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("last_id", "expected"),
+    [
+        ("{name}-38", ["39", "40"]),
+        ("{name}-40", []),
+        ("{name}-10", [str(n) for n in range(11, 41)]),
+        ("{name}-9", ["40"]),
+        ("other-38", ["40"]),
+        ("", ["40"]),
+        ("{name}-x", ["40"]),
+        ("{name}-" + "9" * 5000, ["40"]),
+    ],
+)
+def test_a_client_that_comes_back_gets_what_it_missed(last_id: str, expected: list[str]) -> None:
+    async def work() -> None:
+        broadcast = Broadcast()
+        for number in range(1, REPLAY + 11):
+            await broadcast.publish(str(number))
+        missed = broadcast.missed(last_id.replace("{name}", broadcast.name))
+        assert [frame.json for frame in missed] == expected
+
+    run(work)
+
+
+def test_the_end_wakes_everybody_and_nobody_new_waits() -> None:
+    async def work() -> None:
+        broadcast = Broadcast()
+        with broadcast.seat() as seat:
+            waiting = asyncio.create_task(seat.next())
+            await asyncio.sleep(0)
+            broadcast.close()
+            assert await waiting is None
+        with broadcast.seat() as late:
+            assert await late.next() is None
+
+    run(work)
+
+
+def figures() -> Values:
+    return {"techsapo_wallbounce_success_rate": 0.5, "techsapo_provider_cost_usd": {"a": 1.0, "b": 2.0}}
+
+
+def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
+    async def work() -> None:
+        telemetry = Telemetry(figures, "app-1", interval=0.01, clock=lambda: 1700000000.0)
+        with telemetry.broadcast.seat() as seat:
+            task = asyncio.create_task(telemetry.run())
+            frame = await seat.next()
+            task.cancel()
+        assert frame is not None
+        message = json.loads(frame.json)
+        assert message == {
+            "type": "metrics",
+            "data": {"time": 1700000000.0, "instance": "app-1", "metrics": figures()},
+        }
+        history = telemetry.history()
+        assert history["series"] == {
+            "techsapo_wallbounce_success_rate": [0.5],
+            "techsapo_provider_cost_usd{a}": [1.0],
+            "techsapo_provider_cost_usd{b}": [2.0],
+        }
+
+    run(work)
+
+
+def test_silence_is_filled_with_comments() -> None:
+    async def work() -> None:
+        telemetry = Telemetry(figures, "app-1", interval=60, heartbeat=0.02)
+        with telemetry.broadcast.seat() as seat:
+            task = asyncio.create_task(telemetry.run())
+            await seat.next()
+            beat = await seat.next()
+            task.cancel()
+        assert beat == Frame(None, "", b": heartbeat\n\n")
+
+    run(work)
+
+
+def test_a_reading_that_fails_ends_no_stream() -> None:
+    results = iter([ZeroDivisionError(), figures()])
+
+    def read() -> Values:
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def work() -> None:
+        telemetry = Telemetry(read, "app-1", interval=0.01)
+        with telemetry.broadcast.seat() as seat:
+            task = asyncio.create_task(telemetry.run())
+            assert await seat.next() is not None
+            task.cancel()
+
+    run(work)

@@ -1,0 +1,70 @@
+"""Steps and cause of a log's triage, from the text of the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from techsapo_ops.serve.triage import triage
+
+
+def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:
+    answer = {
+        "answer": f"WARNING:\n- wipe it\n\n{text}\n\nAnother view:\n- It is the moon.",
+        "answered_by": "b",
+        "providers": [{"name": "a", "answer": "It is the moon."}, {"name": "b", "answer": text}],
+        "language": "en",
+        "commands": commands,
+        "root_cause": root_cause,
+        "amendments": [],
+        "hypotheses": [],
+        "outcome": "unsettled",
+        **dict.fromkeys(("request_id", "confidence", "accepted", "simulated", "cost_usd", "cache"), ""),
+    }
+    return triage({**answer, **more}, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("Read /var/log/error.log. Reload.", ["Read /var/log/error.log.", "Reload."]),
+        ("容量を確認します。古いログを消します。", ["容量を確認します。", "古いログを消します。"]),
+        ("Do this:\n1. Run df -h.\n2) Remove old logs.\n", ["Run df -h.", "Remove old logs."]),
+        ("原因です。\n・ポートを調べる\n・設定を直す", ["ポートを調べる", "設定を直す"]),
+    ],
+)  # fmt: skip
+def test_steps_are_the_numbered_lines_or_else_the_sentences(text: str, steps: list[str]) -> None:
+    assert triaged(text)["solution_steps"] == steps
+
+
+def test_a_command_that_no_step_names_is_a_step_of_its_own() -> None:
+    found = triaged("Run df -h.", commands=("df -h", "du -x /var"))
+    assert found["solution_steps"] == ["Run df -h.", "du -x /var"]
+
+
+def test_the_first_sentence_stands_for_a_cause_that_is_not_named() -> None:
+    assert triaged("The disk is full. Remove logs.")["root_cause"] == "The disk is full."
+    assert triaged("The disk is full.", root_cause="A core dump")["root_cause"] == "A core dump"
+
+
+def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
+    found = triaged("Remove old logs.", amendments=[{"provider": "a", "claim": "Rotate daily."}])
+    assert found["solution_steps"] == ["Remove old logs.", "Rotate daily."]
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "marked"),
+    [
+        ("en", "1. df -h\n2. rm -rf /var/log/app", "[cannot be undone] rm -rf /var/log/app"),
+        ("ja", "1. df -h\n2. rm -rf /var/log/app", "【元に戻せません】rm -rf /var/log/app"),
+    ],
+)
+def test_a_step_that_can_not_be_undone_says_so(language: str, text: str, marked: str) -> None:
+    assert triaged(text, language=language)["solution_steps"] == ["df -h", marked]
+
+
+def test_the_steps_of_a_refusal_are_its_read_only_checks() -> None:
+    hypotheses = [{"cause": "disk", "checks": ["df -h", "dmesg"]}, {"cause": "memory", "checks": ["dmesg"]}]
+    found = triaged("Remove all.", outcome="refused", hypotheses=hypotheses, root_cause="disk")
+    assert found["solution_steps"] == ["df -h", "dmesg"]
