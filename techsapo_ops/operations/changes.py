@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.manifest import Manifest, digest, read_manifest
 from techsapo_ops.spec.desired import RenderedFile
@@ -61,7 +61,7 @@ def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileCha
     if content is None:
         return FileChange(file.path, ChangeKind.ADDED, _diff(file.path, b"", new, file.secret))
     if digest(content) == file.digest:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = own_mode(path)
         if mode == file.mode:
             return None
         note = f"mode {mode:04o} → {file.mode:04o}\n"

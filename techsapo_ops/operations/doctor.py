@@ -15,6 +15,8 @@ from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.catalogue.services import services
+from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
+from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import HostFacts, Service, Topology
@@ -106,16 +108,21 @@ _OPTIONAL = (
 )
 
 
-def examine(spec: Spec, topology: Topology) -> Diagnosis:
-    """Look at this host for the stack of `spec` as `topology` resolved it; changes nothing."""
+def examine(spec: Spec, topology: Topology, docker: DockerFacts | None = None) -> Diagnosis:
+    """Look at this host for the stack of `spec` as `topology` resolved it; changes nothing.
+
+    `docker` is what Docker offers to a stack of the compose engine.
+    """
+    if topology.engine == "compose":
+        docker = docker or DockerFacts()
     held = listeners()
     host = topology.host
     findings = [
         _python(),
-        *_services(topology),
+        *(_services(topology) if docker is None else _docker(topology, docker)),
         *_tools(topology),
-        *_ports(spec, topology, held),
-        *_foreign(spec, topology, held),
+        *_ports(spec, topology, held, docker),
+        *_foreign(spec, topology, held, docker),
         *_state_directory(topology.layout.state),
         *_user(topology),
     ]
@@ -158,20 +165,6 @@ def _python() -> Finding:
 
 
 def _services(topology: Topology) -> Iterator[Finding]:
-    if topology.engine == "compose":
-        found = topology.host.binaries.get("docker")
-        yield (
-            Finding("service", "docker", Level.OK, found)
-            if found
-            else Finding(
-                "service",
-                "docker",
-                Level.MISSING,
-                "not on PATH; engine: compose needs it",
-                package="docker.io",
-            )
-        )
-        return
     seen = set()
     for service in topology.services:
         if service.kind not in seen and service.binary is not None:
@@ -188,10 +181,43 @@ def _services(topology: Topology) -> Iterator[Finding]:
             yield Finding("service", absent.kind, Level.NOTE, absent.reason, absent.remedy)
 
 
+def _docker(topology: Topology, docker: DockerFacts) -> Iterator[Finding]:
+    found = topology.host.binaries.get("docker")
+    if found is None:
+        detail = "not on PATH; engine: compose needs it"
+        yield Finding("service", "docker", Level.MISSING, detail, package="docker.io")
+        return
+    if docker.version is None:
+        remedy = "start it (`systemctl start docker`), and join the group docker or be root"
+        yield Finding("service", "docker", Level.MISSING, "no daemon answers this user", remedy)
+        return
+    daemon = f"daemon {docker.version}, {found}"
+    if too_old(docker.version):
+        remedy = f"Docker Engine {OLDEST_DAEMON} or newer, from https://docs.docker.com/engine/install/"
+        yield Finding("service", "docker", Level.MISSING, daemon, remedy)
+    else:
+        yield Finding("service", "docker", Level.OK, daemon)
+    if docker.compose is None:
+        detail = "docker has no compose plugin"
+        yield Finding("service", "docker compose", Level.MISSING, detail, package="docker-compose")
+        return
+    yield Finding("service", "docker compose", Level.OK, docker.compose)
+    if docker.trouble:
+        yield Finding("service", "project", Level.MISSING, docker.trouble)
+    for image, here in docker.images.items():
+        if here:
+            yield Finding("image", image, Level.OK, "here, or built from what is here")
+        else:
+            remedy = "`techsapo up` pulls it, or name one that is here under `images:`"
+            yield Finding("image", image, Level.NOTE, "not here yet", remedy)
+
+
 def _tools(topology: Topology) -> Iterator[Finding]:
     have = topology.host.binaries
     validators = [tool for kind, tool in _VALIDATORS.items() if topology.has(kind)]
-    for tool in (*validators, *_WANTED):
+    # With Docker the images hold these, and Docker itself rotates logs.
+    needed = () if topology.engine == "compose" else (*validators, *_WANTED)
+    for tool in needed:
         if tool.name in have:
             yield Finding("tool", tool.name, Level.OK, have[tool.name])
         else:
@@ -201,7 +227,7 @@ def _tools(topology: Topology) -> Iterator[Finding]:
             )
     running = {service.facts.binary for service in topology.services}
     for tool in _OPTIONAL:
-        if tool.name in running:
+        if tool.name in running or (tool.name == "docker" and topology.engine == "compose"):
             continue
         if tool.name in have:
             yield Finding("tool", tool.name, Level.OK, have[tool.name])
@@ -212,12 +238,16 @@ def _tools(topology: Topology) -> Iterator[Finding]:
 
 def _wanted_ports(spec: Spec, topology: Topology) -> Iterator[tuple[int, Service]]:
     for service in topology.services:
+        if not topology.published(service):
+            continue
         yield service.port, service
         if service.kind == "nginx" and spec.served_certificate is not None:
             yield spec.nginx.tls_listen, service
 
 
-def _ports(spec: Spec, topology: Topology, held: Mapping[int, Holder]) -> Iterator[Finding]:
+def _ports(
+    spec: Spec, topology: Topology, held: Mapping[int, Holder], docker: DockerFacts | None
+) -> Iterator[Finding]:
     for port, service in _wanted_ports(spec, topology):
         name = f"port {port}"
         holder = held.get(port)
@@ -231,7 +261,7 @@ def _ports(spec: Spec, topology: Topology, held: Mapping[int, Holder]) -> Iterat
                 f"{service.name} can't listen on {service.host}:{port}",
                 "ports below 1024 need root; is the address one of this host?",
             )
-        elif _ours(topology, holder):
+        elif _ours(topology, port, holder, docker):
             yield Finding("port", name, Level.OK, f"{service.name} of this stack: {holder}")
         else:
             yield Finding(
@@ -260,22 +290,26 @@ def _how_to_free(service: Service, holder: Holder) -> str:
     return f"stop that process, or set another {setting}"
 
 
-def _foreign(spec: Spec, topology: Topology, held: Mapping[int, Holder]) -> Iterator[Finding]:
+def _foreign(
+    spec: Spec, topology: Topology, held: Mapping[int, Holder], docker: DockerFacts | None
+) -> Iterator[Finding]:
     """Services on their well-known ports that are not this stack's, such as those of Debian's packages."""
     wanted = {port for port, _ in _wanted_ports(spec, topology)}
     for facts in services().values():
         holder = held.get(facts.port)
-        if facts.binary is None or holder is None or facts.port in wanted or _ours(topology, holder):
+        if facts.binary is None or holder is None or facts.port in wanted:
+            continue
+        if _ours(topology, facts.port, holder, docker):
             continue
         detail = f"{facts.title}'s port {facts.port} is used by {holder}; it is left alone"
         yield Finding("running", facts.kind, Level.NOTE, detail)
 
 
-def _ours(topology: Topology, holder: Holder) -> bool:
+def _ours(topology: Topology, port: int, holder: Holder, docker: DockerFacts | None) -> bool:
+    if docker is not None and port in docker.ports:
+        return True
     if holder.pid is None:
         return False
-    if topology.engine == "compose" and holder.command == "docker-proxy":
-        return True
     return belongs_to(holder.pid, topology.layout.state)
 
 

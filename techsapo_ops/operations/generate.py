@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from techsapo_ops.adapters.files import sync_directory
@@ -24,13 +24,13 @@ from techsapo_ops.operations.manifest import (
     read_manifest,
     write_manifest,
 )
-from techsapo_ops.operations.staging import staged
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Topology
 from techsapo_ops.validators.check import check, known, require
+from techsapo_ops.validators.images import tool_images
 from techsapo_ops.validators.report import ValidationReport
 
 CACHE = "validated.json"
@@ -79,11 +79,24 @@ def validate(
     """Let the real tools judge `files`, the rendering of this stack."""
     state = topology.layout.state
     cache = state / CACHE if state.is_dir() else None
-    report = known(files, topology.host.binaries, cache)
+    from techsapo_ops.operations.staging import staged  # cryptography: 0.1 s that an idle `up` need not pay
+
+    images = tool_images(spec, topology, runner)
+    report = known(files, topology.host.binaries, cache, images)
     if report is not None:
-        return report
+        return _missed(topology, report)
     with staged(spec, topology, templates) as staging:
-        return check(files, staging, runner, topology.host.binaries, cache=cache)
+        return _missed(
+            topology, check(files, staging, runner, topology.host.binaries, images=images, cache=cache)
+        )
+
+
+def _missed(topology: Topology, report: ValidationReport) -> ValidationReport:
+    """`report` without the tools that only files of the other engine would want."""
+    if topology.engine == "native":
+        return report
+    wanted = tuple(m for m in report.missing if any(p.startswith(DOCKER) for p in m.unchecked))
+    return replace(report, missing=wanted)
 
 
 def write_files(

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines.base import Action, Engine, Plan, Step
+from techsapo_ops.engines.base import Action, Engine, Observed, Plan
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply import (
+    Applied,
+    Change,
+    Engines,
+    GoneBack,
+    Listener,
+    Outcome,
+    Tools,
+    apply,
+    mended,
+)
 from techsapo_ops.operations.changes import ChangeKind, FileChange, changes, edited_error
-from techsapo_ops.operations.generate import validate, write_files
-from techsapo_ops.operations.stack_certificates import ensure_certificates
+from techsapo_ops.operations.generate import validate
+from techsapo_ops.operations.journal import Journal
+from techsapo_ops.operations.ledger import Entry, Ledger
+from techsapo_ops.operations.readback import Proof, read_back
+from techsapo_ops.operations.snapshot import Snapshot
 from techsapo_ops.operations.stack_report import Row, notes, row
-from techsapo_ops.operations.stack_stop import locked
+from techsapo_ops.operations.stack_stop import Stoppable, locked
+from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
@@ -24,6 +37,8 @@ from techsapo_ops.spec.topology import Absent, Topology
 from techsapo_ops.validators.check import require
 from techsapo_ops.validators.report import MissingTool
 
+__all__ = ["Listener", "Outcome", "StackPlan", "UpReport", "compare", "desired_state", "plan_stack", "up"]
+
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
@@ -32,22 +47,17 @@ class StackPlan:
     desired: Desired
     files: tuple[FileChange, ...]
     steps: Plan
-    running: bool
-    """Whether the stack, or a part of it, is up now."""
+    observed: Observed
+
+    @property
+    def running(self) -> bool:
+        """Whether the stack, or a part of it, is up now."""
+        return self.observed.running
 
     @property
     def changes(self) -> bool:
         """Whether anything would be done."""
         return bool(self.files or self.steps.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one step ended: `error` is None for a service that passed its gate."""
-
-    step: Step
-    seconds: float
-    error: OpsError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,10 @@ class UpReport:
     absent: tuple[Absent, ...]
     notes: tuple[str, ...]
     missing_tools: tuple[MissingTool, ...] = ()
+    entry: Entry | None = None
+    """The apply in the ledger; None when there was nothing to record."""
+    back: GoneBack | None = None
+    """The way back to the last good apply, after a failure."""
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
@@ -72,32 +86,35 @@ class UpReport:
         return bool(self.plan.files) or any(o.step.action is not Action.NOTHING for o in self.outcomes)
 
 
-class Listener(Protocol):
-    """Told how the work goes."""
-
-    def say(self, text: str) -> None:
-        """A line about what is being done."""
-        ...
-
-    def done(self, outcome: Outcome) -> None:
-        """A step has ended."""
-        ...
-
-
 def desired_state(spec: Spec, topology: Topology, templates: Templates) -> Desired:
     """Everything that should exist: rendered files and, natively, the processes that read them."""
     files = render_stack(spec, topology, templates)
-    return Desired(topology, files, programs(spec, topology) if topology.engine == "native" else ())
+    if topology.engine == "compose":
+        return Desired(topology, files, containers=container_units(topology, files))
+    return Desired(topology, files, programs(spec, topology))
 
 
 def plan_stack(
-    spec: Spec, topology: Topology, templates: Templates, engine: Engine, only: Sequence[str] = ()
+    spec: Spec,
+    topology: Topology,
+    templates: Templates,
+    engine: Engine,
+    only: Sequence[str] = (),
+    *,
+    proof: Proof = read_back,
 ) -> StackPlan:
-    """Compare what is wanted with what is written and what runs; changes nothing."""
-    desired = desired_state(spec, topology, templates)
+    """Compare what is wanted with what is written and what runs; changes nothing.
+
+    What runs is read back too, so that a service with another configuration than its notes claim is seen.
+    """
+    return compare(desired_state(spec, topology, templates), engine, only, proof=proof)
+
+
+def compare(desired: Desired, engine: Engine, only: Sequence[str] = (), *, proof: Proof) -> StackPlan:
+    """The plan that leads to `desired`; changes nothing."""
     observed = engine.observe()
-    steps = engine.plan(desired, observed, only)
-    return StackPlan(desired, changes(desired.files, topology.layout.config), steps, observed.running)
+    steps = mended(engine.plan(desired, observed, only), desired, engine, proof)
+    return StackPlan(desired, changes(desired.files, desired.topology.layout.config), steps, observed)
 
 
 def up(
@@ -108,19 +125,29 @@ def up(
     runner: Runner,
     listener: Listener,
     *,
+    engines: Engines | None = None,
+    leaves: Stoppable | None = None,
     only: Sequence[str] = (),
     force: bool = False,
     wait: float = 0.0,
     approve: Callable[[StackPlan], bool] = lambda _: True,
+    user: str = "",
+    proof: Proof = read_back,
 ) -> UpReport | None:
     """Bring the stack to what the spec says; None when `approve` refused the plan.
 
-    Files are checked by the real tools and written before anything is started. A service that fails does
-    not keep others from starting, but for those that need it; `UpReport.failures` names both. Raises
-    OpsError when the lock is taken, a file was edited by hand (unless `force`) or refused by its tool.
+    Files are checked by the real tools and written before anything is started; afterwards what runs is read
+    back. When something fails, the last good apply is brought back (`UpReport.back`); without one, a service
+    that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
+    both. Every apply is recorded in the ledger, and one that was killed is completed. `engines` builds the
+    engine of an earlier apply; by default `engine` serves it too. `leaves` is the stack of the other engine
+    that still runs, and is stopped first.
+
+    Raises OpsError when the lock is taken, a file was edited by hand (unless `force`) or refused by its
+    tool, and for a failure that is no service's.
     """
     with locked(topology.layout, wait):
-        plan = plan_stack(spec, topology, templates, engine, only)
+        plan = plan_stack(spec, topology, templates, engine, only, proof=proof)
         if plan.changes and not approve(plan):
             return None
         missing: tuple[MissingTool, ...] = ()
@@ -132,48 +159,56 @@ def up(
             report = validate(spec, topology, templates, runner, plan.desired.files)
             require(report)
             missing = report.missing
-            write_files(plan.desired.files, topology, force=force)
-        renewed = ensure_certificates(spec, topology)
-        engine.prepare(plan.desired)
-        outcomes = _perform(_with_renewed(plan.steps, renewed), plan.desired, engine, listener)
-        observed = engine.observe()
-        failed = {o.step.service: o for o in outcomes if o.error is not None}
-        rows = tuple(
-            row(spec, topology, service, observed.services.get(service.name), service.name in failed)
-            for service in topology.services
+        interrupted = Journal(Ledger(topology.layout.state)).recover()
+        if interrupted is not None:
+            listener.say(f"@{interrupted.id} was {interrupted.reason}; completing it")
+        change = Change(
+            Snapshot(plan.desired, spec),
+            engine,
+            plan.files,
+            plan.steps,
+            plan.observed,
+            "up",
+            partial=bool(only),
+            force=force,
+            interrupted=interrupted is not None,
+            leaves=leaves,
         )
-        return UpReport(plan, rows, outcomes, topology.absent, notes(spec, topology), missing)
+        applied = apply(change, Tools(engines or (lambda _: engine), listener, user, proof))
+        require_applied(applied)
+        stands = applied.back.snapshot if applied.back is not None else None
+        rows = stack_rows(stands or change.snapshot, engine, applied)
+        return UpReport(
+            plan,
+            rows,
+            applied.outcomes,
+            topology.absent,
+            notes(spec, topology),
+            missing,
+            applied.entry,
+            applied.back,
+        )
 
 
-def _with_renewed(plan: Plan, renewed: str) -> tuple[Step, ...]:
-    if not renewed:
-        return plan.steps
+def require_applied(applied: Applied) -> None:
+    """Raise OpsError for a failure of an apply that is no service's, with what became of the stack."""
+    if applied.error is None:
+        return
+    back = applied.back
+    after = ""
+    if back is not None:
+        after = f"\nwent back to @{back.to}"
+        after += "".join(f"\nbut not entirely: {error.message}" for error in back.failures)
+    raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
+
+
+def stack_rows(snapshot: Snapshot, engine: Engine, applied: Applied) -> tuple[Row, ...]:
+    """A row for each service of `snapshot`, the state that the stack is left in."""
+    observed = engine.observe()
+    outcomes = applied.outcomes if applied.back is None else applied.back.outcomes
+    failed = {o.step.service for o in outcomes if o.error is not None}
+    topology = snapshot.desired.topology
     return tuple(
-        Step(Action.RELOAD, s.service, renewed) if s.service == "nginx" and s.action is Action.NOTHING else s
-        for s in plan.steps
+        row(snapshot.spec, topology, service, observed.services.get(service.name), service.name in failed)
+        for service in topology.services
     )
-
-
-def _perform(
-    steps: Sequence[Step], desired: Desired, engine: Engine, listener: Listener
-) -> tuple[Outcome, ...]:
-    needs = {s.name: s.needs for s in desired.topology.services}
-    failed: set[str] = set()
-    outcomes = []
-    for step in steps:
-        started = time.monotonic()
-        error: OpsError | None = None
-        broken = [name for name in needs.get(step.service, ()) if name in failed]
-        if broken:
-            error = OpsError(f"{step.service} was not started: it needs {', '.join(broken)}")
-        else:
-            try:
-                engine.perform(step, desired, listener.say)
-            except OpsError as problem:
-                error = problem
-        if error is not None:
-            failed.add(step.service)
-        outcome = Outcome(step, time.monotonic() - started, error)
-        outcomes.append(outcome)
-        listener.done(outcome)
-    return tuple(outcomes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.engines.base import ObservedService, State
+from techsapo_ops.operations.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Address, Service, Topology, Viewpoint
 
@@ -33,7 +34,11 @@ def row(spec: Spec, topology: Topology, service: Service, seen: ObservedService 
         service.kind,
         FAILED if failed else str(state),
         service_url(spec, topology, service),
-        _share(service) if len(topology.of_kind("app")) > 1 else "",
+        "private to the stack"
+        if not topology.published(service)
+        else _share(service)
+        if len(topology.of_kind("app")) > 1
+        else "",
     )
 
 
@@ -44,7 +49,9 @@ def _share(service: Service) -> str:
 
 
 def service_url(spec: Spec, topology: Topology, service: Service) -> str:
-    """Where a user of this host reaches `service`."""
+    """Where a user of this host reaches `service`; empty for what is private to the stack."""
+    if not topology.published(service):
+        return ""
     address = topology.address(service, Viewpoint.OUTSIDE)
     if service.kind == "nginx" and spec.served_certificate is not None:
         return Address(address.host, spec.nginx.tls_listen).url(scheme="https")
@@ -71,7 +78,9 @@ def notes(spec: Spec, topology: Topology) -> tuple[str, ...]:
         source = spec.certificates[certificate].source
         if source != "files":
             found.append(f"certificate {certificate}: signed by the stack's own CA, which no browser trusts")
-    if topology.host.root:
+    if nobody_starts_them(topology, spec.schedule):
+        found.append(NOBODY)
+    if topology.host.root and topology.engine == "native":
         # nginx's master is root by design: its workers drop to www-data.
         as_root = [s for s in topology.services if s.user is None]
         if as_root:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.rolling import Rolling
 from techsapo_ops.spec.layout import Layout
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Stoppable(Protocol):
         ...
 
 
-def locked(layout: Layout, wait: float) -> AbstractContextManager[None]:
+def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
     """Be the only techsapo at work on the stack; see adapters.lock.exclusive."""
     return exclusive(layout.state / "lock", wait=wait)
 
@@ -40,14 +41,25 @@ def down(
         return stack.stop(remove_data=remove_data)
 
 
-def restart(engine: Engine, layout: Layout, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:
+def restart(
+    engine: Engine,
+    layout: Layout,
+    services: Sequence[str],
+    *,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[str, ...]:
     """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
 
-    Returns their names. Raises OpsError when nothing runs, GateError for the first that does not come back.
+    Between app instances behind nginx it waits until nginx asks the last one again. Returns their names.
+    Raises OpsError when nothing runs, GateError for the first that does not come back.
     """
     with locked(layout, wait):
         names = running_names(engine, services)
+        observed = engine.observe()
+        rolling = Rolling(observed, say)
         for name in names:
+            rolling.before(observed.services[name].kind)
             engine.restart(name)
         return names
 

@@ -12,6 +12,7 @@ from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.disk import Room, file_system
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
@@ -162,6 +163,17 @@ def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
     diagnosis = examine(spec, topology)
     assert "docker.io" in diagnosis.packages
     assert not diagnosis.complete
+
+
+@pytest.mark.parametrize(
+    ("version", "level"), [("26.1.5+dfsg1", Level.OK), ("25.0.0", Level.OK), ("20.10.24", Level.MISSING)]
+)
+def test_a_daemon_that_refuses_the_files_is_named_once(tmp_path: Path, version: str, level: Level) -> None:
+    spec = Spec.model_validate({**free_ports(), "engine": "compose"})
+    facts = HostFacts("python3", binaries={"docker": "/usr/bin/docker"})
+    topology = resolve(spec, "compose", Layout(tmp_path, tmp_path), facts)
+    found = examine(spec, topology, DockerFacts(version, "2.26.1")).findings
+    assert [(f.level, version in f.detail) for f in found if f.name == "docker"] == [(level, True)]
 
 
 @dataclass

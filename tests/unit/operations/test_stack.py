@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,18 @@ import pytest
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.base import Action, Engine, Observed, ObservedService, Plan, State, Step, Usage
-from techsapo_ops.engines.native import planning
+from techsapo_ops.engines import planning
+from techsapo_ops.engines.base import (
+    Action,
+    Engine,
+    Mismatch,
+    Observed,
+    ObservedService,
+    Plan,
+    State,
+    Step,
+    Usage,
+)
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import stack
 from techsapo_ops.operations.monitor import Monitor, request_count
@@ -40,6 +50,7 @@ class NotingEngine:
     broken: frozenset[str] = frozenset()
     told: list[str] = field(default_factory=list)
     name: str = "noting"
+    at_once: int = 1
 
     def observe(self) -> Observed:
         return self.observed
@@ -50,6 +61,9 @@ class NotingEngine:
     def prepare(self, desired: Desired) -> None:
         self.told.append("prepare")
         self.observed = replace(self.observed, running=True)
+
+    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
+        self.told.append(f"gather {', '.join(step.service for step in steps)}")
 
     def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
         self.told.append(f"{step.action} {step.service}")
@@ -66,12 +80,18 @@ class NotingEngine:
         )
         self.observed = Observed(True, {**self.observed.services, step.service: seen})
 
+    def discard(self, images: Collection[str]) -> None:
+        self.told.append(f"discard {', '.join(sorted(images))}")
+
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         self.told.append("stop")
         return tuple(self.observed.services)
 
     def restart(self, service: str) -> None:
         self.told.append(f"restart {service}")
+
+    def images(self) -> dict[str, str]:
+        return {}
 
 
 class Quiet:
@@ -81,6 +101,9 @@ class Quiet:
         self.outcomes: list[stack.Outcome] = []
 
     def say(self, text: str) -> None:
+        pass
+
+    def warn(self, text: str) -> None:
         pass
 
     def done(self, outcome: stack.Outcome) -> None:
@@ -110,7 +133,14 @@ def run(
     folder: Path, engine: NotingEngine, sections: dict[str, Any] | None = None, **options: Any
 ) -> stack.UpReport | None:
     model, where = bare(folder, **(sections or {}))
-    return stack.up(model, where, Templates(None), cast(Engine, engine), NoProgram(), Quiet(), **options)
+    return stack.up(
+        model, where, Templates(None), cast(Engine, engine), NoProgram(), Quiet(), proof=proven, **options
+    )
+
+
+def proven(*_: object) -> tuple[Mismatch, ...]:
+    """In place of the read-back: there are no servers to ask."""
+    return ()
 
 
 def test_up_writes_the_files_before_the_engine_prepares_and_starts(tmp_path: Path) -> None:
@@ -149,6 +179,19 @@ def test_what_needs_a_failed_service_is_not_started_and_the_rest_is(tmp_path: Pa
     failed = {o.step.service: str(o.error) for o in report.failures}
     assert failed == {"app-1": "app-1 is broken", "nginx": "nginx was not started: it needs app-1"}
     assert {r.service: r.state for r in report.rows}["nginx"] == "failed"
+
+
+def test_what_runs_is_not_called_failed_when_something_that_it_needs_fails(tmp_path: Path) -> None:
+    several = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}}
+    engine = NotingEngine()
+    run(tmp_path, engine, several)
+    services = engine.observed.services
+    stopped = replace(services["app-1"], state=State.STOPPED)
+    engine.observed, engine.broken = Observed(True, {**services, "app-1": stopped}), frozenset({"app-1"})
+    report = run(tmp_path, engine, several)
+    assert report is not None
+    assert [o.step.service for o in report.failures] == ["app-1"]
+    assert {r.service: r.state for r in report.rows}["nginx"] == "running"
 
 
 def test_a_file_edited_by_hand_stops_up_before_anything_is_touched_unless_forced(tmp_path: Path) -> None:
@@ -205,7 +248,7 @@ def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) ->
     files = {"source": "files", "certificate_file": "my.pem", "private_key_file": "my.key"}
     given = spec(certificates={"given": files})
     where = topology(given, tmp_path)
-    assert "my.pem is new" in ensure_certificates(given, where)
+    assert "not taken over yet" in ensure_certificates(given, where)
     assert ensure_certificates(given, where) == ""
     assert (where.layout.certs / "given" / "privkey.pem").stat().st_mode & 0o777 == 0o600
     (tmp_path / "my.pem").unlink()

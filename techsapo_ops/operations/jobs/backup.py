@@ -1,0 +1,51 @@
+"""The jobs `backup`, `verify` and `prune`; the operations themselves tell Prometheus of the backups."""
+
+from __future__ import annotations
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backups
+from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.schedule.job import JobResult
+
+_WAIT = 600.0
+"""Seconds to wait for another that is at work on the backups."""
+
+
+def create(context: JobContext) -> JobResult:
+    """Back everything up. Raises OpsError; then nothing is kept."""
+    made = backups.make(_stack(context), wait=_WAIT)
+    manifest = made.backup.read()
+    for part in manifest.parts:
+        context.tell(f"{part.kind} {backups.summary(part)} in {part.seconds:.1f} s")
+    for warning in made.warnings:
+        context.tell(f"warning: {warning}")
+    return JobResult(f"{manifest.id}, {human(manifest.bytes)}")
+
+
+def verify(context: JobContext) -> JobResult:
+    """Restore the newest backup on trial. Raises OpsError for one that does not hold what it should."""
+    found = backups.verify(_stack(context), deep=True, wait=_WAIT)
+    for sentence in found.sentences:
+        context.tell(sentence)
+    if not found.ok:
+        raise OpsError(
+            f"{found.id} is no good: {'; '.join(found.sentences)}", "`techsapo backup` makes another"
+        )
+    return JobResult(f"{found.id} restores, in {found.seconds:.1f} s")
+
+
+def prune(context: JobContext) -> JobResult:
+    """Remove the backups that backup.keep does not want any more."""
+    done = backups.prune(_stack(context), wait=_WAIT)
+    for verdict in done.verdicts:
+        context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
+    count = sum(not verdict.keep for verdict in done.verdicts)
+    return JobResult(f"removed {count} of {len(done.verdicts)}, {human(done.bytes)}")
+
+
+def _stack(context: JobContext) -> Stack:
+    topology = context.topology()
+    directory = topology.layout.spec_file.parent
+    return Stack(context.spec(), topology, context.engine(), context.runner, directory)

@@ -1,0 +1,37 @@
+"""The job `certs`: renew what is due."""
+
+from __future__ import annotations
+
+from techsapo_ops.operations.certificate_metrics import write_metrics
+from techsapo_ops.operations.certificate_renew import Renewal, renew
+from techsapo_ops.operations.certificate_status import status
+from techsapo_ops.operations.certificates import Certificates, Need
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.nginx_site import nginx_site
+from techsapo_ops.schedule.job import JobResult
+
+_WAIT = 60.0
+
+
+def run(context: JobContext) -> JobResult:
+    """Renew what is due and put it into use; one that fails does not keep the others from it."""
+    spec, topology = context.spec(), context.topology()
+    site = nginx_site(spec, topology, context.engine(), context.runner) if topology.has("nginx") else None
+    certificates = Certificates(spec, topology, context.runner, site, say=context.tell)
+    found = renew(certificates, wait=_WAIT)
+    write_metrics(certificates, status(certificates))
+    for renewal in found:
+        context.tell(_line(renewal))
+    failed = [r for r in found if r.error is not None]
+    done = [r for r in found if r.error is None and r.due.need is not Need.NOTHING]
+    parts = [f"{len(done)} renewed" if done else "nothing was due"]
+    if failed:
+        parts.append(f"{len(failed)} failed: {', '.join(r.name for r in failed)}")
+    return JobResult(", ".join(parts), exit_code=1 if failed else 0)
+
+
+def _line(renewal: Renewal) -> str:
+    if renewal.error is not None:
+        return f"{renewal.name}: {renewal.error.message.splitlines()[0]}"
+    then = f", next renewal {renewal.next:%Y-%m-%d %H:%M} UTC" if renewal.next is not None else ""
+    return f"{renewal.name}: {renewal.due.need}{then}"

@@ -1,0 +1,162 @@
+"""What a certificate needs, by what is stored, what the spec says and what time it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.certs.self_signed import local_authority, sign
+from techsapo_ops.certs.state import CertificateState
+from techsapo_ops.certs.store import Origin, Store
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificate_metrics import samples
+from techsapo_ops.operations.certificate_renew import renew, revoke
+from techsapo_ops.operations.certificate_status import status
+from techsapo_ops.operations.certificates import Certificates, Need
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
+ACME = {"source": "acme", "names": ["example.com"]}
+
+
+def certificates(folder: Path, **certificate: Any) -> Certificates:
+    model = spec(certificates={"site": {"names": ["example.com"], **certificate}})
+    return Certificates(model, topology(model, folder), SubprocessRunner(), None, now=lambda: NOW)
+
+
+def stored(made: Certificates, origin: Origin, **settings: Any) -> Store:
+    """A certificate that is stored and in use."""
+    store = made.store("site")
+    authority = local_authority(made.topology.layout.certs / ".ca", NOW)
+    version = store.put(sign(["example.com"], authority, now=NOW, **settings), origin)
+    store.activate(version)
+    store.remember(CertificateState(deployed=version.number))
+    return store
+
+
+def later(made: Certificates, days: float) -> Certificates:
+    return replace(made, now=lambda: NOW + timedelta(days=days))
+
+
+CHANGES: list[tuple[dict[str, Any], float, str]] = [
+    ({}, 0, ""),
+    ({}, 56, ""),
+    ({}, 60, "of its life is left"),
+    ({}, 91, "expired on"),
+    ({"names": ["example.com", "www.example.com"]}, 0, "the names changed"),
+    ({"key_type": "rsa"}, 0, "the key type changed"),
+    ({"staging": True}, 0, "the ACME directory changed"),
+    ({"directory": "https://other.example/dir"}, 0, "the ACME directory changed"),
+]
+
+
+@pytest.mark.parametrize(("change", "days", "why"), CHANGES)
+def test_a_certificate_of_a_ca_is_renewed_when_its_life_or_the_spec_says_so(
+    tmp_path: Path, change: dict[str, Any], days: float, why: str
+) -> None:
+    stored(certificates(tmp_path, **ACME), Origin("acme", DIRECTORY))
+    due = later(certificates(tmp_path, **{**ACME, **change}), days).due("site")
+    assert due.need is (Need.RENEW if why else Need.NOTHING)
+    assert why in due.reason
+
+
+def test_a_stand_in_is_no_certificate_of_the_ca(tmp_path: Path) -> None:
+    made = certificates(tmp_path, **ACME)
+    stored(made, Origin("self-signed"))
+    assert made.due("site").need is Need.ISSUE
+
+
+@pytest.mark.parametrize("source", ["acme", "self-signed"])
+@pytest.mark.parametrize("damage", [lambda p: p.write_text("x"), lambda p: p.unlink()], ids=["cut", "gone"])
+def test_a_damaged_certificate_is_replaced(
+    tmp_path: Path, source: str, damage: Callable[[Path], object]
+) -> None:
+    made = certificates(tmp_path, **{**ACME, "source": source})
+    store = stored(made, Origin(source, DIRECTORY if source == "acme" else ""))
+    damage(store.directory / "versions/0001/privkey.pem")
+    assert made.due("site").need is Need.RENEW
+    (result,) = renew(made)
+    if source == "self-signed":
+        assert result.error is None
+        assert made.due("site").need is Need.NOTHING
+    else:
+        assert result.error is not None
+        assert "nginx, which does not run" in result.error.message
+
+
+def test_what_was_stored_and_not_deployed_is_deployed_first(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    store = stored(made, Origin("self-signed"))
+    store.put(sign(["example.com"], made.authority(), now=NOW), Origin("self-signed"))
+    due = made.due("site")
+    assert (due.need, due.reason) == (Need.DEPLOY, "version 2 was not in use yet")
+    renew(made)
+    live = store.live()
+    assert live is not None
+    assert live.number == 2
+    assert made.due("site").need is Need.NOTHING
+
+
+def test_a_revoked_version_is_replaced(tmp_path: Path) -> None:
+    made = certificates(tmp_path, **ACME)
+    store = stored(made, Origin("acme", DIRECTORY))
+    store.remember(replace(store.state, revoked=1))
+    assert made.due("site").reason == "it was revoked"
+
+
+def test_what_no_ca_issued_can_not_be_revoked(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    stored(made, Origin("self-signed"))
+    with pytest.raises(OpsError, match="not from an ACME CA"):
+        revoke(made, "site", "unspecified")
+    with pytest.raises(OpsError, match="there is no reason why"):
+        revoke(made, "site", "why")
+
+
+def test_a_link_that_is_missing_is_made_by_the_next_renewal(tmp_path: Path) -> None:
+    stored(certificates(tmp_path), Origin("self-signed"))
+    made = certificates(tmp_path, install_to="ssl")
+    assert made.due("site").need is Need.FINISH
+    renew(made)
+    assert (tmp_path / "ssl/site.crt").exists()
+    assert made.due("site").need is Need.NOTHING
+
+
+def test_one_that_fails_keeps_no_other_from_being_renewed(tmp_path: Path) -> None:
+    model = spec(
+        certificates={
+            "a": {"source": "files", "certificate_file": "no.pem", "private_key_file": "no.key"},
+            "b": {"names": ["b.example.com"]},
+        }
+    )
+    made = Certificates(model, topology(model, tmp_path), SubprocessRunner(), None, now=lambda: NOW)
+    first, second = renew(made)
+    assert first.error is not None
+    assert second.error is None
+    assert [r.need for r in (first.due, second.due)] == [Need.RENEW, Need.ISSUE]
+    told = {(s.labels["name"], s.metric): s.value for s in samples(status(made))}
+    assert told["a", "techsapo_cert_renewal_failures"] == 1
+    assert told["b", "techsapo_cert_renewal_failures"] == 0
+    assert told["b", "techsapo_cert_not_after_timestamp_seconds"] > NOW.timestamp()
+    assert ("a", "techsapo_cert_not_after_timestamp_seconds") not in told
+
+
+def test_a_name_that_is_no_certificate_is_told_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="certificate nosuch is not in the spec") as caught:
+        renew(certificates(tmp_path), ["nosuch"])
+    assert "site" in caught.value.hint
+    assert caught.value.exit_code == 2
+
+
+def test_a_hook_with_an_open_quote_is_told(tmp_path: Path) -> None:
+    stored(certificates(tmp_path), Origin("self-signed"))
+    (result,) = renew(certificates(tmp_path, deploy_hooks=["echo 'x"]), force=True)
+    assert result.error is not None
+    assert "deploy_hooks" in result.error.message

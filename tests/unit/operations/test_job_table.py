@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from techsapo_ops.catalogue.jobs import JobFacts, jobs
+from techsapo_ops.operations.jobs import load
+from techsapo_ops.schedule.job import Retry, configured
+from techsapo_ops.spec.models.data import JobName, JobSettings
+
+
+@pytest.mark.parametrize("facts", jobs().values(), ids=lambda f: f.name)
+def test_every_job_that_is_offered_can_be_run_and_scheduled(facts: JobFacts) -> None:
+    assert callable(load(facts.operation))
+    assert facts.name in get_args(JobName)
+    assert facts.timeout > 0
+    assert set(facts.title) == {"ja", "en"}
+
+
+def test_the_spec_changes_what_the_catalogue_says() -> None:
+    job = configured(jobs()["costs"], "0 1 * * *", JobSettings(timeout="1m", retries=2, retry_wait="5s"))
+    assert (job.timeout, job.retry, job.at) == (60, Retry(2, 5), "0 1 * * *")
+
+
+def test_waits_double_and_count_towards_the_time_limit() -> None:
+    assert list(Retry(3, 10).waits()) == [10, 20, 40]
+    job = configured(jobs()["costs"], None, JobSettings(timeout="1m", retries=2, retry_wait="5s"))
+    assert job.time_limit == 3 * 60 + 5 + 10

@@ -1,0 +1,186 @@
+"""The ledger: what is kept, found, forgotten and never shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import EVERYTHING, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import ledger as ledgers
+from techsapo_ops.operations.journal import FILES, SERVICES, Journal
+from techsapo_ops.operations.ledger import Entry, Ledger
+from techsapo_ops.operations.snapshot import Snapshot, spec_hash
+from techsapo_ops.operations.stack import desired_state
+from techsapo_ops.render.templates import Templates
+
+BASE = Entry(
+    id=1,
+    time=datetime(2026, 1, 31, tzinfo=UTC),
+    user="alice",
+    command="up",
+    version="1",
+    engine="native",
+    environment=None,
+    spec_hash="",
+    state="",
+    identity="a",
+    result="ok",
+)
+
+
+def snapshot(folder: Path, engine: Any = "native", **sections: Any) -> Snapshot:
+    model = spec(**(sections or EVERYTHING))
+    return Snapshot(desired_state(model, topology(model, folder, engine), Templates(None)), model)
+
+
+@pytest.mark.parametrize("engine", ["native", "compose"])
+def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engine: Any) -> None:
+    made, ledger = snapshot(tmp_path, engine), Ledger(tmp_path)
+    entry = replace(BASE, state=ledger.save_state(made))
+    found = ledger.load_state(entry)
+    assert found.desired == made.desired
+    assert found.identity == made.identity
+    assert found.spec.redis.password is not None
+    assert found.spec.redis.password.reveal() == "redis-secret"
+
+
+def test_everything_in_the_ledger_is_its_owners_alone(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.record(replace(BASE, state=ledger.save_state(snapshot(tmp_path))))
+    kinds = {p.stat().st_mode & 0o777 for p in ledger.folder.rglob("*") if p.is_file()}
+    assert kinds == {0o600}
+    assert ledger.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
+    step = ledgers.Done("reload", "prometheus", "rules changed", 0.1, "it refused")
+    entry = replace(BASE, files=(("a", "changed"),), steps=(step,), images={"app": "sha256:1"}, restores=1)
+    ledger = Ledger(tmp_path)
+    ledger.record(entry)
+    assert ledger.entries() == (entry,)
+
+
+def test_the_hash_of_a_spec_tells_nothing_of_its_secrets() -> None:
+    assert spec_hash(spec(redis={"password": "one"})) == spec_hash(spec(redis={"password": "two"}))
+    assert spec_hash(spec(locale="en")) != spec_hash(spec(locale="ja"))
+
+
+def test_a_part_of_a_state_has_those_services_only(tmp_path: Path) -> None:
+    part = snapshot(tmp_path).only({"redis", "app-1"})
+    assert [s.name for s in part.desired.topology.services] == ["redis", "app-1"]
+    assert [p.service for p in part.desired.programs] == ["redis", "app-1"]
+    assert part.identity != snapshot(tmp_path).identity
+
+
+def recorded(tmp_path: Path, *entries: Entry) -> Ledger:
+    ledger = Ledger(tmp_path)
+    for entry in entries:
+        ledger.record(entry)
+    return ledger
+
+
+def test_rolling_back_twice_goes_back_twice(tmp_path: Path) -> None:
+    a = BASE
+    b, c = replace(a, id=2, identity="b"), replace(a, id=3, identity="c")
+    back = replace(b, id=4, restores=2)
+    ledger = recorded(tmp_path, a, b, c, back)
+    assert ledger.current() == back
+    assert ledger.before(c) == b
+    assert ledger.before(back) == a, "not c, from which it came"
+    again = replace(a, id=5, restores=1)
+    ledger.record(again)
+    assert ledger.before(again) is None
+
+
+def test_an_apply_that_made_no_difference_is_no_place_to_go_back_to(tmp_path: Path) -> None:
+    ledger = recorded(tmp_path, BASE, replace(BASE, id=2, identity="b"), replace(BASE, id=3, identity="b"))
+    before = ledger.before(ledger.entries()[-1])
+    assert before is not None
+    assert before.id == 1
+
+
+def test_the_current_state_is_the_last_good_one(tmp_path: Path) -> None:
+    ledger = recorded(tmp_path, BASE, replace(BASE, id=2, result="rolled-back", back_to=1))
+    assert ledger.current() == BASE
+    assert ledger.next_id() == 3
+
+
+@pytest.mark.parametrize("reference", ["@1", "1"])
+def test_a_number_names_an_apply_for_ever(tmp_path: Path, reference: str) -> None:
+    assert recorded(tmp_path, BASE).find(reference) == BASE
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [("@9", "there is no apply @9"), ("last", "names no apply"), ("@-1", "names no apply")],
+)
+def test_what_names_no_apply_is_a_usage_error(tmp_path: Path, reference: str, words: str) -> None:
+    with pytest.raises(OpsError, match=words) as caught:
+        recorded(tmp_path, BASE).find(reference)
+    assert caught.value.exit_code == 2
+
+
+def test_a_damaged_entry_is_passed_over_and_its_number_not_given_again(tmp_path: Path) -> None:
+    ledger = recorded(tmp_path, BASE)
+    (ledger.folder / "000002.json").write_text("{")
+    assert ledger.entries() == (BASE,)
+    assert [p.name for p in ledger.damaged()] == ["000002.json"]
+    assert ledger.next_id() == 3
+
+
+def test_a_damaged_object_is_told_and_not_used(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    digest = ledger.keep(b"content")
+    (ledger.folder / "objects" / digest).write_bytes(b"other")
+    with pytest.raises(OpsError, match="damaged"):
+        ledger.content(digest)
+    with pytest.raises(OpsError, match="lacks"):
+        ledger.content("0" * 64)
+
+
+def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "KEPT", 3)
+    ledger = Ledger(tmp_path)
+    good = replace(BASE, id=2, state=ledger.save_state(snapshot(tmp_path, locale="ja")))
+    gone = replace(BASE, id=1, state=ledger.save_state(snapshot(tmp_path, locale="en")))
+    recorded(tmp_path, gone, good, *(replace(good, id=n, result="failed") for n in range(3, 8)))
+    assert [e.id for e in ledger.entries()] == [2, 5, 6, 7]
+    assert ledger.load_state(good).identity
+    with pytest.raises(OpsError, match="lacks"):
+        ledger.load_state(gone)
+
+
+def test_an_interrupted_apply_is_recorded_once_with_how_far_it_got(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    journal = Journal(ledger)
+    journal.begin(BASE)
+    journal.reached(FILES)
+    journal.reached(SERVICES, "redis")
+    found = Journal(ledger).recover()
+    assert found is not None
+    assert (found.result, found.reason) == ("failed", "interrupted while services were changed (done: redis)")
+    assert ledger.entries() == (found,)
+    assert Journal(ledger).recover() is None
+
+
+def test_an_apply_that_is_recorded_already_is_not_recorded_as_interrupted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    Journal(ledger).begin(BASE)
+    ledger.record(BASE)
+    assert Journal(ledger).recover() is None
+    assert ledger.entries() == (BASE,)
+
+
+def test_a_journal_that_cannot_be_read_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    journal = Journal(Ledger(tmp_path))
+    journal.begin(BASE)
+    journal.path.write_text("[]")
+    assert journal.recover() is None
+    assert not journal.path.exists()

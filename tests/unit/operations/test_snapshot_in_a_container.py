@@ -1,0 +1,74 @@
+"""What a killed backup left in Prometheus's volume: removed by name, as soon as there is a way to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.base import Observed, ObservedService, State
+from techsapo_ops.operations.backup_stack import Stack, sources, sweep_snapshot
+
+
+class Volume:
+    """An engine and a runner in one, with the names of the snapshots that are there."""
+
+    def __init__(self, container: str, *snapshots: str) -> None:
+        self.container = container
+        self.snapshots = list(snapshots)
+
+    def observe(self) -> Observed:
+        seen = ObservedService("prometheus", "prometheus", State.STOPPED, container=self.container)
+        return Observed(False, {"prometheus": seen})
+
+    def beside(self, service: str, command: Command) -> Command:
+        assert (service, bool(self.container)) == ("prometheus", True)
+        return command
+
+    def run(self, command: Command, *, timeout: float) -> Completed:
+        assert timeout > 0
+        if command.argv[0] == "rm":
+            self.snapshots.remove(Path(command.argv[-1]).name)
+        return Completed(command, 0, "\n".join(self.snapshots).encode(), b"")
+
+
+def stack(volume: Any, directory: Path, engine: str = "compose") -> Stack:
+    wanted = spec(backup={"prometheus": True})
+    made = Stack(wanted, topology(wanted, directory, engine), volume, volume, directory)
+    made.topology.layout.state.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def note(made: Stack) -> Path:
+    path = made.topology.layout.state / "prometheus-snapshot.json"
+    path.write_text(json.dumps({"at": 0, "before": ["mine"], "name": "killed"}))
+    return path
+
+
+def test_it_goes_and_a_users_own_stays_also_while_prometheus_is_stopped(tmp_path: Path) -> None:
+    volume = Volume("c1", "killed", "mine")
+    made = stack(volume, tmp_path)
+    left = note(made)
+    sweep_snapshot(made)
+    assert volume.snapshots == ["mine"]
+    assert not left.exists()
+
+
+def test_without_a_container_it_waits_for_a_later_backup(tmp_path: Path) -> None:
+    volume = Volume("", "killed", "mine")
+    made = stack(volume, tmp_path)
+    left = note(made)
+    sweep_snapshot(made)
+    assert volume.snapshots == ["killed", "mine"]
+    assert left.exists()
+
+
+@pytest.mark.parametrize("engine", ["compose", "native"])
+def test_both_engines_back_its_samples_up(engine: str, tmp_path: Path) -> None:
+    taken, left_out = sources(stack(Volume("c1"), tmp_path, engine), ("prometheus",))
+    assert [source.kind for source in taken] == ["prometheus"]
+    assert "prometheus" not in left_out
