@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,18 +18,11 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
 
 _DEFAULT_TIMEOUT = 120.0
+_DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
 _LARGEST = 8 * 1024**2
-
-_NOTES = {
-    "sole_answer": "only one provider answered, so nothing could be compared",
-    "consensus_below_threshold": "the answers agree less than the threshold asks for",
-    "confidence_below_threshold": "confidence is below the threshold",
-    "fewer_providers_than_the_tier_asks_for": "fewer providers than this tier asks for",
-    "cost_is_a_worst_case": "a price is not known; the cost is an upper bound",
-}
 
 
 class TierName(StrEnum):
@@ -45,13 +39,18 @@ def ask(
     url: Annotated[
         str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),
+    ] = False,
     file: FileOption = DEFAULT_SPEC,
     environment: EnvironmentOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the running orchestrator a question.
 
-    Prints the answer, then the scores and what each provider took and cost.
+    Prints the answer, then the scores, the dissent, and what each provider took and cost. An API key is
+    read from TECHSAPO_API_KEY.
 
     Examples:
 
@@ -61,24 +60,52 @@ def ask(
 
       journalctl -u nginx -n 50 | techsapo ask -
     """
-    prompt = sys.stdin.read() if question == "-" else question
+    prompt = piped() if question == "-" else question
     if not prompt.strip():
         raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
-    timeout = _DEFAULT_TIMEOUT
-    if url is None:
-        from techsapo_ops.cli.wiring import open_project
-        from techsapo_ops.spec.models.base import seconds
+    address, timeout, _ = orchestrator(url, file, environment)
+    body = {"prompt": prompt, "task_type": tier.value}
+    target = f"{address}/api/v1/generate"
+    told = _followed(target, body, timeout, as_json=as_json) if stream else post(target, body, timeout)
+    from techsapo_ops.cli.output import Output, harmless
 
-        spec = open_project(file, environment).spec
-        timeout = seconds(spec.app.limits.request_timeout)
-        url = _running(_candidates(spec))
-    body = _post(url.rstrip("/"), prompt, tier.value, timeout + _PATIENCE)
     if as_json:
-        from techsapo_ops.cli.output import Output
+        if not stream:
+            Output(as_json=True).json(told)
+        return
+    from techsapo_ops.cli.answer_view import show_answer
 
-        Output(as_json=True).json(body)
-    else:
-        _show(body)
+    show_answer(harmless(told))
+
+
+def piped() -> str:
+    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
+    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+
+
+def orchestrator(url: str | None, file: Path, environment: str | None) -> tuple[str, float, int]:
+    """Address of the running orchestrator, seconds to wait for it, and the longest prompt that it takes."""
+    if url is not None:
+        return _address(url), _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT
+    from techsapo_ops.cli.wiring import open_project
+    from techsapo_ops.spec.models.base import seconds
+
+    spec = open_project(file, environment).spec
+    limits = spec.app.limits
+    return _running(_candidates(spec)), seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt
+
+
+def _address(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise OpsError(f"--url: {url!r} is not an address", "write e.g. http://127.0.0.1:4000", exit_code=2)
+    return url.rstrip("/")
 
 
 def _candidates(spec: Spec) -> list[str]:
@@ -109,39 +136,115 @@ def _running(candidates: list[str]) -> str:
             continue
         if answer.ok and answer.text.strip() == "pong":
             return url
-        tried.append(f"{url}: HTTP {answer.status}" + ("" if answer.ok else f" {answer.text.strip()[:80]}"))
+        said = answer.text.strip()[:80]
+        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
+        tried.append(f"{url}: HTTP {answer.status}" + (f" {said}" if plain else ""))
     raise OpsError(f"the orchestrator is not running ({'; '.join(tried)})", "`techsapo up` starts it")
 
 
-def _post(url: str, prompt: str, tier: str, timeout: float) -> dict[str, Any]:
+def _headers() -> dict[str, str]:
+    from techsapo_ops.cli.wiring import api_key
+
+    key = api_key()
+    bearer = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
+    return {"Content-Type": "application/json", **bearer}
+
+
+def post(url: str, body: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+    """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
     from techsapo_ops.adapters.http import Unreachable, fetch
 
-    content = json.dumps({"prompt": prompt, "task_type": tier}).encode()
     try:
         answer = fetch(
-            f"{url}/api/v1/generate",
+            url,
             method="POST",
-            headers={"Content-Type": "application/json"},
-            content=content,
+            headers=_headers(),
+            content=_content(body),
             timeout=timeout,
             limit=_LARGEST,
         )
     except Unreachable as error:
-        raise OpsError(
-            f"the orchestrator at {url} gave no answer: {error.reason}", "`techsapo up` starts it"
-        ) from None
+        raise _silent(url, error.reason) from None
+    told = _parsed(url, answer.status, answer.body)
+    if not answer.ok:
+        raise _refused(answer.status, told)
+    if "request_id" not in told:
+        raise _strange(url, answer.status)
+    return told
+
+
+def _content(body: Mapping[str, Any]) -> bytes:
+    """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
+    text = json.dumps(body, ensure_ascii=False)
+    return text.encode(errors="surrogateescape").decode(errors="replace").encode()
+
+
+def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
     try:
-        body = json.loads(answer.body)
+        body = json.loads(content)
         if not isinstance(body, dict):
             raise TypeError
     except (ValueError, TypeError):
-        raise OpsError(
-            f"{url} answered HTTP {answer.status} with something that is not the orchestrator's",
-            "check the address",
-        ) from None
-    if not answer.ok:
-        raise _refused(answer.status, body)
+        raise _strange(url, status) from None
     return body
+
+
+def _silent(url: str, reason: str) -> OpsError:
+    return OpsError(
+        f"the orchestrator at {url} gave no answer: {reason}",
+        "`techsapo up` starts it, `techsapo ps` shows its addresses",
+    )
+
+
+def _strange(url: str, status: int) -> OpsError:
+    return OpsError(
+        f"{url} answered HTTP {status} with something that is not the orchestrator's", "check the address"
+    )
+
+
+def _followed(url: str, body: Mapping[str, Any], timeout: float, *, as_json: bool) -> dict[str, Any]:
+    """Print each event as it comes; the answer's document at the end."""
+    from techsapo_ops.adapters.http import Unreachable
+    from techsapo_ops.adapters.sse import events
+    from techsapo_ops.cli.output import harmless
+
+    verdict: dict[str, Any] | None = None
+    try:
+        for event in events(url, headers=_headers(), content=_content(body), timeout=timeout):
+            name, told = event.name, _parsed(url, event.status, event.data)
+            if event.status != 200 or name == "problem":
+                raise _refused(int(told.get("status", event.status)), told)
+            if as_json:
+                print(json.dumps({"event": name, **told}, ensure_ascii=False), flush=True)
+            elif name != "verdict":
+                print(_line(name, harmless(told)), file=sys.stderr, flush=True)
+            verdict = told if name == "verdict" else verdict
+    except Unreachable as error:
+        raise _silent(url, error.reason) from None
+    if verdict is None:
+        raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")
+    return verdict
+
+
+def _line(name: str, told: Mapping[str, Any]) -> str:
+    """One event in words."""
+    who = told.get("provider", "")
+    match name:
+        case "answered" | "revised":
+            return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"
+        case "graded":
+            given = ", ".join(f"{g['subject']} {g['grade']:.2f}" for g in told["grades"])
+            return f"{name:<10} {who}  {given}"
+        case "bounced":
+            after = "no revision" if told["after"] is None else f"{told['after']:.2f}"
+            kept = "kept" if told["kept"] else "not kept"
+            return f"{name:<10} {who}  round {told['round']}: {told['before']:.2f} to {after}, {kept}"
+        case "escalated":
+            return f"{name:<10} to {told['tier']} ({told['reason']}): {', '.join(told['providers'])}"
+        case "failed":
+            return f"{name:<10} {who}  {told['phase']}: {told['kind']}: {told['message']}"
+        case _:
+            return name
 
 
 def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
@@ -154,44 +257,11 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         "prompt_too_long": "shorten it, or raise app.limits.max_prompt",
         "body_too_large": "shorten it, or raise app.limits.max_body",
         "over_request_budget": "raise budget.per_request_usd, or ask a smaller tier",
+        "budget_exhausted": "raise `budget`, or wait until it resets; `techsapo costs` shows where it went",
+        "unreachable": "`techsapo ps` shows which instances run",
+        "budget_reserved": "try again in a moment",
+        "rate_limited": "try again in a moment, or use a key with a larger plan",
+        "unauthorized": "set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key",
+        "forbidden": "use a key with scope ask",
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
     return OpsError(f"{detail or f'HTTP {status}'}{told} [{code or status}]", hint)
-
-
-def _show(body: Mapping[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from techsapo_ops.cli.output import console
-
-    out = console()
-    out.print(Text(body["answer"]))
-    out.print()
-    needs = body["thresholds"]
-    scores = Table.grid(padding=(0, 3, 0, 0))
-    for name in ("confidence", "consensus"):
-        scores.add_row(name, f"{body[name]:.2f}", Text(f"needs {needs[name]:.2f}", style="dim"))
-    accepted = Text("yes", style="green") if body["accepted"] else Text("no", style="yellow")
-    scores.add_row("accepted", accepted, Text("provisional: scores are not calibrated", style="dim"))
-    cached = "from the cache" if body["cache"] == "hit" else f"{body['processing_ms'] / 1000:.2f} s"
-    scores.add_row("cost", f"${body['cost_usd']:.6f}", Text(cached, style="dim"))
-    out.print(scores)
-    for note in body["notes"]:
-        out.print(Text(f"note         {_NOTES.get(note, note)}", style="yellow"))
-    out.print()
-    table = Table.grid(padding=(0, 3, 0, 0))
-    for provider in body["providers"]:
-        state = "answered" if provider["status"] == "answered" else f"failed: {provider['error']['kind']}"
-        table.add_row(
-            provider["name"],
-            provider["model"],
-            Text(state, style="" if provider["status"] == "answered" else "yellow"),
-            Text(f"{provider['seconds']:.2f} s", justify="right"),
-            Text(f"${provider['cost_usd']:.6f}", justify="right"),
-        )
-    out.print(table)
-    if body["simulated"]:
-        out.print()
-        out.print(
-            Text("simulated: these answers come from simulated providers, not from a model", style="yellow")
-        )

@@ -47,14 +47,14 @@ def doctor(
 
       techsapo doctor --json
     """
-    from techsapo_ops.cli.wiring import topology_for
+    from techsapo_ops.cli.wiring import docker_facts_for, topology_for
     from techsapo_ops.errors import OpsError
     from techsapo_ops.operations.doctor import examine
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = _project(file, environment)
     topology = topology_for(project)
-    diagnosis = examine(project.spec, topology)
+    diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
@@ -62,7 +62,8 @@ def doctor(
                 _print(diagnosis, out, quiet=quiet)
             raise OpsError("--fix installs packages, which needs root", f"run: {_as_root(file, environment)}")
         done = _repair(diagnosis, topology, out)
-        diagnosis = examine(project.spec, topology_for(project))
+        topology = topology_for(project)
+        diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
     if as_json:
         out.json(_value(diagnosis, done))
     else:

@@ -20,7 +20,7 @@ def down(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Stop the stack: every service after those that need it, then the supervisor.
+    """Stop the stack: every service after those that need it, then the supervisor or the networks.
 
     Works with a broken spec and after crashes; nothing of the stack is left running.
 
@@ -35,7 +35,8 @@ def down(
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = standing_stack(file)
-    if volumes and not confirm(f"delete all data below {stack.layout.data}?", yes=yes):
+    data = f"below {stack.layout.data}" if stack.name == "native" else "in the stack's Docker volumes"
+    if volumes and not confirm(f"delete all data {data}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)
     stopped = stop(stack, stack.layout, wait=wait, remove_data=volumes)

@@ -53,14 +53,20 @@ def health(
     from techsapo_ops.errors import OpsError
 
     try:
-        from techsapo_ops.cli.wiring import open_project, topology_for
+        from techsapo_ops.cli.wiring import open_project, private_prober, topology_for
         from techsapo_ops.health.check import check
 
         project = open_project(file, environment)
         topology = topology_for(project)
 
         def look() -> HealthReport:
-            return check(project.spec, topology, timeout=timeout, now=datetime.now(UTC))
+            return check(
+                project.spec,
+                topology,
+                timeout=timeout,
+                now=datetime.now(UTC),
+                private=private_prober(project.spec, topology),
+            )
 
         if watch:
             _watch(look, as_json=as_json)

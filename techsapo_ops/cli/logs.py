@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
 _COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
+class LogLevel(StrEnum):
+    """The levels, from the gravest down."""
+
+    ERROR = "error"
+    WARN = "warn"
+    INFO = "info"
+    DEBUG = "debug"
+
+
 def logs(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
@@ -32,6 +42,12 @@ def logs(
     since: Annotated[
         str | None, typer.Option("--since", metavar="AGE|TIME", help="From then on, e.g. 1h or 2026-01-31.")
     ] = None,
+    level: Annotated[
+        LogLevel | None, typer.Option("--level", help="Only lines that are at least as grave.")
+    ] = None,
+    request: Annotated[
+        str | None, typer.Option("--request", metavar="ID", help="Only lines of the request with this id.")
+    ] = None,
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
     ] = None,
@@ -39,20 +55,24 @@ def logs(
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
-    With --json every line is an object of its own: service, time, text.
+    With --json every line is an object of its own: service, time, text. The id of a request is its answer's
+    X-Request-ID; nginx and every instance log it.
 
     Examples:
 
       techsapo logs app -f
 
-      techsapo logs --since 1h --grep 'level.*error'
+      techsapo logs --level warn --since 1h
+
+      techsapo logs --request req_4f0c2a
 
       techsapo logs prometheus -n 20
     """
     from techsapo_ops.cli.stack_view import moment
     from techsapo_ops.cli.wiring import standing_stack
+    from techsapo_ops.operations.log_choice import LogChoice
 
-    pattern = _compiled(grep)
+    choice = LogChoice(level.value if level else None, request, _compiled(grep))
     start = moment(since) if since is not None else None
     stack = standing_stack(file)
     wanted = tuple(services or ())
@@ -61,14 +81,14 @@ def logs(
         Output().say("there are no logs yet")
         return
     # Lines are picked before the last N are counted, so that N matching ones are shown.
-    limit = None if lines == 0 or since is not None or pattern is not None else lines
+    limit = None if lines == 0 or since is not None or choice else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None
     found = stack.logs(wanted, lines=limit, since=start)
-    past = [line for line in found if pattern is None or pattern.search(line.text)]
+    past = list(choice.of(found))
     show = _printer(names, as_json)
     show(past[-lines:] if lines else past)
     if following is not None:
-        show(line for line in following if pattern is None or pattern.search(line.text))
+        show(choice.of(following))
 
 
 def _compiled(grep: str | None) -> re.Pattern[str] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -11,7 +13,7 @@ from techsapo_ops import __version__
 from techsapo_ops.cli.lazy import Entry, lazy_group
 from techsapo_ops.errors import OpsError
 
-_SPEC, _STACK, _ASK = "Spec and configuration", "Stack", "Orchestrator"
+_SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchestrator"
 
 COMMANDS: dict[str, Entry] = {
     "init": Entry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
@@ -26,15 +28,30 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("up", "up", "Start the stack, or bring it up to date.", _STACK),
     "down": Entry("down", "down", "Stop the stack.", _STACK),
     "plan": Entry("plan", "plan", "Show what `up` would change, and why.", _STACK),
+    "history": Entry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
+    "diff": Entry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
+    "rollback": Entry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
+    "drift": Entry("drift", "drift", "Say what changed behind our back.", _STACK),
     "ps": Entry("ps", "ps", "List the services and their state.", _STACK),
     "logs": Entry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": Entry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
     "reload": Entry("reload", "reload", "Make services take over changed configuration.", _STACK),
     "monit": Entry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": Entry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "alerts": Entry("alerts", "app", "List, silence and try out alerts.", _STACK),
+    "jobs": Entry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
+    "cron": Entry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
+    "schedule": Entry("schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK),
     "doctor": Entry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
+    "backup": Entry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
+    "restore": Entry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
     "serve": Entry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": Entry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
+    "analyze-logs": Entry("analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK),
+    "keys": Entry("keys", "app", "Make, list and revoke API keys.", _ASK),
+    "wallbounce": Entry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
+    "certs": Entry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
+    "costs": Entry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
 }
 
 app = typer.Typer(
@@ -64,11 +81,27 @@ def root(
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     try:
-        app(prog_name="techsapo")
+        try:
+            app(prog_name="techsapo")
+        finally:
+            sys.stdout.flush()  # at the interpreter's end it is too late to say that the disk is full
     except OpsError as error:
-        from techsapo_ops.cli.output import print_error
-
-        print_error(error)
-        sys.exit(error.exit_code)
+        _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EPIPE}:
+            raise
+        # What is left in the buffer can't be written either: the interpreter would stumble over it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            sys.exit(1)
+        where = error.filename or "the output"
+        _fail(OpsError(f"cannot write {where}: no space left on device", "`df -h` shows what is full"))
+
+
+def _fail(error: OpsError) -> NoReturn:
+    from techsapo_ops.cli.output import print_error
+
+    print_error(error)
+    sys.exit(error.exit_code)

@@ -22,11 +22,17 @@ def monit(
         float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=60, help="Time between readings.")
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Read for one second, print and end.")] = False,
+    remote: Annotated[
+        str | None,
+        typer.Option("--remote", metavar="URL", help="Follow an instance's metrics stream, from anywhere."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
-    Without a terminal it prints one reading. CPU is in percent of one core, children included.
+    Without a terminal it prints one reading. CPU is in percent of one core, children included. With --remote
+    it shows what the instance at URL tells of itself; --json then prints one object a reading, until Ctrl-C
+    or, with --once, one. An API key is read from TECHSAPO_API_KEY.
 
     Examples:
 
@@ -35,7 +41,14 @@ def monit(
       techsapo monit --once
 
       techsapo monit --json
+
+      techsapo monit --remote https://techsapo.example.com
     """
+    if remote is not None:
+        from techsapo_ops.cli.monit_remote import show
+
+        show(remote, once=once, as_json=as_json)
+        return
     import time
 
     from techsapo_ops.cli.wiring import standing_stack

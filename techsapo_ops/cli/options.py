@@ -17,6 +17,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, 
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for another techsapo to finish.")
 ]

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
@@ -38,6 +39,7 @@ _STATE_STYLES = {
     "note": "dim",
 }
 _PIPE_WIDTH = 10_000
+_CONTROLS = {n: "\N{REPLACEMENT CHARACTER}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -78,12 +80,12 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Warn on stderr, also with --quiet."""
-        console(stderr=True).print(f"[yellow]warning:[/] {_plain(text)}")
+        console(stderr=True).print(f"[yellow]warning:[/] {_plain(text)}", soft_wrap=True)
 
     def next(self, text: str) -> None:
         """The next step, last."""
         if not self.quiet and not self.as_json:
-            console(stderr=True).print(f"[dim]next:[/] {_plain(text)}")
+            console(stderr=True).print(f"[dim]next:[/] {_plain(text)}", soft_wrap=True)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()
@@ -116,23 +118,37 @@ def state_style(word: str) -> str:
     return _STYLES.get(_STATE_STYLES.get(word, ""), "")
 
 
+def harmless(value: Any) -> Any:
+    """`value`, read from JSON, without what a terminal takes for orders: models and logs hold anything."""
+    if isinstance(value, str):
+        return value.translate(_CONTROLS)
+    if isinstance(value, list):
+        return [harmless(each) for each in value]
+    if isinstance(value, dict):
+        return {key: harmless(each) for key, each in value.items()}
+    return value
+
+
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(text.translate(_CONTROLS))
 
 
 def print_error(error: OpsError) -> None:
-    """Print an error as `error: what and where` and its hint, on stderr."""
-    out = console(stderr=True)
+    """Print an error as `error: what and where` and its hint, on stderr.
+
+    The terminal wraps it: a line broken here would break the paths and commands in it for copying.
+    """
+    out = partial(console(stderr=True).print, soft_wrap=True)
     problems = getattr(error, "problems", ())
     if problems:
         for problem in problems:
-            out.print(f"[bold red]error:[/] {_plain(str(problem))}")
+            out(f"[bold red]error:[/] {_plain(str(problem))}")
         return
-    out.print(f"[bold red]error:[/] {_plain(error.message)}")
+    out(f"[bold red]error:[/] {_plain(error.message)}")
     if error.hint:
-        out.print(f"[dim]try:[/] {_plain(error.hint)}")
+        out(f"[dim]try:[/] {_plain(error.hint)}")
 
 
 def interactive() -> bool:

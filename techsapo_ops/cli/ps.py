@@ -23,7 +23,8 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
     from techsapo_ops.cli.wiring import standing_stack
 
     out = Output(as_json=as_json, quiet=quiet)
-    observed = standing_stack(file).observe()
+    stack = standing_stack(file)
+    observed = stack.observe()
     now = datetime.now(UTC)
     if as_json:
         out.json(
@@ -46,7 +47,8 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
     )
     if not observed.running:
-        out.say("the supervisor is gone, and its services with it")
+        gone = "the supervisor is gone, and its services with it"
+        out.say(gone if stack.name == "native" else "no container of this stack runs")
         out.next("techsapo up")
         return
     crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]

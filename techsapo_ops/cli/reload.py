@@ -39,4 +39,10 @@ def reload(
     engine = engine_for(project, topology)
     words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)
     names = perform(engine, project.layout, words, wait=wait)
-    out.say(f"reloaded {', '.join(names)}" if names else "no service here can reload")
+    can = {s.name for s in topology.services if s.facts.reload}
+    told = {
+        "reloaded": [name for name in names if name in can],
+        "restarted": [name for name in names if name not in can],
+    }
+    done = [f"{word} {', '.join(which)}" for word, which in told.items() if which]
+    out.say("; ".join(done) or "no service here can reload")

@@ -35,5 +35,5 @@ def restart(
     out = Output(quiet=quiet)
     project = open_project(file, environment)
     engine = engine_for(project, topology_for(project))
-    names = perform(engine, project.layout, tuple(services or ()), wait=wait)
+    names = perform(engine, project.layout, tuple(services or ()), wait=wait, say=out.say)
     out.say(f"restarted {', '.join(names)}")

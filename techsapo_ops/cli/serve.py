@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
 from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.models.app import Auth
 
 
 def serve(
@@ -33,6 +40,19 @@ def serve(
         bool,
         typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
     ] = False,
+    redis: Annotated[
+        str | None, typer.Option("--redis", hidden=True, help="HOST:PORT of Redis, as this process sees it.")
+    ] = None,
+    mysql: Annotated[
+        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MySQL, as this process sees it.")
+    ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
+    ] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option("--thresholds", hidden=True, help="A generated pages/thresholds.json.")
+    ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
 
@@ -50,20 +70,110 @@ def serve(
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
         raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
     project = open_project(file, environment, cross_check=not rendered)
-    spec = project.spec
+    spec = seen_from_here(project.spec, redis, mysql)
 
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.parts import assemble
     from techsapo_ops.serve.server import run
 
     configure_logs(spec.logs, instance)
+    calibration = None
+    if spec.wallbounce.calibration is not None:
+        from techsapo_ops.adapters.files import read_text
+        from techsapo_ops.wallbounce.calibration import loads
+
+        weights = project.directory / spec.wallbounce.calibration
+        calibration = loads(read_text(weights, what="calibration"), str(weights))
     parts = assemble(
         spec,
         project.loaded.disabled,
         instance=instance,
         data=data or project.layout.data / instance,
+        calibration=calibration,
+        auth=_auth(spec, project, host, published=rendered),
+        keys=project.layout.api_keys,
+        prometheus=_prometheus(spec, prometheus, rendered=rendered),
+        thresholds=_thresholds(spec, thresholds),
     )
     run(parts, host or spec.app.host, port or _port(instance, [i.port for i in spec.app.resolved_instances]))
+
+
+def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) -> Auth:
+    """Who may ask; an address beyond loopback on the command line needs keys too.
+
+    A generated spec says itself what is needed: a container listens on all its addresses, whatever is
+    `published`. Raises OpsError where an API without keys would be reached from elsewhere.
+    """
+    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.models.base import is_loopback
+
+    auth = resolved_auth(spec, project.loaded.environment)
+    if auth.keys_file is not None:
+        auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
+    if host is None or is_loopback(host) or published:
+        return auth
+    if spec.app.auth.required is False:
+        raise OpsError(
+            f"app.auth.required: false with --host {host}: others could spend the providers' budget",
+            "leave app.auth.required out, and make a key with `techsapo keys create NAME`",
+        )
+    return auth.model_copy(update={"required": True})
+
+
+def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
+    """Where the pages' figures come from: a stack says so, by hand it is where the spec has it."""
+    from techsapo_ops.spec.models.base import reachable_host
+    from techsapo_ops.spec.topology import Address
+
+    if told is not None:
+        return f"http://{told}"
+    settings = spec.monitoring.prometheus
+    if rendered or not settings.enabled:
+        return None
+    return Address(reachable_host(settings.host), settings.port).url()
+
+
+def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, float]]:
+    """The alerts' thresholds that the pages draw: a stack's from its file, as it is at that time."""
+    if file is None:
+
+        @cache
+        def own() -> Mapping[str, float]:
+            from techsapo_ops.render.pages import thresholds
+
+            return thresholds(spec)
+
+        return own
+
+    def read() -> Mapping[str, float]:
+        import json
+
+        from techsapo_ops.adapters.files import read_text
+
+        found: Mapping[str, float] = json.loads(read_text(file, what="thresholds"))
+        return found
+
+    return read
+
+
+def seen_from_here(spec: Spec, redis: str | None, mysql: str | None) -> Spec:
+    """`spec` with the addresses that a container has for them, where it is told any.
+
+    The spec says where they listen or are published on the host, which is another place from inside.
+    """
+    changes: dict[str, object] = {}
+    if redis is not None:
+        changes["redis"] = spec.redis.model_copy(update=_address(redis))
+    if mysql is not None and spec.mysql is not None:
+        changes["mysql"] = spec.mysql.model_copy(update=_address(mysql))
+    return spec.model_copy(update=changes) if changes else spec
+
+
+def _address(text: str) -> dict[str, object]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise OpsError(f"{text!r} is not HOST:PORT", exit_code=2)
+    return {"host": host, "port": int(port)}
 
 
 def _port(instance: str, ports: list[int]) -> int:

@@ -28,8 +28,8 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
 
       techsapo templates list --json
     """
-    from techsapo_ops.cli.wiring import OVERRIDES
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.spec.layout import OVERRIDES
 
     out = Output(as_json=as_json)
     override = file.absolute().parent / OVERRIDES
@@ -58,9 +58,9 @@ def eject(
       techsapo templates eject nginx/nginx.conf.j2
     """
     from techsapo_ops.adapters.files import write_atomic
-    from techsapo_ops.cli.wiring import OVERRIDES
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.spec.layout import OVERRIDES
 
     out = Output(quiet=quiet)
     templates = Templates()

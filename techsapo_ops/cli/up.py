@@ -19,7 +19,10 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive, print_error
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.stack import Outcome, StackPlan, UpReport
+    from collections.abc import Sequence
+
+    from techsapo_ops.operations.apply import GoneBack, Outcome
+    from techsapo_ops.operations.stack import StackPlan, UpReport
 
 _DONE = {
     "create": "started",
@@ -30,14 +33,22 @@ _DONE = {
 }
 
 
-class _Progress:
+class Progress:
+    """Tells how an apply goes."""
+
     def __init__(self, out: Output) -> None:
         self._out = out
 
     def say(self, text: str) -> None:
+        """See Listener.say."""
         self._out.detail(text)
 
+    def warn(self, text: str) -> None:
+        """See Listener.warn."""
+        self._out.warn(text)
+
     def done(self, outcome: Outcome) -> None:
+        """See Listener.done."""
         name = outcome.step.service
         if outcome.error is not None:
             self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
@@ -69,7 +80,8 @@ def up(
     """Start the stack, or bring it up to date with the spec.
 
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
-    Ends with 0 only when every service that it started is ready.
+    What runs is read back afterwards; when anything fails, the last good apply is brought back.
+    Ends with 0 only when every service that it started is ready and runs what was asked for.
 
     Examples:
 
@@ -80,12 +92,28 @@ def up(
       techsapo up -e production --yes
     """
     from techsapo_ops.cli.stack_view import show_plan
-    from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+    from techsapo_ops.cli.wiring import (
+        acting_user,
+        choose_engine,
+        engine_for,
+        engines,
+        open_project,
+        other_engine,
+        runner,
+    )
     from techsapo_ops.operations import stack
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)
-    topology = topology_for(project, engine)
+    topology, choice = choose_engine(project, engine)
+    if choice.decided:
+        out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
+    leaves = other_engine(project, topology)
+    if leaves is not None:
+        out.say(
+            f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
+            "and its data stays there"
+        )
 
     def approve(plan: StackPlan) -> bool:
         if yes or not plan.running or not interactive():
@@ -97,9 +125,12 @@ def up(
         project.spec,
         topology,
         project.templates,
-        engine_for(project, topology, seconds=timeout),
+        engine_for(project, topology, seconds=timeout, tell=out.say),
         runner(),
-        _Progress(out),
+        Progress(out),
+        engines=engines(seconds=timeout),
+        leaves=leaves,
+        user=acting_user(),
         only=tuple(services or ()),
         force=force,
         wait=wait,
@@ -114,12 +145,46 @@ def up(
         _show(report, out)
     for warning in project.loaded.warnings:
         out.warn(str(warning))
-    for outcome in report.failures:
-        if outcome.error is not None:
-            print_error(outcome.error)
+    show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
     out.next(_next(report))
+
+
+def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Output) -> None:
+    """Print why services failed, and what became of the stack after that."""
+    for outcome in outcomes:
+        if outcome.error is not None:
+            print_error(outcome.error)
+    if back is None:
+        return
+    for error in back.failures:
+        print_error(error)
+    if back.failures:
+        out.warn(f"went back to @{back.to}, but not entirely: see above")
+    else:
+        out.say(f"went back to @{back.to}: files and services are as they were")
+
+
+def back_json(back: GoneBack | None) -> dict[str, Any] | None:
+    """The way back with stable keys."""
+    if back is None:
+        return None
+    return {"to": back.to, "complete": not back.failures, "errors": [e.message for e in back.failures]}
+
+
+def steps_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """What was performed, with stable keys."""
+    return [
+        {
+            "action": str(o.step.action),
+            "service": o.step.service,
+            "reason": o.step.reason,
+            "seconds": round(o.seconds, 3),
+            "error": o.error.message if o.error else None,
+        }
+        for o in outcomes
+    ]
 
 
 def _show(report: UpReport, out: Output) -> None:
@@ -150,16 +215,9 @@ def _json(report: UpReport) -> dict[str, Any]:
         "services": [
             {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
         ],
-        "steps": [
-            {
-                "action": str(o.step.action),
-                "service": o.step.service,
-                "reason": o.step.reason,
-                "seconds": round(o.seconds, 3),
-                "error": o.error.message if o.error else None,
-            }
-            for o in report.outcomes
-        ],
+        "steps": steps_json(report.outcomes),
+        "apply": report.entry.id if report.entry is not None else None,
+        "went_back": back_json(report.back),
         "absent": [{"kind": a.kind, "reason": a.reason, "remedy": a.remedy} for a in report.absent],
         "notes": list(report.notes),
     }

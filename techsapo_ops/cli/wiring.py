@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
+    from techsapo_ops.adapters.docker import Docker
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.base import Engine
+    from techsapo_ops.engines.choice import Choice, Image
+    from techsapo_ops.engines.compose.facts import DockerFacts
+    from techsapo_ops.engines.compose.standing import ComposeStack
     from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.health.check import Prober
+    from techsapo_ops.operations.apply import Engines
+    from techsapo_ops.operations.backup_stack import Stack as BackupStack
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.secret import Secret
     from techsapo_ops.spec.topology import EngineName, Layout, Topology
 
 STATE_DIRECTORY = ".techsapo"
-OVERRIDES = "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +64,20 @@ class Project:
             environment=self.loaded.environment,
         )
 
+    def check(self, text: str) -> None:
+        """Raise SpecError for the text of a spec that could not take this one's place."""
+        from techsapo_ops.spec.load import load
+
+        load(
+            text, environment_variables(self.directory), read_secret_from(self.directory),
+            filename=self.path.name, environment=self.loaded.environment,
+        )  # fmt: skip
+
     @property
     def templates(self) -> Templates:
         """Templates, the project's own first."""
         from techsapo_ops.render.templates import Templates
+        from techsapo_ops.spec.layout import OVERRIDES
 
         override = self.directory / OVERRIDES
         return Templates(override if override.is_dir() else None)
@@ -112,12 +129,70 @@ def open_project(file: Path, environment: str | None = None, *, cross_check: boo
 
 def topology_for(project: Project, engine: EngineName | None = None) -> Topology:
     """Resolve where everything of `project` runs on this host; `engine` overrides the spec's."""
+    return choose_engine(project, engine)[0]
+
+
+def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[Topology, Choice]:
+    """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
+    from techsapo_ops.engines import choice
     from techsapo_ops.spec.topology import resolve
 
-    chosen: EngineName = engine or ("compose" if project.spec.engine == "compose" else "native")
-    host = gather(project.state, os.environ.get("PATH", ""))
-    return resolve(project.spec, chosen, project.layout, host)
+    socket = project.spec.schedule.docker_socket
+    host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
+    chosen = choice.told(project.spec, project.layout, engine)
+    if chosen is None:
+        compose = resolve(project.spec, "compose", project.layout, host)
+        wanted = _images(project, compose) if "docker" in host.binaries else ()
+        chosen = choice.find_out(wanted, host.binaries, runner())
+        if chosen.engine == "compose":
+            return compose, chosen
+    return resolve(project.spec, chosen.engine, project.layout, host), chosen
+
+
+def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
+    from techsapo_ops.engines.choice import images_of
+    from techsapo_ops.render.app_image import built_from
+    from techsapo_ops.render.compose import compose_files, container_units
+
+    files = compose_files(project.spec, topology, project.templates, ())
+    return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
+
+
+def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
+    """What Docker offers to a stack of the compose engine; None for another engine."""
+    if topology.engine == "native":
+        return None
+    from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
+    from techsapo_ops.engines.compose.standing import ComposeStack
+
+    if "docker" not in topology.host.binaries:
+        return DockerFacts()
+    stack = ComposeStack(project.layout, project.spec.project, docker_for(topology))
+    return docker_facts(stack, _images(project, topology))
+
+
+def docker_for(topology: Topology) -> Docker:
+    """The docker client of this host."""
+    from techsapo_ops.adapters.docker import Docker
+
+    found = topology.host.binaries.get("docker", "docker")
+    # That of an earlier apply is where it was then, on the host; the scheduler's container has its own.
+    return Docker(runner(), found if Path(found).exists() else "docker")
+
+
+def api_key() -> Secret | None:
+    """The API key that TECHSAPO_API_KEY holds, if any. Raises OpsError for what no header can carry."""
+    from techsapo_ops.spec.secret import Secret
+
+    value = os.environ.get("TECHSAPO_API_KEY", "").strip()
+    if not (value.isascii() and value.isprintable()):
+        raise OpsError(
+            "TECHSAPO_API_KEY holds characters that no API key has",
+            "set it to the key as `techsapo keys create NAME` showed it",
+            exit_code=2,
+        )
+    return Secret(value) if value else None
 
 
 def runner() -> Runner:
@@ -127,26 +202,135 @@ def runner() -> Runner:
     return SubprocessRunner()
 
 
-def engine_for(project: Project, topology: Topology, *, seconds: float | None = None) -> Engine:
+def _tell_nobody(_: str) -> None:
+    pass
+
+
+def engine_for(
+    project: Project,
+    topology: Topology,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Engine:
     """The engine that runs `topology`; `seconds` overrides how long a service may take to become ready.
 
-    Raises OpsError for an engine that this version does not have.
+    `tell` is told of work that takes minutes, such as the build of an image.
     """
-    if topology.engine != "native":
-        raise OpsError(
-            "this version starts stacks on the native engine only; Docker Compose is not there yet",
-            "set `engine: native` or pass --engine native; the compose files that `techsapo generate` writes "
-            "run with `docker compose -f … up -d`",
-        )
+    return engine_on(project.spec, topology, seconds=seconds, tell=tell)
+
+
+def engine_on(
+    spec: Spec,
+    topology: Topology,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Engine:
+    """As engine_for, for a spec that stands in no project, such as the one of an earlier apply."""
+    if topology.engine == "compose":
+        from techsapo_ops.engines.compose.engine import ComposeEngine
+
+        return ComposeEngine(topology, docker_for(topology), spec, seconds=seconds, tell=tell)
     from techsapo_ops.engines.native.engine import NativeEngine
 
-    return NativeEngine(topology, runner(), project.spec, os.environ, seconds=seconds)
+    return NativeEngine(topology, runner(), spec, os.environ, seconds=seconds)
 
 
-def standing_stack(file: Path) -> NativeStack:
-    """The stack beside the spec `file`, as it was brought up last; the spec itself is not read."""
-    from techsapo_ops.engines.native.standing import NativeStack
+def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
+    """The stack of the spec at `file`, as backups see it."""
+    from techsapo_ops.operations.backup_stack import Stack
+
+    project = open_project(file, environment)
+    topology = topology_for(project)
+    engine = engine_for(project, topology)
+    return Stack(project.spec, topology, engine, runner(), project.directory, project.check)
+
+
+def private_prober(spec: Spec, topology: Topology) -> Prober | None:
+    """Asks the services that are private to the stack; None for an engine that has none."""
+    if topology.engine == "native":
+        return None
+    from techsapo_ops.adapters.probe import ProbeResult
+    from techsapo_ops.engines.compose.engine import ComposeEngine
+
+    engine = ComposeEngine(topology, docker_for(topology), spec)
+    try:
+        containers = engine.containers()
+    except OpsError as error:
+        detail = error.message
+        return lambda *_: ProbeResult(False, detail, 0.0)
+    return lambda service, timeout: engine.prober.ask(service, timeout, containers)
+
+
+def engines(*, seconds: float | None = None) -> Engines:
+    """Builds the engine of an earlier apply."""
+    return lambda snapshot: engine_on(snapshot.spec, snapshot.desired.topology, seconds=seconds)
+
+
+def acting_user() -> str:
+    """Who is at work: with sudo, the person and not root."""
+    import getpass
+
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # no such user and none in the environment, as in many containers
+        return f"uid {os.getuid()}"
+
+
+def layout_beside(file: Path) -> Layout:
+    """The directories of the stack beside the spec `file`; the spec itself is not read."""
+    from techsapo_ops.spec.layout import Layout
+
+    path = file.resolve()
+    state = path.parent / STATE_DIRECTORY
+    return Layout(state=state, config=state / "generated", spec=path)
+
+
+def standing_stack(file: Path) -> NativeStack | ComposeStack:
+    """The stack beside the spec `file`, as it was brought up last; the spec itself is not read.
+
+    Where the notes of it are gone, containers that were made from that folder still tell of it.
+    """
+    from techsapo_ops.engines.state import standing
     from techsapo_ops.spec.layout import Layout
 
     state = file.resolve().parent / STATE_DIRECTORY
-    return NativeStack(Layout(state=state, config=state / "generated"))
+    layout = Layout(state=state, config=state / "generated")
+    stands = standing(state)
+    name = stands.project if stands is not None and stands.engine == "compose" else None
+    if stands is None:
+        name = _orphaned_project(layout)
+    if name is not None:
+        from techsapo_ops.adapters.docker import Docker
+        from techsapo_ops.engines.compose.standing import ComposeStack
+
+        return ComposeStack(layout, name, Docker(runner()))
+    from techsapo_ops.engines.native.standing import NativeStack
+
+    return NativeStack(layout)
+
+
+def other_engine(project: Project, topology: Topology) -> NativeStack | ComposeStack | None:
+    """The stack of `project` as the other engine brought it up, where that one still has it."""
+    from techsapo_ops.engines.state import standing
+
+    stands = standing(project.state)
+    if stands is None or stands.engine == topology.engine:
+        return None
+    return standing_stack(project.path)
+
+
+def _orphaned_project(layout: Layout) -> str | None:
+    """The compose project whose containers were made from this stack's files, if there are any."""
+    import shutil
+
+    if shutil.which("docker") is None:
+        return None
+    from techsapo_ops.adapters.docker import Docker
+
+    try:
+        containers = Docker(runner()).containers()
+    except OpsError:  # no daemon, so no containers
+        return None
+    return next((c.project for c in containers if c.folder.is_relative_to(layout.config)), None)

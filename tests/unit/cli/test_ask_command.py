@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -147,23 +148,64 @@ def test_json_is_the_servers_document_and_nothing_else(
 def test_a_dash_reads_the_question_from_stdin(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("1行目\n2行目\n"))
+    piped = io.BytesIO("1行目\n2行目 ".encode() + b"\xff\xfe\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(piped, encoding="utf-8"))
     assert ask(monkeypatch, "-", "--url", orchestrator.url) == 0
-    assert orchestrator.asked[0]["prompt"] == "1行目\n2行目\n"
+    assert orchestrator.asked[0]["prompt"] == "1行目\n2行目 \ufffd\ufffd\n"
 
 
-def test_a_wide_answer_wraps_at_the_width_of_the_terminal(
+def test_bytes_of_an_argument_that_are_not_text_are_replaced(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(monkeypatch, os.fsdecode("ログ ".encode() + b"\xff"), "--url", orchestrator.url) == 0
+    assert orchestrator.asked[0]["prompt"] == "ログ \ufffd"
+
+
+def test_what_a_terminal_takes_for_orders_is_not_printed(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rich.cells import cell_len
+    hostile = {**ANSWER, "answer": "a\x1b]0;title\x07\nc\r\x9b2J", "notes": ["n\x1b[8m"]}
+    orchestrator.reply = (200, json.dumps(hostile).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("a\ufffd]0;title\ufffd\nc\ufffd\ufffd2J\n")
+    assert not {c for c in told if c < " " or "\x7f" <= c < "\xa0"} - {"\n"}
+    orchestrator.reply = (503, json.dumps({**PROBLEM, "detail": "busy\x1b[2J"}).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    assert "busy\ufffd[2J" in capsys.readouterr().err
 
-    long = {**ANSWER, "answer": "日本語の長い回答です。" * 30}
+
+@pytest.mark.parametrize(
+    "url", ["localhost:4000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"]
+)
+def test_an_address_that_is_none_is_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    assert ask(monkeypatch, "x", "--url", url) == 2
+    assert capsys.readouterr().err == (
+        f"error: --url: {url!r} is not an address\ntry: write e.g. http://127.0.0.1:4000\n"
+    )
+
+
+@pytest.mark.parametrize("key", ["鍵", "a\nb", "\udcff"])
+def test_a_key_that_no_header_can_carry_is_told_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    monkeypatch.setenv("TECHSAPO_API_KEY", key)
+    assert ask(monkeypatch, "x", "--url", "http://127.0.0.1:9") == 2
+    told = capsys.readouterr().err
+    assert "TECHSAPO_API_KEY holds characters that no API key has" in told
+    assert key not in told
+
+
+def test_a_wide_answer_is_left_to_the_terminal_so_that_a_command_in_it_is_copied_whole(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = {**ANSWER, "answer": "「docker compose up -d」で再作成します。" * 30}
     orchestrator.reply = (200, json.dumps(long).encode())
     monkeypatch.setenv("COLUMNS", "60")
     assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert max(cell_len(line.rstrip()) for line in lines) <= 60
-    assert "".join(lines).startswith(long["answer"])
+    assert capsys.readouterr().out.splitlines()[0] == long["answer"]
 
 
 def test_markup_in_an_answer_is_shown_as_it_is(
@@ -185,7 +227,7 @@ def test_a_problem_is_told_with_its_code_and_what_to_try(
     assert "try again in a moment" in told.err
 
 
-@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"", b'{"cut": '])
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])
 def test_something_else_at_that_address_is_told_plainly(
     orchestrator: Orchestrator,
     monkeypatch: pytest.MonkeyPatch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,26 @@ def test_completion_offers_commands() -> None:
         check=False,
     )
     assert "health" in done.stdout.split()
+
+
+@pytest.mark.parametrize("command", [("schema",), ("explain", "app"), ("--version",)])
+def test_a_full_disk_under_the_output_is_an_error_like_others(command: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "techsapo_ops", *command], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: cannot write the output: no space left on device\ntry: `df -h` shows what is full\n"
+    )
+
+
+@pytest.mark.parametrize("command", [("schema",), ("explain", "app"), ("--version",)])
+def test_a_reader_that_goes_away_is_no_error_worth_a_word(command: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "techsapo_ops", *command], stdout=gone, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "")

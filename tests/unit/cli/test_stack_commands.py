@@ -88,12 +88,12 @@ def test_plan_lists_files_and_services_and_ends_with_100(tmp_path: Path) -> None
     assert not (tmp_path / ".techsapo").exists(), "a plan writes nothing"
 
 
-def test_the_compose_engine_says_plainly_that_it_is_not_there_yet(tmp_path: Path) -> None:
+def test_the_compose_engine_without_docker_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\nengine: compose\n")
     failed = techsapo(tmp_path, "up")
     assert failed.returncode == 1
-    assert "Docker Compose is not there yet" in failed.stderr
-    assert "docker compose -f" in failed.stderr
+    assert "cannot run docker: no such program" in failed.stderr
+    assert "techsapo doctor" in failed.stderr
 
 
 def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> None:

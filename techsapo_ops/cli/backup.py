@@ -1,0 +1,313 @@
+"""`techsapo backup`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.options import (
+    DEFAULT_SPEC,
+    DryRunOption,
+    EnvironmentOption,
+    FileOption,
+    JsonOption,
+    QuietOption,
+    WaitOption,
+)
+
+if TYPE_CHECKING:
+    from techsapo_ops.backup.repository import Backup, Repository
+    from techsapo_ops.backup.verify import Verification
+
+app = typer.Typer(
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
+)
+
+OnlyOption = Annotated[
+    str | None,
+    typer.Option("--only", metavar="KIND,…", help="Some sources: redis, mysql, sqlite, prometheus, config."),
+]
+TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
+
+
+def kinds(only: str | None) -> tuple[str, ...]:
+    """The kinds that `--only` names."""
+    return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    only: OnlyOption = None,
+    tag: TagOption = "",
+    dry_run: DryRunOption = False,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Back up data and configuration; list, verify and prune backups.
+
+    Without a command it makes one, as `backup create` does.
+
+    Examples:
+
+      techsapo backup
+
+      techsapo backup --only redis,mysql --tag before-migration
+
+      techsapo backup verify --deep
+    """
+    if context.invoked_subcommand is None:
+        create(only, tag, dry_run, file, environment, wait, as_json, quiet)
+
+
+@app.command()
+def create(
+    only: OnlyOption = None,
+    tag: TagOption = "",
+    dry_run: DryRunOption = False,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make a backup of all sources at once.
+
+    Examples:
+
+      techsapo backup create --tag before-upgrade
+    """
+    from techsapo_ops.cli.backup_view import Bars, part_line
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.operations import backups
+    from techsapo_ops.operations.backup_stack import sources
+
+    out = Output(as_json=as_json, quiet=quiet)
+    stack = backup_stack(file, environment)
+    if dry_run:
+        taken, left_out = sources(stack, kinds(only))
+        if as_json:
+            out.json(
+                {"path": str(stack.repository.path), "sources": [s.kind for s in taken], "left_out": left_out}
+            )
+        rows = [(s.kind, "would be backed up") for s in taken]
+        out.table(("source", ""), [*rows, *left_out.items()])
+        out.next("techsapo backup")
+        return
+    with Bars(out, stack.repository) as bars:
+        made = backups.make(
+            stack, only=kinds(only), tag=tag, wait=wait, told=bars.told,
+            ended=lambda part: bars.line(part.kind, part_line(part)),
+        )  # fmt: skip
+    for warning in made.warnings:
+        out.warn(warning)
+    if as_json:
+        out.json(_value(stack.repository, made.backup))
+        return
+    out.data(made.backup.id)
+    out.say(f"kept in {made.backup.folder}")
+    out.next("techsapo backup verify --deep")
+
+
+@app.command(name="list")
+def list_backups(
+    file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None, as_json: JsonOption = False
+) -> None:
+    """List the backups, oldest first.
+
+    Examples:
+
+      techsapo backup list --json
+    """
+    from techsapo_ops.adapters.disk import human
+    from techsapo_ops.cli.backup_view import state
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+
+    out = Output(as_json=as_json)
+    repository = backup_stack(file, environment).repository
+    known = repository.backups()
+    if as_json:
+        out.json([_brief(_value(repository, backup)) for backup in known])
+        return
+    if not known:
+        out.say(f"There is no backup in {repository.path}.")
+        out.next("techsapo backup")
+        return
+    rows = []
+    for backup in known:
+        manifest = backup.manifest
+        if manifest is None:
+            rows.append((backup.id, "", "", "", "damaged", ""))
+            continue
+        rows.append(
+            (
+                backup.id,
+                f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}",
+                human(manifest.bytes),
+                ", ".join(manifest.kinds),
+                state(repository.checks(backup)),
+                manifest.tag,
+            )
+        )
+    out.table(("id", "begun", "size", "sources", "checked", "tag"), rows, right=("size",))
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a backup holds and what was found out about it.
+
+    Examples:
+
+      techsapo backup show latest
+    """
+    from techsapo_ops.adapters.disk import human
+    from techsapo_ops.cli.backup_view import state
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.operations.backups import content
+
+    out = Output(as_json=as_json)
+    repository = backup_stack(file, environment).repository
+    backup = repository.find(which)
+    if as_json:
+        out.json(_value(repository, backup))
+        return
+    manifest = backup.read()
+    took = (manifest.ended - manifest.started).total_seconds()
+    begun = f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    out.data(f"{manifest.id}  {begun}, {took:.1f} s  {manifest.tag}".rstrip())
+    out.data(f"{backup.folder}\n")
+    rows = [
+        (p.kind, content(p), human(p.raw_bytes), human(p.bytes), p.server, p.file) for p in manifest.parts
+    ]
+    out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
+    for kind, why in manifest.left_out.items():
+        out.data(f"{kind}: {why}")
+    out.data(f"\nchecked: {state(repository.checks(backup))}")
+    for check in repository.checks(backup).values():
+        for part in check.get("parts", ()):
+            for problem in part["problems"]:
+                out.data(f"  {part['kind']}: {problem}")
+
+
+@app.command()
+def verify(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    latest: Annotated[bool, typer.Option("--latest", help="The newest one, as without an id.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
+    ] = False,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """See whether a backup is whole; --deep: whether it restores to what was backed up.
+
+    Examples:
+
+      techsapo backup verify
+
+      techsapo backup verify --deep --json
+    """
+    from techsapo_ops.cli.backup_view import Bars
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.operations import backups
+
+    out = Output(as_json=as_json, quiet=quiet)
+    stack = backup_stack(file, environment)
+    with Bars(out, stack.repository) as bars:
+        found = backups.verify(stack, "latest" if latest else which, deep=deep, wait=wait, told=bars.told)
+    if as_json:
+        out.json({**asdict(found), "ok": found.ok})
+    else:
+        _show(found, quiet=quiet)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _show(found: Verification, *, quiet: bool) -> None:
+    from techsapo_ops.cli.output import Output
+
+    out = Output(quiet=quiet)
+    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
+    if rows and not (quiet and found.ok):
+        took = "came back in" if found.level == "deep" else "took"
+        out.table(("source", "state", took, ""), rows, right=(took,))
+    for sentence in found.sentences:
+        out.data(f"{found.id}: {sentence}")
+    if found.ok:
+        how = "restores to what was backed up" if found.level == "deep" else "is whole"
+        out.say(f"{found.id} {how} ({found.seconds:.1f} s)")
+    else:
+        out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
+
+
+@app.command()
+def prune(
+    dry_run: DryRunOption = False,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove the backups that backup.keep does not want any more.
+
+    The last good one, the last that was restored on trial, and what a point in time needs always stay.
+
+    Examples:
+
+      techsapo backup prune --dry-run
+    """
+    from techsapo_ops.adapters.disk import human
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.operations import backups
+
+    out = Output(as_json=as_json, quiet=quiet)
+    done = backups.prune(backup_stack(file, environment), dry_run=dry_run, wait=wait)
+    if as_json:
+        out.json(asdict(done))
+        return
+    going = "goes" if dry_run else "removed"
+    rows = [(v.id, "stays" if v.keep else going, ", ".join(v.reasons)) for v in done.verdicts]
+    if rows and not quiet:
+        out.table(("id", "", "why"), rows)
+    count = sum(not v.keep for v in done.verdicts)
+    out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
+    if dry_run and count:
+        out.next("techsapo backup prune")
+
+
+def _brief(value: dict[str, Any]) -> dict[str, Any]:
+    """Without the facts, which `show --json` has."""
+    parts = [{k: v for k, v in part.items() if k != "facts"} for part in value.get("parts", ())]
+    return {**value, "parts": parts}
+
+
+def _value(repository: Repository, backup: Backup) -> dict[str, Any]:
+    told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
+    return {
+        **told,
+        "folder": str(backup.folder),
+        "damage": backup.damage,
+        "checks": repository.checks(backup),
+    }

@@ -1,0 +1,82 @@
+"""How `techsapo certs` shows certificates and what was done for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.certificate_renew import Renewal
+    from techsapo_ops.operations.certificate_status import Status
+
+
+def renewal_words(renewal: Renewal, dry_run: bool) -> str:
+    """What was done for one certificate, or with `dry_run` would be, in a line."""
+    due, name = renewal.due, renewal.name
+    then = f"; next renewal {_moment(renewal.next)}" if renewal.next is not None else ""
+    if due.need == "nothing":
+        return f"certificate {name}: nothing is due{then}"
+    if dry_run:
+        return f"certificate {name}: would {due.need} ({due.reason})"
+    seen = " and nginx serves it" if renewal.served else ""
+    return f"certificate {name}: {due.need} done ({due.reason}), it is in use{seen}{then}"
+
+
+def renewal_error(renewal: Renewal, error: OpsError) -> OpsError:
+    """What is printed of `error`: it names the certificate, as several may be renewed."""
+    named = f"certificate {renewal.name}"
+    if error.message.startswith(named):
+        return error
+    return OpsError(f"{named}: {error.message}", error.hint)
+
+
+def show(found: tuple[Status, ...], out: Output) -> None:
+    """A row for each certificate, and below what needs someone."""
+    rows = [
+        (
+            s.name,
+            "attention" if s.attention else "ok",
+            s.source,
+            "" if s.days_left is None else f"{s.days_left:.1f}",
+            _moment(s.renews_at) if s.renews_at is not None else "",
+            {True: "yes", False: "no", None: ""}[s.served],
+            "" if s.chain is None else "ok" if s.chain == "ok" else "broken",
+            s.key or "",
+            s.issuer or "",
+            ", ".join(s.names),
+        )
+        for s in found
+    ]
+    columns = ("name", "state", "source", "days left", "renews", "served", "chain", "key", "issuer", "names")
+    out.table(columns, rows, right=("days left",))
+    for s in found:
+        for line in s.attention:
+            out.data(f"{s.name}: {line}")
+
+
+def _moment(time: Any) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time is not None else ""
+
+
+def status_value(status: Status) -> dict[str, Any]:
+    """What `--json` says of one certificate."""
+    return {name: _json(getattr(status, name)) for name in status.__slots__}
+
+
+def renewal_value(renewal: Renewal) -> dict[str, Any]:
+    """What `--json` says of one renewal."""
+    error = renewal.error
+    return {
+        "name": renewal.name,
+        "action": str(renewal.due.need),
+        "reason": renewal.due.reason,
+        "next": _json(renewal.next),
+        "served": renewal.served,
+        "error": None if error is None else {"message": error.message, "hint": error.hint},
+    }
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value

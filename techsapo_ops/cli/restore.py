@@ -1,0 +1,172 @@
+"""`techsapo restore`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.options import (
+    DEFAULT_SPEC,
+    EnvironmentOption,
+    FileOption,
+    JsonOption,
+    QuietOption,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.engines.base import Scratch
+    from techsapo_ops.operations.backup_stack import Stack
+    from techsapo_ops.operations.restore import Intent
+
+
+class Into(StrEnum):
+    """Where a backup is restored to."""
+
+    LIVE = "live"
+    SCRATCH = "scratch"
+
+
+def restore(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="KIND,…", help="redis, mysql, sqlite, prometheus, grafana, config."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TIME", help="The database as it was then, e.g. 2026-01-31T14:05:00."),
+    ] = None,
+    into: Annotated[
+        Into, typer.Option("--into", help="live, or scratch: throwaway servers to look at.")
+    ] = Into.LIVE,
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring a backup back, or with --to the database as it was at a moment.
+
+    Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
+    fails. Prometheus's samples, Grafana's database and the configuration come back only where --only names
+    them. A time without a zone is this host's; what happened in that second is not in it.
+
+    Examples:
+
+      techsapo restore
+
+      techsapo restore --only mysql --to 2026-01-31T14:05:00
+
+      techsapo restore 20260131T020000Z --into scratch
+    """
+    from techsapo_ops.cli.backup import kinds
+    from techsapo_ops.cli.backup_view import Bars
+    from techsapo_ops.cli.output import Output, confirm
+    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.operations import restore as operation
+
+    out = Output(as_json=as_json, quiet=quiet)
+    stack = backup_stack(file, environment)
+    until = _time(to) if to is not None else None
+    if into is Into.SCRATCH:
+        intent = operation.intend(stack, which, kinds(only), until)
+        _scratch(stack, intent, out)
+        return
+    operation.recover(stack, wait=wait, say=out.say)
+    intent = operation.intend(stack, which, kinds(only), until)
+    if not yes:
+        _show(intent)
+        if not confirm("replace it?", yes=False):
+            out.say("nothing was changed; --yes restores without asking")
+            raise typer.Exit(1)
+    with Bars(out, stack.repository) as bars:
+        done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
+    if as_json:
+        out.json(
+            {
+                "backup": done.backup,
+                "safety": done.safety,
+                "to": until.isoformat() if until is not None else None,
+                "seconds": done.seconds,
+                "total_seconds": done.total_seconds,
+            }
+        )
+    took = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in done.seconds.items())
+    out.say(f"restored {done.backup} in {done.total_seconds:.1f} s ({took})")
+    named = f" --only {only}" if only is not None else ""
+    back = f"; `techsapo restore {done.safety}{named}` goes back" if done.safety else ""
+    changed = any(part.kind == "config" for part in intent.parts)
+    out.next(f"techsapo {'plan' if changed else 'health'}{back}")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise OpsError(
+            f"--to: {text!r} is not a time",
+            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
+            exit_code=2,
+        ) from None
+
+
+def _show(intent: Intent) -> None:
+    from techsapo_ops.cli.output import Output, interactive
+
+    if not interactive():
+        return
+    out = Output()
+    started = intent.backup.read().started.astimezone()
+    out.say(f"backup {intent.backup.id}, begun {started:%Y-%m-%d %H:%M:%S}")
+    if intent.until is not None:
+        out.say(f"then the binlog to {intent.until.astimezone():%Y-%m-%d %H:%M:%S}")
+    out.table(
+        ("what", "now", "", "will be"),
+        [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
+    )
+    for kind, why in intent.left.items():
+        out.say(f"not restored: {kind} {why}")
+    out.say(f"stopped meanwhile: {', '.join(intent.stopped) or 'nothing'}")
+    out.say("what is there now is backed up first, and brought back if anything fails")
+
+
+def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
+    from techsapo_ops.cli.backup_view import Bars
+    from techsapo_ops.cli.output import interactive
+    from techsapo_ops.operations.restore_scratch import into_scratch
+
+    with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:
+        told = [_told(kind, made) for kind, made in servers.items()]
+        if out.as_json:
+            out.json({"backup": intent.backup.id, "servers": told})
+        for server in told:
+            if server["enter"] is not None:
+                out.data(f"{server['kind']}  {server['enter']}")
+            else:
+                out.data(" ".join(f"{key}={value}" for key, value in server.items() if value is not None))
+        if interactive():
+            typer.prompt("Enter ends them", default="", show_default=False, err=True)
+
+
+def _told(kind: str, made: Scratch) -> dict[str, object]:
+    """A throwaway server in words; `enter` is the way into one that has no network."""
+    password = made.password.reveal() if made.password is not None else None
+    clients = {
+        "redis": f"-e REDISCLI_AUTH={password} {made.container} redis-cli",
+        "mysql": f"-e MYSQL_PWD={password} {made.container} mariadb --host={made.address.host} "
+        f"--user={made.user} --skip-ssl",
+    }
+    client = clients.get(kind, f"{made.container} sh")
+    return {
+        "kind": kind, "host": made.address.host, "port": made.address.port, "user": made.user,
+        "password": password, "container": made.container or None,
+        "enter": f"docker exec -it {client}" if made.container else None,
+    }  # fmt: skip

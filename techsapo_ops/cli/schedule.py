@@ -1,0 +1,122 @@
+"""`techsapo schedule`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from techsapo_ops.schedule.wrapper import Desk
+    from techsapo_ops.spec.models.data import Schedule
+
+
+def schedule(
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    rendered: Annotated[
+        Path | None,
+        typer.Option("--rendered", hidden=True, help="Where `techsapo up` wrote the schedule."),
+    ] = None,
+) -> None:
+    """Start the jobs of the spec's `schedule` when they are due, until Ctrl-C.
+
+    `techsapo up` runs this as the service `scheduler` unless `schedule.by` says otherwise. A run that was
+    missed while nothing ran here is made up for once.
+
+    Examples:
+
+      techsapo schedule
+    """
+    import logging
+    import threading
+
+    from techsapo_ops.cli.jobs_signals import interruptible
+    from techsapo_ops.cli.jobs_wiring import desk_for, job_argv
+    from techsapo_ops.cli.wiring import layout_beside
+    from techsapo_ops.operations.timetable import announce, scheduled
+    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
+    from techsapo_ops.schedule.settle import overdue, settle_killed
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    source = rendered or file
+    content = source.read_bytes() if source.is_file() else b""
+    found = _schedule(file, environment, rendered)
+    desk = desk_for(layout_beside(file), _say, lambda _: None)
+    jobs = {job.name: job for job in scheduled(found)}
+
+    def command(name: str) -> tuple[str, ...]:
+        return (*job_argv(sys.executable, "run", name, file, environment), "--by", "service")
+
+    def ended(name: str, code: int) -> None:
+        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
+        if code < 0:
+            settle_killed(jobs[name], desk)
+        wake()
+
+    def wake() -> None:
+        """Take over what the jobs have asked for beside their schedule."""
+        for name in tuple(jobs):
+            try:
+                if scheduler.wake(name, desk.runs.wake_at(name)):
+                    _say_due({name: scheduler.next_runs().get(name)}, desk)
+            except OpsError as error:  # the times of the schedule stay
+                _say(str(error))
+
+    scheduler = JobScheduler(jobs, desk.zone, command, ended)
+    with interruptible():
+        try:
+            for job in jobs.values():
+                settle_killed(job, desk)
+            announce(found, desk)
+            scheduler.start(overdue(jobs, desk))
+            _say_due(scheduler.next_runs(), desk)
+            wake()
+            waiting = threading.Event()
+            while not waiting.wait(LOOK_SECONDS):
+                if scheduler.look():
+                    announce(found, desk)
+                wake()
+                now = source.read_bytes() if source.is_file() else content
+                if now == content:
+                    continue
+                content = now
+                try:
+                    found = _schedule(file, environment, rendered)
+                except OpsError as error:  # half saved, or wrong: it goes on as it was
+                    _say(f"the changed schedule is not taken over: {error}")
+                    continue
+                jobs = {job.name: job for job in scheduled(found)}
+                scheduler.change(jobs)
+                announce(found, desk)
+                _say_due(scheduler.next_runs(), desk)
+        except KeyboardInterrupt:
+            scheduler.stop()
+
+
+def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:
+    """The schedule of the last `techsapo up`, which is right whatever the spec is now, or the spec's."""
+    from techsapo_ops.adapters.files import read_text
+    from techsapo_ops.cli.wiring import open_project
+    from techsapo_ops.spec.models.data import Schedule
+
+    if rendered is None:
+        return open_project(file, environment).spec.schedule
+    return Schedule.model_validate_json(read_text(rendered, what="schedule"))
+
+
+def _say_due(next_runs: Mapping[str, datetime | None], desk: Desk) -> None:
+    for name, time in next_runs.items():
+        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} is due {time}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from techsapo_ops.cli.certs_view import renewal_error
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificate_renew import Renewal
+from techsapo_ops.operations.certificates import Due, Need
+
+
+@pytest.mark.parametrize(
+    "message", ["http-01 needs the stack's nginx", "certificate site: http-01 needs the stack's nginx"]
+)
+def test_an_error_names_the_certificate_once(message: str) -> None:
+    error = OpsError(message, "`techsapo up` starts it")
+    shown = renewal_error(Renewal("site", Due(Need.RENEW, ""), error), error)
+    assert shown.message == "certificate site: http-01 needs the stack's nginx"
+    assert shown.hint == error.hint

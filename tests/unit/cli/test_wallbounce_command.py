@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.cli import main as cli
+from techsapo_ops.wallbounce.calibration import loads
+from techsapo_ops.wallbounce.verdict import PROVISIONAL
+
+
+def write(path: Path, count: int, *, right: bool | None = None) -> Path:
+    draw = random.Random(1)
+    lines = []
+    for _ in range(count):
+        a, g = draw.choice((0.0, 0.5, 1.0)), draw.random()
+        correct = draw.random() < PROVISIONAL.raw(a, g) if right is None else right
+        told = {"tier": "premium", "models": ["x", "y", "z"], "agreement": a, "grade": g, "correct": correct}
+        lines.append(json.dumps(told))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *argv: str) -> int:
+    monkeypatch.setattr("sys.argv", ["techsapo", "wallbounce", "calibrate", *argv])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    return int(caught.value.code or 0)
+
+
+def test_weights_are_written_and_the_figures_printed_beside_the_mean_of_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, output = write(tmp_path / "l.jsonl", 600), tmp_path / "weights.json"
+    assert run(monkeypatch, str(labels), "--output", str(output), "--json") == 0
+    captured = capsys.readouterr()
+    (told,) = json.loads(captured.out)
+    assert told["labels"] == 600
+    assert set(told["figures"]) == {"ece", "auroc", "brier"}
+    for columns in told["figures"].values():
+        assert set(columns) == {"fitted", "provisional", "mean_score"}
+        assert all(c["low"] <= c["high"] for c in columns.values())
+    assert "take the ECE for a rough one" in captured.err
+    (fit,) = loads(output.read_text(encoding="utf-8"), "weights.json").fits
+    assert (fit.tier, fit.models, fit.labels) == ("premium", ("x", "y", "z"), 600)
+    assert fit.weights.grade == pytest.approx(4.5, abs=1.2)
+
+
+def test_the_same_labels_and_seed_give_the_same_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, output = write(tmp_path / "l.jsonl", 120), tmp_path / "w.json"
+    told = []
+    for _ in range(2):
+        assert run(monkeypatch, str(labels), "-o", str(output)) == 0
+        told.append((capsys.readouterr().out, output.read_text(encoding="utf-8")))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(("count", "right"), [(20, None), (200, True)])
+def test_too_few_labels_or_one_outcome_write_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    count: int,
+    right: bool | None,
+) -> None:
+    labels, output = write(tmp_path / "l.jsonl", count, right=right), tmp_path / "w.json"
+    assert run(monkeypatch, str(labels), "-o", str(output)) == 1
+    assert not output.exists()
+    assert "no set of models has labels enough to fit" in capsys.readouterr().err
+
+
+def test_a_wrong_line_is_told_by_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = write(tmp_path / "l.jsonl", 3)
+    labels.write_text(labels.read_text(encoding="utf-8") + "\n{}\n", encoding="utf-8")
+    assert run(monkeypatch, str(labels)) == 1
+    assert "l.jsonl:4 lacks tier" in capsys.readouterr().err
