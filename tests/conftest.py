@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "lab"))
+# A worker of pytest-xdist sets it; what is written to a pipe is not to be wrapped for it.
+os.environ.pop("COLUMNS", None)
+# A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -23,15 +31,25 @@ LAB_PARTS = {
     "prometheus-mysqld-exporter": "prometheus-mysqld-exporter",
     "prometheus-nginx-exporter": "prometheus-nginx-exporter",
     "nginx": "nginx",
+    "pebble": "pebble",
+    "pebble-challtestsrv": "pebble",
+    "openssl": "openssl",
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
     "mariadb-install-db": "mariadb-server",
-    "docker": "docker.io docker-compose",
+    "docker": "docker-cli",
+    "docker-compose": "docker-compose",
+    "dockerd": "docker.io",
+    "debootstrap": "debootstrap",
     "logrotate": "logrotate",
+    "cron": "cron",
     "systemd-analyze": "systemd",
     "node": "nodejs",
     "npm": "npm",
     "chromium": "chromium",
+    "zstd": "zstd",
+    "restic": "restic",
+    "sshd": "openssh-server",
 }
 
 
@@ -41,8 +59,41 @@ def missing_parts() -> dict[str, str]:
     return {name: package for name, package in LAB_PARTS.items() if shutil.which(name, path=path) is None}
 
 
+@cache
+def uses_docker(file: str) -> bool:
+    """Whether a test file, named from the repository's root, takes the run's one Docker daemon."""
+    return "lab_images" in (REPOSITORY / file).read_text(encoding="utf-8")
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def _worth_first(item: pytest.Item) -> int:
+    """Rank in a run of several workers: the longest files first, so that none ends long after the other."""
+    if uses_docker(_file(item.nodeid)):
+        return 0
+    return 1 if item.get_closest_marker("e2e") else 2 if item.get_closest_marker("lab") else 3
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file whole on one worker, and all files that take the one Docker daemon on the same.
+
+    pytest-xdist 3.8 has `--dist loadgroup` for this, which finds no group under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = _file(nodeid)
+            return "docker" if uses_docker(file) else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without their parts lab tests are skipped, with the command that brings them; in CI they fail."""
+    items.sort(key=_worth_first)
     missing = missing_parts()
     if not missing or os.environ.get("CI") == "true":
         return

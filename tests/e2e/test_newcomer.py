@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -199,8 +200,8 @@ def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> N
                     response.read()
                 with lock:
                     served += 1
-            except OSError as error:
-                failed.append(str(error))
+            except (OSError, http.client.HTTPException) as error:
+                failed.append(repr(error))
 
     threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:

@@ -8,6 +8,10 @@ from typing import Any
 
 import yaml
 
+from techsapo_ops.spec.models.data import Schedule
+
+JOBS_OFF: dict[str, Any] = {name: None for name in Schedule().times() if name != "drift"}
+"""A schedule with the job drift alone: the rules then expect that one, whichever jobs there are."""
 CASES = Path(__file__).parents[1] / "cases" / "alerts"
 
 
@@ -37,6 +41,8 @@ def promtool_test(cases: dict[str, Any], rule: dict[str, Any], rule_files: list[
         )
     return {
         "rule_files": rule_files,
+        # Else in no order at all: an alert would read recordings that are an interval old, or too old.
+        "group_eval_order": ["recording", "alert"],
         "evaluation_interval": cases.get("evaluation", "15s"),
         "tests": tests,
     }
@@ -46,7 +52,7 @@ def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
     labels = alert.get("labels", {})
 
     def fill(text: str) -> str:
-        text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels[m[1]], text)
+        text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels.get(m[1], ""), text)
         return re.sub(r"\{\{ \$value \|[^}]*\}\}", lambda _: alert["value"], text)
 
     return {

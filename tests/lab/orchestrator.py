@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,34 @@ async def client_of(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @contextmanager
-def serving(directory: Path, **sections: Any) -> Iterator[Server]:
-    """`techsapo serve` as a process of its own; its log is server.log, its data below data/."""
+def serving(
+    directory: Path,
+    *,
+    data_in_state: bool = False,
+    instance: str = "app-1",
+    port: int | None = None,
+    prefix: Sequence[str] = (),
+    **sections: Any,
+) -> Iterator[Server]:
+    """`techsapo serve` as a process of its own; its log is server.log.
+
+    Its data is below data/, or where it is by default, in the state directory. `prefix` is a command that
+    runs the rest of its arguments.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    spec = {"project": "techsapo", "redis": {"enabled": False}, "providers": QUICK, **sections}
+    port = port or free_port()
+    spec = {
+        "project": "techsapo",
+        "redis": {"enabled": False},
+        "providers": QUICK,
+        **sections,
+    }
     spec.setdefault("app", {}).setdefault("drain", "0s")
     (directory / "techsapo.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
     argv = [
-        sys.executable, "-m", "techsapo_ops", "serve", "--file", str(directory / "techsapo.yaml"),
-        "--instance", "app-1", "--port", str(port), "--data", str(directory / "data"),
+        *prefix, sys.executable, "-m", "techsapo_ops", "serve", "--file", str(directory / "techsapo.yaml"),
+        "--instance", instance, "--port", str(port),
+        *([] if data_in_state else ["--data", str(directory / "data")]),
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/ping")) as server:
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from servers import free_port, tcp_open
 from techsapo_ops.engines.base import ObservedService
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.operations.ledger import Entry, Ledger
 from techsapo_ops.spec.layout import Layout
 
 
@@ -30,6 +32,10 @@ def small_spec(**sections: Any) -> dict[str, Any]:
         "project": "lab",
         "app": {"port": free_port(), "drain": "0s"},
         "redis": {"port": free_port()},
+        "nginx": {
+            "listen": free_port(),
+            "tls_listen": free_port(),
+        },  # it runs where a test wants certificates
         "monitoring": {
             "prometheus": {"port": free_port()},
             "alertmanager": {"port": free_port()},
@@ -57,6 +63,8 @@ class Project:
     directory: Path
     spec: dict[str, Any]
     environment: dict[str, str] = field(default_factory=dict)
+    launcher: tuple[str, ...] = ()
+    """What the command line is started by, such as setpriv."""
 
     def __post_init__(self) -> None:
         self.write()
@@ -73,9 +81,12 @@ class Project:
         self.spec = {**self.spec, **sections}
         (self.directory / "techsapo.yaml").write_text(yaml.safe_dump(self.spec), encoding="utf-8")
 
+    def argv(self, *arguments: str) -> list[str]:
+        return [*self.launcher, sys.executable, "-m", "techsapo_ops", *arguments]
+
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "techsapo_ops", *arguments],
+            self.argv(*arguments),
             cwd=self.directory,
             env={**os.environ, "NO_COLOR": "1", **self.environment},
             stdin=subprocess.DEVNULL,
@@ -84,13 +95,34 @@ class Project:
             text=True,
         )
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, timeout: float = 90) -> subprocess.CompletedProcess[str]:
         """Run `techsapo …` to its end and see that it ends with `code`."""
         process = self.popen(*arguments)
-        stdout, stderr = process.communicate(timeout=90)
+        stdout, stderr = process.communicate(timeout=timeout)
         said = f"techsapo {' '.join(arguments)}: {process.returncode}\n{stdout}{stderr}"
         assert process.returncode == code, said
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+    def health(self) -> dict[str, Any]:
+        """What `techsapo health --json` says, whatever its exit code."""
+        said: dict[str, Any] = json.loads(self.popen("health", "--json").communicate(timeout=60)[0])
+        return said
+
+    def applies(self) -> tuple[Entry, ...]:
+        """What the ledger has of this stack."""
+        return Ledger(self.state).entries()
+
+    def findings(self, code: int = 100) -> dict[str, str]:
+        """What `techsapo drift`, which ends with `code`, says of each name."""
+        report = json.loads(self.run("drift", "--json", code=code).stdout)
+        return {f["name"]: f["what"] for f in report["findings"]}
+
+    def override(self, name: str, text: str) -> Path:
+        """Write a template of the user's own."""
+        path = self.directory / "templates" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def services(self) -> dict[str, ObservedService]:
         """The services as `ps` sees them, without the start of a process."""
@@ -117,6 +149,15 @@ class Project:
         """No process and no port is left."""
         assert [p.cmdline() for p in self.members()] == []
         assert [p for p in self.ports() if tcp_open(p)] == []
+
+
+def another_user(uid: int, *, groups: str = "") -> tuple[str, ...]:
+    """What starts a command as the user `uid`. Needs root."""
+    return (
+        "setpriv", f"--reuid={uid}", f"--regid={uid}", f"--groups={groups}" if groups else "--clear-groups",
+        # The right to read is for a Python that stands in root's own folder, as on some test machines.
+        "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--",
+    )  # fmt: skip
 
 
 @contextmanager

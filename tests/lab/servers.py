@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -47,11 +48,20 @@ def binary(name: str) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port
+    """A loopback port that nothing listens on now.
+
+    Not one of the kernel's choice: those it also gives to every connection that somebody opens in between.
+    """
+    for _ in range(1000):
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no port of 20,000 to 32,000 is free")
 
 
 def wait_for(check: Callable[[], bool], *, timeout: float = 20.0, what: str = "condition") -> None:
@@ -172,6 +182,7 @@ def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iter
         binary("prometheus"), f"--config.file={directory}/prometheus.yml",
         f"--storage.tsdb.path={directory}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle", "--log.level=warn",
+        "--enable-feature=exemplar-storage",
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:
         yield server

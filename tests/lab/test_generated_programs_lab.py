@@ -13,7 +13,7 @@ import pymysql
 import pytest
 import redis as redis_client
 import servers
-from servers import binary, free_port, http_ok, running, tcp_open
+from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.operations.generate import write_files
@@ -168,5 +168,6 @@ def test_mariadb_starts_from_the_generated_my_cnf_in_a_hostile_and_deep_folder(t
     where.layout.mysql_init.write_text("CREATE DATABASE IF NOT EXISTS made_by_init;\n")
     with running(program.argv, tmp_path, port, lambda: tcp_open(port)) as server:
         assert (program.directory / "mysqld.sock").is_socket()
-        assert (program.directory / "made_by_init").is_dir()
+        # Its port is open a moment before the init file has run.
+        wait_for((program.directory / "made_by_init").is_dir, what="the database of the init file")
         assert json.dumps(server.log()).count("ERROR") == 0

@@ -86,7 +86,9 @@ def test_a_killed_supervisor_takes_its_services_along_and_up_starts_all_anew(sta
     after = stack.pids()
     assert set(after) == set(before)
     assert not set(after.values()) & set(before.values())
-    assert len(stack.members()) == len(after) + 2, "the supervisor, housekeeping and one process a service"
+    assert len(stack.members()) == len(after) + 3, (
+        "the supervisor, housekeeping, scheduler and one process a service"
+    )
 
 
 def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -> None:
@@ -168,7 +170,7 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
         failed = made.run("up", code=1)
         assert "redis did not become ready" in failed.stderr
         assert "Wrong signature" in failed.stderr
-        assert "it ended by itself" in failed.stderr
+        assert "it ended by itself, " in failed.stderr, "its exit code is not known"
         assert made.services()["redis"].state in {"backoff", "crashed"}
         (made.state / "data" / "redis" / "dump.rdb").unlink()
         made.run("up")
@@ -182,8 +184,10 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
 
 def test_two_projects_with_blanks_and_japanese_in_long_paths_run_side_by_side() -> None:
     name = "監視 スタック の とても 長い プロジェクト フォルダ " + "x" * 40
-    with project(only_redis(), name) as first, project(only_redis(), name) as second:
+    with_mariadb = only_redis(mysql={"port": free_port()})
+    with project(with_mariadb, name) as first, project(only_redis(), name) as second:
         first.run("up")
+        assert "mysql" in first.pids()
         second.run("up")
         running = second.pids()
         first.run("down")
@@ -208,7 +212,7 @@ def test_up_killed_at_any_moment_leaves_what_up_or_down_can_finish() -> None:
             _up_killed_after(made, delay)
         made.run("up")
         assert set(made.pids()) == {"redis", "app"}
-        assert len(made.members()) == 4, "supervisor, housekeeping, redis, app: nothing twice"
+        assert len(made.members()) == 5, "supervisor, housekeeping, scheduler, redis, app: nothing twice"
         made.run("down")
         made.assert_gone()
         _up_killed_after(made, 1.0)

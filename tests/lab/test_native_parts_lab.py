@@ -147,6 +147,22 @@ def test_a_command_runs_in_the_services_folder_as_its_user(stack: Project) -> No
     assert done.stdout.decode().split() == [expected, str(stack.state / "data" / "redis")]
 
 
+def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_scheduler(
+    stack: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(launch.STATE_VARIABLE, str(stack.state))
+    monkeypatch.setenv(launch.SERVICE_VARIABLE, "probe")
+    scheduler = subprocess.Popen([sys.executable, "-I", launch.__file__, "--", "sleep", "60"])
+    try:
+        member = str(stack.state / "run" / launch.MEMBERS / "probe")
+        wait_for(lambda: launch.holders(member) == [scheduler.pid], what="its membership")
+        assert engine_of(stack).run_in("redis", Command(("true",))).code == 0
+        assert scheduler.poll() is None
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
 def test_a_process_started_by_the_launcher_ends_with_its_parent() -> None:
     code = (
         "import subprocess, sys, time\n"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -147,7 +149,12 @@ def edge(directory: Path, *, folder: str = "plain", **sections: Any) -> Iterator
         path.write_text(rendered(wanted, where)["nginx/nginx.conf"].content, encoding="utf-8")
         program.directory.mkdir(parents=True)
         for name, certificate in wanted.certificates.items():
-            ensure(where.certificate_dir(name), certificate.names, now=datetime.now(UTC))
+            ensure(
+                where.certificate_dir(name),
+                certificate.names,
+                key_type=certificate.key_type,
+                now=datetime.now(UTC),
+            )
         # Through a pipe, as supervisord starts it: nginx opens /dev/stdout by name.
         argv = ["/bin/sh", "-c", 'exec "$@" | cat', "sh", *program.argv]
         stack.enter_context(running(argv, program.directory, port, lambda: tcp_open(port)))
@@ -203,7 +210,15 @@ def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"), [("req_12345", True), ("a b", False), ("x" * 65, False), ('"}', False)]
+    ("sent", "kept"),
+    [
+        ("req_12345", True),
+        ("x" * 128, True),
+        ("a b", False),
+        ("x" * 129, False),
+        ("-1", False),
+        ('"}', False),
+    ],
 )
 def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(
     tmp_path: Path, sent: str, kept: bool
@@ -253,7 +268,26 @@ def test_health_and_status_answer_without_any_backend_and_strangers_get_no_statu
 def test_a_body_that_is_too_large_is_refused_at_the_edge(tmp_path: Path) -> None:
     with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
-        assert client.recv(4096).startswith(b"HTTP/1.1 413")
+        head, body = client.makefile("rb").read().split(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 413")
+        assert b"Content-Type: application/problem+json" in head
+        problem = json.loads(body)
+        assert (problem["code"], problem["detail"]) == (
+            "body_too_large",
+            "the body is larger than 1048576 bytes",
+        )
+        assert f"X-Request-ID: {problem['request_id']}".encode() in head
+
+
+def test_no_answer_from_the_app_is_a_problem_that_openai_s_clients_read_too(tmp_path: Path) -> None:
+    with edge(tmp_path) as nginx:
+        for backend in nginx.backends:
+            backend.stop()
+        status, body, _ = nginx.get("/v1/models")
+        assert status == 502
+        problem = json.loads(body)
+        assert problem["code"] == problem["error"]["code"] == "unreachable"
+        assert problem["error"]["message"] == problem["detail"]
 
 
 def test_tls_serves_the_certificate_redirects_and_answers_acme_in_plain_http(tmp_path: Path) -> None:
@@ -312,3 +346,72 @@ def test_every_access_is_a_line_of_json_whatever_the_client_sends(tmp_path: Path
         assert entry["uri"] == '/"}\n"'
         assert entry["status"] == "200"
         assert time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")
+
+
+def offered(port: int, *options: str) -> str:
+    """What openssl's client says of a handshake; "" where there is none."""
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.example.com", *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=20,
+    )
+    return done.stdout if done.returncode == 0 else ""
+
+
+SITE = {"site": {"names": ["a.example.com"]}}
+INTERMEDIATE = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+)
+
+
+def test_the_handshake_is_that_of_mozilla_s_intermediate_profile(tmp_path: Path) -> None:
+    with edge(tmp_path, certificates=SITE) as nginx:
+        port = nginx.tls_port
+        assert "TLSv1.3, Cipher is TLS_" in offered(port, "-tls1_3")
+        for cipher in INTERMEDIATE:
+            assert f"TLSv1.2, Cipher is {cipher}" in offered(port, "-tls1_2", "-cipher", cipher)
+        weak = (
+            "ALL:!ECDHE-ECDSA-AES128-GCM-SHA256:!ECDHE-ECDSA-AES256-GCM-SHA384:!ECDHE-ECDSA-CHACHA20-POLY1305"
+        )
+        assert offered(port, "-tls1_2", "-cipher", f"{weak}:@SECLEVEL=0") == ""
+        for old in ("-tls1", "-tls1_1"):
+            assert offered(port, old, "-cipher", "ALL:@SECLEVEL=0") == ""
+        assert "ALPN protocol: h2" in offered(port, "-alpn", "h2,http/1.1")
+        # The client's order decides, and sessions are kept by the server, not in tickets.
+        for first in INTERMEDIATE[::-1]:
+            order = ":".join((first, *INTERMEDIATE))
+            assert f"Cipher is {first}" in offered(port, "-tls1_2", "-cipher", order)
+        session = offered(port, "-tls1_2")
+        assert re.search(r"Session-ID: [0-9A-F]{64}", session)
+        assert "TLS session ticket" not in session
+        kept = tmp_path / "session.pem"
+        offered(port, "-tls1_2", "-sess_out", str(kept))
+        assert "Reused, TLSv1.2" in offered(port, "-tls1_2", "-sess_in", str(kept))
+
+
+def test_an_rsa_certificate_gets_the_rsa_suites_of_the_profile(tmp_path: Path) -> None:
+    with edge(tmp_path, certificates={"site": {"names": ["a.example.com"], "key_type": "rsa"}}) as nginx:
+        for cipher in INTERMEDIATE:
+            rsa = cipher.replace("ECDSA", "RSA")
+            assert f"TLSv1.2, Cipher is {rsa}" in offered(nginx.tls_port, "-tls1_2", "-cipher", rsa)
+
+
+def test_hsts_and_the_redirect_are_a_choice(tmp_path: Path) -> None:
+    def header(port: int) -> str:
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}/nginx-health", context=trust) as answer:
+            return str(answer.headers)
+
+    with edge(tmp_path / "on", certificates=SITE, nginx={"hsts": True}) as nginx:
+        shown = header(nginx.tls_port)
+        assert "Strict-Transport-Security: max-age=63072000" in shown
+    with edge(tmp_path / "off", certificates=SITE, nginx={"redirect": False}) as nginx:
+        assert "Strict-Transport-Security" not in header(nginx.tls_port)
+        assert nginx.get("/")[0] == 200

@@ -192,10 +192,10 @@ def test_redis_may_die_and_come_back_without_a_failed_request(tmp_path: Path) ->
                     )
             assert load.failures == []
     told = [line["message"] for line in log_lines(app) if "Redis" in line["message"]]
-    assert told[:2] == [
-        "Redis is not available; answers are cached in this process",
-        "Redis is available again",
-    ]
+    # A busy machine may miss the time-out more than once; every time is told once, and so is its end.
+    assert len(told) >= 2
+    assert set(told[::2]) == {"Redis is not available; answers are cached in this process"}
+    assert set(told[1::2]) == {"Redis is available again"}
 
 
 def test_a_stopped_redis_slows_no_request_beyond_its_time_out(tmp_path: Path) -> None:

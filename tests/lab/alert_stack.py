@@ -1,0 +1,260 @@
+"""A stack that gets into trouble: three apps, what they depend on, and the real servers that watch them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import servers
+import yaml
+from alert_lab import Upstream, history, receiving
+from monitoring_stack import monitoring_files, spec_of, topology_of, write
+from orchestrator import serving
+
+from techsapo_ops.adapters.keys import KeyFile, new_key
+from techsapo_ops.render.secrets import secret_files
+
+BUDGET = {"daily_usd": 15, "monthly_usd": 450}
+
+
+class Stack:
+    """Everything that runs, when which fault began and ended, and what was told of it.
+
+    `changes` are the alerts' changed durations, as the spec's `monitoring.alerts`.
+    """
+
+    def __init__(self, directory: Path, changes: dict[str, Any], stack: ExitStack) -> None:
+        self.directory = directory
+        self.caused: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+        self._inhibited: dict[str, float] = {}
+        self.told = stack.enter_context(receiving())
+        self.upstream = Upstream()
+        self.ports = [servers.free_port() for _ in range(3)]
+        self.redis_port, self.node_port = servers.free_port(), servers.free_port()
+        self.apps: dict[int, tuple[ExitStack, servers.Server]] = {}
+        made = {
+            n: new_key(n, plan="premium", scopes=("ask",), now=datetime.now(UTC)) for n in ("good", "old")
+        }
+        self.keys = {name: shown for name, (_, shown) in made.items()}
+        old = replace(made["old"][0], revoked=datetime.now(UTC))
+        KeyFile(directory / "keys.json").write((made["good"][0], old))
+        self._monitor(changes, stack)
+        stack.callback(self.stop)
+        stack.enter_context(self._watched())
+
+    def start(self, number: int, **sections: Any) -> servers.Server:
+        """Start instance app-`number`, in place of the one that runs."""
+        if number in self.apps:
+            self.apps.pop(number)[0].close()
+        own = ExitStack()
+        prefix = sections.pop("prefix", ())
+        server = own.enter_context(
+            serving(
+                self.directory / f"app-{number}", instance=f"app-{number}", port=self.ports[number - 1],
+                prefix=prefix, budget=BUDGET | sections.pop("budget", {}), **sections,
+            )
+        )  # fmt: skip
+        self.apps[number] = (own, server)
+        return server
+
+    def stop(self) -> None:
+        """End every instance."""
+        for own, _ in self.apps.values():
+            own.close()
+        self.apps.clear()
+
+    def url(self, number: int, path: str) -> str:
+        """Of app-`number`."""
+        return f"http://127.0.0.1:{self.ports[number - 1]}{path}"
+
+    def ask(self, number: int, prompt: str, key: str | None = None) -> int:
+        """Ask app-`number`; the status of its answer."""
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        return httpx.post(
+            self.url(number, "/api/v1/generate"),
+            json={"prompt": prompt}, headers=headers, timeout=30, trust_env=False,
+        ).status_code  # fmt: skip
+
+    def many(self, count: int, work: Callable[[int], object], at_once: int = 8) -> None:
+        """Do `work` of 0, 1, … `count` times."""
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(work, range(count)))
+
+    @contextmanager
+    def customers(self, *numbers: int, pause: float = 0) -> Iterator[None]:
+        """Users who look at the models and ask these apps within the block, and are answered.
+
+        `pause` is in seconds, after each 21 requests of one of them.
+        """
+        over = threading.Event()
+
+        def use(number: int) -> None:
+            asked = 0
+            with httpx.Client(base_url=self.url(number, ""), timeout=30, trust_env=False) as client:
+                while not over.is_set():
+                    asked += 1
+                    client.post("/api/v1/generate", json={"prompt": f"good {asked}"}).raise_for_status()
+                    for _ in range(20):
+                        client.get("/v1/models").raise_for_status()
+                    over.wait(pause)
+
+        with ThreadPoolExecutor(len(numbers)) as pool:
+            using = [pool.submit(use, number) for number in numbers]
+            try:
+                yield
+            finally:
+                over.set()
+        for each in using:
+            each.result()
+
+    def cause(self, *names: str) -> None:
+        """From now on there is a reason for these alerts."""
+        self.caused |= dict.fromkeys(names, time.monotonic())
+
+    def end(self, *names: str) -> None:
+        """From now on there is none any more."""
+        self.ended |= dict.fromkeys(names, time.monotonic())
+
+    def fired(self, name: str) -> float | None:
+        """Seconds from the cause to the notification; None without one."""
+        return self._after(name, "firing", self.caused)
+
+    def resolved(self, name: str) -> float | None:
+        """Seconds from the end of the cause to the notification of it; None while the last says firing."""
+        if self.told.last(name) != "resolved":
+            return None
+        # An alert that looks back over a window may be over before its fault is.
+        return self._after(name, "resolved", self.ended) or 0.0
+
+    def held_back(self, name: str) -> float | None:
+        """Seconds from the cause until Alertmanager held the alert back for a worse one; None if never."""
+        at = self._inhibited.get(name)
+        return None if at is None else at - self.caused[name]
+
+    def settle(self, said: Callable[[str], float | None], *names: str, within: float = 120) -> None:
+        """Wait until `said` knows of each of `names`, or in vain: whoever asks for one later is told why."""
+        deadline = time.monotonic() + within
+        while any(said(name) is None for name in names) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def why(self, name: str) -> str:
+        """What is known of an alert: when Prometheus had it, and what was told of it and of others."""
+        notes = [
+            f"{n.status} at {n.at - self.caused[name]:.1f} s" for n in self.told.notes if n.alert == name
+        ]
+        now = sorted({a["metric"]["alertname"] for a in self.query("ALERTS{alertstate='firing'}")})
+        had = {
+            a["metric"]["alertstate"]: f"{len(a['values'])} s"
+            for a in self.query(f"ALERTS{{alertname='{name}'}}[10m]")
+        }
+        return f"{name}: told {notes}, held back at {self.held_back(name)} s; in Prometheus {had}; now {now}"
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Alertmanager's view of each alert, by name; of several the last."""
+        found = httpx.get(f"{self.alertmanager.url}/api/v2/alerts", timeout=30, trust_env=False).json()
+        return {a["labels"]["alertname"]: a for a in found}
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """What Prometheus answers."""
+        url = f"{self.prometheus.url}/api/v1/query"
+        data = httpx.get(url, params={"query": expr}, timeout=30, trust_env=False).json()["data"]
+        found: list[dict[str, Any]] = data["result"]
+        return found
+
+    def techsapo(self, *arguments: str, code: int = 0) -> str:
+        """Run the command line on the spec of this stack."""
+        done = subprocess.run(
+            [sys.executable, "-m", "techsapo_ops", *arguments, "--file", self.directory / "techsapo.yaml"],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def _after(self, name: str, status: str, since: dict[str, float]) -> float | None:
+        if name not in since:
+            return None
+        at = self.told.came(name, status, since[name])
+        return None if at is None else at - since[name]
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Look which alerts Alertmanager holds back, again and again."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.2):
+                for name, alert in self.states().items():
+                    if alert["status"]["inhibitedBy"]:
+                        self._inhibited.setdefault(name, time.monotonic())
+
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            try:
+                yield
+            finally:
+                over.set()
+        watching.result()
+
+    def _monitor(self, changes: dict[str, Any], stack: ExitStack) -> None:
+        """Start Prometheus, with eight days of history, Alertmanager and node exporter on generated files."""
+        root = self.directory
+        port = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
+        off = {"enabled": False}
+        data: dict[str, Any] = {
+            "project": "t",
+            "engine": "native",
+            "locale": "en",
+            "app": {"instances": [{"port": p} for p in self.ports]},
+            "nginx": {"listen": servers.free_port()},
+            "redis": {"port": self.redis_port},
+            "monitoring": {
+                "prometheus": {
+                    "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                },
+                "alertmanager": {
+                    "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
+                },
+                "grafana": off,
+                "exporters": {
+                    "node": {"port": self.node_port}, "redis": off, "mysqld": off, "nginx": off,
+                },
+                "alerts": changes,
+            },
+            "notifications": {
+                name: [{"kind": "webhook", "url": self.told.url(name)}]
+                for name in ("critical", "warning", "info")
+            },
+        }  # fmt: skip
+        (root / "techsapo.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
+        spec = spec_of(data)
+        files = monitoring_files(spec, root)
+        write(files.values(), root)
+        write(secret_files(spec, topology_of(spec, root)), root)
+        (root / "textfile").mkdir()
+        history(root / "prometheus" / "tsdb", root)
+        node = [
+            servers.binary("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{self.node_port}",
+            f"--collector.textfile.directory={root}/textfile",
+        ]  # fmt: skip
+        ready = f"http://127.0.0.1:{self.node_port}"
+        stack.enter_context(
+            servers.running(node, root / "node", self.node_port, lambda: servers.http_ok(ready))
+        )
+        alertmanager, prometheus = files["alertmanager/alertmanager.yml"], files["prometheus/prometheus.yml"]
+        self.alertmanager = stack.enter_context(
+            servers.alertmanager(alertmanager.content, root / "alertmanager", port=port["alertmanager"])
+        )
+        self.prometheus = stack.enter_context(
+            servers.prometheus(prometheus.content, root / "prometheus", port=port["prometheus"])
+        )

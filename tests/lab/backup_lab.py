@@ -1,0 +1,146 @@
+"""A stack whose data is backed up, and ways to spoil copies of its backups."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import redis
+from projects import Project, project, small_spec
+from servers import free_port
+
+from techsapo_ops.adapters.packed import PackedWriter, file_sha256
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.operations.backup_stack import Stack
+
+PASSWORD = 'it\'s "hard" \\ 鍵'
+ROWS = 3000
+
+
+@contextmanager
+def full_lab() -> Iterator[Project]:
+    """Redis, MariaDB and the app with something of every kind in them, on paths with blanks and Japanese."""
+    spec = small_spec(
+        mysql={"port": free_port()},
+        redis={"port": free_port(), "password": PASSWORD, "appendonly": True},
+        backup={"path": "保管 庫/日 々"},
+        certificates={"site": {"names": ["techsapo.example.com"]}},
+    )
+    for name in ("prometheus", "alertmanager"):
+        spec["monitoring"][name]["enabled"] = False
+    with project(spec) as made:
+        made.run("up")
+        with Root(made) as sql:
+            sql.execute("CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(200), raw BLOB)")
+            sql.execute(
+                f"INSERT INTO notes (text, raw) SELECT UUID(), UNHEX(MD5(RAND())) FROM seq_1_to_{ROWS}"
+            )
+            sql.execute(
+                "CREATE TRIGGER trimmed BEFORE INSERT ON notes FOR EACH ROW SET NEW.text = TRIM(NEW.text)"
+            )
+            sql.execute("CREATE VIEW latest AS SELECT MAX(id) AS id FROM notes")
+            sql.execute("CREATE PROCEDURE nothing() SELECT 1")
+        client = keys(made)
+        client.mset({f"k{n}": n for n in range(500)})
+        client.hset("hash", mapping={"b": 1, "a": "値"})
+        client.sadd("set", *range(300))
+        client.rpush("list", 1, 2, 3)
+        client.zadd("zset", {"x": 1.5, "y": 2})
+        client.xadd("stream", {"f": 1})
+        client.set(b"\xff\x00binary", b"\x00\xff")
+        client.set("fleeting", 1, px=400)
+        other = redis.Redis(port=made.spec["redis"]["port"], password=PASSWORD, db=3)
+        other.set("in-three", 1, ex=1000)
+        yield made
+
+
+class Root:
+    """A cursor as the database's root, committing at once."""
+
+    def __init__(self, made: Project) -> None:
+        password = (made.layout.keys / "mysql-root-password").read_text()
+        self.connection = pymysql.connect(
+            host="127.0.0.1", port=made.spec["mysql"]["port"], user="root", password=password,
+            database="techsapo_audit", autocommit=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Any:
+        return self.connection.cursor()
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+def keys(made: Project) -> redis.Redis:
+    return redis.Redis(port=made.spec["redis"]["port"], password=PASSWORD)
+
+
+def stack_of(made: Project) -> Stack:
+    return backup_stack(made.directory / "techsapo.yaml")
+
+
+def backed_up(made: Project) -> Backup:
+    """A backup of everything, by the command line."""
+    found = json.loads(made.run("backup", "--json").stdout)
+    return stack_of(made).repository.find(found["id"])
+
+
+def killed(made: Project, where: str, *words: str) -> None:
+    """Run `techsapo …` and kill it with SIGKILL at the first audit event of Python's that `where` is true of.
+
+    `where` is an expression of `event` and of `name`, the event's first argument.
+    """
+    code = (
+        "import os, signal, sys\n"
+        "def watch(event, args):\n"
+        "    name = str(args[0]) if args else ''\n"
+        f"    if {where}:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.addaudithook(watch)\n"
+        f"sys.argv = {['techsapo', *words]!r}\n"
+        "from techsapo_ops.cli.main import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=made.directory, stdin=subprocess.DEVNULL, capture_output=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def copy_of(backup: Backup, stack: Stack, tmp_path: Path) -> tuple[Stack, Path]:
+    """A stack with a repository of its own that holds a copy of `backup`, to be damaged."""
+    place = tmp_path / "copy 写し"
+    shutil.copytree(backup.folder, place / backup.id)
+    changed = stack.spec.backup.model_copy(update={"path": str(place)})
+    return replace(stack, spec=stack.spec.model_copy(update={"backup": changed})), place / backup.id
+
+
+def left_behind(stack: Stack) -> list[str]:
+    return [p.name for p in stack.repository.path.iterdir() if p.name.endswith((".partial", ".removed"))]
+
+
+def forged(backup: Backup, stack: Stack, tmp_path: Path, kind: str, content: bytes) -> Stack:
+    """A copy with another content of one part, all digests made to fit."""
+    copied, folder = copy_of(backup, stack, tmp_path)
+    manifest = backup.read()
+    part = manifest.part(kind)
+    assert part is not None
+    (folder / part.file).unlink()
+    with PackedWriter(folder / part.file) as file:
+        file.write(content)
+    fitting = replace(part, sha256=file.sha256, bytes=file.bytes, raw_bytes=file.raw_bytes)
+    parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
+    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
+    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
+    (folder / SUMS).write_text("".join(lines))
+    return copied

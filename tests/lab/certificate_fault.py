@@ -1,0 +1,55 @@
+"""Runs `techsapo` and kills it with SIGKILL at one exact point: `python certificate_fault.py POINT COMMAND…`.
+
+A point is a phase of an ACME order (`keyed`, `ordered`, `answering`, `finalized`) or of a deploy (`stored`,
+`activated`, `reloaded`, `recorded`). The product itself knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from fault_point import die
+
+from techsapo_ops.certs import order, store
+from techsapo_ops.operations.nginx_site import NginxSite
+
+PHASES = ("keyed", "ordered", "answering", "finalized")
+DEPLOYED = {
+    "stored": (store.Store, "put"),
+    "activated": (store.Store, "activate"),
+    "reloaded": (NginxSite, "reload"),
+    "recorded": (store.Store, "remember"),
+}
+
+
+def arm(point: str) -> None:
+    """Make this process die at `point`."""
+    if point in PHASES:
+        save = order.Orders.save
+
+        def saved(self: order.Orders, name: str, pending: order.Pending) -> None:
+            save(self, name, pending)
+            if pending.phase == point:
+                die()
+
+        order.Orders.save = saved  # type: ignore[method-assign] # the fault that is wanted
+        return
+    owner, name = DEPLOYED[point]
+    act = getattr(owner, name)
+
+    def acted(self: Any, *arguments: Any) -> Any:
+        done = act(self, *arguments)
+        if point != "recorded" or arguments[0].deployed == self.newest().number:
+            die()
+        return done
+
+    setattr(owner, name, acted)
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1])
+    from techsapo_ops.cli.main import main
+
+    sys.argv = ["techsapo", *sys.argv[2:]]
+    main()

@@ -1,0 +1,44 @@
+"""Fixtures that several lab tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from backup_lab import backed_up, full_lab, stack_of
+from docker_lab import DockerLab, docker_lab
+from projects import Project
+
+from techsapo_ops.backup.repository import Backup
+from techsapo_ops.operations.backup_stack import Stack
+
+
+@pytest.fixture(scope="session")
+def lab_images() -> Iterator[DockerLab]:
+    """A Docker daemon and the stand-in images for the whole run."""
+    if os.geteuid() != 0:
+        pytest.skip("starts a Docker daemon and makes images with debootstrap: needs root")
+    with docker_lab() as lab:
+        for part, seconds in lab.seconds.items():
+            print(f"docker lab: {part} {seconds:.1f} s")
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    """The stack of the labs of backups; those of other things have a `lab` of their own."""
+    with full_lab() as made:
+        yield made
+
+
+@pytest.fixture
+def stack(lab: Project) -> Stack:
+    """The stack of `lab` as backups see it."""
+    return stack_of(lab)
+
+
+@pytest.fixture(scope="module")
+def backup(lab: Project) -> Backup:
+    """The backup of `lab` that the tests look at; none of them changes it."""
+    return backed_up(lab)

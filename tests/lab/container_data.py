@@ -1,0 +1,111 @@
+"""A stack in containers with data, a certificate from a real CA and a scheduler, and ways into its data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from acme_ca import challenge_dns, pebble
+from docker_lab import DockerLab, container_ids, docker, docker_project
+from edges import NAME, Edge
+from projects import Project, small_spec
+from servers import binary, free_port
+
+from techsapo_ops.adapters.packed import PackedWriter, file_sha256
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.operations.backup_stack import Stack
+
+PROJECT = f"lab-data-{os.getpid()}"
+REDIS_PASSWORD = 'redis\'s $$ "鍵"'
+MYSQL_PASSWORD = "mysql's \\ pass"
+SOCKET = "/var/run/docker.sock"
+
+
+@contextmanager
+def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
+    """The stack, up with its stand-in certificate, and pebble beside it, whose files are in `folder`."""
+    port = free_port()
+    spec = small_spec(
+        project=PROJECT,
+        mysql={"port": free_port(), "password": MYSQL_PASSWORD},
+        redis={"port": free_port(), "password": REDIS_PASSWORD, "appendonly": True},
+        backup={"path": "保管 庫/日 々", "prometheus": True},
+        providers={"sim-a": {"kind": "simulated"}, "sim-b": {"kind": "simulated"}},
+        nginx={"listen": free_port(), "tls_listen": free_port(), "server_name": NAME},
+        certificates={
+            "techsapo": {
+                "source": "acme",
+                "names": [NAME],
+                "contact": "ops@example.com",
+                "directory": f"https://127.0.0.1:{port}/dir",
+                "ca_file": str(folder / "pebble/.ca/ca.pem"),
+            }
+        },
+        schedule={"docker_socket": SOCKET, "costs": "* * * * *", "drift": None},
+    )
+    spec["monitoring"]["exporters"]["node"]["enabled"] = True
+    spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
+    spec["monitoring"]["alertmanager"]["enabled"] = False
+    with (
+        challenge_dns(folder / "dns") as dns,
+        pebble(folder / "pebble", dns, spec["nginx"]["listen"], port=port) as ca,
+        docker_project(lab, spec, "資料 stack") as made,
+    ):
+        made.run("up", "--yes", timeout=200)
+        yield Edge(made, dns, ca)
+
+
+def stack_of(lab: Project) -> Stack:
+    return backup_stack(lab.directory / "techsapo.yaml")
+
+
+def in_scheduler(lab: Project, *words: str) -> list[str]:
+    """The call of `techsapo …` in the scheduler's container."""
+    argv = ["python", "-m", "techsapo_ops", *words, "--file", str(lab.directory / "techsapo.yaml")]
+    return [binary("docker"), "exec", container_ids(PROJECT)["scheduler"], *argv]
+
+
+def sql(statement: str) -> str:
+    """What MariaDB answers its root, on one line."""
+    argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "-uroot", "-N", "techsapo_audit")
+    return docker(
+        "exec", "--user", "0", container_ids(PROJECT)["mysql"], *argv, "-e", statement
+    ).stdout.strip()
+
+
+def redis(*words: str) -> str:
+    environment = {**os.environ, "REDISCLI_AUTH": REDIS_PASSWORD}
+    container = container_ids(PROJECT)["redis"]
+    return docker(
+        "exec", "-e", "REDISCLI_AUTH", container, "redis-cli", *words, env=environment
+    ).stdout.strip()
+
+
+def forged(stack: Stack, backup: Backup, place: Path, kind: str, content: bytes) -> Stack:
+    """The stack with a copy of the backup, one part of it with another content and digests that fit."""
+    folder = place / backup.id
+    folder.mkdir(parents=True)
+    manifest = backup.read()
+    for part in manifest.parts:
+        (folder / part.file).write_bytes((backup.folder / part.file).read_bytes())
+    part = next(p for p in manifest.parts if p.kind == kind)
+    (folder / part.file).unlink()
+    with PackedWriter(folder / part.file) as file:
+        file.write(content)
+    fitting = replace(part, sha256=file.sha256, bytes=file.bytes, raw_bytes=file.raw_bytes)
+    parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
+    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
+    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
+    (folder / SUMS).write_text("".join(lines))
+    section = stack.spec.backup.model_copy(update={"path": str(place)})
+    return replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+
+
+def scratch_containers(lab: Project) -> str:
+    """Names of the throwaway containers of this stack."""
+    mine = f"label=techsapo.scratch={lab.state / 'scratch'}"
+    return docker("ps", "--all", "--filter", mine, "--format", "{{.Names}}").stdout

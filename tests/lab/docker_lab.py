@@ -1,0 +1,313 @@
+"""A Docker daemon and stand-in images for the lab; both outlive a test run, so that the next is quick.
+
+Everything is kept below one cache folder outside the repository (TECHSAPO_LAB_CACHE, by default
+~/.cache/techsapo-lab). No image is pulled: the base comes from debootstrap, the rest from Debian's packages.
+Mirrors and package indexes are the host's own, found when the images are built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from projects import Project
+from servers import binary, free_port, wait_for
+
+IMAGES = Path(__file__).parent / "images"
+REPOSITORY = Path(__file__).parents[2]
+SUITE = "trixie"
+PYTHON = "3.13"
+KINDS = (
+    "prometheus", "alertmanager", "redis", "mysql", "nginx",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "docker-cli", "restic",
+)  # fmt: skip
+_PLATFORMS = ("manylinux_2_28_{0}", "manylinux_2_17_{0}", "manylinux2014_{0}", "linux_{0}", "any")
+
+
+@dataclass(frozen=True)
+class DockerLab:
+    """A daemon that answers and the images that the stack is given through `images:`."""
+
+    images: Mapping[str, str]
+    seconds: Mapping[str, float]
+    """How long each part of the preparation took; 0 where the cache had it."""
+
+
+def cache() -> Path:
+    """The folder that outlives test runs."""
+    return Path(os.environ.get("TECHSAPO_LAB_CACHE") or Path.home() / ".cache" / "techsapo-lab")
+
+
+def docker(*arguments: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run docker to its end and return what it said."""
+    done = subprocess.run(
+        [binary("docker"), *arguments], capture_output=True, text=True, check=False, **options
+    )
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+    return done
+
+
+def answers() -> bool:
+    """Whether a daemon answers at the usual place."""
+    return docker("version", "--format", "{{.Server.Version}}", check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def daemon() -> Iterator[None]:
+    """A daemon for the length of the block: the one that is there, else one of our own.
+
+    Runs of the tests at the same time share it, and the last one ends it; also what a killed run left.
+    """
+    home = cache()
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "dockerd.users").open("w") as users:
+        with _alone(home):
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not answers():
+                _start_daemon(home)
+        try:
+            yield
+        finally:
+            with _alone(home), contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _end_daemon(home)
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    with (home / "dockerd.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start_daemon(home: Path) -> None:
+    _end_daemon(home)  # one that does not answer
+    with (home / "dockerd.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                binary("dockerd"), "--data-root", str(home / "docker"), "--exec-root", str(home / "exec"),
+                "--pidfile", str(home / "dockerd.pid"), "--log-level", "warn",
+            ],
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def ready() -> bool:
+        said = (home / "dockerd.log").read_text(errors="replace")[-3000:]
+        assert process.poll() is None, f"dockerd ended with {process.returncode}:\n{said}"
+        return answers()
+
+    wait_for(ready, timeout=60, what="dockerd")
+
+
+def _end_daemon(home: Path) -> None:
+    """End the daemon that a run of the tests has started, by its pid; nothing where it is someone else's."""
+    try:
+        process = psutil.Process(int((home / "dockerd.pid").read_text()))
+        ours = str(home / "docker") in process.cmdline()
+    except (OSError, ValueError, psutil.NoSuchProcess):
+        return
+    if not ours:
+        return
+    process.terminate()
+    try:
+        process.wait(40)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def docker_lab() -> Iterator[DockerLab]:
+    """A daemon and all stand-in images, made now where the cache does not have them."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with daemon(), (cache() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        seconds: dict[str, float] = {}
+        tag = _tag()
+        images = {kind: f"techsapo-lab/{kind}:{tag}" for kind in KINDS} | {
+            "base": f"techsapo-lab/python:{tag}"
+        }
+        missing = [image for image in images.values() if not _present(image)]
+        if missing:
+            seconds["debootstrap"] = _timed(_base)
+            seconds["wheels"] = _timed(_wheels)
+            seconds["build"] = _timed(lambda: _build(tag))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        try:
+            yield DockerLab(images, seconds)
+        finally:
+            _forget_old_images(tag)
+
+
+def _forget_old_images(tag: str) -> None:
+    """Remove what earlier states of the repository left in the cache: stand-ins, app images, build steps."""
+    listed = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+    old = [i for i in listed if i.startswith("techsapo-lab/") and not i.endswith((f":{tag}", ":latest"))]
+    for built in ("techsapo/app:", "techsapo/scheduler:"):  # listed with the newest first
+        old += [image for image in listed if image.startswith(built)][1:]
+    if old:
+        docker("image", "rm", *old, check=False)
+    docker("builder", "prune", "--force", "--keep-storage", "3GB", check=False)
+
+
+@contextlib.contextmanager
+def docker_project(lab: DockerLab, spec: dict[str, Any], name: str = "project") -> Iterator[Project]:
+    """A project of the compose engine on the stand-in images; nothing of it is left in Docker at the end."""
+    top = Path(tempfile.mkdtemp(prefix="techsapo-docker-"))
+    directory = top / name
+    directory.mkdir()
+    made = Project(
+        directory, {"engine": "compose", **spec, "images": {**lab.images, **spec.get("images", {})}}
+    )
+    try:
+        yield made
+    finally:
+        for kind in ("container", "network", "volume"):
+            if left := left_over(kind, spec["project"]):
+                docker(kind, "rm", "--force", *left, check=False)
+        shutil.rmtree(top)
+
+
+def left_over(kind: str, project: str) -> list[str]:
+    """Names of the containers, networks or volumes that a compose project has now."""
+    every = ["--all"] if kind == "container" else []
+    label = f"label=com.docker.compose.project={project}"
+    form = "{{.Names}}" if kind == "container" else "{{.Name}}"
+    return docker(kind, "ls", *every, "--filter", label, "--format", form).stdout.split()
+
+
+def container_ids(project: str) -> dict[str, str]:
+    """Container id by service."""
+    label = f"label=com.docker.compose.project={project}"
+    form = '{{.Label "com.docker.compose.service"}} {{.ID}}'
+    lines = docker("ps", "--all", "--no-trunc", "--filter", label, "--format", form).stdout.splitlines()
+    return dict(sorted(line.split() for line in lines))
+
+
+def full_spec(project: str, **sections: Any) -> dict[str, Any]:
+    """Every service that has a stand-in, on free ports: three instances, both databases, four exporters."""
+    weights: list[dict[str, Any]] = [{"weight": 3}, {"weight": 2}, {"weight": 1, "backup": True}]
+    return {
+        "project": project,
+        "app": {"drain": "0s", "instances": [{"port": free_port(), **w} for w in weights]},
+        "redis": {"port": free_port()},
+        "mysql": {"port": free_port()},
+        "nginx": {"listen": free_port(), "tls_listen": free_port()},
+        "monitoring": {
+            "prometheus": {"port": free_port(), "scrape_interval": "1s", "evaluation_interval": "1s"},
+            "alertmanager": {"port": free_port(), "group_wait": "1s"},
+            "grafana": {"enabled": False},
+            "exporters": {name: {"port": free_port()} for name in ("node", "redis", "mysqld", "nginx")},
+        },
+        **sections,
+    }
+
+
+def _timed(work: object) -> float:
+    started = time.monotonic()
+    assert callable(work)
+    work()
+    return time.monotonic() - started
+
+
+def _present(image: str) -> bool:
+    return docker("image", "inspect", image, check=False).returncode == 0
+
+
+def _tag() -> str:
+    """Digest of all that the images are made of."""
+    content = hashlib.sha256(f"{SUITE} {PYTHON} {os.uname().machine}".encode())
+    for path in (*sorted(IMAGES.iterdir()), REPOSITORY / "requirements.lock"):
+        content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()[:12]
+
+
+def _base() -> None:
+    """techsapo-lab/debian: what debootstrap makes, with the host's own mirrors."""
+    image = "techsapo-lab/debian"
+    if _present(image):
+        return
+    root = cache() / "root"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    # In memory: dpkg syncs every file to the disk, which is most of the time otherwise.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "techsapo-lab", str(root)], check=True)
+    try:
+        _bootstrap(root, image)
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
+        root.rmdir()
+
+
+def _bootstrap(root: Path, image: str) -> None:
+    log = cache() / "debootstrap.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [binary("debootstrap"), "--variant=minbase", SUITE, str(root), *_mirror()],
+            stdout=output, stderr=output, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, log.read_text(errors="replace")[-2000:]
+    apt = root / "etc/apt"
+    (apt / "sources.list").write_text("")
+    for path in Path("/etc/apt/sources.list.d").glob("*.sources"):
+        if "file:" not in (text := path.read_text()):
+            (apt / "sources.list.d" / path.name).write_text(text)
+    if Path("/etc/apt/sources.list").exists():
+        (apt / "sources.list").write_text(Path("/etc/apt/sources.list").read_text())
+    for path in Path("/etc/apt/apt.conf.d").iterdir():
+        if "Acquire::" in (text := path.read_text()):
+            (apt / "apt.conf.d" / path.name).write_text(text)
+    packed = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
+    docker("import", "-", image, stdin=packed.stdout)
+    assert packed.wait() == 0
+
+
+def _mirror() -> list[str]:
+    """The first mirror that the host uses over the network; none: debootstrap's own default."""
+    for path in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
+        for line in path.read_text().splitlines():
+            if line.startswith("URIs:") and "file:" not in line and "security" not in line:
+                return [line.split()[1]]
+    return []
+
+
+def _wheels() -> None:
+    """The app's wheels for the image's Python, fetched with the host's pip and its configuration."""
+    folder = _wheel_folder()
+    if (folder / "complete").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    platforms = [f"--platform={p.format(os.uname().machine)}" for p in _PLATFORMS]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:",
+            "-r", str(REPOSITORY / "requirements.lock"), "-d", str(folder), "--python-version", PYTHON,
+            "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
+            *platforms,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    (folder / "complete").touch()
+
+
+def _wheel_folder() -> Path:
+    lock = (REPOSITORY / "requirements.lock").read_bytes()
+    return cache() / f"wheels-{PYTHON}-{hashlib.sha256(lock).hexdigest()[:12]}"
+
+
+def _build(tag: str) -> None:
+    environment = {**os.environ, "LAB_TAG": tag, "LAB_WHEELS": str(_wheel_folder())}
+    docker("compose", "-f", str(IMAGES / "compose.yaml"), "build", "--quiet", env=environment)

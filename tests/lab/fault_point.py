@@ -1,0 +1,82 @@
+"""Runs `techsapo` and kills it with SIGKILL at one exact point: `python fault_point.py POINT COMMAND…`.
+
+With `full:POINT` it is not killed: the ledger's disk, a small one of its own, is full from there on.
+A point is a phase of the journal (`begun`, `files`, …), `recorded` (between the record and the end of the
+journal) or `writing` (between two renames of generated files). The product itself knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.operations import generate, journal, ledger
+
+
+def die() -> None:
+    """As by kill -9: nothing is cleaned up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on the disk of `folder`."""
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+
+
+def arm(point: str) -> None:
+    """Make this process die, or find a full disk, at `point`."""
+    if point == "recorded":
+        record = ledger.Ledger.record
+
+        def recorded(self: ledger.Ledger, entry: ledger.Entry) -> None:
+            record(self, entry)
+            die()
+
+        ledger.Ledger.record = recorded  # type: ignore[method-assign] # the fault that is wanted
+        return
+    if point == "writing":
+        replace = os.replace
+        count = 0
+
+        class Renaming:
+            """`os` as generate sees it, dying at the second rename."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(os, name)
+
+            def replace(self, source: Any, target: Any) -> None:
+                nonlocal count
+                count += 1
+                if count > 1:
+                    die()
+                replace(source, target)
+
+        generate.os = Renaming()  # type: ignore[attr-defined] # the fault that is wanted
+        return
+    write = journal.Journal._write
+    full, _, phase = point.rpartition(":")
+
+    def written(self: journal.Journal, note: journal.Note) -> None:
+        write(self, note)
+        if note.phase != phase:
+            return
+        if full:
+            fill(self.path.parent)
+        else:
+            die()
+
+    journal.Journal._write = written  # type: ignore[method-assign] # the fault that is wanted
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1])
+    from techsapo_ops.cli.main import main
+
+    sys.argv = ["techsapo", *sys.argv[2:]]
+    main()

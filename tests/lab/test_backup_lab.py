@@ -1,0 +1,187 @@
+"""Backups of a running Redis and MariaDB: what they hold, and damage that is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import redis
+import servers
+from backup_lab import PASSWORD, ROWS, copy_of, forged, keys, stack_of
+from projects import Project
+
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.backup.repository import CHECKS, MANIFEST, Backup
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backups, restore
+from techsapo_ops.operations.backup_stack import Stack
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_backup_holds_every_source_under_the_guides_names_with_facts(lab: Project, backup: Backup) -> None:
+    manifest = backup.read()
+    day = manifest.started.strftime("%Y%m%d")
+    files = sorted(p.name for p in backup.folder.iterdir())
+    assert [f.split("T")[0] for f in files] == [
+        "SHA256SUMS", f"audit-{day}", f"config-{day}", "manifest.json", f"redis-{day}",
+    ]  # fmt: skip
+    tables = manifest.part("mysql").facts["tables"]  # type: ignore[union-attr] # it is there
+    assert tables["notes"]["rows"] == ROWS
+    assert manifest.part("mysql").facts["exact"] is True  # type: ignore[union-attr]
+    assert manifest.part("mysql").facts["binlog"]["position"] > 0  # type: ignore[union-attr]
+    assert manifest.part("redis").facts["databases"]["3"] == {"keys": 1, "expires": 1}  # type: ignore[union-attr]
+    assert {p.stat().st_mode & 0o777 for p in backup.folder.iterdir()} == {0o600}
+    listed = json.loads(lab.run("backup", "list", "--json").stdout)
+    assert [entry["id"] for entry in listed] == [backup.id]
+    assert "rows in" in lab.run("backup", "show", backup.id[:12]).stdout
+
+
+def test_no_secret_and_no_private_key_is_in_any_plain_backup(
+    lab: Project, backup: Backup, stack: Stack, tmp_path: Path
+) -> None:
+    part = backup.read().part("config")
+    assert part is not None
+    plain = b"".join(PackedReader(backup.folder / part.file))
+    secrets = [p.read_bytes().strip() for p in lab.layout.keys.glob("*-password")]
+    secrets += [PASSWORD.encode(), b'it\'s \\"hard\\"', b"it''s", b"PRIVATE KEY"]
+    assert [s for s in secrets if s in plain] == []
+    names = part.facts["files"]
+    assert "techsapo.yaml" in names
+    assert [n for n in names if n.startswith("certs/site/") and n.endswith("/fullchain.pem")]
+    left_out = part.facts["left_out"]
+    assert [n for n in left_out if n.startswith("certs/site/") and n.endswith("/privkey.pem")]
+    (tmp_path / "extra.txt").write_text(f"token: {secrets[0].decode()}")
+    (tmp_path / "fine.txt").write_text("harmless")
+    config = stack.spec.backup.config.model_copy(update={"paths": (str(tmp_path),)})
+    section = stack.spec.backup.model_copy(update={"config": config, "path": str(tmp_path / "r")})
+    changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+    made = backups.make(changed, only=("config",))
+    assert any("extra.txt was left out: it holds a secret" in w for w in made.warnings)
+
+
+def test_it_is_whole_and_restores_to_the_facts(lab: Project, backup: Backup) -> None:
+    assert json.loads(lab.run("backup", "verify", backup.id, "--json").stdout)["ok"] is True
+    time.sleep(
+        max(0.0, 0.5 - (datetime.now(UTC) - backup.read().ended).total_seconds())
+    )  # `fleeting` is gone
+    deep = json.loads(lab.run("backup", "verify", backup.id, "--deep", "--json").stdout)
+    assert deep["ok"] is True
+    assert {p["kind"]: p["problems"] for p in deep["parts"]} == {"redis": [], "mysql": [], "config": []}
+    assert all(p["seconds"] > 0 for p in deep["parts"])
+    text = (lab.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
+    assert 'techsapo_backup_recovery_seconds{name="backups",source="mysql"}' in text
+    assert subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=False).returncode == 0
+
+
+def test_the_ordinary_tools_restore_what_the_files_hold(backup: Backup, lab: Project, tmp_path: Path) -> None:
+    """The commands of docs/backup.md."""
+    for command in (
+        "sha256sum -c SHA256SUMS",
+        f"zstd -dc redis-*.rdb.zst > '{tmp_path}/dump.rdb' && redis-check-rdb '{tmp_path}/dump.rdb'",
+        "zstd -dc audit-*.sql.zst | tail -n 1 | grep -- '-- Dump completed'",
+        "zstd -dc config-*.tar.zst | tar -tf - | grep techsapo.yaml",
+    ):
+        done = subprocess.run(["sh", "-c", command], cwd=backup.folder, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    with servers.redis(tmp_path) as made:  # without an append-only file, then with one
+        client = redis.Redis(port=made.port)
+        assert (client.get("k7"), client.hget("hash", "a")) == (b"7", "値".encode())
+        client.config_set("appendonly", "yes")
+        waiting = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+        servers.wait_for(lambda: not any(client.info("persistence")[key] for key in waiting), what="its base")
+    argv = ["redis-server", "--port", str(made.port), "--dir", str(tmp_path), "--appendonly", "yes"]
+    with servers.running(argv, tmp_path, made.port, lambda: servers.tcp_open(made.port)):
+        assert client.get("k7") == b"7"
+    with stack_of(lab).engine.scratch("mysql") as made:
+        assert made.password is not None
+        environment = {**os.environ, "MYSQL_PWD": made.password.reveal()}
+        client = f"mariadb --protocol=tcp -h 127.0.0.1 -P {made.address.port} -u root"
+        script = f"{client} -e 'CREATE DATABASE byhand' && zstd -dc audit-*.sql.zst | {client} byhand"
+        script += f" && {client} -N -e 'SELECT COUNT(*) FROM byhand.notes'"
+        done = subprocess.run(
+            ["sh", "-c", script], cwd=backup.folder, env=environment, capture_output=True, check=False
+        )
+        assert done.stdout.split() == [str(ROWS).encode()], done.stderr
+
+
+def flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    file.write_bytes(data)
+
+
+DAMAGES = {
+    "flipped byte": (lambda d: flip(next(d.glob("redis-*"))), "is not what was written"),
+    "truncated file": (lambda d: os.truncate(next(d.glob("audit-*")), 1000), "is not what was written"),
+    "missing file": (lambda d: next(d.glob("config-*")).unlink(), "is missing"),
+    "manifest edited": (
+        lambda d: (d / MANIFEST).write_text((d / MANIFEST).read_text().replace(str(ROWS), "1")),
+        "manifest.json is not what was written",
+    ),
+    "manifest no longer JSON": (lambda d: (d / MANIFEST).write_text("{"), "is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_found_and_such_a_backup_is_not_restored(
+    name: str, backup: Backup, stack: Stack, tmp_path: Path, lab: Project
+) -> None:
+    copied, folder = copy_of(backup, stack, tmp_path)
+    damage, sentence = DAMAGES[name]
+    damage(folder)
+    for deep in (False, True):
+        found = backups.verify(copied, backup.id, deep=deep)
+        assert not found.ok
+        assert any(sentence in s for s in found.sentences), found.sentences
+    assert (
+        'last_verification_success{name="backups"} 0.0' in (lab.layout.textfiles / "backups.prom").read_text()
+    )
+    before = keys(lab).dbsize()
+    with pytest.raises(OpsError, match=r"not whole|damaged"):
+        restore.intend(copied, backup.id)
+    assert keys(lab).dbsize() == before
+
+
+def test_a_dump_cut_at_a_statement_boundary_is_found(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    cut = whole[: whole.index(b"-- Table structure for table `notes`")]
+    copied = forged(backup, stack, tmp_path, "mysql", cut)
+    assert "mysql: it is cut short" in " ".join(backups.verify(copied, backup.id).sentences)
+    deep = backups.verify(copied, backup.id, deep=True)
+    assert "mysql: table notes is missing" in deep.sentences
+
+
+def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
+    backup: Backup, stack: Stack, tmp_path: Path
+) -> None:
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    at = whole.index(b"INSERT INTO `notes` VALUES")
+    quote = whole.index(b"'", at)
+    changed = (
+        whole[: quote + 1] + (b"0" if whole[quote + 1 : quote + 2] != b"0" else b"1") + whole[quote + 2 :]
+    )
+    copied = forged(backup, stack, tmp_path, "mysql", changed)
+    assert backups.verify(copied, backup.id).ok
+    found = backups.verify(copied, backup.id, deep=True).sentences
+    assert len(found) == 1
+    assert "table notes has other content" in found[0]
+
+
+def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    copied, folder = copy_of(backup, stack, tmp_path)
+    backups.verify(copied, backup.id)
+    assert (folder.parent / f"{backup.id}{CHECKS}").exists()
+    copied.repository.remove(copied.repository.find(backup.id))
+    assert list(folder.parent.glob("2*")) == []

@@ -1,0 +1,278 @@
+"""Backups of an audit log in SQLite: taken while the app writes, restored on trial and for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import Project, only_redis, project
+from servers import free_port, wait_for
+
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter
+from techsapo_ops.backup.repository import Backup
+from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backups, restore
+from techsapo_ops.operations.backup_stack import Stack
+
+pytestmark = pytest.mark.lab
+
+ROWS = 40_000
+COUNT = "SELECT COUNT(*) FROM notes"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    spec = only_redis(
+        app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]},
+        nginx={"enabled": False},
+        backup={"path": "保管 庫"},
+    )
+    with project(spec) as made:
+        made.run("up")
+        for app in ("app-1", "app-2"):
+            wait_for(database(made, app).exists, timeout=20, what=f"the audit log of {app}")
+        with opened(made) as sql:
+            sql.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
+            sql.executemany("INSERT INTO notes (text) VALUES (?)", (("x" * 200,) for _ in range(ROWS)))
+        yield made
+
+
+def database(made: Project, app: str = "app-1") -> Path:
+    return made.state / "data" / app / "audit.sqlite"
+
+
+def opened(made: Project) -> sqlite3.Connection:
+    return sqlite3.connect(database(made), timeout=10)
+
+
+def count(made: Project) -> int:
+    with opened(made) as sql:
+        return int(sql.execute(COUNT).fetchone()[0])
+
+
+@pytest.fixture
+def stack(lab: Project) -> Stack:
+    return backup_stack(lab.directory / "techsapo.yaml")
+
+
+@pytest.fixture(scope="module")
+def backup(lab: Project) -> Backup:
+    found = json.loads(lab.run("backup", "--json").stdout)
+    return backup_stack(lab.directory / "techsapo.yaml").repository.find(found["id"])
+
+
+def litter(made: Project) -> list[str]:
+    return [p.name for p in database(made).parent.iterdir() if "backup" in p.name or "restor" in p.name]
+
+
+def test_a_stack_without_mariadb_gets_the_audit_log_of_every_instance_backed_up(
+    lab: Project, backup: Backup
+) -> None:
+    manifest = backup.read()
+    assert set(manifest.kinds) == {"redis", "sqlite:app-1", "sqlite:app-2", "config"}
+    assert manifest.left_out == {
+        "mysql": "this stack has no MariaDB",
+        "prometheus": "this stack has no Prometheus",
+        "grafana": "this stack has no Grafana",
+    }
+    part = manifest.part("sqlite:app-1")
+    assert part is not None
+    assert part.file == f"audit-app-1-{backup.id}.sqlite.zst"
+    assert part.facts["tables"]["notes"] == {"rows": ROWS}
+    assert "audit_requests" in part.facts["tables"]
+    assert (backup.folder / part.file).stat().st_mode & 0o777 == 0o600
+    assert litter(lab) == []
+
+
+def test_rows_written_during_the_backup_cause_no_false_alarm_and_wait_for_nothing(
+    lab: Project, stack: Stack
+) -> None:
+    ended = threading.Event()
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        sql = opened(lab)
+        while not ended.is_set():
+            with sql:
+                sql.execute("INSERT INTO notes (text) VALUES ('during')")
+            written += 1
+        sql.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        ids = []
+        for _ in range(5):
+            before = count(lab)
+            made = backups.make(stack, only=("sqlite",)).backup
+            part = made.read().part("sqlite:app-1")
+            assert part is not None
+            assert before <= part.facts["tables"]["notes"]["rows"] < count(lab)
+            ids.append(made.id)
+    finally:
+        ended.set()
+        writer.join()
+    assert written > 50
+    for id_ in ids:
+        assert backups.verify(stack, id_, deep=True).ok
+
+
+def test_the_file_opens_by_hand_as_one_file(backup: Backup, tmp_path: Path) -> None:
+    part = backup.read().part("sqlite:app-1")
+    assert part is not None
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(b"".join(PackedReader(backup.folder / part.file)))
+    with sqlite3.connect(copy) as sql:
+        assert sql.execute(COUNT).fetchone() == (ROWS,)
+        assert sql.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
+    stack: Stack, lab: Project, tmp_path: Path
+) -> None:
+    from techsapo_ops.backup import sqlite
+
+    made = backups.make(stack, only=("sqlite",)).backup
+    part = made.read().part("sqlite:app-1")
+    assert part is not None
+    whole = b"".join(PackedReader(made.folder / part.file))
+    lost = tmp_path / "lost.sqlite"
+    lost.write_bytes(whole)
+    with sqlite3.connect(lost) as sql:
+        sql.execute("DELETE FROM notes WHERE id = 7")
+    torn = bytearray(whole)
+    torn[40 * 4096 : 41 * 4096] = b"\xff" * 4096
+    for content, said in (
+        (lost.read_bytes(), "rows, not"),
+        (bytes(torn), "integrity_check|malformed|opened"),
+    ):
+        packed = tmp_path / "packed.zst"
+        packed.unlink(missing_ok=True)
+        with PackedWriter(packed) as file:
+            file.write(content)
+        wrong, _ = sqlite.trial(packed, part, tmp_path, lambda _: None)
+        assert wrong
+        assert any(word in " ".join(wrong) for word in said.split("|")), wrong
+    stack.repository.remove(made)
+
+
+def test_a_scratch_server_for_redis_comes_with_a_word_on_how_to_open_sqlite(
+    lab: Project, backup: Backup
+) -> None:
+    shown = json.loads(lab.run("restore", backup.id, "--into", "scratch", "--json").stdout)
+    assert [server["kind"] for server in shown["servers"]] == ["redis"]
+    said = lab.run("restore", backup.id, "--into", "scratch", "--only", "sqlite", code=1).stderr
+    assert "needs no server" in said
+    assert "zstd -dc" in said
+
+
+def test_restore_swaps_the_log_in_with_the_app_stopped_and_goes_on_writing(
+    lab: Project, backup: Backup
+) -> None:
+    with opened(lab) as sql:  # it stays open meanwhile, as someone's who looks on
+        sql.execute("DELETE FROM notes")
+    done = json.loads(lab.run("restore", backup.id, "--only", "sqlite", "--yes", "--json").stdout)
+    assert set(done["seconds"]) == {"sqlite:app-1", "sqlite:app-2"}
+    assert count(lab) == ROWS
+    assert litter(lab) == []
+    lab.run("health")
+    lab.run("restore", done["safety"], "--yes")
+    assert count(lab) == 0
+    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
+    assert count(lab) == ROWS
+
+
+def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, backup: Backup) -> None:
+    lab.run("restart", "app-1")
+    file = database(lab)
+    for ending in ("-wal", "-shm"):
+        file.with_name(file.name + ending).unlink(missing_ok=True)
+    file.write_bytes(b"no database at all" * 1000)
+    said = lab.run("backup", "--only", "sqlite", code=1).stderr
+    assert "file is not a database" in said
+    assert "can be moved away" in said
+    file.unlink()
+    lab.run("restore", backup.id, "--only", "sqlite", "--yes")
+    assert count(lab) == ROWS
+
+
+def test_a_restore_that_fails_brings_back_the_very_file(lab: Project, backup: Backup, stack: Stack) -> None:
+    with opened(lab) as sql:
+        sql.execute("INSERT INTO notes (text) VALUES ('precious')")
+    intent = restore.intend(stack, backup.id, ("sqlite",))
+    part = next(p for p in intent.parts if p.kind == "sqlite:app-1")
+    part.facts["tables"]["notes"]["rows"] += 1  # type: ignore[index] # a wish that can't be fulfilled
+    with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
+        restore.perform(stack, intent)
+    with opened(lab) as sql:
+        assert sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'").fetchone() == (1,)
+    assert litter(lab) == []
+    lab.run("health")
+
+
+def test_a_killed_restore_is_taken_back_by_the_next(lab: Project, backup: Backup) -> None:
+    before = count(lab)
+    process = lab.popen("restore", backup.id, "--yes", "--only", "sqlite")
+    wait_for((lab.state / "restore.json").exists, timeout=60, what="the data is being replaced")
+    process.kill()
+    process.communicate()
+    said = lab.run("restore", backup.id, code=1)
+    assert "going back to what was there before" in said.stderr
+    assert count(lab) == before
+    assert litter(lab) == []
+    lab.run("health")
+
+
+def test_the_log_of_an_instance_that_was_scaled_away_is_backed_up_and_comes_back_into_its_folder(
+    lab: Project, backup: Backup
+) -> None:
+    kept = lab.spec
+    folder = database(lab, "app-2").parent
+    owner = folder.stat().st_uid
+    lab.write(app={"drain": "0s", "port": kept["app"]["instances"][0]["port"]})
+    try:
+        lab.run("up")
+        wait_for(database(lab, "app").exists, timeout=20, what="the audit log of app")
+        made = json.loads(lab.run("backup", "--only", "sqlite", "--json").stdout)
+        assert {part["kind"] for part in made["parts"]} == {"sqlite:app", "sqlite:app-1", "sqlite:app-2"}
+        deep = json.loads(lab.run("backup", "verify", "--deep", "--json").stdout)
+        assert [part["problems"] for part in deep["parts"]] == [[], [], []]
+        with opened(lab) as sql:
+            sql.execute("DELETE FROM notes")
+        sql.close()
+        shutil.rmtree(folder)  # as on a new host
+        stack = backup_stack(lab.directory / "techsapo.yaml")
+        intent = restore.intend(stack, made["id"])
+        assert [part.kind for part in intent.parts] == ["sqlite:app", "sqlite:app-1", "sqlite:app-2"]
+        assert intent.absent == ("sqlite:app-2",)
+        intent.parts[2].facts["tables"]["no such"] = {"rows": 1}  # a wish that can't be fulfilled
+        with pytest.raises(OpsError, match="went back"):
+            restore.perform(stack, intent)
+        assert (count(lab), database(lab, "app-2").exists()) == (0, False)
+        shutil.rmtree(folder)
+        done = json.loads(lab.run("restore", backup.id, "--only", "sqlite", "--yes", "--json").stdout)
+        assert set(done["seconds"]) == {"sqlite:app-1", "sqlite:app-2"}
+        assert count(lab) == ROWS
+        assert (folder.stat().st_uid, database(lab, "app-2").stat().st_uid) == (owner, owner)
+        assert litter(lab) == []
+        lab.run("costs")  # reads it with the others
+    finally:
+        lab.write(**kept)
+        lab.run("up")
+
+
+def test_the_jobs_back_up_verify_deeply_and_prune(lab: Project) -> None:
+    # The last test that uses `backup`, which prune removes: one a day stays.
+    for job in ("backup", "verify", "prune"):
+        lab.run("jobs", "run", job)
+    log = lab.run("jobs", "log", "backup").stdout
+    assert "sqlite:app-1" in log
+    newest = json.loads(lab.run("backup", "list", "--json").stdout)[-1]
+    assert newest["checks"]["deep"]["ok"] is True

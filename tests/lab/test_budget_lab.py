@@ -1,0 +1,318 @@
+"""Budgets on a real Redis: two instances that share it can't spend together what one may not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis as client
+from orchestrator import QUICK, ask, log_lines, serving
+from servers import Server, redis, wait_for
+
+from techsapo_ops.adapters.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
+from techsapo_ops.adapters.redis_link import RedisLink
+from techsapo_ops.spec.models.data import Redis
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_redis: Server) -> Server:
+    """A Redis that holds nothing yet."""
+    with client.Redis(port=running_redis.port) as link:
+        link.flushall()
+    return running_redis
+
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def ledger(usd: float) -> Ledger:
+    return Ledger.of(EVERYBODY, "day", usd, NOW)
+
+
+def stores(
+    server: Server, count: int, spent: int = 0, lost: Callable[[Lost], None] = lambda _: None
+) -> list[BudgetStore]:
+    async def before(_: Ledger) -> int:
+        return spent
+
+    link = Redis(port=server.port)
+    return [BudgetStore(RedisLink(link, "test"), "lab:", before, lost) for _ in range(count)]
+
+
+def test_of_200_reservations_at_once_exactly_those_that_fit_are_made(server: Server) -> None:
+    async def main() -> tuple[Counter[str], int]:
+        pair = stores(server, 2)
+        day = ledger(0.50)
+        outcomes: Counter[str] = Counter()
+
+        async def one(n: int) -> None:
+            store = pair[n % 2]
+            try:
+                await store.reserve(f"r{n}", [day], NANO // 100, 60)
+            except OverBudget:
+                outcomes["refused"] += 1
+            else:
+                await asyncio.sleep(0.01)
+                await store.settle(f"r{n}", [day], NANO // 100)
+                outcomes["spent"] += 1
+
+        await asyncio.gather(*(one(n) for n in range(200)))
+        (standing,) = await pair[0].standings([day])
+        assert standing.held == 0
+        return outcomes, standing.spent
+
+    outcomes, spent = asyncio.run(main())
+    assert outcomes == {"spent": 50, "refused": 150}
+    assert spent == NANO // 2
+
+
+def test_nothing_is_held_where_one_of_several_budgets_has_no_room(server: Server) -> None:
+    async def main() -> None:
+        (store,) = stores(server, 1)
+        wide, narrow = ledger(10), Ledger.of("key-1", "day", 0.01, NOW)
+        with pytest.raises(OverBudget) as refused:
+            await store.reserve("a", [wide, narrow], NANO, 60)
+        assert refused.value.ledger == narrow
+        assert not refused.value.passing
+        assert [s.held for s in await store.standings([wide, narrow])] == [0, 0]
+
+    asyncio.run(main())
+
+
+def test_the_reservation_of_an_instance_that_died_is_booked_once_after_its_life(server: Server) -> None:
+    found: list[Lost] = []
+
+    async def main() -> None:
+        dead, alive, other = stores(server, 3, lost=found.append)
+        day, month = ledger(0.02), Ledger.of(EVERYBODY, "month", 1, NOW)
+        await dead.reserve("lost", [day, month], NANO // 100, 1)
+        with pytest.raises(OverBudget) as refused:
+            await alive.reserve("mine", [day, month], NANO * 3 // 200, 60)
+        assert refused.value.passing
+        until = time.monotonic() + 10
+        while refused.value.passing and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+            with pytest.raises(OverBudget) as refused:
+                await alive.reserve("mine", [day, month], NANO * 3 // 200, 60)
+        assert refused.value.standing == Standing(NANO // 100, 0)
+        await alive.reserve("mine", [day, month], NANO // 100, 60)
+        assert await other.standings([day, month]) == [Standing(NANO // 100, NANO // 100)] * 2
+        assert [(each.ledger, each.owner, each.amount) for each in found] == [
+            (day, "lost", NANO // 100),
+            (month, "lost", NANO // 100),
+        ]
+
+    asyncio.run(main())
+
+
+def test_what_was_spent_while_redis_was_away_is_booked_when_it_is_back(tmp_path: Path) -> None:
+    async def main(first: Server) -> None:
+        one, two = stores(first, 2)
+        day = ledger(1.0)
+        await one.reserve("a", [day], NANO // 10, 60)
+        await one.settle("a", [day], NANO // 10)
+        first.kill()
+        await one.reserve("b", [day], NANO // 10, 60)
+        (standing,) = await one.settle("b", [day], NANO // 10)
+        assert standing.spent == NANO // 5  # it goes on from what it saw last
+        with redis(tmp_path / "again", port=first.port):  # an empty one
+            await asyncio.sleep(1.1)  # the link's pause
+            (standing,) = await one.standings([day])
+            assert standing.spent == NANO // 5
+            (standing,) = await two.standings([day])
+            assert standing.spent == NANO // 5
+
+    with redis(tmp_path / "first") as first:
+        asyncio.run(main(first))
+
+
+def test_a_ledger_that_redis_lost_starts_with_what_the_audit_log_says(server: Server) -> None:
+    async def main() -> None:
+        (store,) = stores(server, 1, spent=NANO)
+        with pytest.raises(OverBudget) as refused:
+            await store.reserve("a", [ledger(1.5)], NANO, 60)
+        assert refused.value.standing.spent == NANO
+
+    asyncio.run(main())
+
+
+PRICED = {name: {**p, "price": {"input": 0.0, "output": 50.0}} for name, p in QUICK.items()}
+
+
+def settings(port: int, **budget: Any) -> dict[str, Any]:
+    return {
+        "redis": {"enabled": True, "port": port},
+        "providers": PRICED,
+        "wallbounce": {"cache_ttl": "0s"},
+        "app": {"limits": {"concurrency": 200}},
+        "budget": {"monthly_usd": 1000, "count_simulated": True, **budget},
+    }
+
+
+async def flood(urls: list[str], count: int, prompt: str = "") -> list[httpx.Response]:
+    """So many questions at once, to each address in turn; all different unless `prompt` is given."""
+    limits = httpx.Limits(max_connections=200)
+    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
+        return list(
+            await asyncio.gather(
+                *(
+                    http.post(
+                        f"{urls[n % len(urls)]}/api/v1/generate", json={"prompt": prompt or f"question {n}"}
+                    )
+                    for n in range(count)
+                )
+            )
+        )
+
+
+def test_two_instances_under_200_requests_never_spend_more_than_the_budget(
+    server: Server, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "probe", **settings(server.port, daily_usd=900)) as app:
+        costs = [ask(app, f"question {n}").json()["cost_usd"] for n in range(20)]
+    before = spent_today(server)
+    budget = round(50 * sum(costs) / len(costs) + before, 6)
+    shared = settings(server.port, daily_usd=budget)
+    with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:
+        answers = asyncio.run(flood([a.url, b.url], 200))
+        codes = Counter(r.status_code for r in answers)
+        assert set(codes) <= {200, 402, 503}, codes
+        at_once = spent_today(server)
+        assert at_once <= budget
+        for n in range(200):  # what the first wave's reservations kept free is spent now
+            last = ask((a, b)[n % 2], f"later {n}")
+            answers.append(last)
+            if last.status_code == 402:
+                break
+        spent = sum(r.json()["cost_usd"] for r in answers if r.status_code == 200)
+        shared_total = spent_today(server)
+        wait_for(lambda: gauge(a, "exhausted", "day") + gauge(b, "exhausted", "day") > 0, what="gauge")
+        percents = [gauge(app, "utilization_percent", "day") for app in (a, b)]
+        told = log_lines(a) + log_lines(b)
+    print(f"of 200 at once {dict(codes)}, ${at_once:.6f}; then ${shared_total:.6f} of ${budget:.6f}")
+    assert last.status_code == 402, "the budget was never used up"
+    problem = last.json()
+    assert problem["code"] == "budget_exhausted"
+    assert problem["reset"] > datetime.now(UTC).isoformat()
+    assert int(last.headers["retry-after"]) > 0
+    assert shared_total <= budget
+    assert spent + before == pytest.approx(shared_total, abs=1e-6)
+    assert spent > 0.8 * (budget - before), (spent, budget, before)
+    messages = Counter(line["message"] for line in told)
+    assert messages["Budget is nearly used up"] >= 1
+    assert 1 <= messages["Budget has no room for a question"] <= 2  # once by each instance that saw it
+    assert max(percents) == pytest.approx(100 * shared_total / budget, rel=0.05)
+
+
+def test_what_a_killed_instance_had_reserved_is_booked_and_blocks_nobody(
+    server: Server, tmp_path: Path
+) -> None:
+    slow = {n: {**p, "latency": {"mean": "30s", "jitter": 0}} for n, p in PRICED.items()}
+    quick = settings(server.port, daily_usd=10)
+    with (
+        serving(tmp_path / "a", **{**quick, "providers": slow}) as a,
+        serving(tmp_path / "b", **quick) as b,
+        client.Redis(port=server.port) as link,
+    ):
+        hold = threading.Thread(target=lambda: suppressed(a), daemon=True)
+        hold.start()
+        wait_for(lambda: len(reservations(link)) == 2, what="reserved by day and month")
+        a.kill()
+        hold.join()
+        kept = reservations(link)
+        (reserved,) = {int(value.split()[1]) / NANO for _, _, value in kept}
+        before = spent_today(server)
+        for name, owner, value in kept:  # 150 seconds go by
+            link.hset(name, owner, f"1 {value.split()[1]}")
+        wait_for(lambda: not reservations(link), what="the other instance books it")
+        assert spent_today(server) == pytest.approx(before + reserved)
+        assert ask(b, "still here?").status_code == 200
+        wait_for(lambda: lost_rows(tmp_path / "b") == [pytest.approx(reserved)], what="audit row")
+    told = [line for line in log_lines(b) if line["message"].startswith("An instance died")]
+    assert [line["cost"] for line in told] == [pytest.approx(reserved)]
+
+
+def suppressed(app: Server) -> None:
+    with suppress(httpx.HTTPError):
+        ask(app, "a question that is never answered")
+
+
+def reservations(link: Any) -> list[tuple[str, str, str]]:
+    """Every open reservation: key, owner, and its expiry and amount."""
+    names = [k.decode() for k in link.scan_iter("techsapo:budget:*:open")]
+    return [(n, o.decode(), v.decode()) for n in names for o, v in link.hgetall(n).items()]
+
+
+def lost_rows(directory: Path) -> list[float]:
+    with closing(sqlite3.connect(directory / "data" / "audit.sqlite")) as database:
+        found = database.execute("SELECT cost_usd FROM audit_requests WHERE status = 'instance_died'")
+        return [row[0] for row in found]
+
+
+def test_a_hundred_identical_questions_over_two_instances_are_one_analysis_that_both_gauges_show(
+    server: Server, tmp_path: Path
+) -> None:
+    slow = {n: {**p, "latency": {"mean": "400ms", "jitter": 0}} for n, p in PRICED.items()}
+    shared = {**settings(server.port), "providers": slow, "wallbounce": {"cache_ttl": "1m"}}
+    with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:
+        answers = asyncio.run(flood([a.url, b.url], 100, prompt="the same question"))
+        calls = sum(int(v) for app in (a, b) for v in series(app, "techsapo_llm_requests_total").values())
+        bodies = [r.json() for r in answers]
+        paid = sum(body["cost_usd"] for body in bodies)
+        for app in (a, b):
+            wait_for(
+                lambda app=app: gauge(app, "spent_usd", "day") == pytest.approx(paid, abs=1e-9),
+                what="the same figure on both",
+            )
+    assert {r.status_code for r in answers} == {200}
+    assert Counter(body["cache"] for body in bodies) == {"hit": 99, "miss": 1}
+    assert len({body["answer"] for body in bodies}) == 1
+    assert calls == 4  # two answers and two gradings
+    assert spent_today(server) == pytest.approx(paid, abs=1e-9)
+
+
+def spent_today(server: Server) -> float:
+    with client.Redis(port=server.port) as link:
+        found = [link.get(k) for k in link.scan_iter("techsapo:budget::day:*:spent")]
+    return sum(int(v or 0) for v in found) / NANO
+
+
+def series(app: Server, name: str) -> dict[str, float]:
+    """The samples of a metric by their labels, as written."""
+    lines = httpx.get(f"{app.url}/metrics", trust_env=False).text.splitlines()
+    found = (line.rpartition(" ") for line in lines if line.startswith((f"{name}{{", f"{name} ")))
+    return {labels.removeprefix(name): float(value) for labels, _, value in found}
+
+
+def gauge(app: Server, name: str, period: str) -> float:
+    return series(app, f"techsapo_budget_{name}")[f'{{period="{period}"}}']
+
+
+def test_a_restart_does_not_forget_what_was_spent(tmp_path: Path) -> None:
+    budget = {"monthly_usd": 1000, "daily_usd": 10, "count_simulated": True}
+    alone = {"providers": PRICED, "budget": budget}
+    with serving(tmp_path, **alone) as app:
+        cost = ask(app, "one").json()["cost_usd"]
+        assert cost > 0
+    with serving(tmp_path, **alone) as app:
+        wait_for(
+            lambda: gauge(app, "spent_usd", "day") == pytest.approx(cost, rel=1e-3), what="figure of before"
+        )

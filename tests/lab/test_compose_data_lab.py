@@ -1,0 +1,397 @@
+"""Backups, certificates and jobs of a stack in containers, and the container that starts its jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from container_data import (
+    MYSQL_PASSWORD,
+    PROJECT,
+    REDIS_PASSWORD,
+    edge_in_containers,
+    forged,
+    in_scheduler,
+    redis,
+    scratch_containers,
+    sql,
+    stack_of,
+)
+from cryptography import x509
+from docker_lab import DockerLab, container_ids, docker, left_over
+from edges import Edge
+from projects import Project
+from servers import http_ok, wait_for
+
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.prometheus import ApiError
+from techsapo_ops.backup import prometheus
+from techsapo_ops.backup.repository import Backup
+from techsapo_ops.cli.jobs_wiring import job_argv
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backup_stack as parts
+from techsapo_ops.operations import backups, restore
+from techsapo_ops.operations.restore_scratch import into_scratch
+
+pytestmark = pytest.mark.lab
+
+ROWS = 3000
+KINDS = ("redis", "mysql", "prometheus", "config")
+
+
+@pytest.fixture(scope="module")
+def edge(lab_images: DockerLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with edge_in_containers(lab_images, tmp_path_factory.mktemp("ca")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def lab(edge: Edge) -> Project:
+    made = edge.project
+    sql("CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(200) DEFAULT '値')")
+    sql(f"INSERT INTO notes (text) SELECT UUID() FROM seq_1_to_{ROWS}")
+    sql("CREATE TRIGGER trimmed BEFORE INSERT ON notes FOR EACH ROW SET NEW.text = TRIM(NEW.text)")
+    redis("EVAL", "for n = 1, 500 do redis.call('SET', 'k' .. n, n) end", "0")
+    return made
+
+
+@pytest.fixture(scope="module")
+def backup(lab: Project) -> Backup:
+    """The backup that the tests look at; none of them changes it."""
+    found = json.loads(lab.run("backup", "--json").stdout)
+    return stack_of(lab).repository.find(found["id"])
+
+
+def test_a_backup_holds_what_the_containers_do_with_facts_of_that_moment(backup: Backup) -> None:
+    manifest = backup.read()
+    assert manifest.kinds == KINDS
+    facts = {part.kind: part.facts for part in manifest.parts}
+    assert facts["mysql"]["tables"]["notes"]["rows"] == ROWS
+    assert facts["mysql"]["exact"] is True
+    assert facts["mysql"]["binlog"]["position"] > 0
+    assert facts["redis"]["databases"]["0"]["keys"] >= 500
+    plain = b"".join(
+        b"".join(PackedReader(backup.folder / p.file)) for p in manifest.parts if p.kind == "config"
+    )
+    for secret in (REDIS_PASSWORD, MYSQL_PASSWORD, "redis''s", "PRIVATE KEY"):
+        assert secret.encode() not in plain
+
+
+def test_it_is_whole_also_where_the_host_has_docker_alone(
+    lab: Project, backup: Backup, tmp_path: Path
+) -> None:
+    (tmp_path / "docker").symlink_to("/usr/bin/docker")
+    lab.environment["PATH"] = str(tmp_path)
+    try:
+        said = json.loads(lab.run("backup", "verify", backup.id, "--json").stdout)
+        assert said["ok"] is True
+        assert {p["kind"]: p["problems"] for p in said["parts"]} == {key: [] for key in KINDS}
+        rdb = next(backup.folder.glob("redis-*"))
+        damaged = forged(
+            stack_of(lab), backup, tmp_path / "r", "redis", b"".join(PackedReader(rdb))[:-9] + b"x" * 9
+        )
+        binaries = {"docker": "/usr/bin/docker"}
+        host = replace(damaged.topology.host, binaries=binaries)
+        damaged = replace(damaged, topology=replace(damaged.topology, host=host))
+        assert "redis-check-rdb" in " ".join(backups.verify(damaged, backup.id).sentences)
+    finally:
+        del lab.environment["PATH"]
+
+
+def test_the_scheduler_restores_it_on_trial_in_containers_without_a_network(
+    lab: Project, backup: Backup
+) -> None:
+    verify = in_scheduler(lab, "backup", "verify", backup.id, "--deep", "--json")
+    process = subprocess.Popen(verify, stdout=subprocess.PIPE)
+    wait_for(lambda: "techsapo-scratch" in scratch_containers(lab), timeout=30, what="a throwaway server")
+    modes = docker(
+        "inspect", "--format", "{{.HostConfig.NetworkMode}}", *scratch_containers(lab).split(), check=False
+    )
+    assert set(modes.stdout.split()) <= {"none"}
+    deep = json.loads(process.communicate(timeout=120)[0])
+    assert deep["ok"] is True
+    assert {p["kind"]: p["problems"] for p in deep["parts"]} == {key: [] for key in KINDS}
+    assert scratch_containers(lab) == ""
+    text = (lab.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
+
+
+def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
+    lab: Project, backup: Backup, tmp_path: Path
+) -> None:
+    whole = b"".join(PackedReader(next(backup.folder.glob("audit-*"))))
+    at = whole.index(b"'", whole.index(b"INSERT INTO `notes` VALUES")) + 1
+    other = b"0" if whole[at : at + 1] != b"0" else b"1"
+    copied = forged(stack_of(lab), backup, tmp_path, "mysql", whole[:at] + other + whole[at + 1 :])
+    assert backups.verify(copied, backup.id).ok
+    (found,) = backups.verify(copied, backup.id, deep=True).sentences
+    assert "table notes has other content" in found
+    assert scratch_containers(lab) == ""
+
+
+def test_a_throwaway_server_tells_how_to_look_into_it(lab: Project, backup: Backup) -> None:
+    options = ("--only", "redis", "--into", "scratch", "--json")
+    (server,) = json.loads(lab.run("restore", backup.id, *options).stdout)["servers"]
+    assert re.fullmatch(
+        r"docker exec -it -e REDISCLI_AUTH=\w+ techsapo-scratch-\S+ redis-cli", server["enter"]
+    )
+    assert scratch_containers(lab) == ""
+
+
+def test_a_dump_that_is_killed_leaves_nothing_at_work_in_the_containers(lab: Project, backup: Backup) -> None:
+    stack = stack_of(lab)
+    before = [b.id for b in stack.repository.backups()]
+    process = lab.popen("backup", "--only", "mysql,redis")
+    mysql = container_ids(PROJECT)["mysql"]
+    wait_for(
+        lambda: "mariadb" in docker("top", mysql, "-eo", "pid,args").stdout.replace("mariadbd", ""),
+        what="a session",
+    )
+    process.kill()
+    process.communicate()
+    wait_for(
+        lambda: "mariadb" not in docker("top", mysql, "-eo", "pid,args").stdout.replace("mariadbd", ""),
+        what="the sessions in the container ended",
+    )
+    assert [b.id for b in stack.repository.backups()] == before
+    sql("INSERT INTO notes (text) VALUES ('commits go on')")
+    sql("DELETE FROM notes WHERE text = 'commits go on'")
+
+
+def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
+    lab: Project, backup: Backup
+) -> None:
+    redis("FLUSHALL")
+    redis("SET", "new", "1")
+    sql("DELETE FROM notes")
+    done = json.loads(lab.run("restore", backup.id, "--yes", "--json").stdout)
+    assert (redis("GET", "k7"), redis("EXISTS", "new")) == ("7", "0")
+    assert redis("CONFIG", "GET", "appendonly").split() == ["appendonly", "yes"]
+    assert sql("SELECT COUNT(*) FROM notes") == str(ROWS)
+    lab.run("restart", "redis")
+    assert redis("GET", "k7") == "7"
+    lab.run("health")
+    assert stack_of(lab).repository.find(done["safety"]).read().tag == "before-restore"
+
+
+def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(lab: Project, backup: Backup) -> None:
+    made = json.loads(lab.run("backup", "--only", "mysql", "--json").stdout)
+    time.sleep(1.1)
+    sql("INSERT INTO notes (text) VALUES ('wanted')")
+    time.sleep(1.1)
+    moment = datetime.now(UTC).replace(microsecond=0)
+    time.sleep(1.1)
+    sql("DELETE FROM notes")
+    done = json.loads(lab.run("restore", "--to", moment.isoformat(), "--yes", "--json").stdout)
+    assert done["backup"] == made["id"]
+    assert sql("SELECT COUNT(*), SUM(text = 'wanted') FROM notes").split() == [str(ROWS + 1), "1"]
+
+
+def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, tmp_path: Path) -> None:
+    whole = b"".join(PackedReader(next(backup.folder.glob("audit-*"))))
+    broken = whole.replace(b"-- Dump completed", b"DELETE FROM notes LIMIT 1;\n-- Dump completed")
+    copied = forged(stack_of(lab), backup, tmp_path, "mysql", broken)
+    sql("INSERT INTO notes (text) VALUES ('precious')")
+    redis("SET", "precious", "1")
+    intent = restore.intend(copied, backup.id, ("redis", "mysql"))
+    with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
+        restore.perform(copied, intent)
+    assert sql("SELECT COUNT(*) FROM notes WHERE text = 'precious'") == "1"
+    assert redis("GET", "precious") == "1"
+    lab.run("health")
+
+
+def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
+    process = lab.popen("restore", backup.id, "--only", "redis", "--yes")
+    note = lab.state / "restore.json"
+    wait_for(note.exists, timeout=60, what="the data is being replaced")
+    process.kill()
+    process.communicate()
+    assert "a restore was interrupted" in lab.run("backup", code=1).stderr
+    said = lab.run("restore", backup.id, code=1)
+    assert "going back to what was there before" in said.stderr
+    assert not note.exists()
+    assert redis("GET", "precious") == "1"
+
+
+@pytest.fixture
+def two_seconds_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted of samples is of two seconds ago, so that there is something."""
+    made = parts.prometheus_source
+    monkeypatch.setattr(parts, "prometheus_source", lambda stack: replace(made(stack), settled=2.0))
+
+
+def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_old: None) -> None:
+    stack, api = stack_of(lab), parts.prometheus_api(stack_of(lab))
+
+    def scrapes() -> float:
+        return sum(sample.value for sample in api.query("sum(count_over_time(up[1d]))"))
+
+    def files(pattern: str) -> list[str]:
+        script = f"ls -d {pattern} 2>/dev/null; true"
+        return docker("exec", container_ids(PROJECT)["prometheus"], "sh", "-c", script).stdout.split()
+
+    wait_for(lambda: scrapes() > 60, timeout=60, what="some scrapes")
+    users = api.snapshot()
+    note = stack.topology.layout.state / "prometheus-snapshot.json"
+    note.write_text(json.dumps({"at": time.time(), "before": [users], "name": api.snapshot()}))
+    made = backups.make(stack, only=("prometheus",)).backup
+    assert files("/prometheus/snapshots/*") == [f"/prometheus/snapshots/{users}"], (
+        "a killed one's is gone too"
+    )
+    part = made.read().part("prometheus")
+    assert part is not None
+    assert part.facts["counted"]["scrapes"] > 0
+    assert backups.verify(stack, made.id, deep=True).sentences == ()
+    there = restore.intend(stack, made.id, ("prometheus",))
+    with into_scratch(stack, there, lambda _kind, _count: None) as servers:
+        asked = parts.scratch_prometheus(servers["prometheus"])
+        assert asked.own("prometheus_tsdb_blocks_loaded") == len(part.facts["blocks"])
+        with pytest.raises(ApiError, match="parse error"):
+            asked.query("count(")
+    assert scratch_containers(lab) == ""
+
+    before = part.facts["counted"]["scrapes"]
+    url = f"{api.url}/api/v1/admin/tsdb/delete_series"
+    subprocess.run(["curl", "-sfg", "-X", "POST", f"{url}?match[]=up"], check=True)
+    assert scrapes() < before
+    restore.perform(stack, there)
+    assert prometheus.differences(part.facts, api) == []
+    assert scrapes() >= before
+    there.parts[0].facts["counted"]["series"] += 1  # a wish that can't be fulfilled
+    with pytest.raises(OpsError, match=r"came back wrong: .* series at [\s\S]*went back"):
+        restore.perform(stack, there)
+    assert scrapes() >= before
+    assert files("/prometheus/.before* /prometheus/.restoring") == []
+    lab.run("health")
+
+
+def test_a_certificate_is_issued_through_nginx_in_its_container_and_served(edge: Edge) -> None:
+    before = container_ids(PROJECT)["nginx"]
+    assert "local CA" in str(edge.served().issuer)
+    assert "would issue" in edge.techsapo("renew", "--dry-run", code=100)
+    assert "nginx serves it" in edge.techsapo("issue", "techsapo")
+    shown = edge.served()
+    assert "Pebble" in str(shown.issuer)
+    assert shown == x509.load_pem_x509_certificate((edge.folder / "fullchain.pem").read_bytes())
+    assert (edge.status()["served"], edge.status()["attention"]) == (True, [])
+    assert "nothing is due" in edge.techsapo("renew")
+    edge.techsapo("renew", "--force")
+    assert edge.served().public_key() != shown.public_key()
+    edge.techsapo("deploy", "techsapo")
+    assert container_ids(PROJECT)["nginx"] == before, "it was told to reload, and not started anew"
+    assert docker("container", "inspect", "--format", "{{.RestartCount}}", before).stdout.strip() == "0"
+
+
+def test_what_nginx_refuses_in_its_container_is_taken_back_and_put_into_use_later(edge: Edge) -> None:
+    before, live = edge.served(), edge.live()
+    config = edge.project.state / "generated/docker/config/nginx/nginx.conf"
+    kept = config.read_text()
+    config.write_text(kept + "no_such_directive on;\n")
+    try:
+        said = edge.techsapo("renew", "--force", code=1)
+    finally:
+        config.write_text(kept)
+    assert "nginx -t refuses" in said
+    assert "no_such_directive" in said
+    assert f"went back to version {int(live)}" in said
+    assert (edge.served(), edge.live()) == (before, live)
+    assert "deploy done" in edge.techsapo("renew")
+    assert edge.served() != before
+
+
+def test_a_container_of_nginx_that_is_stopped_is_said_before_the_ca_is_asked(edge: Edge) -> None:
+    orders, nginx = edge.orders(), container_ids(PROJECT)["nginx"]
+    docker("stop", nginx)
+    try:
+        assert "nginx, which does not run" in edge.techsapo("renew", "--force", code=1)
+    finally:
+        docker("start", nginx)
+    assert edge.orders() == orders
+    wait_for(
+        lambda: http_ok(f"http://127.0.0.1:{edge.project.spec['nginx']['listen']}/nginx-health"), what="nginx"
+    )
+
+
+def history(lab: Project, job: str) -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = json.loads(lab.run("jobs", "history", job, "--json").stdout)["runs"]
+    return runs
+
+
+def test_only_the_schedulers_container_has_the_daemons_socket_and_it_is_confined_otherwise(
+    lab: Project,
+) -> None:
+    ids = container_ids(PROJECT)
+    found = {
+        e["Config"]["Labels"]["com.docker.compose.service"]: e
+        for e in json.loads(docker("inspect", *ids.values()).stdout)
+    }
+    holders = [
+        name for name, entry in found.items() if any("docker.sock" in m["Source"] for m in entry["Mounts"])
+    ]
+    assert holders == ["scheduler"]
+    host = found["scheduler"]["HostConfig"]
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (True, ["ALL"], False)
+    assert host["PortBindings"] == {}
+    writable = {m["Destination"] for m in found["scheduler"]["Mounts"] if m["RW"] and m["Type"] == "bind"}
+    assert writable == {str(lab.directory)}
+
+
+def test_the_scheduler_runs_a_job_by_itself_and_its_metrics_reach_node_exporter(lab: Project) -> None:
+    lab.run("ask", "Dockerコンテナが起動しない", "--json")
+
+    def run() -> dict[str, Any] | None:
+        good = (r for r in history(lab, "costs") if (r["by"], r["result"]) == ("service", "ok"))
+        return next((r for r in good if "for 0 requests" not in r["summary"]), None)
+
+    wait_for(lambda: run() is not None, timeout=130, what="the job costs by itself, with the question in it")
+    (listed,) = [j for j in json.loads(lab.run("jobs", "--json").stdout)["jobs"] if j["name"] == "costs"]
+    assert listed["last"]["result"] == "ok"
+    assert "budget" in lab.run("jobs", "log", "costs").stdout
+    assert json.loads(lab.run("costs", "--json").stdout)["requests"] >= 1
+    exporter = container_ids(PROJECT)["node-exporter"]
+    said = docker("exec", exporter, "wget", "-q", "-O", "-", "http://127.0.0.1:9100/metrics").stdout
+    assert 'techsapo_job_last_exit_code{name="costs"} 0' in said
+    assert 'techsapo_costs_usd{name="costs",provider="sim-a"}' in said
+
+
+def test_jobs_in_the_schedulers_container_back_up_and_renew(lab: Project, edge: Edge) -> None:
+    edge.techsapo("revoke", "techsapo", "--reason", "superseded", "--yes")
+    before = edge.served()
+    for job in ("backup", "certs"):
+        subprocess.run(in_scheduler(lab, "jobs", "run", job), check=True)
+    newest = stack_of(lab).repository.find("latest")
+    assert history(lab, "backup")[0]["summary"].startswith(newest.id)
+    assert history(lab, "certs")[0]["summary"] == "1 renewed"
+    assert edge.served() != before
+    assert edge.status()["attention"] == []
+
+
+def test_a_crontabs_line_runs_a_job_of_the_stack_too(lab: Project) -> None:
+    argv = job_argv(sys.executable, "run", "prune", lab.directory / "techsapo.yaml", None)
+    done = subprocess.run(
+        [*argv, "--by", "cron"], env={"PATH": "/usr/bin:/bin"}, cwd="/", capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (history(lab, "prune")[0]["by"], history(lab, "prune")[0]["result"]) == ("cron", "ok")
+
+
+def test_plain_docker_compose_starts_the_scheduler_as_well_and_down_leaves_nothing(lab: Project) -> None:
+    lab.run("down")
+    assert [left_over(kind, PROJECT) for kind in ("container", "network")] == [[], []]
+    file = lab.state / "generated/docker/production/docker-compose.prod.yml"
+    docker("compose", "-f", str(file), "up", "-d", "scheduler")
+    scheduler = container_ids(PROJECT)["scheduler"]
+    wait_for(lambda: "job costs is due" in docker("logs", scheduler).stderr, timeout=30, what="the scheduler")
+    lab.run("down", "--volumes", "--yes")
+    assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
+    assert scratch_containers(lab) == ""

@@ -1,0 +1,344 @@
+"""Off-site copies by the real restic: into a folder and over SFTP to a real sshd, to an S3 API."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from projects import only_redis, project, small_spec
+from servers import binary, free_port, http_ok, running, tcp_open, wait_for
+
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backups
+
+pytestmark = pytest.mark.lab
+
+PASSWORD = 'restic\'s "own"'
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+    """The port of an sshd that lets the key of its folder in, and the arguments of ssh for it."""
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "client.pub").rename(folder / "authorized")
+    port = free_port()
+    configuration = folder / "sshd_config"
+    configuration.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\n"
+        f"AuthorizedKeysFile {folder}/authorized\n"
+        "PasswordAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nPermitRootLogin yes\n"
+        "Subsystem sftp internal-sftp\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    argv = [binary("sshd"), "-D", "-e", "-f", str(configuration)]
+    with running(argv, folder, port, lambda: tcp_open(port)):
+        known = f"-o UserKnownHostsFile={folder}/known -o StrictHostKeyChecking=accept-new"
+        yield port, f"-i {folder}/client {known}"
+
+
+def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: Path) -> None:
+    place = tmp_path / "away 別の所"
+    offsite = {"restic": str(place), "password": PASSWORD}
+    with project(only_redis(backup={"offsite": offsite})) as made:
+        (made.layout.keys).mkdir(parents=True)
+        (made.layout.keys / "other-password").write_text("kept-away-secret")
+        stack = backup_stack(made.directory / "techsapo.yaml")
+        backup = backups.make(stack, only=("config",)).backup
+        noted = stack.repository.checks(backup)["offsite"]
+        assert noted["ok"] is True
+        environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+        back = tmp_path / "back"
+        restic = ["restic", "--no-cache", "-r", str(place)]
+        subprocess.run(
+            [*restic, "restore", noted["snapshot"], "--target", back, "-q"], env=environment, check=True
+        )
+        fetched = back / backup.folder.relative_to("/")
+        assert {p.name: p.read_bytes() for p in fetched.iterdir()} == {
+            p.name: p.read_bytes() for p in backup.folder.iterdir()
+        }
+        secret = back / (made.layout.keys / "other-password").relative_to("/")
+        assert secret.read_text() == "kept-away-secret"
+        stored = b"".join(p.read_bytes() for p in place.rglob("*") if p.is_file())
+        assert b"kept-away-secret" not in stored
+        made.write(backup={"offsite": {**offsite, "password": "another"}})
+        said = made.run("backup", "--only", "config", code=1)
+        assert "is whole here, but not off-site" in said.stderr
+        assert "backup.offsite.password" in said.stderr
+        assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 2
+
+
+def test_what_a_killed_restic_has_locked_is_unlocked_and_one_at_work_is_waited_for_by_the_user(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "away"
+    with project(only_redis(backup={"offsite": {"restic": str(place), "password": PASSWORD}})) as made:
+        made.run("backup", "--only", "config")
+        reading = subprocess.Popen(
+            ["restic", "--no-cache", "-r", place, "backup", "--stdin"],
+            env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wait_for(lambda: list((place / "locks").iterdir()) != [], what="restic's lock")
+            said = made.run("backup", "--only", "config", code=1).stderr
+            assert "not off-site: restic check failed" in said
+            assert "another restic is at work there" in said
+        finally:
+            reading.kill()
+            reading.communicate()
+        assert list((place / "locks").iterdir()) != []
+        made.run("backup", "--only", "config")
+        assert list((place / "locks").iterdir()) == []
+
+
+def test_it_goes_over_sftp_and_a_peer_that_is_down_is_said(sshd: tuple[int, str], tmp_path: Path) -> None:
+    port, arguments = sshd
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    offsite = {
+        "restic": f"sftp://{user}@127.0.0.1:{port}/{tmp_path}/away",
+        "password": PASSWORD,
+        "options": {"sftp.args": arguments},
+    }
+    with project(only_redis(backup={"offsite": offsite})) as made:
+        stack = backup_stack(made.directory / "techsapo.yaml")
+        backup = backups.make(stack, only=("config",)).backup
+        assert stack.repository.checks(backup)["offsite"]["ok"] is True
+        assert list((tmp_path / "away" / "snapshots").iterdir())
+        made.write(backup={"offsite": {**offsite, "restic": f"sftp://{user}@127.0.0.1:{free_port()}/x"}})
+        stack = backup_stack(made.directory / "techsapo.yaml")
+        with pytest.raises(OpsError, match="not off-site"):
+            backups.make(stack, only=("config",))
+        assert len(stack.repository.backups()) == 2
+
+
+def test_grafanas_database_with_its_password_hashes_goes_off_site_alone(tmp_path: Path) -> None:
+    stand_in = tmp_path / "grafana-server"
+    stand_in.write_text("#!/bin/sh\nexit 1\n")
+    stand_in.chmod(0o755)
+    spec = small_spec()
+    spec["monitoring"]["grafana"] = {"port": free_port()}
+    with project(spec) as made:
+        made.environment["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+        folder = made.state / "data" / "grafana"
+        folder.mkdir(parents=True)
+        assert "no database yet" in made.run("backup", "--only", "grafana", code=1).stderr
+        with sqlite3.connect(folder / "grafana.db") as sql:
+            sql.execute("CREATE TABLE user (id INTEGER PRIMARY KEY, password TEXT)")
+            sql.execute("INSERT INTO user (password) VALUES ('hash-of-a-password')")
+        sql.close()
+        for path in (folder, folder / "grafana.db"):
+            path.chmod(0o777)
+        said = made.run("backup", "--only", "grafana", code=1).stderr
+        assert "it holds password hashes" in said
+        assert "backup.offsite" in said
+        left_out = json.loads(made.run("backup", "--only", "config", "--json").stdout)["left_out"]
+        assert left_out["grafana"] == "not asked for"
+        place = tmp_path / "away"
+        made.write(backup={"offsite": {"restic": str(place), "password": PASSWORD}})
+        made.run("backup", "--only", "config")
+        here = b"".join(p.read_bytes() for p in (made.state / "backups").rglob("*") if p.is_file())
+        assert b"hash-of-a-password" not in here
+        assert not (made.state / "offsite").exists()
+        back = tmp_path / "back"
+        subprocess.run(
+            ["restic", "--no-cache", "-r", place, "restore", "latest", "--target", back, "-q"],
+            env={**os.environ, "RESTIC_PASSWORD": PASSWORD}, check=True,
+        )  # fmt: skip
+        (file,) = (back / (made.state / "offsite").relative_to("/")).glob("grafana-*.sqlite.zst")
+        copy = tmp_path / "copy.sqlite"
+        copy.write_bytes(b"".join(PackedReader(file)))
+        with sqlite3.connect(copy) as sql:
+            assert sql.execute("SELECT password FROM user").fetchall() == [("hash-of-a-password",)]
+
+
+STAND_IN = """#!{python}
+import http.server, sqlite3, sys
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+
+sql = sqlite3.connect("grafana.db")
+if sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'of_a_newer_grafana'").fetchone():
+    sys.exit("this database is of a newer version")
+sql.execute("CREATE TABLE IF NOT EXISTS starts (at TEXT)")  # it migrates, and writes whenever it starts
+sql.execute("INSERT INTO starts VALUES ('now')")
+sql.commit()
+http.server.HTTPServer(("127.0.0.1", {port}), Answers).serve_forever()
+"""
+
+
+def test_grafanas_database_comes_back_from_off_site_by_name_and_the_safety_copy_goes_there_too(
+    tmp_path: Path,
+) -> None:
+    """Grafana itself is not to be had here: a program stands in for it that answers its probe on the file."""
+    port = free_port()
+    stand_in = tmp_path / "bin" / "grafana-server"
+    stand_in.parent.mkdir()
+    stand_in.write_text(STAND_IN.format(python=sys.executable, port=port))
+    stand_in.chmod(0o755)
+    spec = small_spec(backup={"offsite": {"restic": str(tmp_path / "away"), "password": PASSWORD}})
+    spec["monitoring"]["grafana"] = {"port": port}
+    spec["monitoring"]["alertmanager"]["enabled"] = False
+    with project(spec) as made:
+        made.environment["PATH"] = f"{stand_in.parent}:{os.environ['PATH']}"
+        data = made.state / "data" / "grafana"
+        data.mkdir(parents=True)
+
+        def sql(statement: str) -> list[object]:
+            link = sqlite3.connect(data / "grafana.db", timeout=10)
+            with link:
+                found = [row[0] for row in link.execute(statement)]
+            link.close()
+            return found
+
+        sql("CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT, password TEXT)")
+        sql("INSERT INTO user (login, password) VALUES ('admin', 'hash-of-a-password')")
+        made.run("up")
+        kept = json.loads(made.run("backup", "--only", "config", "--json").stdout)["id"]
+        sql("DELETE FROM user")
+        sql("INSERT INTO user (login, password) VALUES ('later', 'another-hash')")
+
+        assert "holds no data to restore" in made.run("restore", kept, "--yes", code=1).stderr
+        looked = made.run("restore", kept, "--only", "grafana", "--into", "scratch", code=1).stderr
+        assert f"restic restore latest --tag {kept}" in looked
+        refused = made.run("restore", kept, "--only", "grafana", code=1).stderr
+        assert "nothing was changed" in refused
+        done = made.run("restore", kept, "--only", "grafana", "--yes")
+        assert sql("SELECT login FROM user") == ["admin"]
+        assert len(sql("SELECT at FROM starts")) == 2, "it was started on the file that came back"
+        assert http_ok(f"http://127.0.0.1:{port}/api/health")
+        safety = json.loads(made.run("backup", "list", "--json").stdout)[-1]
+        assert (safety["tag"], safety["checks"]["offsite"]["ok"]) == ("before-restore", True)
+        assert f"`techsapo restore {safety['id']} --only grafana` goes back" in done.stderr
+
+        made.run("restore", safety["id"], "--only", "grafana", "--yes")
+        assert sql("SELECT login FROM user") == ["later"]
+        sql("CREATE TABLE of_a_newer_grafana (id INTEGER)")
+        newer = json.loads(made.run("backup", "--only", "config", "--json").stdout)["id"]
+        sql("DROP TABLE of_a_newer_grafana")
+        said = made.run("restore", newer, "--only", "grafana", "--yes", code=1).stderr
+        assert "of a newer version" in said
+        assert "went back: everything is as it was" in said
+        assert sql("SELECT login FROM user") == ["later"]
+        assert "of_a_newer_grafana" not in sql("SELECT name FROM sqlite_master")
+
+        process = made.popen("restore", kept, "--only", "grafana", "--yes")
+        wait_for((made.state / "restore.json").exists, timeout=60, what="the data is being replaced")
+        process.kill()
+        process.communicate()
+        again = made.run("restore", kept, "--only", "grafana", code=1).stderr
+        assert "going back to what was there before" in again
+        assert sql("SELECT login FROM user") == ["later"]
+        assert http_ok(f"http://127.0.0.1:{port}/api/health")
+
+        assert [p.name for p in data.iterdir()] == ["grafana.db"]
+        assert [p.name for p in made.state.iterdir() if p.name.startswith("offsite")] == []
+        here = b"".join(p.read_bytes() for p in (made.state / "backups").rglob("*") if p.is_file())
+        assert b"-hash" not in here
+        made.write(backup={})
+        assert "has no backup.offsite" in made.run("restore", kept, "--only", "grafana", code=1).stderr
+        made.write(backup={"offsite": {"restic": str(tmp_path / "other"), "password": PASSWORD}})
+        assert "restic snapshots failed" in made.run("restore", kept, "--only", "grafana", code=1).stderr
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an S3 API that asks for no rights."""
+    port = free_port()
+    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with running(argv, tmp_path_factory.mktemp("s3"), port, lambda: tcp_open(port)):
+        yield port
+
+
+def test_it_goes_to_s3_with_the_login_of_dotenv_as_a_job_of_cron_has_it(s3: int, tmp_path: Path) -> None:
+    place = f"s3:http://127.0.0.1:{s3}/backups/techsapo"
+    offsite = {
+        "restic": place,
+        "password": PASSWORD,
+        "access_key_id": "${AWS_ACCESS_KEY_ID}",
+        "secret_access_key": "${AWS_SECRET_ACCESS_KEY}",
+    }
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    login = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "canary-of-s3"}
+    with project(only_redis(backup={"offsite": offsite})) as made:
+        dotenv = made.directory / ".env"
+        dotenv.write_text("".join(f"{name}={value}\n" for name, value in login.items()))
+
+        def backup(code: int) -> subprocess.CompletedProcess[str]:
+            done = subprocess.run(
+                made.argv("backup", "--only", "config", "--json"),
+                cwd=made.directory, env=bare, capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == code, done.stdout + done.stderr
+            return done
+
+        backup(0)  # makes the bucket and the repository
+        found = json.loads(backup(0).stdout)
+        assert found["checks"]["offsite"]["ok"] is True
+        back = tmp_path / "back"
+        subprocess.run(
+            ["restic", "--no-cache", "-r", place, "restore", "latest", "--target", back, "-q"],
+            env={**bare, **login, "RESTIC_PASSWORD": PASSWORD}, check=True, timeout=120,
+        )  # fmt: skip
+        folder = Path(found["folder"])
+        assert (back / folder.relative_to("/") / "manifest.json").read_bytes() == (
+            folder / "manifest.json"
+        ).read_bytes()
+        assert b"canary-of-s3" in (back / dotenv.relative_to("/")).read_bytes()
+        kept = b"".join(p.read_bytes() for p in folder.parent.rglob("*") if p.is_file())
+        assert b"canary-of-s3" not in kept
+        del offsite["secret_access_key"]
+        made.write(backup={"offsite": offsite})
+        assert "one half of an S3 login" in backup(1).stderr
+
+
+def rights(port: int, free: str) -> None:
+    """Let the S3 API ask for a login after `free` further requests."""
+    url = f"http://127.0.0.1:{port}/moto-api/reset-auth"
+    request = urllib.request.Request(url, free.encode(), {"Content-Type": "text/plain"})
+    assert urllib.request.urlopen(request, timeout=10).status == 200
+
+
+def test_a_wrong_s3_login_and_an_s3_that_is_down_are_said_and_the_backup_here_stays(s3: int) -> None:
+    offsite = {
+        "restic": f"s3:http://127.0.0.1:{s3}/refused/techsapo",
+        "password": PASSWORD,
+        "access_key_id": "AKIDEXAMPLE",
+        "secret_access_key": "canary-of-s3",
+    }
+    with project(only_redis(backup={"offsite": offsite})) as made:
+
+        def refused(said: str) -> None:
+            known = len(stack.repository.backups())
+            shown = made.run("backup", "--only", "config", code=1).stderr
+            assert "is whole here, but not off-site: restic init failed" in shown
+            assert said in shown
+            assert "check backup.offsite" in shown
+            assert "canary-of-s3" not in shown
+            backups_here = stack.repository.backups()
+            assert len(backups_here) == known + 1
+            assert stack.repository.checks(backups_here[-1])["offsite"]["ok"] is False
+
+        stack = backup_stack(made.directory / "techsapo.yaml")
+        rights(s3, "0")
+        try:
+            refused("does not exist in our records")
+        finally:
+            rights(s3, "1000000000")
+        made.write(backup={"offsite": {**offsite, "restic": f"s3:http://127.0.0.1:{free_port()}/away/x"}})
+        refused("connection refused")
+        assert json.loads(made.run("backup", "verify", "--json").stdout)["ok"] is True

@@ -1,0 +1,226 @@
+"""Restores of rows and keys into the running stack, and every fault on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from backup_lab import ROWS, Root, copy_of, forged, keys, stack_of
+from projects import Project
+from servers import wait_for
+from terminal import typed
+
+from techsapo_ops.adapters.packed import PackedReader, file_sha256
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.engines.base import State
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import backups, restore
+from techsapo_ops.operations.backup_stack import Stack
+
+pytestmark = pytest.mark.lab
+
+
+def test_a_backup_of_a_newer_server_is_refused(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    copied, folder = copy_of(backup, stack, tmp_path)
+    manifest = backup.read()
+    parts = tuple(
+        replace(p, server="MariaDB 99.1" if p.kind == "mysql" else p.server) for p in manifest.parts
+    )
+    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
+    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
+    (folder / SUMS).write_text("".join(lines))
+    with pytest.raises(OpsError, match=r"MariaDB 99\.1, and MariaDB 11\.\S+ that runs is older"):
+        restore.intend(copied, backup.id)
+
+
+def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
+    lab: Project, backup: Backup, stack: Stack
+) -> None:
+    count = keys(lab).dbsize()
+    assert count > 0
+    keys(lab).flushall()
+    keys(lab).set("new", 1)
+    with Root(lab) as sql:
+        sql.execute("DELETE FROM notes")
+    refused = lab.run("restore", backup.id, code=1)
+    assert "nothing was changed" in refused.stderr
+    done = json.loads(lab.run("restore", backup.id, "--yes", "--json").stdout)
+    assert keys(lab).dbsize() == len(list(keys(lab).scan_iter()))
+    assert keys(lab).get("k7") == b"7"
+    assert keys(lab).exists("new") == 0
+    assert keys(lab).config_get("appendonly") == {"appendonly": "yes"}
+    with Root(lab) as sql:
+        sql.execute("SELECT COUNT(*) FROM notes")
+        assert sql.fetchone() == (ROWS,)
+    lab.run("restart", "redis")
+    assert keys(lab).get("k7") == b"7"
+    lab.run("health")
+    safety = stack.repository.find(done["safety"])
+    assert safety.read().tag == "before-restore"
+    assert stack.repository.find("latest").id != safety.id
+
+
+def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(
+    lab: Project, backup: Backup, tmp_path: Path
+) -> None:
+    stack = stack_of(lab)
+    base = backups.make(stack, only=("mysql",)).backup
+    with Root(lab) as sql:
+        time.sleep(1.1)
+        sql.execute("INSERT INTO notes (text) VALUES ('wanted')")
+        time.sleep(1.1)
+        moment = datetime.now(UTC).replace(microsecond=0)
+        time.sleep(1.1)
+        sql.execute("DELETE FROM notes")
+    intent = restore.intend(stack, "latest", (), moment)
+    assert intent.backup.id == base.id
+    restore.perform(stack, intent)
+    with Root(lab) as sql:
+        sql.execute("SELECT COUNT(*), SUM(text = 'wanted') FROM notes")
+        assert sql.fetchone() == (ROWS + 1, 1)
+    with pytest.raises(OpsError, match="yet to come"):
+        restore.perform(stack, restore.intend(stack, base.id, (), datetime.now(UTC) + timedelta(days=1)))
+
+
+def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, tmp_path: Path) -> None:
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    broken = whole.replace(b"-- Dump completed", b"DELETE FROM notes LIMIT 1;\n-- Dump completed")
+    copied = forged(backup, stack_of(lab), tmp_path, "mysql", broken)
+    with Root(lab) as sql:
+        sql.execute("INSERT INTO notes (text) VALUES ('precious')")
+    intent = restore.intend(copied, backup.id, ("mysql",))
+    with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
+        restore.perform(copied, intent)
+    with Root(lab) as sql:
+        sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'")
+        assert sql.fetchone() == (1,)
+    lab.run("health")
+
+
+def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
+    with Root(lab) as sql:
+        sql.execute("SELECT COUNT(*) FROM notes")
+        before = sql.fetchone()
+    process = lab.popen("restore", backup.id, "--yes", "--only", "mysql")
+    note = lab.state / "restore.json"
+    wait_for(note.exists, timeout=60, what="the data is being replaced")
+    process.kill()
+    process.communicate()
+    refused = lab.run("backup", code=1)
+    assert "a restore was interrupted" in refused.stderr
+    said = lab.run("restore", backup.id, code=1)
+    assert "going back to what was there before" in said.stderr
+    assert not note.exists()
+    with Root(lab) as sql:
+        sql.execute("SELECT COUNT(*) FROM notes")
+        assert sql.fetchone() == before
+    lab.run("health")
+
+
+def state(lab: Project) -> tuple[object, ...]:
+    """What a restore could have changed."""
+    with Root(lab) as sql:
+        sql.execute("CHECKSUM TABLE notes")
+        checksum = sql.fetchone()
+    values = {key: keys(lab).get(key) for key in (b"k7", b"mine")}
+    return (checksum, keys(lab).dbsize(), values)
+
+
+def spoil(lab: Project) -> None:
+    """Data of its own, which the backup has not."""
+    keys(lab).set("mine", "kept")
+    keys(lab).delete("k7")
+    with Root(lab) as sql:
+        sql.execute("INSERT INTO notes (text) VALUES ('mine')")
+
+
+PHASES = ("stopping app", "backing up what is there", "restoring redis", "restoring mysql", "starting app")
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_ctrl_c_in_any_phase_leaves_or_puts_back_what_was_there(
+    phase: str, lab: Project, backup: Backup
+) -> None:
+    spoil(lab)
+    before = state(lab)
+    process = lab.popen("restore", backup.id, "--yes")
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if line.startswith(phase):
+            process.send_signal(signal.SIGINT)
+            break
+    _, rest = process.communicate(timeout=90)
+    assert process.returncode == 130, said + rest
+    assert ("going back" in rest) == (phase.split()[0] in {"restoring", "starting"}), rest
+    assert state(lab) == before
+    assert not (lab.state / "restore.json").exists()
+    wait_for(lambda: {s.state for s in lab.services().values()} == {State.RUNNING}, what="everything runs")
+
+
+def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
+    lab: Project, backup: Backup
+) -> None:
+    spoil(lab)
+    before = state(lab)
+    process = lab.popen("restore", backup.id, "--yes")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(("restoring mysql", "that failed; going back")):
+            process.send_signal(signal.SIGINT)
+        if line.startswith("that failed"):
+            break
+    process.communicate(timeout=90)
+    assert process.returncode == 130
+    assert (lab.state / "restore.json").exists()
+    assert "going back to what was there before" in lab.run("restore", backup.id, code=1).stderr
+    assert state(lab) == before
+    lab.run("health")
+
+
+def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Project, backup: Backup) -> None:
+    before = state(lab)
+    known = len(stack_of(lab).repository.backups())
+    code, screen = typed(lab, "restore", backup.id, ask="replace it?", answer="n\n")
+    assert code == 1
+    lines = " ".join(screen.split())
+    manifest = backup.read()
+    assert f"backup {backup.id}, begun {manifest.started.astimezone():%Y-%m-%d %H:%M:%S}" in lines
+    there = keys(lab).dbsize() + 1  # one is in another database
+    part = manifest.part("redis")
+    assert part is not None
+    assert f"redis {there:,} keys → {backups.content(part)}" in lines
+    assert re.search(r"mysql [\d,]+ rows in \d+ tables → [\d,]+ rows in \d+ tables", lines)
+    assert "not restored: config comes back where --only names it: --only config" in lines
+    assert "stopped meanwhile: app, redis" in lines
+    assert "is backed up first, and brought back if anything fails" in lines
+    assert "nothing was changed" in lines
+    assert state(lab) == before
+    assert len(stack_of(lab).repository.backups()) == known
+
+
+def test_a_terminal_shows_bars_with_rates_and_a_pipe_plain_lines(lab: Project) -> None:
+    keys(lab).set("big", os.urandom(60_000_000))
+    plain = lab.run("backup", "--only", "redis,mysql").stderr
+    code, screen = typed(lab, "backup", "--only", "redis,mysql")
+    keys(lab).delete("big")
+    assert code == 0, screen
+    assert "━" in screen
+    assert re.search(r"redis .*[\d.]+/6\d\.\d MB +[\d.]+ MB/s +0:00:0\d", screen), screen
+    assert any(line.startswith("mysql ") and "rows in" in line for line in screen.splitlines())
+    assert "━" not in plain
+    assert "\x1b" not in plain
+    lines = plain.splitlines()
+    assert sorted(line.split()[0] for line in lines[:2]) == ["mysql", "redis"]
+    assert all(" packed to " in line for line in lines[:2])
+    assert lab.run("backup", "--only", "config", "--quiet").stderr == ""

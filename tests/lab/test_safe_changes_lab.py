@@ -1,0 +1,281 @@
+"""Plan, apply, read back and go back, with real servers on the native engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from projects import Project, only_redis, project, small_spec
+from servers import free_port, tcp_open, wait_for
+
+from techsapo_ops.engines.native.supervisor import Supervisor
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Project]:
+    spec = small_spec(
+        engine="native", nginx={"enabled": True, "listen": free_port(), "tls_listen": free_port()}
+    )
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    with project(spec, name="監視 プロジェクト") as made:
+        made.run("up")
+        yield made
+
+
+def files(stack: Project) -> dict[str, str]:
+    """Digest of each generated file."""
+    config = stack.state / "generated"
+    return {
+        str(path.relative_to(config)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(config.rglob("*"))
+        if path.is_file() and path.name != ".manifest.json"
+    }
+
+
+def prometheus(stack: Project, path: str) -> Any:
+    port = stack.spec["monitoring"]["prometheus"]["port"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}") as answer:
+        return json.load(answer)["data"]
+
+
+def loaded_threshold(stack: Project) -> str:
+    """What MemoryHigh compares with in the running Prometheus."""
+    rules = [rule for group in prometheus(stack, "rules")["groups"] for rule in group["rules"]]
+    query: str = next(rule["query"] for rule in rules if rule["name"] == "MemoryHigh")
+    return query.rpartition("> ")[2]
+
+
+def sample_times(stack: Project, query: str) -> list[float]:
+    series = prometheus(stack, f"query?{urllib.parse.urlencode({'query': query})}")["result"]
+    return [float(time) for time, _ in series[0]["values"]] if series else []
+
+
+def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: Project) -> None:
+    before = stack.pids()
+    alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert {s["service"]: s["action"] for s in plan["steps"]} == {
+        "redis": "nothing",
+        "app": "nothing",
+        "nginx": "nothing",
+        "alertmanager": "nothing",
+        "prometheus": "reload",
+    }
+    done = json.loads(stack.run("up", "--json").stdout)
+    assert [(s["service"], s["action"], s["reason"]) for s in done["steps"]] == [
+        (s["service"], s["action"], s["reason"]) for s in plan["steps"]
+    ]
+    last = stack.applies()[-1]
+    assert {path for path, _ in last.files} == {f["path"] for f in plan["files"]}
+    assert [step.service for step in last.steps] == ["prometheus"]
+    assert stack.pids() == before
+    assert loaded_threshold(stack) == "77"
+    stack.run("plan")
+
+
+def test_a_reload_leaves_no_gap_in_what_prometheus_scrapes(stack: Project) -> None:
+    def scraped() -> bool:
+        return len(sample_times(stack, 'up{job="prometheus"}[60s]')) >= 8
+
+    wait_for(scraped, what="samples on both sides of a reload")
+    stack.run("reload", "prometheus")
+    wait_for(scraped, what="samples after the reload")
+    times = sample_times(stack, 'up{job="prometheus"}[30s]')
+    gaps = [b - a for a, b in pairwise(times)]
+    assert max(gaps) < 2.5, gaps
+
+
+def test_durations_that_alertmanager_writes_its_own_way_are_no_difference(stack: Project) -> None:
+    monitoring = stack.spec["monitoring"]
+    alertmanager = {**monitoring["alertmanager"], "group_interval": "90s", "group_wait": "1m30s"}
+    stack.write(
+        monitoring={**monitoring, "alertmanager": alertmanager},
+        notifications={
+            "smtp": {
+                "smarthost": "mail.example.com:587",
+                "sender": "a@b.example",
+                "username": "u",
+                "password": "p",
+            },
+            "critical": [
+                {"kind": "email", "to": "c@d.example"},
+                {"kind": "slack", "url": "https://s.example/$x"},
+            ],
+        },
+    )
+    done = json.loads(stack.run("up", "--json").stdout)
+    assert {s["service"] for s in done["steps"] if s["action"] != "nothing"} == {"alertmanager"}
+    assert stack.findings(code=0) == {}
+
+
+def test_a_broken_template_is_refused_before_anything_is_touched(stack: Project) -> None:
+    before, pids, known = files(stack), stack.pids(), len(stack.applies())
+    broken = stack.override("prometheus/prometheus.yml.j2", "global: {scrape_interval: often}\n")
+    refused = stack.run("up", code=1)
+    assert "promtool refuses prometheus/prometheus.yml" in refused.stderr
+    broken.unlink()
+    assert (files(stack), stack.pids(), len(stack.applies())) == (before, pids, known)
+
+
+def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:
+    before, pids, known = files(stack), stack.pids(), stack.applies()[-1].id
+    wrong = stack.override(
+        "redis/redis.conf.j2",
+        '{% extends "builtin/redis/redis.conf.j2" %}{% block extra %}io-threads none{% endblock %}\n',
+    )
+    failed = stack.run("up", "--timeout", "10", code=1)
+    assert "redis did not become ready" in failed.stderr
+    assert "io-threads" in failed.stderr, "the log says why"
+    assert "probe: connection refused" in failed.stderr
+    assert f"went back to @{known}" in failed.stderr
+    assert files(stack) == before
+    after = stack.pids()
+    assert after["redis"] not in {None, pids["redis"]}
+    assert {n: p for n, p in after.items() if n != "redis"} == {n: p for n, p in pids.items() if n != "redis"}
+    last = stack.applies()[-1]
+    assert (last.result, last.back_to) == ("rolled-back", known)
+    assert "redis did not become ready" in last.reason
+    wrong.unlink()
+    assert stack.findings(code=0) == {}
+    stack.run("plan")
+
+
+def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_from(stack: Project) -> None:
+    before, pids = files(stack), stack.pids()
+    with socket.create_server(("127.0.0.1", stack.spec["nginx"]["tls_listen"])):
+        stack.write(certificates={"site": {"names": ["lab.example.com"]}})
+        failed = stack.run("up", code=1)
+    assert "nginx: it runs another configuration than was applied: /nginx-config says" in failed.stderr
+    assert "Address already in use" in failed.stderr, "the log says why"
+    assert "went back to @" in failed.stderr
+    assert (files(stack), stack.pids()) == (before, pids)
+    del stack.spec["certificates"]
+    stack.write()
+    assert stack.findings(code=0) == {}
+
+
+def test_a_configuration_that_runs_but_was_not_applied_is_seen_and_mended_in_place(stack: Project) -> None:
+    pids = stack.pids()
+    rules = stack.state / "generated" / "prometheus" / "rules" / "alerts.yml"
+    applied = rules.read_text(encoding="utf-8")
+    rules.write_text(applied.replace("> 77", "> 55"), encoding="utf-8")
+    pid = pids["prometheus"]
+    assert pid is not None
+    os.kill(pid, signal.SIGHUP)
+    wait_for(lambda: loaded_threshold(stack) == "55", what="the foreign threshold")
+    rules.write_text(applied, encoding="utf-8")
+    assert "MemoryHigh" in stack.findings()["prometheus"]
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert [s["action"] for s in plan["steps"] if s["service"] == "prometheus"] == ["reload"]
+    stack.run("up")
+    assert loaded_threshold(stack) == "77"
+    assert stack.pids() == pids
+    assert stack.findings(code=0) == {}
+
+
+def test_drift_names_an_edited_file_a_missing_one_and_a_stopped_service(stack: Project) -> None:
+    config = stack.state / "generated"
+    edited, missing = config / "nginx" / "nginx.conf", config / "systemd" / "techsapo.service"
+    kept = edited.read_bytes()
+    edited.write_bytes(kept + b"# mine\n")
+    missing.unlink()
+    supervisor = Supervisor(stack.layout.supervisor_socket)
+    supervisor.stop("alertmanager", within=20)
+    port = stack.spec["monitoring"]["alertmanager"]["port"]
+    with socket.create_server(("127.0.0.1", port)):
+        found = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
+    assert {(f["kind"], f["name"], f["what"].partition(" (pid")[0]) for f in found} >= {
+        ("file", "nginx/nginx.conf", "was edited by hand"),
+        ("file", "systemd/techsapo.service", "is missing"),
+        ("service", "alertmanager", "is stopped"),
+    }
+    assert any(f["kind"] == "stranger" and str(port) in f["what"] for f in found)
+    assert "# mine" in stack.run("diff").stdout
+    assert "edited by hand" in stack.run("up", code=1).stderr
+    stack.run("up", "--force")
+    assert edited.read_bytes() == kept
+    assert stack.findings(code=0) == {}
+
+
+def test_a_process_that_was_started_with_other_arguments_is_found_and_started_anew(stack: Project) -> None:
+    pids = stack.pids()
+    conf = stack.state / "generated" / "supervisor" / "supervisord.conf"
+    kept = conf.read_bytes()
+    conf.write_bytes(kept.replace(b"--web.enable-lifecycle", b"--web.enable-admin-api"))
+    supervisor = Supervisor(stack.layout.supervisor_socket)
+    supervisor.stop("prometheus", within=40)
+    supervisor.reread()
+    supervisor.remove("prometheus")
+    supervisor.add("prometheus")
+    supervisor.start("prometheus")
+    conf.write_bytes(kept)
+    said = stack.findings()["prometheus"]
+    assert said == "its process was started without --web.enable-lifecycle and with --web.enable-admin-api"
+    done = json.loads(stack.run("up", "--json").stdout)
+    assert {s["service"]: s["action"] for s in done["steps"]}["prometheus"] == "recreate"
+    after = stack.pids()
+    assert {n for n in after if after[n] != pids[n]} == {"prometheus"}
+    assert stack.findings(code=0) == {}
+
+
+def test_rollback_needs_neither_spec_nor_templates_and_is_recorded(stack: Project) -> None:
+    spec = stack.directory / "techsapo.yaml"
+    spec.rename(stack.directory / "elsewhere.yaml")
+    refused = stack.run("rollback", "@1", code=1)
+    assert "reload   prometheus" in refused.stdout
+    assert "--yes" in refused.stderr
+    secrets = stack.state / "generated" / "secrets"
+    assert any(path.name.startswith("notifications-") for path in secrets.iterdir())
+    shown = stack.run("diff", "@1").stdout
+    assert "holds a secret: content not shown" in shown
+    assert "https://s.example" not in shown
+    done = json.loads(stack.run("rollback", "@1", "--yes", "--json").stdout)
+    assert (done["to"], done["went_back"]) == (1, None)
+    assert loaded_threshold(stack) == "90"
+    assert not secrets.exists(), "there was no secret then"
+    assert stack.run("diff", "@1").stdout == "nothing differs from @1\n"
+    assert stack.findings(code=0) == {}
+    last = stack.applies()[-1]
+    assert (last.command, last.restores, last.result) == ("rollback", 1, "ok")
+    (stack.directory / "elsewhere.yaml").rename(spec)
+
+
+def test_history_tells_every_apply_and_the_ledger_is_private(stack: Project) -> None:
+    found = json.loads(stack.run("history", "--json").stdout)["applies"]
+    assert [a["id"] for a in found] == list(range(1, len(found) + 1))
+    assert {a["result"] for a in found} == {"ok", "rolled-back"}
+    table = stack.run("history").stdout
+    assert all(f"@{a['id']} " in table for a in found)
+    ledger = stack.state / "ledger"
+    modes = {path.stat().st_mode & 0o777 for path in ledger.rglob("*") if path.is_file()}
+    assert modes == {0o600}
+    assert {ledger.stat().st_mode & 0o777, (ledger / "objects").stat().st_mode & 0o777} == {0o700}
+
+
+def test_a_first_up_that_fails_keeps_what_is_good_and_the_next_one_completes() -> None:
+    with project(only_redis(engine="native")) as made:
+        with socket.create_server(("127.0.0.1", made.spec["app"]["port"])):
+            failed = made.run("up", "--timeout", "5", code=1)
+        assert "app can't have port" in failed.stderr
+        assert "went back" not in failed.stderr
+        assert tcp_open(made.spec["redis"]["port"])
+        assert [a.result for a in made.applies()] == ["failed"]
+        assert "no good state" in made.run("rollback", "--yes", code=1).stderr
+        made.run("up")
+        assert [a.result for a in made.applies()] == ["failed", "ok"]
+        shutil.rmtree(made.state / "ledger")
+        made.run("up")
+        assert [a.result for a in made.applies()] == ["ok"], "a stack without a ledger is taken over"
