@@ -4,15 +4,43 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import startup
+from tests.bench import (
+    analyses,
+    backups,
+    calibration,
+    certificates,
+    deep_verify,
+    idle_up,
+    providers,
+    restores,
+    scrape,
+    startup,
+    streams,
+    written_backups,
+)  # fmt: skip
 
-BENCHES = (startup,)
+BENCHES = (
+    startup,
+    idle_up,
+    providers,
+    analyses,
+    calibration,
+    scrape,
+    streams,
+    certificates,
+    backups,
+    restores,
+    deep_verify,
+    written_backups,
+)
 
 
 def main() -> int:
-    """Run every bench and print its table."""
-    missed = 0
+    """Run every bench, or those named on the command line, and print their tables."""
+    missed, wanted = 0, sys.argv[1:]
     for bench in BENCHES:
+        if wanted and bench.__name__.rpartition(".")[2] not in wanted:
+            continue
         print(f"\n{(bench.__doc__ or '').splitlines()[0]}")
         for row in bench.run():
             print(row)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """`value` and `baseline` in the same `unit`; `bound` is the largest ratio that passes."""
+    """`value` and `baseline` in the same `unit`; `bound` is the largest ratio that passes.
+
+    Both are printed with that many `digits` after the point.
+    """
 
     name: str
     value: float
     baseline: float
     bound: float
     unit: str = "ms"
+    digits: int = 1
 
     @property
     def ratio(self) -> float:
@@ -25,7 +29,8 @@ class Row:
 
     def __str__(self) -> str:
         verdict = "ok" if self.ok else "MISSED"
+        value, baseline = (f"{each:8.{self.digits}f} {self.unit}" for each in (self.value, self.baseline))
         return (
-            f"{self.name:28} {self.value:8.1f} {self.unit}   baseline {self.baseline:8.1f} {self.unit}"
+            f"{self.name:28} {value}   baseline {baseline}"
             f"   ratio {self.ratio:5.2f}   bound {self.bound:5.2f}   {verdict}"
         )

@@ -1,0 +1,152 @@
+"""Providers at 200 concurrent calls against bare aiohttp: processor time of a call, memory, calls a second.
+
+Upstream answers after 50 ms. Each is measured in a process of its own, in the same run. The ratio is of
+processor time, which a busy machine disturbs least; the rate beside it is what the machine let through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from tests.bench.row import Row
+
+CONCURRENT = 200
+SECONDS = 1.2
+KINDS = {
+    "openai-compatible": "by hand",
+    "openai": "openai SDK",
+    "anthropic": "anthropic SDK",
+    "google": "genai SDK",
+}
+BOUNDS = {"openai-compatible": 2.4, "openai": 9.0, "anthropic": 8.0, "google": 13.0}
+"""Largest time per call, as a multiple of bare aiohttp's."""
+RSS_ONE, RSS_ALL = 150.0, 220.0
+"""MB with one SDK and with all of them."""
+
+
+@contextmanager
+def upstream() -> Iterator[str]:
+    """The vendors' stand-in in a process of its own; its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.upstream"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.communicate()
+
+
+def run() -> Iterator[Row]:
+    """Measure bare aiohttp before and after the providers, and take the better as the baseline."""
+    with upstream() as url:
+        first = _worker("bare", url)
+        measured = {kind: _worker(kind, url) for kind in KINDS}
+        everything = _worker("all", url)
+        second = _worker("bare", url)
+    base = min(first["cpu"], second["cpu"])
+    most = max(first["rate"], second["rate"])
+    print(f"bare aiohttp {most:,.0f} calls/s at {CONCURRENT} concurrent")
+    for kind, name in KINDS.items():
+        row = measured[kind]
+        yield Row(f"{name} {row['rate']:,.0f} calls/s", row["cpu"], base, BOUNDS[kind], "µs")
+    bare = first["rss"]
+    one = max(measured[kind]["rss"] for kind in KINDS)
+    yield Row("RSS one SDK", one, bare, RSS_ONE / bare, "MB")
+    yield Row("RSS all SDKs", everything["rss"], bare, RSS_ALL / bare, "MB")
+
+
+def _worker(kind: str, url: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.providers", kind, url], capture_output=True, text=True, check=True
+    )
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def _specs(kinds: list[str], url: str) -> dict[str, Any]:
+    prefixed = {"openai-compatible", "openai", "openrouter"}
+    return {
+        kind: {
+            "kind": kind,
+            "model": "m",
+            "base_url": f"{url}/v1" if kind in prefixed else url,
+            "api_key": "k",
+            "price": {"input": 1, "output": 2},
+        }
+        for kind in kinds
+    }
+
+
+async def _rate(call: Callable[[], Awaitable[object]], seconds: float = SECONDS) -> tuple[float, float]:
+    """Calls a second of `call` by CONCURRENT loops, and µs of processor time per call."""
+    await asyncio.gather(*(call() for _ in range(CONCURRENT)))  # opens the connections, fills caches
+    done = 0
+    end = time.perf_counter() + seconds
+
+    async def loop() -> None:
+        nonlocal done
+        while time.perf_counter() < end:
+            await call()
+            done += 1
+
+    started, used = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(loop() for _ in range(CONCURRENT)))
+    return done / (time.perf_counter() - started), (time.process_time() - used) * 1e6 / done
+
+
+async def _bare(url: str) -> tuple[float, float]:
+    import aiohttp
+
+    from techsapo_ops.wallbounce.model import Question
+    from techsapo_ops.wallbounce.prompts import answer_prompt
+    from tests.bench.upstream import chat_body
+
+    question = Question("ディスクが一杯です", "ja")
+    body = chat_body(answer_prompt(question), question)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=512)) as session:
+
+        async def call() -> None:
+            async with session.post(f"{url}/v1/chat/completions", data=body) as response:
+                json.loads(await response.read())
+
+        return await _rate(call)
+
+
+async def _providers(kinds: list[str], url: str) -> tuple[float, float]:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.wallbounce.model import Question
+    from techsapo_ops.wallbounce.registry import build_registry
+
+    registry = build_registry(Spec.model_validate({"project": "p", "providers": _specs(kinds, url)}), {})
+    await registry.warm()
+    question = Question("ディスクが一杯です", "ja")
+    measured = [
+        await _rate(partial(provider.answer, question), SECONDS / len(kinds)) for provider in registry.usable
+    ]
+    await registry.close()
+    return min(measured)
+
+
+def _measure(kind: str, url: str) -> None:
+    import psutil
+    import uvloop
+
+    kinds = [*KINDS, "openrouter"] if kind == "all" else [kind]
+    rate, cpu = uvloop.run(_bare(url) if kind == "bare" else _providers(kinds, url))
+    print(json.dumps({"rate": rate, "cpu": cpu, "rss": psutil.Process().memory_info().rss / 1e6}))
+
+
+if __name__ == "__main__":
+    _measure(sys.argv[1], sys.argv[2])
