@@ -11,16 +11,21 @@ BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
+# One more than the processors of a small machine: lab tests mostly wait for servers.
+WORKERS ?= 3
+PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
   prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
   prometheus-mysqld-exporter:prometheus-mysqld-exporter prometheus-nginx-exporter:prometheus-nginx-exporter \
-  nginx:nginx redis-server:redis-server mariadbd:mariadb-server docker:docker-cli docker-compose:docker-compose \
-  logrotate:logrotate systemd-analyze:systemd node:nodejs npm:npm chromium:chromium
+  nginx:nginx pebble:pebble openssl:openssl redis-server:redis-server mariadbd:mariadb-server \
+  docker:docker-cli docker-compose:docker-compose dockerd:docker.io debootstrap:debootstrap \
+  logrotate:logrotate cron:cron systemd-analyze:systemd node:nodejs npm:npm chromium:chromium \
+  zstd:zstd restic:restic sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test lint lab bench picture lock clean
+.PHONY: help up down install uninstall link test coverage lint lab bench bench-peers picture lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -28,7 +33,9 @@ help:
 	@echo "make install    venv and the techsapo command in $(BINDIR)"
 	@echo "make uninstall  remove that command"
 	@echo "make test       install what the tests need, run linters and all tests"
+	@echo "make coverage   as CI does: the same, a second look at failures, and which lines no test runs"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
+	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
 $(VENV)/runtime: requirements.lock pyproject.toml
@@ -88,13 +95,26 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 test: $(VENV)/dev lab lint
+	$(BIN)/python -m $(PYTEST)
+
+# The same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md); to trace them and the
+# programs that they start takes a quarter longer.
+coverage: $(VENV)/dev lab lint
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m $(PYTEST) || $(BIN)/coverage run -m tests.again $$?
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
+
+# The peer is measured, never depended on: it has a venv of its own.
+.venv-peers/bin/litellm:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check install --quiet "litellm[proxy]"
+
+bench-peers: $(VENV)/dev .venv-peers/bin/litellm
+	$(BIN)/python -m tests.bench.peers .venv-peers/bin/litellm
 
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev
