@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 
 
@@ -47,13 +49,24 @@ def binary(name: str) -> str:
     return path
 
 
+@cache
+def _ports() -> Iterator[int]:
+    """The ports of this process, in an order of its own: no other worker of the run has them, and none comes
+    again before all others have. A port may wait long until what it is for listens on it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = list(range(20_000 + worker, 32_000, workers))
+    secrets.SystemRandom().shuffle(ports)
+    return cycle(ports)
+
+
 def free_port() -> int:
-    """A loopback port that nothing listens on now.
+    """A loopback port that nothing listens on now, and that is given to nobody else.
 
     Not one of the kernel's choice: those it also gives to every connection that somebody opens in between.
     """
-    for _ in range(1000):
-        port = 20_000 + secrets.randbelow(12_000)
+    for port in islice(_ports(), 1000):
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
