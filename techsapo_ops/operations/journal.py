@@ -71,10 +71,16 @@ class Journal:
         if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
             where = _WORDS.get(note.phase, note.phase)
             done = f" (done: {', '.join(note.done)})" if note.done else ""
-            entry = replace(note.entry, result="failed", reason=f"interrupted {where}{done}")
+            entry = replace(
+                note.entry, result="failed", reason=f"interrupted {where}{done}", seconds=self._seconds(note)
+            )
             self._ledger.record(entry)
         self.path.unlink(missing_ok=True)
         return entry
+
+    def _seconds(self, note: Note) -> float:
+        """For how long the noted apply is known to have run: until the note was last written."""
+        return max(0.0, self.path.stat().st_mtime - note.entry.time.timestamp())
 
     def _write(self, note: Note) -> None:
         value = {**asdict(note)}

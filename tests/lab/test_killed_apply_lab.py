@@ -8,23 +8,19 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 
 import pytest
+from killed import POINTS, change_redis, completes, configuration, faulty, killed_at
 from projects import Project, only_redis, project
 from servers import tcp_open
 
 from techsapo_ops.operations.ledger import Ledger
 
 pytestmark = pytest.mark.lab
-
-FAULT_POINT = Path(__file__).with_name("fault_point.py")
-_numbers = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -34,60 +30,12 @@ def stack() -> Iterator[Project]:
         yield made
 
 
-def change_redis(stack: Project, setting: str = "") -> str:
-    """Another redis.conf, so that Redis alone is restarted; returns its mark."""
-    mark = f"# mark {next(_numbers)} #"
-    template = stack.directory / "templates" / "redis" / "redis.conf.j2"
-    template.parent.mkdir(parents=True, exist_ok=True)
-    template.write_text(
-        f'{{% extends "builtin/redis/redis.conf.j2" %}}{{% block extra %}}{setting}\n{mark}{{% endblock %}}\n'
-    )
-    return mark
-
-
-def configuration(stack: Project) -> str:
-    return (stack.state / "generated" / "redis" / "redis.conf").read_text()
-
-
-def faulty(stack: Project, point: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(FAULT_POINT), point, *arguments],
-        cwd=stack.directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def killed_at(stack: Project, point: str, *arguments: str) -> None:
-    done = faulty(stack, point, *arguments)
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
-
-
-POINTS = {
-    "begun": "before any file was written",
-    "writing": "before any file was written",
-    "files": "after the files were written",
-    "prepared": "before the first service",
-    "services": "while services were changed (done: redis)",
-    "read-back": "while reading back",
-}
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_an_up_that_was_killed_is_completed_by_the_next_one(stack: Project, point: str) -> None:
-    mark = change_redis(stack)
-    killed_at(stack, point, "up")
-    assert stack.services()["app"].state == "running"
-    done = stack.run("up", "--verbose")
-    assert "completing it" in done.stderr
-    assert mark in configuration(stack)
-    *_, interrupted, last = stack.applies()
-    assert (interrupted.result, last.result) == ("failed", "ok")
-    assert POINTS[point] in interrupted.reason
+    app = stack.pids()["app"]
+    completes(stack, point)
+    assert stack.pids()["app"] == app, "what did not change was not touched"
     assert tcp_open(stack.spec["redis"]["port"])
-    assert not (stack.state / "ledger" / "journal.json").exists()
 
 
 def test_after_all_that_nothing_is_pending_and_nothing_has_drifted(stack: Project) -> None:

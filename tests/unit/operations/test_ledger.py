@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,8 +164,11 @@ def test_an_interrupted_apply_is_recorded_once_with_how_far_it_got(tmp_path: Pat
     journal.begin(BASE)
     journal.reached(FILES)
     journal.reached(SERVICES, "redis")
+    last = BASE.time.timestamp() + 3.5
+    os.utime(journal.path, (last, last))
     found = Journal(ledger).recover()
     assert found is not None
+    assert found.seconds == pytest.approx(3.5), "until its last sign"
     assert (found.result, found.reason) == ("failed", "interrupted while services were changed (done: redis)")
     assert ledger.entries() == (found,)
     assert Journal(ledger).recover() is None
