@@ -49,6 +49,7 @@ LAB_PARTS = {
     "chromium": "chromium",
     "zstd": "zstd",
     "restic": "restic",
+    "restic-rest-server": "restic-rest-server",
     "sshd": "openssh-server",
 }
 

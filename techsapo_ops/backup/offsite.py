@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
 
 _NO_REPOSITORY = 10
@@ -17,6 +18,27 @@ _WRONG_PASSWORD = 12
 """Exit codes of restic, from its manual's page on scripting."""
 _TAG = "techsapo"
 _SECONDS = 6 * 3600.0
+_LOGINS = (
+    ("an S3", "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    ("a REST", "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
+)
+"""Each kind of login: whose it is, and both its fields with the variables in which restic looks for them."""
+
+
+def login(offsite: Offsite) -> dict[str, str]:
+    """The variables by which restic logs in. Raises OpsError where one half of a login is given alone."""
+    found: dict[str, str] = {}
+    for place, user, user_variable, secret, secret_variable in _LOGINS:
+        name: str | None = getattr(offsite, user)
+        value: Secret | None = getattr(offsite, secret)
+        if (name is None) != (value is None):
+            raise OpsError(
+                f"backup.offsite has one half of {place} login alone",
+                f"set both {user} and {secret} (or {secret}_file), or neither",
+            )
+        if name is not None and value is not None:
+            found |= {user_variable: name, secret_variable: value.reveal()}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +54,7 @@ class Restic:
     cache: Path
     options: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Variables that are added to that environment, such as AWS_SECRET_ACCESS_KEY."""
+    """Variables that are added to that environment: what `login` returns."""
 
     def keep(self, id_: str, paths: Sequence[Path]) -> str:
         """Copy `paths` as the snapshot of backup `id_`, check the repository; returns the snapshot's id.

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.promtool import Promtool
 from techsapo_ops.backup import config, mysql, prometheus, redis, sqlite
 from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.backup.offsite import Restic, login
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.backup.source import Door, Source
 from techsapo_ops.backup.verify import Checker
@@ -69,16 +69,7 @@ def restic(stack: Stack) -> Restic | None:
         offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
     )
     cache = stack.topology.layout.state / "restic-cache"
-    key, secret = offsite.access_key_id, offsite.secret_access_key
-    if (key is None) != (secret is None):
-        raise OpsError(
-            "backup.offsite has one half of an S3 login alone",
-            "set both access_key_id and secret_access_key (or secret_access_key_file), or neither",
-        )
-    login = {}
-    if key is not None and secret is not None:
-        login = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret.reveal()}
-    return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, login)
+    return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, login(offsite))
 
 
 def redis_door(stack: Stack) -> Door:

@@ -105,6 +105,13 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
         )
     elif key is not None and key_id is None:
         yield Finding(key_path, "needs eab_key_id", "the CA's site shows both", uses)
+    elif key is not None and certificate.staging:
+        yield Finding(
+            (*path, "staging"),
+            "is Let's Encrypt's, which knows no account binding",
+            "remove it, and set `directory` to your CA's staging directory where it has one",
+            uses,
+        )
     if key is not None and _BASE64.fullmatch(key.reveal()) is None:
         yield Finding(key_path, "is not base64url", "copy the key as the CA's site shows it", uses)
 

@@ -1,7 +1,9 @@
-"""Off-site copies by the real restic: into a folder and over SFTP to a real sshd, to an S3 API."""
+"""Off-site copies by the real restic: to a folder, an sshd by SFTP, an S3 API, a REST server."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import sqlite3
@@ -23,6 +25,7 @@ from techsapo_ops.operations import backups
 pytestmark = pytest.mark.lab
 
 PASSWORD = 'restic\'s "own"'
+REST_PASSWORD = "canary: of/rest@"
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +345,54 @@ def test_a_wrong_s3_login_and_an_s3_that_is_down_are_said_and_the_backup_here_st
         made.write(backup={"offsite": {**offsite, "restic": f"s3:http://127.0.0.1:{free_port()}/away/x"}})
         refused("connection refused")
         assert json.loads(made.run("backup", "verify", "--json").stdout)["ok"] is True
+
+
+@pytest.fixture(scope="module")
+def rest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of restic's own REST server, which lets `me` alone in, into that account's repositories."""
+    folder = tmp_path_factory.mktemp("rest")
+    digest = base64.b64encode(hashlib.sha1(REST_PASSWORD.encode()).digest()).decode()  # noqa: S324 - its format
+    (folder / ".htpasswd").write_text(f"me:{{SHA}}{digest}\n")
+    port = free_port()
+    argv = [
+        binary("restic-rest-server"), "--path", str(folder), "--listen", f"127.0.0.1:{port}",
+        "--private-repos",
+    ]  # fmt: skip
+    with running(argv, folder, port, lambda: tcp_open(port)):
+        yield port
+
+
+def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_said(
+    rest: int, tmp_path: Path
+) -> None:
+    offsite = {
+        "restic": f"rest:http://127.0.0.1:{rest}/me/techsapo",
+        "password": PASSWORD,
+        "rest_user": "me",
+        "rest_password_file": "rest-password",
+    }
+    with project(only_redis(backup={"offsite": offsite})) as made:
+        (made.directory / "rest-password").write_text(REST_PASSWORD)
+        found = json.loads(made.run("backup", "--only", "config", "--json").stdout)
+        assert found["checks"]["offsite"]["ok"] is True
+        back = tmp_path / "back"
+        subprocess.run(
+            ["restic", "--no-cache", "-r", offsite["restic"], "restore", "latest", "--target", back, "-q"],
+            env={
+                **os.environ, "RESTIC_PASSWORD": PASSWORD,
+                "RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": REST_PASSWORD,
+            }, check=True, timeout=120,
+        )  # fmt: skip
+        folder = Path(found["folder"])
+        assert (back / folder.relative_to("/") / "manifest.json").read_bytes() == (
+            folder / "manifest.json"
+        ).read_bytes()
+        assert REST_PASSWORD not in made.run("config", "show").stdout
+        (made.directory / "rest-password").write_text("another")
+        said = made.run("backup", "--only", "config", code=1).stderr
+        assert "is whole here, but not off-site: restic" in said
+        assert "401 Unauthorized" in said
+        assert "another" not in said
+        del offsite["rest_user"]
+        made.write(backup={"offsite": offsite})
+        assert "one half of a REST login" in made.run("backup", "--only", "config", code=1).stderr

@@ -92,6 +92,12 @@ class Offsite(Section):
     """Secret of `access_key_id`, e.g. `${AWS_SECRET_ACCESS_KEY}` out of `.env`."""
     secret_access_key_file: FilePath | None = None
     """File that holds the secret, in place of `secret_access_key`."""
+    rest_user: Text | None = None
+    """Account at a REST server; default: RESTIC_REST_USERNAME of the environment, which cron has not."""
+    rest_password: Secret | None = None
+    """Password of `rest_user`."""
+    rest_password_file: FilePath | None = None
+    """File that holds the password, in place of `rest_password`."""
 
 
 class BackupConfig(Section):
