@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -76,8 +75,9 @@ def images(
             what = "pull"
         if done.code != 0:
             said = _end(done.output)
+            gap = "\n" if "\n" in said else " "
             raise OpsError(
-                f"cannot {what} {image}:{os.linesep if os.linesep in said else ' '}{said}",
+                f"cannot {what} {image}:{gap}{said}",
                 "check the network, or name an image that is here under `images:` in the spec",
             )
 
@@ -90,4 +90,4 @@ def discard(docker: Docker, ids: Collection[str]) -> None:
 
 
 def _end(text: str, lines: int = 15) -> str:
-    return os.linesep.join(text.splitlines()[-lines:])
+    return "\n".join(text.splitlines()[-lines:])
