@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis_link import Told, unheard
+from techsapo_ops.adapters.redis_link import Told, login, unheard
 from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
@@ -170,7 +170,7 @@ def _connect(spec: RedisSpec) -> Redis:
     return Redis(
         host=reachable_host(spec.host),
         port=spec.port,
-        password=spec.password.reveal() if spec.password else None,
+        **login(spec),
         socket_timeout=REDIS_TIMEOUT,
         socket_connect_timeout=REDIS_TIMEOUT,
         retry=Retry(NoBackoff(), 0),

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, pause_after, unheard
+from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, login, pause_after, unheard
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ def _storage(spec: RedisSpec, prefix: str) -> Storage:
     from limits.aio.storage import RedisStorage
 
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(spec.host, spec.host)  # noqa: S104 - compared
-    password = {"password": spec.password.reveal()} if spec.password else {}
     return RedisStorage(
         f"async+redis://{host}:{spec.port}",
         implementation="redispy",
@@ -108,5 +107,5 @@ def _storage(spec: RedisSpec, prefix: str) -> Storage:
         wrap_exceptions=False,
         socket_timeout=SHARED_TIMEOUT,
         socket_connect_timeout=SHARED_TIMEOUT,
-        **password,
+        **login(spec),
     )

@@ -92,12 +92,12 @@ def _redis(address: Address, deadline: Deadline, user: str | None, password: str
             if refused.startswith("-LOADING"):
                 return False, "is loading its data set into memory"
             if refused.startswith("-"):
-                return False, _redis_login(refused[1:], password)
+                return False, _redis_login(refused[1:], user, password)
         answer = _redis_says(link, answers, "PING")
     if answer.startswith("-LOADING"):
         return False, "is loading its data set into memory"
     if answer.startswith(("-NOAUTH", "-WRONGPASS")):
-        return False, _redis_login(answer[1:], password)
+        return False, _redis_login(answer[1:], user, password)
     if answer.startswith("-"):
         return False, answer[1:].removeprefix("ERR ")
     return answer == "+PONG", "PONG" if answer == "+PONG" else f"answered {answer[1:_SHOWN]!r} to PING"
@@ -116,11 +116,13 @@ def _redis_says(link: socket.socket, answers: BinaryIO, *words: str) -> str:
     return line.decode(errors="replace").rstrip("\r\n")
 
 
-def _redis_login(text: str, password: str | None) -> str:
+def _redis_login(text: str, user: str | None, password: str | None) -> str:
     if password is None:
         return "wants a password (NOAUTH); set redis.password or redis.password_file"
     if "without any password" in text:
         return "has no password set, but the spec has one: restart Redis so that it takes it"
+    if user is not None:
+        return f"refused user {user}: unknown, or wrong password (redis.user, redis.password)"
     return "refused the password (redis.password)"
 
 

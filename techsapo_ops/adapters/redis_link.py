@@ -97,6 +97,16 @@ class RedisLink:
             await self._redis.connection_pool.disconnect()
 
 
+def login(spec: RedisSpec) -> dict[str, Any]:
+    """Options of redis-py, and of what is built on it, that log a client in."""
+    options: dict[str, Any] = {}
+    if spec.password is not None:
+        options["password"] = spec.password.reveal()
+    if spec.user is not None:
+        options["username"] = spec.user
+    return options
+
+
 def connect(spec: RedisSpec) -> Redis:
     """A client with short time-outs that never retries by itself; nothing is connected yet."""
     from redis.asyncio import BlockingConnectionPool, Redis
@@ -107,7 +117,7 @@ def connect(spec: RedisSpec) -> Redis:
     options: dict[str, Any] = {
         "host": host,
         "port": spec.port,
-        "password": spec.password.reveal() if spec.password else None,
+        **login(spec),
         "socket_timeout": SHARED_TIMEOUT,
         "socket_connect_timeout": SHARED_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),

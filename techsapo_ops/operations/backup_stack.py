@@ -80,6 +80,8 @@ def redis_door(stack: Stack) -> Door:
     if stack.topology.engine == "native":
         address = stack.topology.address(stack.topology.of_kind("redis")[0], Viewpoint.HOST)
         options = ("-h", address.host, "-p", str(address.port))
+    if stack.spec.redis.user is not None:
+        options = (*options, "--user", stack.spec.redis.user)
     return Door(stack.runner, lambda command: stack.engine.enter("redis", command), options, env)
 
 

@@ -15,8 +15,8 @@ from techsapo_ops.render.programs import (
     MYSQL_SERVER_PASSWORD,
     MYSQLD_EXPORTER_CNF,
     NGINX_SHUTDOWN_SECONDS,
-    REDIS_EXPORTER_PASSWORDS,
     prometheus_size,
+    redis_exporter_login,
     told_addresses,
 )
 from techsapo_ops.render.schedule import schedule_words
@@ -115,7 +115,7 @@ def _redis(spec: Spec, _: Topology, service: Service) -> Container:
     return Container(
         command=("redis-server", f"{_ROOT}/redis/redis.conf"),
         port=service.facts.port,
-        # With a password the answer is NOAUTH, which says as well that Redis is up.
+        # With a password, or an account, the answer is NOAUTH, which says as well that Redis is up.
         healthcheck=("redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), "ping"),
         config=("redis",),
         volume=service.facts.container_data,
@@ -234,10 +234,8 @@ def _node_exporter(_: Spec, __: Topology, service: Service) -> Container:
 
 def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Container:
     watched = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
-    command = [f"-redis.addr={watched.url(scheme='redis')}"]
-    if spec.redis.password is not None:
-        command.append(f"-redis.password-file={topology.secret_path(REDIS_EXPORTER_PASSWORDS)}")
-    return Container(command=tuple(command), port=service.facts.port)
+    command = (f"-redis.addr={watched.url(scheme='redis')}", *redis_exporter_login(spec, topology))
+    return Container(command=command, port=service.facts.port)
 
 
 def _mysqld_exporter(_: Spec, topology: Topology, service: Service) -> Container:

@@ -30,6 +30,7 @@ def redis_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         bind=_bind(topology, service),
         port=_port(topology, service),
         protected=topology.engine == "native",
+        user=spec.redis.user,
         password=password,
         data=str(topology.data_dir(service)),
         maxmemory=size_bytes(spec.redis.maxmemory),

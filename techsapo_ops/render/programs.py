@@ -252,16 +252,24 @@ def _node_exporter(_: Spec, topology: Topology, service: Service) -> Program:
 
 def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Program:
     watched = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
-    argv = [
+    argv = (
         _binary(service),
         f"-redis.addr={watched.url(scheme='redis')}",
         f"-web.listen-address={listen_address(service)}",
-    ]
-    config: tuple[str, ...] = ()
+        *redis_exporter_login(spec, topology),
+    )
+    config = ("secrets/redis-exporter",) if spec.redis.password is not None else ()
+    return Program(service.name, argv, topology.layout.run, user=service.user, config=config)
+
+
+def redis_exporter_login(spec: Spec, topology: Topology) -> tuple[str, ...]:
+    """The exporter's arguments that log it in, on either engine."""
+    words = []
     if spec.redis.password is not None:
-        argv.append(f"-redis.password-file={topology.secret_path(REDIS_EXPORTER_PASSWORDS)}")
-        config = ("secrets/redis-exporter",)
-    return Program(service.name, tuple(argv), topology.layout.run, user=service.user, config=config)
+        words.append(f"-redis.password-file={topology.secret_path(REDIS_EXPORTER_PASSWORDS)}")
+    if spec.redis.user is not None:
+        words.append(f"-redis.user={spec.redis.user}")
+    return tuple(words)
 
 
 def _mysqld_exporter(spec: Spec, topology: Topology, service: Service) -> Program:

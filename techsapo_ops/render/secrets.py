@@ -68,7 +68,9 @@ def secret_files(spec: Spec, topology: Topology) -> tuple[RenderedFile, ...]:
     ]
     if topology.has("redis-exporter") and spec.redis.password is not None:
         address = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
-        passwords = {address.url(scheme="redis"): spec.redis.password.reveal()}
+        # The exporter looks the password up by the address with the account in it, where it has one.
+        account = f"{spec.redis.user}@" if spec.redis.user is not None else ""
+        passwords = {f"redis://{account}{address}": spec.redis.password.reveal()}
         files.append(
             _file(REDIS_EXPORTER_PASSWORDS, json.dumps(passwords, ensure_ascii=False), "redis-exporter")
         )

@@ -116,6 +116,17 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
         yield Finding(key_path, "is not base64url", "copy the key as the CA's site shows it", uses)
 
 
+def redis(spec: Spec, _: Context) -> Iterator[Finding]:
+    """An account of Redis has a password, and is not the one that is turned off for it."""
+    path: Path = ("redis", "user")
+    if spec.redis.user is not None and spec.redis.password is None:
+        hint = "prefer password_file: it keeps the password out of the spec"
+        uses: tuple[Path, ...] = (("redis", "password"), ("redis", "password_file"))
+        yield Finding(path, "needs password or password_file", hint, uses)
+    if spec.redis.user == "default":
+        yield Finding(path, "is Redis's account of clients without a name", "choose another name")
+
+
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     """Each receiver has somewhere to send to."""
     for severity in (*SEVERITIES, "watchdog"):
@@ -328,6 +339,6 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    ports, instances, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
+    ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
     alerts, business_hours, budget, grafana_password, auth, scheduler, prometheus_backup,
 )  # fmt: skip

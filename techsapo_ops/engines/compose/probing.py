@@ -34,7 +34,8 @@ def questions(spec: Spec, layout: Layout) -> dict[str, Command]:
     """
     found: dict[str, Command] = {}
     if spec.redis.password is not None:
-        ping = ("redis-cli", "--no-auth-warning", "-e", "ping")
+        account = ("--user", spec.redis.user) if spec.redis.user is not None else ()
+        ping = ("redis-cli", "--no-auth-warning", *account, "-e", "ping")
         found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
     if spec.mysql is not None and (secret := database.known_password(spec.mysql, layout)) is not None:
         select = (

@@ -161,7 +161,7 @@ class NativeEngine(NativeStack):
         address = self.topology.address(service, Viewpoint.HOST)
         user = password = None
         if service.kind == "redis" and self._spec.redis.password is not None:
-            password = self._spec.redis.password.reveal()
+            user, password = self._spec.redis.user, self._spec.redis.password.reveal()
         if service.kind == "mysql" and self._spec.mysql is not None:
             login = mariadb.app_login(self._spec.mysql, self.layout)
             user, password = (login.user, login.password.reveal()) if login else (None, None)

@@ -37,6 +37,8 @@ class Redis(Section):
     """Memory for data; beyond it the least used keys go."""
     appendonly: bool = False
     """Keep every write in an append-only file."""
+    user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
+    """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
     password: Secret | None = None
     """Password that clients must give."""
     password_file: FilePath | None = None

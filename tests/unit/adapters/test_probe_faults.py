@@ -163,6 +163,12 @@ def test_what_redis_refuses_is_passed_on(reply: bytes, words: str) -> None:
     assert words in found.detail
 
 
+def test_an_account_that_redis_refuses_is_named() -> None:
+    with peers.peer(_redis_that_says(b"-NOAUTH Authentication required.\r\n")) as port:
+        found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=2, user="sapo", password="wrong")
+    assert found.detail == "refused user sapo: unknown, or wrong password (redis.user, redis.password)"
+
+
 def _redis_that_says(reply: bytes) -> peers.Behaviour:
     def behave(connection, over):
         while data := connection.recv(65536):

@@ -44,6 +44,19 @@ def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second(tmp_pat
         }  # fmt: skip
 
 
+def test_redis_exporter_logs_in_with_the_account_and_a_health_check_needs_none(tmp_path: Path) -> None:
+    services = compose(tmp_path, redis={"user": "sapo", "password": "x"})["services"]
+    assert services["redis-exporter"]["command"][-1] == "-redis.user=sapo"
+    assert services["redis"]["healthcheck"]["test"][1:] == [
+        "redis-cli",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        "6379",
+        "ping",
+    ]
+
+
 def test_every_container_is_confined(tmp_path: Path) -> None:
     for name, service in every_service(tmp_path).items():
         assert service["read_only"] is True, name

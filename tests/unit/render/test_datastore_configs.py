@@ -39,6 +39,14 @@ def test_a_redis_password_makes_the_file_a_secret_of_redis(tmp_path: Path) -> No
     assert not redis_conf(tmp_path).secret
 
 
+def test_with_an_account_of_its_own_redis_knows_no_other(tmp_path: Path) -> None:
+    file = redis_conf(tmp_path, user="techsapo", password='p"a ss\\#$ on nopass\n鍵')
+    lines = [line for line in file.content.splitlines() if line.startswith(("user", "requirepass"))]
+    assert lines[0] == "user default off"
+    assert lines[1:] == [r'user techsapo on ">p\"a ss\\#$ on nopass\x0a鍵" ~* &* +@all']
+    assert (file.mode, file.secret, file.owner) == (0o600, True, "redis")
+
+
 def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
     directory = tmp_path / HOSTILE_FOLDER
     assert directives(redis_conf(directory).content)["dir"] == [str(directory / ".techsapo/data/redis")]

@@ -49,6 +49,13 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
                 assert path.startswith(program.config), (program.service, path)
 
 
+def test_redis_exporter_logs_in_with_the_account(tmp_path: Path) -> None:
+    argv = made(tmp_path, redis={"user": "sapo", "password": "x"})["redis-exporter"].argv
+    assert argv[-1] == "-redis.user=sapo"
+    without = made(tmp_path, redis={"password": "x"})["redis-exporter"].argv
+    assert not [word for word in without if "redis.user" in word]
+
+
 def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
     def digests(**sections: Any) -> dict[str, str]:
         wanted = spec(**{**EVERYTHING, **sections})

@@ -64,6 +64,12 @@ def test_redis_exporter_gets_its_password_by_address(tmp_path: Path) -> None:
     assert json.loads(files["secrets/redis-exporter.json"].content) == {"redis://127.0.0.1:6379": 'a"b\\日'}
 
 
+def test_redis_exporter_looks_for_the_password_of_an_account_by_its_name(tmp_path: Path) -> None:
+    wanted = spec(redis={"user": "techsapo", "password": "x"})
+    files = {f.path: f for f in secret_files(wanted, topology(wanted, tmp_path, "compose"))}
+    assert json.loads(files["secrets/redis-exporter.json"].content) == {"redis://techsapo@redis:6379": "x"}
+
+
 def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None:
     wanted = spec(**EVERYTHING)
     secrets = ["redis-secret", "mysql-secret", "s3cret", "sk-secret"]

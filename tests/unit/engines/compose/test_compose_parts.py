@@ -14,6 +14,7 @@ from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.base import Action, GateError, Observed, ObservedService, State
 from techsapo_ops.engines.compose import access, database, gate
+from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.standing import observed
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, standing
@@ -192,3 +193,10 @@ def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
     loop = replace(FACTS, state="restarting", restarts=4, pid=None, exit_code=1)
     with pytest.raises(GateError, match="after 4 restarts"):
         gate.wait_ready(watched([FACTS, loop], [ProbeResult(False, "x", 0.0)]), seconds=60)
+
+
+def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
+    made = spec(redis={"user": "sapo", "password": "s3cret"})
+    asked = questions(made, topology(made, tmp_path, "compose").layout)["redis"]
+    assert asked.argv == ("redis-cli", "--no-auth-warning", "--user", "sapo", "-e", "ping")
+    assert asked.env == {"REDISCLI_AUTH": "s3cret"}
