@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.adapters.redis_link import Told, login, unheard
@@ -77,12 +78,12 @@ class AnswerCache:
     tried again by itself; the first error and the recovery are logged, not each request.
     """
 
-    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard) -> None:
+    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard, *, ca: Path | None = None) -> None:
         self._memory = MemoryCache()
         self._told = told
         self._prefix = prefix
         self._where = f"{spec.host}:{spec.port}"
-        self._redis: Redis | None = _connect(spec) if spec.enabled else None
+        self._redis: Redis | None = _connect(spec, ca) if spec.enabled else None
         self._errors = 0
         self._last_error = ""
         self._paused_until = 0.0
@@ -162,7 +163,7 @@ class AnswerCache:
         self._errors = 0
 
 
-def _connect(spec: RedisSpec) -> Redis:
+def _connect(spec: RedisSpec, ca: Path | None) -> Redis:
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -170,7 +171,8 @@ def _connect(spec: RedisSpec) -> Redis:
     return Redis(
         host=reachable_host(spec.host),
         port=spec.port,
-        **login(spec),
+        ssl=spec.tls,
+        **login(spec, ca),
         socket_timeout=REDIS_TIMEOUT,
         socket_connect_timeout=REDIS_TIMEOUT,
         retry=Retry(NoBackoff(), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, login, pause_after, unheard
@@ -44,14 +45,17 @@ class Allowance:
 
 
 class RateLimiter:
-    """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over."""
+    """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over.
 
-    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard) -> None:
+    `ca`: see redis_link.login.
+    """
+
+    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard, *, ca: Path | None = None) -> None:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter as Window
 
         self._here = Window(MemoryStorage())
-        self._redis = _storage(spec, prefix) if spec.enabled else None
+        self._redis = _storage(spec, prefix, ca) if spec.enabled else None
         self._shared = Window(self._redis) if self._redis is not None else None
         self._told = told
         self._paused_until = 0.0
@@ -96,16 +100,16 @@ async def _ask(window: Any, item: Any, caller: str) -> Allowance:
     return Allowance(bool(allowed), item.amount, max(0, int(stats.remaining)), float(stats.reset_time))
 
 
-def _storage(spec: RedisSpec, prefix: str) -> Storage:
+def _storage(spec: RedisSpec, prefix: str, ca: Path | None) -> Storage:
     from limits.aio.storage import RedisStorage
 
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(spec.host, spec.host)  # noqa: S104 - compared
     return RedisStorage(
-        f"async+redis://{host}:{spec.port}",
+        f"async+{'rediss' if spec.tls else 'redis'}://{host}:{spec.port}",
         implementation="redispy",
         key_prefix=prefix,
         wrap_exceptions=False,
         socket_timeout=SHARED_TIMEOUT,
         socket_connect_timeout=SHARED_TIMEOUT,
-        **login(spec),
+        **login(spec, ca),
     )

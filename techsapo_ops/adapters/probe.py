@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from techsapo_ops.adapters.deadline import Deadline
@@ -26,6 +27,10 @@ class ProbeResult:
     body: bytes = b""
 
 
+class _NoTls(Exception):
+    """A peer does not speak TLS, or not as one that is to be trusted."""
+
+
 def probe(
     kind: Probe,
     address: Address,
@@ -33,12 +38,14 @@ def probe(
     timeout: float,
     user: str | None = None,
     password: str | None = None,
+    ca: Path | None = None,
 ) -> ProbeResult:
     """Ask the service at `address` whether it is ready; over within `timeout` seconds.
 
     http wants a 2xx answer of `kind.path`, redis a PONG (after AUTH where there is a password), mysql the
-    answer to SELECT 1 (without `user`: just the greeting of a server), tcp a connection. Never raises for
-    what a peer does or fails to do: that is `ok=False` with a detail for the user.
+    answer to SELECT 1 (without `user`: just the greeting of a server), tcp a connection. A redis is asked by
+    TLS where there is a `ca`, which must have signed its certificate. Never raises for what a peer does or
+    fails to do: that is `ok=False` with a detail for the user.
     """
     if kind.kind == "http":
         return _http(address.url(kind.path), timeout)
@@ -48,12 +55,14 @@ def probe(
     with Deadline(timeout) as deadline:
         try:
             if kind.kind == "redis":
-                ok, detail = _redis(address, deadline, user, password)
+                ok, detail = _redis(address, deadline, user, password, ca)
             elif kind.kind == "mysql":
                 ok, detail = _mysql(address, deadline, user, password)
             else:
                 _connect(address, deadline).close()
                 ok, detail = True, "accepts connections"
+        except _NoTls as error:
+            ok, detail = False, str(error)
         except OSError as error:
             ok, detail = False, os_reason(error) or str(error)
         if deadline.expired or detail == "timed out":
@@ -80,12 +89,14 @@ def _connect(address: Address, deadline: Deadline) -> socket.socket:
     return connection
 
 
-def _redis(address: Address, deadline: Deadline, user: str | None, password: str | None) -> tuple[bool, str]:
+def _redis(
+    address: Address, deadline: Deadline, user: str | None, password: str | None, ca: Path | None
+) -> tuple[bool, str]:
     """PING by hand: to import redis-py, its asyncio half included, takes longer than all the rest of a probe.
 
     The protocol: https://redis.io/docs/latest/develop/reference/protocol-spec/
     """
-    with _connect(address, deadline) as link, link.makefile("rb") as answers:
+    with _redis_link(address, deadline, ca) as link, link.makefile("rb") as answers:
         link.settimeout(deadline.seconds)
         if password is not None:
             refused = _redis_says(link, answers, "AUTH", *([user] if user else []), password)
@@ -101,6 +112,28 @@ def _redis(address: Address, deadline: Deadline, user: str | None, password: str
     if answer.startswith("-"):
         return False, answer[1:].removeprefix("ERR ")
     return answer == "+PONG", "PONG" if answer == "+PONG" else f"answered {answer[1:_SHOWN]!r} to PING"
+
+
+def _redis_link(address: Address, deadline: Deadline, ca: Path | None) -> socket.socket:
+    """A connection, by TLS where there is a `ca`. Raises OSError, or _NoTls in words."""
+    if ca is None:
+        return _connect(address, deadline)
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise _NoTls(f"the CA certificate {ca} can't be read: {os_reason(error) or error}") from None
+    plain = _connect(address, deadline)
+    plain.settimeout(deadline.seconds)
+    try:
+        return context.wrap_socket(plain, server_hostname=address.host)
+    except ssl.SSLCertVerificationError as error:
+        raise _NoTls(f"shows a certificate that is not to be trusted: {error.verify_message}") from None
+    except ssl.SSLError as error:
+        raise _NoTls(f"speaks no TLS: {error.reason or error}") from None
+    finally:
+        plain.close()  # wrapped, it has given its descriptor away
 
 
 def _redis_says(link: socket.socket, answers: BinaryIO, *words: str) -> str:

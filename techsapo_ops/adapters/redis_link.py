@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.spec.models.data import Redis as RedisSpec
@@ -47,10 +48,15 @@ def unheard(_ok: bool) -> None:
 
 
 class RedisLink:
-    """Calls to Redis, or Away at once while it is known not to answer. `used_for` is told in the log."""
+    """Calls to Redis, or Away at once while it is known not to answer.
 
-    def __init__(self, spec: RedisSpec, used_for: str, told: Told = unheard) -> None:
-        self._redis: Redis | None = connect(spec) if spec.enabled else None
+    `used_for` is told in the log. `ca`: see login.
+    """
+
+    def __init__(
+        self, spec: RedisSpec, used_for: str, told: Told = unheard, *, ca: Path | None = None
+    ) -> None:
+        self._redis: Redis | None = connect(spec, ca) if spec.enabled else None
         self._where = f"{spec.host}:{spec.port}"
         self._used_for = used_for
         self._told = told
@@ -97,9 +103,15 @@ class RedisLink:
             await self._redis.connection_pool.disconnect()
 
 
-def login(spec: RedisSpec) -> dict[str, Any]:
-    """Options of redis-py, and of what is built on it, that log a client in."""
+def login(spec: RedisSpec, ca: Path | None) -> dict[str, Any]:
+    """Options of redis-py, and of what is built on it, that log a client in.
+
+    Where Redis speaks TLS, it has to show a certificate for its address that `ca` has signed (None: one of
+    the system's CAs). That it is to speak TLS, the caller says in its own way.
+    """
     options: dict[str, Any] = {}
+    if spec.tls:
+        options |= {"ssl_ca_certs": str(ca) if ca is not None else None, "ssl_check_hostname": True}
     if spec.password is not None:
         options["password"] = spec.password.reveal()
     if spec.user is not None:
@@ -107,9 +119,12 @@ def login(spec: RedisSpec) -> dict[str, Any]:
     return options
 
 
-def connect(spec: RedisSpec) -> Redis:
-    """A client with short time-outs that never retries by itself; nothing is connected yet."""
-    from redis.asyncio import BlockingConnectionPool, Redis
+def connect(spec: RedisSpec, ca: Path | None = None) -> Redis:
+    """A client with short time-outs that never retries by itself; nothing is connected yet.
+
+    `ca`: see login.
+    """
+    from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
@@ -117,7 +132,8 @@ def connect(spec: RedisSpec) -> Redis:
     options: dict[str, Any] = {
         "host": host,
         "port": spec.port,
-        **login(spec),
+        **login(spec, ca),
+        "connection_class": SSLConnection if spec.tls else Connection,
         "socket_timeout": SHARED_TIMEOUT,
         "socket_connect_timeout": SHARED_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),

@@ -85,17 +85,32 @@ def ensure(
         )
     authority = local_authority(directory.parent / CA_FOLDER, now)
     chain, key = directory / CHAIN, directory / KEY
-    if not chain.exists() or not key.exists():
-        pair, reason = None, "there was none"
-    else:
-        pair = read_pair(key, chain)
-        reason = why_new(pair, names, key_type, authority, now)
+    pair, reason = _found(directory, names, key_type, authority, now)
     if pair is None or reason:
         pair = sign(names, authority, key_type=key_type, days=days, now=now)
         # The key first: killed between the two, key and chain don't match, and the next call mends it.
         write_atomic(key, pair.key, 0o600)
         write_atomic(chain, pair.chain, 0o644)
     return Ensured(chain, key, pair.leaf.not_valid_after_utc, reason)
+
+
+def due(directory: Path, names: Sequence[str], *, key_type: KeyType = "ecdsa", now: datetime) -> str:
+    """Why `ensure` would write a new certificate, "" where it would not; nothing is written."""
+    authority = known_authority(directory.parent / CA_FOLDER, now)
+    if authority is None:
+        return "there was no local CA, or it was about to end"
+    return _found(directory, names, key_type, authority, now)[1]
+
+
+def _found(
+    directory: Path, names: Sequence[str], key_type: KeyType, authority: Authority, now: datetime
+) -> tuple[Pair | None, str]:
+    """What `directory` holds, None where it is not whole, and why it should be replaced."""
+    chain, key = directory / CHAIN, directory / KEY
+    if not chain.exists() or not key.exists():
+        return None, "there was none"
+    pair = read_pair(key, chain)
+    return pair, why_new(pair, names, key_type, authority, now)
 
 
 def why_new(pair: Pair, names: Sequence[str], key_type: KeyType, authority: Authority, now: datetime) -> str:
@@ -122,11 +137,10 @@ def local_authority(directory: Path, now: datetime) -> Authority:
 
     Raises OpsError when it can't be read or written.
     """
-    certificate_path, key_path = directory / "ca.pem", directory / "ca.key"
-    if key_path.exists() and certificate_path.exists():
-        authority = _read_authority(certificate_path, key_path)
-        if authority is not None and authority.certificate.not_valid_after_utc - now > timedelta(days=365):
-            return authority
+    known = known_authority(directory, now)
+    if known is not None:
+        return known
+    certificate_path, key_path = _ca_files(directory)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TechSapo local CA (self-signed)")])
     usage = _usage(certificate_sign=True)
@@ -141,6 +155,24 @@ def local_authority(directory: Path, now: datetime) -> Authority:
     write_atomic(key_path, key_pem(key), 0o600)
     write_atomic(certificate_path, certificate_pem(certificate), 0o644)
     return Authority(certificate, key)
+
+
+def known_authority(directory: Path, now: datetime) -> Authority | None:
+    """The CA in `directory`, None when there is none that can be used or it ends within a year.
+
+    Raises OpsError when it can't be read.
+    """
+    certificate_path, key_path = _ca_files(directory)
+    if not key_path.exists() or not certificate_path.exists():
+        return None
+    authority = _read_authority(certificate_path, key_path)
+    if authority is None or authority.certificate.not_valid_after_utc - now <= timedelta(days=365):
+        return None
+    return authority
+
+
+def _ca_files(directory: Path) -> tuple[Path, Path]:
+    return directory / "ca.pem", directory / "ca.key"
 
 
 def _read_authority(certificate_path: Path, key_path: Path) -> Authority | None:

@@ -43,6 +43,10 @@ def serve(
     redis: Annotated[
         str | None, typer.Option("--redis", hidden=True, help="HOST:PORT of Redis, as this process sees it.")
     ] = None,
+    redis_ca: Annotated[
+        Path | None,
+        typer.Option("--redis-ca", hidden=True, help="CA certificate of a Redis that speaks TLS."),
+    ] = None,
     mysql: Annotated[
         str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MySQL, as this process sees it.")
     ] = None,
@@ -92,6 +96,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
+        redis_ca=redis_ca or project.layout.redis_ca,
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )

@@ -94,7 +94,9 @@ def _service_job(
         if service.kind == "prometheus":
             return prometheus_parts(service, address, timeout)
         if service.kind == "redis":
-            return (service_part(service, address, timeout, spec.redis.user, _reveal(spec.redis.password)),)
+            ca = topology.layout.redis_ca if spec.redis.tls else None
+            user, password = spec.redis.user, _reveal(spec.redis.password)
+            return (service_part(service, address, timeout, user, password, ca),)
         if service.kind == "mysql" and spec.mysql is not None:
             password = _reveal(spec.mysql.password) or _made_password(topology.layout.mysql_password)
             # Without the password its greeting must do: an unprivileged caller can't read root's key.

@@ -24,10 +24,15 @@ _GOOD = frozenset({"ok", "healthy", "up", "pass", "ready", "available"})
 
 
 def service_part(
-    service: Service, address: Address, timeout: float, user: str | None = None, password: str | None = None
+    service: Service,
+    address: Address,
+    timeout: float,
+    user: str | None = None,
+    password: str | None = None,
+    ca: Path | None = None,
 ) -> Part:
     """Ask a service its catalogue probe."""
-    found = probe(service.facts.probe, address, timeout=timeout, user=user, password=password)
+    found = probe(service.facts.probe, address, timeout=timeout, user=user, password=password, ca=ca)
     return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
 
 

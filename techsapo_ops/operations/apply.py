@@ -15,6 +15,7 @@ from techsapo_ops.operations.generate import write_files
 from techsapo_ops.operations.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES, Journal
 from techsapo_ops.operations.ledger import Done, Entry, Ledger, Result, now
 from techsapo_ops.operations.readback import PATIENCE, Proof, read_back
+from techsapo_ops.operations.redis_certificate import ensure_redis_certificate, with_redis_certificate
 from techsapo_ops.operations.rolling import Rolling
 from techsapo_ops.operations.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.stack_certificates import ensure_certificates
@@ -202,6 +203,7 @@ class _Apply:
         renewed = ensure_certificates(self._snapshot.spec, desired.topology)
         if renewed and self._draft is None:
             self._begin()
+        ensure_redis_certificate(self._snapshot.spec, desired.topology)
         change.engine.prepare(desired)
         self._reached(PREPARED)
         steps = _with_renewed(change.steps, renewed)
@@ -294,9 +296,11 @@ class _Apply:
                 self._change.engine.stop()
             write_files(desired.files, desired.topology, force=True)
             ensure_certificates(snapshot.spec, desired.topology)
+            ensure_redis_certificate(snapshot.spec, desired.topology)
             engine.prepare(desired)
             observed = engine.observe()
             plan = mended(engine.plan(desired, observed), desired, engine, self._tools.proof)
+            plan = with_redis_certificate(plan, snapshot.spec, desired.topology, observed)
             self._perform(plan.steps, desired, engine, observed, outcomes, stop=False)
             self._prove(desired, engine, outcomes)
         except OpsError as error:

@@ -25,6 +25,7 @@ from techsapo_ops.operations.manifest import read_manifest
 from techsapo_ops.spec.layout import OVERRIDES
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
+from techsapo_ops.spec.redis_cli import login_options
 from techsapo_ops.spec.topology import Topology, Viewpoint
 
 KINDS = ("redis", "mysql", "sqlite", "prometheus", "grafana", "config")
@@ -80,8 +81,7 @@ def redis_door(stack: Stack) -> Door:
     if stack.topology.engine == "native":
         address = stack.topology.address(stack.topology.of_kind("redis")[0], Viewpoint.HOST)
         options = ("-h", address.host, "-p", str(address.port))
-    if stack.spec.redis.user is not None:
-        options = (*options, "--user", stack.spec.redis.user)
+    options = (*options, *login_options(stack.spec, stack.topology))
     return Door(stack.runner, lambda command: stack.engine.enter("redis", command), options, env)
 
 

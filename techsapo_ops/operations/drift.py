@@ -15,6 +15,7 @@ from techsapo_ops.operations.changes import read_content
 from techsapo_ops.operations.journal import Journal
 from techsapo_ops.operations.ledger import Entry, Ledger
 from techsapo_ops.operations.manifest import digest, read_manifest
+from techsapo_ops.operations.redis_certificate import with_redis_certificate
 from techsapo_ops.operations.rollback import load
 from techsapo_ops.operations.snapshot import Snapshot
 from techsapo_ops.spec.desired import Desired
@@ -97,6 +98,7 @@ def _services(snapshot: Snapshot, engine: Engine, tools: Tools) -> Iterator[Find
         yield from _ports(desired, observed)
         return
     plan: Plan = mended(engine.plan(desired, observed), desired, engine, tools.proof)
+    plan = with_redis_certificate(plan, snapshot.spec, desired.topology, observed)
     for step in plan.changes:
         if step.action is Action.REMOVE:
             what = "runs but is no part of what was applied"

@@ -91,7 +91,7 @@ def rollback(
         leaves = None
         if current is not None and current.engine != snapshot.desired.topology.engine:
             leaves = tools.engines(load(ledger, current, layout))
-        plan = compare(snapshot.desired, engine, proof=tools.proof)
+        plan = compare(snapshot, engine, proof=tools.proof)
         if plan.changes and not approve(target, plan):
             return None
         edited = [c for c in plan.files if c.kind is ChangeKind.EDITED]

@@ -24,6 +24,7 @@ from techsapo_ops.operations.generate import validate
 from techsapo_ops.operations.journal import Journal
 from techsapo_ops.operations.ledger import Entry, Ledger
 from techsapo_ops.operations.readback import Proof, read_back
+from techsapo_ops.operations.redis_certificate import with_redis_certificate
 from techsapo_ops.operations.snapshot import Snapshot
 from techsapo_ops.operations.stack_report import Row, notes, row
 from techsapo_ops.operations.stack_stop import Stoppable, locked
@@ -107,13 +108,14 @@ def plan_stack(
 
     What runs is read back too, so that a service with another configuration than its notes claim is seen.
     """
-    return compare(desired_state(spec, topology, templates), engine, only, proof=proof)
+    return compare(Snapshot(desired_state(spec, topology, templates), spec), engine, only, proof=proof)
 
 
-def compare(desired: Desired, engine: Engine, only: Sequence[str] = (), *, proof: Proof) -> StackPlan:
-    """The plan that leads to `desired`; changes nothing."""
-    observed = engine.observe()
+def compare(wanted: Snapshot, engine: Engine, only: Sequence[str] = (), *, proof: Proof) -> StackPlan:
+    """The plan that leads to `wanted`; changes nothing."""
+    desired, observed = wanted.desired, engine.observe()
     steps = mended(engine.plan(desired, observed, only), desired, engine, proof)
+    steps = with_redis_certificate(steps, wanted.spec, desired.topology, observed)
     return StackPlan(desired, changes(desired.files, desired.topology.layout.config), steps, observed)
 
 

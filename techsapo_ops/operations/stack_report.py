@@ -55,6 +55,8 @@ def service_url(spec: Spec, topology: Topology, service: Service) -> str:
     address = topology.address(service, Viewpoint.OUTSIDE)
     if service.kind == "nginx" and spec.served_certificate is not None:
         return Address(address.host, spec.nginx.tls_listen).url(scheme="https")
+    if service.kind == "redis" and spec.redis.tls:
+        return address.url(scheme="rediss")
     return address.url(scheme=_SCHEMES.get(service.kind, "http"))
 
 

@@ -38,6 +38,8 @@ def app_spec_files(spec: Spec, topology: Topology) -> tuple[RenderedFile, ...]:
         weights = calibration_file(spec.wallbounce.calibration, topology.layout)
         told_of = CONTAINER_CALIBRATION if topology.engine == "compose" else str(weights)
         app_data["wallbounce"]["calibration"] = told_of.replace("${", "$${")
+    if not spec.redis.tls:
+        del app_data["redis"]["tls"]  # the word alone would start every app anew
     if not topology.has("redis"):
         app_data["redis"] = {"enabled": False}
     if not topology.has("mysql"):

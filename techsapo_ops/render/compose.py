@@ -339,6 +339,13 @@ class _Writer:
             ]
         if service.kind == "nginx" and self._spec.served_certificate is not None:
             mounts.append(_bind(_relative(layout.certs, folder), "/etc/techsapo/certs"))
+        if self._spec.redis.tls:
+            if service.kind == "redis":
+                certificate = _relative(layout.redis_certificate, folder)
+                mounts.append(_bind(certificate, str(self._topology.redis_certificate_dir())))
+            if service.kind in {"redis", "redis-exporter", "app"} and self._topology.has("redis"):
+                trusted = _relative(layout.redis_ca.parent, folder)
+                mounts.append(_bind(trusted, str(self._topology.redis_ca().parent)))
         if service.kind == "app" and resolved_auth(self._spec, layout.environment).required:
             # `techsapo keys` writes here, perhaps only later.
             keys = _bind(

@@ -17,12 +17,15 @@ from techsapo_ops.render.programs import (
     NGINX_SHUTDOWN_SECONDS,
     prometheus_size,
     redis_exporter_login,
+    redis_url,
     told_addresses,
+    told_ca,
 )
 from techsapo_ops.render.schedule import schedule_words
 from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.spec.redis_cli import tls_options
 from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 _ROOT = "/etc/techsapo"
@@ -77,6 +80,7 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Container:
             "--host", ANY, "--port", str(port), "--data", service.facts.container_data,
             "--thresholds", f"{_ROOT}/{THRESHOLDS}",
             *told_addresses(topology, ("redis", "mysql", "prometheus")),
+            *told_ca(spec, topology),
         ),
         port=port,
         healthcheck=("python", "-c", probe),
@@ -109,19 +113,22 @@ def _nginx(_: Spec, __: Topology, service: Service) -> Container:
     )  # fmt: skip
 
 
-def _redis(spec: Spec, _: Topology, service: Service) -> Container:
+def _redis(spec: Spec, topology: Topology, service: Service) -> Container:
     # Twice the limit of the data: a snapshot may copy every page that is written meanwhile.
     memory = 2 * size_bytes(spec.redis.maxmemory) // _MEGABYTE + 64
     return Container(
         command=("redis-server", f"{_ROOT}/redis/redis.conf"),
         port=service.facts.port,
         # With a password, or an account, the answer is NOAUTH, which says as well that Redis is up.
-        healthcheck=("redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), "ping"),
+        healthcheck=(
+            "redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port),
+            *tls_options(spec, topology), "ping",
+        ),
         config=("redis",),
         volume=service.facts.container_data,
         memory_mb=memory,
         stop_seconds=30,
-    )
+    )  # fmt: skip
 
 
 def _mysql(spec: Spec, topology: Topology, service: Service) -> Container:
@@ -233,8 +240,7 @@ def _node_exporter(_: Spec, __: Topology, service: Service) -> Container:
 
 
 def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Container:
-    watched = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
-    command = (f"-redis.addr={watched.url(scheme='redis')}", *redis_exporter_login(spec, topology))
+    command = (f"-redis.addr={redis_url(spec, topology)}", *redis_exporter_login(spec, topology))
     return Container(command=command, port=service.facts.port)
 
 

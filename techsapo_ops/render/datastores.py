@@ -30,6 +30,8 @@ def redis_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
         bind=_bind(topology, service),
         port=_port(topology, service),
         protected=topology.engine == "native",
+        certificates=topology.redis_certificate_dir() if spec.redis.tls else None,
+        ca=topology.redis_ca(),
         user=spec.redis.user,
         password=password,
         data=str(topology.data_dir(service)),

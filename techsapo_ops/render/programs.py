@@ -89,6 +89,7 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         "--thresholds",
         str(topology.config_dir() / THRESHOLDS),
         *told_addresses(topology, ("prometheus",)),
+        *told_ca(spec, topology),
     )
     drained = seconds(spec.app.drain) + seconds(limits.request_timeout)
     return Program(
@@ -101,6 +102,11 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         stop_seconds=math.ceil(drained) + 5,
         config=("app/", "secrets/providers-", "secrets/redis-password", "secrets/mysql-password"),
     )
+
+
+def told_ca(spec: Spec, topology: Topology) -> tuple[str, ...]:
+    """`--redis-ca FILE` for the app, where its Redis speaks TLS."""
+    return ("--redis-ca", str(topology.redis_ca())) if spec.redis.tls and topology.has("redis") else ()
 
 
 def told_addresses(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -251,15 +257,21 @@ def _node_exporter(_: Spec, topology: Topology, service: Service) -> Program:
 
 
 def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Program:
-    watched = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
     argv = (
         _binary(service),
-        f"-redis.addr={watched.url(scheme='redis')}",
+        f"-redis.addr={redis_url(spec, topology)}",
         f"-web.listen-address={listen_address(service)}",
         *redis_exporter_login(spec, topology),
     )
     config = ("secrets/redis-exporter",) if spec.redis.password is not None else ()
     return Program(service.name, argv, topology.layout.run, user=service.user, config=config)
+
+
+def redis_url(spec: Spec, topology: Topology, account: str = "") -> str:
+    """Where the exporter finds Redis, with the `account` where one is given."""
+    address = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
+    scheme = "rediss" if spec.redis.tls else "redis"
+    return f"{scheme}://{account}@{address}" if account else address.url(scheme=scheme)
 
 
 def redis_exporter_login(spec: Spec, topology: Topology) -> tuple[str, ...]:
@@ -269,6 +281,8 @@ def redis_exporter_login(spec: Spec, topology: Topology) -> tuple[str, ...]:
         words.append(f"-redis.password-file={topology.secret_path(REDIS_EXPORTER_PASSWORDS)}")
     if spec.redis.user is not None:
         words.append(f"-redis.user={spec.redis.user}")
+    if spec.redis.tls:
+        words.append(f"-tls-ca-cert-file={topology.redis_ca()}")
     return tuple(words)
 
 

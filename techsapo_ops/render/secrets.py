@@ -15,11 +15,12 @@ from techsapo_ops.render.programs import (
     MYSQL_SERVER_PASSWORD,
     MYSQLD_EXPORTER_CNF,
     REDIS_EXPORTER_PASSWORDS,
+    redis_url,
 )
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
-from techsapo_ops.spec.topology import Topology, Viewpoint
+from techsapo_ops.spec.topology import Topology
 
 SECRETS = "secrets/"
 
@@ -67,10 +68,9 @@ def secret_files(spec: Spec, topology: Topology) -> tuple[RenderedFile, ...]:
         if (owner := reader_of(path)) is not None and topology.has(owner)
     ]
     if topology.has("redis-exporter") and spec.redis.password is not None:
-        address = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
         # The exporter looks the password up by the address with the account in it, where it has one.
-        account = f"{spec.redis.user}@" if spec.redis.user is not None else ""
-        passwords = {f"redis://{account}{address}": spec.redis.password.reveal()}
+        url = redis_url(spec, topology, spec.redis.user or "")
+        passwords = {url: spec.redis.password.reveal()}
         files.append(
             _file(REDIS_EXPORTER_PASSWORDS, json.dumps(passwords, ensure_ascii=False), "redis-exporter")
         )

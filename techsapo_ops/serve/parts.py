@@ -73,6 +73,7 @@ def assemble(
     calibration: Calibration | None = None,
     auth: Auth | None = None,
     keys: Path | None = None,
+    redis_ca: Path | None = None,
     prometheus: str | None = None,
     thresholds: Callable[[], Mapping[str, float]] = dict,
 ) -> Parts:
@@ -80,8 +81,9 @@ def assemble(
 
     `disabled` names the providers that the loader left out, and why; `data` is this instance's own folder;
     `calibration` holds fitted weights of the confidence. `auth` says who may ask, in place of the spec's
-    own section; `keys` is the file of API keys where it names none; `prometheus` the address that pages
-    draw from, `thresholds` the alerts' thresholds that they show.
+    own section; `keys` is the file of API keys where it names none; `redis_ca` the CA certificate of a
+    Redis that speaks TLS; `prometheus` the address that pages draw from, `thresholds` the alerts'
+    thresholds that they show.
     Raises OpsError when no provider can be used, the folder can't be written, or a key is needed to start.
     """
     auth = auth or resolved_auth(spec, None)
@@ -102,8 +104,8 @@ def assemble(
         max_bounces=spec.wallbounce.max_bounces,
         usable=worth_asking,
     )
-    cache = AnswerCache(spec.redis, f"{spec.project}:answer:", metrics.redis("answers"))
-    replies = AnswerCache(spec.redis, f"{spec.project}:reply:", metrics.redis("replies"))
+    cache = AnswerCache(spec.redis, f"{spec.project}:answer:", metrics.redis("answers"), ca=redis_ca)
+    replies = AnswerCache(spec.redis, f"{spec.project}:reply:", metrics.redis("replies"), ca=redis_ca)
     audit = AuditLog(
         spec.mysql,
         data,
@@ -111,7 +113,7 @@ def assemble(
         metrics.audit_operation,
         flush_interval=seconds(spec.audit.flush_interval),
     )
-    link = RedisLink(spec.redis, "budgets and single flight", metrics.redis("shared"))
+    link = RedisLink(spec.redis, "budgets and single flight", metrics.redis("shared"), ca=redis_ca)
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
 
     async def spent_before(ledger: Ledger) -> int:
@@ -127,7 +129,7 @@ def assemble(
     ring = key_ring(auth, keys or data.parent / "api-keys.json")
     limiter = None
     if ring is not None:
-        limiter = RateLimiter(spec.redis, f"{spec.project}:rate", metrics.redis("limits"))
+        limiter = RateLimiter(spec.redis, f"{spec.project}:rate", metrics.redis("limits"), ca=redis_ca)
     _read_state(metrics, spec, data, audit, spending)
     return Parts(
         spec=spec,

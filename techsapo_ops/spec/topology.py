@@ -174,6 +174,14 @@ class Topology:
         """Folder with fullchain.pem and privkey.pem of certificate `name`, as nginx sees it."""
         return (Path("/etc/techsapo/certs") if self.engine == "compose" else self.layout.certs) / name
 
+    def redis_certificate_dir(self) -> Path:
+        """Folder with fullchain.pem and privkey.pem of Redis, as Redis sees it."""
+        return Path("/etc/techsapo/redis-tls") if self.engine == "compose" else self.layout.redis_certificate
+
+    def redis_ca(self) -> Path:
+        """The CA certificate that clients of Redis trust, as Redis and its clients in the stack see it."""
+        return Path("/etc/techsapo/redis-ca/ca.pem") if self.engine == "compose" else self.layout.redis_ca
+
     def secret_path(self, name: str) -> Path:
         """Path of the rendered secret `name`, as its service sees it."""
         return (Path("/run/secrets") if self.engine == "compose" else self.layout.secrets) / name

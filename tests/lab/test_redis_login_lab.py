@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import redis
-from backup_lab import PASSWORD, stack_of
-from projects import Project, only_redis, project
-from servers import free_port
+from backup_lab import stack_of
+from guarded_redis import USER, client, fetched, guarded_spec
+from projects import Project, project
 
 from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.backup import redis_facts
@@ -22,28 +20,12 @@ from techsapo_ops.operations.backup_stack import redis_door
 
 pytestmark = pytest.mark.lab
 
-USER = "sapo_ops"
 
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Project]:
-    login = {"user": USER, "password": PASSWORD}
-    spec = only_redis(redis={"port": free_port(), "appendonly": True, **login}, nginx={"enabled": False})
-    spec["monitoring"]["exporters"]["redis"]["enabled"] = True
-    with project(spec) as made:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "tls"])
+def lab(request: pytest.FixtureRequest) -> Iterator[Project]:
+    with project(guarded_spec(tls=request.param, appendonly=True)) as made:
         made.run("up")
         yield made
-
-
-def client(made: Project, **options: Any) -> redis.Redis:
-    login = {"username": USER, "password": PASSWORD, **options}
-    return redis.Redis(port=made.spec["redis"]["port"], **login)
-
-
-def fetched(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
 
 
 def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Project) -> None:
@@ -61,7 +43,7 @@ def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Proje
 
 def test_requests_are_counted_in_redis(lab: Project) -> None:
     async def main() -> None:
-        limiter = RateLimiter(stack_of(lab).spec.redis, "counted")
+        limiter = RateLimiter(stack_of(lab).spec.redis, "counted", ca=lab.layout.redis_ca)
         assert (await limiter.hit("somebody", 2)).allowed
         await limiter.close()
 

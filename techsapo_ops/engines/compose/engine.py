@@ -50,7 +50,7 @@ class ComposeEngine(ComposeStack):
         self._seconds = seconds
         self._tell = tell
         self._made: set[str] = set()
-        self.prober = Prober(topology, docker, self.containers, questions(spec, topology.layout))
+        self.prober = Prober(topology, docker, self.containers, questions(spec, topology))
 
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
         """See Engine.plan."""

@@ -44,6 +44,7 @@ def readable(desired: Desired) -> None:
     made = {
         topology.layout.mysql_password: ("app", "mysql"),
         topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
+        topology.layout.redis_certificate / "privkey.pem": ("redis",),
     }
     for path, kinds in made.items():
         if path.exists():

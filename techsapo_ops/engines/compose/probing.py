@@ -16,8 +16,8 @@ from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.redis_cli import login_options
 from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 _FETCH = (
@@ -27,17 +27,19 @@ _FETCH = (
 _SHOWN = 300
 
 
-def questions(spec: Spec, layout: Layout) -> dict[str, Command]:
+def questions(spec: Spec, topology: Topology) -> dict[str, Command]:
     """Commands that ask Redis and MariaDB with the login that the app has, by kind of service.
 
     The images' health checks have no password, and only see that something answers.
     """
     found: dict[str, Command] = {}
     if spec.redis.password is not None:
-        account = ("--user", spec.redis.user) if spec.redis.user is not None else ()
-        ping = ("redis-cli", "--no-auth-warning", *account, "-e", "ping")
+        ping = ("redis-cli", "--no-auth-warning", *login_options(spec, topology), "-e", "ping")
         found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
-    if spec.mysql is not None and (secret := database.known_password(spec.mysql, layout)) is not None:
+    if (
+        spec.mysql is not None
+        and (secret := database.known_password(spec.mysql, topology.layout)) is not None
+    ):
         select = (
             "mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", f"--user={spec.mysql.user}",
             "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",

@@ -64,6 +64,7 @@ class NativeEngine(NativeStack):
         """
         prepare.folders(self.layout)
         prepare.data(desired)
+        prepare.certificates(desired.topology)
         prepare.databases(self._spec, desired.topology, self._runner)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
@@ -159,13 +160,15 @@ class NativeEngine(NativeStack):
 
     def _probe(self, service: Service, timeout: float) -> ProbeResult:
         address = self.topology.address(service, Viewpoint.HOST)
-        user = password = None
+        user = password = ca = None
+        if service.kind == "redis" and self._spec.redis.tls:
+            ca = self.layout.redis_ca
         if service.kind == "redis" and self._spec.redis.password is not None:
             user, password = self._spec.redis.user, self._spec.redis.password.reveal()
         if service.kind == "mysql" and self._spec.mysql is not None:
             login = mariadb.app_login(self._spec.mysql, self.layout)
             user, password = (login.user, login.password.reveal()) if login else (None, None)
-        return probe(service.facts.probe, address, timeout=timeout, user=user, password=password)
+        return probe(service.facts.probe, address, timeout=timeout, user=user, password=password, ca=ca)
 
     def _exits(self, name: str) -> int:
         record = self.state.load().get(name)

@@ -36,6 +36,13 @@ def data(desired: Desired) -> None:
             owners.give(path, by_kind[file.owner])
 
 
+def certificates(topology: Topology) -> None:
+    """The key of Redis's certificate is Redis's, where it has one."""
+    redis, key = topology.find("redis"), topology.layout.redis_certificate / "privkey.pem"
+    if redis is not None and key.exists():
+        owners.give(key, redis.user)
+
+
 def databases(spec: Spec, topology: Topology, runner: Runner) -> None:
     """MariaDB's data directory and logins, where the stack has one."""
     if spec.mysql is not None and topology.has("mysql"):

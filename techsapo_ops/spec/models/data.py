@@ -43,6 +43,8 @@ class Redis(Section):
     """Password that clients must give."""
     password_file: FilePath | None = None
     """File that holds the password, in place of `password`."""
+    tls: bool = False
+    """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`."""
 
 
 class Mysql(Section):

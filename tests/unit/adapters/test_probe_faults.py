@@ -169,6 +169,17 @@ def test_an_account_that_redis_refuses_is_named() -> None:
     assert found.detail == "refused user sapo: unknown, or wrong password (redis.user, redis.password)"
 
 
+def test_a_redis_that_speaks_no_tls_is_told_from_one_that_is_silent(tmp_path: Path) -> None:
+    ensure(tmp_path / "web", ["localhost"], now=datetime.now(UTC))
+    ca = tmp_path / ".ca" / "ca.pem"
+    with peers.peer(_redis_that_says(b"+PONG\r\n")) as port:
+        found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=2, ca=ca)
+    assert (found.ok, found.detail.partition(":")[0]) == (False, "speaks no TLS")
+    with peers.peer(peers.silent) as port:
+        found = probe(Probe("redis"), Address("127.0.0.1", port), timeout=SHORT, ca=ca)
+    assert found.detail.endswith(f"did not answer within {SHORT:g} s")
+
+
 def _redis_that_says(reply: bytes) -> peers.Behaviour:
     def behave(connection, over):
         while data := connection.recv(65536):

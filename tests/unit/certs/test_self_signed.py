@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from techsapo_ops.adapters import files
-from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.certs.self_signed import due, ensure
 from techsapo_ops.errors import OpsError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,6 +54,22 @@ def test_a_client_that_trusts_the_ca_accepts_the_server(tmp_path: Path) -> None:
         with client.wrap_socket(right, server_hostname="localhost") as secure:
             assert secure.version() == "TLSv1.3"
         thread.join()
+
+
+def test_what_is_due_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    web = tmp_path / "web"
+    assert due(web, NAMES, now=NOW) == "there was no local CA, or it was about to end"
+    assert not web.exists()
+    ensure(web, NAMES, days=365, now=NOW)
+    before = snapshot(tmp_path)
+    assert due(web, NAMES, now=NOW) == ""
+    assert due(web, ["other.example"], now=NOW) == "the names changed"
+    assert due(web, NAMES, now=NOW + timedelta(days=220)) == ""
+    assert due(web, NAMES, now=NOW + timedelta(days=250)) == "it is due for renewal"
+    assert due(web, NAMES, now=NOW + timedelta(days=3300)).startswith("there was no local CA")
+    assert snapshot(tmp_path) == before
+    (web / "privkey.pem").unlink()
+    assert due(web, NAMES, now=NOW) == "there was none"
 
 
 def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:

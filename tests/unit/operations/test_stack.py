@@ -235,6 +235,8 @@ def test_the_url_of_nginx_is_https_where_it_has_a_certificate(tmp_path: Path) ->
     where = topology(model, tmp_path)
     assert service_url(model, where, where.of_kind("nginx")[0]) == "https://localhost:9443"
     assert service_url(model, where, where.of_kind("redis")[0]) == "redis://localhost:6379"
+    secure = spec(redis={"tls": True})
+    assert service_url(secure, where, where.of_kind("redis")[0]) == "rediss://localhost:6379"
 
 
 def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) -> None:

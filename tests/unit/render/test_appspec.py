@@ -47,6 +47,14 @@ def test_a_made_database_password_is_read_from_where_the_engine_puts_it(tmp_path
     assert read.mysql.password.reveal() == "made-by-the-engine"
 
 
+def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> None:
+    text, read = app_spec(tmp_path, redis={"tls": True, "user": "sapo", "password": "x"})
+    assert (read.redis.tls, read.redis.user) == (True, "sapo")
+    text, read = app_spec(tmp_path)
+    assert "tls" not in yaml.safe_load(text)["redis"]
+    assert not read.redis.tls
+
+
 def test_what_only_others_read_is_not_in_it(tmp_path: Path) -> None:
     text, _ = app_spec(tmp_path, **EVERYTHING)
     assert set(yaml.safe_load(text)) == {

@@ -57,6 +57,34 @@ def test_redis_exporter_logs_in_with_the_account_and_a_health_check_needs_none(t
     ]
 
 
+def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca(tmp_path: Path) -> None:
+    services = compose(tmp_path, redis={"tls": True}, mysql={})["services"]
+    keys = "../../../keys/redis-tls"
+    mounts = {
+        name: {
+            m["target"]: (m["source"], m["read_only"]) for m in s.get("volumes", []) if m["type"] == "bind"
+        }
+        for name, s in services.items()
+    }
+    with_key = {name for name, found in mounts.items() if "/etc/techsapo/redis-tls" in found}
+    with_ca = {name for name, found in mounts.items() if "/etc/techsapo/redis-ca" in found}
+    assert (with_key, with_ca) == ({"redis"}, {"redis", "app", "redis-exporter"})
+    assert mounts["redis"]["/etc/techsapo/redis-tls"] == (f"{keys}/server", True)
+    assert mounts["app"]["/etc/techsapo/redis-ca"] == (f"{keys}/trust", True)
+    ca = "/etc/techsapo/redis-ca/ca.pem"
+    assert services["redis"]["healthcheck"]["test"][-4:] == ["--tls", "--cacert", ca, "ping"]
+    assert services["app"]["command"][-2:] == ["--redis-ca", ca]
+    assert services["redis-exporter"]["command"] == [
+        "-redis.addr=rediss://redis:6379", f"-tls-ca-cert-file={ca}",
+    ]  # fmt: skip
+
+
+def test_without_tls_no_container_is_given_anything_of_it(tmp_path: Path) -> None:
+    wanted = spec(**EVERYTHING)
+    files = rendered(wanted, topology(wanted, tmp_path, "compose"))
+    assert not [f.path for f in files.values() if "redis-tls" in f.content or "redis-ca" in f.content]
+
+
 def test_every_container_is_confined(tmp_path: Path) -> None:
     for name, service in every_service(tmp_path).items():
         assert service["read_only"] is True, name

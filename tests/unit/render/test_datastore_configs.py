@@ -47,6 +47,17 @@ def test_with_an_account_of_its_own_redis_knows_no_other(tmp_path: Path) -> None
     assert (file.mode, file.secret, file.owner) == (0o600, True, "redis")
 
 
+def test_with_tls_redis_listens_in_no_other_way(tmp_path: Path) -> None:
+    directory = tmp_path / HOSTILE_FOLDER
+    found = directives(redis_conf(directory, tls=True, port=6400).content)
+    keys = directory / ".techsapo/keys/redis-tls"
+    assert (found["port"], found["tls-port"], found["tls-auth-clients"]) == (["0"], ["6400"], ["no"])
+    assert found["tls-cert-file"] == [str(keys / "server/fullchain.pem")]
+    assert found["tls-key-file"] == [str(keys / "server/privkey.pem")]
+    assert found["tls-ca-cert-file"] == [str(keys / "trust/ca.pem")]
+    assert not [name for name in directives(redis_conf(tmp_path).content) if name.startswith("tls")]
+
+
 def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
     directory = tmp_path / HOSTILE_FOLDER
     assert directives(redis_conf(directory).content)["dir"] == [str(directory / ".techsapo/data/redis")]

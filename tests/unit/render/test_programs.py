@@ -56,6 +56,18 @@ def test_redis_exporter_logs_in_with_the_account(tmp_path: Path) -> None:
     assert not [word for word in without if "redis.user" in word]
 
 
+def test_clients_of_a_redis_with_tls_are_told_its_ca(tmp_path: Path) -> None:
+    found = made(tmp_path, redis={"tls": True})
+    ca = str(tmp_path / ".techsapo/keys/redis-tls/trust/ca.pem")
+    assert found["app"].argv[-2:] == ("--redis-ca", ca)
+    assert "-redis.addr=rediss://127.0.0.1:6379" in found["redis-exporter"].argv
+    assert found["redis-exporter"].argv[-1] == f"-tls-ca-cert-file={ca}"
+    plain = made(tmp_path, redis={"tls": False})
+    assert not [
+        w for p in plain.values() for w in p.argv if "redis-ca" in w or "rediss" in w or "tls-ca" in w
+    ]
+
+
 def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
     def digests(**sections: Any) -> dict[str, str]:
         wanted = spec(**{**EVERYTHING, **sections})

@@ -70,6 +70,12 @@ def test_redis_exporter_looks_for_the_password_of_an_account_by_its_name(tmp_pat
     assert json.loads(files["secrets/redis-exporter.json"].content) == {"redis://techsapo@redis:6379": "x"}
 
 
+def test_redis_exporter_looks_for_the_password_by_the_address_with_tls(tmp_path: Path) -> None:
+    wanted = spec(redis={"tls": True, "password": "x"})
+    files = {f.path: f for f in secret_files(wanted, topology(wanted, tmp_path))}
+    assert json.loads(files["secrets/redis-exporter.json"].content) == {"rediss://127.0.0.1:6379": "x"}
+
+
 def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None:
     wanted = spec(**EVERYTHING)
     secrets = ["redis-secret", "mysql-secret", "s3cret", "sk-secret"]

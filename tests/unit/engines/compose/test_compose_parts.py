@@ -13,7 +13,7 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.base import Action, GateError, Observed, ObservedService, State
-from techsapo_ops.engines.compose import access, database, gate
+from techsapo_ops.engines.compose import access, database, gate, prepare
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.standing import observed
 from techsapo_ops.engines.planning import plan
@@ -197,6 +197,19 @@ def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
 
 def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
     made = spec(redis={"user": "sapo", "password": "s3cret"})
-    asked = questions(made, topology(made, tmp_path, "compose").layout)["redis"]
+    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
     assert asked.argv == ("redis-cli", "--no-auth-warning", "--user", "sapo", "-e", "ping")
     assert asked.env == {"REDISCLI_AUTH": "s3cret"}
+    made = spec(redis={"password": "s3cret", "tls": True})
+    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
+    assert asked.argv[2:] == ("--tls", "--cacert", "/etc/techsapo/redis-ca/ca.pem", "-e", "ping")
+
+
+def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path: Path) -> None:
+    desired = replace(wanted(tmp_path, redis={"tls": True}), files=())
+    key = desired.topology.layout.redis_certificate / "privkey.pem"
+    key.parent.mkdir(parents=True)
+    key.touch(0o600)
+    prepare.readable(desired)
+    assert os.getxattr(key, "system.posix_acl_access") == access.reader_list(0o600, [999])
+    assert access.own_mode(key) == 0o600

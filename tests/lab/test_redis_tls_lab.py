@@ -1,0 +1,150 @@
+"""A Redis that speaks TLS alone, by a certificate that `up` makes, renews and hands on."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from cryptography import x509
+from guarded_redis import client, fetched, guarded_spec
+from projects import Project, project
+
+from techsapo_ops.adapters.probe import probe
+from techsapo_ops.adapters.tls import served_certificate, trust_problem
+from techsapo_ops.catalogue.services import Probe
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.spec.topology import Address
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    with project(guarded_spec(tls=True)) as made:
+        made.run("up")
+        yield made
+
+
+def address(made: Project) -> Address:
+    return Address("127.0.0.1", made.spec["redis"]["port"])
+
+
+def served(made: Project) -> x509.Certificate:
+    return x509.load_der_x509_certificate(served_certificate(address(made), None, timeout=5))
+
+
+def kept(made: Project) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((made.layout.redis_certificate / "fullchain.pem").read_bytes())
+
+
+def planned(made: Project, code: int = 100) -> dict[str, str]:
+    steps = json.loads(made.run("plan", "--json", code=code).stdout)["steps"]
+    return {s["service"]: s["reason"] for s in steps if s["action"] != "nothing"}
+
+
+def in_use(made: Project) -> tuple[str, str]:
+    """What the app uses as its cache, and whether the exporter reads Redis."""
+    cache = json.loads(fetched(made.spec["app"]["port"], "/api/v1/health"))["dependencies"]["cache"]
+    metrics = fetched(made.spec["monitoring"]["exporters"]["redis"]["port"], "/metrics")
+    return cache["in_use"], next(line for line in metrics.splitlines() if line.startswith("redis_up "))
+
+
+GOOD = ("redis", "redis_up 1")
+
+
+def test_without_tls_nobody_gets_a_word(lab: Project) -> None:
+    with pytest.raises(redis.ConnectionError):
+        redis.Redis(port=lab.spec["redis"]["port"]).ping()
+    with pytest.raises(redis.AuthenticationError):
+        client(lab, username=None, password=None).ping()
+    assert client(lab).ping()
+
+
+def test_the_certificate_is_for_every_name_and_trusted_by_its_ca_alone(lab: Project) -> None:
+    ca = lab.layout.redis_ca
+    for name in ("127.0.0.1", "localhost", "::1", "redis"):
+        assert trust_problem(address(lab), name, timeout=5, ca_file=ca) == ""
+    assert "mismatch" in trust_problem(address(lab), "other.example", timeout=5, ca_file=ca)
+    assert trust_problem(address(lab), "localhost", timeout=5) != ""
+    left = served(lab).not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(days=364) < left < timedelta(days=366)
+
+
+def test_the_key_is_redis_own_and_the_ca_key_the_tools(lab: Project) -> None:
+    key = (lab.layout.redis_certificate / "privkey.pem").stat()
+    assert stat.S_IMODE(key.st_mode) == 0o600
+    user = next(p for p in lab.members() if "redis-server" in p.name())
+    assert key.st_uid == user.uids().effective
+    ca = lab.layout.redis_tls / ".ca"
+    assert (stat.S_IMODE(ca.stat().st_mode), ca.stat().st_uid) == (0o700, os.geteuid())
+    assert stat.S_IMODE(lab.layout.redis_ca.stat().st_mode) == 0o644
+
+
+def test_a_probe_tells_what_it_does_not_trust(lab: Project) -> None:
+    stranger = lab.directory / "stranger"
+    ensure(stranger, ["localhost"], now=datetime.now(UTC))
+    found = probe(Probe("redis"), address(lab), timeout=5, ca=lab.directory / ".ca" / "ca.pem")
+    assert "not to be trusted" in found.detail
+    found = probe(Probe("redis"), address(lab), timeout=5, ca=lab.directory / "nowhere.pem")
+    assert "nowhere.pem can't be read" in found.detail
+    assert not probe(Probe("redis"), address(lab), timeout=5).ok
+
+
+def test_nothing_is_left_to_do_after_up(lab: Project) -> None:
+    assert planned(lab, code=0) == {}
+    assert lab.findings(code=0) == {}
+
+
+def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Project) -> None:
+    layout, before = lab.layout, lab.pids()
+    names = ["redis", "localhost", "127.0.0.1", "::1"]
+    key = layout.redis_certificate / "privkey.pem"
+    key.unlink()
+    ensure(layout.redis_certificate, names, days=365, now=datetime.now(UTC) - timedelta(days=260))
+    old = kept(lab)
+    assert planned(lab) == {"redis": "a new certificate, for it is due for renewal"}
+    assert lab.findings() == {"redis": "a new certificate, for it is due for renewal"}
+    lab.run("up")
+    assert kept(lab) != old
+    assert served(lab) == kept(lab)
+    after = lab.pids()
+    assert {name for name in after if after[name] != before[name]} == {"redis"}
+    assert in_use(lab) == GOOD
+    assert planned(lab, code=0) == {}
+
+
+def test_a_renewal_whose_up_was_killed_is_seen_by_the_next(lab: Project) -> None:
+    chain = lab.layout.redis_certificate / "fullchain.pem"
+    later = datetime.now(UTC).timestamp() + 60
+    os.utime(chain, (later, later))
+    assert planned(lab) == {"redis": "its certificate was renewed after it was started"}
+    os.utime(chain, (1, 1))
+
+
+def test_another_ca_reaches_all_that_trust_it(lab: Project) -> None:
+    old = lab.layout.redis_ca.read_bytes()
+    (lab.layout.redis_tls / ".ca" / "ca.pem").unlink()
+    assert set(planned(lab)) == {"redis", "app", "redis-exporter"}
+    lab.run("up")
+    assert lab.layout.redis_ca.read_bytes() != old
+    assert in_use(lab) == GOOD
+    assert planned(lab, code=0) == {}
+
+
+def test_tls_is_turned_off_and_on_by_up(lab: Project) -> None:
+    login = lab.spec["redis"]
+    lab.write(redis={**login, "tls": False})
+    lab.run("up")
+    assert client(lab).ping()
+    assert in_use(lab) == GOOD
+    lab.write(redis=login)
+    lab.run("up")
+    assert client(lab).ping()
+    assert in_use(lab) == GOOD
+    lab.run("rollback", "--yes")
+    assert in_use(lab) == GOOD
