@@ -13,6 +13,7 @@ import redis
 from cryptography import x509
 from guarded_redis import client, fetched, guarded_spec
 from projects import Project, project
+from servers import wait_for
 
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate, trust_problem
@@ -45,6 +46,17 @@ def kept(made: Project) -> x509.Certificate:
 def planned(made: Project, code: int = 100) -> dict[str, str]:
     steps = json.loads(made.run("plan", "--json", code=code).stdout)["steps"]
     return {s["service"]: s["reason"] for s in steps if s["action"] != "nothing"}
+
+
+def made_ago(made: Project, days: int) -> None:
+    """Give Redis a certificate of so many days ago, as its next start would read it."""
+    folder = made.layout.redis_certificate
+    key = folder / "privkey.pem"
+    owner = key.stat()
+    key.unlink()
+    names = ["redis", "localhost", "127.0.0.1", "::1"]
+    ensure(folder, names, days=365, now=datetime.now(UTC) - timedelta(days=days))
+    os.chown(key, owner.st_uid, owner.st_gid)
 
 
 def in_use(made: Project) -> tuple[str, str]:
@@ -101,11 +113,8 @@ def test_nothing_is_left_to_do_after_up(lab: Project) -> None:
 
 
 def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Project) -> None:
-    layout, before = lab.layout, lab.pids()
-    names = ["redis", "localhost", "127.0.0.1", "::1"]
-    key = layout.redis_certificate / "privkey.pem"
-    key.unlink()
-    ensure(layout.redis_certificate, names, days=365, now=datetime.now(UTC) - timedelta(days=260))
+    before = lab.pids()
+    made_ago(lab, 260)
     old = kept(lab)
     assert planned(lab) == {"redis": "a new certificate, for it is due for renewal"}
     assert lab.findings() == {"redis": "a new certificate, for it is due for renewal"}
@@ -116,6 +125,21 @@ def test_a_certificate_that_is_due_is_a_planned_change_and_up_renews_it(lab: Pro
     assert {name for name in after if after[name] != before[name]} == {"redis"}
     assert in_use(lab) == GOOD
     assert planned(lab, code=0) == {}
+
+
+def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) -> None:
+    made_ago(lab, 400)
+    next(p for p in lab.members() if "redis-server" in p.name()).kill()  # supervisor starts it again
+
+    def told() -> bool:
+        probes = {p["name"]: p["detail"] for p in lab.health()["probes"]}
+        return "not to be trusted: certificate has expired" in probes["redis"]
+
+    wait_for(told, what="an expired certificate that is served")
+    assert planned(lab) == {"redis": "a new certificate, for it had expired"}
+    lab.run("up")
+    assert client(lab).ping()
+    assert served(lab) == kept(lab)
 
 
 def test_a_renewal_whose_up_was_killed_is_seen_by_the_next(lab: Project) -> None:
