@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.base import Action, Observed, Plan, Step
 from techsapo_ops.engines.native import owners
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.certs.self_signed import Authority
 
 DAYS = 365
 _CLIENTS = frozenset({"app", "redis-exporter"})
@@ -42,10 +46,10 @@ def ensure_redis_certificate(spec: Spec, topology: Topology) -> None:
     owners.folder(layout.keys, 0o711)
     for folder in (layout.redis_tls, layout.redis_certificate, layout.redis_ca.parent):
         owners.folder(folder, 0o755)
-    trusted = certificate_pem(local_authority(layout.redis_tls / CA_FOLDER, now).certificate)
+    authority = local_authority(layout.redis_tls / CA_FOLDER, now)
     # The CA first: what clients trust must never be older than what Redis shows.
-    if not layout.redis_ca.exists() or layout.redis_ca.read_bytes() != trusted:
-        write_atomic(layout.redis_ca, trusted)
+    if not _trusted(layout.redis_ca, authority):
+        write_atomic(layout.redis_ca, certificate_pem(authority.certificate))
     ensure(layout.redis_certificate, names(spec, topology), days=DAYS, now=now)
 
 
@@ -79,7 +83,8 @@ def _reasons(spec: Spec, topology: Topology, observed: Observed, now: datetime) 
     layout = topology.layout
     found = {}
     why = due(layout.redis_certificate, names(spec, topology), now=now)
-    new_ca = known_authority(layout.redis_tls / CA_FOLDER, now) is None or not layout.redis_ca.exists()
+    authority = known_authority(layout.redis_tls / CA_FOLDER, now)
+    new_ca = authority is None or not _trusted(layout.redis_ca, authority)
     for service in topology.services:
         name = service.name
         if service.kind == "redis":
@@ -93,6 +98,13 @@ def _reasons(spec: Spec, topology: Topology, observed: Observed, now: datetime) 
             elif _later(layout.redis_ca, observed, name):
                 found[name] = "the CA of Redis's certificate was replaced after it was started"
     return found
+
+
+def _trusted(file: Path, authority: Authority) -> bool:
+    """Whether `file` is what clients need to trust `authority`."""
+    from techsapo_ops.certs.material import certificate_pem
+
+    return file.exists() and file.read_bytes() == certificate_pem(authority.certificate)
 
 
 def _later(file: Path, observed: Observed, name: str) -> bool:

@@ -72,6 +72,17 @@ def test_another_address_is_a_reason_for_redis_alone(tmp_path: Path) -> None:
     assert found == {"redis": "a new certificate, for the names changed"}
 
 
+def test_a_ca_that_its_maker_could_not_hand_on_is_handed_on(tmp_path: Path) -> None:
+    where, now = topology(SECURE, tmp_path), datetime.now(UTC)
+    ensure_redis_certificate(SECURE, where)
+    ca = where.layout.redis_ca
+    made = ca.read_bytes()
+    ca.write_text("another")
+    assert set(reasons(SECURE, where, now + timedelta(hours=1))) == {"app", "redis-exporter"}
+    ensure_redis_certificate(SECURE, where)
+    assert ca.read_bytes() == made
+
+
 def test_what_was_written_after_a_start_was_not_read(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
     ensure_redis_certificate(SECURE, where)
