@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis_link import Told, login, unheard
-from techsapo_ops.spec.models.base import reachable_host
+from techsapo_ops.adapters.redis_link import Told, client_options, unheard
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
 if TYPE_CHECKING:
@@ -165,16 +164,5 @@ class AnswerCache:
 
 def _connect(spec: RedisSpec, ca: Path | None) -> Redis:
     from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
 
-    return Redis(
-        host=reachable_host(spec.host),
-        port=spec.port,
-        ssl=spec.tls,
-        **login(spec, ca),
-        socket_timeout=REDIS_TIMEOUT,
-        socket_connect_timeout=REDIS_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    return Redis(ssl=spec.tls, **client_options(spec, ca, REDIS_TIMEOUT))

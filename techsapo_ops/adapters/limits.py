@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, login, pause_after, unheard
+from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
+from techsapo_ops.spec.topology import Address
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -103,9 +105,9 @@ async def _ask(window: Any, item: Any, caller: str) -> Allowance:
 def _storage(spec: RedisSpec, prefix: str, ca: Path | None) -> Storage:
     from limits.aio.storage import RedisStorage
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(spec.host, spec.host)  # noqa: S104 - compared
+    address = Address(reachable_host(spec.host), spec.port)
     return RedisStorage(
-        f"async+{'rediss' if spec.tls else 'redis'}://{host}:{spec.port}",
+        address.url(scheme="async+rediss" if spec.tls else "async+redis"),
         implementation="redispy",
         key_prefix=prefix,
         wrap_exceptions=False,

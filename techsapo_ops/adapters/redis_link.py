@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
 
 if TYPE_CHECKING:
@@ -119,26 +120,33 @@ def login(spec: RedisSpec, ca: Path | None) -> dict[str, Any]:
     return options
 
 
-def connect(spec: RedisSpec, ca: Path | None = None) -> Redis:
-    """A client with short time-outs that never retries by itself; nothing is connected yet.
+def client_options(spec: RedisSpec, ca: Path | None, timeout: float) -> dict[str, Any]:
+    """Options of a connection of redis-py that waits `timeout` seconds at most and never retries by itself.
 
     `ca`: see login.
     """
-    from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(spec.host, spec.host)  # noqa: S104 - compared, not bound
-    options: dict[str, Any] = {
-        "host": host,
+    return {
+        "host": reachable_host(spec.host),
         "port": spec.port,
         **login(spec, ca),
-        "connection_class": SSLConnection if spec.tls else Connection,
-        "socket_timeout": SHARED_TIMEOUT,
-        "socket_connect_timeout": SHARED_TIMEOUT,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
-    return Redis(
-        connection_pool=BlockingConnectionPool(max_connections=CONNECTIONS, timeout=QUEUE_TIMEOUT, **options)
+
+
+def connect(spec: RedisSpec, ca: Path | None = None) -> Redis:
+    """A client whose callers queue for few connections; nothing is connected yet. `ca`: see login."""
+    from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+
+    pool = BlockingConnectionPool(
+        max_connections=CONNECTIONS,
+        timeout=QUEUE_TIMEOUT,
+        connection_class=SSLConnection if spec.tls else Connection,
+        **client_options(spec, ca, SHARED_TIMEOUT),
     )
+    return Redis(connection_pool=pool)
