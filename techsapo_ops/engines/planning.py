@@ -68,6 +68,20 @@ def unknown_service(word: str, names: Sequence[str]) -> OpsError:
     return OpsError(f"there is no service {word}", hint)
 
 
+def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
+    """Those of `names` that `words` mean, each a name or a kind, once each and in the words' order.
+
+    `kinds` has the kind of a name that has one. Raises OpsError for a word that means none.
+    """
+    found: dict[str, None] = {}
+    for word in words:
+        meant = [name for name in names if word in {name, kinds.get(name)}]
+        if not meant:
+            raise unknown_service(word, names)
+        found.update(dict.fromkeys(meant))
+    return list(found)
+
+
 def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
     """`names` with each service after those that are started before it, otherwise in the topology's order."""
     left = set(names)

@@ -71,7 +71,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment] # its TypedDict has no extensions of ours
         scope["extensions"] = {EXTENSION: self.transport}
 
     def on_headers_complete(self) -> None:

@@ -153,17 +153,12 @@ class ComposeStack:
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""
-        from techsapo_ops.engines.planning import unknown_service
+        from techsapo_ops.engines.planning import named
 
         records = self.state.load()
         every = list(dict.fromkeys([*records, *self.containers()]))
-        chosen: dict[str, None] = {}
-        for word in services:
-            meant = [n for n in every if n == word or (n in records and records[n].kind == word)]
-            if not meant:
-                raise unknown_service(word, every)
-            chosen.update(dict.fromkeys(meant))
-        return list(chosen) if services else every
+        kinds = {name: record.kind for name, record in records.items()}
+        return named(services, every, kinds) if services else every
 
     def usage(self) -> Mapping[str, Usage]:
         """CPU and memory per running container, as `docker stats` measures them over a second."""

@@ -120,20 +120,15 @@ class NativeStack:
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""
-        from techsapo_ops.engines.planning import unknown_service
+        from techsapo_ops.engines.planning import named
 
         records = self.state.load()
         there = [p.name.removesuffix(".log") for p in sorted(self.layout.logs.glob("*.log"))]
-        every = list(dict.fromkeys([*records, *(n for n in there if n not in {"supervisord"})]))
-        chosen: dict[str, None] = {}
-        for word in services:
-            meant = [n for n in every if n == word or (n in records and records[n].kind == word)]
-            if word == "supervisord":
-                meant = [word]
-            if not meant:
-                raise unknown_service(word, every)
-            chosen.update(dict.fromkeys(meant))
-        return list(chosen) if services else [n for n in every if n in records] or every
+        every = list(dict.fromkeys([*records, *(n for n in there if n != "supervisord")]))
+        if not services:
+            return [n for n in every if n in records] or every
+        kinds = {name: record.kind for name, record in records.items()}
+        return named(services, [*every, "supervisord"], kinds)
 
     def usage(self) -> Mapping[str, Usage]:
         """CPU since the last call (the first one measures for 0.2 s) and memory, with all child processes."""
