@@ -25,7 +25,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test coverage lint lab bench bench-peers picture lock clean
+.PHONY: help up down install uninstall link test ci coverage lint lab bench bench-peers picture lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -33,7 +33,8 @@ help:
 	@echo "make install    venv and the techsapo command in $(BINDIR)"
 	@echo "make uninstall  remove that command"
 	@echo "make test       install what the tests need, run linters and all tests"
-	@echo "make coverage   as CI does: the same, a second look at failures, and which lines no test runs"
+	@echo "make ci         as CI does: the same, with a second look at what failed"
+	@echo "make coverage   the same as test, and which lines no test runs"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
@@ -97,11 +98,14 @@ lint: $(VENV)/dev
 test: $(VENV)/dev lab lint
 	$(BIN)/python -m $(PYTEST)
 
-# The same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md); to trace them and the
-# programs that they start takes a quarter longer.
+# What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
+ci: $(VENV)/dev lab lint
+	$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?
+
+# A tool for developers, a third slower; CI goes without, for coverage's lock outlasts a Ctrl-C (decision 17).
 coverage: $(VENV)/dev lab lint
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) || $(BIN)/coverage run -m tests.again $$?
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
 
