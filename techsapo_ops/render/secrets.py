@@ -40,7 +40,7 @@ def secret_name(path: str) -> str:
     """File name of the secret at a dotted spec path: `redis.password` → `redis-password`.
 
     No two paths share a name. One that holds more than letters, digits and `_` between its dots gets
-    a digest after a `.`, which no plain name has: `providers.gpt-5.api_key` → `providers-gpt-5-api_key.1f…`.
+    a digest after a `.`, which no plain name has: `providers.gpt.api_key` → `providers-gpt-api_key.1f…`.
     """
     if _PLAIN.fullmatch(path) and len(path) <= _SHOWN:
         return path.replace(".", "-")

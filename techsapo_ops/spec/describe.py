@@ -127,7 +127,7 @@ def plain_default(value: Any) -> Any:
 def explain(path: str = "") -> Explained:
     """Explain a dotted path such as `app.instances`; the empty path explains the top level.
 
-    Indices and names of entries may be left out or given: `app.instances.port`, `providers.gpt-5.model`.
+    Indices and names of entries may be left out or given: `app.instances.port`, `providers.gpt.model`.
     Raises OpsError for a path that the spec does not have.
     """
     here = ROOT

@@ -52,7 +52,7 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
     if problems:
         raise OpsError(
             "\n".join(problems),
-            'a line is e.g. {"tier": "basic", "models": ["gpt-5", "claude"], "agreement": 1, "grade": 0.92, '
+            'a line is e.g. {"tier": "basic", "models": ["gpt", "claude"], "agreement": 1, "grade": 0.92, '
             '"correct": true}; the first four are the `evidence` of an answer',
         )
     if not found:

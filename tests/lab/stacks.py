@@ -28,7 +28,7 @@ EVERYTHING: dict[str, Any] = {
     "mysql": {"password": "mysql-secret"},
     "certificates": {"site": {"names": ["techsapo.example.com"]}},
     "notifications": {"critical": [{"kind": "slack", "url": "https://hooks.example.com/s3cret"}]},
-    "providers": {"gpt-5": {"kind": "openai", "model": "gpt-5", "api_key": "sk-secret"}},
+    "providers": {"gpt": {"kind": "openai", "model": "gpt-6.1-sol", "api_key": "sk-secret"}},
 }
 """Sections that together bring every service and every kind of secret."""
 

@@ -76,7 +76,7 @@ def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
         assert refused.value.code == "unauthorized"
         with client(app, key) as api:
             with pytest.raises(openai.NotFoundError) as missing:
-                api.chat.completions.create(model="gpt-4", messages=message)  # type: ignore[arg-type]
+                api.chat.completions.create(model="no-such", messages=message)  # type: ignore[arg-type]
             assert (missing.value.code, missing.value.param) == ("unknown_model", "model")
             with pytest.raises(openai.BadRequestError) as unsupported:
                 api.chat.completions.create(model="techsapo-basic", messages=message, n=2)  # type: ignore[arg-type]

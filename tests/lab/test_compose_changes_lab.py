@@ -33,7 +33,7 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
         providers={
             "sim-a": {"kind": "simulated"},
             "sim-b": {"kind": "simulated"},
-            "paid": {"kind": "openai", "model": "gpt-5", "api_key": SECRETS[1]},
+            "paid": {"kind": "openai", "model": "gpt-6.1-sol", "api_key": SECRETS[1]},
         },
     )
     spec["redis"]["password"] = SECRETS[0]

@@ -66,7 +66,7 @@ def test_each_query_of_the_guide_finds_series_after_one_analysis(tmp_path: Path)
         async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["google"]) as gemini:
             common = {"api_key": KEY, "model": "good", "price": PRICE}
             providers = {
-                "gpt-5": {"kind": "openai", "base_url": gpt.url, **common},
+                "gpt": {"kind": "openai", "base_url": gpt.url, **common},
                 "gemini": {"kind": "google", "base_url": gemini.url, **common},
             }
             await asyncio.to_thread(watch, providers)

@@ -163,11 +163,11 @@ def test_the_status_page_says_which_provider_is_left_alone_and_why(
     from playwright.sync_api import expect
 
     gone = {
-        "kind": "openai", "model": "gpt-5", "api_key": "sk-lab", "base_url": f"http://127.0.0.1:{free_port()}/v1",
+        "kind": "openai", "model": "gpt-6.1-sol", "api_key": "sk-lab", "base_url": f"http://127.0.0.1:{free_port()}/v1",
         "attempts": 1, "price": {},
     }  # fmt: skip
     breaker = {"breaker": {"failures": 1, "cooldown": "10m"}}
-    with serving(tmp_path, providers={"gpt-5": gone, "gpt-5-too": gone}, wallbounce=breaker) as app:
+    with serving(tmp_path, providers={"gpt": gone, "gpt-too": gone}, wallbounce=breaker) as app:
         assert ask(app, "the disk of db-1 is full").status_code == 502
         window = open_window(390, 844)
         window.page.goto(f"{app.url}/status")

@@ -189,8 +189,8 @@ class OpenAIProvider(_KeyedProvider):
     """What answers: OpenAI."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
-    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
-    """How long a reasoning model thinks; default: the vendor's."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    """How long a reasoning model thinks; each model takes some of these; default: the vendor's."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How much it writes; default: the vendor's."""
 
@@ -212,7 +212,9 @@ class GoogleProvider(_KeyedProvider):
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
     thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
-    """Tokens it may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
+    """Tokens that Gemini 2.5 may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
+    """How long Gemini 3 and later think; not every model takes `minimal`; default: the vendor's."""
 
 
 class AnthropicProvider(_KeyedProvider):

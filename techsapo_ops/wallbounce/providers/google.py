@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from google.genai.client import AsyncClient
     from google.genai.types import GenerateContentResponse
 
-_API_VERSION = "v1"
-"""The stable version. Said aloud, as the SDK would else take it from the environment."""
+_API_VERSION = "v1beta"
+"""In v1, generateContent knows neither systemInstruction nor responseMimeType nor thinkingConfig: 400
+(googleapis/googleapis, google/ai/generativelanguage/v1/generative_service.proto, 2026-08-22). Said aloud, as
+the SDK would else take the version from the environment.
+"""
 _CUT_OFF = "MAX_TOKENS"
 _REFUSALS = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
 
@@ -52,6 +55,7 @@ class Google(LanguageModel):
         super().__init__(name, spec, price)
         self._base_url = spec.base_url
         self._budget = spec.thinking_budget
+        self._level = spec.thinking_level
         self._structured = True
         self._made = Once(self._make)
 
@@ -92,7 +96,11 @@ class Google(LanguageModel):
     ) -> Reply:
         from google.genai import types
 
-        thinking = None if self._budget is None else types.ThinkingConfig(thinking_budget=self._budget)
+        thinking = None
+        if self._budget is not None:
+            thinking = types.ThinkingConfig(thinking_budget=self._budget)
+        elif self._level is not None:
+            thinking = types.ThinkingConfig(thinking_level=types.ThinkingLevel(self._level.upper()))
         config = types.GenerateContentConfig(
             system_instruction=system,
             max_output_tokens=self.max_output_tokens,

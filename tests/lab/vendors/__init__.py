@@ -1,7 +1,8 @@
 """Loopback vendors: one server per wire format, which plays the part that the model's name asks for.
 
 Replies are made from the SDKs' own types, so that a shape which the vendor's SDK does not know can't be
-sent. Nothing here says anything about what the real vendors answer.
+sent. What OpenAI, Anthropic and Google refuse is refused by tests/cases/vendors, as they had it on the days
+that stand there. Nothing here says anything about what the real vendors answer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from email.utils import format_datetime
 from typing import Any, Protocol
 
 from aiohttp import web
+
+from vendors.strict import Refused
 
 ANSWER: dict[str, Any] = {
     "answer": "ディスクが一杯です。「df -h」で確認し、古いログを消してください。",
@@ -77,6 +80,8 @@ class Vendor:
 
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    """What broke the vendor's rules; see strict.py."""
     paths: list[str] = field(default_factory=list)
     peers: set[object] = field(default_factory=set)
     """Addresses that called."""
@@ -287,7 +292,11 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
     seen = Vendor()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        asked = wire.asked(request, await request.json())
+        try:
+            asked = wire.asked(request, await request.json())
+        except Refused as refused:
+            seen.refused.append(refused)
+            return web.json_response(refused.body, status=refused.status)
         seen.asked.append(asked)
         seen.paths.append(request.path)
         seen.peers.add(request.transport and request.transport.get_extra_info("peername"))

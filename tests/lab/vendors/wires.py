@@ -14,7 +14,7 @@ from openai.types.chat.chat_completion import Choice
 from openai.types.completion_usage import PromptTokensDetails
 from openai.types.responses import Response
 
-from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked
+from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, strict
 from vendors.streams import (
     Event,
     chat_events,
@@ -97,6 +97,7 @@ class Responses:
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
         assert request.path == f"{self.prefix}/responses"
+        strict.openai(body)
         form = body.get("text", {}).get("format")
         schema = form["schema"] if form else None
         return Asked(body["model"], body["instructions"], body["input"], schema, _bearer(request), body)
@@ -163,6 +164,7 @@ class Claude:
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
         assert request.path == "/v1/messages"
         assert request.headers["anthropic-version"]
+        strict.anthropic(body)
         (message,) = body["messages"]
         form = body.get("output_config", {}).get("format")
         schema = form["schema"] if form else None
@@ -209,16 +211,16 @@ class Gemini:
     statuses = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
-        model, _, method = request.path.removeprefix("/v1/models/").partition(":")
+        key = request.headers.get("x-goog-api-key", "")
+        model, method = strict.google(request.path, key, body)
         body["stream"] = method == "streamGenerateContent" and request.query["alt"] == "sse"
         assert body["stream"] or method == "generateContent", request.path
         config = body["generationConfig"]
         schema = config.get("responseJsonSchema")
-        assert (schema is None) == ("responseMimeType" not in config)
         system = "".join(p["text"] for p in body["systemInstruction"]["parts"])
         (content,) = body["contents"]
         user = "".join(p["text"] for p in content["parts"])
-        return Asked(model, system, user, schema, request.headers.get("x-goog-api-key", ""), body)
+        return Asked(model, system, user, schema, key, body)
 
     def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
         counted = gemini.GenerateContentResponseUsageMetadata(

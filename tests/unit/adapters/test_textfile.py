@@ -15,7 +15,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     samples = (
         Sample("techsapo_job_last_run_timestamp_seconds", 1764000000.5),
         Sample("techsapo_job_last_exit_code", 0.0),
-        Sample("techsapo_costs_usd", 0.25, {"provider": "gpt-5"}),
+        Sample("techsapo_costs_usd", 0.25, {"provider": "gpt"}),
         Sample("techsapo_costs_usd", 0.5, {"provider": "gemini"}),
     )
     write_textfile(tmp_path / "textfile", "costs", samples)

@@ -15,7 +15,7 @@ notifications:
     - {kind: slack, url: "https://hooks.example.com/a"}
     - {kind: email, to: [ops@example.com]}
 providers:
-  鍵: {kind: openai, model: gpt-5, api_key: sk-1}
+  鍵: {kind: openai, model: gpt-6.1-sol, api_key: sk-1}
 """
 
 

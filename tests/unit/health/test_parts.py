@@ -85,14 +85,14 @@ def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
                 "cache": {"status": "degraded", "in_use": "memory", "detail": "Redis: 接続が拒否されました"},
                 "audit": "healthy",
                 "providers": {
-                    "gpt-5": {"status": "unavailable", "detail": "no key"},
+                    "gpt": {"status": "unavailable", "detail": "no key"},
                     "b": {"status": "available"},
                 },
             },
         },
     )
     assert part.status is PartStatus.DEGRADED
-    assert part.detail == "cache: Redis: 接続が拒否されました; gpt-5: no key"
+    assert part.detail == "cache: Redis: 接続が拒否されました; gpt: no key"
 
 
 @pytest.mark.parametrize(

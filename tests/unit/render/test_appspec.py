@@ -29,7 +29,7 @@ def test_the_app_loads_what_the_user_wrote_with_every_secret_from_its_file(tmp_p
     for section in ("project", "locale", "wallbounce", "budget", "audit", "logs"):
         assert getattr(read, section) == getattr(wanted, section), section
     assert read.app.limits == wanted.app.limits
-    key = read.providers["gpt-5"].api_key  # type: ignore[union-attr]  # an OpenAI provider has one
+    key = read.providers["gpt"].api_key  # type: ignore[union-attr]  # an OpenAI provider has one
     assert key is not None
     assert key.reveal() == "sk-secret"
     assert read.redis.password is not None

@@ -45,7 +45,7 @@ def test_each_secret_is_a_private_file_of_the_service_that_reads_it(tmp_path: Pa
         "mysql-password": "app",
         "mysqld-exporter": "mysqld-exporter",
         "notifications-critical-0-url": "alertmanager",
-        "providers-gpt-5-api_key": "app",
+        "providers-gpt-api_key": "app",
         "redis-exporter": "redis-exporter",
         "redis-password": "app",
     }

@@ -35,7 +35,7 @@ def test_instances_of_one_stack_have_one_hash_and_a_changed_alert_is_no_change_o
 
 def test_a_secret_leaves_no_trace_in_the_hash() -> None:
     def keyed(key: str) -> Spec:
-        return spec(providers={"a": {"kind": "openai", "model": "gpt-5", "api_key": key}})
+        return spec(providers={"a": {"kind": "openai", "model": "gpt-6.1-sol", "api_key": key}})
 
     assert config_hash(keyed("sk-one")) == config_hash(keyed("sk-two"))
 

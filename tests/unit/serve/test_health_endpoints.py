@@ -111,7 +111,7 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
     providers = {
         "local": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
         "unpriced": {**own, "attempts": 1},
-        "claude": {"kind": "anthropic", "model": "claude-sonnet-4-5", "api_key": "k"},
+        "claude": {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"},
     }
     parts = make_parts(
         tmp_path,

@@ -23,7 +23,7 @@ VENDORS_ONLY = {"techsapo_llm_breaker_state", "techsapo_llm_breaker_opened_total
 VENDORS = {
     name: {"kind": kind, "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9/v1", "price": {}}
     for name, kind in {
-        "gpt-5": "openai",
+        "gpt": "openai",
         "gemini": "google",
         "flash": "google",
         "qwen": "openai-compatible",
@@ -138,13 +138,13 @@ def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: P
 
 def test_breakers_tell_their_state_and_when_they_open(tmp_path: Path) -> None:
     breaker = {"breaker": {"failures": 1}}
-    one = {name: VENDORS[name] for name in ("gpt-5", "qwen")}
+    one = {name: VENDORS[name] for name in ("gpt", "qwen")}
     seen = samples(scrape(make_parts(tmp_path, providers=one, wallbounce=breaker), "a"))
-    labels = (("model", "m"), ("provider", "gpt-5"))
+    labels = (("model", "m"), ("provider", "gpt"))
     assert seen[("techsapo_llm_breaker_opened_total", labels)] == 1
     assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "open")))] == 1
     assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "closed")))] == 0
-    assert seen[("techsapo_provider_up", (("provider", "gpt-5"),))] == 0
+    assert seen[("techsapo_provider_up", (("provider", "gpt"),))] == 0
 
 
 def test_errors_are_counted_by_the_code_of_their_problem(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ Loader = Callable[..., LoadedSpec]
 TEXT = """
 project: x
 providers:
-  gpt-5: {kind: openai, model: m, api_key: k1}
+  gpt: {kind: openai, model: m, api_key: k1}
   b: {kind: openai-compatible, model: m, base_url: "https://me:pw@host/v1"}
 notifications:
   critical:
@@ -29,7 +29,7 @@ images: {app: "$${A}"}
 def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> None:
     secrets = secrets_of(loaded(TEXT, files={"secrets/slack": "u"}).spec)
     assert [(path, s.reveal(), s.file) for path, s in secrets.items()] == [
-        ("providers.gpt-5.api_key", "k1", None),
+        ("providers.gpt.api_key", "k1", None),
         ("monitoring.grafana.admin_password", "techsapo2024!", None),
         ("notifications.critical.0.url", "u", "secrets/slack"),
         ("redis.password", "k3", None),
@@ -38,7 +38,7 @@ def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> N
 
 def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
     data = resolved(loaded(TEXT, files={"secrets/slack": "u"}).spec)
-    assert data["providers"]["gpt-5"]["api_key"] == "********"
+    assert data["providers"]["gpt"]["api_key"] == "********"
     assert data["providers"]["b"]["base_url"] == "https://********@host/v1"
     slack, raw = data["notifications"]["critical"]
     assert slack == {"kind": "slack", "url_file": "secrets/slack"}
@@ -55,8 +55,8 @@ def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
 
 def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(loaded: Loader) -> None:
     data = to_yaml_data(loaded(TEXT, files={"secrets/slack": "u"}).spec, lambda path: f"/run/{path}")
-    assert "api_key" not in data["providers"]["gpt-5"]
-    assert data["providers"]["gpt-5"]["api_key_file"] == "/run/providers.gpt-5.api_key"
+    assert "api_key" not in data["providers"]["gpt"]
+    assert data["providers"]["gpt"]["api_key_file"] == "/run/providers.gpt.api_key"
     assert data["notifications"]["critical"][0] == {
         "kind": "slack",
         "url_file": "/run/notifications.critical.0.url",

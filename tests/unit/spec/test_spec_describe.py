@@ -35,7 +35,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("logs.max_size", "size, e.g. 512K, 10M or 1G", "10M"),
         ("monitoring.exporters.node.port", "port, 1 to 65535", 9100),
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
-        ("providers.gpt-5.api_key", "secret", None),
+        ("providers.gpt.api_key", "secret", None),
         ("providers.openrouter.base_url", "URL", None),
         ("providers.model", "text", None),
         ("certificates", "mapping of names to sections", {}),

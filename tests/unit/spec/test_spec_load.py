@@ -45,10 +45,10 @@ def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
         (4001, 2, False),
         (4002, 1, True),
     ]
-    assert set(result.disabled) == {"gpt-5", "gemini", "claude", "openrouter"}
+    assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
     production = loaded(text, env={**keys, "GRAFANA_PASSWORD": "fresh"}, environment="production")
-    assert list(production.spec.providers) == ["gpt-5", "gemini", "claude", "openrouter"]
+    assert list(production.spec.providers) == ["gpt", "gemini", "claude", "openrouter"]
     assert production.spec.logs.level == "warn"
     assert production.warnings == ()
 
@@ -300,7 +300,7 @@ def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loa
     keys = dict.fromkeys(re.findall(r"\$\{(\w+)\}", body), "k")
     files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook"), "s")
     result = loaded(taken_in, env=keys, files=files, environment="production")
-    real = {"gpt-5", "gemini", "claude", "openrouter", "ollama", "claude-sub"}
+    real = {"gpt", "gemini", "claude", "openrouter", "ollama", "claude-sub"}
     assert set(result.spec.providers) == real
     assert len(result.spec.notifications.critical) == 2
     assert result.spec.logs.level == "warn"

@@ -51,7 +51,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
 
 def agent(price: Price = SUBSCRIPTION, **fields: Any) -> Agent:
-    spec = AgentProvider.model_validate({"kind": "claude-agent", "model": "claude-sonnet-4-5", **fields})
+    spec = AgentProvider.model_validate({"kind": "claude-agent", "model": "claude-sonnet-5-5", **fields})
     return Agent("claude", spec, price)
 
 
@@ -97,7 +97,7 @@ def test_the_program_gets_one_turn_without_tools_settings_keys_or_mentions(
     ask(agent(max_output_tokens=777))
     prompt, options = script.asked[0]
     assert prompt == QUESTION.text
-    assert (options.model, options.max_turns, options.tools) == ("claude-sonnet-4-5", 1, [])
+    assert (options.model, options.max_turns, options.tools) == ("claude-sonnet-5-5", 1, [])
     assert (options.setting_sources, options.mcp_servers, options.strict_mcp_config) == ([], {}, True)
     assert options.verbatim_prompts
     assert options.extra_args == {"no-session-persistence": None}
@@ -226,7 +226,7 @@ def test_no_more_programs_run_at_once_than_allowed(script: Script) -> None:
 
 
 LOCAL = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1", "price": {}}
-GIVEN = {"local": LOCAL, "claude": {"kind": "claude-agent", "model": "claude-sonnet-4-5"}}
+GIVEN = {"local": LOCAL, "claude": {"kind": "claude-agent", "model": "claude-sonnet-5-5"}}
 
 
 def test_without_the_extra_the_provider_is_unavailable_with_the_command_that_installs_it(

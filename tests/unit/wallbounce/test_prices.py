@@ -9,11 +9,15 @@ from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price, worst_cost
 
 KNOWN = [
-    ("openai", "gpt-5"),
-    ("google", "gemini-2.5-pro"),
-    ("google", "gemini-2.5-flash"),
-    ("anthropic", "claude-sonnet-4-5"),
-    ("openrouter", "anthropic/claude-sonnet-4.5"),
+    ("openai", "gpt-6.1-sol"),
+    ("openai", "gpt-6.1-terra"),
+    ("openai", "gpt-6-luna"),
+    ("google", "gemini-3.8-flash"),
+    ("google", "gemini-3.5-flash-lite"),
+    ("anthropic", "claude-sonnet-5-5"),
+    ("anthropic", "claude-haiku-5-5"),
+    ("openrouter", "anthropic/claude-sonnet-5.5"),
+    ("openrouter", "qwen/qwen3-235b-a22b"),
 ]
 
 
@@ -30,18 +34,18 @@ def test_known_models_have_a_list_price_that_names_its_source(vendor: str, model
 
 def test_an_unknown_model_has_no_price() -> None:
     assert list_price("openai", "no-such-model") is None
-    assert list_price("nobody", "gpt-5") is None
+    assert list_price("nobody", "gpt-6.1-sol") is None
 
 
 def test_a_short_calls_cost_is_what_input_and_output_say() -> None:
-    price = list_price("openai", "gpt-5")
+    price = list_price("openai", "gpt-6.1-sol")
     assert price is not None
     tokens = Tokens(1000, 500)
     assert price.cost(tokens) == pytest.approx(Price(price.input, price.output).cost(tokens))
 
 
 def test_cached_input_is_cheaper_and_long_prompts_of_a_tiered_model_dearer() -> None:
-    price = list_price("google", "gemini-2.5-pro")
+    price = list_price("openai", "gpt-6.1-sol")
     assert price is not None
     assert price.cost(Tokens(1000, 0, cached=800)) < price.cost(Tokens(1000, 0))
     assert price.cost(Tokens(1000, 0, cached=9999)) >= 0

@@ -38,15 +38,15 @@ def test_simulated_and_real_providers_never_mix() -> None:
 
 def test_a_real_provider_that_cannot_be_used_still_keeps_simulated_ones_out() -> None:
     with pytest.raises(OpsError, match="no provider can be used"):
-        build_registry(spec({"sim": SIMULATED, "gpt": {"kind": "openai", "model": "gpt-5"}}), {})
+        build_registry(spec({"sim": SIMULATED, "gpt": {"kind": "openai", "model": "gpt-6.1-sol"}}), {})
 
 
 def test_every_kind_of_the_spec_becomes_a_provider_with_a_breaker_of_its_own() -> None:
-    vendors = {"openai": "gpt-5", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-pro"}
+    vendors = {"openai": "gpt-6.1-sol", "anthropic": "claude-sonnet-5-5", "google": "gemini-3.8-flash"}
     given: dict[str, Any] = {
         kind: {"kind": kind, "model": model, "api_key": "k"} for kind, model in vendors.items()
     }
-    given["openrouter"] = {"kind": "openrouter", "model": "anthropic/claude-sonnet-4.5", "api_key": "k"}
+    given["openrouter"] = {"kind": "openrouter", "model": "anthropic/claude-sonnet-5.5", "api_key": "k"}
     registry = build_registry(spec({**given, "local": LOCAL}), {"x": "X_KEY is not set"})
     assert [p.kind for p in registry.usable] == [
         "openai", "anthropic", "google", "openrouter", "openai-compatible",
@@ -70,7 +70,7 @@ def test_a_disabled_provider_is_left_out_and_named() -> None:
 
 def test_without_any_usable_provider_the_error_says_why_for_each() -> None:
     with pytest.raises(OpsError) as caught:
-        build_registry(spec({"gpt": {"kind": "openai", "model": "gpt-5"}}), {"x": "X_KEY is not set"})
+        build_registry(spec({"gpt": {"kind": "openai", "model": "gpt-6.1-sol"}}), {"x": "X_KEY is not set"})
     assert "x: X_KEY is not set" in caught.value.message
     assert "set providers.gpt.api_key" in caught.value.message
 
@@ -106,7 +106,7 @@ def test_no_vendor_sdk_is_imported_before_the_first_question() -> None:
 def test_the_specs_price_goes_before_the_list_price() -> None:
     claude = {
         "kind": "anthropic",
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-5-5",
         "api_key": "k",
         "price": {"input": 1, "output": 2},
     }

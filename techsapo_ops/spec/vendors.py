@@ -1,0 +1,70 @@
+"""What vendors' models ask of a spec: rules as in rules.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from techsapo_ops.catalogue.retirements import retirements
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import (
+    AgentProvider,
+    AnthropicProvider,
+    GoogleProvider,
+    OpenAIProvider,
+    SimulatedProvider,
+)
+from techsapo_ops.spec.models.app import Provider as ProviderSpec
+from techsapo_ops.spec.problems import Path
+
+
+def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
+    """A model has no announced end at the vendor itself: a warning, as it answers until then.
+
+    No clock is asked: the day stands in the message, and it is true before and after.
+    """
+    for name, provider in spec.providers.items():
+        if not provider.enabled or isinstance(provider, SimulatedProvider):
+            continue
+        vendor = _vendor(provider)
+        found = retirements().get((vendor, provider.model)) if vendor else None
+        if found is None:
+            continue
+        path: Path = ("providers", name)
+        read = f"as read on {found.as_of}{', second-hand' if found.second_hand else ''}"
+        successor = f"the vendor names {found.replacement}" if found.replacement else "choose a current one"
+        yield Finding(
+            (*path, "model"),
+            f"{provider.model} is retired by its vendor on {found.retires} ({read})",
+            f"{successor}; a newer model may take other options and cost something else",
+            uses=((*path, "kind"), (*path, "base_url")),
+            warning=True,
+        )
+
+
+def thinking(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Gemini takes a budget or a level of thinking, never both."""
+    for name, provider in spec.providers.items():
+        if (
+            isinstance(provider, GoogleProvider)
+            and provider.thinking_budget is not None
+            and provider.thinking_level is not None
+        ):
+            yield Finding(
+                ("providers", name, "thinking_level"),
+                "thinking_budget is given too, and Gemini refuses both",
+                "keep thinking_level for Gemini 3 and later, thinking_budget for 2.5",
+                uses=(("providers", name, "thinking_budget"),),
+            )
+
+
+def _vendor(provider: ProviderSpec) -> str | None:
+    """The vendor whose announcements hold for `provider`; None for a proxy, another cloud or a simulation."""
+    if isinstance(provider, AgentProvider):
+        return "anthropic"
+    if (
+        isinstance(provider, OpenAIProvider | GoogleProvider | AnthropicProvider)
+        and provider.base_url is None
+    ):
+        return provider.kind
+    return None

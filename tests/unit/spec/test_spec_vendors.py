@@ -1,0 +1,78 @@
+"""What the spec says of vendors' models: an announced end is a warning, both kinds of thinking an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from techsapo_ops.spec.load import LoadedSpec, SpecError
+
+Loader = Callable[..., LoadedSpec]
+
+OTHER = "".join(f"  {n}: {{kind: openai-compatible, model: m, base_url: 'http://{n}/v1'}}\n" for n in "bc")
+
+
+def warnings(loaded: Loader, provider: str) -> list[str]:
+    text = f"project: x\nproviders:\n  a: {{{provider}}}\n{OTHER}"
+    return [str(w) for w in loaded(text, env={"MODEL": "gpt-5", "KEY": "k"}).warnings]
+
+
+def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(loaded: Loader) -> None:
+    assert warnings(loaded, "kind: anthropic, model: claude-sonnet-4-5, api_key: k") == [
+        "techsapo.yaml:3:31 providers.a.model: claude-sonnet-4-5 is retired by its vendor on 2026-11-30 "
+        "(as read on 2026-11-26); the vendor names claude-sonnet-5-5; a newer model may take other options "
+        "and cost something else"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        ("kind: openai, model: gpt-5, api_key: k", "2026-12-11"),
+        (
+            "kind: google, model: gemini-2.5-pro, api_key: k",
+            "2026-12-01 (as read on 2026-11-12, second-hand)",
+        ),
+        ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
+        ("kind: openai, model: o4-mini, api_key: k", "2026-10-23"),
+        ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} is retired"),
+    ],
+)
+def test_each_vendors_announcements_are_known(provider: str, words: str, loaded: Loader) -> None:
+    (warning,) = warnings(loaded, provider)
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "kind: openai, model: gpt-6.1-sol, api_key: k",
+        "kind: openai, model: gpt-5, api_key: k, enabled: false",
+        "kind: openai, model: gpt-5, api_key: k, base_url: 'https://x.openai.azure.com/openai/v1'",
+        "kind: openai-compatible, model: gpt-5, base_url: 'http://127.0.0.1/v1'",
+        "kind: openrouter, model: openai/gpt-5, api_key: k",
+        "kind: google, model: gpt-5, api_key: k",
+    ],
+)
+def test_what_another_serves_or_nobody_asks_is_no_warning(provider: str, loaded: Loader) -> None:
+    assert warnings(loaded, provider) == []
+
+
+def test_gemini_takes_a_level_or_a_budget_of_thinking_not_both(loaded: Loader) -> None:
+    gemini = "kind: google, model: gemini-3.8-flash, api_key: k"
+    assert warnings(loaded, f"{gemini}, thinking_level: low") == []
+    assert warnings(loaded, f"{gemini}, thinking_budget: 0") == []
+    with pytest.raises(SpecError) as caught:
+        warnings(loaded, f"{gemini}, thinking_level: low, thinking_budget: 0")
+    assert "providers.a.thinking_level: thinking_budget is given too" in str(caught.value.problems[0])
+    assert len(caught.value.problems) == 1
+
+
+def test_an_option_that_is_not_given_is_not_told_to_the_app(loaded: Loader) -> None:
+    """The version before knows no thinking_level; what it reads when one goes back must not hold it."""
+    from techsapo_ops.spec.redact import to_yaml_data
+
+    text = f"project: x\nproviders:\n  a: {{kind: google, model: m, api_key: k}}\n{OTHER}"
+    data = to_yaml_data(loaded(text).spec, lambda path: path)
+    assert "thinking_level" not in data["providers"]["a"]
