@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from asking import KEY, KINDS, PRICE, QUESTION, ask, make
-from vendors import ANSWER, Vendor, vendor
+from asking import KEY, KINDS, ask
+from vendors import ANSWER, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.render.templates import Templates
@@ -46,7 +46,8 @@ def test_init_names_a_model_of_every_vendor() -> None:
     assert {p["kind"] for p in named_by_init()} == set(KINDS)
 
 
-def test_gemini_is_asked_by_the_version_that_knows_what_is_sent() -> None:
+def test_gemini_is_asked_by_the_version_that_knows_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v1")
     answer, seen = ask("google", "gemini-3.8-flash", thinking_level="low")
     assert isinstance(answer, Answer), answer
     assert seen.paths == ["/v1beta/models/gemini-3.8-flash:generateContent"]
@@ -210,17 +211,8 @@ def test_openai_and_anthropic_refuse_what_their_current_models_do_not_take(
 
 def test_an_answer_that_thinks_first_and_hides_it_is_read() -> None:
     """Claude Sonnet 5.5 thinks by default and omits what it thought: the block is there, empty."""
-
-    async def main() -> tuple[Answer, Vendor]:
-        async with vendor(WIRES["anthropic"]) as seen:
-            whole = WIRES["anthropic"].reply("claude-sonnet-5-5", "再起動してください。")
-            whole["content"][0]["thinking"] = ""
-            seen.reply = {"body": whole}
-            provider = make("anthropic", seen.url, "claude-sonnet-5-5", price=PRICE)
-            try:
-                return await provider.answer(QUESTION), seen
-            finally:
-                await provider.close()
-
-    answer, _ = asyncio.run(main())
+    whole = WIRES["anthropic"].reply("claude-sonnet-5-5", "再起動してください。")
+    whole["content"][0]["thinking"] = ""
+    answer, _ = ask("anthropic", "claude-sonnet-5-5", reply={"body": whole})
+    assert isinstance(answer, Answer), answer
     assert answer.text == "再起動してください。"
