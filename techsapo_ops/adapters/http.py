@@ -184,9 +184,14 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
 
 def os_reason(error: BaseException) -> str:
     """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
+    import ssl
+
     for seen in _causes(error):
         if isinstance(seen, TimeoutError):
             return "timed out"
+        if isinstance(seen, ssl.SSLError):
+            plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+            return "does not speak TLS" if plain else f"no TLS connection: {seen.reason or seen}"
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
     return ""

@@ -152,6 +152,8 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
 
     The codes are OpenSSL's: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
     """
+    import ssl
+
     known = "where it is your server's, name it or its CA by --ca-file FILE"
     match error.verify_code:
         case 9:
@@ -161,6 +163,9 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
         case 18:
             return "is self-signed, and not one that is trusted here", known
         case 2 | 19 | 20 | 21:
+            paths = ssl.get_default_verify_paths()
+            if not any((paths.cafile, *Path(paths.capath or "/nowhere").glob("*"))):
+                known = f"this host knows no authorities at all: install ca-certificates; {known}"
             return "is from an authority that is not trusted here", known
         case 62 | 64:
             return f"is for another name: {error.verify_message}", "ask for a name that it is for"

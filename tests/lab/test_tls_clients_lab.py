@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from tls_orchestrators import keep, orchestrator, self_signed
+from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
 from techsapo_ops.certs.self_signed import ensure, local_authority, sign
 from techsapo_ops.cli import main as cli
@@ -40,8 +42,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("TECHSAPO_API_KEY", KEY)
     monkeypatch.delenv("COLUMNS", raising=False)
 
-    def run(command: str, url: str, *options: str) -> tuple[int, str]:
-        monkeypatch.setattr("sys.argv", ["techsapo", *COMMANDS[command], url, *options])
+    def run(command: str, url: str = "", *options: str) -> tuple[int, str]:
+        argv = [*COMMANDS[command], url] if url else COMMANDS[command][:-1]
+        monkeypatch.setattr("sys.argv", ["techsapo", *argv, *options])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         return int(ended.value.code or 0), capsys.readouterr().err
@@ -195,6 +198,46 @@ def test_a_key_is_not_sent_by_plain_http_beyond_loopback_and_nobody_is_connected
     assert code == 2
     assert "an API key is not sent over plain http to another host; nothing was sent" in said
     assert "use https" in said
+
+
+def exposed_spec(app: Reached, front: Reached | None = None) -> None:
+    """A spec whose app listens beyond loopback, where `app` is, and nginx where `front` is."""
+    spec: dict[str, Any] = {"project": "techsapo", "app": {"host": outside_address(), "port": app.port}}
+    if front is not None:
+        spec |= {"nginx": {"tls_listen": front.port}, "certificates": {"site": {"names": [SITE]}}}
+    Path("techsapo.yaml").write_text(json.dumps(spec))
+
+
+def test_a_stack_whose_app_listens_on_an_own_address_of_this_host_is_asked_there(run: Run) -> None:
+    with orchestrator(None, outside_address()) as app:
+        exposed_spec(app)
+        assert run("ask") == (0, "")
+    assert app.keys == [f"Bearer {KEY}"]
+
+
+def test_such_a_stack_is_asked_by_tls_where_its_nginx_has_a_certificate(run: Run) -> None:
+    with orchestrator(None, outside_address()) as app, orchestrator(own_certificate(SITE)) as front:
+        exposed_spec(app, front)
+        assert run("ask") == (0, "")
+    assert (app.requests, front.keys) == ([], [f"Bearer {KEY}"])
+
+
+def test_an_address_of_the_spec_that_another_host_has_is_not_sent_a_key(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with orchestrator(None, outside_address()) as app:
+        exposed_spec(app)
+        monkeypatch.setattr(psutil, "net_if_addrs", dict)  # a shared address that went to the other machine
+        code, said = run("ask")
+    assert (code, app.keys) == (2, [])
+    assert "an API key is not sent over plain http to another host" in said
+
+
+def test_a_server_that_speaks_no_tls_is_told(run: Run) -> None:
+    with orchestrator(None) as server:
+        code, said = run("ask", server.url())
+    assert (code, server.requests) == (1, [])
+    assert "does not speak TLS" in said
 
 
 def test_without_a_key_plain_http_goes_anywhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
