@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import stat
@@ -120,9 +119,11 @@ def read_authorities(path: Path) -> str:
 
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST).decode("ascii", "ignore")  # comments may be in any language
+            content = file.read(_LARGEST + 1).decode("ascii", "ignore")  # comments may be in any language
     except OSError as error:
         raise OpsError(f"cannot read the CA certificates {path}: {error.strerror}") from None
+    if len(content) > _LARGEST:
+        raise OpsError(f"{path} is larger than {_LARGEST} bytes", "name a file with the CA's certificates alone")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content or "-")
     except (ssl.SSLError, ValueError):
@@ -188,6 +189,8 @@ def _loopback(host: str) -> bool:
 
 
 def _loopback_address(host: str) -> bool:
+    import ipaddress  # 4 ms that only requests with a key and https pay
+
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

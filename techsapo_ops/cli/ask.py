@@ -221,8 +221,10 @@ def _silent(url: str, error: Unreachable) -> OpsError:
 
 
 def _strange(url: str, status: int) -> OpsError:
+    redirected = "it redirects, which is not followed: ask the address that it redirects to"
     return OpsError(
-        f"{url} answered HTTP {status} with something that is not the orchestrator's", "check the address"
+        f"{url} answered HTTP {status} with something that is not the orchestrator's",
+        redirected if 300 <= status < 400 else "check the address",
     )
 
 
