@@ -123,7 +123,9 @@ def read_authorities(path: Path) -> str:
     except OSError as error:
         raise OpsError(f"cannot read the CA certificates {path}: {error.strerror}") from None
     if len(content) > _LARGEST:
-        raise OpsError(f"{path} is larger than {_LARGEST} bytes", "name a file with the CA's certificates alone")
+        raise OpsError(
+            f"{path} is larger than {_LARGEST} bytes", "name a file with the CA's certificates alone"
+        )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content or "-")
     except (ssl.SSLError, ValueError):

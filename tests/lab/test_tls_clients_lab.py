@@ -8,14 +8,18 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from servers import free_port
 from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
 from techsapo_ops.certs.self_signed import ensure, local_authority, sign
 from techsapo_ops.cli import main as cli
+from techsapo_ops.engines import choice
+from techsapo_ops.schedule.wrapper import _ping
 
 pytestmark = pytest.mark.lab
 
@@ -302,6 +306,34 @@ def test_a_ca_that_another_user_put_into_the_folder_vouches_for_nobody(run: Run)
     assert (code, server.requests) == (1, [])
     for path in planted:
         assert f"not trusted: {path.absolute()} is not yours alone" in said
+
+
+def test_a_redirect_is_told_with_what_to_try(run: Run) -> None:
+    with orchestrator(None) as server:
+        server.redirect = "https://127.0.0.1:9"
+        code, said = run("ask", server.url(scheme="http"))
+    assert code == 1
+    assert "ask the address that it redirects to" in said
+
+
+def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_logged(
+    tmp_path: Path,
+) -> None:
+    lines: list[str] = []
+    with orchestrator(self_signed(tmp_path / "foreign", "127.0.0.1")) as server:
+        said = _ping(f"{server.url()}/s3cret", SimpleNamespace(line=lines.append))
+    assert server.requests == []
+    assert said.startswith("the ping URL: the server's certificate is self-signed")
+    assert lines == [f"ping failed: {said}"]
+
+
+def test_a_registry_whose_certificate_only_dockers_daemon_knows_is_not_taken_for_silent(
+    tmp_path: Path,
+) -> None:
+    with orchestrator(self_signed(tmp_path / "registry", "127.0.0.1")) as server:
+        assert choice._answers(f"127.0.0.1:{server.port}")
+    assert server.requests == []
+    assert not choice._answers(f"127.0.0.1:{free_port()}")
 
 
 def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, body: bytes, content_type: str) -> None:
         redirect = self.server.reached.redirect
+        if redirect:
+            body, content_type = b"<html>moved</html>", "text/html"
         self.send_response(307 if redirect else 200)
         if redirect:
             self.send_header("Location", f"{redirect}{self.path}")
