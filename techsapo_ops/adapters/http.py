@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.trust import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    import ssl
 
 BODY_LIMIT = 64 * 1024
 
@@ -42,6 +46,14 @@ class Unreachable(OpsError):
         self.reason = reason
 
 
+class Untrusted(Unreachable):
+    """The peer's certificate was not accepted: it got no byte of the request."""
+
+    def __init__(self, url: str, reason: str, hint: str) -> None:
+        super().__init__(url, reason)
+        self.hint = hint
+
+
 def preload() -> None:
     """Import what fetch needs, before a clock starts: httpx loads its transport only when first used."""
     import httpcore  # noqa: F401 - imported for its time alone
@@ -57,13 +69,14 @@ def fetch(
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     content: bytes | None = None,
-    verify_tls: bool = False,
+    trust: Trust = SYSTEM,
 ) -> Answer:
     """Request `url` and read at most `limit` bytes of the answer, all within `timeout` seconds.
 
     Proxies of the environment are not used and redirects not followed: what is asked is this very
-    address. `verify_tls` is for peers beyond this host. Raises Unreachable when there is no answer; any
-    status is an answer.
+    address. An https peer is known by `trust`. Raises Unreachable when there is no answer, as Untrusted
+    where it is for the certificate; any status is an answer. Raises OpsError, and connects to nobody, for a
+    key in `headers` that would leave this host by plain http.
     """
     import httpx  # 0.14 s: only for commands that talk to a service
 
@@ -81,16 +94,16 @@ def fetch(
         body = bytearray()
         status = 0
         try:
-            # Plain HTTP needs no CA bundle, and loading one takes longer than the request.
+            context, name = way(url, headers or {}, trust, deadline.left)
             with (
-                httpx.Client(trust_env=False, verify=verify_tls, timeout=timeout) as client,
+                httpx.Client(trust_env=False, verify=context, timeout=timeout) as client,
                 client.stream(
                     method,
                     url,
                     params=params,
                     headers={"Accept-Encoding": "identity", **(headers or {})},
                     content=content,
-                    extensions={"trace": trace},
+                    extensions={"trace": trace, **name},
                 ) as response,
             ):
                 status = response.status_code
@@ -99,10 +112,51 @@ def fetch(
                     if len(body) > limit or deadline.expired:
                         break
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise_untrusted(url, error, trust)
             raise Unreachable(url, _reason(error, deadline, connected, status, len(body))) from None
         if deadline.expired:
             raise Unreachable(url, _late(timeout, connected, status, len(body)))
         return Answer(url, status, bytes(body[:limit]), len(body) > limit, deadline.elapsed)
+
+
+def way(
+    url: str, headers: Mapping[str, str], trust: Trust, seconds: float
+) -> tuple[ssl.SSLContext, dict[str, str]]:
+    """How httpx gets to `url`: a TLS context, and the extension that names the server where the URL does not.
+
+    Takes at most `seconds`. Raises httpx.InvalidURL, or OpsError for a key that would be exposed.
+    """
+    import ssl
+
+    import httpx
+
+    target = httpx.URL(url)
+    host = target.raw_host.decode("ascii")
+    if target.scheme != "https":
+        refuse_exposed_key(url, host, headers, trust.here)
+        # It trusts nobody. Plain HTTP needs no CA bundle, and loading one takes longer than the request.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), {}
+    name = trust.server_name(host, target.port or 443, seconds)
+    return trust.context(), {} if name is None else {"sni_hostname": name}
+
+
+def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
+    """Raise Untrusted where the cause of `error` is the certificate of `url`."""
+    import ssl
+    from urllib.parse import urlsplit
+
+    cause = next((e for e in _causes(error) if isinstance(e, ssl.SSLCertVerificationError)), None)
+    if cause is None:
+        return
+    reason, hint = distrust(cause)
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    look = f"`techsapo certs status {host}:{parts.port or 443}` shows it"
+    raise Untrusted(
+        url,
+        f"the server's certificate {reason}; nothing was sent",
+        "; ".join((hint, look, *(f"not trusted: {why}" for why in trust.ignored()))),
+    ) from None
 
 
 def _late(timeout: float, connected: bool, status: int, received: int) -> str:
@@ -130,11 +184,22 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
 
 def os_reason(error: BaseException) -> str:
     """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
-    seen: BaseException | None = error
-    while seen is not None:
+    import ssl
+
+    for seen in _causes(error):
         if isinstance(seen, TimeoutError):
             return "timed out"
+        if isinstance(seen, ssl.SSLError):
+            plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+            return "does not speak TLS" if plain else f"no TLS connection: {seen.reason or seen}"
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
-        seen = seen.__cause__ or seen.__context__
     return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, what it came of, and so on."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

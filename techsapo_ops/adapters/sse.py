@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from techsapo_ops.adapters.http import Unreachable, os_reason
+from techsapo_ops.adapters.http import Unreachable, os_reason, raise_untrusted, way
+from techsapo_ops.adapters.trust import SYSTEM, Trust
 
 LARGEST = 16 * 1024**2
 """Most characters of one event, so that a broken peer fills no memory."""
@@ -22,23 +23,31 @@ class Event:
 
 
 def events(
-    url: str, *, headers: Mapping[str, str], content: bytes | None = None, timeout: float
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    content: bytes | None = None,
+    timeout: float,
+    trust: Trust = SYSTEM,
 ) -> Iterator[Event]:
     """POST `content`, or GET where it is None, and yield each event as it comes.
 
-    `timeout` is the longest silence in seconds. Raises Unreachable when there is no answer or it breaks off.
+    `timeout` is the longest silence in seconds. Raises Unreachable when there is no answer or it breaks off,
+    and for `trust` and keys what fetch raises.
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     import httpx
 
     try:
+        context, named = way(url, headers, trust, timeout)
         with (
-            httpx.Client(trust_env=False, verify=False, timeout=timeout) as client,  # noqa: S501 - as in http.py
+            httpx.Client(trust_env=False, verify=context, timeout=timeout) as client,
             client.stream(
                 "GET" if content is None else "POST",
                 url,
                 headers={**headers, "Accept": "text/event-stream"},
                 content=content,
+                extensions=named,
             ) as response,
         ):
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
@@ -63,4 +72,5 @@ def events(
     except httpx.TimeoutException:
         raise Unreachable(url, f"silent for {timeout:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise_untrusted(url, error, trust)
         raise Unreachable(url, os_reason(error) or str(error) or type(error).__name__) from None

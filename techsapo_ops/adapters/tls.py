@@ -8,6 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.adapters.trust import Trust, read_authorities
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.topology import Address
 
@@ -32,10 +33,7 @@ def trust_problem(address: Address, server_name: str, *, timeout: float, ca_file
 
     `ca_file` (PEM) takes the place of the system's CAs. Raises OpsError as served_certificate does.
     """
-    try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file is not None else None)
-    except OSError as error:
-        raise OpsError(f"cannot read the CA certificates {ca_file}: {error}") from None
+    context = Trust(ca=read_authorities(ca_file) if ca_file is not None else None).context()
     try:
         _handshake(address, server_name, context, timeout)
     except _Untrusted as error:

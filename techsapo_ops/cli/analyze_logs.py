@@ -9,6 +9,7 @@ import typer
 
 from techsapo_ops.cli.ask import TierName, orchestrator, piped, post
 from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
+from techsapo_ops.cli.peer import CaFileOption, InsecureOption
 from techsapo_ops.errors import OpsError
 
 
@@ -20,6 +21,8 @@ def analyze_logs(
     url: Annotated[
         str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
     ] = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
     file: FileOption = DEFAULT_SPEC,
     environment: EnvironmentOption = None,
     as_json: JsonOption = False,
@@ -33,8 +36,8 @@ def analyze_logs(
     text = _read(log)
     if not text.strip():
         raise OpsError("the log is empty", "e.g. journalctl -n 100 | techsapo analyze-logs", exit_code=2)
-    address, timeout, longest = orchestrator(url, file, environment)
-    room = max(200, longest - len(command) - len(context) - _FRAME)
+    asked = orchestrator(url, file, environment, ca_file, insecure=insecure)
+    room = max(200, asked.max_prompt - len(command) - len(context) - _FRAME)
     cut = len(text) > room
     body = {
         "user_command": command,
@@ -42,7 +45,7 @@ def analyze_logs(
         "system_context": context,
         "task_type": tier.value,
     }
-    told = post(f"{address}/api/v1/analyze-logs", body, timeout)
+    told = post(asked, "/api/v1/analyze-logs", body)
 
     from techsapo_ops.cli.output import Output, harmless
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
+from techsapo_ops.cli.peer import CaFileOption, InsecureOption, Peer, peer
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
+    from techsapo_ops.adapters.http import Unreachable
+    from techsapo_ops.adapters.trust import Trust
     from techsapo_ops.spec.models import Spec
 
 _DEFAULT_TIMEOUT = 120.0
@@ -23,6 +27,16 @@ _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
 _LARGEST = 8 * 1024**2
+_GENERATE = "/api/v1/generate"
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """One that answers; `timeout` is how long to wait for it in seconds, `max_prompt` what it takes."""
+
+    peer: Peer
+    timeout: float
+    max_prompt: int
 
 
 class TierName(StrEnum):
@@ -43,6 +57,8 @@ def ask(
         bool,
         typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),
     ] = False,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
     file: FileOption = DEFAULT_SPEC,
     environment: EnvironmentOption = None,
     as_json: JsonOption = False,
@@ -59,14 +75,15 @@ def ask(
       techsapo ask --tier critical --json "nginx answers 502"
 
       journalctl -u nginx -n 50 | techsapo ask -
+
+      techsapo ask --url https://techsapo.example.com --ca-file ca.pem "nginx answers 502"
     """
     prompt = piped() if question == "-" else question
     if not prompt.strip():
         raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
-    address, timeout, _ = orchestrator(url, file, environment)
+    asked = orchestrator(url, file, environment, ca_file, insecure=insecure)
     body = {"prompt": prompt, "task_type": tier.value}
-    target = f"{address}/api/v1/generate"
-    told = _followed(target, body, timeout, as_json=as_json) if stream else post(target, body, timeout)
+    told = _followed(asked, _GENERATE, body, as_json=as_json) if stream else post(asked, _GENERATE, body)
     from techsapo_ops.cli.output import Output, harmless
 
     if as_json:
@@ -83,54 +100,63 @@ def piped() -> str:
     return sys.stdin.buffer.read().decode("utf-8", errors="replace")
 
 
-def orchestrator(url: str | None, file: Path, environment: str | None) -> tuple[str, float, int]:
-    """Address of the running orchestrator, seconds to wait for it, and the longest prompt that it takes."""
+def orchestrator(
+    url: str | None, file: Path, environment: str | None, ca_file: Path | None, *, insecure: bool
+) -> Orchestrator:
+    """The running orchestrator: that at `url`, or the one of the spec."""
     if url is not None:
-        return _address(url), _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT
+        asked = peer("--url", url, file, ca_file, insecure=insecure)
+        return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
+    from techsapo_ops.adapters.trust import Trust
     from techsapo_ops.cli.wiring import open_project
     from techsapo_ops.spec.models.base import seconds
 
-    spec = open_project(file, environment).spec
+    project = open_project(file, environment)
+    spec, here = project.spec, _here(project.spec)
+    found = _running(_candidates(spec), Trust(own=project.layout.certs, here=here))
+    asked = peer("the spec", found, file, ca_file, insecure=insecure, here=here)
     limits = spec.app.limits
-    return _running(_candidates(spec)), seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt
+    return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
 
 
-def _address(url: str) -> str:
-    from urllib.parse import urlsplit
+def _here(spec: Spec) -> frozenset[str]:
+    """The addresses beyond loopback on which the stack listens and that really are this host's."""
+    from techsapo_ops.spec.models.base import reachable_host
 
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise OpsError(f"--url: {url!r} is not an address", "write e.g. http://127.0.0.1:4000", exit_code=2)
-    return url.rstrip("/")
+    exposed = {reachable_host(host) for host in spec.exposed} - {"127.0.0.1", "::1"}
+    if not exposed:
+        return frozenset()
+    import psutil
+
+    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    return frozenset(exposed & own)
 
 
 def _candidates(spec: Spec) -> list[str]:
     """Where the orchestrator may answer: nginx, then the instances, backups last."""
-    from techsapo_ops.spec.models.base import reachable_host
+    from techsapo_ops.spec.models.base import is_loopback, reachable_host
     from techsapo_ops.spec.topology import Address
 
-    def url(host: str, port: int) -> str:
-        return Address(reachable_host(host), port).url()
+    def url(host: str, port: int, scheme: str = "http") -> str:
+        return Address(reachable_host(host), port).url(scheme=scheme)
 
     instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
     found = [url(spec.app.host, i.port) for i in instances]
     if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
         found.insert(0, url(spec.nginx.host, spec.nginx.listen))
+    elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
+        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
     return found
 
 
-def _running(candidates: list[str]) -> str:
+def _running(candidates: list[str], trust: Trust) -> str:
     """The first candidate that wants requests."""
     from techsapo_ops.adapters.http import Unreachable, fetch
 
     tried = []
     for url in candidates:
         try:
-            answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT)
+            answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT, trust=trust)
         except Unreachable as error:
             tried.append(f"{url}: {error.reason}")
             continue
@@ -142,29 +168,23 @@ def _running(candidates: list[str]) -> str:
     raise OpsError(f"the orchestrator is not running ({'; '.join(tried)})", "`techsapo up` starts it")
 
 
-def _headers() -> dict[str, str]:
-    from techsapo_ops.cli.wiring import api_key
-
-    key = api_key()
-    bearer = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
-    return {"Content-Type": "application/json", **bearer}
-
-
-def post(url: str, body: Mapping[str, Any], timeout: float) -> dict[str, Any]:
+def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
     from techsapo_ops.adapters.http import Unreachable, fetch
 
+    url = f"{asked.peer.url}{path}"
     try:
         answer = fetch(
             url,
             method="POST",
-            headers=_headers(),
+            headers={"Content-Type": "application/json", **asked.peer.headers},
             content=_content(body),
-            timeout=timeout,
+            timeout=asked.timeout,
             limit=_LARGEST,
+            trust=asked.peer.trust,
         )
     except Unreachable as error:
-        raise _silent(url, error.reason) from None
+        raise _silent(url, error) from None
     told = _parsed(url, answer.status, answer.body)
     if not answer.ok:
         raise _refused(answer.status, told)
@@ -189,28 +209,41 @@ def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
     return body
 
 
-def _silent(url: str, reason: str) -> OpsError:
+def _silent(url: str, error: Unreachable) -> OpsError:
+    from techsapo_ops.adapters.http import Untrusted
+
+    if isinstance(error, Untrusted):
+        return error
     return OpsError(
-        f"the orchestrator at {url} gave no answer: {reason}",
+        f"the orchestrator at {url} gave no answer: {error.reason}",
         "`techsapo up` starts it, `techsapo ps` shows its addresses",
     )
 
 
 def _strange(url: str, status: int) -> OpsError:
+    redirected = "it redirects, which is not followed: ask the address that it redirects to"
     return OpsError(
-        f"{url} answered HTTP {status} with something that is not the orchestrator's", "check the address"
+        f"{url} answered HTTP {status} with something that is not the orchestrator's",
+        redirected if 300 <= status < 400 else "check the address",
     )
 
 
-def _followed(url: str, body: Mapping[str, Any], timeout: float, *, as_json: bool) -> dict[str, Any]:
+def _followed(asked: Orchestrator, path: str, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Print each event as it comes; the answer's document at the end."""
     from techsapo_ops.adapters.http import Unreachable
     from techsapo_ops.adapters.sse import events
     from techsapo_ops.cli.output import harmless
 
+    url = f"{asked.peer.url}{path}"
     verdict: dict[str, Any] | None = None
     try:
-        for event in events(url, headers=_headers(), content=_content(body), timeout=timeout):
+        for event in events(
+            url,
+            headers={"Content-Type": "application/json", **asked.peer.headers},
+            content=_content(body),
+            timeout=asked.timeout,
+            trust=asked.peer.trust,
+        ):
             name, told = event.name, _parsed(url, event.status, event.data)
             if event.status != 200 or name == "problem":
                 raise _refused(int(told.get("status", event.status)), told)
@@ -220,7 +253,7 @@ def _followed(url: str, body: Mapping[str, Any], timeout: float, *, as_json: boo
                 print(_line(name, harmless(told)), file=sys.stderr, flush=True)
             verdict = told if name == "verdict" else verdict
     except Unreachable as error:
-        raise _silent(url, error.reason) from None
+        raise _silent(url, error) from None
     if verdict is None:
         raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")
     return verdict

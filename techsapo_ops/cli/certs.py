@@ -208,6 +208,7 @@ def trust(file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None
     for line in (
         "Whoever trusts this CA trusts every certificate that this stack makes. For development only.",
         f"  curl               curl --cacert {path} https://…",
+        f"  techsapo           techsapo ask --ca-file {path} --url https://… (beside the spec it is trusted)",
         f"  Debian, Ubuntu     cp {path} /usr/local/share/ca-certificates/ && update-ca-certificates",
         f"  Fedora             trust anchor {path}",
         f"  macOS              security add-trusted-cert -k ~/Library/Keychains/login.keychain-db {path}",

@@ -8,6 +8,8 @@ import typer
 
 from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption
 from techsapo_ops.cli.output import Output, console, make_table
+from techsapo_ops.cli.peer import CaFileOption, InsecureOption, peer
+from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.monitor import Reading
@@ -26,6 +28,8 @@ def monit(
         str | None,
         typer.Option("--remote", metavar="URL", help="Follow an instance's metrics stream, from anywhere."),
     ] = None,
+    ca_file: CaFileOption = None,
+    insecure: InsecureOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
@@ -47,8 +51,14 @@ def monit(
     if remote is not None:
         from techsapo_ops.cli.monit_remote import show
 
-        show(remote, once=once, as_json=as_json)
+        show(peer("--remote", remote, file, ca_file, insecure=insecure), once=once, as_json=as_json)
         return
+    if ca_file is not None or insecure:
+        raise OpsError(
+            "--ca-file and --insecure-skip-tls-verify are for --remote",
+            "without it nobody is asked",
+            exit_code=2,
+        )
     import time
 
     from techsapo_ops.cli.wiring import standing_stack

@@ -10,25 +10,23 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.cli.output import Output, console, make_table
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.peer import Peer
     from techsapo_ops.operations.remote import RemoteReading, Value
 
 COLUMNS = ("METRIC", "VALUE")
 
 
-def show(url: str, *, once: bool, as_json: bool) -> None:
-    """Follow the stream at `url` and show each reading; with `once`, or on a pipe, the second one alone."""
-    from techsapo_ops.cli.wiring import api_key
+def show(asked: Peer, *, once: bool, as_json: bool) -> None:
+    """Follow the stream of `asked` and show each reading; with `once`, or on a pipe, the second one alone."""
     from techsapo_ops.operations.remote import follow
 
-    out = Output(as_json=as_json)
-    key = api_key()
-    headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
+    out, url = Output(as_json=as_json), asked.url
 
     def lost(reason: str, pause: float) -> None:
         out.say(f"lost {url}: {reason}; trying again in {pause:g} s")
 
     # The first reading is the newest that there was; a rate needs a second one.
-    readings = islice(follow(url, headers, lost), 1, None)
+    readings = islice(follow(url, asked.headers, lost, trust=asked.trust), 1, None)
     if as_json:
         for reading in islice(readings, 1) if once else readings:
             print(json.dumps(_json(reading), ensure_ascii=False), flush=True)

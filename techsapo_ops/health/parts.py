@@ -118,10 +118,12 @@ def disk_part(directory: Path) -> Part:
 def certificate_part(
     name: str, chain: Path, served_at: Address | None, server_name: str | None, now: datetime, timeout: float
 ) -> Part:
-    """How long certificate `name` is valid, and whether what nginx serves is the one on disk."""
+    """How long certificate `name` is valid, and whether what nginx serves is the one on disk, which a client
+    that asks for `server_name` takes.
+    """
     from cryptography import x509
 
-    from techsapo_ops.adapters.tls import served_certificate
+    from techsapo_ops.adapters.tls import served_certificate, trust_problem
 
     started = time.monotonic()
 
@@ -151,6 +153,14 @@ def certificate_part(
     until = leaf.not_valid_after_utc.date().isoformat()
     if left <= timedelta(0):
         return part(PartStatus.DEGRADED, f"expired on {until}", "`techsapo up` renews a self-signed one")
+    if served_at is not None and server_name is not None:
+        asked, rest = server_name.replace("*", "www", 1), timeout - (time.monotonic() - started)
+        try:
+            distrust = trust_problem(served_at, asked, timeout=max(rest, 0.001), ca_file=chain)
+        except OpsError as error:
+            return part(PartStatus.DEGRADED, error.message)
+        if distrust:
+            return part(PartStatus.DEGRADED, distrust, f"`techsapo certs status {name}`")
     detail = f"{_span(left)} left, until {until}"
     # A quarter of its life, for certificates that live for days only.
     soon = left < min(_CERTIFICATE_WARN, life / 4)

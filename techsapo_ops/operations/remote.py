@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.http import Unreachable, Untrusted
 from techsapo_ops.adapters.sse import Event, events
+from techsapo_ops.adapters.trust import SYSTEM, Trust
 from techsapo_ops.errors import OpsError
 
 STREAM = "/api/v1/metrics/stream"
@@ -36,19 +37,23 @@ def follow(
     headers: Mapping[str, str],
     lost: Callable[[str, float], None],
     *,
+    trust: Trust = SYSTEM,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[RemoteReading]:
     """Readings as they come, for ever.
 
     A stream that breaks off is taken up again where it ended, after 1, 2, 4 … 30 seconds; `lost` hears why
-    and how long it takes. Raises OpsError where the stream was never had or is refused.
+    and how long it takes. Raises OpsError where the stream was never had or is refused, as Untrusted where
+    the server's certificate was the reason.
     """
     before: RemoteReading | None = None
     last_id, pause = "", 1.0
     while True:
         resume = {"Last-Event-ID": last_id} if last_id else {}
         try:
-            for event in events(f"{url.rstrip('/')}{STREAM}", headers={**headers, **resume}, timeout=SILENCE):
+            for event in events(
+                f"{url.rstrip('/')}{STREAM}", headers={**headers, **resume}, timeout=SILENCE, trust=trust
+            ):
                 reading = _reading(url, event, before)
                 if before is None or reading.time > before.time or reading.instance != before.instance:
                     yield reading
@@ -56,6 +61,8 @@ def follow(
             reason = "the instance ended the stream"
         except Unreachable as error:
             if before is None:
+                if isinstance(error, Untrusted):
+                    raise
                 raise OpsError(
                     f"no metrics stream at {url}: {error.reason}", "check the address; `techsapo ps` shows it"
                 ) from None

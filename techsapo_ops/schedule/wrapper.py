@@ -238,7 +238,7 @@ def _before(desk: Desk, job: Job) -> tuple[Sample, ...]:
 def _ping(url: str, log: RunLog) -> str:
     """Tell the watcher outside that the job ran. It matters to nobody but that watcher: no failure."""
     try:
-        answer = fetch(url, timeout=PING_SECONDS, verify_tls=True)
+        answer = fetch(url, timeout=PING_SECONDS)
     except OpsError as error:
         # The URL is a secret: whoever has it can keep the watcher quiet.
         said = error.message.replace(url, "the ping URL")

@@ -280,6 +280,12 @@ def test_status_looks_at_other_servers_and_at_files(edge: Edge, tmp_path: Path) 
     edge.project.write(certificates=kept)
 
 
+@pytest.mark.parametrize("command", [["ask", "why?", "--url"], ["monit", "--once", "--json", "--remote"]])
+def test_the_own_stack_is_asked_by_https_without_options(edge: Edge, command: list[str]) -> None:
+    edge.techsapo("issue")  # by a CA that this host does not know, and for a name that is not the URL's
+    edge.project.run(*command, f"https://127.0.0.1:{edge.tls_port}")
+
+
 @pytest.mark.parametrize("page", ["certificates.md", "certificates.ja.md"])
 def test_the_commands_of_the_page_work_as_they_stand(edge: Edge, repository: Path, page: str) -> None:
     text = (repository / "docs" / page).read_text(encoding="utf-8")

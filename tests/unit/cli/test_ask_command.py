@@ -285,6 +285,11 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
         ),
         ({"app": {"host": "::"}}, ["http://[::1]:4000"]),
         ({"certificates": {"c": {"names": ["a.example"]}}}, ["http://127.0.0.1:4000"]),
+        ({"app": {"host": "192.0.2.1"}}, ["http://192.0.2.1:4000"]),
+        (
+            {"app": {"host": "192.0.2.1"}, "certificates": {"c": {"names": ["a.example"]}}},
+            ["https://127.0.0.1:8443", "http://192.0.2.1:4000"],
+        ),
     ],
 )
 def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:

@@ -218,6 +218,18 @@ def test_what_is_served_is_compared_with_the_file(tmp_path: Path) -> None:
     assert (other.status, other.hint) == (PartStatus.DEGRADED, "`techsapo reload nginx`")
 
 
+def test_a_certificate_that_no_client_takes_for_the_sites_name_is_told(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    made = ensure(tmp_path / "a", ["*.example.com"], now=now)
+    with peers.peer(peers.tls(str(made.chain), str(made.key))) as port:
+        at = Address("127.0.0.1", port)
+        right = certificate_part("web", made.chain, at, "*.example.com", now, 2.0)
+        wrong = certificate_part("web", made.chain, at, "x.example", now, 2.0)
+    assert right.status is PartStatus.HEALTHY
+    assert (wrong.status, wrong.hint) == (PartStatus.DEGRADED, "`techsapo certs status web`")
+    assert wrong.detail == "Hostname mismatch, certificate is not valid for 'x.example'."
+
+
 @pytest.mark.parametrize(
     ("behaviour", "words"),
     [(peers.silent, "no TLS handshake within 0.3 s"), (peers.http("200 OK"), "does not speak TLS")],

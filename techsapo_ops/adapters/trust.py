@@ -1,0 +1,252 @@
+"""By which certificates a TLS server is known, and where an API key may be sent."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:  # 10 ms that only https pays
+    import ssl
+
+KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie"})
+"""Headers, in lower case, by which their holder acts in the sender's name."""
+
+_PEEK_SECONDS = 5.0
+_LARGEST = 1024**2
+"""Bytes that are read of a file with certificates; the system's whole store is a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """By which certificates a server is known: the system's authorities, and what the fields say.
+
+    Whatever is trusted, a certificate must be for the name that is asked for, and in its time.
+    """
+
+    ca: str | None = None
+    """Authorities or the server's very certificate, by `read_authorities`; in place of all others."""
+    own: Path | None = None
+    """Folder of a stack's certificates: its local CA and what it deployed are trusted too."""
+    here: frozenset[str] = frozenset()
+    """Addresses of this host on which its stack listens: what is sent there does not leave the host."""
+    skip: bool = False
+    """Take any certificate. Only for a user who asked for it by name and is warned each time."""
+
+    def context(self) -> ssl.SSLContext:
+        """What a client opens TLS connections by."""
+        import ssl
+
+        if self.skip:
+            anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            anyone.check_hostname = False
+            anyone.verify_mode = ssl.CERT_NONE
+            return anyone
+        context = ssl.create_default_context(cadata=self.ca)
+        # A trusted certificate is taken as it is: a server's own need not lead to a root.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        for kept in self._kept() if self.ca is None else ():
+            if kept.pem:
+                context.load_verify_locations(cadata=kept.pem)
+        return context
+
+    def server_name(self, host: str, port: int, seconds: float) -> str | None:
+        """The name that `host` must have a certificate for; None for `host` itself.
+
+        A stack's nginx is asked on loopback, but its certificate is for the site's name. So where this host
+        shows the very certificate that its stack deployed, it has to prove that it is the site. Takes
+        `seconds` at most, and a connection of its own: nothing is sent by it.
+        """
+        if self.skip or self.own is None or not (host in self.here or _loopback(host)):
+            return None
+        import ssl
+
+        leaves = [ssl.PEM_cert_to_DER_cert(kept.pem) for kept in self._kept() if kept.pem and kept.leaf]
+        if not leaves:
+            return None
+        from techsapo_ops.adapters.tls import served_certificate
+        from techsapo_ops.spec.topology import Address
+
+        try:
+            shown = served_certificate(Address(host, port), host, timeout=min(seconds, _PEEK_SECONDS))
+        except OpsError:  # the request that follows meets the same, and has the words for it
+            return None
+        return _other_name(shown, host) if shown in leaves else None
+
+    def ignored(self) -> tuple[str, ...]:
+        """Which of the stack's own certificates are not trusted, and why, each in a few words."""
+        return tuple(kept.why for kept in self._kept() if kept.why)
+
+    def _kept(self) -> Iterator[_Kept]:
+        if self.own is None:
+            return
+        files = [(self.own / ".ca" / "ca.pem", False)]
+        try:
+            files += [(folder / "fullchain.pem", True) for folder in sorted(self.own.iterdir())]
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield _Kept("", why=f"{self.own}: {(error.strerror or str(error)).lower()}")
+            return
+        for path, leaf in files:
+            kept = _read(path, leaf=leaf)
+            if kept is not None:
+                yield kept
+
+
+SYSTEM = Trust()
+"""The system's authorities alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The first certificate of a file of the stack's, or why it is not trusted."""
+
+    pem: str
+    leaf: bool = False
+    why: str = ""
+
+
+def read_authorities(path: Path) -> str:
+    """The certificates in a PEM file. Raises OpsError where it can't be read or holds none."""
+    import ssl
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1).decode("ascii", "ignore")  # comments may be in any language
+    except OSError as error:
+        raise OpsError(f"cannot read the CA certificates {path}: {error.strerror}") from None
+    if len(content) > _LARGEST:
+        raise OpsError(
+            f"{path} is larger than {_LARGEST} bytes", "name a file with the CA's certificates alone"
+        )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content or "-")
+    except (ssl.SSLError, ValueError):
+        raise OpsError(
+            f"{path} holds no certificate that can be read", "it must be PEM: -----BEGIN CERTIFICATE-----"
+        ) from None
+    return content
+
+
+def refuse_exposed_key(url: str, host: str, headers: Mapping[str, str], here: frozenset[str]) -> None:
+    """Raise OpsError where a plain http request for `url` would carry a key beyond this host.
+
+    `host` is what the client connects to, as its own parser has it: two parsers may differ.
+    """
+    if not KEY_HEADERS & {name.lower() for name in headers} or host in here or _loopback(host):
+        return
+    raise OpsError(
+        f"{url}: an API key is not sent over plain http to another host; nothing was sent",
+        "use https, http://127.0.0.1:PORT on the host itself (e.g. through `ssh -L`),"
+        " or unset TECHSAPO_API_KEY to ask without a key",
+        exit_code=2,
+    )
+
+
+def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    """What is wrong with a server's certificate, and what to try.
+
+    The codes are OpenSSL's: https://docs.openssl.org/3.0/man3/X509_STORE_CTX_get_error/
+    """
+    import ssl
+
+    known = "where it is your server's, name it or its CA by --ca-file FILE"
+    match error.verify_code:
+        case 9:
+            return "is not valid yet", "check the clocks of this host and of the server"
+        case 10:
+            return "has expired", "renew it on the server (`techsapo certs renew` there)"
+        case 18:
+            return "is self-signed, and not one that is trusted here", known
+        case 2 | 19 | 20 | 21:
+            paths = ssl.get_default_verify_paths()
+            if not any((paths.cafile, *Path(paths.capath or "/nowhere").glob("*"))):
+                known = f"this host knows no authorities at all: install ca-certificates; {known}"
+            return "is from an authority that is not trusted here", known
+        case 62 | 64:
+            return f"is for another name: {error.verify_message}", "ask for a name that it is for"
+        case _:
+            return f"is not valid: {error.verify_message}", "renew it on the server"
+
+
+def _loopback(host: str) -> bool:
+    """Whether a connection to `host` surely stays on this host.
+
+    Not the names below localhost, which a resolver may send elsewhere, nor short forms such as 127.1.
+    """
+    if host == "localhost":
+        try:
+            found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+        except OSError:
+            return False
+        return bool(found) and all(_loopback_address(address) for address in found)
+    return _loopback_address(host)
+
+
+def _loopback_address(host: str) -> bool:
+    import ipaddress  # 4 ms that only requests with a key and https pay
+
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback and "%" not in host
+
+
+def _read(path: Path, *, leaf: bool) -> _Kept | None:
+    """The first certificate of `path`; None where there is no such file.
+
+    One that others could have put there vouches for nobody: a command may be run in any folder.
+    """
+    import ssl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return _Kept("", why=f"{path}: {(error.strerror or str(error)).lower()}")
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in _trusted_users() or facts.st_mode & 0o022:
+            return _Kept("", why=f"{path} is not yours alone")
+        content = file.read(_LARGEST)
+    begin, end = ssl.PEM_HEADER.encode(), ssl.PEM_FOOTER.encode()
+    start = content.find(begin)
+    stop = content.find(end, start)
+    try:
+        pem = content[start : stop + len(end)].decode("ascii") + "\n"
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ValueError, ssl.SSLError):
+        return _Kept("", why=f"{path} holds no certificate")
+    return _Kept(pem, leaf)
+
+
+def _trusted_users() -> frozenset[int]:
+    """This user and root; for root with sudo also who called it."""
+    me = os.geteuid()
+    caller = os.environ.get("SUDO_UID", "")
+    return frozenset({0, me, *([int(caller)] if me == 0 and caller.isdecimal() else [])})
+
+
+def _other_name(certificate: bytes, host: str) -> str | None:
+    """A name of `certificate` (DER), None where `host` is one of its names or it has none."""
+    from cryptography import x509
+
+    leaf = x509.load_der_x509_certificate(certificate)
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+    addresses = [str(address) for address in found.get_values_for_type(x509.IPAddress)]
+    names = [*found.get_values_for_type(x509.DNSName), *addresses]
+    return None if host in names else next((name.replace("*", "www", 1) for name in names), None)

@@ -1,0 +1,103 @@
+"""The orchestrator that a command asks: its address, how it is known, and the key that it is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.trust import Trust
+
+CaFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        help="CA of an https server, or its certificate (PEM); default: the system's and the stack's own.",
+    ),
+]
+InsecureOption = Annotated[
+    bool,
+    typer.Option(
+        "--insecure-skip-tls-verify",
+        help="Send everything, your API key too, to whoever answers by https. Warns each time.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server that is asked; `headers` hold the API key, where there is one."""
+
+    url: str
+    trust: Trust
+    headers: dict[str, str] = field(repr=False)
+
+
+def peer(
+    option: str,
+    url: str,
+    file: Path,
+    ca_file: Path | None,
+    *,
+    insecure: bool,
+    here: frozenset[str] = frozenset(),
+) -> Peer:
+    """The server at `url`, which the user gave by `option`; `file` is the spec whose stack's certificates are
+    trusted, `here` see Trust.
+
+    Warns where nobody checks the server. Raises OpsError for what is no such address, for options that don't
+    go with it, and for a `ca_file` that can't be used.
+    """
+    from techsapo_ops.adapters.trust import Trust, read_authorities
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import api_key, layout_beside
+
+    url = _address(option, url)
+    key = api_key()
+    headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
+    given = "--ca-file" if ca_file is not None else "--insecure-skip-tls-verify" if insecure else ""
+    if given and not url.lower().startswith("https:"):
+        raise OpsError(f"{given} is for https, and {url} is not", f"leave {given} out", exit_code=2)
+    if ca_file is not None and insecure:
+        raise OpsError(
+            "--ca-file and --insecure-skip-tls-verify exclude each other",
+            "keep --ca-file: with it the server is known",
+            exit_code=2,
+        )
+    if insecure:
+        lost = "; your API key goes to whoever does" if headers else ""
+        Output().warn(f"--insecure-skip-tls-verify: nobody checks who answers at {url}{lost}")
+    try:
+        authorities = read_authorities(ca_file) if ca_file is not None else None
+    except OpsError as error:
+        raise OpsError(f"--ca-file: {error.message}", error.hint, exit_code=2) from None
+    return Peer(url, Trust(authorities, layout_beside(file).certs, here, insecure), headers)
+
+
+def _address(option: str, url: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        login = "@" in parts.netloc
+    except ValueError:
+        good = login = False
+    if login:
+        # Not shown: what stands before the @ may be a password, or a host that is none.
+        raise OpsError(
+            f"{option}: the address holds a user name or password",
+            "leave out what stands before the @; the API key is read from TECHSAPO_API_KEY",
+            exit_code=2,
+        )
+    if not good:
+        raise OpsError(
+            f"{option}: {url!r} is not an address", "write e.g. http://127.0.0.1:4000", exit_code=2
+        )
+    return url.rstrip("/")

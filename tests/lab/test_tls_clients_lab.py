@@ -1,0 +1,360 @@
+"""Who gets an API key: real commands against real TLS servers, some of them somebody else's."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+from servers import free_port
+from tls_orchestrators import Reached, keep, orchestrator, self_signed
+
+from techsapo_ops.certs.self_signed import ensure, local_authority, sign
+from techsapo_ops.cli import main as cli
+from techsapo_ops.engines import choice
+from techsapo_ops.schedule.wrapper import _ping
+
+pytestmark = pytest.mark.lab
+
+KEY = "ts_lab_0123456789"
+SITE = "techsapo.example.com"
+COMMANDS = {
+    "ask": ["ask", "why?", "--url"],
+    "ask --stream": ["ask", "why?", "--stream", "--url"],
+    "analyze-logs": ["analyze-logs", "app.log", "--url"],
+    "monit --remote": ["monit", "--once", "--remote"],
+}
+Run = Callable[..., tuple[int, str]]
+
+every_command = pytest.mark.parametrize("command", list(COMMANDS))
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command with an API key in a folder of its own; gives its exit code and its stderr."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "app.log").write_text("no space left on device\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TECHSAPO_API_KEY", KEY)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(command: str, url: str = "", *options: str) -> tuple[int, str]:
+        argv = [*COMMANDS[command], url] if url else COMMANDS[command][:-1]
+        monkeypatch.setattr("sys.argv", ["techsapo", *argv, *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    return run
+
+
+def own_certificate(*names: str, days: int = 30, now: datetime | None = None) -> Path:
+    """What the stack in this folder deployed, signed by its local CA."""
+    folder = Path(".techsapo/certs/site").absolute()
+    ensure(folder, names, days=days, now=now or datetime.now(UTC))
+    return folder
+
+
+@every_command
+def test_somebody_elses_self_signed_certificate_gets_no_byte_of_a_request(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    own_certificate("127.0.0.1")  # there is a stack here, and this is not its certificate
+    with orchestrator(self_signed(tmp_path / "foreign", "127.0.0.1", "localhost")) as server:
+        code, said = run(command, server.url())
+    assert server.requests == []
+    assert code == 1
+    assert f"{server.url()}/" in said
+    assert "certificate is self-signed, and not one that is trusted here; nothing was sent" in said
+    assert "--ca-file FILE" in said
+    assert f"techsapo certs status 127.0.0.1:{server.port}" in said
+    assert "insecure" not in said
+
+
+@every_command
+def test_the_same_certificate_named_by_ca_file_is_trusted(run: Run, tmp_path: Path, command: str) -> None:
+    folder = self_signed(tmp_path / "foreign", "127.0.0.1")
+    with orchestrator(folder) as server:
+        assert run(command, server.url(), "--ca-file", str(folder / "fullchain.pem")) == (0, "")
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+@every_command
+def test_a_ca_file_takes_the_place_of_what_is_trusted_else(run: Run, tmp_path: Path, command: str) -> None:
+    other = self_signed(tmp_path / "other", "127.0.0.1")
+    with orchestrator(own_certificate("127.0.0.1")) as server:
+        code, said = run(command, server.url(), "--ca-file", str(other / "fullchain.pem"))
+    assert (code, server.requests) == (1, [])
+    assert "from an authority that is not trusted here" in said
+
+
+@every_command
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_stacks_own_certificate_needs_no_options_though_it_is_for_the_sites_name(
+    run: Run, command: str, host: str
+) -> None:
+    with orchestrator(own_certificate(SITE)) as server:
+        assert run(command, server.url(host)) == (0, "")
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+def test_a_certificate_of_the_stacks_that_no_authority_signed_is_trusted_as_it_is(run: Run) -> None:
+    with orchestrator(self_signed(Path(".techsapo/certs/site").absolute(), "*.example.com")) as server:
+        assert run("ask", server.url()) == (0, "")
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+@every_command
+def test_a_certificate_of_the_local_ca_for_another_name_is_refused(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    own_certificate(SITE)
+    authority = local_authority(Path(".techsapo/certs/.ca"), datetime.now(UTC))
+    keep(tmp_path / "other", sign(["other.example.com"], authority, now=datetime.now(UTC)))
+    with orchestrator(tmp_path / "other") as server:
+        code, said = run(command, server.url())
+    assert (code, server.requests) == (1, [])
+    assert "the server's certificate is for another name" in said
+
+
+@every_command
+def test_an_expired_certificate_is_refused_though_it_is_the_stacks_own(run: Run, command: str) -> None:
+    with orchestrator(own_certificate(SITE, days=1, now=datetime.now(UTC) - timedelta(days=2))) as server:
+        code, said = run(command, server.url())
+    assert (code, server.requests) == (1, [])
+    assert "the server's certificate has expired; nothing was sent" in said
+    assert "renew it on the server" in said
+
+
+@every_command
+def test_an_authority_of_the_system_is_trusted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    authority = local_authority(tmp_path / "company", datetime.now(UTC))
+    keep(tmp_path / "site", sign(["127.0.0.1"], authority, now=datetime.now(UTC)))
+    with orchestrator(tmp_path / "site") as server:
+        assert run(command, server.url())[0] == 1
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "company/ca.pem"))
+        assert run(command, server.url()) == (0, "")
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+@every_command
+def test_verification_is_off_only_by_its_loud_option_which_warns_and_says_that_the_key_goes(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    with orchestrator(self_signed(tmp_path / "foreign", "elsewhere.example.com")) as server:
+        for _ in range(2):
+            code, said = run(command, server.url(), "--insecure-skip-tls-verify")
+            assert code == 0
+            assert said == (
+                f"warning: --insecure-skip-tls-verify: nobody checks who answers at {server.url()}; "
+                "your API key goes to whoever does\n"
+            )
+    assert server.keys == [f"Bearer {KEY}"] * 2
+
+
+@every_command
+def test_a_redirect_is_not_followed_so_the_key_stays_with_whom_it_was_sent_to(run: Run, command: str) -> None:
+    folder = own_certificate("127.0.0.1")
+    with orchestrator(folder) as elsewhere, orchestrator(folder) as server:
+        server.redirect = elsewhere.url()
+        assert run(command, server.url())[0] == 1
+    assert len(server.requests) == 1
+    assert elsewhere.requests == []
+
+
+@every_command
+def test_a_key_goes_by_plain_http_on_loopback(run: Run, command: str) -> None:
+    with orchestrator(None) as server:
+        assert run(command, server.url(scheme="http")) == (0, "")
+    assert server.keys == [f"Bearer {KEY}"]
+
+
+def outside_address() -> str:
+    """An address of this host beyond loopback."""
+    for found in psutil.net_if_addrs().values():
+        for each in found:
+            if each.family == socket.AF_INET and not each.address.startswith("127."):
+                return str(each.address)
+    pytest.skip("this host has no address beyond loopback")
+
+
+@every_command
+def test_a_key_is_not_sent_by_plain_http_beyond_loopback_and_nobody_is_connected_to(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    host, connected = outside_address(), []
+    with orchestrator(None, host) as server:
+        monkeypatch.setattr(socket, "create_connection", lambda *a, **_: connected.append(a))
+        code, said = run(command, server.url(host, "http"))
+        assert connected == []
+        monkeypatch.undo()
+    assert server.requests == []
+    assert code == 2
+    assert "an API key is not sent over plain http to another host; nothing was sent" in said
+    assert "use https" in said
+
+
+def exposed_spec(app: Reached, front: Reached | None = None) -> None:
+    """A spec whose app listens beyond loopback, where `app` is, and nginx where `front` is."""
+    spec: dict[str, Any] = {"project": "techsapo", "app": {"host": outside_address(), "port": app.port}}
+    if front is not None:
+        spec |= {"nginx": {"tls_listen": front.port}, "certificates": {"site": {"names": [SITE]}}}
+    Path("techsapo.yaml").write_text(json.dumps(spec))
+
+
+def test_a_stack_whose_app_listens_on_an_own_address_of_this_host_is_asked_there(run: Run) -> None:
+    with orchestrator(None, outside_address()) as app:
+        exposed_spec(app)
+        assert run("ask") == (0, "")
+    assert app.keys == [f"Bearer {KEY}"]
+
+
+def test_such_a_stack_is_asked_by_tls_where_its_nginx_has_a_certificate(run: Run) -> None:
+    with orchestrator(None, outside_address()) as app, orchestrator(own_certificate(SITE)) as front:
+        exposed_spec(app, front)
+        assert run("ask") == (0, "")
+    assert (app.requests, front.keys) == ([], [f"Bearer {KEY}"])
+
+
+def test_an_address_of_the_spec_that_another_host_has_is_not_sent_a_key(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with orchestrator(None, outside_address()) as app:
+        exposed_spec(app)
+        monkeypatch.setattr(psutil, "net_if_addrs", dict)  # a shared address that went to the other machine
+        code, said = run("ask")
+    assert (code, app.keys) == (2, [])
+    assert "an API key is not sent over plain http to another host" in said
+
+
+def test_a_server_that_speaks_no_tls_is_told(run: Run) -> None:
+    with orchestrator(None) as server:
+        code, said = run("ask", server.url())
+    assert (code, server.requests) == (1, [])
+    assert "does not speak TLS" in said
+
+
+def test_without_a_key_plain_http_goes_anywhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TECHSAPO_API_KEY")
+    host = outside_address()
+    with orchestrator(None, host) as server:
+        assert run("ask", server.url(host, "http")) == (0, "")
+    assert (len(server.requests), server.keys) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1@evil.example/",
+        "http://127.0.0.1:80@evil.example/",
+        "http://user:secret@127.0.0.1:9/",
+        "http://127.0.0.1\\@evil.example/",
+        "https://@evil.example/",
+    ],
+)
+@every_command
+def test_a_login_in_an_address_is_wrong_usage_and_is_not_shown(run: Run, command: str, url: str) -> None:
+    code, said = run(command, url)
+    assert code == 2
+    assert "holds a user name or password" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ca-file", "none.pem"], "--ca-file: cannot read the CA certificates none.pem: No such file"),
+        (["--ca-file", "app.log"], "--ca-file: app.log holds no certificate that can be read"),
+        (["--ca-file", "."], "--ca-file: cannot read the CA certificates .: Is a directory"),
+        (["--ca-file", "x", "--insecure-skip-tls-verify"], "exclude each other"),
+    ],
+)
+def test_a_ca_file_that_cannot_be_used_is_told_before_anybody_is_asked(
+    run: Run, options: list[str], words: str
+) -> None:
+    with orchestrator(own_certificate("127.0.0.1")) as server:
+        code, said = run("ask", server.url(), *options)
+    assert (code, server.requests) == (2, [])
+    assert words in said
+
+
+@pytest.mark.parametrize("options", [["--ca-file", "ca.pem"], ["--insecure-skip-tls-verify"]])
+def test_options_for_https_are_wrong_usage_with_plain_http(run: Run, options: list[str]) -> None:
+    code, said = run("ask", "http://127.0.0.1:9", *options)
+    assert code == 2
+    assert f"{options[0]} is for https, and http://127.0.0.1:9 is not" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_a_ca_that_another_user_put_into_the_folder_vouches_for_nobody(run: Run) -> None:
+    folder = own_certificate("127.0.0.1")
+    planted = [Path(".techsapo/certs/.ca/ca.pem"), folder / "fullchain.pem"]
+    for path in planted:
+        os.chown(path, 12345, 12345)
+    with orchestrator(folder) as server:
+        code, said = run("ask", server.url())
+    assert (code, server.requests) == (1, [])
+    for path in planted:
+        assert f"not trusted: {path.absolute()} is not yours alone" in said
+
+
+def test_a_redirect_is_told_with_what_to_try(run: Run) -> None:
+    with orchestrator(None) as server:
+        server.redirect = "https://127.0.0.1:9"
+        code, said = run("ask", server.url(scheme="http"))
+    assert code == 1
+    assert "ask the address that it redirects to" in said
+
+
+def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_logged(
+    tmp_path: Path,
+) -> None:
+    lines: list[str] = []
+    with orchestrator(self_signed(tmp_path / "foreign", "127.0.0.1")) as server:
+        said = _ping(f"{server.url()}/s3cret", SimpleNamespace(line=lines.append))
+    assert server.requests == []
+    assert said.startswith("the ping URL: the server's certificate is self-signed")
+    assert lines == [f"ping failed: {said}"]
+
+
+def test_a_registry_whose_certificate_only_dockers_daemon_knows_is_not_taken_for_silent(
+    tmp_path: Path,
+) -> None:
+    with orchestrator(self_signed(tmp_path / "registry", "127.0.0.1")) as server:
+        assert choice._answers(f"127.0.0.1:{server.port}")
+    assert server.requests == []
+    assert not choice._answers(f"127.0.0.1:{free_port()}")
+
+
+def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:
+    from techsapo_ops.adapters.trust import Trust
+    from techsapo_ops.operations.remote import follow
+
+    own, foreign = own_certificate("127.0.0.1"), self_signed(tmp_path / "foreign", "127.0.0.1")
+    lost: list[str] = []
+    with orchestrator(own) as server:
+
+        def sleep(_: float) -> None:
+            if len(lost) == 3:
+                raise KeyboardInterrupt
+            server.show(foreign)
+
+        readings = follow(
+            server.url(), {"Authorization": f"Bearer {KEY}"}, lambda why, _: lost.append(why),
+            trust=Trust(own=own.parent), sleep=sleep,
+        )  # fmt: skip
+        with pytest.raises(KeyboardInterrupt):
+            list(readings)
+    assert len(server.requests) == 1
+    assert lost[0] == "the instance ended the stream"
+    assert "is self-signed" in lost[1]
