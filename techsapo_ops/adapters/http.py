@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.trust import SYSTEM, Trust, distrust, refuse_exposed_key
+from techsapo_ops.adapters.tls_trust import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.http import Unreachable, os_reason, raise_untrusted, way
-from techsapo_ops.adapters.trust import SYSTEM, Trust
+from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 
 LARGEST = 16 * 1024**2
 """Most characters of one event, so that a broken peer fills no memory."""

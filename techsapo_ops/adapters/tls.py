@@ -8,7 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import os_reason
-from techsapo_ops.adapters.trust import Trust, read_authorities
+from techsapo_ops.adapters.tls_trust import Trust, read_authorities
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.topology import Address
 

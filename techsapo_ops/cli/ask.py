@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.http import Unreachable
-    from techsapo_ops.adapters.trust import Trust
+    from techsapo_ops.adapters.tls_trust import Trust
     from techsapo_ops.spec.models import Spec
 
 _DEFAULT_TIMEOUT = 120.0
@@ -107,7 +107,7 @@ def orchestrator(
     if url is not None:
         asked = peer("--url", url, file, ca_file, insecure=insecure)
         return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
-    from techsapo_ops.adapters.trust import Trust
+    from techsapo_ops.adapters.tls_trust import Trust
     from techsapo_ops.cli.wiring import open_project
     from techsapo_ops.spec.models.base import seconds
 

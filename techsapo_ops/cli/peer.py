@@ -11,7 +11,7 @@ import typer
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.trust import Trust
+    from techsapo_ops.adapters.tls_trust import Trust
 
 CaFileOption = Annotated[
     Path | None,
@@ -54,7 +54,7 @@ def peer(
     Warns where nobody checks the server. Raises OpsError for what is no such address, for options that don't
     go with it, and for a `ca_file` that can't be used.
     """
-    from techsapo_ops.adapters.trust import Trust, read_authorities
+    from techsapo_ops.adapters.tls_trust import Trust, read_authorities
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import api_key, layout_beside
 

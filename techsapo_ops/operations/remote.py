@@ -10,7 +10,7 @@ from typing import Any
 
 from techsapo_ops.adapters.http import Unreachable, Untrusted
 from techsapo_ops.adapters.sse import Event, events
-from techsapo_ops.adapters.trust import SYSTEM, Trust
+from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 from techsapo_ops.errors import OpsError
 
 STREAM = "/api/v1/metrics/stream"

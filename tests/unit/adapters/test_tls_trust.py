@@ -8,7 +8,7 @@ import pytest
 
 from techsapo_ops.adapters.http import fetch, way
 from techsapo_ops.adapters.sse import events
-from techsapo_ops.adapters.trust import KEY_HEADERS, SYSTEM, Trust, distrust
+from techsapo_ops.adapters.tls_trust import KEY_HEADERS, SYSTEM, Trust, distrust
 from techsapo_ops.errors import OpsError
 
 KEY = {"Authorization": "Bearer k"}
