@@ -65,6 +65,8 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
     """What the command line is started by, such as setpriv."""
+    python: str = sys.executable
+    """Whose `techsapo_ops` is run."""
 
     def __post_init__(self) -> None:
         self.write()
@@ -82,7 +84,7 @@ class Project:
         (self.directory / "techsapo.yaml").write_text(yaml.safe_dump(self.spec), encoding="utf-8")
 
     def argv(self, *arguments: str) -> list[str]:
-        return [*self.launcher, sys.executable, "-m", "techsapo_ops", *arguments]
+        return [*self.launcher, self.python, "-m", "techsapo_ops", *arguments]
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
