@@ -86,6 +86,11 @@ class Layout:
         return self.state / "keys"
 
     @property
+    def backup_keys(self) -> Path:
+        """The key of the backups' manifests; not in `keys`, which is removed with the data."""
+        return self.state / "backup-keys"
+
+    @property
     def api_keys(self) -> Path:
         """Digests of the API keys; in a folder of its own, which a container can be given."""
         return self.state / "api-keys" / "keys.json"
