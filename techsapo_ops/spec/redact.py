@@ -51,35 +51,38 @@ def resolved(spec: Spec) -> dict[str, Any]:
     return _masked(_section(spec, (), mask))
 
 
-def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any]:
+def to_yaml_data(spec: Spec, secret_path: Callable[[str], str], *, given: bool = False) -> dict[str, Any]:
     """The spec as data that `load` reads again, each secret X replaced by `X_file`.
 
-    `secret_path` gives the path of that file for the dotted path of the secret.
+    `secret_path` gives the path of that file for the dotted path of the secret. With `given` the fields that
+    the user left to their defaults are left out: another version reads it with its own defaults.
     """
 
     def by_file(path: Path, _: Secret) -> tuple[str, str]:
         return f"{path[-1]}_file", secret_path(dotted(path))
 
-    return _section(spec, (), by_file)
+    return _section(spec, (), by_file, given)
 
 
-def _data(node: Any, path: Path, secret: _SecretText) -> Any:
+def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
     if isinstance(node, BaseModel):
-        return _section(node, path, secret)
+        return _section(node, path, secret, given)
     if isinstance(node, Mapping):
-        return {key: _data(value, (*path, key), secret) for key, value in node.items()}
+        return {key: _data(value, (*path, key), secret, given) for key, value in node.items()}
     if isinstance(node, tuple | list):
-        return [_data(value, (*path, n), secret) for n, value in enumerate(node)]
+        return [_data(value, (*path, n), secret, given) for n, value in enumerate(node)]
     return _escaped(node) if isinstance(node, str) else node
 
 
-def _section(section: BaseModel, path: Path, secret: _SecretText) -> dict[str, Any]:
+def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = False) -> dict[str, Any]:
     model = type(section)
     files = {f"{key}_file" for key in secret_pairs(model)}
     data: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         key = key_of(name, info)
         value = getattr(section, name)
+        if given and name not in section.model_fields_set:
+            continue
         if isinstance(value, Secret):
             written, text = secret((*path, key), value)
             data[written] = _escaped(text)
@@ -88,7 +91,7 @@ def _section(section: BaseModel, path: Path, secret: _SecretText) -> dict[str, A
         ):
             continue
         else:
-            data[key] = _data(value, (*path, key), secret)
+            data[key] = _data(value, (*path, key), secret, given)
     return data
 
 
