@@ -103,6 +103,8 @@ def read(data: bytes, where: str) -> Manifest:
         )
     try:
         found = json.loads(data, parse_constant=_refuse)
+        if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be told of
+            json.dumps(found, ensure_ascii=False).encode()
         version = found.pop("version")
         if not shapes.count(version):
             raise ValueError(version)

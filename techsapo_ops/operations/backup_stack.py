@@ -46,7 +46,7 @@ class Stack:
     check_spec: Callable[[str], object] = lambda _: None
     """Raises OpsError for the text of a spec that could not be used in place of this one."""
     config_paths: tuple[str, ...] | None = None
-    """In place of `backup.config.paths`, for a recovery on an empty host: those of an authenticated backup."""
+    """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
     @property
     def repository(self) -> Repository:

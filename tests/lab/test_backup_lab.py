@@ -30,7 +30,7 @@ def test_a_backup_holds_every_source_under_the_guides_names_with_facts(lab: Proj
     day = manifest.started.strftime("%Y%m%d")
     files = sorted(p.name for p in backup.folder.iterdir())
     assert [f.split("T")[0] for f in files] == [
-        "SHA256SUMS", f"audit-{day}", f"config-{day}", "manifest.json", f"redis-{day}",
+        "SHA256SUMS", f"audit-{day}", f"config-{day}", "manifest.json", "manifest.mac", f"redis-{day}",
     ]  # fmt: skip
     tables = manifest.part("mysql").facts["tables"]  # type: ignore[union-attr] # it is there
     assert tables["notes"]["rows"] == ROWS
