@@ -189,6 +189,7 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
     import os
     from pathlib import Path
 
+    from techsapo_ops.adapters.folders import opened
     from techsapo_ops.adapters.keys import KeyFile
     from techsapo_ops.cli.wiring import open_project, topology_for
     from techsapo_ops.operations.api_keys import keys_owner
@@ -197,5 +198,6 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with opened(path.parent, make=0o755):
+        pass
     return KeyFile(path), owner
