@@ -19,6 +19,7 @@ from projects import Project, project, small_spec
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
+from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
 from techsapo_ops.cli.wiring import backup_stack
@@ -141,11 +142,16 @@ def forged(backup: Backup, stack: Stack, tmp_path: Path, kind: str, content: byt
         file.write(content)
     fitting = replace(part, sha256=file.sha256, bytes=file.bytes, raw_bytes=file.raw_bytes)
     parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
-    text = replace(manifest, parts=parts).text().encode()
+    signed(stack, folder, replace(manifest, parts=parts))
+    return copied
+
+
+def signed(stack: Stack, folder: Path, manifest: Manifest) -> None:
+    """Give a copy of a backup another manifest, with digests and a MAC that fit."""
+    text = manifest.text().encode()
     (folder / MANIFEST).write_bytes(text)
     assert stack.repository.keyring is not None
     (folder / MAC).write_bytes(stack.repository.keyring.mac(text))
-    lines = [f"{p.sha256}  {p.file}\n" for p in parts]
+    lines = [f"{p.sha256}  {p.file}\n" for p in manifest.parts]
     lines += [f"{file_sha256(folder / name)}  {name}\n" for name in (MANIFEST, MAC)]
     (folder / SUMS).write_text("".join(lines))
-    return copied

@@ -179,6 +179,20 @@ def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
     assert "table notes has other content" in found[0]
 
 
+def test_a_command_in_a_dump_is_not_run_on_trial(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    script = tmp_path / "touch"  # by any user
+    tmp_path.chmod(0o777)
+    script.write_text(f"#!/bin/sh\n: > {tmp_path}/ran\n")
+    script.chmod(0o755)
+    commands = f"\\! {script}\nsystem {script}\n".encode()
+    copied = forged(backup, stack, tmp_path / "forged", "mysql", commands + whole)
+    backups.verify(copied, backup.id, deep=True)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, folder = copy_of(backup, stack, tmp_path)
     backups.verify(copied, backup.id)
