@@ -27,6 +27,11 @@ def back(stack: Stack, upgraded: str) -> str:
     return stack.go_back()
 
 
+@pytest.fixture(scope="module")
+def forward(stack: Stack, back: str) -> str:
+    return stack.go_forward()
+
+
 class TestNativeEngine(Promises):
     """What holds for both engines, and what is the same code on both."""
 
@@ -34,3 +39,18 @@ class TestNativeEngine(Promises):
         self, stack: Stack, back: str
     ) -> None:
         whole(stack.json("backup", "verify", stack.newer_backup, "--deep"))
+
+    def test_this_version_comes_up_again_on_what_the_earlier_one_wrote_meanwhile(
+        self, stack: Stack, forward: str
+    ) -> None:
+        assert stack.lost() == {}
+        assert stack.outdated() == []
+        assert stack.statuses(stack.key) == {200}
+
+    def test_a_backup_that_the_earlier_version_made_meanwhile_counts_once_somebody_vouches_for_it(
+        self, stack: Stack, forward: str
+    ) -> None:
+        refused = stack.json("backup", "verify", stack.backup_meanwhile, code=1)
+        assert refused["authentication"] == "tampered", "it has no MAC, and the key was there"
+        stack.project.run("backup", "accept", stack.backup_meanwhile)
+        assert stack.json("backup", "verify", stack.backup_meanwhile)["ok"] is True

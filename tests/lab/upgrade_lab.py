@@ -62,6 +62,8 @@ def everything(away: Path, instances: int, **sections: Any) -> dict[str, Any]:
         },
         redis={"port": free_port(), "password": REDIS_PASSWORD},
         mysql={"port": free_port()},
+        # With it, `up` waits between instances until it asks the restarted one again.
+        nginx={"enabled": False, "listen": free_port(), "tls_listen": free_port()},
         providers=QUICK,
         backup={"offsite": {"restic": str(away), "password": RESTIC_PASSWORD}},
         schedule={"by": "cron", **dict.fromkeys(JOBS, NEVER)},
@@ -83,6 +85,10 @@ class Stack(ABC):
     """The backup that the earlier version made."""
     newer_backup: str = ""
     """The one that this version made."""
+    backup_meanwhile: str = ""
+    """One of the earlier version after the way back."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What this version's `plan` said before its first `up`."""
     before: dict[str, Any] = field(default_factory=dict)
     """What the earlier version had put into the stack, and its backup holds; then also what this one did."""
     tool: Tool = field(default_factory=earlier_tool)
@@ -246,10 +252,19 @@ class Stack(ABC):
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
 
+    def builds(self) -> dict[str, str]:
+        """What build each instance says it is."""
+        return {
+            name: httpx.get(f"{url}/health", timeout=20, trust_env=False).json()["build"]
+            for name, url in self.urls().items()
+        }
+
     def upgrade(self) -> str:
         """Kill an `up` of the earlier version half way, install this one and bring the stack up by it."""
         mark = self.kill_an_up()
-        return self._replaced(this_tool(), mark)
+        self.install(this_tool())
+        self.plan = self.json("plan", code=100)
+        return self.up(mark)
 
     def go_back(self) -> str:
         """Use the stack by this version, kill its `up` half way, and bring it up by the earlier one again."""
@@ -259,14 +274,24 @@ class Stack(ABC):
         self.project.run("jobs", "run", "costs")
         self.before = self.contents()
         self.back_up_by_this_version()
-        return self._replaced(earlier_tool(), self.kill_an_up())
+        mark = self.kill_an_up()
+        self.install(earlier_tool())
+        return self.up(mark)
+
+    def go_forward(self) -> str:
+        """Back up by the earlier version, which has come back, and bring the stack up by this one again."""
+        self.backup_meanwhile = self.json("backup", "--only", "config")["id"]
+        self.before = self.contents()
+        mark = self.change()
+        self.install(this_tool())
+        return self.up(mark)
 
     def back_up_by_this_version(self) -> None:
         """Once: the same backup does for all that looks at it."""
         self.newer_backup = self.newer_backup or self.json("backup")["id"]
 
-    def _replaced(self, tool: Tool, mark: str) -> str:
-        self.install(tool)
+    def up(self, mark: str) -> str:
+        """What `up` says, by a tool that was installed just now; see that Redis has `mark` after it."""
         self.remember_what_runs()
         said = self.project.run("up", "--yes", "--verbose", timeout=200).stderr
         assert mark in self.redis_conf()

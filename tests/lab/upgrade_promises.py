@@ -51,6 +51,16 @@ class Promises:
         assert stack.outdated() == []
         assert set(stack.versions().values()) == {stack.version()}
 
+    def test_plan_tells_that_a_new_version_asks_for_the_restart_and_ps_what_runs_after_it(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        origins = {s["service"]: s["origin"] for s in stack.plan["steps"]}
+        assert {origins[name] == ["version"] for name in stack.urls()} == {True}, origins
+        told = stack.json("ps")
+        shown = {s["name"]: s["build"] for s in told["services"]}
+        assert {name: shown[name] for name in stack.urls()} == stack.builds()
+        assert told["build"].startswith(f"{stack.version()}+")
+
     def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
         stack.project.run("plan")
 
