@@ -11,179 +11,30 @@ users and groups that stand there with it.
 
 from __future__ import annotations
 
-import grp
 import json
 import os
-import pwd
 import re
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import techsapo_ops
-from techsapo_ops.adapters.folders import may_be_link
+from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import OVERRIDES, STATE_DIRECTORY
 
 TRUSTED_FOLDERS = Path("/etc/techsapo/trusted-folders.json")
 """What `techsapo trust` writes; root's own, readable by all."""
-_MOST_LINKS = 40
-"""As many as the kernel follows in one path (path_resolution(7))."""
 _SHOWN = 4
-_OF_SERVICES = {"data", "scratch"}
-"""Below these in the state directory each folder is some service's own; root opens them by descriptor."""
 _SUDO_UID = re.compile(r"[0-9]{1,10}")
 _NO_UID = 2**32 - 1
 
 
 class UntrustedError(OpsError):
-    """Root does not use a folder that others may change."""
+    """Root does not use a folder that others may change; `remedy` is what allows it, in a few words."""
 
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """A folder that `techsapo trust add` allowed: these users and groups may change what is in it."""
-
-    folder: Path
-    users: frozenset[int]
-    groups: frozenset[int]
-
-    def covers(self, path: Path) -> bool:
-        """Whether `path` is the folder, in it, or on the way to it."""
-        return _related(path, self.folder)
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """One reason why root does not use `path`: `users` or `groups` may change it, or `everyone`."""
-
-    path: Path
-    why: str
-    scope: Path
-    """The folder that would have to be allowed."""
-    users: frozenset[int] = frozenset()
-    groups: frozenset[int] = frozenset()
-    everyone: bool = False
-    is_link: bool = False
-    cure: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.why}"
-
-
-@dataclass(slots=True)
-class _Judge:
-    """Looks at paths, each part of them once, and collects doubts."""
-
-    users: frozenset[int]
-    allowed: Sequence[Allowed]
-    scope: Path = Path("/")
-    doubts: list[Doubt] = field(default_factory=list)
-    _seen: dict[tuple[str, bool], os.stat_result | None] = field(default_factory=dict)
-
-    def way(self, path: Path) -> None:
-        """Look at `path` and every folder on the way to it, through links; what is missing is passed over."""
-        pending = list(reversed(path.parts[1:]))
-        here, links = "/", 0
-        self.look(here, passed=bool(pending))
-        while pending:
-            part = pending.pop()
-            if part == "..":
-                here = os.path.dirname(here)  # noqa: PTH120 - plain strings: this runs at every command
-                continue
-            there = f"{here.rstrip('/')}/{part}"
-            facts = self.look(there, passed=bool(pending))
-            if facts is None:
-                return
-            if not stat.S_ISLNK(facts.st_mode):
-                here = there
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                return
-            target = os.readlink(there)  # noqa: PTH115 - see above
-            here = "/" if target.startswith("/") else here
-            pending += [p for p in reversed(target.split("/")) if p not in {"", "."}]
-
-    def look(self, path: str, *, passed: bool = False) -> os.stat_result | None:
-        """Look at one file, folder or link; `passed` is a folder that is only passed through."""
-        if (path, passed) in self._seen:
-            return self._seen[path, passed]
-        try:
-            facts = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            facts = None
-        except OSError as error:
-            raise _blind(path, error) from None
-        self._seen[path, passed] = facts
-        if facts is not None:
-            self._judge(Path(path), facts, passed=passed)
-        return facts
-
-    def _judge(self, path: Path, facts: os.stat_result, *, passed: bool) -> None:
-        covering = [a for a in self.allowed if a.covers(path)]
-        users = self.users.union(*(a.users for a in covering))
-        mode = stat.S_IMODE(facts.st_mode)
-        is_link = stat.S_ISLNK(facts.st_mode)
-        if facts.st_uid not in users:
-            why = f"is owned by {user_name(facts.st_uid)} (mode {mode:04o})"
-            # A user's home is not to become root's because a project lies in it.
-            on_the_way = self.scope != path and self.scope.is_relative_to(path)
-            cure = "" if on_the_way else f"chown {'-h ' if is_link else ''}root {path}"
-            self._doubt(path, why, cure, users=frozenset({facts.st_uid}), is_link=is_link)
-        # What others put into a sticky folder is theirs, and the next part of the path tells whose that is.
-        if is_link or (passed and mode & stat.S_ISVTX and stat.S_ISDIR(facts.st_mode)):
-            return
-        if mode & 0o002:
-            self._doubt(
-                path, f"can be written by everyone (mode {mode:04o})", f"chmod o-w {path}", everyone=True
-            )
-            return
-        if not mode & 0o020 or any(facts.st_gid in a.groups for a in covering):
-            return
-        if not (_members(facts.st_gid) <= users) or _has_acl(path):
-            why = f"can be written by the group {group_name(facts.st_gid)} (mode {mode:04o})"
-            self._doubt(path, why, f"chmod g-w {path}", groups=frozenset({facts.st_gid}))
-
-    def _doubt(self, path: Path, why: str, cure: str, **facts: Any) -> None:
-        scopes = (s for s in (self.scope, Path(sys.base_prefix)) if _related(path, s))
-        doubt = Doubt(path, why, next(scopes, path), cure=cure, **facts)
-        if all(str(doubt) != str(known) for known in self.doubts):
-            self.doubts.append(doubt)
-
-    def spec(self, spec: Path) -> None:
-        """Look at a spec and at what the tool takes or keeps beside it."""
-        self.way(spec)
-        self.way(spec.parent / ".env")
-        for path in _below(spec.parent / OVERRIDES):
-            self.way(path)
-        self.state(spec.parent / STATE_DIRECTORY)
-
-    def state(self, state: Path) -> None:
-        """Look at a state directory and the tool's own folders in it; services own what is in `data`."""
-        self.way(state)
-        for top in _entries(state):
-            if top.is_dir(follow_symlinks=False):
-                self.look(top.path)
-                for inner in _entries(Path(top.path)):
-                    self._below_state(inner, (top.name, inner.name))
-            else:
-                self._below_state(top, (top.name,))
-
-    def _below_state(self, entry: os.DirEntry[str], names: tuple[str, ...]) -> None:
-        if entry.is_symlink():
-            if may_be_link(names):
-                self.look(entry.path)
-                leads_to = Path(entry.path).resolve()
-                self.way(leads_to.parent if names[0] == "data" and len(names) == 2 else leads_to)
-            elif names[0] != "certs":  # a certificate in use is a link of ours
-                why, cure = "is a symbolic link, which root does not follow there", f"rm {entry.path}"
-                self._doubt(Path(entry.path), why, cure, is_link=True, everyone=True)
-        elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
-            self.look(entry.path)
+    def __init__(self, message: str, hint: str, remedy: str) -> None:
+        super().__init__(message, hint)
+        self.remedy = remedy
 
 
 def root_doubts(spec: Path | None, *, others: Iterable[Path] = ()) -> tuple[Doubt, ...]:
@@ -194,7 +45,7 @@ def root_doubts(spec: Path | None, *, others: Iterable[Path] = ()) -> tuple[Doub
     """
     if os.geteuid() != 0:
         return ()
-    judge = _Judge(trusted_users(os.environ), read_allowed())
+    judge = Judge(trusted_users(os.environ), read_allowed())
     for scope, path in _program():
         judge.scope = scope
         judge.way(path)
@@ -219,16 +70,27 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     reasons = "; ".join(map(str, doubts[:_SHOWN])) + (f"; and {more} more" if more > 0 else "")
     owners = {uid for doubt in doubts for uid in doubt.users}
     ways = [f"run it as {user_name(next(iter(owners)), short=True)}"] if len(owners) == 1 else []
+    cures = [doubt.cure for doubt in doubts]
+    needed = [doubt.cure for doubt in doubts if doubt.everyone and doubt.cure]
+    remedy = (
+        ", ".join(f"`{cure}`" for cure in needed) + " is needed first"
+        if needed
+        else "root needs another place"
+    )
+    if any(doubt.path == Path.cwd() for doubt in doubts) and str(Path.cwd()) in sys.path:
+        ways.append("start it in another folder: Python imports from the one that it is started in")
     if not any(doubt.everyone for doubt in doubts):
         scopes = {doubt.scope for doubt in doubts}
         outer = sorted(s for s in scopes if not any(s != o and s.is_relative_to(o) for o in scopes))
-        ways.append("trust whoever may change it: " + ", ".join(f"`{add_command(s)}`" for s in outer))
-    cures = [doubt.cure for doubt in doubts]
+        commands = ", ".join(f"`{add_command(s)}`" for s in outer)
+        ways.append(f"trust whoever may change it: {commands}")
+        remedy = f"{commands} lets root use it"
     if more > 0 or not all(cures):
         ways.append("move it where root alone may write, such as /srv")
     else:
         ways.append("make it safe: " + ", ".join(f"`{cure}`" for cure in cures))
-    return UntrustedError(f"root does not use what others may change: {reasons}", "; or ".join(ways))
+    message = f"root does not use what others may change: {reasons}"
+    return UntrustedError(message, "; or ".join(ways), remedy)
 
 
 def add_command(folder: Path) -> str:
@@ -260,7 +122,7 @@ def read_allowed() -> tuple[Allowed, ...]:
         return ()
     except (OSError, UnicodeDecodeError) as error:
         raise OpsError(f"cannot read {TRUSTED_FOLDERS}: {error}", "look at it, or remove it") from None
-    judge = _Judge(frozenset({0}), ())
+    judge = Judge(frozenset({0}), ())
     judge.way(TRUSTED_FOLDERS)
     if judge.doubts:
         raise OpsError(
@@ -307,9 +169,9 @@ def allow(folder: Path) -> Allowed | None:
     if not real.is_dir():
         raise OpsError(f"{real} is no folder", "name the folder that the spec stands in")
     before = tuple(a for a in read_allowed() if a.folder != real)
-    judge = _Judge(frozenset({0}), (), scope=real)
+    judge = Judge(frozenset({0}), (), scope=real)
     judge.way(real)
-    specs = [Path(e.path) for e in _entries(real) if e.name.endswith((".yaml", ".yml"))]
+    specs = [Path(e.path) for e in entries(real) if e.name.endswith((".yaml", ".yml"))]
     for spec in specs or [real / "techsapo.yaml"]:
         judge.spec(spec)
     for _, path in _program():
@@ -330,47 +192,6 @@ def allow(folder: Path) -> Allowed | None:
     return made
 
 
-def user_name(uid: int, *, short: bool = False) -> str:
-    """A user as people know it."""
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
-    return name if short else f"{name} (uid {uid})"
-
-
-def group_name(gid: int) -> str:
-    """A group as people know it."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return f"gid {gid}"
-
-
-def _members(gid: int) -> frozenset[int]:
-    """Users of a group: a user's private group has that one, Debian's `staff` mostly none; -1: unknown."""
-    found = {entry.pw_uid for entry in pwd.getpwall() if entry.pw_gid == gid}
-    try:
-        names = grp.getgrgid(gid).gr_mem
-    except KeyError:
-        return frozenset({-1})
-    for name in names:
-        try:
-            found.add(pwd.getpwnam(name).pw_uid)
-        except KeyError:
-            found.add(-1)
-    return frozenset(found)
-
-
-def _has_acl(path: Path) -> bool:
-    """Whether more users than the mode tells may write: the group's bits are then an access list's mask."""
-    try:
-        os.getxattr(path, "system.posix_acl_access", follow_symlinks=False)
-    except OSError:  # it has none
-        return False
-    return True
-
-
 def _program() -> Iterator[tuple[Path, Path]]:
     """What this process was and is loaded from, each with the folder that would have to be allowed."""
     prefix, package = Path(sys.prefix), Path(techsapo_ops.__file__).parent
@@ -379,30 +200,3 @@ def _program() -> Iterator[tuple[Path, Path]]:
     for entry in dict.fromkeys(sys.path):
         path = Path(entry or ".").absolute()
         yield prefix if path.is_relative_to(prefix) else path, path
-
-
-def _related(path: Path, scope: Path) -> bool:
-    return path.is_relative_to(scope) or scope.is_relative_to(path)
-
-
-def _blind(path: Path | str, error: OSError) -> OpsError:
-    return OpsError(f"cannot look at {path}: {error.strerror}", "root must be able to, to tell whose it is")
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda e: e.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _blind(folder, error) from None
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    yield folder
-    for entry in _entries(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
-        else:
-            yield Path(entry.path)

@@ -17,6 +17,7 @@ from techsapo_ops.spec.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Command
+    from techsapo_ops.adapters.trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
     from techsapo_ops.schedule.wrapper import Desk
     from techsapo_ops.spec.layout import Layout
@@ -67,18 +68,8 @@ def job_argv(
     """
     chosen = ("--environment", environment) if environment is not None else ()
     safe = ("-P",) if anywhere else ()
-    return (
-        python,
-        *safe,
-        "-m",
-        "techsapo_ops",
-        "jobs",
-        command,
-        name,
-        "--file",
-        str(file.resolve()),
-        *chosen,
-    )
+    words = ("-m", "techsapo_ops", "jobs", command, name, "--file", str(file.resolve()))
+    return (python, *safe, *words, *chosen)
 
 
 def perform_command(name: str, file: Path, environment: str | None) -> Command:
@@ -89,47 +80,59 @@ def perform_command(name: str, file: Path, environment: str | None) -> Command:
     return Command(argv, {"PYTHONUNBUFFERED": "1"}, cwd=file.resolve().parent)
 
 
-def record_refusal(name: str, file: Path, refusal: OpsError, by: Starter) -> None:
-    """Write down a run of job `name` that root refused: `refusal` says why. Raises OpsError where it can't be.
+def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) -> None:
+    """Write down a run of job `name` that root refused, and what would allow it, as a failed one.
 
     The folder to write into is the one that root does not trust. So a child does it with the rights of the
-    folder's owner, or with root's where the state directory, opened without following a link, is root's alone:
-    then whoever owns the folder around it could only have moved it. It works inside the opened folder.
+    state directory's owner, or with root's where that directory, opened without following a link, is root's
+    alone: then whoever owns the folder around it could only have moved it. It works inside the opened folder.
+    Raises OpsError where it can't be written.
     """
-    import tzlocal  # noqa: F401 - the child may not be able to read this Python's modules
-    from prometheus_client import generate_latest, parser  # noqa: F401
+    import tempfile
 
     from techsapo_ops.adapters.process import Command
-    from techsapo_ops.schedule import wrapper
     from techsapo_ops.schedule.book import find_job
+    from techsapo_ops.schedule.wrapper import run_job
     from techsapo_ops.spec.layout import Layout
     from techsapo_ops.spec.models.data import Schedule
 
-    state = file.resolve().parent / STATE_DIRECTORY
+    # The remedy first: the record's line is cut at a length.
+    told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)
+
+    def record(state: Path, say: Callable[[str], None]) -> bool:
+        desk = desk_for(Layout(state, state), say, lambda _: None)
+        finished = run_job(find_job(Schedule(), name), Command(("false",)), desk, by=by, refusal=told)
+        return finished is not None and finished.recorded
+
+    # A rehearsal imports all that it takes: the child may not be able to read this Python's modules.
+    with tempfile.TemporaryDirectory() as place:
+        record(Path(place), lambda _: None)
+    said = _in_child(file.resolve().parent / STATE_DIRECTORY, name, record)
+    if said:
+        raise OpsError(f"job {name}: {refusal.message}", f"{refusal.hint}; not recorded: {said}")
+
+
+def _in_child(state: Path, job: str, record: Callable[[Path, Callable[[str], None]], bool]) -> str:
+    """`record` below `state` in a child that entered it as its owner; what went wrong, or nothing."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        said = b""
+        said: list[str] = []
         try:
             os.close(reading)
-            enter_as_owner(state, name)
-            desk = desk_for(Layout(Path(), Path()), lambda text: print(text, file=sys.stderr), lambda _: None)
-            job = find_job(Schedule(), name)
-            finished = wrapper.run_job(job, Command(("false",)), desk, by=by, refusal=refusal)
-            if finished is None or not finished.recorded:
-                said = b"see above"
+            enter_as_owner(state, job)
+            record(Path(), said.append)
         except OpsError as error:
-            said = str(error).encode()
+            said.append(str(error))
         except BaseException as error:  # noqa: BLE001 - nothing may escape into the parent's code
-            said = repr(error).encode()
-        os.write(writing, said[:4000])
+            said.append(repr(error))
+        os.write(writing, "; ".join(said).encode()[:4000])
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as pipe:
+        result = pipe.read()
     os.waitpid(child, 0)
-    if said:
-        raise OpsError(f"job {name}: {refusal.message}", f"{refusal.hint}; not recorded: {said.decode()}")
+    return result
 
 
 def enter_as_owner(state: Path, job: str) -> None:

@@ -13,7 +13,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.trust import Allowed
+    from techsapo_ops.adapters.ownership import Allowed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,7 +74,8 @@ def list_folders(as_json: JsonOption = False) -> None:
 
       techsapo trust list
     """
-    from techsapo_ops.adapters.trust import group_name, read_allowed, user_name
+    from techsapo_ops.adapters.ownership import group_name, user_name
+    from techsapo_ops.adapters.trust import read_allowed
 
     known = read_allowed()
     out = Output(as_json=as_json)
@@ -104,7 +105,7 @@ def _value(allowed: Allowed) -> dict[str, Any]:
 
 
 def _whom(allowed: Allowed) -> str:
-    from techsapo_ops.adapters.trust import group_name, user_name
+    from techsapo_ops.adapters.ownership import group_name, user_name
 
     users = [user_name(uid) for uid in sorted(allowed.users)]
     return ", ".join([*users, *(f"the group {group_name(gid)}" for gid in sorted(allowed.groups))])

@@ -12,9 +12,10 @@ from pathlib import Path
 from techsapo_ops.adapters import accounts
 from techsapo_ops.adapters.apt import Apt, Installed
 from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
+from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.adapters.trust import Doubt, read_allowed, refusal, trusted_users, user_name
+from techsapo_ops.adapters.trust import read_allowed, refusal, trusted_users
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
@@ -175,7 +176,7 @@ def _python() -> Finding:
 
 
 def _trust(host: HostFacts) -> Iterator[Finding]:
-    """Whose files root reads here; that nobody else may change them was looked at before the spec was read."""
+    """Whose files root reads here; whether others may change them was looked at before the spec was read."""
     if host.root:
         users = ", ".join(map(user_name, sorted(trusted_users(os.environ))))
         allowed = [str(entry.folder) for entry in read_allowed()]
