@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,18 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker_lab import REPOSITORY, cache
-
+REPOSITORY = Path(__file__).parents[2]
 BEFORE = "f63733181b7f1160b00813dbe0e247bf5775e830"
 """Version 0.1.0: what stacks are upgraded from, and go back to."""
 _NEEDED = (
     "techsapo_ops", "templates", "pyproject.toml", "README.md", "requirements.lock",
     "tests/lab/fault_point.py",
 )  # fmt: skip
+
+
+def cache() -> Path:
+    """The folder that outlives test runs."""
+    return Path(os.environ.get("TECHSAPO_LAB_CACHE") or Path.home() / ".cache" / "techsapo-lab")
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,10 @@ def earlier_tool(commit: str = BEFORE) -> Tool:
     Its folder never moves once it is there, since a venv knows its own path; what a killed run left half made
     lacks the mark of a whole one.
     """
-    _require(commit)
+    assert is_here(commit), (
+        f"{REPOSITORY} lacks commit {commit}, which the upgrade lab starts from: it is no clone of the "
+        "repository, or a shallow one, to which `git fetch --unshallow` brings it"
+    )
     # A venv is bound to its Python; the lock of its packages is part of the commit.
     key = hashlib.sha256(f"{commit} {sys.version} {sys.base_prefix}".encode()).hexdigest()[:12]
     home = cache() / f"tool-{commit[:7]}-{key}"
@@ -69,17 +77,12 @@ def earlier_tool(commit: str = BEFORE) -> Tool:
 
 def lock_of(commit: str = BEFORE) -> bytes:
     """requirements.lock of `commit`."""
-    _require(commit)
     return _git("show", f"{commit}:requirements.lock").stdout
 
 
-def _require(commit: str) -> None:
-    there = _git("cat-file", "-e", f"{commit}^{{commit}}", check=False)
-    assert there.returncode == 0, (
-        f"the clone {REPOSITORY} lacks commit {commit}, which the upgrade lab starts from; "
-        "where it is a shallow one, `git fetch --unshallow` brings it\n"
-        f"{there.stderr.decode(errors='replace')}"
-    )
+def is_here(commit: str) -> bool:
+    """Whether this clone has `commit`."""
+    return _git("cat-file", "-e", f"{commit}^{{commit}}", check=False).returncode == 0
 
 
 def _git(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
