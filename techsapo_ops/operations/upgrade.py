@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
 
 _RUNS = frozenset({State.RUNNING, State.STARTING})
@@ -12,7 +12,7 @@ _RUNS = frozenset({State.RUNNING, State.STARTING})
 
 def outdated(seen: ObservedService | None) -> bool:
     """Whether a process runs another build than the one that is installed, or does not say which."""
-    return seen is not None and seen.state in _RUNS and seen.build is not None and seen.build != build()
+    return seen is not None and seen.state in _RUNS and seen.build is not None and is_other(seen.build)
 
 
 def with_new_build(plan: Plan, observed: Observed) -> Plan:
