@@ -104,14 +104,14 @@ class Promises:
         stack.redis().delete("mine:1", "mine:hash")
         stack.sql("DELETE FROM audit_calls")
         stack.project.layout.api_keys.unlink()
-        was = spec.read_text()
-        spec.write_text(was + "# spoilt\n")
-        template.write_text("spoilt\n")
+        was = spec.read_text(), template.read_text(encoding="utf-8")
+        for path in (spec, template):
+            path.write_text(path.read_text(encoding="utf-8") + "# spoilt\n", encoding="utf-8")
         words = ("restore", stack.backup, "--only", "redis,mysql,config", "--yes")
         assert "--allow-unauthenticated" in stack.project.run(*words, code=1).stderr
         stack.project.run(*words, "--allow-unauthenticated", timeout=200)
-        assert spec.read_text() == was
-        assert "# mark 1 #" in template.read_text(encoding="utf-8")
+        assert spec.read_text() == was[0]
+        assert template.read_text(encoding="utf-8") == was[1].replace("# mark 2 #", "# mark 1 #")
         assert stack.lost() == {}
         assert stack.statuses(stack.key) == {200}
         assert stack.statuses(stack.revoked) == {401}
