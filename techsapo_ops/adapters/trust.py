@@ -37,7 +37,9 @@ class UntrustedError(OpsError):
         self.remedy = remedy
 
 
-def root_doubts(spec: Path | None, *, others: Iterable[Path] = ()) -> tuple[Doubt, ...]:
+def root_doubts(
+    spec: Path | None, *, others: Iterable[Path] = (), environment: Mapping[str, str] = os.environ
+) -> tuple[Doubt, ...]:
     """Why root should not use the project of `spec`, or this program; nothing for others than root.
 
     `spec` is an absolute path without links, of a file that need not be there. `others` are further files
@@ -45,7 +47,7 @@ def root_doubts(spec: Path | None, *, others: Iterable[Path] = ()) -> tuple[Doub
     """
     if os.geteuid() != 0:
         return ()
-    judge = Judge(trusted_users(os.environ), read_allowed())
+    judge = Judge(trusted_users(environment), read_allowed())
     for scope, path in _program():
         judge.scope = scope
         judge.way(path)
@@ -62,6 +64,12 @@ def require_trust(spec: Path | None, *, others: Iterable[Path] = ()) -> None:
     """Raise UntrustedError where root_doubts finds anything."""
     if doubts := root_doubts(spec, others=others):
         raise refusal(doubts)
+
+
+def without_sudo(spec: Path) -> str:
+    """What root needs to use the project of `spec` also where nobody ran sudo; empty where it may already."""
+    doubts = root_doubts(spec, environment={})
+    return refusal(doubts).remedy if doubts else ""
 
 
 def refusal(doubts: Sequence[Doubt]) -> UntrustedError:

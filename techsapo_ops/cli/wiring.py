@@ -114,20 +114,23 @@ def require_trust(file: Path, *, others: Iterable[Path] = ()) -> None:
         require(file.resolve(), others=[path.absolute() for path in others])
 
 
-def open_project(file: Path, environment: str | None = None, *, cross_check: bool = True) -> Project:
+def open_project(
+    file: Path, environment: str | None = None, *, cross_check: bool = True, trusted: bool = True
+) -> Project:
     """Load the spec at `file`.
 
     Raises OpsError when it is not there, UntrustedError where root must not use it, SpecError when it is
     wrong.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
-    with what it holds.
+    with what it holds. `trusted=False` is for who sees by other means that root may use it.
     """
     from techsapo_ops.spec.load import load
 
     if not file.is_file():
         raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
-    require_trust(file)
+    if trusted:
+        require_trust(file)
     from techsapo_ops.adapters.files import read_text
 
     path = file.resolve()

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 
 from techsapo_ops.adapters import trust
 from techsapo_ops.cli.main import main
+from techsapo_ops.schedule.scheduler import JobScheduler
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -330,3 +331,31 @@ def test_a_package_of_another_user_is_refused_with_its_own_command(checkout: Pat
     assert techsapo_of(checkout, project, "validate", SUDO_UID=str(ALICE)).returncode == 0
     techsapo_of(checkout, project, "trust", "add", str(checkout))
     assert techsapo_of(checkout, project, "validate").returncode == 0
+
+
+def test_a_project_that_root_uses_by_sudo_alone_is_told_what_cron_needs(project: Path) -> None:
+    owned_by(ALICE, project, project / "techsapo.yaml")
+    assert trust.without_sudo(project / "techsapo.yaml").startswith(f"`techsapo trust add {project}`")
+    owned_by(0, project, project / "techsapo.yaml")
+    assert trust.without_sudo(project / "techsapo.yaml") == ""
+
+
+def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its jobs say why, each in its own run."""
+    rendered = project / "schedule.json"
+    rendered.write_text("not even JSON")
+    owned_by(ALICE, project, project / "techsapo.yaml")
+    started: list[tuple[str, ...]] = []
+
+    def stop_at_once(scheduler: JobScheduler, overdue: Sequence[str] = ()) -> None:
+        started.append(tuple(overdue))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JobScheduler, "start", stop_at_once)
+    monkeypatch.setattr(JobScheduler, "stop", lambda _: None)
+    done = techsapo(project, "schedule", "--rendered", str(rendered))
+    assert (done.returncode, started) == (0, [()])
+    assert f"`techsapo trust add {project}`" in done.stderr
+    assert not (project / ".techsapo").exists()
