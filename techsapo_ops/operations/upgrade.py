@@ -26,9 +26,9 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
         seen = observed.services.get(one.service)
         if seen is None or not outdated(seen) or one.action is Action.REMOVE:
             return one
-        why = f"runs {seen.build or 'an unknown build'}, installed is {build()}"
+        why = f"runs {seen.build or 'a build that it does not tell'}, installed is {build()}"
         if one.action is Action.NOTHING:
             return Step(Action.RESTART, one.service, why)
-        return replace(one, reason=f"{one.reason}; {why}")
+        return replace(one, reason=f"{one.reason}; {why}") if seen.build else one
 
     return Plan(tuple(step(one) for one in plan.steps))
