@@ -28,7 +28,7 @@ from crond import Cron, cron
 from docker_lab import DockerLab, container_ids, docker, docker_project
 from orchestrator import QUICK
 from projects import Project, only_redis, project
-from servers import free_port
+from servers import free_port, wait_for
 from tools import Tool, earlier_tool, this_tool
 
 FOLDER = "移行 stack"
@@ -269,6 +269,7 @@ class Stack(ABC):
     def go_back(self) -> str:
         """Use the stack by this version, kill its `up` half way, and bring it up by the earlier one again."""
         self.key = self.json("keys", "create", "newer")["key"]
+        wait_for(lambda: self.statuses(self.key) == {200}, timeout=5, what="the new key is known")
         self.ask("ディスクがいっぱい")
         self.redis().set("mine:newer", 1)
         self.project.run("jobs", "run", "costs")
