@@ -59,7 +59,8 @@ def opened(path: Path, *, make: int | None = None) -> Iterator[int]:
 def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     """A descriptor of the regular file `path`, opened with `flags` but never through a link.
 
-    Where root opens it for writing it must have this one name: another could be a file of somebody else's.
+    Where root opens it for writing, in a folder that others may write, it must have this one name: it could
+    be a file of root's that somebody gave a second one.
     Raises OpsError for anything but such a file, OSError for whatever else is wrong.
     """
     with opened(path.parent) as folder:
@@ -69,9 +70,11 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
             if error.errno == errno.ELOOP:
                 raise _link(path) from None
             raise
+        around = os.fstat(folder)
     facts = os.fstat(descriptor)
-    writes = flags & (os.O_WRONLY | os.O_RDWR)
-    if not stat.S_ISREG(facts.st_mode) or (writes and os.geteuid() == 0 and facts.st_nlink != 1):
+    writes = flags & (os.O_WRONLY | os.O_RDWR) and os.geteuid() == 0
+    of_others = around.st_uid != 0 or bool(around.st_mode & 0o022)
+    if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
         os.close(descriptor)
         what = "has another name" if stat.S_ISREG(facts.st_mode) else "is no regular file"
         raise OpsError(f"{path} {what}, so it is left alone", "find out who put it there, and remove it")

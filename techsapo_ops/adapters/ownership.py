@@ -139,6 +139,8 @@ class Judge:
     def spec(self, spec: Path) -> None:
         """Look at a spec and at what the tool takes or keeps beside it."""
         self.way(spec)
+        # Not only passed through: into a sticky folder others could put what is missing here.
+        self.look(str(spec.parent))
         self.way(spec.parent / ".env")
         for path in _below(spec.parent / OVERRIDES):
             self.way(path)

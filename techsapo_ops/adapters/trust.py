@@ -85,7 +85,7 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
         if needed
         else "root needs another place"
     )
-    if any(doubt.path == Path.cwd() for doubt in doubts) and str(Path.cwd()) in sys.path:
+    if any(doubt.path == Path.cwd() and doubt.everyone for doubt in doubts) and str(Path.cwd()) in sys.path:
         ways.append("start it in another folder: Python imports from the one that it is started in")
     if not any(doubt.everyone for doubt in doubts):
         scopes = {doubt.scope for doubt in doubts}

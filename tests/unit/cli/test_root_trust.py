@@ -156,6 +156,13 @@ def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project
         assert "trust add" not in done.stderr, "what everyone may write can't be allowed"
 
 
+def test_a_project_straight_in_a_sticky_folder_is_refused_since_others_can_add_to_it(project: Path) -> None:
+    project.chmod(0o1777)
+    done = techsapo(project, "up")
+    assert "move it where root alone may write" in refused(done, project)
+    assert f"chmod o-w {project}" not in done.stderr
+
+
 def test_a_link_of_another_user_is_not_followed_to_roots_own_files(project: Path) -> None:
     mine = project.parent / "mine"
     mine.mkdir()

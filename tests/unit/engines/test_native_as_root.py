@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
@@ -186,6 +187,16 @@ def test_a_member_file_is_not_made_behind_a_link(layout: Layout, victim: Path) -
     members.members_folder(layout.run).symlink_to(victim)
     with pytest.raises(OSError, match="members"):
         launch.hold_membership(str(layout.state), "redis")
+    assert untouched(victim)
+
+
+def test_a_log_in_a_services_folder_is_not_a_second_name_of_roots(layout: Layout, victim: Path) -> None:
+    folder = layout.state / "scratch" / "1.redis-x"
+    folder.mkdir(parents=True)
+    os.chown(folder, ALICE, ALICE)
+    (folder / "server.log").hardlink_to(victim / "file")
+    with pytest.raises(OpsError, match="has another name"):
+        open_file(folder / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     assert untouched(victim)
 
 
