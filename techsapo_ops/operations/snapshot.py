@@ -29,8 +29,8 @@ class Snapshot:
     """What one apply wanted, and the resolved spec it came from (the engine asks databases with it).
 
     `overrides` are the operator's own templates by name, None where version 0.1 did not keep them. `given`,
-    of an apply that was read from the ledger, is the spec without the defaults that were filled in (`spec`), and
-    which secrets it names by file (`files`: file by dotted path).
+    of an apply that was read from the ledger, is the spec without the defaults that were filled in
+    (`spec`), and which secrets it names by file (`files`: file by dotted path).
     """
 
     desired: Desired
