@@ -108,10 +108,10 @@ def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tu
     """The recorded state, then with this version, then on this host, then what is wanted."""
     recorded, present = base.desired.topology, wanted.desired.topology
     by_us = entry.version == build() and entry.restores is None
-    spec = base.spec if by_us else spec_now(base)
     same_host = recorded.host == present.host
 
     def rendered(host: Topology) -> Desired:
+        spec = spec_now(base)
         where = resolve(spec, recorded.engine, present.layout, host.host)
         return render(spec, where, base.overrides)
 

@@ -18,7 +18,7 @@ from techsapo_ops.spec.desired import ContainerUnit, Desired, Program, RenderedF
 from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
+from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.spec.topology import Absent, HostFacts, Owner, Service, Topology
 
 _VERSION = 1
@@ -28,8 +28,9 @@ _VERSION = 1
 class Snapshot:
     """What one apply wanted, and the resolved spec it came from (the engine asks databases with it).
 
-    `overrides` are the operator's own templates by name, None where an older version did not keep them;
-    `given` is the spec without the defaults that were filled in, of an apply that was read from the ledger.
+    `overrides` are the operator's own templates by name, None where version 0.1 did not keep them. `given`,
+    of an apply that was read from the ledger, is the spec without the defaults that were filled in
+    (`spec`), and which secrets it names by file (`files`: file by dotted path).
     """
 
     desired: Desired
@@ -110,7 +111,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
         "spec": to_yaml_data(snapshot.spec, lambda path: path),
         # These two are not needed to go back, and version 0.1 passes over them: they tell what of a later
         # plan comes from the spec, and what from a new version's defaults and templates.
-        "given": snapshot.given or to_yaml_data(snapshot.spec, lambda path: path, given=True),
+        "given": snapshot.given or _given(snapshot.spec),
         "overrides": snapshot.overrides,
         "secrets": {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()},
     }
@@ -155,8 +156,14 @@ def spec_now(snapshot: Snapshot) -> Spec:
     """
     if snapshot.given is None:
         return snapshot.spec
-    secrets = {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()}
-    return _read_spec(snapshot.given, secrets)
+    values = secrets_of(snapshot.spec)
+    secrets = {file: values[path].reveal() for path, file in snapshot.given["files"].items()}
+    return _read_spec(snapshot.given["spec"], secrets)
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    files = {path: secret.file for path, secret in secrets_of(spec).items() if secret.file is not None}
+    return {"spec": as_given(spec), "files": files}
 
 
 def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,17 +51,29 @@ def resolved(spec: Spec) -> dict[str, Any]:
     return _masked(_section(spec, (), mask))
 
 
-def to_yaml_data(spec: Spec, secret_path: Callable[[str], str], *, given: bool = False) -> dict[str, Any]:
+def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any]:
     """The spec as data that `load` reads again, each secret X replaced by `X_file`.
 
-    `secret_path` gives the path of that file for the dotted path of the secret. With `given` the fields that
-    the user left to their defaults are left out: another version reads it with its own defaults.
+    `secret_path` gives the path of that file for the dotted path of the secret.
     """
 
     def by_file(path: Path, _: Secret) -> tuple[str, str]:
         return f"{path[-1]}_file", secret_path(dotted(path))
 
-    return _section(spec, (), by_file, given)
+    return _section(spec, (), by_file)
+
+
+def as_given(spec: Spec) -> dict[str, Any]:
+    """What the user gave, as data that `load` reads again: another version fills in its own defaults.
+
+    Secrets stand in it as they were given, in the open or as the name of their file.
+    """
+
+    def given(path: Path, secret: Secret) -> tuple[str, str]:
+        by_file = (f"{path[-1]}_file", secret.file) if secret.file is not None else None
+        return by_file or (str(path[-1]), secret.reveal())
+
+    return _section(spec, (), given, given=True)
 
 
 def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:

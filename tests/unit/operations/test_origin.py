@@ -148,7 +148,7 @@ def test_a_changed_default_is_a_new_versions_and_not_the_users(tmp_path: Path) -
     # What an older version, whose default was another one, has recorded of the same spec.
     old = wanted(tmp_path, redis={"port": 6380, "maxmemory": "64mb"})
     given = {"project": "techsapo", "redis": {"port": 6380}}
-    record(replace(old, given=given), version="0.1.0")
+    record(replace(old, given={"spec": given, "files": {}}), version="0.1.0")
     files, services = found(new, running(old))
     assert REDIS in files
     assert {tuple(o) for o in (*files.values(), *services.values())} == {("version",)}
