@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from techsapo_ops.errors import OpsError
 
 LEVEL = 1
 """zstd's level: 3 (its default) packs an audit log 8 % smaller and takes half as long again."""
 _CHUNK = 1024 * 1024
+_MAGIC = b"\x28\xb5\x2f\xfd"
+_SHORTEST_HEADER = 6
+"""Bytes of a frame's magic number and the least that follows it: enough to know how long its header is."""
+_REPEATED = 1
+"""Type of a block that holds one byte, said once."""
+_LARGEST_WINDOW = 8 * 1024 * 1024
+"""Bytes of memory that a frame may ask for, as RFC 8878, section 3.1.1.1.2, has it; LEVEL needs 512 KiB."""
 
 
 class PackedWriter:
@@ -81,40 +90,113 @@ class PackedWriter:
 
 
 class PackedReader:
-    """Reads what PackedWriter wrote; `sha256` is that of the bytes read from the file so far."""
+    """Reads what PackedWriter wrote; `sha256` is that of the bytes read from the file so far.
 
-    def __init__(self, path: Path) -> None:
+    The file is somebody else's until its digest is known: it is opened without following a link, it may hold
+    `limit` bytes at most, and where `expected` is given, its last bytes come only once its digest is that.
+    So whoever waits for the end before anything is replaced has never taken what nobody has checked. Memory
+    stays small whatever the file holds: it is unpacked a block at a time, 128 KiB at most.
+    """
+
+    def __init__(self, path: Path, *, limit: int | None = None, expected: str = "") -> None:
         self.path = path
         self.raw_bytes = 0
+        self._limit = limit
+        self._expected = expected
         self._hash = hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
-        from zstandard import ZstdDecompressor, ZstdError
+        from zstandard import ZstdError
 
-        unpacker = ZstdDecompressor().decompressobj()
-        ended = False
+        held = b""
         try:
-            with self.path.open("rb") as file:
-                while packed := file.read(_CHUNK):
-                    self._hash.update(packed)
-                    if ended:
-                        raise OpsError(f"{self.path} goes on after its end")
-                    data = unpacker.decompress(packed)
-                    self.raw_bytes += len(data)
-                    if data:
-                        yield data
-                    ended = unpacker.eof
+            with open_plain(self.path) as file:
+                for data in self._gathered(file):
+                    if held:
+                        yield held
+                    held = data
         except ZstdError:
             raise OpsError(f"{self.path} is damaged: zstd can't unpack it") from None
         except OSError as error:
             raise OpsError(f"cannot read {self.path}: {error.strerror}") from None
-        if not ended:
-            raise OpsError(f"{self.path} is cut short after {self.raw_bytes} bytes of content")
+        if self._expected and self.sha256 != self._expected:
+            raise OpsError(f"{self.path.name} is not the file of the manifest: its SHA-256 differs")
+        if held:
+            yield held
 
     @property
     def sha256(self) -> str:
         """Digest of the file, hexadecimal, once all of it was read."""
         return self._hash.hexdigest()
+
+    def copied(self, target: Path) -> PackedReader:
+        """A reader of a copy that nobody else can change, made at `target`, whose digest is the expected one.
+
+        Raises OpsError where it is another, or where there is no room.
+        """
+        digest = hashlib.sha256()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with open_plain(self.path) as file, os.fdopen(os.open(target, flags, 0o600), "wb") as copy:
+                while data := file.read(_CHUNK):
+                    digest.update(data)
+                    copy.write(data)
+        except OSError as error:
+            raise OpsError(
+                f"cannot copy {self.path} to {target}: {error.strerror}", "is there room for it beside?"
+            ) from None
+        if digest.hexdigest() != self._expected:
+            raise OpsError(f"{self.path.name} is not the file of the manifest: its SHA-256 differs")
+        return PackedReader(target, limit=self._limit, expected=self._expected)
+
+    def _gathered(self, file: IO[bytes]) -> Iterator[bytes]:
+        """Blocks put together to pieces of about a megabyte, which cost less to hand on."""
+        pieces: list[bytes] = []
+        size = 0
+        for data in self._blocks(file):
+            self.raw_bytes += len(data)
+            if self._limit is not None and self.raw_bytes > self._limit:
+                raise OpsError(f"{self.path.name} holds more than the {self._limit} bytes of the manifest")
+            pieces.append(data)
+            size += len(data)
+            if size >= _CHUNK:
+                yield b"".join(pieces)
+                pieces, size = [], 0
+        if size:
+            yield b"".join(pieces)
+
+    def _blocks(self, file: IO[bytes]) -> Iterator[bytes]:
+        """The content of each block of one frame: RFC 8878, section 3.1.1.
+
+        zstandard has no call that both bounds what it returns and tells where the frame ends.
+        """
+        from zstandard import ZstdDecompressor, frame_header_size, get_frame_parameters
+
+        unpacker = ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
+        head = self._take(file, _SHORTEST_HEADER)
+        if head[:4] != _MAGIC:
+            raise OpsError(f"{self.path} is damaged: zstd can't unpack it")
+        head += self._take(file, frame_header_size(head) - len(head))
+        checked = get_frame_parameters(head).has_checksum
+        yield unpacker.decompress(head)
+        last = False
+        while not last:
+            head = self._take(file, 3)
+            word = int.from_bytes(head, "little")
+            last = bool(word & 1)
+            body = self._take(file, 1 if (word >> 1) & 3 == _REPEATED else word >> 3)
+            yield unpacker.decompress(head + body)
+        if checked:
+            yield unpacker.decompress(self._take(file, 4))
+        if file.read(1):
+            raise OpsError(f"{self.path} goes on after its end")
+
+    def _take(self, file: IO[bytes], size: int) -> bytes:
+        data = file.read(size)
+        self._hash.update(data)
+        if len(data) != size:
+            raise OpsError(f"{self.path} is cut short after {self.raw_bytes} bytes of content")
+        return data
 
 
 class Stream:
@@ -148,9 +230,18 @@ class Stream:
             pass
 
 
+def open_plain(path: Path) -> io.BufferedReader:
+    """Open a regular file to be read; a link is not followed, and a pipe not waited for. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return io.BufferedReader(io.FileIO(descriptor), _CHUNK)
+
+
 def file_sha256(path: Path) -> str:
-    """Digest of the file at `path`, hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
+    """Digest of the regular file at `path`, hexadecimal. Raises OSError."""
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -19,7 +19,9 @@ import yaml
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
+from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup.manifest import Part
+from techsapo_ops.backup.shapes import MOST_FILES
 from techsapo_ops.backup.source import Progress
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import MASK
@@ -61,6 +63,11 @@ class ConfigSource:
                 entry.size, entry.mtime, entry.mode = len(content), int(facts.st_mtime), facts.st_mode & 0o777
                 tar.addfile(entry, io.BytesIO(content))
                 digests[name] = hashlib.sha256(content).hexdigest()
+                if len(digests) > MOST_FILES:
+                    raise OpsError(
+                        f"the configuration has more than {MOST_FILES:,} files",
+                        "name fewer folders in backup.config.paths",
+                    )
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
             f"techsapo-ops {__version__}", {"files": digests, "left_out": left_out},
@@ -83,7 +90,8 @@ class ConfigSource:
 
     def content(self, path: Path) -> tuple[bytes | None, str]:
         """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        if any(path == secret or secret in path.parents for secret in self.secret_paths):
+        found = path.resolve()  # `..` in backup.config.paths leads to them as well
+        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
             return None, "it is secret"
         try:
             content = path.read_bytes()
@@ -149,19 +157,25 @@ def _walk(top: Path) -> Iterable[Path]:
 
 
 def check(part: Part, reader: PackedReader) -> list[str]:
-    """What is wrong with an archive, by its listing and the digests of its files."""
+    """What is wrong with an archive, by its entries and the digests of its files."""
     wanted: Mapping[str, str] = part.facts["files"]
-    found: dict[str, str] = {}
-    stream = Stream(reader)
+    missing = set(wanted)
+    wrong = []
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload] # read() is all it calls
-            for entry in tar:
-                file = tar.extractfile(entry)
-                if file is not None:
-                    found[entry.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    except tarfile.TarError as error:
-        return [f"tar can't list it: {error}"]
-    stream.drain()
-    wrong = [f"{name} is missing" for name in wanted if name not in found]
-    wrong += [f"{name} was not there" for name in found if name not in wanted]
-    return wrong + [f"{n} has other content" for n in wanted if n in found and found[n] != wanted[n]]
+        for entry, content in entries(Stream(reader), most=len(wanted)):
+            if entry.folder or entry.name not in wanted:
+                return [f"{entry.name!r} was not there: the manifest does not have it"]
+            missing.discard(entry.name)
+            if digest_of(content) != wanted[entry.name]:
+                wrong.append(f"{entry.name} has other content")
+    except ArchiveError as error:
+        return [f"its archive can't be used: {error}"]
+    return wrong + [f"{name} is missing" for name in sorted(missing)]
+
+
+def digest_of(content: Iterable[bytes]) -> str:
+    """SHA-256 of what comes in pieces, hexadecimal."""
+    digest = hashlib.sha256()
+    for data in content:
+        digest.update(data)
+    return digest.hexdigest()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from techsapo_ops.backup import shapes
 from techsapo_ops.errors import OpsError
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
+LONGEST = 64 * 1024 * 1024
+"""Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
+_MOST_VALUES = 1_000_000
+"""Each costs some 100 bytes of memory, however few it has in the file."""
+_KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
+_FIRST_YEAR, _LAST_YEAR = 1971, 2199
+"""Years whose times can be told in every zone, and as seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +91,77 @@ class Manifest:
         return json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n"
 
 
-def read(text: str, where: str) -> Manifest:
-    """The manifest of `text`. Raises OpsError for one that is damaged or of a newer form."""
+def read(data: bytes, where: str) -> Manifest:
+    """The manifest of `data`, which may be anybody's: nothing of it is used before all of it has its shape.
+
+    Raises OpsError for one that is damaged, too large, or of a newer form.
+    """
+    if len(data) > LONGEST or data.count(b",") > _MOST_VALUES:
+        raise OpsError(
+            f"{where} is too large: {len(data)} bytes, {data.count(b',')} values",
+            "this backup can't be trusted; take another one",
+        )
     try:
-        found = json.loads(text)
+        found = json.loads(data, parse_constant=_refuse)
+        if b"\\u" in data:  # ours are plain UTF-8; half of a surrogate pair could not even be told of
+            json.dumps(found, ensure_ascii=False).encode()
         version = found.pop("version")
+        if not shapes.count(version):
+            raise ValueError(version)
         if version > VERSION:
             raise OpsError(
                 f"{where} was written by a newer techsapo (form {version}, this one knows {VERSION})",
                 "update techsapo-ops",
             )
-        parts = tuple(Part(**part) for part in found.pop("parts"))
-        started, ended = (datetime.fromisoformat(found.pop(key)) for key in ("started", "ended"))
+        if not _WHOLE(found):
+            raise ValueError(where)
+        parts = tuple(_part(part) for part in found.pop("parts"))
+        if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(
+            parts
+        ):
+            raise ValueError(where)
+        started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
         return Manifest(**found, started=started, ended=ended, parts=parts)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise OpsError(f"{where} is damaged", "this backup can't be trusted; take another one") from None
+
+
+def _part(found: Mapping[str, Any]) -> Part:
+    part = Part(**found)
+    shape = shapes.FACTS.get(part.source)
+    if shape is not None and not shape(part.facts):
+        raise ValueError(part.kind)
+    return part
+
+
+def _time(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None or not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise ValueError(text)
+    return found
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(word)
+
+
+_PART = shapes.has(
+    kind=lambda value: isinstance(value, str) and _KIND.fullmatch(value) is not None,
+    file=shapes.file_name,
+    bytes=shapes.count,
+    raw_bytes=shapes.count,
+    sha256=shapes.sha256,
+    seconds=shapes.number,
+    also={"server": shapes.text, "facts": lambda value: isinstance(value, dict)},
+)
+_WHOLE = shapes.has(
+    id=shapes.text,
+    sequence=shapes.count,
+    project=shapes.text,
+    engine=shapes.text,
+    tool=shapes.text,
+    started=shapes.text,
+    ended=shapes.text,
+    parts=lambda value: isinstance(value, list) and all(map(_PART, value)),
+    also={"tag": shapes.text, "left_out": shapes.each(shapes.text)},
+)

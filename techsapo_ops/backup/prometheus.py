@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Sample
+from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.source import Door, Progress
 from techsapo_ops.errors import OpsError
@@ -25,6 +25,8 @@ SETTLED = 60.0
 """Seconds after which no sample of a moment comes any more: a scrape writes with the time that it began."""
 _LISTED = 'for f in snapshots/*/; do [ -d "$f" ] && basename "$f"; done; true'
 _METAS = 'for f in "snapshots/$1"/*/meta.json; do [ ! -e "$f" ] || cat "$f"; done'
+_MOST_ENTRIES = 200_000
+_LARGEST_META = 1024 * 1024
 _MADE_WITHIN = 60.0
 """Longest time in seconds from the note of a snapshot to the time in its name."""
 _WINDOW_MS = 12 * 3600 * 1000
@@ -178,35 +180,37 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     wanted: Mapping[str, Mapping[str, int]] = part.facts["blocks"]
     files: dict[str, set[str]] = {}
     wrong = []
-    stream = Stream(reader)
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload] # read() is all it calls
-            for entry in tar:
-                block, _, inside = entry.name.removeprefix("./").partition("/")
-                files.setdefault(block, set()).add(inside)
-                if block in wanted and inside == "meta.json" and (file := tar.extractfile(entry)) is not None:
-                    samples = json.load(file)["stats"].get("numSamples", 0)
-                    if samples != wanted[block]["samples"]:
-                        wrong.append(f"block {block} holds {samples} samples, not {wanted[block]['samples']}")
-    except (tarfile.TarError, ValueError, KeyError) as error:
+        for entry, content in entries(Stream(reader), _MOST_ENTRIES):
+            block, _, inside = entry.name.partition("/")
+            files.setdefault(block, set()).add(inside)
+            if block in wanted and inside == "meta.json" and not entry.folder:
+                if entry.size > _LARGEST_META:
+                    return [f"block {block} has a meta.json of {entry.size} bytes"]
+                samples = json.loads(b"".join(content))["stats"].get("numSamples", 0)
+                if samples != wanted[block]["samples"]:
+                    wrong.append(f"block {block} holds {samples} samples, not {wanted[block]['samples']}")
+    except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return [f"it can't be listed: {error}"]
-    stream.drain()
     whole = {"meta.json", "index", "chunks/000001"}
     return wrong + [f"block {block} is not whole" for block in wanted if not whole <= files.get(block, set())]
 
 
-def unpack(path: Path, target: Path, progress: Progress) -> None:
-    """Unpack a snapshot into the folder `target`, which is made. Raises OpsError."""
-    reader = PackedReader(path)
-    stream = Stream(reader)
+def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
+    """Unpack a snapshot into the folder `target`, which is there and empty. Raises OpsError."""
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload] # read() is all it calls
-            for entry in tar:
-                tar.extract(entry, target, filter="data")
-                progress(reader.raw_bytes)
-    except (tarfile.TarError, OSError) as error:
-        raise OpsError(f"cannot unpack {path} into {target}: {error}", "is the disk full?") from None
-    stream.drain()
+        for entry, content in entries(Stream(reader), _MOST_ENTRIES):
+            path = target / entry.name
+            (path if entry.folder else path.parent).mkdir(parents=True, exist_ok=True)
+            if not entry.folder:
+                with path.open("xb") as file:
+                    file.writelines(content)
+                path.chmod(entry.mode | 0o600)
+            progress(reader.raw_bytes)
+    except ArchiveError as error:
+        raise OpsError(f"cannot unpack {reader.path}: {error}", "take another backup") from None
+    except OSError as error:
+        raise OpsError(f"cannot unpack {reader.path} into {target}: {error}", "is the disk full?") from None
 
 
 def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:

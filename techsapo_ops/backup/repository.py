@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.adapters.packed import cannot_write, file_sha256
+from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.manifest import Manifest, Part
+from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
 
 MANIFEST = "manifest.json"
@@ -39,6 +42,12 @@ class Backup:
     folder: Path
     manifest: Manifest | None
     damage: str = ""
+    digest: str = ""
+    """SHA-256 of the bytes of manifest.json that `manifest` was read from."""
+
+    def reader(self, part: Part) -> PackedReader:
+        """What a part holds: no more than the manifest says, and its end only where the digest is that."""
+        return PackedReader(self.folder / part.file, limit=part.raw_bytes, expected=part.sha256)
 
     @property
     def sequence(self) -> int:
@@ -53,17 +62,18 @@ class Backup:
 
 
 class Repository:
-    """The backups below `path`."""
+    """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
         self.path = path
+        self.keyring = keyring
 
     def lock(self, wait: float = 0.0) -> AbstractContextManager[object]:
         """Be the only one that writes here. Raises OpsError naming who does already, or why nobody may."""
         self._make(self.path)
         file = self.path / ".lock"
         try:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            os.close(open_file(file, os.O_RDWR | os.O_CREAT))
         except OSError as error:  # here the hint is another than at other locks
             raise cannot_write(self.path, error) from None
         return exclusive(file, wait=wait)
@@ -123,9 +133,14 @@ class Repository:
     def commit(self, partial: Path, manifest: Manifest) -> Backup:
         """Give the finished folder its name; from then on it is a backup."""
         folder = self.path / manifest.id
-        write_atomic(partial / MANIFEST, manifest.text().encode(), 0o600)
+        data = manifest.text().encode()
+        manifests.read(data, MANIFEST)  # what could not be read again is no backup
+        write_atomic(partial / MANIFEST, data, 0o600)
         lines = [f"{part.sha256}  {part.file}\n" for part in manifest.parts]
         lines.append(f"{file_sha256(partial / MANIFEST)}  {MANIFEST}\n")
+        if self.keyring is not None:
+            write_atomic(partial / MAC, self.keyring.mac(data), 0o600)
+            lines.append(f"{file_sha256(partial / MAC)}  {MAC}\n")
         write_atomic(partial / SUMS, "".join(lines).encode(), 0o600)
         try:
             sync_directory(partial)
@@ -133,7 +148,46 @@ class Repository:
             sync_directory(self.path)
         except OSError as error:
             raise cannot_write(folder, error) from None
-        return Backup(manifest.id, folder, manifest)
+        return Backup(manifest.id, folder, manifest, digest=hashlib.sha256(data).hexdigest())
+
+    def make_key(self) -> bool:
+        """Make the key of the manifests where there is none: every backup that is here now is older than it.
+
+        True where it was made now. The caller holds the lock. Raises OpsError.
+        """
+        if self.keyring is None:
+            return False
+        return self.keyring.make({b.id: b.digest for b in self.backups() if b.digest})
+
+    def origin(self, backup: Backup) -> Origin:
+        """Whose backup this is. Raises OpsError where the keys can't be read."""
+        data, damage = _bytes(backup.folder / MANIFEST)
+        if data is not None and hashlib.sha256(data).hexdigest() != backup.digest:
+            return Origin(State.TAMPERED, "its manifest changed while it was read")
+        if self.keyring is None:
+            return Origin(State.UNAUTHENTICATED, "no key is known here")
+        if data is None:
+            return Origin(State.TAMPERED, damage)
+        return self.keyring.origin(backup.id, backup.folder, data)
+
+    def accept(self, backup: Backup) -> Origin:
+        """Vouch for a backup without a MAC, which counts as unauthenticated from now on.
+
+        The caller holds the lock. Raises OpsError for one whose MAC, or whose manifest in the key's own list,
+        says that it was changed.
+        """
+        self.make_key()
+        found = self.origin(backup)
+        data, _ = _bytes(backup.folder / MANIFEST)
+        if found.state is not State.TAMPERED:
+            return found
+        if not found.acceptable or data is None or self.keyring is None or backup.manifest is None:
+            raise OpsError(
+                f"{backup.id} can't be accepted: {backup.damage or found.why}",
+                "choose another: `techsapo backup list`",
+            )
+        self.keyring.accept(backup.id, data)
+        return self.origin(backup)
 
     def abandon(self, partial: Path) -> None:
         """Remove what a failed backup has written."""
@@ -166,7 +220,8 @@ class Repository:
 
     def _make(self, folder: Path) -> None:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with opened(folder, make=0o700):
+                pass
         except OSError as error:
             raise cannot_write(folder, error) from None
 
@@ -178,11 +233,26 @@ def stamp(now: datetime) -> str:
 
 def _backup(folder: Path) -> Backup:
     path = folder / MANIFEST
+    data, damage = _bytes(path)
+    if data is None:
+        return Backup(folder.name, folder, None, damage)
+    digest = hashlib.sha256(data).hexdigest()
     try:
-        return Backup(folder.name, folder, manifests.read(path.read_text(encoding="utf-8"), str(path)))
+        found = manifests.read(data, str(path))
     except OpsError as error:
-        return Backup(folder.name, folder, None, error.message)
-    except UnicodeDecodeError:
-        return Backup(folder.name, folder, None, f"{path} is damaged")
+        return Backup(folder.name, folder, None, error.message, digest)
+    if found.id != folder.name:
+        return Backup(folder.name, folder, None, f"{path} is that of another backup, {found.id}", digest)
+    return Backup(folder.name, folder, found, digest=digest)
+
+
+def _bytes(path: Path) -> tuple[bytes | None, str]:
+    """What a manifest's file holds, or None and why that can't be told."""
+    try:
+        with open_plain(path) as file:
+            data = file.read(manifests.LONGEST + 1)
     except OSError as error:
-        return Backup(folder.name, folder, None, f"cannot read {path}: {error.strerror}")
+        return None, f"cannot read {path}: {error.strerror}"
+    if len(data) > manifests.LONGEST:
+        return None, f"{path} is damaged: it is too large"
+    return data, ""

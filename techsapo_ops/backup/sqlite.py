@@ -55,12 +55,12 @@ class Database:
         found: dict[str, Any] | None = json.loads(self.run("look"))
         return found
 
-    def put(self, path: Path, part: Part, progress: Progress) -> None:
-        """Swap in what `path` holds; nobody may have the database open. Raises OpsError."""
+    def put(self, reader: PackedReader, part: Part, progress: Progress) -> None:
+        """Swap in what `reader` gives; nobody may have the database open. Raises OpsError."""
         with Running(self.command("put", str(part.raw_bytes)), feed=True) as tool:
             count = 0
             try:
-                for data in PackedReader(path):
+                for data in reader:
                     tool.write(data)
                     count += len(data)
                     progress(count)
@@ -180,14 +180,14 @@ def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterato
         yield target
 
 
-def trial(path: Path, part: Part, parent: Path, progress: Progress) -> tuple[list[str], float]:
+def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> tuple[list[str], float]:
     """Unpack a copy below `parent`, open it there, and compare: what is wrong, and the seconds until it
     could be read. Raises OpsError where there is no room for it.
     """
     import sqlite3
 
     began = time.monotonic()
-    with _unpacked(PackedReader(path), parent, progress) as target:
+    with _unpacked(reader, parent, progress) as target:
         seconds = time.monotonic() - began
         try:
             found = sqlite_tool.examine(str(target))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from techsapo_ops.adapters.packed import PackedReader, file_sha256
+from techsapo_ops.adapters.packed import PackedReader, file_sha256, open_plain
 from techsapo_ops.backup.manifest import Part
+from techsapo_ops.backup.origin import Origin, State
 from techsapo_ops.backup.repository import SUMS, Backup
+from techsapo_ops.backup.shapes import file_name
 from techsapo_ops.errors import OpsError
 
+_MOST = 20
+_LONGEST_SUMS = 1024 * 1024
 Checker = Callable[[Part, PackedReader], list[str]]
 """Reads a part to its end and says what is wrong with its content."""
 
@@ -41,6 +46,10 @@ class Verification:
     problems: tuple[str, ...] = field(default=())
     """What is wrong with the backup as a whole."""
     seconds: float = 0.0
+    authentication: str = ""
+    """Its origin: a word of origin.State."""
+    note: str = ""
+    """What is not wrong, and is to be known."""
 
     @property
     def ok(self) -> bool:
@@ -55,41 +64,55 @@ class Verification:
 
 def check_sums(backup: Backup) -> list[str]:
     """What is wrong with a backup's files by SHA256SUMS: missing, added, or other content."""
-    path = backup.folder / SUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with open_plain(backup.folder / SUMS) as file:
+            lines = file.read(_LONGEST_SUMS).decode("utf-8").splitlines()
+        there = sorted(os.listdir(backup.folder))  # noqa: PTH208 - names are wanted
     except (OSError, UnicodeDecodeError):
         return [f"{SUMS} is missing or damaged: the backup can't be trusted"]
     wanted = {line[66:]: line[:64] for line in lines}
     wrong = []
     for name, digest in wanted.items():
-        file = backup.folder / name
-        if not file.is_file():
-            wrong.append(f"{name} is missing")
+        if not file_name(name):
+            wrong.append(f"{SUMS} names {name!r}, which is no file of a backup")
             continue
         try:
-            found = file_sha256(file)
+            found = file_sha256(backup.folder / name)
+        except FileNotFoundError:
+            wrong.append(f"{name} is missing")
+            continue
         except OSError as error:
             wrong.append(f"{name} can't be read: {error.strerror}")
             continue
         if found != digest:
             wrong.append(f"{name} is not what was written: its SHA-256 differs")
     listed = {*wanted, SUMS}
-    return wrong + [
-        f"{p.name} does not belong to it" for p in backup.folder.iterdir() if p.name not in listed
-    ]
+    parts = backup.manifest.parts if backup.manifest is not None else ()
+    wrong += [f"{part.file} is not in {SUMS}" for part in parts if part.file not in wanted]
+    return few(wrong + [f"{name} does not belong to it" for name in there if name not in listed])
 
 
-def check_part(backup: Backup, part: Part, check: Checker) -> tuple[str, ...]:
-    """What is wrong with one part: its digest in the manifest, then its content."""
-    reader = PackedReader(backup.folder / part.file)
+def check_part(backup: Backup, part: Part, check: Checker | None) -> tuple[str, ...]:
+    """What is wrong with one part: its digest in the manifest, then its content.
+
+    `check` is None for a kind that this techsapo does not know.
+    """
+    if check is None:
+        return (f"this techsapo knows no {part.source}",)
+    reader = backup.reader(part)
     try:
         wrong = check(part, reader)
     except OpsError as error:
         return (error.message,)
     if not wrong and reader.sha256 != part.sha256:
         wrong = [f"{part.file} is not the file of the manifest: its SHA-256 differs"]
-    return tuple(wrong)
+    return tuple(few(wrong))
+
+
+def few(sentences: list[str]) -> list[str]:
+    """The first of many sentences, and how many more there are."""
+    more = len(sentences) - _MOST
+    return sentences if more <= 0 else [*sentences[:_MOST], f"and {more:,} more"]
 
 
 def quick(backup: Backup, checkers: Mapping[str, Checker], at: str) -> Verification:
@@ -104,9 +127,21 @@ def quick(backup: Backup, checkers: Mapping[str, Checker], at: str) -> Verificat
     parts = []
     for part in backup.manifest.parts:
         start = monotonic()
-        file = backup.folder / part.file
-        wrong = (
-            check_part(backup, part, checkers[part.source]) if file.is_file() else ("its file is missing",)
-        )
+        wrong = check_part(backup, part, checkers.get(part.source))
         parts.append(PartResult(part.kind, wrong, round(monotonic() - start, 3)))
     return Verification(backup.id, "quick", at, tuple(parts), tuple(whole), round(monotonic() - began, 3))
+
+
+def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification:
+    """The verdict on a backup that somebody has changed: nothing of it is looked into."""
+    problems = [f"it was tampered with, or is damaged: {origin.why}", *check_sums(backup)]
+    if backup.manifest is None:
+        problems.append(backup.damage)
+    return Verification(backup.id, level, at, (), tuple(problems), authentication=origin.state)
+
+
+def told(found: Verification, origin: Origin) -> Verification:
+    """The verdict with what is known of the backup's origin."""
+    why = f" ({origin.why})" if origin.why else ""
+    note = "" if origin.state is State.AUTHENTICATED else f"{origin.state}{why}"
+    return replace(found, authentication=origin.state, note=note)

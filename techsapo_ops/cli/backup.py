@@ -129,7 +129,7 @@ def list_backups(
       techsapo backup list --json
     """
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.backup_view import state
+    from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
 
@@ -146,8 +146,9 @@ def list_backups(
     rows = []
     for backup in known:
         manifest = backup.manifest
+        origin = str(origin_of(repository, backup)["state"])
         if manifest is None:
-            rows.append((backup.id, "", "", "", "damaged", ""))
+            rows.append((backup.id, "", "", "", "damaged", origin, ""))
             continue
         rows.append(
             (
@@ -156,10 +157,11 @@ def list_backups(
                 human(manifest.bytes),
                 ", ".join(manifest.kinds),
                 state(repository.checks(backup)),
+                origin,
                 manifest.tag,
             )
         )
-    out.table(("id", "begun", "size", "sources", "checked", "tag"), rows, right=("size",))
+    out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
 
 
 @app.command()
@@ -176,7 +178,7 @@ def show(
       techsapo backup show latest
     """
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.backup_view import state
+    from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
     from techsapo_ops.operations.backups import content
@@ -198,7 +200,9 @@ def show(
     out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
     for kind, why in manifest.left_out.items():
         out.data(f"{kind}: {why}")
-    out.data(f"\nchecked: {state(repository.checks(backup))}")
+    origin = origin_of(repository, backup)
+    out.data(f"\norigin: {', '.join(filter(None, origin.values()))}")
+    out.data(f"checked: {state(repository.checks(backup))}")
     for check in repository.checks(backup).values():
         for part in check.get("parts", ()):
             for problem in part["problems"]:
@@ -253,11 +257,46 @@ def _show(found: Verification, *, quiet: bool) -> None:
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in found.sentences:
         out.data(f"{found.id}: {sentence}")
+    if found.note:
+        out.say(f"{found.id} is {found.note}")
     if found.ok:
         how = "restores to what was backed up" if found.level == "deep" else "is whole"
         out.say(f"{found.id} {how} ({found.seconds:.1f} s)")
     else:
         out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
+
+
+@app.command()
+def accept(
+    which: Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.")],
+    file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Vouch for a backup without a MAC that came after this stack's key, such as an older techsapo's.
+
+    It counts as unauthenticated then: verify goes on, and restore wants --allow-unauthenticated. One whose
+    MAC is wrong is never accepted.
+
+    Examples:
+
+      techsapo backup accept 20260131T020000Z
+    """
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import backup_stack
+
+    out = Output(as_json=as_json, quiet=quiet)
+    repository = backup_stack(file, environment).repository
+    with repository.lock(wait):
+        backup = repository.find(which)
+        found = repository.accept(backup)
+    if as_json:
+        out.json({"id": backup.id, "authentication": {"state": str(found.state), "why": found.why}})
+    why = f": {found.why}" if found.why else ""
+    out.say(f"{backup.id} is {found.state}{why}")
+    out.next(f"techsapo backup verify {backup.id} --deep")
 
 
 @app.command()
@@ -304,10 +343,13 @@ def _brief(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(repository: Repository, backup: Backup) -> dict[str, Any]:
+    from techsapo_ops.cli.backup_view import origin_of
+
     told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
     return {
         **told,
         "folder": str(backup.folder),
         "damage": backup.damage,
+        "authentication": origin_of(repository, backup),
         "checks": repository.checks(backup),
     }

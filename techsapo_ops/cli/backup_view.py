@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from techsapo_ops.backup.manifest import Part
-    from techsapo_ops.backup.repository import Repository
+    from techsapo_ops.backup.repository import Backup, Repository
     from techsapo_ops.cli.output import Output
 
 
@@ -91,6 +91,17 @@ def part_line(part: Part) -> str:
         f"{part.kind:<13} {content(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
         f"in {part.seconds:.1f} s{rate}"
     )
+
+
+def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
+    """Whose backup it is, for JSON and for the screen; `unknown` to a user who may not read the key."""
+    from techsapo_ops.errors import OpsError
+
+    try:
+        found = repository.origin(backup)
+    except OpsError as error:
+        return {"state": "unknown", "why": error.message}
+    return {"state": str(found.state), "why": found.why}
 
 
 def state(checks: dict[str, Any]) -> str:

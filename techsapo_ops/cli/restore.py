@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 
 from techsapo_ops.cli.options import (
     DEFAULT_SPEC,
+    DryRunOption,
     EnvironmentOption,
     FileOption,
     JsonOption,
@@ -49,6 +51,14 @@ def restore(
     file: FileOption = DEFAULT_SPEC,
     environment: EnvironmentOption = None,
     yes: YesOption = False,
+    allow_unauthenticated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unauthenticated",
+            help="Also a backup from before 0.2, of which nothing tells who wrote it.",
+        ),
+    ] = False,
+    dry_run: DryRunOption = False,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,13 +67,16 @@ def restore(
 
     Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
     fails. Prometheus's samples, Grafana's database and the configuration come back only where --only names
-    them. A time without a zone is this host's; what happened in that second is not in it.
+    them; of the configuration every file is listed. A time without a zone is this host's; what happened in
+    that second is not in it.
 
     Examples:
 
       techsapo restore
 
       techsapo restore --only mysql --to 2026-01-31T14:05:00
+
+      techsapo restore --only config --dry-run
 
       techsapo restore 20260131T020000Z --into scratch
     """
@@ -77,11 +90,20 @@ def restore(
     stack = backup_stack(file, environment)
     until = _time(to) if to is not None else None
     if into is Into.SCRATCH:
-        intent = operation.intend(stack, which, kinds(only), until)
-        _scratch(stack, intent, out)
+        intent = operation.intend(stack, which, kinds(only), until, unauthenticated=True)
+        _unknown_origin(intent, out)
+        if dry_run:
+            _dry_run(intent, out)
+        else:
+            _scratch(stack, intent, out)
         return
-    operation.recover(stack, wait=wait, say=out.say)
-    intent = operation.intend(stack, which, kinds(only), until)
+    if not dry_run:
+        operation.recover(stack, wait=wait, say=out.say)
+    intent = operation.intend(stack, which, kinds(only), until, unauthenticated=allow_unauthenticated)
+    _unknown_origin(intent, out)
+    if dry_run:
+        _dry_run(intent, out)
+        return
     if not yes:
         _show(intent)
         if not confirm("replace it?", yes=False):
@@ -97,6 +119,8 @@ def restore(
                 "to": until.isoformat() if until is not None else None,
                 "seconds": done.seconds,
                 "total_seconds": done.total_seconds,
+                "authentication": str(intent.origin.state),
+                "targets": _targets(intent),
             }
         )
     took = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in done.seconds.items())
@@ -118,12 +142,48 @@ def _time(text: str) -> datetime:
         ) from None
 
 
+def _unknown_origin(intent: Intent, out: Output) -> None:
+    from techsapo_ops.backup.origin import State
+
+    if intent.origin.state is not State.AUTHENTICATED:
+        out.warn(f"{intent.backup.id} is unauthenticated: {intent.origin.why}")
+
+
+def _targets(intent: Intent) -> dict[str, list[dict[str, str]]]:
+    """Every file that would be written, by kind."""
+    return {kind: [asdict(target) for target in targets] for kind, targets in intent.targets.items()}
+
+
+def _dry_run(intent: Intent, out: Output) -> None:
+    if out.as_json:
+        out.json(
+            {
+                "backup": intent.backup.id,
+                "authentication": str(intent.origin.state),
+                "why": intent.origin.why,
+                "parts": [
+                    {"kind": p.kind, "now": intent.now[p.kind], "then": intent.then[p.kind]}
+                    for p in intent.parts
+                ],
+                "targets": _targets(intent),
+                "left": dict(intent.left),
+                "stopped": list(intent.stopped),
+            }
+        )
+        return
+    _told_of(intent, out)
+    out.next("the same without --dry-run restores it")
+
+
 def _show(intent: Intent) -> None:
     from techsapo_ops.cli.output import Output, interactive
 
-    if not interactive():
-        return
-    out = Output()
+    if interactive():
+        _told_of(intent, Output())
+
+
+def _told_of(intent: Intent, out: Output) -> None:
+    """What a restore replaces; every file of it, where it is files."""
     started = intent.backup.read().started.astimezone()
     out.say(f"backup {intent.backup.id}, begun {started:%Y-%m-%d %H:%M:%S}")
     if intent.until is not None:
@@ -132,6 +192,12 @@ def _show(intent: Intent) -> None:
         ("what", "now", "", "will be"),
         [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
     )
+    for targets in intent.targets.values():
+        # A name may be anything, and the list is what is agreed to.
+        out.table(
+            ("file", "", ""),
+            [(t.path if t.path.isprintable() else ascii(t.path), t.what, t.why) for t in targets],
+        )
     for kind, why in intent.left.items():
         out.say(f"not restored: {kind} {why}")
     out.say(f"stopped meanwhile: {', '.join(intent.stopped) or 'nothing'}")

@@ -15,6 +15,7 @@ from techsapo_ops.adapters.promtool import Promtool
 from techsapo_ops.backup import config, mysql, prometheus, redis, sqlite
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.offsite import Restic, login
+from techsapo_ops.backup.origin import Keyring
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.backup.source import Door, Source
 from techsapo_ops.backup.verify import Checker
@@ -44,13 +45,16 @@ class Stack:
     directory: Path
     check_spec: Callable[[str], object] = lambda _: None
     """Raises OpsError for the text of a spec that could not be used in place of this one."""
+    config_paths: tuple[str, ...] | None = None
+    """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
     @property
     def repository(self) -> Repository:
         """Where its backups are."""
         named = self.spec.backup.path
-        default = self.topology.layout.state / "backups"
-        return Repository(self.directory / Path(named).expanduser() if named is not None else default)
+        layout = self.topology.layout
+        path = self.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
+        return Repository(path, Keyring(layout.backup_keys))
 
 
 def restic(stack: Stack) -> Restic | None:
@@ -285,12 +289,21 @@ def config_source(stack: Stack) -> config.ConfigSource:
         "api-keys": layout.api_keys.parent,
     }
     trees = {name: path for name, path in own.items() if path.exists()}
-    for named in stack.spec.backup.config.paths:
-        path = stack.directory / Path(named).expanduser()
-        trees[f"paths/{path.resolve().as_posix().lstrip('/')}"] = path
+    trees |= config_trees(stack)
+    secret = secret_paths(stack)
     return config.ConfigSource(
-        trees, secret_values(stack), frozenset(secret_paths(stack)), frozenset({spec_file})
+        trees,
+        secret_values(stack),
+        frozenset({*secret, *(path.resolve() for path in secret)}),
+        frozenset({spec_file, spec_file.resolve()}),
     )
+
+
+def config_trees(stack: Stack) -> dict[str, Path]:
+    """What `backup.config.paths` names, by the name that it has in the archive."""
+    named = stack.spec.backup.config.paths if stack.config_paths is None else stack.config_paths
+    paths = [stack.directory / Path(each).expanduser() for each in named]
+    return {f"paths/{path.resolve().as_posix().strip('/')}".rstrip("/"): path for path in paths}
 
 
 def secret_values(stack: Stack) -> tuple[bytes, ...]:
@@ -307,6 +320,7 @@ def secret_paths(stack: Stack) -> list[Path]:
     layout = stack.topology.layout
     found = [stack.directory / ".env", layout.keys, layout.secrets, layout.config / "docker" / "secrets"]
     found += [layout.acme]  # the keys of the accounts at CAs
+    found += [layout.backup_keys]
     found += [
         stack.directory / Path(secret.file).expanduser()
         for secret in secrets_of(stack.spec).values()

@@ -12,7 +12,8 @@ from techsapo_ops.backup import verify as looking
 from techsapo_ops.backup.create import Order, create
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.mysql_session import session
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup
+from techsapo_ops.backup.origin import MAC, State
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.backup.verify import Verification
 from techsapo_ops.errors import OpsError
@@ -64,6 +65,12 @@ def make(
     with repository.lock(wait):
         sweep_snapshot(stack)
         warnings = []
+        if repository.make_key() and (others := _of_other_keys(repository)):
+            warnings.append(
+                f"{len(others)} backups carry the MAC of a key that is not here, the newest {others[-1]}; "
+                "new ones get a new key. Get the old one back from off-site: docs/backup.md, "
+                '"Whose backup it is"'
+            )
         before = [b.manifest.started for b in repository.backups() if b.manifest is not None]
         if before and max(before) > now():
             warnings.append(
@@ -82,6 +89,11 @@ def make(
                 "mysql: its facts were not taken at the moment of the dump; verify compares no rows"
             )
     return Made(backup, tuple(warnings))
+
+
+def _of_other_keys(repository: Repository) -> list[str]:
+    """Ids of the backups that have a MAC, of which none is by the key that was made just now."""
+    return [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
 
 
 def _unexpected(part: Part) -> list[tuple[str, str]]:
@@ -106,9 +118,14 @@ def verify(
     backup = repository.find(word)
     at = _now().isoformat(timespec="seconds")
     with repository.lock(wait):
-        found = (
-            deep_verify.deep(stack, backup, at, told) if deep else looking.quick(backup, checkers(stack), at)
-        )
+        repository.make_key()
+        origin = repository.origin(backup)
+        if origin.state is State.TAMPERED:
+            found = looking.refused(backup, "deep" if deep else "quick", origin, at)
+        elif deep:
+            found = looking.told(deep_verify.deep(stack, backup, at, told), origin)
+        else:
+            found = looking.told(looking.quick(backup, checkers(stack), at), origin)
         repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
         write_metrics(repository, stack.topology.layout)
     return found

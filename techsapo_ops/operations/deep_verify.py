@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.packed import PackedReader, cannot_write
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.backup import mysql_facts, prometheus, redis_facts, sqlite
@@ -17,6 +18,10 @@ from techsapo_ops.backup.verify import Checker, PartResult, Verification, check_
 from techsapo_ops.engines.base import GateError
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup_stack import Stack, checkers, scratch_door, scratch_prometheus
+
+_LOADING = ("--batch", "--default-character-set=utf8mb4", "--local-infile=0", "--loose-sandbox")
+"""Without its sandbox the client runs `\\! COMMAND` and reads files where a dump says so; an older client
+warns of the option and goes on."""
 
 
 def deep(
@@ -49,11 +54,11 @@ def _part(
     if part.source in {sqlite.KIND, "grafana"}:
         return _sqlite(stack, backup, part, progress)
     if part.kind not in _TRIALS:
-        wrong = check_part(backup, part, known[part.source])
+        wrong = check_part(backup, part, known.get(part.source))
         return PartResult(part.kind, wrong, round(monotonic() - began, 3))
     if not stack.topology.has(part.kind):
         note = f"the stack has no {part.kind} any more to restore it on trial"
-        return PartResult(part.kind, check_part(backup, part, known[part.kind]), 0.0, note)
+        return PartResult(part.kind, check_part(backup, part, known.get(part.kind)), 0.0, note)
     return _TRIALS[part.kind](stack, backup, part, progress)
 
 
@@ -61,7 +66,7 @@ def _redis(stack: Stack, backup: Backup, part: Part, progress: Progress) -> Part
     began = monotonic()
 
     def seed(folder: Path) -> None:
-        unpack(backup.folder / part.file, folder / "dump.rdb", progress)
+        unpack(backup.reader(part), folder / "dump.rdb", progress)
 
     with stack.engine.scratch("redis", seed=seed) as made:
         seconds = monotonic() - began
@@ -75,7 +80,7 @@ def _mysql(stack: Stack, backup: Backup, part: Part, progress: Progress) -> Part
         database = str(part.facts["database"])
         began = monotonic()
         try:
-            load(door, database, backup.folder / part.file, progress)
+            load(door, database, backup.reader(part), progress)
         except OpsError as error:
             return PartResult("mysql", (f"it can't be loaded: {error.message}",))
         seconds = monotonic() - began
@@ -88,7 +93,7 @@ def _mysql(stack: Stack, backup: Backup, part: Part, progress: Progress) -> Part
 
 def _prometheus(stack: Stack, backup: Backup, part: Part, progress: Progress) -> PartResult:
     began = monotonic()
-    seed = prometheus_seed(backup.folder / part.file, progress)
+    seed = prometheus_seed(backup.reader(part), progress)
     try:
         with stack.engine.scratch("prometheus", seed=seed) as made:
             seconds = monotonic() - began
@@ -101,9 +106,10 @@ def _prometheus(stack: Stack, backup: Backup, part: Part, progress: Progress) ->
 
 def _sqlite(stack: Stack, backup: Backup, part: Part, progress: Progress) -> PartResult:
     parent = stack.topology.layout.state / "scratch"
-    parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with opened(parent, make=0o755):
+        pass
     try:
-        wrong, seconds = sqlite.trial(backup.folder / part.file, part, parent, progress)
+        wrong, seconds = sqlite.trial(backup.reader(part), part, parent, progress)
     except OpsError as error:
         return PartResult(part.kind, (error.message,))
     return PartResult(part.kind, tuple(wrong), round(seconds, 3))
@@ -116,18 +122,20 @@ _TRIALS: dict[str, Callable[[Stack, Backup, Part, Progress], PartResult]] = {
 }
 
 
-def load(door: Door, database: str, path: Path, progress: Progress, before: Sequence[str] = ()) -> None:
-    """Make `database` anew and load the dump at `path` into it. Raises OpsError with the server's words."""
+def load(
+    door: Door, database: str, reader: PackedReader, progress: Progress, before: Sequence[str] = ()
+) -> None:
+    """Make `database` anew and load the dump into it. Raises OpsError with the server's words."""
     with session(door) as asking:
         for statement in before:
             asking.ask(statement)
         asking.ask(f"DROP DATABASE IF EXISTS {name(database)}")
         asking.ask(f"CREATE DATABASE {name(database)} CHARACTER SET utf8mb4")
-    command = door.command("mariadb", "--batch", "--default-character-set=utf8mb4", database)
+    command = door.command("mariadb", *_LOADING, database)
     with Running(command, feed=True) as client:
         count = 0
         try:
-            for data in PackedReader(path):
+            for data in reader:
                 client.write(data)
                 count += len(data)
                 progress(count)
@@ -139,20 +147,19 @@ def load(door: Door, database: str, path: Path, progress: Progress, before: Sequ
             raise told(client)
 
 
-def prometheus_seed(path: Path, progress: Progress) -> Callable[[Path], None]:
-    """Puts the blocks of the part at `path` where a throwaway Prometheus looks for them."""
+def prometheus_seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
+    """Puts the blocks of a part where a throwaway Prometheus looks for them."""
 
     def seed(folder: Path) -> None:
         (folder / "data").mkdir(mode=0o750)
-        prometheus.unpack(path, folder / "data", progress)
+        prometheus.unpack(reader, folder / "data", progress)
 
     return seed
 
 
-def unpack(path: Path, target: Path, progress: Progress) -> None:
+def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
     """Unpack a part into the new file `target`. Raises OpsError."""
     count = 0
-    reader = PackedReader(path)
     try:
         with target.open("xb") as file:
             for data in reader:

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup
+from techsapo_ops.backup.origin import Origin, State
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository
 from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import backups, point_in_time
 from techsapo_ops.operations.backup_stack import Stack, checkers, mysql_door
 from techsapo_ops.operations.live import LIVE, UNASKED
-from techsapo_ops.operations.live.base import Live
+from techsapo_ops.operations.live.base import Live, Target
 from techsapo_ops.operations.point_in_time import Replay
 from techsapo_ops.operations.restore_journal import finished, interrupted, journal
 from techsapo_ops.operations.stack_stop import locked
@@ -39,6 +40,9 @@ class Intent:
     """Kinds of which nothing is there now."""
     left: Mapping[str, str] = field(default_factory=dict)
     """Kinds that stay in the backup, though nobody said so, and why."""
+    targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    """By kind, every file that is written, for the kinds of which files are."""
+    origin: Origin = field(default_factory=lambda: Origin(State.AUTHENTICATED))
 
     @property
     def stopped(self) -> tuple[str, ...]:
@@ -58,12 +62,18 @@ class Restored:
 
 
 def intend(
-    stack: Stack, word: str = "latest", only: Sequence[str] = (), until: datetime | None = None
+    stack: Stack,
+    word: str = "latest",
+    only: Sequence[str] = (),
+    until: datetime | None = None,
+    *,
+    unauthenticated: bool = False,
 ) -> Intent:
     """See whether a backup can be brought back, and what that would replace; touches nothing.
 
-    Raises OpsError for a backup that is not whole, a server that does not run, or one that is older than
-    the server that was backed up.
+    Raises OpsError for a backup that is not whole or was tampered with, for one of which nothing tells the
+    origin unless `unauthenticated` allows that, for a server that does not run, or one that is older than the
+    server that was backed up.
     """
     for kind in only:
         if kind not in LIVE:
@@ -78,6 +88,7 @@ def intend(
     chosen = repository.find(word)
     if until is not None and word == "latest":
         chosen = point_in_time.choose(repository, until)
+    origin = _require_origin(repository, chosen, unauthenticated)
     manifest = chosen.read()
     wanted = [p for p in manifest.parts if p.source in (only or UNASKED)]
     wanted += [part for kind in only if (part := LIVE[kind].elsewhere(stack, chosen)) is not None]
@@ -100,17 +111,19 @@ def intend(
         there = service and stack.topology.find(service) is not None
         if there and service not in observed.services:
             raise OpsError(f"{service} does not run", "`techsapo up` starts it; then restore")
-    now, then = {}, {}
+    now, then, targets = {}, {}, {}
     for part in parts:
         present, now[part.kind] = LIVE[part.source].present(stack, part)
         _require_able(part, present)
         LIVE[part.source].require(stack, chosen, part)
+        if listed := LIVE[part.source].targets(stack, part):
+            targets[part.kind] = listed
         then[part.kind] = backups.content(part)
     stops = any(LIVE[part.source].stops_app for part in parts)
     apps = tuple(s.name for s in stack.topology.of_kind("app") if stops and s.name in observed.services)
     absent = tuple(kind for kind, there in now.items() if not there)
     left = {p.kind: why for p in manifest.parts if (why := _left(stack, p, only))}
-    return Intent(chosen, parts, now, then, apps, until, absent, left)
+    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin)
 
 
 def perform(
@@ -187,6 +200,11 @@ def recover(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> st
     with locked(layout, wait):
         say("a restore was interrupted; going back to what was there before")
         safety = stack.repository.find(left.safety) if left.safety else None
+        if safety is not None and (found := stack.repository.origin(safety)).state is State.TAMPERED:
+            raise OpsError(
+                f"going back is not possible: {safety.id} was tampered with, or is damaged: {found.why}",
+                f'look at {safety.folder}, and at docs/backup.md, "Whose backup it is"',
+            )
         _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
     return left.safety
 
@@ -240,13 +258,32 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
     return _homeless(stack, part)
 
 
+def _require_origin(repository: Repository, backup: Backup, unauthenticated: bool) -> Origin:
+    """Raise OpsError for a backup that somebody has changed, or that anybody may have made."""
+    origin = repository.origin(backup)
+    if origin.state is State.TAMPERED:
+        accept = f"or, where you know that it is yours, `techsapo backup accept {backup.id}`; "
+        raise OpsError(
+            f"{backup.id} was tampered with, or is damaged: {origin.why}\nnothing was touched",
+            f"choose another one: `techsapo backup list`; {accept if origin.acceptable else ''}"
+            'docs/backup.md, "Whose backup it is", tells how to get a lost key back',
+        )
+    if origin.state is State.UNAUTHENTICATED and not unauthenticated:
+        raise OpsError(
+            f"{backup.id} is unauthenticated: {origin.why}. Nothing tells who wrote it\nnothing was touched",
+            "choose a newer one, or restore it with --allow-unauthenticated where nobody else can write "
+            f"{repository.path}",
+        )
+    return origin
+
+
 def _require_whole(stack: Stack, backup: Backup, parts: Sequence[Part]) -> None:
     wrong = check_sums(backup)
     known = checkers(stack)
     for part in parts if not wrong else ():
         if LIVE[part.source].offsite:
             continue  # it was opened when it was fetched
-        wrong += [f"{part.kind}: {problem}" for problem in check_part(backup, part, known[part.source])]
+        wrong += [f"{part.kind}: {problem}" for problem in check_part(backup, part, known.get(part.source))]
     if wrong:
         raise OpsError(
             f"{backup.id} is not whole: {'; '.join(wrong)}\nnothing was touched",

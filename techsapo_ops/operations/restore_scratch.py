@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import sqlite
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.engines.base import Scratch
@@ -39,13 +40,13 @@ def into_scratch(
     with ExitStack() as servers:
         made: dict[str, Scratch] = {}
         for part in intent.parts:
-            file = intent.backup.folder / part.file
+            reader = intent.backup.reader(part)
             if part.kind == "redis":
-                made["redis"] = servers.enter_context(stack.engine.scratch("redis", seed=_seed(file, told)))
+                made["redis"] = servers.enter_context(stack.engine.scratch("redis", seed=_seed(reader, told)))
             elif part.kind == "prometheus":
                 made["prometheus"] = servers.enter_context(
                     stack.engine.scratch(
-                        "prometheus", seed=prometheus_seed(file, partial(told, "prometheus"))
+                        "prometheus", seed=prometheus_seed(reader, partial(told, "prometheus"))
                     )
                 )
             elif part.kind == "mysql":
@@ -54,8 +55,8 @@ def into_scratch(
         yield made
 
 
-def _seed(file: Path, told: Callable[[str, int], None]) -> Callable[[Path], None]:
-    return lambda folder: unpack(file, folder / "dump.rdb", lambda count: told("redis", count))
+def _seed(reader: PackedReader, told: Callable[[str, int], None]) -> Callable[[Path], None]:
+    return lambda folder: unpack(reader, folder / "dump.rdb", lambda count: told("redis", count))
 
 
 def _fill(
@@ -65,7 +66,7 @@ def _fill(
     load(
         door,
         str(part.facts["database"]),
-        intent.backup.folder / part.file,
+        intent.backup.reader(part),
         lambda count: told("mysql", count),
     )
     if intent.until is not None:

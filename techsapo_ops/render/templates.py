@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import jinja2
 import yaml
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
 
@@ -72,6 +75,23 @@ def go_template_text(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Templates may read what they are given, and nothing else.
+
+    Jinja's sandbox keeps them from Python's insides and from changing values. Two kinds of values that are
+    handed to templates could do more by public methods: a path reads and writes files, a model parses some.
+    """
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """See SandboxedEnvironment."""
+        if isinstance(obj, PurePath) and not hasattr(PurePath, attr):
+            return False
+        is_model = isinstance(obj, BaseModel) or (isinstance(obj, type) and issubclass(obj, BaseModel))
+        if is_model and hasattr(BaseModel, attr):
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+
 FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json}
 """Filters of every template; an output's own module may add one for its format."""
 
@@ -90,22 +110,25 @@ class Templates:
     """Renders templates by name, such as `nginx/nginx.conf.j2`.
 
     A file of the same name below `override` takes the place of ours; ours stays reachable as
-    `builtin/NAME`, so that an override may extend it and change one block. Templates are the operator's
-    own, so they run unsandboxed.
+    `builtin/NAME`, so that an override may extend it and change one block. Both run in a sandbox: whoever
+    may write a template decides what is in a file, not what root does. `recorded` are those of an earlier
+    time, by name, in place of the folder's.
     """
 
-    def __init__(self, override: Path | None = None) -> None:
+    def __init__(self, override: Path | None = None, recorded: Mapping[str, str] | None = None) -> None:
         root = str(template_root())
         ours = jinja2.FileSystemLoader(root)
         loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({BUILTIN: ours})]
-        if override is not None:
+        if recorded is not None:
+            loaders.insert(0, jinja2.DictLoader(recorded))
+        elif override is not None:
             loaders.insert(0, jinja2.FileSystemLoader(str(override)))
         self._override = override
         self._loader = jinja2.ChoiceLoader(loaders)
-        self._environment = jinja2.Environment(
+        self._environment = _Sandbox(
             loader=self._loader,
             undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - no HTML is made; each format has its own filter
+            autoescape=False,  # no HTML is made; each format has its own filter
             keep_trailing_newline=True,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -120,6 +143,18 @@ class Templates:
     def overridden(self, name: str) -> bool:
         """Whether the operator's folder has a template of this name."""
         return self._override is not None and (self._override / name).is_file()
+
+    def overrides(self) -> dict[str, str]:
+        """Text of each template of the operator's own, by name.
+
+        None where their folder is ours, as in a checkout that holds the spec too. Raises OpsError for one
+        that can't be read.
+        """
+        if self._override is None or self._override.resolve() == template_root().resolve():
+            return {}
+        found = sorted(p for p in self._override.rglob("*.j2") if p.is_file())
+        names = [path.relative_to(self._override).as_posix() for path in found]
+        return {name: self.source(name) for name in names}
 
     def source(self, name: str) -> str:
         """Text of the template `name`, the operator's where there is one.
@@ -145,6 +180,11 @@ class Templates:
         except jinja2.TemplateSyntaxError as error:
             where = f"{error.filename or error.name or name}:{error.lineno}"
             raise OpsError(f"template {where}: {error.message}", self._hint(name)) from None
+        except SecurityError as error:
+            raise OpsError(
+                f"template {self._where(error, name)}: not allowed in a template: {error}",
+                "templates may read the values that they are given; whatever else belongs in the spec",
+            ) from None
         except (
             jinja2.TemplateError,
             ArithmeticError,

@@ -7,12 +7,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+STATE_DIRECTORY = ".techsapo"
+"""Folder beside the spec that holds everything that the tool makes."""
 OVERRIDES = "templates"
 """Folder beside the spec whose templates come before ours."""
 SCHEDULER = "scheduler"
 """The program that starts the jobs, where `schedule.by` is service."""
 SCHEDULER_STOP_SECONDS = 25
 """How long it may take to end the runs that are under way."""
+
+BUILD_NOTE = "build"
+"""File in an app instance's data folder: which build its process runs, see adapters.build."""
 
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's path, without the closing NUL (`sun_path` in unix(7))."""
@@ -47,6 +52,11 @@ class Layout:
     def run(self) -> Path:
         """Pid files, and sockets where its path is short enough for them: see `socket_dir`."""
         return self.state / "run"
+
+    @property
+    def scheduler_build(self) -> Path:
+        """Which build the scheduler's process runs."""
+        return self.run / f"{SCHEDULER}.{BUILD_NOTE}"
 
     @property
     def socket_dir(self) -> Path:
@@ -84,6 +94,11 @@ class Layout:
     def keys(self) -> Path:
         """Secrets that the tool made itself, such as the database password."""
         return self.state / "keys"
+
+    @property
+    def backup_keys(self) -> Path:
+        """The key of the backups' manifests; not in `keys`, which is removed with the data."""
+        return self.state / "backup-keys"
 
     @property
     def api_keys(self) -> Path:

@@ -19,6 +19,8 @@ from projects import Project, project, small_spec
 from servers import free_port
 
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.operations.backup_stack import Stack
@@ -130,7 +132,7 @@ def left_behind(stack: Stack) -> list[str]:
 
 
 def forged(backup: Backup, stack: Stack, tmp_path: Path, kind: str, content: bytes) -> Stack:
-    """A copy with another content of one part, all digests made to fit."""
+    """A copy with another content of one part, all digests and the MAC made to fit."""
     copied, folder = copy_of(backup, stack, tmp_path)
     manifest = backup.read()
     part = manifest.part(kind)
@@ -140,7 +142,16 @@ def forged(backup: Backup, stack: Stack, tmp_path: Path, kind: str, content: byt
         file.write(content)
     fitting = replace(part, sha256=file.sha256, bytes=file.bytes, raw_bytes=file.raw_bytes)
     parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
-    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
-    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
-    (folder / SUMS).write_text("".join(lines))
+    signed(stack, folder, replace(manifest, parts=parts))
     return copied
+
+
+def signed(stack: Stack, folder: Path, manifest: Manifest) -> None:
+    """Give a copy of a backup another manifest, with digests and a MAC that fit."""
+    text = manifest.text().encode()
+    (folder / MANIFEST).write_bytes(text)
+    assert stack.repository.keyring is not None
+    (folder / MAC).write_bytes(stack.repository.keyring.mac(text))
+    lines = [f"{p.sha256}  {p.file}\n" for p in manifest.parts]
+    lines += [f"{file_sha256(folder / name)}  {name}\n" for name in (MANIFEST, MAC)]
+    (folder / SUMS).write_text("".join(lines))

@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from acme_ca import challenge_dns, pebble
+from backup_lab import signed
 from docker_lab import DockerLab, container_ids, docker, docker_project
 from edges import NAME, Edge
 from projects import Project, small_spec
 from servers import binary, free_port
 
-from techsapo_ops.adapters.packed import PackedWriter, file_sha256
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.adapters.packed import PackedWriter
+from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.operations.backup_stack import Stack
 
@@ -98,9 +99,7 @@ def forged(stack: Stack, backup: Backup, place: Path, kind: str, content: bytes)
         file.write(content)
     fitting = replace(part, sha256=file.sha256, bytes=file.bytes, raw_bytes=file.raw_bytes)
     parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
-    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
-    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
-    (folder / SUMS).write_text("".join(lines))
+    signed(stack, folder, replace(manifest, parts=parts))
     section = stack.spec.backup.model_copy(update={"path": str(place)})
     return replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
 

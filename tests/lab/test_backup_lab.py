@@ -30,7 +30,7 @@ def test_a_backup_holds_every_source_under_the_guides_names_with_facts(lab: Proj
     day = manifest.started.strftime("%Y%m%d")
     files = sorted(p.name for p in backup.folder.iterdir())
     assert [f.split("T")[0] for f in files] == [
-        "SHA256SUMS", f"audit-{day}", f"config-{day}", "manifest.json", f"redis-{day}",
+        "SHA256SUMS", f"audit-{day}", f"config-{day}", "manifest.json", "manifest.mac", f"redis-{day}",
     ]  # fmt: skip
     tables = manifest.part("mysql").facts["tables"]  # type: ignore[union-attr] # it is there
     assert tables["notes"]["rows"] == ROWS
@@ -177,6 +177,20 @@ def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
     found = backups.verify(copied, backup.id, deep=True).sentences
     assert len(found) == 1
     assert "table notes has other content" in found[0]
+
+
+def test_a_command_in_a_dump_is_not_run_on_trial(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    script = tmp_path / "touch"  # by any user
+    tmp_path.chmod(0o777)
+    script.write_text(f"#!/bin/sh\n: > {tmp_path}/ran\n")
+    script.chmod(0o755)
+    commands = f"\\! {script}\nsystem {script}\n".encode()
+    copied = forged(backup, stack, tmp_path / "forged", "mysql", commands + whole)
+    backups.verify(copied, backup.id, deep=True)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
     part = backup.read().part("prometheus")
     assert part is not None
     folder = tmp_path / "blocks"
-    prometheus.unpack(backup.folder / part.file, folder, lambda _: None)
+    prometheus.unpack(backup.reader(part), folder, lambda _: None)
     block = max(part.facts["blocks"], key=lambda name: part.facts["blocks"][name]["samples"])
     chunks = folder / block / "chunks" / "000001"
     data = bytearray(chunks.read_bytes())
@@ -145,7 +145,7 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
             return listed
 
         def seed(place: Path) -> None:
-            prometheus.unpack(file, place / "data", lambda _: None)
+            prometheus.unpack(PackedReader(file), place / "data", lambda _: None)
 
         with stack.engine.scratch("prometheus", seed=seed) as made:
             there = Prometheus(made.address.url(), timeout=30)

@@ -157,7 +157,7 @@ def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
         packed.unlink(missing_ok=True)
         with PackedWriter(packed) as file:
             file.write(content)
-        wrong, _ = sqlite.trial(packed, part, tmp_path, lambda _: None)
+        wrong, _ = sqlite.trial(PackedReader(packed), part, tmp_path, lambda _: None)
         assert wrong
         assert any(word in " ".join(wrong) for word in said.split("|")), wrong
     stack.repository.remove(made)

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile
 import pytest
 import yaml
+from hostile import END, entry, names_of
 from projects import Project, only_redis, project
 
 from techsapo_ops.backup.repository import Backup
@@ -147,4 +149,63 @@ def test_a_spec_whose_secret_file_is_gone_is_refused_before_anything_changes(
     before = everything(lab, tmp_path)
     said = lab.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
     assert "redis.password_file" in said
+    assert everything(lab, tmp_path) == before
+
+
+def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_spec_names(
+    lab: Project, tmp_path: Path
+) -> None:
+    """What a tampered backup did before 0.2: root made a file with setuid outside the project."""
+    conf, victim = tmp_path / "設定 files", tmp_path / "outside" / "victim"
+    inside = f"paths/{str(conf).lstrip('/')}"
+    pieces = (
+        entry(f"paths/{str(victim).lstrip('/')}", mode=0o6755), entry(f"{inside}/tool", mode=0o6755), END,
+    )  # fmt: skip
+    hostile.write(lab.state / "backups", pieces, names_of(pieces))
+    assert "is unauthenticated (made before 0.2)" in lab.run("backup", "verify").stderr
+    assert json.loads(lab.run("backup", "verify", "--json").stdout)["authentication"] == "unauthenticated"
+    (listed,) = json.loads(lab.run("backup", "list", "--json").stdout)
+    assert listed["authentication"] == {"state": "unauthenticated", "why": "made before 0.2"}
+    assert "unauthenticated, made before 0.2" in lab.run("backup", "show").stdout
+    for words in (("--yes",), (), ("--dry-run",)):
+        said = lab.run("restore", "--only", "config", *words, code=1).stderr
+        assert "is unauthenticated: made before 0.2" in said
+        assert "--allow-unauthenticated" in said
+    words = ("restore", "--only", "config", "--allow-unauthenticated")
+    shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
+    assert shown["targets"]["config"] == [
+        {"path": str(victim), "what": "left", "why": "it is not below backup.config.paths"},
+        {"path": str(conf / "tool"), "what": "new", "why": ""},
+    ]
+    text = lab.run(*words, "--dry-run").stdout
+    assert str(victim) in text
+    assert str(conf / "tool") in text
+    assert not (conf / "tool").exists()
+    done = lab.run(*words, "--yes")
+    assert "warning" in done.stderr
+    assert (conf / "tool").stat().st_mode & 0o7777 == 0o755
+    assert not victim.exists()
+
+
+def test_a_backup_that_was_changed_fails_to_verify_and_is_never_restored(
+    lab: Project, tmp_path: Path
+) -> None:
+    backup = backed_up(lab)
+    shown = json.loads(lab.run("backup", "show", "--json").stdout)
+    assert shown["authentication"] == {"state": "authenticated", "why": ""}
+    text = (backup.folder / "manifest.json").read_bytes()
+    hostile.described(backup.folder, text.replace(b'"engine": "native"', b'"engine": "Native"'))
+    before = everything(lab, tmp_path)
+    spoil(lab, tmp_path)
+    said = lab.run("backup", "verify", code=1).stdout
+    assert "was tampered with, or is damaged: it has no MAC" in said
+    figures = (lab.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_last_verification_success{name="backups"} 0.0' in figures
+    words = ("restore", backup.id, "--only", "config", "--yes", "--allow-unauthenticated")
+    assert "tampered with" in lab.run(*words, code=1).stderr
+    # Somebody vouches for it, as for one that an older version made.
+    assert "unauthenticated" in lab.run("backup", "accept", backup.id).stderr
+    lab.run("backup", "verify")
+    assert "is unauthenticated" in lab.run(*words[:-1], code=1).stderr
+    lab.run(*words)
     assert everything(lab, tmp_path) == before

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -75,11 +76,31 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert secret.read_text() == "kept-away-secret"
         stored = b"".join(p.read_bytes() for p in place.rglob("*") if p.is_file())
         assert b"kept-away-secret" not in stored
+        key = json.loads((made.layout.backup_keys / "key.json").read_text())["key"].encode()
+        part = backup.read().part("config")
+        assert part is not None
+        here = b"".join(p.read_bytes() for p in backup.folder.iterdir())
+        assert key not in here + stored + b"".join(PackedReader(backup.folder / part.file))
+        # The key is lost with the state directory: docs/backup.md, "Whose backup it is".
+        shutil.rmtree(made.layout.backup_keys)
+        said = made.run("backup", "--only", "config").stderr
+        assert "1 backups carry the MAC of a key that is not here" in said
+        refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
+        assert "made with another key" in refused
+        assert "--allow-unauthenticated" in refused
+        script = (
+            f"restic --no-cache -q -r '{place}' restore {noted['snapshot']} --include backup-keys "
+            f"--target '{tmp_path}/keys' && install -m 600 "
+            f"\"$(find '{tmp_path}/keys' -path '*/backup-keys/key.json')\" .techsapo/backup-keys/before.json"
+        )
+        subprocess.run(["sh", "-c", script], cwd=made.directory, env=environment, check=True)
+        shown = json.loads(made.run("backup", "list", "--json").stdout)
+        assert [entry["authentication"]["state"] for entry in shown] == ["authenticated"] * 2
         made.write(backup={"offsite": {**offsite, "password": "another"}})
         said = made.run("backup", "--only", "config", code=1)
         assert "is whole here, but not off-site" in said.stderr
         assert "backup.offsite.password" in said.stderr
-        assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 2
+        assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 3
 
 
 def test_what_a_killed_restic_has_locked_is_unlocked_and_one_at_work_is_waited_for_by_the_user(

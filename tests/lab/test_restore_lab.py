@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from backup_lab import ROWS, Root, copy_of, forged, keys, stack_of
+from backup_lab import ROWS, Root, copy_of, forged, keys, signed, stack_of
 from projects import Project
 from servers import wait_for
 from terminal import typed
 
-from techsapo_ops.adapters.packed import PackedReader, file_sha256
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.backup.repository import Backup
 from techsapo_ops.engines.base import State
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import backups, restore
@@ -33,9 +33,7 @@ def test_a_backup_of_a_newer_server_is_refused(backup: Backup, stack: Stack, tmp
     parts = tuple(
         replace(p, server="MariaDB 99.1" if p.kind == "mysql" else p.server) for p in manifest.parts
     )
-    (folder / MANIFEST).write_text(replace(manifest, parts=parts).text())
-    lines = [f"{p.sha256}  {p.file}\n" for p in parts] + [f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n"]
-    (folder / SUMS).write_text("".join(lines))
+    signed(stack, folder, replace(manifest, parts=parts))
     with pytest.raises(OpsError, match=r"MariaDB 99\.1, and MariaDB 11\.\S+ that runs is older"):
         restore.intend(copied, backup.id)
 

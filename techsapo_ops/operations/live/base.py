@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup_stack import Stack
 
 Told = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file that a restore is about; `what` is `new`, `replaced`, `the same`, or `left`, and then `why`."""
+
+    path: str
+    what: str
+    why: str = ""
 
 
 class Live(ABC):
@@ -44,6 +54,10 @@ class Live(ABC):
     @abstractmethod
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
         """Program and version that holds the data now, and what it holds: nothing where that is empty."""
+
+    def targets(self, stack: Stack, part: Part) -> tuple[Target, ...]:  # noqa: ARG002 - see below
+        """Every file that would be written, where it is this process that writes files; else none."""
+        return ()
 
     def require(self, stack: Stack, backup: Backup, part: Part) -> None:  # noqa: B027 - most need nothing
         """Raise OpsError where `part` could not be used here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.errors import OpsError
@@ -38,7 +39,8 @@ class LiveGrafana(Live):
             if found.sha256 != part.sha256:
                 raise OpsError("another copy of Grafana's database came than a moment ago", "try again")
             stack.engine.halt("grafana")
-            grafana_database(stack).put(path, found, lambda count: told("grafana", count))
+            copy = PackedReader(path, limit=found.raw_bytes, expected=found.sha256)
+            grafana_database(stack).put(copy, found, lambda count: told("grafana", count))
         stack.engine.restart("grafana")
 
     def differences(self, stack: Stack, part: Part) -> list[str]:  # noqa: ARG002 - see below

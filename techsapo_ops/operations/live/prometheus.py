@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup import prometheus
@@ -79,7 +78,7 @@ class LivePrometheus(Live):
         stack.engine.halt("prometheus")
         with Running(self._shell(stack, _PUT), feed=True) as shell:
             count = 0
-            for data in PackedReader(backup.folder / part.file):
+            for data in backup.reader(part):
                 shell.write(data)
                 count += len(data)
                 told("prometheus", count)

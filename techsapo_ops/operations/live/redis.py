@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup import redis_facts
@@ -47,7 +46,7 @@ class LiveRedis(Live):
         put = Command(("sh", "-c", _PUT, "sh", append, str(part.raw_bytes)))
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
             count = 0
-            for data in PackedReader(backup.folder / part.file):
+            for data in backup.reader(part):
                 shell.write(data)
                 count += len(data)
                 told("redis", count)

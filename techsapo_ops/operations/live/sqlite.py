@@ -32,7 +32,7 @@ class LiveSqlite(Live):
         """See Live."""
         database = _database(stack, part.kind)
         stack.engine.make_data(_instance(part.kind), stack.topology.of_kind("app")[0].name)
-        database.put(backup.folder / part.file, part, lambda count: told(part.kind, count))
+        database.put(backup.reader(part), part, lambda count: told(part.kind, count))
 
     def differences(self, stack: Stack, part: Part) -> list[str]:
         """See Live."""
