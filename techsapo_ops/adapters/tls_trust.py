@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.trust import trusted_users
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # 10 ms that only https pays
@@ -217,7 +218,8 @@ def _read(path: Path, *, leaf: bool) -> _Kept | None:
         return _Kept("", why=f"{path}: {(error.strerror or str(error)).lower()}")
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_uid not in _trusted_users() or facts.st_mode & 0o022:
+        ours = facts.st_uid in {os.geteuid(), *trusted_users(os.environ)}
+        if not stat.S_ISREG(facts.st_mode) or not ours or facts.st_mode & 0o022:
             return _Kept("", why=f"{path} is not yours alone")
         content = file.read(_LARGEST)
     begin, end = ssl.PEM_HEADER.encode(), ssl.PEM_FOOTER.encode()
@@ -229,13 +231,6 @@ def _read(path: Path, *, leaf: bool) -> _Kept | None:
     except (ValueError, ssl.SSLError):
         return _Kept("", why=f"{path} holds no certificate")
     return _Kept(pem, leaf)
-
-
-def _trusted_users() -> frozenset[int]:
-    """This user and root; for root with sudo also who called it."""
-    me = os.geteuid()
-    caller = os.environ.get("SUDO_UID", "")
-    return frozenset({0, me, *([int(caller)] if me == 0 and caller.isdecimal() else [])})
 
 
 def _other_name(certificate: bytes, host: str) -> str | None:

@@ -11,8 +11,13 @@ _RUNS = frozenset({State.RUNNING, State.STARTING})
 
 
 def outdated(seen: ObservedService | None) -> bool:
-    """Whether a process runs another build than the one that is installed, or does not say which."""
-    return seen is not None and seen.state in _RUNS and seen.build is not None and is_other(seen.build)
+    """Whether a process of this host runs another build than the one installed, or does not say which.
+
+    Of a container its image decides: another code is another image, and so another definition.
+    """
+    if seen is None or seen.state not in _RUNS or seen.container:
+        return False
+    return seen.build is not None and is_other(seen.build)
 
 
 def with_new_build(plan: Plan, observed: Observed) -> Plan:

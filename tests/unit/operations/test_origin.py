@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stacks import host, spec, topology
 
-from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.build import build, code
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
 from techsapo_ops.operations import origin
@@ -192,6 +192,13 @@ def test_what_none_of_the_three_explains_has_an_origin_too(
     new = wanted(tmp_path)
     record(new)
     assert found(new, running(new, **changed), never) == ({}, {"redis": [expected]})
+
+
+@pytest.mark.parametrize("label", [code(), "0.1.9+0000000000"])
+def test_a_containers_code_is_its_images_matter(tmp_path: Path, label: str) -> None:
+    new = wanted(tmp_path)
+    seen = running(new, build=label, container="c0ffee")
+    assert with_new_build(planning.plan(new.desired, seen), seen).changes == ()
 
 
 def test_after_down_services_are_started_since_they_do_not_run(tmp_path: Path) -> None:
