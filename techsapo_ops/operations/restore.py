@@ -201,9 +201,10 @@ def recover(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> st
         say("a restore was interrupted; going back to what was there before")
         safety = stack.repository.find(left.safety) if left.safety else None
         if safety is not None and (found := stack.repository.origin(safety)).state is State.TAMPERED:
+            accept = f"`techsapo backup accept {safety.id}` where you know that it is yours, or "
             raise OpsError(
                 f"going back is not possible: {safety.id} was tampered with, or is damaged: {found.why}",
-                f'look at {safety.folder}, and at docs/backup.md, "Whose backup it is"',
+                f'{accept if found.acceptable else ""}docs/backup.md, "Whose backup it is"',
             )
         _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
     return left.safety

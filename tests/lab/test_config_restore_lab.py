@@ -193,6 +193,9 @@ def test_a_backup_that_was_changed_fails_to_verify_and_is_never_restored(
     backup = backed_up(lab)
     shown = json.loads(lab.run("backup", "show", "--json").stdout)
     assert shown["authentication"] == {"state": "authenticated", "why": ""}
+    lab.run("down", "--volumes", "--yes")
+    shown = json.loads(lab.run("backup", "show", "--json").stdout)
+    assert shown["authentication"]["state"] == "authenticated", "the key does not go with the data"
     text = (backup.folder / "manifest.json").read_bytes()
     hostile.described(backup.folder, text.replace(b'"engine": "native"', b'"engine": "Native"'))
     before = everything(lab, tmp_path)

@@ -15,12 +15,16 @@ from techsapo_ops.operations.backup_stack import Stack, prometheus_api
 from techsapo_ops.operations.live.base import Live, Told
 from techsapo_ops.spec.models.base import seconds
 
-# Everything is unpacked before anything that is there moves. `.before-restore.whole` says that all of it has
-# moved away, so that what lies in its place is the backup's and may go.
-_PUT = """set -e
+# Everything is unpacked before anything that is there moves, and by a command of its own: tar may take an
+# archive for whole whose end, and with it the digest, has not come.
+_UNPACK = """set -e
 rm -rf .restoring .before-restore .before-restore.whole
 mkdir .restoring .before-restore
 tar -xf - -C .restoring
+"""
+# `.before-restore.whole` says that all of it has moved away, so that what lies in its place is the
+# backup's and may go.
+_SWAP = """set -e
 for each in *; do [ ! -e "$each" ] || mv "$each" .before-restore/; done
 : > .before-restore.whole
 for each in .restoring/*; do [ ! -e "$each" ] || mv "$each" .; done
@@ -76,12 +80,14 @@ class LivePrometheus(Live):
     def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
         """See Live."""
         stack.engine.halt("prometheus")
-        with Running(self._shell(stack, _PUT), feed=True) as shell:
+        with Running(self._shell(stack, _UNPACK), feed=True) as shell:
             count = 0
             for data in backup.reader(part):
                 shell.write(data)
                 count += len(data)
                 told("prometheus", count)
+            shell.finish()
+        with Running(self._shell(stack, _SWAP)) as shell:
             shell.finish()
         stack.engine.restart("prometheus")
 
