@@ -147,11 +147,15 @@ class Judge:
         self.state(spec.parent / STATE_DIRECTORY)
 
     def state(self, state: Path) -> None:
-        """Look at a state directory and the tool's own folders in it; services own what is in `data`."""
+        """Look at a state directory and the tool's own folders in it; services own what is in `data`.
+
+        A file system that is mounted there may be sticky, as a tmpfs is by default: root neither follows nor
+        takes over what others put into it.
+        """
         self.way(state)
         for top in entries(state):
             if top.is_dir(follow_symlinks=False):
-                self.look(top.path)
+                self.look(top.path, passed=True)
                 for inner in entries(Path(top.path)):
                     self._below_state(inner, (top.name, inner.name))
             else:
