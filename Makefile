@@ -14,6 +14,7 @@ SPEC    ?= techsapo.yaml
 # One more than the processors of a small machine: lab tests mostly wait for servers.
 WORKERS ?= 3
 PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+POLICY  := /usr/sbin/policy-rc.d
 
 # What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
@@ -84,9 +85,10 @@ lab:
 	if [ -z "$$missing" ]; then exit 0; \
 	elif [ -z "$(ROOT)" ] || ! command -v apt-get >/dev/null 2>&1; then echo "the lab lacks:$$missing (as root: apt-get install$$missing)"; \
 	else echo "installing for the lab:$$missing"; \
-	  kept=""; if [ -e /usr/sbin/policy-rc.d ]; then kept=yes; else printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d; fi; \
-	  apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing >$(VENV)/lab.log 2>&1; code=$$?; \
-	  [ -n "$$kept" ] || rm -f /usr/sbin/policy-rc.d; \
+	  mkdir -p $(VENV) || exit; \
+	  kept=""; if [ -e $(POLICY) ]; then kept=yes; else printf '#!/bin/sh\nexit 101\n' >$(POLICY) && chmod +x $(POLICY); fi; \
+	  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; } >$(VENV)/lab.log 2>&1; code=$$?; \
+	  [ -n "$$kept" ] || rm -f $(POLICY); \
 	  [ $$code = 0 ] || { tail -n 20 $(VENV)/lab.log; exit $$code; }; fi
 
 lint: $(VENV)/dev

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,8 @@ DISKS = (
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
 )
 """Label matchers for the file systems of node exporter that can fill up."""
+SERVER_UP = {"nginx-exporter": "nginx_up", "redis-exporter": "redis_up", "mysqld-exporter": "mysql_up"}
+"""By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Alert:
     severity: Severity
     priority: Priority
     service: str
+    exporter: str | None
+    muted_by: tuple[str, ...]
     summary: Mapping[str, str]
     description: Mapping[str, str]
 
@@ -51,11 +55,19 @@ class Alert:
         `jobs` are the scrape jobs that have to be there.
         """
         expr = self.expr.replace("{disks}", "{" + DISKS + "}")
-        expr = expr.replace("{absent_targets}", "\nor\n".join(f'absent(up{{job="{job}"}})' for job in jobs))
+        expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
         if (window or self.window) is not None:
             expr = expr.replace("{window}", window or self.window or "")
         number = self.threshold if threshold is None else threshold
         return expr if number is None else expr.replace("{threshold}", promql_number(number))
+
+
+def _absent(job: str) -> Iterator[str]:
+    """What is true while the scrape job `job`, or what it is there for, is missing."""
+    yield f'absent(up{{job="{job}"}})'
+    if job in SERVER_UP:
+        # An exporter's image of the user's own choice may name it otherwise: NGINX Plus has nginxplus_up.
+        yield f'up{{job="{job}"}} == 1 unless on (job, instance) {SERVER_UP[job]}'
 
 
 def promql_number(value: float) -> str:
@@ -76,6 +88,8 @@ def _alert(name: str, entry: dict[str, Any]) -> Alert:
         severity=entry["severity"],
         priority=entry["priority"],
         service=entry["service"],
+        exporter=entry.get("exporter"),
+        muted_by=tuple(entry.get("muted_by", ())),
         summary=MappingProxyType(entry["summary"]),
         description=MappingProxyType(entry["description"]),
     )

@@ -36,7 +36,8 @@ def list_alerts(
     """List every alert and its state; those that fire come first.
 
     pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
-    inhibited: a worse alert of the same service fires.
+    inhibited: a worse alert of the same service fires, or one that names the cause. off: disabled in the
+    spec, or about a service whose exporter this stack does not run.
 
     Examples:
 
@@ -50,7 +51,7 @@ def list_alerts(
 
     project, topology = _stack(file, environment)
     url, alertmanager = _url(topology, "prometheus"), _alertmanager_of(topology)
-    found, trouble = listed(project.spec, Prometheus(url) if url else None, alertmanager)
+    found, trouble = listed(project.spec, topology, Prometheus(url) if url else None, alertmanager)
     shown = [f for f in found if not firing or f.since is not None]
     out = Output(as_json=as_json)
     if as_json:
@@ -61,7 +62,7 @@ def list_alerts(
     if shown:
         out.table(("alert", "state", "severity", "priority", "since", "summary"), [_row(f) for f in shown])
     elif firing and not trouble:
-        out.say(f"No alert fires; {len(found)} are watched.")
+        out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != "Watchdog"), None)
     if noisy is not None:
         out.next(f"docs/runbooks/{noisy.alert.runbook} says what to do")

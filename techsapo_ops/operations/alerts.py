@@ -19,6 +19,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.render.alert_rules import alert_rule, runbook_url
 from techsapo_ops.render.alertmanager import WATCHDOG_RECEIVER
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.topology import Topology
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
 ORDER: tuple[State, ...] = ("firing", "pending", "silenced", "inhibited", "unknown", "quiet", "off")
@@ -52,7 +53,7 @@ class Delivery:
 
 
 def listed(
-    spec: Spec, prometheus: Prometheus | None, alertmanager: Alertmanager | None
+    spec: Spec, topology: Topology, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> tuple[tuple[Listed, ...], str]:
     """Every alert, those that fire first, and why states are not known where that is so.
 
@@ -71,7 +72,8 @@ def listed(
         rule = alert_rule(spec, alert, ())
         quiet = Listed(alert, "quiet", rule, {}, alert.summary[spec.locale])
         mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name]
-        if settings is not None and not settings.enabled:
+        disabled = settings is not None and not settings.enabled
+        if disabled or (alert.exporter is not None and not topology.has(alert.exporter)):
             found.append(replace(quiet, state="off"))
         elif waiting is None:
             found.append(replace(quiet, state="unknown"))

@@ -19,7 +19,8 @@ RUNBOOKS = "docs/runbooks/"
 def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
     """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
 
-    `jobs` are the scrape jobs whose absence is an alert. Raises OpsError for changes to an alert that does
+    `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
+    left out. Raises OpsError for changes to an alert that does
     not exist, to a threshold or window that it does not have, and for a window that is too short.
     """
     catalogue = alerts()
@@ -27,7 +28,7 @@ def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in catalogue.values():
         settings = spec.monitoring.alerts.get(alert.name)
-        if settings is None or settings.enabled:
+        if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
             groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
 
@@ -86,7 +87,7 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     """`alert` as a rule of Prometheus; see alert_groups."""
     settings = spec.monitoring.alerts.get(alert.name)
     threshold = threshold_of(spec, alert)
-    for_ = alert.for_ if settings is None or settings.for_ is None else settings.for_
+    for_ = _default_for(spec, alert) if settings is None or settings.for_ is None else settings.for_
     window = alert.window if settings is None or settings.window is None else settings.window
     if window is not None:
         # Where it is scraped seldom, the catalogue's own window could hold too little for a rate.
@@ -111,6 +112,17 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
         "runbook_url": go_template_text(runbook_url(spec, alert)),
     }
     return rule
+
+
+def _default_for(spec: Spec, alert: Alert) -> str:
+    """The catalogue's `for`. Of an exporter's alert no shorter than from one scrape to the next and the
+    evaluation after it: one scrape that met a restart would else be an alert where it is scraped seldom.
+    """
+    if alert.exporter is None:
+        return alert.for_
+    prometheus = spec.monitoring.prometheus
+    least = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)
+    return duration_text(max(seconds(alert.for_), least))
 
 
 def _spoken(total: float, locale: str) -> str:

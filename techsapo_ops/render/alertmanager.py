@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES, Priority
+from techsapo_ops.catalogue.alerts import SEVERITIES, Priority, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_name
 from techsapo_ops.render.templates import Templates, go_template_text
@@ -49,6 +49,7 @@ def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> 
         routes=_routes(spec),
         hours=_hours(spec),
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
+        causes=_causes(topology),
         receivers=[_receiver(spec, topology, name, receivers) for name, receivers in by_receiver.items()],
     )
     raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
@@ -80,6 +81,18 @@ def _routes(spec: Spec) -> list[dict[str, Any]]:
             )
         found.append({"receiver": severity, "matchers": [matcher]})
     return found
+
+
+def _causes(topology: Topology) -> list[tuple[str, list[str]]]:
+    """Alerts that name a cause and that this stack can have, each with those about its effects."""
+    catalogue = alerts()
+    effects: dict[str, list[str]] = {}
+    for alert in catalogue.values():
+        for cause in alert.muted_by:
+            exporter = catalogue[cause].exporter
+            if exporter is None or topology.has(exporter):
+                effects.setdefault(cause, []).append(alert.name)
+    return list(effects.items())
 
 
 def _hours(spec: Spec) -> list[dict[str, Any]]:

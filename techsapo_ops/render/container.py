@@ -15,6 +15,7 @@ from techsapo_ops.render.programs import (
     MYSQL_SERVER_PASSWORD,
     MYSQLD_EXPORTER_CNF,
     NGINX_SHUTDOWN_SECONDS,
+    REDIS_EXPORTER_TIMEOUT,
     prometheus_size,
     redis_exporter_login,
     redis_url,
@@ -240,7 +241,11 @@ def _node_exporter(_: Spec, __: Topology, service: Service) -> Container:
 
 
 def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Container:
-    command = (f"-redis.addr={redis_url(spec, topology)}", *redis_exporter_login(spec, topology))
+    command = (
+        f"-redis.addr={redis_url(spec, topology)}",
+        REDIS_EXPORTER_TIMEOUT,
+        *redis_exporter_login(spec, topology),
+    )
     return Container(command=command, port=service.facts.port)
 
 

@@ -24,6 +24,11 @@ MYSQLD_EXPORTER_CNF = "mysqld-exporter.cnf"
 MYSQL_SERVER_PASSWORD = "mysql-server.password"  # noqa: S105 - a file's name
 REDIS_EXPORTER_PASSWORDS = "redis-exporter.json"
 
+REDIS_EXPORTER_TIMEOUT = "-connection-timeout=3s"
+"""The exporter's own 15 s are longer than a scrape may take (10 s): where Redis hangs, `redis_up` would not
+become 0, but the scrape would fail, as if the exporter were down.
+"""
+
 DOLLAR = "TECHSAPO_DOLLAR"
 """mysqld exporter expands `$NAME` in my.cnf and has no escape for it: a variable holds the dollar."""
 
@@ -261,6 +266,7 @@ def _redis_exporter(spec: Spec, topology: Topology, service: Service) -> Program
         _binary(service),
         f"-redis.addr={redis_url(spec, topology)}",
         f"-web.listen-address={listen_address(service)}",
+        REDIS_EXPORTER_TIMEOUT,
         *redis_exporter_login(spec, topology),
     )
     config = ("secrets/redis-exporter",) if spec.redis.password is not None else ()

@@ -18,6 +18,7 @@ import httpx
 import servers
 import yaml
 from alert_lab import Upstream, history, receiving
+from alert_servers import Around
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
@@ -41,7 +42,8 @@ class Stack:
         self.told = stack.enter_context(receiving())
         self.upstream = Upstream()
         self.ports = [servers.free_port() for _ in range(3)]
-        self.redis_port, self.node_port = servers.free_port(), servers.free_port()
+        self.node_port = servers.free_port()
+        self.around = Around(directory)
         self.apps: dict[int, tuple[ExitStack, servers.Server]] = {}
         made = {
             n: new_key(n, plan="premium", scopes=("ask",), now=datetime.now(UTC)) for n in ("good", "old")
@@ -207,17 +209,15 @@ class Stack:
         watching.result()
 
     def _monitor(self, changes: dict[str, Any], stack: ExitStack) -> None:
-        """Start Prometheus, with eight days of history, Alertmanager and node exporter on generated files."""
+        """Start Prometheus, with eight days of history, Alertmanager and exporters on generated files."""
         root = self.directory
         port = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
-        off = {"enabled": False}
         data: dict[str, Any] = {
             "project": "t",
             "engine": "native",
             "locale": "en",
             "app": {"instances": [{"port": p} for p in self.ports]},
-            "nginx": {"listen": servers.free_port()},
-            "redis": {"port": self.redis_port},
+            **self.around.sections(),
             "monitoring": {
                 "prometheus": {
                     "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
@@ -225,10 +225,8 @@ class Stack:
                 "alertmanager": {
                     "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
                 },
-                "grafana": off,
-                "exporters": {
-                    "node": {"port": self.node_port}, "redis": off, "mysqld": off, "nginx": off,
-                },
+                "grafana": {"enabled": False},
+                "exporters": {"node": {"port": self.node_port}, **self.around.exporters()},
                 "alerts": changes,
             },
             "notifications": {
@@ -241,6 +239,7 @@ class Stack:
         files = monitoring_files(spec, root)
         write(files.values(), root)
         write(secret_files(spec, topology_of(spec, root)), root)
+        self.around.watch(spec, stack)
         (root / "textfile").mkdir()
         history(root / "prometheus" / "tsdb", root)
         node = [

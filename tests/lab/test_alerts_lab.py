@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -32,7 +33,7 @@ LOOK = {"window": "12s"}
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "RequestsFailing", "ErrorBudgetBurnFast"], SHORT),
     **dict.fromkeys(["BudgetHigh", "TargetDown", "DailyRequestsHigh", "TextfileError", "AppDown"], SHORT),
-    **dict.fromkeys(["ConfigReloadFailed"], SHORT),
+    **dict.fromkeys(["ConfigReloadFailed", "NginxDown", "RedisDown", "MysqlDown"], SHORT),
     **dict.fromkeys(["LlmErrorsHigh", "ErrorBudgetBurnSlow"], LATER),
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], LOOK),
     **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
@@ -47,6 +48,7 @@ SLOW = ("ResponseTimeHigh", "DailyRequestsHigh")
 DEAD = ("ProviderDown", "RequestsFailing", "ErrorBudgetBurnFast")
 ATTACKED = ("AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic")
 POOR = ("RedisErrors", "ConfidenceLow", "BudgetHigh", "MemoryHigh", "AuditErrors", "SpoolGrowing")
+STOPPED = ("NginxDown", "RedisDown", "MysqlDown")
 REBORN = ("TargetDown", "ConfigChanged", "ProviderAdded")
 MUTED = {
     "ResponseTimeSlow": SLOW[0],
@@ -56,7 +58,9 @@ MUTED = {
 """Milder alerts by the worse ones of the same service that hold them back."""
 UNMUTED = ("ErrorBudgetBurnSlow", "LlmErrorsHigh")
 """Milder alerts that still hold when the worse one is over."""
-TOLD = (*SLOW, *DEAD, *ATTACKED, *POOR, *REBORN, "AppDown")
+BEFORE = (*SLOW, *DEAD, *ATTACKED, *POOR, *REBORN)
+"""Those that are over before the servers around the apps, and the apps themselves, are stopped."""
+TOLD = (*BEFORE, *STOPPED, "AppDown")
 ITSELF = ("TextfileError", "ConfigReloadFailed", "NotificationsFailing")
 
 BUSY = {"anomalies": {"requests": 1_000_000}}
@@ -79,8 +83,6 @@ def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
     with ExitStack() as faults:
         group = faults.enter_context(memory_group())
         faults.callback(stack.stop)
-        redis = faults.enter_context(ExitStack())
-        redis_server = redis.enter_context(servers.redis(stack.directory / "redis", port=stack.redis_port))
         upstream = faults.enter_context(ExitStack())
         upstream.enter_context(stack.upstream.up())
         stack.start(1, **guarded(stack))
@@ -92,7 +94,7 @@ def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
         slow_upstream(stack)
         upstream.close()
         dead_upstream(stack)
-        redis_server.kill()
+        stack.around.redis_allows("-@read", "-@write", "-@scripting")
         attacks(stack)
         wrong_and_dear(stack)
         stack.cause("MemoryHigh")
@@ -104,7 +106,7 @@ def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
         lock.close()
         stack.end("MemoryHigh", "AuditErrors", *ATTACKED)
         upstream.enter_context(stack.upstream.up())
-        redis.enter_context(servers.redis(stack.directory / "redis", port=stack.redis_port))
+        stack.around.redis_allows("+@all")
         stack.end("RedisErrors")
         ask_redis(stack)
         servers.wait_for(lambda: stack.ask(2, f"back {time.monotonic()}") == 200, what="the vendor is back")
@@ -112,14 +114,19 @@ def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
         stack.settle(stack.fired, "LlmErrorsHigh")
         reborn(stack)
         good_days(stack)
+        stopped(stack)
         stack.cause("AppDown")
         stack.stop()
         stack.settle(stack.fired, "AppDown")
-        stack.start(1, **guarded(stack))
-        stack.end("AppDown")
+        with ThreadPoolExecutor(1) as pool:
+            back = pool.submit(stack.around.start, *STOPPED)
+            stack.start(1, **guarded(stack))
+            stack.end("AppDown")
+            back.result()
+        stack.end(*STOPPED)
         stack.start(2, **vendors(stack, "lab-a", "lab-b", "lab-c"))
         stack.start(3, **friendly())
-        stack.settle(stack.resolved, "AppDown", "TargetDown")
+        stack.settle(stack.resolved, "AppDown", "TargetDown", *STOPPED)
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             print(
                 f"\ncause to notification, end of cause to resolved; {time.monotonic() - begun:.0f} s in all"
@@ -135,7 +142,7 @@ def _shown(seconds: float | None) -> str:
 
 def guarded(stack: Stack) -> dict[str, Any]:
     auth = {"required": True, "keys_file": str(stack.directory / "keys.json"), "proxies": ["127.0.0.1"]}
-    return {"app": {"auth": auth}, "providers": FREE, "redis": {"port": stack.redis_port}}
+    return {"app": {"auth": auth}, "providers": FREE, "redis": {"port": stack.around.ports["redis"]}}
 
 
 def vendors(stack: Stack, *names: str) -> dict[str, Any]:
@@ -229,7 +236,21 @@ def good_days(stack: Stack) -> None:
     with stack.customers(2, 3, pause=0.4):
         stack.settle(stack.fired, *UNMUTED)
     with stack.customers(2, 3):
-        stack.settle(stack.resolved, *TOLD[:-1], *UNMUTED)
+        stack.settle(stack.resolved, *BEFORE, *UNMUTED)
+
+
+def stopped(stack: Stack) -> None:
+    """Users are refused, and the apps go on alone; every target of Prometheus is up."""
+    stack.cause(*STOPPED)
+    stack.around.stop(*STOPPED)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{stack.around.ports['nginx']}/ping", timeout=30, trust_env=False)
+    assert stack.ask(2, "past nginx") == 200
+    assert stack.query("up == 0") == []
+    # Waits in vain may not add up to the time that the whole fixture has.
+    stack.settle(stack.fired, *STOPPED, within=40)
+    ask_redis(stack)
+    stack.settle(stack.held_back, "RedisErrors", within=40)
 
 
 @pytest.mark.parametrize("name", TOLD)
@@ -244,6 +265,13 @@ def test_a_milder_alert_is_held_back_by_a_worse_one_of_its_service(trouble: Stac
     # That the worse one is over frees the milder at once, and may itself be told up to group_interval later.
     assert over is not None, trouble.why(name)
     assert told is None or told > min(over, trouble.ended[MUTED[name]]), trouble.why(name)
+
+
+def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_it(trouble: Stack) -> None:
+    stopped_at = trouble.caused["RedisDown"]
+    told = [n.status for n in trouble.told.notes if n.alert == "RedisErrors" and n.at > stopped_at]
+    assert trouble.held_back("RedisErrors") is not None, trouble.why("RedisErrors")
+    assert told == [], trouble.why("RedisErrors")
 
 
 @pytest.mark.parametrize("name", UNMUTED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -128,6 +129,25 @@ def test_redis_and_its_exporter_agree_on_any_password(tmp_path: Path, password: 
         assert client.config_get("dir") == {"dir": str(server.directory)}
         client.close()
         assert metric(exporter, "redis_up") == "1"
+
+
+def test_a_redis_that_hangs_is_told_down_within_the_time_of_a_scrape(tmp_path: Path) -> None:
+    """Not its exporter, by a scrape that fails: metric() waits for 10 s, as Prometheus does by default."""
+    port, exporter = free_port(), free_port()
+    wanted = spec(redis={"port": port}, monitoring={"exporters": {"redis": {"port": exporter}}})
+    _, found = generated(wanted, tmp_path)
+    server, watcher = found["redis"], found["redis-exporter"]
+    with (
+        running(server.argv, server.directory, port, lambda: tcp_open(port)) as hanging,
+        running(
+            watcher.argv, watcher.directory, exporter, lambda: http_ok(f"http://127.0.0.1:{exporter}/health")
+        ),
+    ):
+        hanging.process.send_signal(signal.SIGSTOP)
+        try:
+            assert metric(exporter, "redis_up") == "0"
+        finally:
+            hanging.process.send_signal(signal.SIGCONT)
 
 
 def test_mariadb_and_its_exporter_agree_on_every_password(tmp_path: Path) -> None:

@@ -130,13 +130,30 @@ def test_a_receiver_that_could_never_send_is_refused(notifications: dict[str, An
 
 
 def test_a_severity_is_muted_by_a_worse_one_of_the_same_service() -> None:
-    pairs = [(r["source_matchers"], r["target_matchers"][0], r["equal"]) for r in config()["inhibit_rules"]]
+    rules = [r for r in config()["inhibit_rules"] if "equal" in r]
+    pairs = [(r["source_matchers"], r["target_matchers"][0], r["equal"]) for r in rules]
     same = ["service", "provider"]
     assert pairs == [
         (['severity="critical"'], 'severity="warning"', same),
         (['severity="critical"'], 'severity="info"', same),
         (['severity="warning"'], 'severity="info"', same),
     ]
+
+
+def muted(**sections: Any) -> dict[str, str]:
+    rules = [r for r in config(**sections)["inhibit_rules"] if "equal" not in r]
+    return {r["source_matchers"][0]: r["target_matchers"][0] for r in rules}
+
+
+def test_an_alert_about_a_cause_mutes_those_about_its_effects_by_name_alone() -> None:
+    redis = {'alertname="RedisDown"': 'alertname=~"RedisErrors"'}
+    assert muted() == {
+        **redis,
+        'alertname="MysqlDown"': 'alertname=~"AuditErrors|SpoolGrowing"',
+        'alertname="NginxDown"': 'alertname=~"CertificateNotServed"',
+    }
+    assert muted(mysql=None, nginx={"enabled": False}) == redis
+    assert muted(mysql=None, app={}, monitoring={"exporters": {"redis": {"enabled": False}}}) == {}
 
 
 def test_what_is_no_hurry_waits_for_business_hours_where_there_are_any() -> None:

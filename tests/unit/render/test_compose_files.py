@@ -75,7 +75,7 @@ def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca(tmp_pa
     assert services["redis"]["healthcheck"]["test"][-4:] == ["--tls", "--cacert", ca, "ping"]
     assert services["app"]["command"][-2:] == ["--redis-ca", ca]
     assert services["redis-exporter"]["command"] == [
-        "-redis.addr=rediss://redis:6379", f"-tls-ca-cert-file={ca}",
+        "-redis.addr=rediss://redis:6379", "-connection-timeout=3s", f"-tls-ca-cert-file={ca}",
     ]  # fmt: skip
 
 

@@ -155,6 +155,38 @@ def test_texts_follow_the_locale() -> None:
     assert {n: r["expr"] for n, r in ja.items()} == {n: r["expr"] for n, r in en.items()}
 
 
+def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None:
+    def told(**sections: Any) -> set[str]:
+        return {"NginxDown", "RedisDown", "MysqlDown"} & set(alert_rules(**sections))
+
+    assert told() == {"NginxDown", "RedisDown", "MysqlDown"}
+    assert told(mysql=None, app={}) == {"RedisDown"}
+    assert told(redis={"enabled": False}) == {"NginxDown", "MysqlDown"}
+    exporters = {"redis": {"enabled": False}, "mysqld": {"enabled": False}}
+    assert told(monitoring={"exporters": exporters}) == {"NginxDown"}
+    assert told(monitoring={"alerts": {"NginxDown": {"enabled": False}}}) == {"RedisDown", "MysqlDown"}
+
+
+@pytest.mark.parametrize(
+    ("scrape", "evaluation", "nginx", "redis"),
+    [
+        ("15s", "15s", "30s", "1m"),
+        ("1s", "1s", "30s", "1m"),
+        ("1m", "15s", "1m15s", "1m15s"),
+        ("2m", "1m", "3m", "3m"),
+    ],
+)
+def test_one_scrape_that_meets_a_restart_tells_nobody_however_seldom_it_is_scraped(
+    scrape: str, evaluation: str, nginx: str, redis: str
+) -> None:
+    prometheus = {"scrape_interval": scrape, "evaluation_interval": evaluation}
+    rules = alert_rules(monitoring={"prometheus": prometheus})
+    assert [rules[name]["for"] for name in ("NginxDown", "RedisDown", "TargetDown")] == [nginx, redis, "1m"]
+    own = {"NginxDown": {"for": "5s"}, "RedisDown": {"for": "0s"}}
+    rules = alert_rules(monitoring={"prometheus": prometheus, "alerts": own})
+    assert (rules["NginxDown"]["for"], "for" in rules["RedisDown"]) == ("5s", False)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
