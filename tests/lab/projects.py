@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import warm
 import yaml
 from servers import free_port, tcp_open
 
@@ -85,10 +86,10 @@ class Project:
         return [*self.launcher, sys.executable, "-m", "techsapo_ops", *arguments]
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return warm.popen(
             self.argv(*arguments),
+            {**os.environ, "NO_COLOR": "1", **self.environment},
             cwd=self.directory,
-            env={**os.environ, "NO_COLOR": "1", **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
