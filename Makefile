@@ -42,6 +42,7 @@ help:
 	@echo "make test       install what the tests need, run linters and all tests"
 	@echo "make ci         as CI does: the same, with a second look at what failed"
 	@echo "make coverage   the same as test, and which lines no test runs"
+	@echo "make slowest    the slowest tests and files of the last run"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
@@ -116,6 +117,10 @@ coverage: $(VENV)/dev lab
 	@$(call beside,$(BIN)/coverage run -m $(PYTEST))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
+
+# Of the last run here; any run of pytest notes the tests that it ran.
+slowest:
+	@$(BIN)/python -m tests.slowest
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench
