@@ -27,6 +27,8 @@ from typing import Any
 STATUS = struct.Struct("i")
 _READ_ONCE = ("PYTHON", "LC_", "LANG", "FORCE_COLOR", "PY_COLORS", "TERMINAL_WIDTH", "COLUMNS", "COV")
 """Variables, by their beginning, that an interpreter or a library reads once, when it starts."""
+_ALIKE = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+"""Those that change nothing that a program says or does."""
 _OWN = dict(os.environ)
 
 
@@ -41,7 +43,8 @@ def can_be_warm(argv: Sequence[str], environment: Mapping[str, str]) -> bool:
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_ONCE)}
+    found = {name: value for name, value in environment.items() if name.startswith(_READ_ONCE)}
+    return {name: value for name, value in found.items() if name not in _ALIKE}
 
 
 class Warm(subprocess.Popen[Any]):
