@@ -15,6 +15,13 @@ SPEC    ?= techsapo.yaml
 WORKERS ?= 3
 PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 POLICY  := /usr/sbin/policy-rc.d
+FORM    := $(BIN)/ruff format --check . && $(BIN)/ruff check .
+TYPES   := $(BIN)/mypy && $(BIN)/lint-imports
+
+# $(1) with $(TYPES) at the same time: without its cache mypy takes 20 s of one processor, and the tests mostly
+# wait. What is wrong with the types is said at once and again at the end; the exit code tells of both.
+beside = { { $(TYPES); } >$(VENV)/types.log 2>&1 || { cat $(VENV)/types.log; false; }; } & types=$$!; \
+  echo '$(1)'; $(1); code=$$?; wait $$types || { cat $(VENV)/types.log; [ $$code != 0 ] || code=1; }; exit $$code
 
 # What the tests run, as command:package; a command that is there, from wherever, is taken as it is.
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
@@ -26,7 +33,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test ci coverage lint lab bench bench-peers picture lock clean
+.PHONY: help up down install uninstall link test ci coverage lint lab slowest bench bench-peers picture lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -36,6 +43,7 @@ help:
 	@echo "make test       install what the tests need, run linters and all tests"
 	@echo "make ci         as CI does: the same, with a second look at what failed"
 	@echo "make coverage   the same as test, and which lines no test runs"
+	@echo "make slowest    the slowest tests and files of the last run"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
@@ -92,24 +100,29 @@ lab:
 	  [ $$code = 0 ] || { tail -n 20 $(VENV)/lab.log; exit $$code; }; fi
 
 lint: $(VENV)/dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(FORM)
+	$(TYPES)
 
-test: $(VENV)/dev lab lint
-	$(BIN)/python -m $(PYTEST)
+test: $(VENV)/dev lab
+	$(FORM)
+	@$(call beside,$(BIN)/python -m $(PYTEST))
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
-ci: $(VENV)/dev lab lint
-	$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?
+ci: $(VENV)/dev lab
+	$(FORM)
+	@$(call beside,$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?)
 
 # A tool for developers, a third slower; CI goes without, for coverage's lock outlasts a Ctrl-C (decision 17).
-coverage: $(VENV)/dev lab lint
+coverage: $(VENV)/dev lab
+	$(FORM)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST)
+	@$(call beside,$(BIN)/coverage run -m $(PYTEST))
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --fail-under=90
+
+# Of the last run here; any run of pytest notes the tests that it ran.
+slowest:
+	@$(BIN)/python -m tests.slowest
 
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench

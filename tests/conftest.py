@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slowest import Stopwatch, expected, lanes
 
 sys.path.insert(0, str(Path(__file__).parent / "lab"))
 # A worker of pytest-xdist sets it; what is written to a pipe is not to be wrapped for it.
@@ -70,15 +71,30 @@ def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-def _worth_first(item: pytest.Item) -> int:
-    """Rank in a run of several workers: the longest files first, so that none ends long after the other."""
-    if uses_docker(_file(item.nodeid)):
-        return 0
-    return 1 if item.get_closest_marker("e2e") else 2 if item.get_closest_marker("lab") else 3
+@cache
+def docker_lanes() -> dict[str, int]:
+    """The files that take the Docker daemon, over two workers: their stacks share no name and no port."""
+    files = (str(p.relative_to(REPOSITORY)) for p in (REPOSITORY / "tests").rglob("test_*.py"))
+    return lanes(filter(uses_docker, files), 2)
+
+
+def _worth_first(item: pytest.Item) -> tuple[float, float, str]:
+    """Rank in a run of several workers: the longest files first, so that none ends long after the other.
+
+    Docker's come before them, as they are whole lanes; and a file stays in one piece.
+    """
+    file = _file(item.nodeid)
+    return (not uses_docker(file), -expected(file), file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note how long each test takes, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Stopwatch(config))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep a file whole on one worker, and all files that take the one Docker daemon on the same.
+    """Keep a file whole on one worker, and the files that take the Docker daemon on two of them.
 
     pytest-xdist 3.8 has `--dist loadgroup` for this, which finds no group under pytest 9.2.
     """
@@ -87,7 +103,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = _file(nodeid)
-            return "docker" if uses_docker(file) else file
+            return f"docker {docker_lanes()[file]}" if uses_docker(file) else file
 
     return ByFile(config, log)
 

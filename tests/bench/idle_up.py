@@ -36,6 +36,8 @@ def _fastest(*works: Callable[[], object]) -> list[float]:
 
 
 def _idle(stack: Project) -> Callable[[], object]:
+    stack.launcher = ("env",)  # started as users start it, not warm as the labs do
+
     def up() -> None:
         assert "up to date" in stack.run("up", "--yes").stderr
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 import servers
+import warm
 import yaml
 from alert_lab import Upstream, history, receiving
 from alert_servers import Around
@@ -176,10 +176,8 @@ class Stack:
 
     def techsapo(self, *arguments: str, code: int = 0) -> str:
         """Run the command line on the spec of this stack."""
-        done = subprocess.run(
-            [sys.executable, "-m", "techsapo_ops", *arguments, "--file", self.directory / "techsapo.yaml"],
-            capture_output=True, text=True, timeout=90, check=False,
-        )  # fmt: skip
+        argv = [sys.executable, "-m", "techsapo_ops", *arguments, "--file", self.directory / "techsapo.yaml"]
+        done = warm.run(argv, text=True)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import pymysql
 import redis
+import warm
 from projects import Project, project, small_spec
 from servers import free_port
 
@@ -112,10 +112,7 @@ def killed(made: Project, where: str, *words: str) -> None:
         f"sys.argv = {['techsapo', *words]!r}\n"
         "from techsapo_ops.cli.main import main\nmain()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=made.directory, stdin=subprocess.DEVNULL, capture_output=True,
-        check=False,
-    )  # fmt: skip
+    done = warm.run([sys.executable, "-c", code], cwd=made.directory)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,11 @@ def answers() -> bool:
 
 
 @contextlib.contextmanager
-def daemon() -> Iterator[None]:
+def daemon(at_end: Callable[[], None] = lambda: None) -> Iterator[None]:
     """A daemon for the length of the block: the one that is there, else one of our own.
 
-    Runs of the tests at the same time share it, and the last one ends it; also what a killed run left.
+    Workers and runs of the tests at the same time share it, and the last one does `at_end` and ends it; also
+    what a killed run left.
     """
     home = cache()
     home.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,7 @@ def daemon() -> Iterator[None]:
         finally:
             with _alone(home), contextlib.suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                at_end()
                 _end_daemon(home)
 
 
@@ -129,10 +131,10 @@ def _end_daemon(home: Path) -> None:
 def docker_lab() -> Iterator[DockerLab]:
     """A daemon and all stand-in images, made now where the cache does not have them."""
     cache().mkdir(parents=True, exist_ok=True)
-    with daemon(), (cache() / "lock").open("w") as lock:
+    tag = _tag()
+    with daemon(lambda: _forget_old_images(tag)), (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         seconds: dict[str, float] = {}
-        tag = _tag()
         images = {kind: f"techsapo-lab/{kind}:{tag}" for kind in KINDS} | {
             "base": f"techsapo-lab/python:{tag}"
         }
@@ -142,10 +144,7 @@ def docker_lab() -> Iterator[DockerLab]:
             seconds["wheels"] = _timed(_wheels)
             seconds["build"] = _timed(lambda: _build(tag))
         fcntl.flock(lock, fcntl.LOCK_UN)
-        try:
-            yield DockerLab(images, seconds)
-        finally:
-            _forget_old_images(tag)
+        yield DockerLab(images, seconds)
 
 
 def _forget_old_images(tag: str) -> None:

@@ -8,6 +8,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import warm
 from projects import Project
 
 FAULT_POINT = Path(__file__).with_name("fault_point.py")
@@ -41,14 +42,8 @@ def configuration(stack: Project) -> str:
 
 def faulty(stack: Project, point: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `techsapo …` with the fault of `point`, see fault_point.py."""
-    return subprocess.run(
-        [sys.executable, str(FAULT_POINT), point, *arguments],
-        cwd=stack.directory,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    argv = [sys.executable, FAULT_POINT, point, *arguments]
+    return warm.run(argv, cwd=stack.directory, text=True, timeout=60)
 
 
 def killed_at(stack: Project, point: str, *arguments: str) -> None:

@@ -11,14 +11,15 @@ import sysconfig
 import tempfile
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import warm
 import yaml
-from servers import free_port, tcp_open
+from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
 from techsapo_ops.engines.base import ObservedService
@@ -90,10 +91,10 @@ class Project:
         return [*self.launcher, self.python, "-m", "techsapo_ops", *arguments]
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return warm.popen(
             self.argv(*arguments),
+            {**os.environ, "NO_COLOR": "1", **self.environment},
             cwd=self.directory,
-            env={**os.environ, "NO_COLOR": "1", **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,6 +113,19 @@ class Project:
         """What `techsapo health --json` says, whatever its exit code."""
         said: dict[str, Any] = json.loads(self.popen("health", "--json").communicate(timeout=60)[0])
         return said
+
+    def well(self) -> None:
+        """Wait until `techsapo health` says healthy: an app that answers may still open its audit log."""
+        said: dict[str, Any] = {}
+
+        def healthy() -> bool:
+            said.update(self.health())
+            return bool(said["status"] == "healthy")
+
+        try:
+            wait_for(healthy, what="healthy")
+        except AssertionError as error:
+            raise AssertionError([p for p in said["probes"] if p["status"] != "healthy"]) from error
 
     def applies(self) -> tuple[Entry, ...]:
         """What the ledger has of this stack."""
@@ -199,9 +213,22 @@ def project(spec: dict[str, Any], name: str = "project", python: str = sys.execu
     top.chmod(0o755)
     directory = top / name
     directory.mkdir()
-    made = Project(directory, spec, python=python)
+    # Without it each new stack would first ask Docker's daemon for all its images.
+    made = Project(directory, {"engine": "native", **spec}, python=python)
     try:
         yield made
     finally:
-        members.end_all(made.state, made.state / "run", grace=5)
+        kill_all(made)
         shutil.rmtree(top)
+
+
+def kill_all(made: Project) -> None:
+    """End what runs at once, the supervisor first; `down` takes seconds, and no data is to be kept."""
+    for _ in range(100):
+        if not (found := made.members()):
+            return
+        for process in sorted(found, key=members.is_supervisor, reverse=True):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=0.1)
+    raise AssertionError(f"still there: {[p.cmdline() for p in made.members()]}")

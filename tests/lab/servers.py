@@ -18,6 +18,8 @@ from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 
+import warm
+
 
 @dataclass
 class Server:
@@ -110,8 +112,8 @@ def running(
     """Run `argv` until the block ends; yields once `ready()` is true. Output goes to server.log."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "server.log").open("ab") as log:
-        process = subprocess.Popen(
-            list(argv),
+        process = warm.popen(
+            argv,
             cwd=directory,
             stdout=log,
             stderr=log,

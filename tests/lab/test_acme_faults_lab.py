@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import warm
 from acme_ca import pebble
 from acme_faults import Front, front, impostor, refusal
 from certificate_fault import DEPLOYED, PHASES
@@ -195,12 +196,8 @@ def test_an_order_broken_off_by_the_ca_goes_on_where_it_was(edge: Edge, tmp_path
 @pytest.mark.parametrize("point", [*PHASES, *DEPLOYED])
 def test_killed_anywhere_the_next_run_completes_the_same_order(edge: Edge, point: str) -> None:
     before, orders = edge.served(), edge.orders()
-    killed = subprocess.run(
-        [sys.executable, Path(__file__).parent / "certificate_fault.py", point, "certs", "renew", "--force"],
-        cwd=edge.project.directory,
-        capture_output=True,
-        check=False,
-    )
+    fault = Path(__file__).parent / "certificate_fault.py"
+    killed = warm.run([sys.executable, fault, point, "certs", "renew", "--force"], cwd=edge.project.directory)
     assert killed.returncode == -9, killed.stderr
     assert key_is_whole(edge)
     assert edge.served() == before or point in {"reloaded", "recorded"}

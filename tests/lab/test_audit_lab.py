@@ -244,13 +244,14 @@ def test_what_is_secret_reaches_neither_database_nor_log_nor_vendor_where_the_sp
 
 
 def test_costs_are_summed_up_from_the_audit_database_with_advice(tmp_path: Path) -> None:
-    import subprocess
     import sys
+
+    import warm
 
     def costs(*options: str) -> dict[str, Any]:
         argv = [sys.executable, "-m", "techsapo_ops", "costs", "--json", *options]
         argv += ["--file", str(tmp_path / "techsapo.yaml")]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        done = warm.run(argv, text=True)
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout))
 

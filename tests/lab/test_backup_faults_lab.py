@@ -274,7 +274,7 @@ def test_a_tool_killed_while_it_verifies_leaves_no_server_and_no_verdict(
     assert list(scratch.iterdir()) != []
     assert json.loads(lab.run("backup", "verify", backup.id, "--deep", "--json").stdout)["ok"] is True
     assert list(scratch.iterdir()) == []
-    lab.run("health")
+    lab.well()
 
 
 def test_a_job_that_fails_is_told_to_prometheus_and_the_backups_figures_stay(

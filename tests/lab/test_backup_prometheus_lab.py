@@ -189,7 +189,7 @@ def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(
     assert old(lab) == [HISTORY]
     wait_for(lambda: asked(lab, "count_over_time(up[5s])") != [], what="it scrapes again")
     assert not [p for p in (lab.state / "data" / "prometheus").iterdir() if p.name.startswith(".")]
-    lab.run("health")
+    lab.well()
     restore.perform(stack, restore.intend(stack, done["safety"], ("prometheus",)))
     assert old(lab) == []
     restore.perform(stack, restore.intend(stack, backup.id, ("prometheus",)))
@@ -212,7 +212,7 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     assert "going back to what was there before" in said.stderr
     assert old(lab) == before
     assert not [p for p in (lab.state / "data" / "prometheus").iterdir() if p.name.startswith(".")]
-    lab.run("health")
+    lab.well()
 
 
 def test_a_tool_killed_mid_way_leaves_no_snapshot_for_ever(lab: Project, stack: Stack) -> None:

@@ -182,7 +182,7 @@ def test_restore_swaps_the_log_in_with_the_app_stopped_and_goes_on_writing(
     assert set(done["seconds"]) == {"sqlite:app-1", "sqlite:app-2"}
     assert count(lab) == ROWS
     assert litter(lab) == []
-    lab.run("health")
+    lab.well()
     lab.run("restore", done["safety"], "--yes")
     assert count(lab) == 0
     lab.run("restore", backup.id, "--only", "sqlite", "--yes")
@@ -214,7 +214,7 @@ def test_a_restore_that_fails_brings_back_the_very_file(lab: Project, backup: Ba
     with opened(lab) as sql:
         assert sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'").fetchone() == (1,)
     assert litter(lab) == []
-    lab.run("health")
+    lab.well()
 
 
 def test_a_killed_restore_is_taken_back_by_the_next(lab: Project, backup: Backup) -> None:
@@ -227,7 +227,7 @@ def test_a_killed_restore_is_taken_back_by_the_next(lab: Project, backup: Backup
     assert "going back to what was there before" in said.stderr
     assert count(lab) == before
     assert litter(lab) == []
-    lab.run("health")
+    lab.well()
 
 
 def test_the_log_of_an_instance_that_was_scaled_away_is_backed_up_and_comes_back_into_its_folder(

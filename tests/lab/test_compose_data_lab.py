@@ -179,7 +179,7 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
     assert sql("SELECT COUNT(*) FROM notes") == str(ROWS)
     lab.run("restart", "redis")
     assert redis("GET", "k7") == "7"
-    lab.run("health")
+    lab.well()
     assert stack_of(lab).repository.find(done["safety"]).read().tag == "before-restore"
 
 
@@ -207,7 +207,7 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
         restore.perform(copied, intent)
     assert sql("SELECT COUNT(*) FROM notes WHERE text = 'precious'") == "1"
     assert redis("GET", "precious") == "1"
-    lab.run("health")
+    lab.well()
 
 
 def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
@@ -272,7 +272,7 @@ def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_
         restore.perform(stack, there)
     assert scrapes() >= before
     assert files("/prometheus/.before* /prometheus/.restoring") == []
-    lab.run("health")
+    lab.well()
 
 
 def test_a_certificate_is_issued_through_nginx_in_its_container_and_served(edge: Edge) -> None:

@@ -322,7 +322,7 @@ def test_commands_run_inside_a_service_and_say_how_they_ended(stack: Project) ->
 
 @pytest.mark.parametrize("kind", ["redis", "mysql"])
 def test_a_throwaway_server_has_no_network_and_is_gone_afterwards(stack: Project, kind: str) -> None:
-    engine = engine_of(stack)
+    engine, mine = engine_of(stack), f"label=techsapo.scratch={stack.state / 'scratch'}"
     with engine.scratch(kind) as scratch:
         assert scratch.run is not None
         assert scratch.password is not None
@@ -335,12 +335,12 @@ def test_a_throwaway_server_has_no_network_and_is_gone_afterwards(stack: Project
         done = scratch.run(asked)
         assert done.code == 0, done.output
         assert done.stdout.decode().split()[-1] == "0"
-        (name,) = docker("ps", "--filter", "label=techsapo.scratch", "--format", "{{.Names}}").stdout.split()
+        (name,) = docker("ps", "--filter", mine, "--format", "{{.Names}}").stdout.split()
         shown = docker("container", "inspect", name).stdout
         assert json.loads(shown)[0]["HostConfig"]["NetworkMode"] == "none"
         assert scratch.password.reveal() not in shown
     assert not scratch.directory.exists()
-    assert docker("ps", "--all", "--filter", "label=techsapo.scratch", "--quiet").stdout == ""
+    assert docker("ps", "--all", "--filter", mine, "--quiet").stdout == ""
 
 
 def test_an_app_image_that_nothing_needs_any_more_is_removed_and_no_other(stack: Project) -> None:

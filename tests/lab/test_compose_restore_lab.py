@@ -93,7 +93,7 @@ def test_a_restore_of_samples_that_is_killed_is_taken_back_by_the_next_one(lab: 
     assert "going back to what was there before" in said
     assert scrapes() >= before
     assert [name for name in files("prometheus") if name.startswith((".before", ".restoring"))] == []
-    lab.run("health")
+    lab.well()
 
 
 def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_name(lab: Project) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import warm
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, free_port, nginx, wait_for
 
@@ -36,7 +37,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def techsapo(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command, *rest = arguments
     argv = [sys.executable, "-m", "techsapo_ops", command, *rest, "--file", str(directory / "techsapo.yaml")]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    return warm.run(argv, {**os.environ, **environment}, text=True)
 
 
 def keys_of(app: Server) -> Path:

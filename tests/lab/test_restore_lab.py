@@ -59,7 +59,7 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
         assert sql.fetchone() == (ROWS,)
     lab.run("restart", "redis")
     assert keys(lab).get("k7") == b"7"
-    lab.run("health")
+    lab.well()
     safety = stack.repository.find(done["safety"])
     assert safety.read().tag == "before-restore"
     assert stack.repository.find("latest").id != safety.id
@@ -101,7 +101,7 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'")
         assert sql.fetchone() == (1,)
-    lab.run("health")
+    lab.well()
 
 
 def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
@@ -121,7 +121,7 @@ def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, ba
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*) FROM notes")
         assert sql.fetchone() == before
-    lab.run("health")
+    lab.well()
 
 
 def state(lab: Project) -> tuple[object, ...]:
@@ -183,7 +183,7 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
     assert (lab.state / "restore.json").exists()
     assert "going back to what was there before" in lab.run("restore", backup.id, code=1).stderr
     assert state(lab) == before
-    lab.run("health")
+    lab.well()
 
 
 def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Project, backup: Backup) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,12 @@ def _run(repository: Path, folder: Path, **files: str) -> tuple[int, int, str]:
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text.replace("{name}", name), encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # most of pytest's start is other plugins
     first = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"], cwd=folder, capture_output=True, check=False
+        [sys.executable, "-m", "pytest", "-q"], cwd=folder, env=bare, capture_output=True, check=False
     )
     look = [sys.executable, str(repository / "tests" / "again.py"), str(first.returncode)]
-    second = subprocess.run(look, cwd=folder, capture_output=True, text=True, check=False)
+    second = subprocess.run(look, cwd=folder, env=bare, capture_output=True, text=True, check=False)
     return first.returncode, second.returncode, second.stdout
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 from techsapo_ops.render.templates import template_root
 
@@ -23,14 +24,8 @@ def project(tmp_path: Path) -> Path:
 
 def techsapo(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     measured = {k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", *words],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        env={"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8", **measured},
-        timeout=60,
-    )
+    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8", **measured}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=project, text=True)
 
 
 def test_check_says_what_would_change_exits_100_and_writes_nothing(project: Path) -> None:

@@ -10,18 +10,13 @@ from pathlib import Path
 
 import peers
 import pytest
+import warm
 from servers import free_port
 
 
 def techsapo(*words: str, cwd: Path, path: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={"PATH": path, "NO_COLOR": "1", "LANG": "C.UTF-8"},
-        timeout=60,
-    )
+    environment = {"PATH": path, "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=cwd, text=True)
 
 
 def spec(folder: Path, port: int) -> None:

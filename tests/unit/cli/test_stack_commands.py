@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import warm
 
 from techsapo_ops.cli.stack_view import age, moment, size
 from techsapo_ops.errors import OpsError
@@ -17,14 +18,8 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env={"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"},
-        timeout=60,
-    )
+    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,95 @@
+"""How long tests take: noted by each run, listed by `make slowest`, and what the order of the files rests on.
+
+`python -m tests.slowest --write` puts what the last whole run took into tests/cases/seconds.json.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TABLE = Path(__file__).parent / "cases" / "seconds.json"
+KEPT = "techsapo/seconds"
+LONG = 10
+"""Seconds from which on a file is in the table."""
+SHOWN = 20
+
+
+@cache
+def _table() -> Mapping[str, float]:
+    known: dict[str, float] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return known
+
+
+def expected(file: str) -> float:
+    """Seconds that a test file took when the table was written, and a guess for one that is not in it."""
+    return _table().get(file, LONG if "/lab/" in file or "/e2e/" in file else 1)
+
+
+def lanes(files: Iterable[str], count: int) -> dict[str, int]:
+    """A lane below `count` for each file, so that all lanes take about as long."""
+    ends = [0.0] * count
+    found = {}
+    for file in sorted(files, key=lambda f: (-expected(f), f)):
+        found[file] = lane = ends.index(min(ends))
+        ends[lane] += expected(file)
+    return found
+
+
+class Stopwatch:
+    """A plugin of pytest: notes the seconds of each test, with its fixtures, in pytest's own cache."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration  # type: ignore[assignment] # seconds, not counts
+
+    def pytest_sessionfinish(self) -> None:
+        known: dict[str, Any] = self.config.cache.get(KEPT, {})  # type: ignore[union-attr]
+        self.config.cache.set(KEPT, {**known, **self.seconds})  # type: ignore[union-attr]
+
+
+def noted() -> dict[str, float]:
+    """Seconds of each test here when it was last run."""
+    path = Path(".pytest_cache/v") / KEPT
+    if not path.is_file():
+        return {}
+    tests: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    return {test: seconds for test, seconds in tests.items() if Path(test.partition("::")[0]).is_file()}
+
+
+def of_files(tests: Mapping[str, float]) -> Counter[str]:
+    """Seconds of whole files."""
+    files: Counter[str] = Counter()
+    for test, seconds in tests.items():
+        files[test.partition("::")[0]] += seconds  # type: ignore[assignment] # seconds, not counts
+    return files
+
+
+def main(*options: str) -> None:
+    """Print the slowest tests and files of the last run, or write the table of files."""
+    tests = noted()
+    if not tests:
+        sys.exit("no run of the tests is noted here; `make test` notes one")
+    files = of_files(tests)
+    if options == ("--write",):
+        long = {file: round(seconds) for file, seconds in sorted(files.items()) if seconds >= LONG}
+        TABLE.write_text(json.dumps(long, indent=1) + "\n", encoding="utf-8")
+        return
+    for what, found in (("tests", Counter(tests)), ("files", files)):
+        print(f"{sum(found.values()):8.1f} s, all {what} one after another")
+        for name, seconds in found.most_common(SHOWN):
+            print(f"{seconds:8.1f} s  {name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
