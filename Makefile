@@ -39,7 +39,7 @@ help:
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
-$(VENV)/runtime: requirements.lock pyproject.toml
+$(VENV)/runtime: requirements.lock pyproject.toml techsapo_ops/__init__.py
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages of requirements.lock into $(VENV)"
 	@$(PIP) install --quiet --require-hashes -r requirements.lock

@@ -19,6 +19,8 @@ SERVICE = "com.docker.compose.service"
 DEFINITION = "com.docker.compose.config-hash"
 VERSION = "com.docker.compose.version"
 FOLDER = "com.docker.compose.project.working_dir"
+BUILD = "techsapo.build"
+"""Label of an image made of this package: the build that is in it, see adapters.build."""
 _ONE_OFF = "com.docker.compose.oneoff"
 _TIMEOUT = 60.0
 _PROGRESS = re.compile(r" ?(Container|Network|Volume) \S+  \w+$")
@@ -64,6 +66,8 @@ class ContainerFacts:
     published: tuple[Published, ...] = ()
     compose: str = ""
     """Version of the Docker Compose that made it."""
+    build: str | None = None
+    """Which build of this package its image says that it holds."""
 
     @property
     def running(self) -> bool:
@@ -266,6 +270,7 @@ def _container(entry: dict[str, Any]) -> ContainerFacts | None:
         check=_check(test),
         published=tuple(_published(entry)),
         compose=labels.get(VERSION, ""),
+        build=labels.get(BUILD),
     )
 
 

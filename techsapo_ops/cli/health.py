@@ -84,8 +84,11 @@ def health(
 
 
 def _value(report: HealthReport) -> dict[str, Any]:
+    from techsapo_ops.adapters.build import build
+
     return {
         "status": report.status.value,
+        "build": build(),
         "seconds": round(report.seconds, 4),
         "probes": [
             {
@@ -95,6 +98,7 @@ def _value(report: HealthReport) -> dict[str, Any]:
                 "detail": part.detail,
                 "seconds": None if part.seconds is None else round(part.seconds, 4),
                 "hint": part.hint,
+                "build": part.build,
             }
             for part in report.probes
         ],
@@ -133,6 +137,8 @@ def _print(report: HealthReport, out: Output, *, quiet: bool) -> None:
         out.next("techsapo up")
     elif hints := [p.hint for p in report.failing if p.hint]:
         out.next(hints[0])
+    elif old := [p.hint for p in report.probes if p.outdated]:
+        out.next(old[0])
 
 
 def _watch(look: Any, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
     """
     from datetime import UTC, datetime
 
+    from techsapo_ops.adapters.build import build, is_other
     from techsapo_ops.cli.stack_view import age, service_json
     from techsapo_ops.cli.wiring import standing_stack
 
@@ -30,6 +31,7 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
         out.json(
             {
                 "running": observed.running,
+                "build": build(),
                 "services": [service_json(s, now) for s in observed.services.values()],
             }
         )
@@ -39,9 +41,18 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
         out.next("techsapo up")
         return
     out.table(
-        ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER"),
+        ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
         [
-            (s.name, s.state, s.pid or "-", s.port or "-", age(s.started, now), s.restarts, s.user or "-")
+            (
+                s.name,
+                s.state,
+                s.pid or "-",
+                s.port or "-",
+                age(s.started, now),
+                s.restarts,
+                s.user or "-",
+                s.build or "-",
+            )
             for s in observed.services.values()
         ],
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
@@ -54,3 +65,8 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
     crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]
     if crashed:
         out.next(f"techsapo logs {crashed[0]}")
+        return
+    old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
+    if old:
+        out.say(f"{', '.join(old)}: not the installed build, {build()}")
+        out.next("techsapo up")

@@ -46,11 +46,14 @@ def schedule(
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
     from techsapo_ops.schedule.settle import overdue, settle_killed
 
+    layout = layout_beside(file)
+    if rendered is not None:
+        _note_build(layout.scheduler_build)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     source = rendered or file
     content = source.read_bytes() if source.is_file() else b""
     found = _schedule(file, environment, rendered)
-    desk = desk_for(layout_beside(file), _say, lambda _: None)
+    desk = desk_for(layout, _say, lambda _: None)
     jobs = {job.name: job for job in scheduled(found)}
 
     def command(name: str) -> tuple[str, ...]:
@@ -100,6 +103,16 @@ def schedule(
                 _say_due(scheduler.next_runs(), desk)
         except KeyboardInterrupt:
             scheduler.stop()
+
+
+def _note_build(path: Path) -> None:
+    """Tell the next `techsapo up` what this process runs; without it that starts it anew."""
+    from techsapo_ops.adapters.build import note
+
+    try:
+        note(path)
+    except OpsError as error:
+        _say(f"what this scheduler runs can't be noted: {error}")
 
 
 def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from techsapo_ops.cli.output import Output
     from techsapo_ops.engines.base import ObservedService
+    from techsapo_ops.operations.origin import Origin
     from techsapo_ops.operations.stack import StackPlan
 
 _FEW_FILES = 12
@@ -77,7 +80,8 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
         few = len(plan.files) <= _FEW_FILES or diff or out.verbose
         if few:
             for change in plan.files:
-                out.data(f"  {change.kind:8} {change.path}")
+                origin = in_brackets(plan.origins.files.get(change.path, ()))
+                out.data(f"  {change.kind:8} {change.path}{origin}")
                 if diff:
                     out.data(change.diff.rstrip("\n"))
         else:
@@ -88,19 +92,39 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
         out.data("services:")
         width = max(len(step.service) for step in steps)
         for step in steps:
-            out.data(f"  {step.action:8} {step.service:{width}}  {step.reason}")
+            origin = in_brackets(plan.origins.services.get(step.service, ()))
+            out.data(f"  {step.action:8} {step.service:{width}}  {step.reason}{origin}")
     same = len(plan.steps.steps) - len(steps)
     if same and plan.changes:
         out.data("  1 service stays as it is" if same == 1 else f"  {same} services stay as they are")
+
+
+def in_brackets(origins: Sequence[Origin]) -> str:
+    """Where a change comes from, as an end of its line: `  (a new version, your spec)`."""
+    return f"  ({', '.join(origin.words for origin in origins)})" if origins else ""
 
 
 def plan_json(plan: StackPlan) -> dict[str, Any]:
     """A plan with stable keys."""
     return {
         "changes": plan.changes,
-        "files": [{"path": c.path, "kind": str(c.kind), "diff": c.diff} for c in plan.files],
+        "files": [
+            {
+                "path": c.path,
+                "kind": str(c.kind),
+                "diff": c.diff,
+                "origin": [str(o) for o in plan.origins.files.get(c.path, ())],
+            }
+            for c in plan.files
+        ],
         "steps": [
-            {"action": str(s.action), "service": s.service, "reason": s.reason} for s in plan.steps.steps
+            {
+                "action": str(s.action),
+                "service": s.service,
+                "reason": s.reason,
+                "origin": [str(o) for o in plan.origins.services.get(s.service, ())],
+            }
+            for s in plan.steps.steps
         ],
     }
 
@@ -118,4 +142,5 @@ def service_json(service: ObservedService, now: datetime) -> dict[str, Any]:
         "uptime_seconds": int((now - service.started).total_seconds()) if service.started else None,
         "restarts": service.restarts,
         "exit_code": service.exit_code,
+        "build": service.build or None,
     }

@@ -19,9 +19,10 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive, print_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from techsapo_ops.operations.apply import GoneBack, Outcome
+    from techsapo_ops.operations.origin import Origins
     from techsapo_ops.operations.stack import StackPlan, UpReport
 
 _DONE = {
@@ -38,6 +39,8 @@ class Progress:
 
     def __init__(self, out: Output) -> None:
         self._out = out
+        self.origins: Mapping[str, Origins] = {}
+        """Where the steps come from, by service."""
 
     def say(self, text: str) -> None:
         """See Listener.say."""
@@ -49,11 +52,14 @@ class Progress:
 
     def done(self, outcome: Outcome) -> None:
         """See Listener.done."""
+        from techsapo_ops.cli.stack_view import in_brackets
+
         name = outcome.step.service
         if outcome.error is not None:
             self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
         elif outcome.step.action in _DONE:
             why = "" if outcome.step.action == "create" else f"   {outcome.step.reason}"
+            why += in_brackets(self.origins.get(name, ())) if why else ""
             self._out.say(f"  {name:16} {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s{why}")
 
 
@@ -115,7 +121,10 @@ def up(
             "and its data stays there"
         )
 
+    progress = Progress(out)
+
     def approve(plan: StackPlan) -> bool:
+        progress.origins = plan.origins.services
         if yes or not plan.running or not interactive():
             return True
         show_plan(plan, out)
@@ -127,7 +136,7 @@ def up(
         project.templates,
         engine_for(project, topology, seconds=timeout, tell=out.say),
         runner(),
-        Progress(out),
+        progress,
         engines=engines(seconds=timeout),
         leaves=leaves,
         user=acting_user(),
@@ -173,13 +182,16 @@ def back_json(back: GoneBack | None) -> dict[str, Any] | None:
     return {"to": back.to, "complete": not back.failures, "errors": [e.message for e in back.failures]}
 
 
-def steps_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """What was performed, with stable keys."""
+def steps_json(
+    outcomes: Sequence[Outcome], origins: Mapping[str, Origins] | None = None
+) -> list[dict[str, Any]]:
+    """What was performed, with stable keys; `origins` by service, where they are known."""
     return [
         {
             "action": str(o.step.action),
             "service": o.step.service,
             "reason": o.step.reason,
+            "origin": [str(origin) for origin in (origins or {}).get(o.step.service, ())],
             "seconds": round(o.seconds, 3),
             "error": o.error.message if o.error else None,
         }
@@ -215,7 +227,7 @@ def _json(report: UpReport) -> dict[str, Any]:
         "services": [
             {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
         ],
-        "steps": steps_json(report.outcomes),
+        "steps": steps_json(report.outcomes, report.plan.origins.services),
         "apply": report.entry.id if report.entry is not None else None,
         "went_back": back_json(report.back),
         "absent": [{"kind": a.kind, "reason": a.reason, "remedy": a.remedy} for a in report.absent],

@@ -79,6 +79,11 @@ class ObservedService:
     """Id of its container, where it has one."""
     image: str = ""
     """Id of the image that the container was made from."""
+    build: str | None = None
+    """Which build of this package its process runs, see adapters.build.
+
+    Empty where that is not known, None for a service that is none of ours.
+    """
     gone: bool = False
     """Whether somebody has removed its container."""
 

@@ -90,7 +90,7 @@ def _service_job(
         if private is not None and not topology.published(service):
             return (private_part(service, private(service, timeout)),)
         if service.kind == "app":
-            return (app_part(service, address, timeout),)
+            return (app_part(service, address, timeout, elsewhere=private is not None),)
         if service.kind == "prometheus":
             return prometheus_parts(service, address, timeout)
         if service.kind == "redis":

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -41,10 +42,11 @@ def private_part(service: Service, found: ProbeResult) -> Part:
     return _part(service, found, PartStatus.HEALTHY if found.ok else PartStatus.DOWN)
 
 
-def app_part(service: Service, address: Address, timeout: float) -> Part:
+def app_part(service: Service, address: Address, timeout: float, *, elsewhere: bool = False) -> Part:
     """Ask an instance of the app how it and its dependencies are.
 
-    An instance that answers at all, be it that a dependency fails, is degraded and not down.
+    An instance that answers at all, be it that a dependency fails, is degraded and not down. One that runs
+    another build than the one installed here is well, and says so. `elsewhere`: it runs in a container.
     """
     found = probe(APP_HEALTH, address, timeout=timeout)
     said = _json(found.body)
@@ -64,9 +66,18 @@ def app_part(service: Service, address: Address, timeout: float) -> Part:
         detail = ", ".join(_in_use(said)) or found.detail
     else:
         detail = "; ".join(troubles) or f"says it is {word}"
-    return Part(
-        service.name, service.kind, status, detail, found.seconds, _look_at_logs(service, status), True
-    )
+    runs = _runs(said)
+    outdated = runs is not None and is_other(runs, elsewhere=elsewhere)
+    if runs is not None:
+        detail += f"; build {runs}" + (f", installed is {build()}" if outdated else "")
+    hint = _look_at_logs(service, status) or ("`techsapo up`" if outdated else "")
+    return Part(service.name, service.kind, status, detail, found.seconds, hint, True, runs, outdated)
+
+
+def _runs(said: Mapping[str, Any]) -> str | None:
+    """The build that an instance tells; before 0.2 it told its version alone. None for no version at all."""
+    told = said.get("build") or said.get("version")
+    return str(told) if told else None
 
 
 def prometheus_parts(service: Service, address: Address, timeout: float) -> tuple[Part, ...]:

@@ -42,6 +42,10 @@ class Part:
     seconds: float | None = None
     hint: str = ""
     vital: bool = False
+    build: str | None = None
+    """Which build of this package it says that it runs, see adapters.build."""
+    outdated: bool = False
+    """Whether another build is installed: it works, and `techsapo up` restarts it."""
 
     @property
     def failing(self) -> bool:

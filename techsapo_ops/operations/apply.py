@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from techsapo_ops import __version__
+from techsapo_ops.adapters.build import build
 from techsapo_ops.engines.base import Action, Engine, Mismatch, Observed, Plan, Step
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.changes import FileChange
@@ -20,6 +20,7 @@ from techsapo_ops.operations.rolling import Rolling
 from techsapo_ops.operations.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.stack_certificates import ensure_certificates
 from techsapo_ops.operations.stack_stop import Stoppable
+from techsapo_ops.operations.steps import DISTURBING, failed_sibling, mended, with_renewed
 from techsapo_ops.operations.together import stretches, together
 from techsapo_ops.spec.desired import Desired
 
@@ -27,7 +28,6 @@ Engines = Callable[[Snapshot], Engine]
 """Builds the engine that runs a snapshot: another one than now where ports or passwords changed since."""
 
 _LOG_LINES = 8
-_DISTURBING = (Action.RESTART, Action.RECREATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class _Apply:
             time=now(),
             user=self._tools.user,
             command=change.command,
-            version=__version__,
+            version=build(),
             engine=topology.engine,
             environment=topology.layout.environment,
             spec_hash=spec_hash(self._snapshot.spec),
@@ -206,7 +206,7 @@ class _Apply:
         ensure_redis_certificate(self._snapshot.spec, desired.topology)
         change.engine.prepare(desired)
         self._reached(PREPARED)
-        steps = _with_renewed(change.steps, renewed)
+        steps = with_renewed(change.steps, renewed)
         self._perform(steps, desired, change.engine, change.before, self._outcomes, stop=self._can_go_back)
         if self._draft is not None and not (self._can_go_back and _failed(self._outcomes)):
             self._reached(READ_BACK)
@@ -231,7 +231,7 @@ class _Apply:
         after = {s.name: topology.comes_after(s) for s in topology.services}
         rolling = Rolling(before, self._tools.listener.say, self._tools.pause)
         for part in stretches(steps, engine.at_once):
-            if part[0].action in _DISTURBING:
+            if part[0].action in DISTURBING:
                 rolling.before(kinds[part[0].service])
             if len(part) > 1:
                 engine.gather(part, desired)
@@ -239,7 +239,7 @@ class _Apply:
             for outcome in together(
                 part,
                 after,
-                lambda step: self._step(step, desired, engine, outcomes),
+                lambda step: self._step(step, desired, engine, before, outcomes),
                 at_once=engine.at_once,
                 go_on=lambda: not (stop and _failed(outcomes)),
             ):
@@ -252,9 +252,16 @@ class _Apply:
             if stop and _failed(outcomes):
                 return
 
-    def _step(self, step: Step, desired: Desired, engine: Engine, outcomes: Sequence[Outcome]) -> Outcome:
+    def _step(
+        self, step: Step, desired: Desired, engine: Engine, before: Observed, outcomes: Sequence[Outcome]
+    ) -> Outcome:
         started = time.monotonic()
         failed = {o.step.service for o in outcomes if o.error is not None}
+        sibling = failed_sibling(step, desired, before, failed)
+        if sibling is not None:
+            why = f"goes on as it was, since {sibling} did not come up"
+            self._tools.listener.warn(f"{step.service} {why}")
+            return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
         needs = next((s.needs for s in desired.topology.services if s.name == step.service), ())
         # One that runs is looked at all the same, and left as it is.
         broken = [name for name in needs if name in failed and step.action is not Action.NOTHING]
@@ -348,35 +355,6 @@ class _Apply:
         if forgotten:
             self._change.engine.discard(forgotten)
         return entry
-
-
-def mended(plan: Plan, desired: Desired, engine: Engine, proof: Proof) -> Plan:
-    """`plan` with a step for each service that seems up to date and by its own account is not.
-
-    After a kill between a reload and its proof, or when someone started a process with other arguments,
-    the engine's notes say that all is well. A service that does not answer is left to its gate.
-    """
-    quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
-    found = {m.service: m for m in proof(desired, engine, quiet, 0.0) if m.answered} if quiet else {}
-    kinds = {s.name: s for s in desired.topology.services}
-
-    def step(one: Step) -> Step:
-        mismatch = found.get(one.service)
-        if mismatch is None or one.action is not Action.NOTHING:
-            return one
-        reloads = not mismatch.restart and kinds[one.service].facts.reload is not None
-        return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
-
-    return Plan(tuple(step(one) for one in plan.steps)) if found else plan
-
-
-def _with_renewed(plan: Plan, renewed: str) -> tuple[Step, ...]:
-    if not renewed:
-        return plan.steps
-    return tuple(
-        Step(Action.RELOAD, s.service, renewed) if s.service == "nginx" and s.action is Action.NOTHING else s
-        for s in plan.steps
-    )
 
 
 def _failed(outcomes: Sequence[Outcome]) -> bool:

@@ -10,7 +10,7 @@ from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.engines.base import Action, Engine, Observed, Plan
 from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply import Tools, mended
+from techsapo_ops.operations.apply import Tools
 from techsapo_ops.operations.changes import read_content
 from techsapo_ops.operations.journal import Journal
 from techsapo_ops.operations.ledger import Entry, Ledger
@@ -18,6 +18,7 @@ from techsapo_ops.operations.manifest import digest, read_manifest
 from techsapo_ops.operations.redis_certificate import with_redis_certificate
 from techsapo_ops.operations.rollback import load
 from techsapo_ops.operations.snapshot import Snapshot
+from techsapo_ops.operations.steps import mended
 from techsapo_ops.spec.desired import Desired
 from techsapo_ops.spec.layout import Layout
 

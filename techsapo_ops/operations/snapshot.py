@@ -18,7 +18,7 @@ from techsapo_ops.spec.desired import ContainerUnit, Desired, Program, RenderedF
 from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
+from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.spec.topology import Absent, HostFacts, Owner, Service, Topology
 
 _VERSION = 1
@@ -26,10 +26,17 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one apply wanted, and the resolved spec it came from (the engine asks databases with it)."""
+    """What one apply wanted, and the resolved spec it came from (the engine asks databases with it).
+
+    `overrides` are the operator's own templates by name, None where version 0.1 did not keep them. `given`,
+    of an apply that was read from the ledger, is the spec without the defaults that were filled in
+    (`spec`), and which secrets it names by file (`files`: file by dotted path).
+    """
 
     desired: Desired
     spec: Spec
+    overrides: Mapping[str, str] | None = None
+    given: Mapping[str, Any] | None = None
 
     @property
     def identity(self) -> str:
@@ -102,6 +109,10 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             for file in desired.files
         ],
         "spec": to_yaml_data(snapshot.spec, lambda path: path),
+        # These two are not needed to go back, and version 0.1 passes over them: they tell what of a later
+        # plan comes from the spec, and what from a new version's defaults and templates.
+        "given": snapshot.given or _given(snapshot.spec),
+        "overrides": snapshot.overrides,
         "secrets": {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()},
     }
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
@@ -126,15 +137,33 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
         Program(**{**_tuples(entry), "directory": Path(entry["directory"])}) for entry in value["programs"]
     )
     containers = tuple(ContainerUnit(**_tuples(entry)) for entry in value["containers"])
-    secrets: Mapping[str, str] = value["secrets"]
-    loaded = load(
-        json.dumps(value["spec"], ensure_ascii=False),
-        {},
-        secrets.__getitem__,
-        filename="the recorded spec",
-        cross_check=False,
-    )
-    return Snapshot(Desired(_topology(value["topology"]), files, programs, containers), loaded.spec)
+    spec = _read_spec(value["spec"], value["secrets"])
+    desired = Desired(_topology(value["topology"]), files, programs, containers)
+    return Snapshot(desired, spec, value.get("overrides"), value.get("given"))
+
+
+def _read_spec(data: Mapping[str, Any], secrets: Mapping[str, str]) -> Spec:
+    text = json.dumps(data, ensure_ascii=False)
+    loaded = load(text, {}, secrets.__getitem__, filename="the recorded spec", cross_check=False)
+    return loaded.spec
+
+
+def spec_now(snapshot: Snapshot) -> Spec:
+    """The spec of an apply as this version reads it: what it left to the defaults has this version's.
+
+    Of an apply that version 0.1 recorded, the defaults of then. Raises OpsError for a spec that this version
+    no longer takes.
+    """
+    if snapshot.given is None:
+        return snapshot.spec
+    values = secrets_of(snapshot.spec)
+    secrets = {file: values[path].reveal() for path, file in snapshot.given["files"].items()}
+    return _read_spec(snapshot.given["spec"], secrets)
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    files = {path: secret.file for path, secret in secrets_of(spec).items() if secret.file is not None}
+    return {"spec": as_given(spec), "files": files}
 
 
 def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:

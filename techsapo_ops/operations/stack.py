@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.base import Action, Engine, Observed, Plan
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import origin
 from techsapo_ops.operations.apply import (
     Applied,
     Change,
@@ -17,17 +18,19 @@ from techsapo_ops.operations.apply import (
     Outcome,
     Tools,
     apply,
-    mended,
 )
 from techsapo_ops.operations.changes import ChangeKind, FileChange, changes, edited_error
 from techsapo_ops.operations.generate import validate
 from techsapo_ops.operations.journal import Journal
 from techsapo_ops.operations.ledger import Entry, Ledger
+from techsapo_ops.operations.origin import OriginsFound
 from techsapo_ops.operations.readback import Proof, read_back
 from techsapo_ops.operations.redis_certificate import with_redis_certificate
 from techsapo_ops.operations.snapshot import Snapshot
 from techsapo_ops.operations.stack_report import Row, notes, row
 from techsapo_ops.operations.stack_stop import Stoppable, locked
+from techsapo_ops.operations.steps import mended
+from techsapo_ops.operations.upgrade import with_new_build
 from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
@@ -49,6 +52,8 @@ class StackPlan:
     files: tuple[FileChange, ...]
     steps: Plan
     observed: Observed
+    origins: OriginsFound = field(default_factory=OriginsFound)
+    """Where each change comes from; of a plan of `up` alone."""
 
     @property
     def running(self) -> bool:
@@ -108,7 +113,28 @@ def plan_stack(
 
     What runs is read back too, so that a service with another configuration than its notes claim is seen.
     """
-    return compare(Snapshot(desired_state(spec, topology, templates), spec), engine, only, proof=proof)
+    return _plan(_wanted(spec, topology, templates), templates, engine, only, proof)
+
+
+def _wanted(spec: Spec, topology: Topology, templates: Templates) -> Snapshot:
+    return Snapshot(desired_state(spec, topology, templates), spec, templates.overrides())
+
+
+def _plan(
+    wanted: Snapshot, templates: Templates, engine: Engine, only: Sequence[str], proof: Proof
+) -> StackPlan:
+    """The plan of `up`: with what a new version asks for, and with the origin of each change."""
+    plan = compare(wanted, engine, only, proof=proof)
+    plan = replace(plan, steps=with_new_build(plan.steps, plan.observed))
+    if not plan.changes:
+        return plan
+
+    def render(spec: Spec, topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
+        then = templates if overrides is None else Templates(None, overrides)
+        return desired_state(spec, topology, then)
+
+    origins = origin.find(wanted, plan.steps, plan.files, plan.observed, render)
+    return replace(plan, origins=origins)
 
 
 def compare(wanted: Snapshot, engine: Engine, only: Sequence[str] = (), *, proof: Proof) -> StackPlan:
@@ -149,7 +175,8 @@ def up(
     tool, and for a failure that is no service's.
     """
     with locked(topology.layout, wait):
-        plan = plan_stack(spec, topology, templates, engine, only, proof=proof)
+        wanted = _wanted(spec, topology, templates)
+        plan = _plan(wanted, templates, engine, only, proof)
         if plan.changes and not approve(plan):
             return None
         missing: tuple[MissingTool, ...] = ()
@@ -165,7 +192,7 @@ def up(
         if interrupted is not None:
             listener.say(f"@{interrupted.id} was {interrupted.reason}; completing it")
         change = Change(
-            Snapshot(plan.desired, spec),
+            wanted,
             engine,
             plan.files,
             plan.steps,

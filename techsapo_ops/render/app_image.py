@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import techsapo_ops
+from techsapo_ops.adapters.build import LOCK, PACKAGED_LOCK, TEMPLATES, content
 from techsapo_ops.spec.layout import SCHEDULER
 from techsapo_ops.spec.models import Spec
 
@@ -18,7 +17,6 @@ BASE_IMAGE = "python:3.13-slim"
 DOCKER_CLI_IMAGE = "docker:28-cli"
 RESTIC_IMAGE = "restic/restic:0.18.0"
 _PACKAGE = Path(techsapo_ops.__file__).parent
-_PACKAGED_LOCK = "_requirements.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,8 @@ def built_from(spec: Spec, service: str) -> tuple[str, ...]:
 def app_image(base: str, dockerfile: str, *, exact: bool, name: str = IMAGE) -> str:
     """Name of an image with this package. With `exact` another package, base or Dockerfile is another image.
 
-    Else the tag is this version's: every file of the package is read for the other, and where no container
-    is made from the image, an edit of the package is no change of the stack.
+    Else the tag is this version's: where no container is made from the image, an edit of the package is no
+    change of the stack.
     """
     if not exact:
         return f"{name}:{techsapo_ops.__version__}"
@@ -67,25 +65,12 @@ def app_image(base: str, dockerfile: str, *, exact: bool, name: str = IMAGE) -> 
 def source() -> Source:
     """Where the build finds this package."""
     folder = _PACKAGE.parent
-    packaged = _PACKAGE / _PACKAGED_LOCK
-    lock = packaged if packaged.is_file() else folder / "requirements.lock"
-    templates = not packaged.is_file() and (folder / "templates").is_dir()
+    packaged = _PACKAGE / PACKAGED_LOCK
+    lock = packaged if packaged.is_file() else folder / LOCK
+    templates = not packaged.is_file() and (folder / TEMPLATES).is_dir()
     return Source(folder, lock.relative_to(folder).as_posix(), templates)
 
 
-@cache
 def _digest() -> str:
     """Digest of all that goes into the image."""
-    found = source()
-    more = _files(found.folder / "templates") if found.templates else ()
-    content = hashlib.sha256()
-    for path in (*_files(_PACKAGE), found.folder / found.lock, *more):
-        content.update(f"{path.relative_to(found.folder).as_posix()}\0".encode())
-        content.update(path.read_bytes() if path.is_file() else b"")
-    return content.hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
+    return content().digest

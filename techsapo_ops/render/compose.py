@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops import __version__
+from techsapo_ops.adapters.build import code
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.app_image import (
     SCHEDULER_IMAGE,
@@ -82,6 +84,7 @@ def compose_files(
         "uid": app.uid,
         "data": app.container_data,
         "lock": package.lock,
+        "build": code() if exact else __version__,
         "templates": package.templates,
     }
     dockerfile = templates.render("docker/app.Dockerfile.j2", **told)

@@ -96,7 +96,7 @@ def _app(spec: Spec, topology: Topology, service: Service) -> Program:
         service.name,
         argv,
         topology.data_dir(service),
-        # The version is there so that `up` after an upgrade of this package restarts the app.
+        # Version 0.1 compares nothing else: with it, going back to 0.1 restarts the app.
         environment={"PYTHONUNBUFFERED": "1", "TECHSAPO_VERSION": __version__},
         user=service.user,
         stop_seconds=math.ceil(drained) + 5,

@@ -51,5 +51,5 @@ def schedule_words(layout: Layout) -> tuple[str, ...]:
 
 
 def scheduler_environment() -> dict[str, str]:
-    """Its environment; with the version in it, `up` after an upgrade of this package starts it anew."""
+    """Its environment. Version 0.1 compares nothing else: with it, going back to 0.1 starts it anew."""
     return {"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": "scheduler", "TECHSAPO_VERSION": __version__}

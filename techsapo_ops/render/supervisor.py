@@ -10,7 +10,9 @@ they are split as a shell would, so they can be escaped.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from functools import cache
 from pathlib import Path
 
 import techsapo_ops
@@ -26,6 +28,7 @@ from techsapo_ops.spec.topology import Topology
 
 SUPERVISORD_CONF = "supervisor/supervisord.conf"
 
+HOUSEKEEPING = Path(techsapo_ops.__file__).parent / "engines" / "native" / "housekeeping.py"
 _PLAIN = re.compile(r"[A-Za-z0-9@+=:,./_-]")
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f]")
 _COMMENT = re.compile(r"\s[;#]")
@@ -46,17 +49,22 @@ def launcher_argv(python: str, user: str | None = None) -> tuple[str, ...]:
 
 def housekeeping_argv(spec: Spec, topology: Topology) -> tuple[str, ...]:
     """The program beside the services that rotates their logs."""
-    program = Path(techsapo_ops.__file__).parent / "engines" / "native" / "housekeeping.py"
     return (
         *launcher_argv(topology.host.python),
         topology.host.python,
         "-I",
-        str(program),
+        str(HOUSEKEEPING),
         str(topology.layout.logs),
         str(size_bytes(spec.logs.max_size)),
         str(spec.logs.keep),
         "yes" if spec.logs.compress else "no",
     )
+
+
+@cache
+def housekeeping_code() -> str:
+    """Digest of that program, which is one file: in its environment, `up` starts it anew when it changed."""
+    return hashlib.sha256(HOUSEKEEPING.read_bytes()).hexdigest()[:10]
 
 
 def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -88,6 +96,7 @@ def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tu
         command=command,
         raw_command=lambda program: supervisor_command(program.argv),
         environment=_environment,
+        housekeeping_code=housekeeping_code(),
         housekeeping=supervisor_command(housekeeping_argv(spec, topology)),
         scheduler=scheduler(spec, topology),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,16 @@ class Templates:
 
     A file of the same name below `override` takes the place of ours; ours stays reachable as
     `builtin/NAME`, so that an override may extend it and change one block. Templates are the operator's
-    own, so they run unsandboxed.
+    own, so they run unsandboxed. `recorded` are those of an earlier time, by name, in place of the folder's.
     """
 
-    def __init__(self, override: Path | None = None) -> None:
+    def __init__(self, override: Path | None = None, recorded: Mapping[str, str] | None = None) -> None:
         root = str(template_root())
         ours = jinja2.FileSystemLoader(root)
         loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({BUILTIN: ours})]
-        if override is not None:
+        if recorded is not None:
+            loaders.insert(0, jinja2.DictLoader(recorded))
+        elif override is not None:
             loaders.insert(0, jinja2.FileSystemLoader(str(override)))
         self._override = override
         self._loader = jinja2.ChoiceLoader(loaders)
@@ -120,6 +122,18 @@ class Templates:
     def overridden(self, name: str) -> bool:
         """Whether the operator's folder has a template of this name."""
         return self._override is not None and (self._override / name).is_file()
+
+    def overrides(self) -> dict[str, str]:
+        """Text of each template of the operator's own, by name.
+
+        None where their folder is ours, as in a checkout that holds the spec too. Raises OpsError for one
+        that can't be read.
+        """
+        if self._override is None or self._override.resolve() == template_root().resolve():
+            return {}
+        found = sorted(p for p in self._override.rglob("*.j2") if p.is_file())
+        names = [path.relative_to(self._override).as_posix() for path in found]
+        return {name: self.source(name) for name in names}
 
     def source(self, name: str) -> str:
         """Text of the template `name`, the operator's where there is one.

@@ -16,7 +16,12 @@ Status = Literal["healthy", "degraded", "down"]
 def basic(parts: Parts) -> tuple[int, dict[str, Any]]:
     """HTTP status and body of /health: whether this process can do its work at all."""
     alive = bool(parts.registry.usable) and parts.audit.alive
-    body = {"status": "ok" if alive else "down", "instance": parts.instance, "version": parts.version}
+    body = {
+        "status": "ok" if alive else "down",
+        "instance": parts.instance,
+        "version": parts.version,
+        "build": parts.build,
+    }
     if not parts.audit.alive:
         body["detail"] = "the audit writer has stopped"
     return (200 if alive else 503), body
@@ -42,6 +47,7 @@ async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
         "status": status,
         "instance": parts.instance,
         "version": parts.version,
+        "build": parts.build,
         "draining": parts.lifecycle.draining,
         "simulated": parts.registry.simulated,
         "dependencies": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -59,7 +59,7 @@ class Metrics:
     What is read at scrape time has a function: see `read` and `gauge`.
     """
 
-    def __init__(self, version: str, providers: Sequence[Provider], budget: Budget) -> None:
+    def __init__(self, version: str, build: str, providers: Sequence[Provider], budget: Budget) -> None:
         self._series = Series()
         self.read, self.render, self.samples = self._series.read, self._series.text, self._series.samples
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
@@ -69,7 +69,7 @@ class Metrics:
         self._redis_failed = 0
         self._lock = threading.Lock()
         self._start_at_0(providers)
-        self._read_own(version, providers, budget)
+        self._read_own({"version": version, "build": build}, providers, budget)
 
     def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Let `value` give the gauge `name`, which has no labels, at each scrape."""
@@ -193,11 +193,11 @@ class Metrics:
                 for fixed in next((known[label] for label in known if label in entry.labels), [{}]):
                     self._series.start(name, **fixed)
 
-    def _read_own(self, version: str, providers: Sequence[Provider], budget: Budget) -> None:
+    def _read_own(self, runs: Mapping[str, str], providers: Sequence[Provider], budget: Budget) -> None:
         standing = self._standing
         limits = {"day": budget.resolved_daily_usd, "month": budget.monthly_usd}
         info = [({"provider": p.name, "model": p.model, "kind": p.kind}, 1.0) for p in providers]
-        self.read("techsapo_build_info", lambda: [({"version": version}, 1)])
+        self.read("techsapo_build_info", lambda: [(runs, 1)])
         self.read("techsapo_provider_info", lambda: info)
         self.read("techsapo_budget_limit_usd", lambda: [({"period": p}, usd) for p, usd in limits.items()])
         self.gauge("techsapo_redis_consecutive_errors", lambda: self._redis_failed)

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from techsapo_ops import __version__
 from techsapo_ops.adapters.audit import AuditLog
 from techsapo_ops.adapters.audit_spool import AuditRow
 from techsapo_ops.adapters.budget import BudgetStore, Ledger, nano
+from techsapo_ops.adapters.build import build, note
 from techsapo_ops.adapters.cache import AnswerCache
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.limits import RateLimiter
@@ -30,12 +33,15 @@ from techsapo_ops.serve.series import only
 from techsapo_ops.serve.spending import LIFE_MARGIN, Event, LostReservation, Spending
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.layout import BUILD_NOTE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.wallbounce.analysis import WallBounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Parts:
     spec: Spec
     instance: str
     version: str
+    build: str
+    """What this process runs: version, digest of the code, digest of what it runs on."""
     registry: Registry
     wallbounce: WallBounce
     cache: AnswerCache
@@ -89,7 +97,8 @@ def assemble(
     auth = auth or resolved_auth(spec, None)
     registry = build_registry(spec, disabled)
     _make_writable(data)
-    metrics = Metrics(__version__, registry.usable, spec.budget)
+    _note_build(data)
+    metrics = Metrics(__version__, build(), registry.usable, spec.budget)
     metrics.watch(registry.breakers)
     anomalies = Anomalies(spec.app.anomalies, Proxies(auth.proxies), metrics.anomaly)
     pretended = spec.budget.count_simulated
@@ -135,6 +144,7 @@ def assemble(
         spec=spec,
         instance=instance,
         version=__version__,
+        build=build(),
         registry=registry,
         wallbounce=wallbounce,
         cache=cache,
@@ -189,6 +199,14 @@ def _lost_row(event: LostReservation, instance: str) -> AuditRow:
         processing_ms=0,
         key_id=event.key or None,
     )
+
+
+def _note_build(data: Path) -> None:
+    """Tell `techsapo ps` and the next `up` what this process runs; without it `up` restarts it once more."""
+    try:
+        note(data / BUILD_NOTE)
+    except OpsError as error:
+        log.warning("What this instance runs can't be noted", file=str(data / BUILD_NOTE), error=str(error))
 
 
 def _make_writable(data: Path) -> None:

@@ -14,6 +14,9 @@ SCHEDULER = "scheduler"
 SCHEDULER_STOP_SECONDS = 25
 """How long it may take to end the runs that are under way."""
 
+BUILD_NOTE = "build"
+"""File in an app instance's data folder: which build its process runs, see adapters.build."""
+
 LONGEST_SOCKET_PATH = 107
 """Bytes of a Unix socket's path, without the closing NUL (`sun_path` in unix(7))."""
 _ROOM_FOR_NAME = len("/supervisor.sock") + len(".4194304")
@@ -47,6 +50,11 @@ class Layout:
     def run(self) -> Path:
         """Pid files, and sockets where its path is short enough for them: see `socket_dir`."""
         return self.state / "run"
+
+    @property
+    def scheduler_build(self) -> Path:
+        """Which build the scheduler's process runs."""
+        return self.run / f"{SCHEDULER}.{BUILD_NOTE}"
 
     @property
     def socket_dir(self) -> Path:

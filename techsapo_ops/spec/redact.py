@@ -63,23 +63,38 @@ def to_yaml_data(spec: Spec, secret_path: Callable[[str], str]) -> dict[str, Any
     return _section(spec, (), by_file)
 
 
-def _data(node: Any, path: Path, secret: _SecretText) -> Any:
+def as_given(spec: Spec) -> dict[str, Any]:
+    """What the user gave, as data that `load` reads again: another version fills in its own defaults.
+
+    Secrets stand in it as they were given, in the open or as the name of their file.
+    """
+
+    def given(path: Path, secret: Secret) -> tuple[str, str]:
+        by_file = (f"{path[-1]}_file", secret.file) if secret.file is not None else None
+        return by_file or (str(path[-1]), secret.reveal())
+
+    return _section(spec, (), given, given=True)
+
+
+def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
     if isinstance(node, BaseModel):
-        return _section(node, path, secret)
+        return _section(node, path, secret, given)
     if isinstance(node, Mapping):
-        return {key: _data(value, (*path, key), secret) for key, value in node.items()}
+        return {key: _data(value, (*path, key), secret, given) for key, value in node.items()}
     if isinstance(node, tuple | list):
-        return [_data(value, (*path, n), secret) for n, value in enumerate(node)]
+        return [_data(value, (*path, n), secret, given) for n, value in enumerate(node)]
     return _escaped(node) if isinstance(node, str) else node
 
 
-def _section(section: BaseModel, path: Path, secret: _SecretText) -> dict[str, Any]:
+def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = False) -> dict[str, Any]:
     model = type(section)
     files = {f"{key}_file" for key in secret_pairs(model)}
     data: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         key = key_of(name, info)
         value = getattr(section, name)
+        if given and name not in section.model_fields_set:
+            continue
         if isinstance(value, Secret):
             written, text = secret((*path, key), value)
             data[written] = _escaped(text)
@@ -88,7 +103,7 @@ def _section(section: BaseModel, path: Path, secret: _SecretText) -> dict[str, A
         ):
             continue
         else:
-            data[key] = _data(value, (*path, key), secret)
+            data[key] = _data(value, (*path, key), secret, given)
     return data
 
 

@@ -144,7 +144,7 @@ def test_the_ask_page_is_served(stack: Path) -> None:
     assert "TechSapo" in page
 
 
-PAGES = ("README.md", "docs/running.md")
+PAGES = ("README.md", "docs/running.md", "docs/upgrade.md")
 
 
 def commands_of(page: str) -> list[str]:

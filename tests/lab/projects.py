@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import psutil
 import yaml
 from servers import free_port, tcp_open
 
+import techsapo_ops
 from techsapo_ops.engines.base import ObservedService
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.standing import NativeStack
@@ -65,6 +68,8 @@ class Project:
     environment: dict[str, str] = field(default_factory=dict)
     launcher: tuple[str, ...] = ()
     """What the command line is started by, such as setpriv."""
+    python: str = sys.executable
+    """Python of the installation that is run."""
 
     def __post_init__(self) -> None:
         self.write()
@@ -82,7 +87,7 @@ class Project:
         (self.directory / "techsapo.yaml").write_text(yaml.safe_dump(self.spec), encoding="utf-8")
 
     def argv(self, *arguments: str) -> list[str]:
-        return [*self.launcher, sys.executable, "-m", "techsapo_ops", *arguments]
+        return [*self.launcher, self.python, "-m", "techsapo_ops", *arguments]
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -151,6 +156,33 @@ class Project:
         assert [p for p in self.ports() if tcp_open(p)] == []
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A copy of this package, installed on its own; its files may be changed."""
+
+    python: str
+    package: Path
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change the code, as `git pull` does."""
+        path = self.package / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def installed_copy(folder: Path, source: Path = Path(techsapo_ops.__file__).parents[1]) -> Installed:
+    """Install the checkout `source` below `folder`, with a Python environment that has our dependencies."""
+    for name in ("techsapo_ops", "templates"):
+        shutil.copytree(source / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(source / "requirements.lock", folder)
+    venv.create(folder / "venv", symlinks=True)
+    site = next((folder / "venv/lib").glob("python*")) / "site-packages"
+    ours = sysconfig.get_path("purelib")
+    (site / "lab.pth").write_text(f"{folder}\n{ours}\n", encoding="utf-8")
+    return Installed(str(folder / "venv/bin/python"), folder / "techsapo_ops")
+
+
 def another_user(uid: int, *, groups: str = "") -> tuple[str, ...]:
     """What starts a command as the user `uid`. Needs root."""
     return (
@@ -161,13 +193,13 @@ def another_user(uid: int, *, groups: str = "") -> tuple[str, ...]:
 
 
 @contextmanager
-def project(spec: dict[str, Any], name: str = "project") -> Iterator[Project]:
+def project(spec: dict[str, Any], name: str = "project", python: str = sys.executable) -> Iterator[Project]:
     """A project in a folder that service users can reach; its processes are gone at the end."""
     top = Path(tempfile.mkdtemp(prefix="techsapo-lab-"))
     top.chmod(0o755)
     directory = top / name
     directory.mkdir()
-    made = Project(directory, spec)
+    made = Project(directory, spec, python=python)
     try:
         yield made
     finally:

@@ -26,6 +26,7 @@ from docker_lab import (
 from projects import Project
 from servers import http_ok, wait_for
 
+from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
 from techsapo_ops.engines.base import Engine
@@ -107,7 +108,13 @@ def test_up_brings_every_service_and_health_says_healthy(stack: Project) -> None
     assert {s["state"] for s in services} <= {"running", "starting"}
     assert len(services) == 12
 
-    well = {p["name"] for p in wait_healthy(stack) if p["status"] == "healthy"}
+    assert {s["build"] for s in services} == {None, code()}, "the image's own label"
+
+    probes = wait_healthy(stack)
+    told = {p["build"] for p in probes if p["kind"] == "app"}
+    assert {code_of(build) for build in told} == {code()}, "the same code as on the host, on another Python"
+    assert [p["hint"] for p in probes if p["kind"] == "app"] == ["", "", ""]
+    well = {p["name"] for p in probes if p["status"] == "healthy"}
     assert {"redis", "mysql", "nginx-exporter", "app-3", "target node-exporter node-exporter"} <= well
 
 
@@ -383,4 +390,5 @@ def test_down_with_volumes_leaves_nothing_in_docker(stack: Project) -> None:
     assert left_over("volume", PROJECT), "without --volumes the data stays"
     stack.run("down", "--volumes", "--yes")
     assert left_over("volume", PROJECT) == []
-    assert json.loads(stack.run("ps", "--json").stdout) == {"running": False, "services": []}
+    listed = json.loads(stack.run("ps", "--json").stdout)
+    assert (listed["running"], listed["services"]) == (False, [])

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
-from projects import only_redis, project
-from servers import free_port
+from projects import Installed, Project, installed_copy, only_redis, project
+from servers import free_port, wait_for
 
 pytestmark = pytest.mark.lab
 
 
-def load(url: str, stop: threading.Event, counts: Counter[str]) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """A package of the stack's own, whose code the tests change."""
+    return installed_copy(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(scope="module")
+def stack(installed: Installed) -> Iterator[Project]:
+    spec = only_redis(engine="native", nginx={"listen": free_port()})
+    spec["app"] = {
+        # The hardest case: instances go at once, come back while nginx still passes over them, and while
+        # one is away there is a single other.
+        "drain": "0s",
+        "instances": [{"port": free_port(), "weight": 3}, {"port": free_port(), "weight": 2}],
+    }
+    with project(spec, python=installed.python) as made:
+        made.run("up")
+        yield made
+
+
+def get(url: str, stop: threading.Event, counts: Counter[str]) -> None:
     """GET `url` until told to stop, each on a connection of its own; failures are counted by their words."""
     while not stop.is_set():
         try:
@@ -27,36 +53,138 @@ def load(url: str, stop: threading.Event, counts: Counter[str]) -> None:
         stop.wait(0.005)
 
 
-def test_no_get_fails_while_instances_are_restarted_in_turn() -> None:
-    spec = only_redis(engine="native", nginx={"listen": free_port()})
-    spec["app"] = {
-        # The hardest case: instances go at once, come back while nginx still passes over them, and while
-        # one is away there is a single other.
-        "drain": "0s",
-        "instances": [{"port": free_port(), "weight": 3}, {"port": free_port(), "weight": 2}],
-    }
-    with project(spec) as stack:
-        stack.run("up")
-        before = stack.pids()
-        stack.write(wallbounce={"consensus": 0.55})
-        stop, counts = threading.Event(), Counter[str]()
-        urls = [f"http://127.0.0.1:{spec['nginx']['listen']}{path}" for path in ("/ping", "/metrics")]
-        threads = [threading.Thread(target=load, args=(url, stop, counts)) for url in urls]
+def both_answer(stack: Project) -> bool:
+    """Whether nginx asks both: it passes over one that was away for a while."""
+    url, seen = f"http://127.0.0.1:{stack.spec['nginx']['listen']}/health", set()
+    for _ in range(10):
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            seen.add(json.loads(answer.read())["instance"])
+    return len(seen) == 2
+
+
+@contextmanager
+def asked(stack: Project) -> Iterator[Counter[str]]:
+    """Requests through nginx as long as the block lasts, counted by how they ended."""
+    wait_for(lambda: both_answer(stack), what="both instances asked by nginx, after the restart before")
+    stop, counts = threading.Event(), Counter[str]()
+    urls = [f"http://127.0.0.1:{stack.spec['nginx']['listen']}{path}" for path in ("/ping", "/metrics")]
+    threads = [threading.Thread(target=get, args=(url, stop, counts)) for url in urls]
+    for thread in threads:
+        thread.start()
+    try:
+        yield counts
+    finally:
+        stop.set()
         for thread in threads:
-            thread.start()
-        try:
-            done = json.loads(stack.run("up", "--json").stdout)
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-        after = stack.pids()
-        assert {s["service"]: s["action"] for s in done["steps"]} == {
-            "redis": "nothing",
-            "app-1": "restart",
-            "app-2": "restart",
-            "nginx": "nothing",
-        }
-        assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-        assert set(counts) == {"200"}, counts
-        assert counts["200"] > 100
+            thread.join()
+
+
+def instances(stack: Project, path: str) -> list[dict[str, Any]]:
+    """What each instance answers."""
+    found = []
+    for instance in stack.spec["app"]["instances"]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{instance['port']}{path}", timeout=10) as answer:
+            found.append(json.loads(answer.read()))
+    return found
+
+
+def listed(stack: Project) -> tuple[str, dict[str, str | None]]:
+    """What `techsapo ps` says is installed, and what each service runs."""
+    value = json.loads(stack.run("ps", "--json").stdout)
+    return value["build"], {s["service"]: s["build"] for s in value["services"]}
+
+
+def actions(steps: list[dict[str, Any]]) -> dict[str, str]:
+    return {s["service"]: s["action"] for s in steps}
+
+
+RESTARTED = {"redis": "nothing", "app-1": "restart", "app-2": "restart", "nginx": "nothing"}
+
+
+def test_no_get_fails_while_instances_are_restarted_in_turn(stack: Project) -> None:
+    before = stack.pids()
+    stack.write(wallbounce={"consensus": 0.55})
+    with asked(stack) as counts:
+        done = json.loads(stack.run("up", "--json").stdout)
+    after = stack.pids()
+    assert actions(done["steps"]) == RESTARTED
+    assert {s["service"]: s["origin"] for s in done["steps"] if s["origin"]} == {
+        "app-1": ["spec"],
+        "app-2": ["spec"],
+    }
+    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
+    assert set(counts) == {"200"}, counts
+    assert counts["200"] > 100
+
+
+def test_changed_code_reaches_what_runs_and_every_command_tells_so(
+    stack: Project, installed: Installed
+) -> None:
+    before, (old, runs) = stack.pids(), listed(stack)
+    assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None}
+    scheduler = (stack.state / "run/scheduler.build").read_text()
+    assert stack.run("plan").stdout == "up to date\n"
+    installed.edit("serve/health.py", '"status": "ok"', '"fixed": True, "status": "ok"')
+
+    new, runs = listed(stack)
+    assert (new != old, set(runs.values())) == (True, {None, old})
+    assert "techsapo up" in stack.run("ps").stderr
+    health = stack.health()
+    assert health["build"] == new
+    shown = {p["name"]: p for p in health["probes"] if p["kind"] == "app"}
+    assert {(p["build"], p["status"], p["hint"]) for p in shown.values()} == {
+        (old, "healthy", "`techsapo up`")
+    }
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert (plan["files"], actions(plan["steps"])) == ([], RESTARTED)
+    assert {tuple(s["origin"]) for s in plan["steps"] if s["action"] == "restart"} == {("version",)}
+    said = stack.run("plan", code=100).stdout
+    assert f"runs {old}, installed is {new}  (a new version)" in said
+
+    with asked(stack) as counts:
+        assert actions(json.loads(stack.run("up", "--json").stdout)["steps"]) == RESTARTED
+    after = stack.pids()
+    assert set(counts) == {"200"}, counts
+    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
+    assert [(a["build"], a["fixed"]) for a in instances(stack, "/health")] == [(new, True)] * 2
+    assert [a["build"] for a in instances(stack, "/api/v1/health")] == [new] * 2
+    assert set(listed(stack)[1].values()) == {None, new}
+    wait_for(lambda: (stack.state / "run/scheduler.build").read_text().endswith(f"{new}\n"), what="its note")
+    assert (stack.state / "run/scheduler.build").read_text() != scheduler
+    assert "up to date" in stack.run("up").stderr
+    assert stack.pids() == after
+    assert stack.applies()[-1].version == new
+
+
+def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_moment(
+    stack: Project, installed: Installed
+) -> None:
+    old, _ = listed(stack)
+    installed.edit("serve/health.py", '"fixed": True', '"fixed": "twice"')
+    pid = stack.pids()["app-2"]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    new, _ = listed(stack)
+    wait_for(lambda: listed(stack)[1]["app-2"] == new, what="app-2 with the new code")
+    assert listed(stack)[1]["app-1"] == old
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing"}
+    installed.edit("serve/health.py", '"fixed": "twice"', '"fixed": True')
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert actions(plan["steps"]) == RESTARTED | {"app-1": "nothing"}, "the old commit, checked out again"
+
+
+def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
+    stack: Project, installed: Installed
+) -> None:
+    stack.run("up")
+    before, file = stack.pids(), Path("serve/lifecycle.py")
+    installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
+    with asked(stack) as counts:
+        failed = stack.run("up", code=1)
+    assert "app-2 goes on as it was, since app-1 did not come up" in failed.stderr
+    assert stack.pids()["app-2"] == before["app-2"]
+    assert set(counts) == {"200"}, counts
+    installed.edit(str(file), "raise SystemExit('broken on purpose')\n", "")
+    assert actions(json.loads(stack.run("up", "--json").stdout)["steps"])["app-2"] == "nothing"
+    assert stack.run("plan").stdout == "up to date\n"

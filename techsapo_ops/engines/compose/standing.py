@@ -222,6 +222,7 @@ def observed(record: Record, container: ContainerFacts | None, present: Mapping[
         drift=_drift(record, container, present),
         container=container.id,
         image=container.image,
+        build=container.build,
     )
 
 

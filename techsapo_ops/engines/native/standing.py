@@ -10,11 +10,12 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.build import noted
 from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.layout import BUILD_NOTE, Layout
 
 if TYPE_CHECKING:
     import psutil
@@ -53,12 +54,19 @@ class NativeStack:
         return Observed(
             True,
             {
-                name: _observed(
-                    record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                name: self._with_build(
+                    _observed(
+                        record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                    )
                 )
                 for name, record in records.items()
             },
         )
+
+    def _with_build(self, seen: ObservedService) -> ObservedService:
+        if seen.kind != "app" or seen.pid is None:
+            return seen
+        return replace(seen, build=noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid))
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Stop every service after those that need it, then the supervisor; see Engine.stop.

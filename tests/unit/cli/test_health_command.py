@@ -48,7 +48,7 @@ def test_the_exit_code_tells_how_the_stack_is(
     assert table.stdout.splitlines()[-1].startswith(f"{word}: ")
     value = json.loads(asked.stdout)
     assert value["status"] == word
-    assert set(value["probes"][0]) == {"name", "kind", "status", "detail", "seconds", "hint"}
+    assert set(value["probes"][0]) == {"name", "kind", "status", "detail", "seconds", "hint", "build"}
 
 
 def test_a_stack_that_is_not_up_is_told_how_to_start(tmp_path: Path) -> None:

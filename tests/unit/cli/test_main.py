@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from techsapo_ops import __version__
 from techsapo_ops.cli.main import COMMANDS
 
 
@@ -74,7 +75,7 @@ def test_wrong_usage_exits_2_but_3_in_health_where_2_means_down(tmp_path: Path) 
 
 def test_the_version_is_printed() -> None:
     done = techsapo("--version")
-    assert (done.returncode, done.stdout) == (0, "techsapo 0.1.0\n")
+    assert (done.returncode, done.stdout) == (0, f"techsapo {__version__}\n")
 
 
 def test_completion_offers_commands() -> None:

@@ -13,6 +13,7 @@ import pytest
 from servers import free_port
 
 from techsapo_ops.adapters import disk
+from techsapo_ops.adapters.build import build, code
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
@@ -51,6 +52,28 @@ def test_a_healthy_app_tells_what_it_runs_on() -> None:
     assert part.status is PartStatus.HEALTHY
     assert part.detail == "simulated providers, cache redis, audit sqlite"
     assert part.seconds is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "elsewhere", "outdated"),
+    [
+        ({"build": build()}, False, False),
+        ({"build": code() + ".000000"}, False, True),
+        ({"build": code() + ".000000"}, True, False),
+        ({"version": "0.1.0"}, False, True),
+        ({"version": "0.1.0"}, True, True),
+    ],
+)
+def test_an_instance_that_runs_another_build_is_well_and_told(
+    told: dict[str, str], elsewhere: bool, outdated: bool
+) -> None:
+    with peers.peer(peers.http("200 OK", json.dumps({"status": "healthy", **told}).encode())) as port:
+        part = app_part(service("app", port), Address("127.0.0.1", port), 2.0, elsewhere=elsewhere)
+    runs = next(iter(told.values()))
+    assert (part.status, part.build, part.outdated) == (PartStatus.HEALTHY, runs, outdated)
+    assert f"build {runs}" in part.detail
+    assert (f"installed is {build()}" in part.detail) is outdated
+    assert part.hint == ("`techsapo up`" if outdated else "")
 
 
 def test_where_prices_come_from_is_said_by_provider() -> None:

@@ -289,6 +289,31 @@ def test_without_an_earlier_apply_what_is_good_stays_up(project: Project) -> Non
     assert project.up().failures == ()
 
 
+def test_where_one_instance_does_not_come_up_its_siblings_go_on_as_they_are(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = {"app": {"instances": [{"port": 4000}, {"port": 4001}, {"port": 4002}]}}
+    project.up(sections=app)
+    seen = project.engine.observed.services
+    project.engine.observed = Observed(
+        True, {n: replace(s, build="0.1.0+old" if s.kind == "app" else None) for n, s in seen.items()}
+    )
+    project.engine.told.clear()
+
+    def perform(step: Step, *_: object) -> None:
+        project.engine.told.append(f"{step.action} {step.service}")
+        if step.service == "app-1":
+            raise OpsError("the new code does not start")
+
+    monkeypatch.setattr(project.engine, "perform", perform)
+    report = project.up(sections=app)
+    assert "restart app-1" in project.engine.told
+    assert not [told for told in project.engine.told if told in {"restart app-2", "restart app-3"}]
+    assert "app-2 goes on as it was, since app-1 did not come up" in project.said.words
+    assert [o.step.service for o in report.failures] == ["app-1"]
+    assert report.back is None, "going back to the same configuration would run the same code"
+
+
 def test_a_way_back_that_fails_too_is_told(project: Project) -> None:
     project.up()
     project.engine.refused = frozenset({""})

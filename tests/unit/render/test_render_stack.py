@@ -7,6 +7,7 @@ import pytest
 from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters.build import code
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
@@ -54,8 +55,11 @@ def test_both_engines_outputs_are_rendered_whichever_runs_and_only_the_apps_imag
     native = rendered(wanted, topology(wanted, tmp_path))
     other = rendered(wanted, topology(wanted, tmp_path, "compose"))
     (tag,), (plain,) = app_tags(other), app_tags(native)
+    label = 'LABEL techsapo.build="{}"'
+    assert label.format(code()) in other["docker/app/Dockerfile"].content
     assert {p: f.content for p, f in native.items()} == {
-        p: f.content.replace(tag, plain) for p, f in other.items()
+        p: f.content.replace(tag, plain).replace(label.format(code()), label.format(__version__))
+        for p, f in other.items()
     }
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
-from techsapo_ops.spec.load import LoadedSpec
+import pytest
+
+from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
+from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 
 Loader = Callable[..., LoadedSpec]
 TEXT = """
@@ -63,6 +67,21 @@ def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(lo
     }
     assert data["notifications"]["critical"][1]["config"]["pagerduty_configs"][0]["routing_key"] == "k2"
     assert data["redis"]["password_file"] == "/run/redis.password"
+
+
+@pytest.mark.parametrize("name", ["minimal", "techsapo", "guide", "local-llm", "secrets"])
+def test_what_was_given_is_the_whole_spec_for_the_version_that_reads_it(loaded: Loader, name: str) -> None:
+    example = Path(__file__).parents[3] / f"examples/{name}.yaml"
+    text = example.read_text(encoding="utf-8") if example.exists() else TEXT
+    files, keys = {"secrets/slack": "u"}, {"OPENAI_API_KEY": "k", "SLACK_WEBHOOK_URL": "https://s"}
+    spec = loaded(text, env=keys, files=files).spec
+    given = as_given(spec)
+    again = load(json.dumps(given), {}, files.__getitem__, cross_check=False).spec
+    assert resolved(again) == resolved(spec)
+    assert {p: (s.reveal(), s.file) for p, s in secrets_of(again).items()} == {
+        p: (s.reveal(), s.file) for p, s in secrets_of(spec).items()
+    }
+    assert len(json.dumps(given)) < len(json.dumps(to_yaml_data(spec, lambda path: path))) / 2
 
 
 def test_a_spec_built_in_code_is_data_too() -> None:
