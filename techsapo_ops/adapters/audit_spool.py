@@ -82,7 +82,9 @@ class Spool:
     def append(self, rows: list[AuditRow]) -> None:
         """Add rows; they are on disk when this returns. Raises OSError."""
         torn = self._ends_torn()
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(
+            self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
         with os.fdopen(descriptor, "a", encoding="utf-8") as file:
             start = file.tell()
             try:

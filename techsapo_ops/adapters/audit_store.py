@@ -59,7 +59,7 @@ class AuditStore:
         if not self._ready:
             if self._file is not None:
                 # Made here for its mode: SQLite would make it readable by all.
-                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             with self._engine.connect() as connection:
                 upgrade(connection)
             self._ready = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
 
 
@@ -15,10 +16,18 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
     The file has `mode` and `owner` (uid, gid) before it gets its name, and is on disk before this returns.
     Raises OpsError when it can't be written; the old file is then untouched.
     """
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with opened(path.parent, make=0o777) as folder:
+            _replace(folder, path.name, content, mode, owner)
+    except OSError as error:
+        raise OpsError(f"cannot write {path}: {error.strerror}", _write_hint(error)) from None
+
+
+def _replace(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    temporary = f".{name}.{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             if owner is not None:
@@ -26,14 +35,26 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.replace(temporary, path)  # noqa: PTH105 - the temporary name is a str here
-        temporary = None
-        sync_directory(path.parent)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def keep_out_of_git(state: Path) -> None:
+    """Give the state directory a .gitignore that covers everything in it, itself too, unless it has one.
+
+    `git add -A` in a project would stage passwords and keys otherwise. Raises OpsError when it can't be
+    written.
+    """
+    try:
+        with opened(state, make=0o755) as folder:
+            if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
+                _replace(folder, ".gitignore", b"*\n", 0o644, None)
     except OSError as error:
-        raise OpsError(f"cannot write {path}: {error.strerror}", _write_hint(error)) from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        raise OpsError(f"cannot write {state / '.gitignore'}: {error.strerror}", _write_hint(error)) from None
 
 
 def private_folder(path: Path, root: Path) -> None:
@@ -43,7 +64,8 @@ def private_folder(path: Path, root: Path) -> None:
     """
     try:
         for folder in (root, *reversed(path.relative_to(root).parents[:-1]), path):
-            (root / folder).mkdir(mode=0o700, exist_ok=True)
+            with opened(root / folder, make=0o700):
+                pass
     except OSError as error:
         raise OpsError(f"cannot make the folder {path}: {error.strerror}", _write_hint(error)) from None
 

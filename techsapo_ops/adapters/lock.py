@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.errors import OpsError
 
 
@@ -32,8 +33,8 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Ite
     for as long as it lives. Raises OpsError naming the holder, at work on `what`, when the lock is taken.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with opened(path.parent, make=0o777):
+            descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise OpsError(
             f"cannot open the lock {path}: {error.strerror}", "check the disk and the owner"

@@ -7,12 +7,14 @@ the collector refuse a file, are never written.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.errors import OpsError
 
@@ -48,8 +50,8 @@ def write_textfile(folder: Path, job: str, samples: Iterable[Sample]) -> Path:
     content = exposition(job, samples)
     if not folder.is_dir():
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(_FOLDER)
+            with opened(folder, make=_FOLDER) as descriptor:
+                os.fchmod(descriptor, _FOLDER)
         except OSError as error:
             raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
     write_atomic(path, content.encode(), _READABLE)

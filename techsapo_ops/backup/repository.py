@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import manifest as manifests
@@ -72,7 +73,7 @@ class Repository:
         self._make(self.path)
         file = self.path / ".lock"
         try:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            os.close(open_file(file, os.O_RDWR | os.O_CREAT))
         except OSError as error:  # here the hint is another than at other locks
             raise cannot_write(self.path, error) from None
         return exclusive(file, wait=wait)
@@ -219,7 +220,8 @@ class Repository:
 
     def _make(self, folder: Path) -> None:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with opened(folder, make=0o700):
+                pass
         except OSError as error:
             raise cannot_write(folder, error) from None
 

@@ -5,6 +5,7 @@ No browser trusts this CA until someone imports `.ca/ca.pem`; a certificate from
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.certs.checks import issued_by
 from techsapo_ops.certs.material import (
     KeyType,
@@ -150,8 +152,8 @@ def local_authority(directory: Path, now: datetime) -> Authority:
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
     )
-    directory.mkdir(parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    with opened(directory, make=0o700) as folder:
+        os.fchmod(folder, 0o700)
     write_atomic(key_path, key_pem(key), 0o600)
     write_atomic(certificate_path, certificate_pem(certificate), 0o644)
     return Authority(certificate, key)

@@ -206,7 +206,8 @@ def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
     from techsapo_ops.cli.jobs_wiring import job_argv
 
     def argv(name: str) -> tuple[str, ...]:
-        words = job_argv(sys.executable, "run", name, project.path, project.loaded.environment)
+        chosen = project.loaded.environment
+        words = job_argv(sys.executable, "run", name, project.path, chosen, anywhere=by != "cron")
         return (*words, "--by", by)
 
     return argv

@@ -47,11 +47,19 @@ def doctor(
 
       techsapo doctor --json
     """
+    from techsapo_ops.adapters.trust import root_doubts
     from techsapo_ops.cli.wiring import docker_facts_for, topology_for
     from techsapo_ops.errors import OpsError
-    from techsapo_ops.operations.doctor import examine
+    from techsapo_ops.operations.doctor import distrusted, examine
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
+    if doubts := root_doubts(file.resolve()):
+        refused = distrusted(doubts)
+        if as_json:
+            out.json(_value(refused, None))
+        else:
+            _print(refused, out, quiet=quiet)
+        raise typer.Exit(1)
     project = _project(file, environment)
     topology = topology_for(project)
     diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))

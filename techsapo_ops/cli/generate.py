@@ -56,10 +56,13 @@ def generate(
 
       techsapo generate -e production -o /srv/techsapo/config
     """
-    from techsapo_ops.cli.wiring import open_project, runner
+    from techsapo_ops.adapters.files import keep_out_of_git
+    from techsapo_ops.cli.wiring import open_project, require_trust, runner
     from techsapo_ops.operations.generate import examine, write_files
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
+    if output is not None:
+        require_trust(file, others=[output])
     project = open_project(file, environment)
     topology = _topology(project, output)
     found = examine(project.spec, topology, project.templates, runner())
@@ -72,6 +75,8 @@ def generate(
     report = found.validation
     out.detail(f"{report.checked} checks ran, {report.skipped} had passed before with the same content")
     if not check:
+        if output is None:
+            keep_out_of_git(project.state)
         write_files(found.files, topology, force=force)
     if as_json:
         out.json(_document(found, topology, written=not check, diff=diff))

@@ -34,12 +34,15 @@ def init(
 
       techsapo init /srv/techsapo
     """
-    from techsapo_ops.adapters.files import write_atomic
+    from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
+    from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.spec.layout import STATE_DIRECTORY
 
     out = Output(quiet=quiet)
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
+    require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
         raise OpsError(f"{spec} is there already", "edit it, or overwrite it with --force")
     text = Templates().render(
@@ -47,6 +50,7 @@ def init(
     )
     made = _grafana_password(spec.parent / _GRAFANA)
     write_atomic(spec, text.encode())
+    keep_out_of_git(spec.parent / STATE_DIRECTORY)
     out.say(f"wrote {spec}")
     password = spec.parent / _GRAFANA
     whose = "the password of Grafana's user admin; keep it out of version control"

@@ -122,8 +122,9 @@ def run(
 
       techsapo jobs run costs --wait 600
     """
+    from techsapo_ops.adapters.trust import UntrustedError
     from techsapo_ops.cli.jobs_signals import interruptible
-    from techsapo_ops.cli.jobs_wiring import desk_for, perform_command, schedule_or_why
+    from techsapo_ops.cli.jobs_wiring import desk_for, perform_command, record_refusal, schedule_or_why
     from techsapo_ops.cli.wiring import layout_beside
     from techsapo_ops.schedule.book import find_job
     from techsapo_ops.schedule.wrapper import due, run_job
@@ -134,6 +135,9 @@ def run(
         raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
     schedule, refusal = schedule_or_why(file, environment)
     job = find_job(schedule, name)
+    if isinstance(refusal, UntrustedError):
+        record_refusal(name, file, refusal, by.value)
+        raise OpsError(f"job {name}: failed: {refusal.message}", refusal.hint)
     desk = desk_for(layout_beside(file), _complain, out.say)
     with interruptible():
         try:

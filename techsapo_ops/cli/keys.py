@@ -190,6 +190,7 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
     import pwd
     from pathlib import Path
 
+    from techsapo_ops.adapters.folders import opened
     from techsapo_ops.adapters.keys import KeyFile
     from techsapo_ops.cli.wiring import open_project, topology_for
 
@@ -205,5 +206,6 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
         elif service.user is not None:
             entry = pwd.getpwnam(service.user)
             owner = (entry.pw_uid, entry.pw_gid)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with opened(path.parent, make=0o755):
+        pass
     return KeyFile(path), owner

@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "jobs": Entry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
     "cron": Entry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
     "schedule": Entry("schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK),
+    "trust": Entry("trust", "app", "Say whose folders root may use.", _STACK),
     "doctor": Entry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": Entry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
     "restore": Entry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),

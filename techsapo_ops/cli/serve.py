@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -73,7 +74,10 @@ def serve(
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
         raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
-    project = open_project(file, environment, cross_check=not rendered)
+    # The stack's supervisor runs what `up` rendered, after `up` had looked: an instance that it starts anew,
+    # perhaps of a newer version, must not stay down because nobody ran sudo for it.
+    supervised = rendered and _started_for(file)
+    project = open_project(file, environment, cross_check=not rendered, trusted=not supervised)
     spec = seen_from_here(project.spec, redis, mysql)
 
     from techsapo_ops.serve.logs import configure_logs
@@ -101,6 +105,14 @@ def serve(
         thresholds=_thresholds(spec, thresholds),
     )
     run(parts, host or spec.app.host, port or _port(instance, [i.port for i in spec.app.resolved_instances]))
+
+
+def _started_for(file: Path) -> bool:
+    """Whether the supervisor of the stack that rendered `file` started this: root's variables are root's."""
+    from techsapo_ops.engines.native.launch import STATE_VARIABLE
+
+    state = os.environ.get(STATE_VARIABLE)
+    return state is not None and file.resolve().is_relative_to(Path(state).resolve())
 
 
 def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) -> Auth:

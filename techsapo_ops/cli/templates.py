@@ -28,9 +28,11 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
 
       techsapo templates list --json
     """
+    from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.layout import OVERRIDES
 
+    require_trust(file)
     out = Output(as_json=as_json)
     override = file.absolute().parent / OVERRIDES
     templates = Templates(override if override.is_dir() else None)
@@ -58,10 +60,12 @@ def eject(
       techsapo templates eject nginx/nginx.conf.j2
     """
     from techsapo_ops.adapters.files import write_atomic
+    from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.layout import OVERRIDES
 
+    require_trust(file)
     out = Output(quiet=quiet)
     templates = Templates()
     if name not in templates.names():

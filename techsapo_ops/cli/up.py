@@ -97,6 +97,7 @@ def up(
 
       techsapo up -e production --yes
     """
+    from techsapo_ops.adapters.trust import without_sudo
     from techsapo_ops.cli.stack_view import show_plan
     from techsapo_ops.cli.wiring import (
         acting_user,
@@ -154,6 +155,8 @@ def up(
         _show(report, out)
     for warning in project.loaded.warnings:
         out.warn(str(warning))
+    if needed := without_sudo(project.path):
+        out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.spec.topology import EngineName, Layout, Topology
-
-STATE_DIRECTORY = ".techsapo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +102,35 @@ def environment_variables(directory: Path) -> Mapping[str, str]:
     return {**parse_dotenv(read_text(dotenv), filename=str(dotenv)), **os.environ}
 
 
-def open_project(file: Path, environment: str | None = None, *, cross_check: bool = True) -> Project:
-    """Load the spec at `file`. Raises OpsError when it is not there, SpecError when it is wrong.
+def require_trust(file: Path, *, others: Iterable[Path] = ()) -> None:
+    """As root, see that nobody else can change the spec `file`, what is beside it, this program or `others`.
+
+    Before anything is read: a spec names files to read, a template decides what is written, and what is in
+    the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
+    """
+    if os.geteuid() == 0:
+        from techsapo_ops.adapters.trust import require_trust as require
+
+        require(file.resolve(), others=[path.absolute() for path in others])
+
+
+def open_project(
+    file: Path, environment: str | None = None, *, cross_check: bool = True, trusted: bool = True
+) -> Project:
+    """Load the spec at `file`.
+
+    Raises OpsError when it is not there, UntrustedError where root must not use it, SpecError when it is
+    wrong.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
-    with what it holds.
+    with what it holds. `trusted=False` is for who sees by other means that root may use it.
     """
     from techsapo_ops.spec.load import load
 
     if not file.is_file():
         raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
+    if trusted:
+        require_trust(file)
     from techsapo_ops.adapters.files import read_text
 
     path = file.resolve()
@@ -278,8 +296,13 @@ def acting_user() -> str:
         return f"uid {os.getuid()}"
 
 
-def layout_beside(file: Path) -> Layout:
-    """The directories of the stack beside the spec `file`; the spec itself is not read."""
+def layout_beside(file: Path, *, trusted: bool = True) -> Layout:
+    """The directories of the stack beside the spec `file`; the spec itself is not read.
+
+    Raises UntrustedError where root must not use them; `trusted=False` is for who sees to that otherwise.
+    """
+    if trusted:
+        require_trust(file)
     from techsapo_ops.spec.layout import Layout
 
     path = file.resolve()
@@ -290,8 +313,10 @@ def layout_beside(file: Path) -> Layout:
 def standing_stack(file: Path) -> NativeStack | ComposeStack:
     """The stack beside the spec `file`, as it was brought up last; the spec itself is not read.
 
-    Where the notes of it are gone, containers that were made from that folder still tell of it.
+    Where the notes of it are gone, containers that were made from that folder still tell of it. Raises
+    UntrustedError where root must not use them.
     """
+    require_trust(file)
     from techsapo_ops.engines.state import standing
     from techsapo_ops.spec.layout import Layout
 

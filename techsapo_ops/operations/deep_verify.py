@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.packed import PackedReader, cannot_write
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.backup import mysql_facts, prometheus, redis_facts, sqlite
@@ -105,7 +106,8 @@ def _prometheus(stack: Stack, backup: Backup, part: Part, progress: Progress) ->
 
 def _sqlite(stack: Stack, backup: Backup, part: Part, progress: Progress) -> PartResult:
     parent = stack.topology.layout.state / "scratch"
-    parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with opened(parent, make=0o755):
+        pass
     try:
         wrong, seconds = sqlite.trial(backup.reader(part), part, parent, progress)
     except OpsError as error:

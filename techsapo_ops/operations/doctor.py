@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,8 +12,10 @@ from pathlib import Path
 from techsapo_ops.adapters import accounts
 from techsapo_ops.adapters.apt import Apt, Installed
 from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
+from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.trust import read_allowed, refusal, trusted_users
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
@@ -74,6 +76,14 @@ class Diagnosis:
         return any(f.topic == "user" and f.level is Level.WARNING and not f.package for f in self.findings)
 
 
+def distrusted(doubts: Sequence[Doubt]) -> Diagnosis:
+    """The diagnosis of a project that root must not read: why, and nothing else."""
+    refused = refusal(doubts)
+    findings = [Finding("trust", str(d.path), Level.MISSING, d.why, d.cure) for d in doubts]
+    findings.append(Finding("trust", "root", Level.MISSING, "nothing else was looked at", refused.hint))
+    return Diagnosis(tuple(findings), root=True, apt=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Repair:
     """What `repair` did."""
@@ -125,6 +135,7 @@ def examine(spec: Spec, topology: Topology, docker: DockerFacts | None = None) -
         *_foreign(spec, topology, held, docker),
         *_state_directory(topology.layout.state),
         *_user(topology),
+        *_trust(host),
     ]
     return Diagnosis(tuple(findings), host.root, "apt-get" in host.binaries)
 
@@ -162,6 +173,15 @@ def _python() -> Finding:
         f"{version} at {sys.executable}",
         "" if good else f"needs Python {'.'.join(str(n) for n in OLDEST_PYTHON)} or newer",
     )
+
+
+def _trust(host: HostFacts) -> Iterator[Finding]:
+    """Whose files root reads here; whether others may change them was looked at before the spec was read."""
+    if host.root:
+        users = ", ".join(map(user_name, sorted(trusted_users(os.environ))))
+        allowed = [str(entry.folder) for entry in read_allowed()]
+        more = f", and others in {', '.join(allowed)}" if allowed else ""
+        yield Finding("trust", "root", Level.OK, f"can be changed by {users} alone{more}")
 
 
 def _services(topology: Topology) -> Iterator[Finding]:

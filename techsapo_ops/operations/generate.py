@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from techsapo_ops.adapters.files import sync_directory
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native import owners
@@ -133,7 +133,8 @@ def write_files(
             partial.append(_write_partial(directory, file, _owner(file, topology)))  # noqa: PERF401 - see except
         write_manifest(directory, _both(directory, manifest, final, remove))
         for temporary, path in partial:
-            os.replace(temporary, path)  # noqa: PTH105 - the plain system call
+            with opened(path.parent) as inside:
+                os.replace(temporary.name, path.name, src_dir_fd=inside, dst_dir_fd=inside)
         for path in remove:
             path.unlink(missing_ok=True)
         for folder in {path.parent for path in [*(p for _, p in partial), *remove]}:
@@ -165,29 +166,31 @@ def _both(directory: Path, manifest: Manifest, final: Manifest, remove: Sequence
 def _write_partial(directory: Path, file: RenderedFile, owner: Owner | None) -> tuple[Path, Path]:
     path = directory / file.path
     _make_folders(directory, path.parent)
-    descriptor, name = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            os.fchmod(descriptor, file.mode)
-            if owner is not None:
-                os.fchown(descriptor, *owner)
-            target.write(file.content.encode())
-            target.flush()
-            os.fsync(descriptor)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary, path
+    name = f"{_PARTIAL}{os.urandom(4).hex()}"
+    with opened(path.parent) as folder:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                os.fchmod(descriptor, file.mode)
+                if owner is not None:
+                    os.fchown(descriptor, *owner)
+                target.write(file.content.encode())
+                target.flush()
+                os.fsync(descriptor)
+        except BaseException:
+            os.unlink(name, dir_fd=folder)
+            raise
+    return path.with_name(name), path
 
 
 def _make_folders(directory: Path, folder: Path) -> None:
     """Folders that services can pass through, whatever the umask; names of secrets are not listed."""
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     for path in reversed(missing):
-        path.mkdir()
         private = path.name == "secrets" and path.is_relative_to(directory)
-        path.chmod(0o711 if private else 0o755)
+        with opened(path, make=0o711 if private else 0o755) as descriptor:
+            os.fchmod(descriptor, 0o711 if private else 0o755)
 
 
 def _owner(file: RenderedFile, topology: Topology) -> Owner | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.snapshot import Snapshot, file_entries, freeze, thaw
 
@@ -189,7 +190,8 @@ class Ledger:
         """The ledger's folders, for their owner alone."""
         try:
             for folder in (self.folder, self._objects):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with opened(folder, make=0o700):
+                    pass
         except OSError as error:
             raise OpsError(f"cannot make the ledger {self.folder}: {error.strerror}") from None
 

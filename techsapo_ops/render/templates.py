@@ -7,11 +7,14 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import jinja2
 import yaml
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
 
@@ -72,6 +75,23 @@ def go_template_text(text: str) -> str:
     return text.replace("{{", '{{ "{{" }}')
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Templates may read what they are given, and nothing else.
+
+    Jinja's sandbox keeps them from Python's insides and from changing values. Two kinds of values that are
+    handed to templates could do more by public methods: a path reads and writes files, a model parses some.
+    """
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """See SandboxedEnvironment."""
+        if isinstance(obj, PurePath) and not hasattr(PurePath, attr):
+            return False
+        is_model = isinstance(obj, BaseModel) or (isinstance(obj, type) and issubclass(obj, BaseModel))
+        if is_model and hasattr(BaseModel, attr):
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+
 FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json}
 """Filters of every template; an output's own module may add one for its format."""
 
@@ -90,8 +110,9 @@ class Templates:
     """Renders templates by name, such as `nginx/nginx.conf.j2`.
 
     A file of the same name below `override` takes the place of ours; ours stays reachable as
-    `builtin/NAME`, so that an override may extend it and change one block. Templates are the operator's
-    own, so they run unsandboxed. `recorded` are those of an earlier time, by name, in place of the folder's.
+    `builtin/NAME`, so that an override may extend it and change one block. Both run in a sandbox: whoever
+    may write a template decides what is in a file, not what root does. `recorded` are those of an earlier
+    time, by name, in place of the folder's.
     """
 
     def __init__(self, override: Path | None = None, recorded: Mapping[str, str] | None = None) -> None:
@@ -104,10 +125,10 @@ class Templates:
             loaders.insert(0, jinja2.FileSystemLoader(str(override)))
         self._override = override
         self._loader = jinja2.ChoiceLoader(loaders)
-        self._environment = jinja2.Environment(
+        self._environment = _Sandbox(
             loader=self._loader,
             undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701 - no HTML is made; each format has its own filter
+            autoescape=False,  # no HTML is made; each format has its own filter
             keep_trailing_newline=True,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -159,6 +180,11 @@ class Templates:
         except jinja2.TemplateSyntaxError as error:
             where = f"{error.filename or error.name or name}:{error.lineno}"
             raise OpsError(f"template {where}: {error.message}", self._hint(name)) from None
+        except SecurityError as error:
+            raise OpsError(
+                f"template {self._where(error, name)}: not allowed in a template: {error}",
+                "templates may read the values that they are given; whatever else belongs in the spec",
+            ) from None
         except (
             jinja2.TemplateError,
             ArithmeticError,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO
+
+from techsapo_ops.adapters.folders import open_file
+from techsapo_ops.errors import OpsError
 
 LIMIT = 10 * 1024 * 1024
 """Bytes of one run's log; what comes after is counted and left out."""
@@ -44,12 +48,14 @@ class RunLog:
             return
         try:
             if self._file is None:
-                self._file = self.path.open("ab", buffering=0)
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+                self._file = os.fdopen(open_file(self.path, flags), "ab", buffering=0)
             self._file.write(data)
             self._written += len(data)
-        except OSError as error:
+        except (OSError, OpsError) as error:
             self._broken = True
-            self.say(f"cannot write the log {self.path}: {error.strerror}")
+            why = error.message if isinstance(error, OpsError) else error.strerror
+            self.say(f"cannot write the log {self.path}: {why}")
             self.say(text)
 
     def close(self) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.job import KILLED
@@ -122,7 +123,8 @@ class Runs:
             if at is None:
                 path.unlink(missing_ok=True)
                 return
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with opened(path.parent, make=0o777):
+                pass
         except OSError as error:
             raise OpsError(f"cannot write {path}: {error.strerror}", "check who owns the folder") from None
         write_atomic(path, f"{at.isoformat()}\n".encode(), 0o644)

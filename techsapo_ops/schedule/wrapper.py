@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.http import fetch
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command
@@ -119,7 +120,8 @@ def run_job(
     """
     runs, folder = desk.runs, desk.runs.folder / job.name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with opened(folder, make=0o777):
+            pass
     except OSError as error:
         raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
     with exclusive(runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=f"job {job.name}") as lock:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -145,8 +146,23 @@ def test_the_environment_of_services_holds_no_key_of_the_shell(stack: Project) -
     assert "PATH" in app.environ()
 
 
+@contextlib.contextmanager
+def open_by_another_user(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has `path` open; of another user where root is there to start it."""
+    user = 65534 if os.geteuid() == 0 else None
+    with path.open("rb") as file:
+        process = subprocess.Popen(["sleep", "60"], pass_fds=[file.fileno()] if user else [], user=user)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_down_leaves_no_process_no_port_and_says_so_when_nothing_runs(stack: Project) -> None:
-    assert "redis" in stack.run("down").stderr
+    with open_by_another_user(stack.state / "run" / "members" / "redis") as foreign:
+        assert "redis" in stack.run("down").stderr
+        assert foreign.poll() is None, "a process of somebody else's that has a member file open lives on"
     stack.assert_gone()
     assert "nothing to stop" in stack.run("down").stderr
     listed = json.loads(stack.run("ps", "--json").stdout)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.compose import access, database
 from techsapo_ops.errors import OpsError
@@ -25,8 +27,11 @@ _BUILD_SECONDS = 1800.0
 def folders(layout: Layout) -> None:
     """The folders that are mounted into containers; their users may pass through them, not write."""
     for path in (layout.state, layout.config, layout.textfiles, layout.certs):
-        path.mkdir(parents=True, exist_ok=True)
-    layout.keys.mkdir(mode=0o711, exist_ok=True)
+        with opened(path, make=0o777):
+            pass
+    with opened(layout.keys, make=0o711):
+        pass
+    keep_out_of_git(layout.state)
 
 
 def keys(spec: Spec, layout: Layout) -> Secret | None:

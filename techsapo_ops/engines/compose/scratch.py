@@ -14,6 +14,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines import throwaway
 from techsapo_ops.engines.base import GateError, Scratch
@@ -59,7 +60,8 @@ def scratch(
     if service.kind not in _BUILDERS:
         raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(_BUILDERS)}")
     parent = topology.layout.state / "scratch"
-    parent.mkdir(parents=True, exist_ok=True)
+    with opened(parent, make=0o755):
+        pass
     _sweep(docker, parent)
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}.{service.kind}-", dir=parent))
     # The container's user must get in, but the folder is listed to nobody else's eyes.

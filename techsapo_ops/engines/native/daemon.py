@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.launch import STATE_VARIABLE
 from techsapo_ops.engines.native.supervisor import Supervisor
@@ -34,6 +35,9 @@ def service_environment(environment: Mapping[str, str], state: Path) -> dict[str
     API keys and whatever else stands in the shell stay out: services read their secrets from files.
     """
     kept = {k: v for k, v in environment.items() if k in _PASSED_ON or k.startswith(_PASSED_ON_PREFIXES)}
+    if os.geteuid() == 0 and (sudo := environment.get("SUDO_UID")):
+        # What root starts for a user who became root by sudo trusts that user as well: see adapters/trust.py.
+        kept["SUDO_UID"] = sudo
     return {"PATH": os.defpath, **kept, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
 
 
@@ -48,7 +52,7 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
     layout.supervisor_socket.unlink(missing_ok=True)
     said = layout.logs / "supervisord.err"
     argv = (sys.executable, "-X", "utf8", "-m", "supervisor.supervisord", "-n", "-c", str(configuration))
-    with said.open("wb") as stderr:
+    with os.fdopen(open_file(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as stderr:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
@@ -78,11 +82,13 @@ def shut_down(layout: Layout) -> int:
     Also for a supervisord that is dead, does not answer, or has only just been started.
     """
     supervisor = Supervisor(layout.supervisor_socket, timeout=5)
+    session = members.session(layout.run)  # it removes its pid file when it ends
     if supervisor.shutdown():
-        masters = [p for p in members.find(layout.state, layout.run) if members.is_supervisor(p)]
+        found = members.find(layout.state, layout.run, session)
+        masters = [p for p in found if members.is_supervisor(p)]
         members.wait_ended(masters, STOP_SECONDS)
-    leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS)
-    for path in (layout.supervisor_socket, layout.run / "supervisord.pid"):
+    leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
+    for path in (layout.supervisor_socket, layout.run / members.PID_FILE):
         path.unlink(missing_ok=True)
     if layout.socket_dir != layout.run and layout.socket_dir.is_dir():
         layout.socket_dir.rmdir()

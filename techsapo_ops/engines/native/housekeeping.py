@@ -47,7 +47,9 @@ def rotate(log: Path, *, keep: int, compress: bool, reopen: Callable[[], None]) 
 def compress_file(path: Path) -> None:
     """Replace `path` by `path`.gz, which gets its name when it is whole."""
     partial = path.with_name(f".{path.name}.gz.partial")
-    with path.open("rb") as source, gzip.open(partial, "wb", compresslevel=6) as target:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    made = os.open(partial, flags, 0o644)
+    with path.open("rb") as source, os.fdopen(made, "wb") as raw, gzip.open(raw, "wb", 6) as target:
         shutil.copyfileobj(source, target)
     partial.replace(path.with_name(f"{path.name}.gz"))
     path.unlink()
@@ -61,7 +63,7 @@ def sweep(logs: Path, *, max_bytes: int, keep: int, compress: bool, reopen: Call
     """Rotate each log in `logs` that is larger than `max_bytes`; returns those rotated."""
     rotated = []
     for log in sorted(logs.glob("*.log")):
-        if log.stat().st_size > max_bytes:
+        if not log.is_symlink() and log.stat().st_size > max_bytes:
             rotate(log, keep=keep, compress=compress, reopen=reopen)
             rotated.append(log)
     return rotated

@@ -45,18 +45,32 @@ def hold_membership(state: str, service: str) -> None:
     nginx and redis overwrite the memory that /proc/PID/environ shows, but an inherited open file stays
     visible in /proc/PID/fd, in workers too: that is how leftovers are found and told from strangers. When
     nginx's master is killed, its workers live on and keep the port, so that no new master could start.
+    Only processes of this supervisor's session are ended: nobody else can start one in it. The file is made
+    in its own folder, by descriptors: a link on the way would have root make it elsewhere.
     """
     path = os.path.join(state, "run", MEMBERS, service)  # noqa: PTH118 - pathlib would slow every start
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open_member(state, service)
     os.set_inheritable(descriptor, True)
     if _locked(descriptor, 0):
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in holders(path):
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
-                os.kill(pid, number)
+                if os.getsid(pid) == os.getsid(0):
+                    os.kill(pid, number)
         if _locked(descriptor, _GRACE_SECONDS):
             return
+
+
+def _open_member(state: str, service: str) -> int:
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    for name in ("run", MEMBERS):
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    member = os.open(service, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    os.close(folder)
+    return member
 
 
 def holders(path: str) -> list[int]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import pwd
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.folders import open_file
+from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
 from techsapo_ops.errors import OpsError
 
@@ -15,43 +20,82 @@ if TYPE_CHECKING:
     import psutil
 
 
+PID_FILE = "supervisord.pid"
+
+
 def members_folder(run: Path) -> Path:
     """Folder of the files that the stack's processes keep open; see `launch.hold_membership`."""
     return run / MEMBERS
 
 
-def find(state: Path, run: Path) -> list[psutil.Process]:
+def session(run: Path) -> int | None:
+    """The session of the stack's supervisord: its pid, as it wrote it down itself; None where it did not.
+
+    The kernel gives the number to no other process while one of that session lives.
+    """
+    try:
+        with os.fdopen(open_file(run / PID_FILE, os.O_RDONLY), encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):  # none was started, or it ended well
+        return None
+
+
+def find(state: Path, run: Path, supervisor: int | None = None) -> list[psutil.Process]:
     """Every process of the stack at `state`, supervisord included, whoever its parent is by now.
 
-    A process belongs where its environment names the state directory, or where it has the stack's member
-    file open (nginx and redis overwrite the environment that can be seen). This process and those that
-    started it are left out. Without root, only the own user's processes are seen; it started no others.
+    A process belongs where it runs as one of the stack's users and its environment names the state
+    directory, or where it has the stack's member file open (nginx and redis overwrite the environment that
+    can be seen). Anybody can set a variable or get hold of a file, so neither counts for a user that the
+    stack does not have; and since a file can be handed to a process of root's, that one belongs by its file
+    only in the session of `supervisor` (by default the one in `run`), which nobody can enter. This process
+    and those that started it are left out. Without root, only the own user's processes are seen; it started
+    no others.
     """
     import psutil
 
     own = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    held = f"{members_folder(run)}/"
-    return [p for p in psutil.process_iter() if p.pid not in own and _belongs(p, str(state), held)]
+    stack = _Stack(str(state), f"{members_folder(run)}/", _users(state), supervisor or session(run))
+    return [p for p in psutil.process_iter() if p.pid not in own and stack.has(p)]
 
 
-def _belongs(process: psutil.Process, state: str, held: str) -> bool:
-    import psutil
+def _users(state: Path) -> frozenset[int]:
+    """Users as whom the stack's processes run: whoever runs the tool, who ran it, the services' own."""
+    found = {os.getuid(), os.geteuid()}
+    with suppress(FileNotFoundError):
+        found.add(state.stat().st_uid)
+    for name in {facts.user for facts in services().values()}:
+        with suppress(KeyError):  # not on this host
+            found.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(found)
 
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE:
+
+@dataclass(frozen=True, slots=True)
+class _Stack:
+    state: str
+    held: str
+    users: frozenset[int]
+    session: int | None
+
+    def has(self, process: psutil.Process) -> bool:
+        """Whether `process` is a member."""
+        import psutil
+
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.uids().real not in self.users:
+                return False
+            if process.environ().get(STATE_VARIABLE) == self.state:
+                return True
+            with os.scandir(f"/proc/{process.pid}/fd") as entries:
+                holds = any(_target(entry).startswith(self.held) for entry in entries)
+            return holds and (process.uids().real != 0 or os.getsid(process.pid) == self.session)
+        except (
+            psutil.NoSuchProcess,
+            psutil.AccessDenied,
+            FileNotFoundError,
+            ProcessLookupError,
+            PermissionError,
+        ):
             return False
-        if process.environ().get(STATE_VARIABLE) == state:
-            return True
-        with os.scandir(f"/proc/{process.pid}/fd") as entries:
-            return any(_target(entry).startswith(held) for entry in entries)
-    except (
-        psutil.NoSuchProcess,
-        psutil.AccessDenied,
-        FileNotFoundError,
-        ProcessLookupError,
-        PermissionError,
-    ):
-        return False
 
 
 def _target(entry: os.DirEntry[str]) -> str:
@@ -124,11 +168,15 @@ def _ended(process: psutil.Process) -> bool:
         return True
 
 
-def end_all(state: Path, run: Path, *, grace: float) -> int:
-    """End the supervisor first, so that it restarts nothing, then every other member; returns how many."""
-    members = find(state, run)
+def end_all(state: Path, run: Path, *, grace: float, supervisor: int | None = None) -> int:
+    """End the supervisor first, so that it restarts nothing, then every other member; returns how many.
+
+    `supervisor` is its session, where its pid file may be gone by now.
+    """
+    supervisor = supervisor or session(run)
+    members = find(state, run, supervisor)
     end([p for p in members if is_supervisor(p)], grace=grace)
     # Its children got SIGTERM from the kernel meanwhile (launch.py); a late one may just have started.
-    rest = find(state, run)
+    rest = find(state, run, supervisor)
     end(rest, grace=grace)
     return len({p.pid for p in members} | {p.pid for p in rest})

@@ -7,6 +7,7 @@ import pwd
 import stat
 from pathlib import Path
 
+from techsapo_ops.adapters.folders import FOLDER, opened
 from techsapo_ops.errors import OpsError
 
 
@@ -21,18 +22,25 @@ def ids(user: str | None) -> tuple[int, int] | None:
 def folder(path: Path, mode: int, user: str | None = None) -> None:
     """Make `path` a folder with `mode`, owned by `user`; what is in it stays as it is.
 
-    Raises OpsError where that is not possible.
+    By descriptor, so that what changes hands is the folder itself: a link is never followed to one that
+    would have to be changed. Raises OpsError where that is not possible.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        found = path.stat()
-        if stat.S_IMODE(found.st_mode) != mode and found.st_uid == os.geteuid():
-            path.chmod(mode)
-        owner = ids(user)
-        if owner is not None and (found.st_uid, found.st_gid) != owner:
-            os.chown(path, *owner)
-            if stat.S_IMODE(path.stat().st_mode) != mode:
-                path.chmod(mode)
+        with opened(path, make=0o777) as descriptor:
+            found = os.fstat(descriptor)
+            owner = ids(user)
+            gives = owner is not None and (found.st_uid, found.st_gid) != owner
+            fits = stat.S_IMODE(found.st_mode) == mode or (not gives and found.st_uid != os.geteuid())
+            if (gives or not fits) and path.is_symlink():
+                whose = f" and the owner {user}" if user else ""
+                raise OpsError(
+                    f"{path} is a symbolic link to a folder that is not as the stack needs it",
+                    f"remove it, or give what it leads to mode {mode:04o}{whose}",
+                )
+            if not fits:
+                os.fchmod(descriptor, mode)
+            if gives and owner is not None:
+                os.fchown(descriptor, *owner)
     except OSError as error:
         raise OpsError(
             f"cannot make the folder {path}: {error.strerror}", "check who owns its parent"
@@ -43,32 +51,88 @@ def data_folder(path: Path, user: str | None) -> None:
     """A service's data folder, and what is in it, owned by `user`.
 
     The content changes hands only when the folder itself had another owner: after the service's user was
-    added to the host, or when a stack that an ordinary user began is run by root.
+    added to the host, or when a stack that an ordinary user began is run by root. Raises OpsError for what
+    may be somebody else's file by another name.
     """
     folder(path.parent, 0o755)
     owner = ids(user)
-    moved = owner is not None and path.exists() and (path.stat().st_uid, path.stat().st_gid) != owner
+    before = path.stat() if path.exists() else None
     folder(path, 0o750, user)
-    if moved and owner is not None:
-        for root, folders, files in os.walk(path):
-            for name in (*folders, *files):
-                os.chown(Path(root, name), *owner, follow_symlinks=False)
+    if owner is None or before is None or (before.st_uid, before.st_gid) == owner:
+        return
+    try:
+        with opened(path) as descriptor:
+            for below, folders, files, inside in os.fwalk(".", dir_fd=descriptor):
+                for name in (*folders, *files):
+                    _hand_over(inside, name, owner, before.st_uid, path / below / name)
+    except OSError as error:
+        raise OpsError(
+            f"cannot give what is in {path} to {user}: {error.strerror}", "check who owns it"
+        ) from None
+
+
+def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, path: Path) -> None:
+    """Give one entry of an opened folder to `owner`: a link itself, not what it leads to.
+
+    A second name of a file that is neither the new owner's nor the `earlier` one's is no part of the data.
+    """
+    facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            _refuse_second_name(os.fstat(descriptor), {owner[0], earlier}, path)
+            os.fchown(descriptor, *owner)
+        finally:
+            os.close(descriptor)
+    else:
+        _refuse_second_name(facts, {owner[0], earlier}, path)
+        os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+
+
+def _refuse_second_name(facts: os.stat_result, expected: set[int], path: Path) -> None:
+    if not stat.S_ISDIR(facts.st_mode) and facts.st_nlink > 1 and facts.st_uid not in expected:
+        raise OpsError(
+            f"{path} is another name of a file of uid {facts.st_uid}, so it is not given to a service",
+            "find out who put it there, and remove it",
+        )
 
 
 def private_folder(path: Path) -> None:
     """A folder below /tmp that is ours alone. Raises OpsError when someone else made it before us."""
     path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise OpsError(
-            f"{path} belongs to someone else (uid {found.st_uid})",
-            "remove it, or move the project to a folder with a shorter path",
-        )
-    path.chmod(0o700)
+    try:
+        descriptor = os.open(path, FOLDER | os.O_NOFOLLOW)
+    except OSError:  # a link
+        raise _somebody_elses(path, path.lstat().st_uid) from None
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid():
+            raise _somebody_elses(path, found.st_uid)
+        os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
+
+
+def _somebody_elses(path: Path, uid: int) -> OpsError:
+    return OpsError(
+        f"{path} belongs to someone else (uid {uid})",
+        "remove it, or move the project to a folder with a shorter path",
+    )
 
 
 def give(path: Path, user: str | None) -> None:
-    """Make `user` the owner of the file at `path`."""
+    """Make `user` the owner of the file or folder at `path`, which is no link and has no other name.
+
+    Raises OpsError for one that may be somebody else's.
+    """
     owner = ids(user)
-    if owner is not None:
-        os.chown(path, *owner)
+    if owner is None:
+        return
+    try:
+        with opened(path.parent) as folder:
+            facts = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+            if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+                raise OpsError(f"{path} is no regular file, so it is not given to {user}", "remove it")
+            _hand_over(folder, path.name, owner, owner[0], path)
+    except OSError as error:
+        raise OpsError(f"cannot give {path} to {user}: {error.strerror}", "check who owns it") from None

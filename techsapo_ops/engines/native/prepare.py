@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.native import mariadb, owners
 from techsapo_ops.engines.native.members import members_folder
@@ -19,7 +20,9 @@ def folders(layout: Layout) -> None:
     owners.folder(layout.keys, 0o711)
     if layout.socket_dir != layout.run:
         owners.private_folder(layout.socket_dir)
-    owners.folder(members_folder(layout.run), 0o755)
+    # Whoever may open a member file could hold it, or hand it to a process of somebody else's.
+    owners.folder(members_folder(layout.run), 0o700)
+    keep_out_of_git(layout.state)
 
 
 def data(desired: Desired) -> None:

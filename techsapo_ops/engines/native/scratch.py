@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.catalogue.services import Probe
@@ -76,7 +77,7 @@ def scratch(
         server = _BUILDERS[service.kind](service, topology, runner, folder, address.port)
         log = folder / "server.log"
         drop = ("--user", service.user) if service.user is not None else ()
-        with log.open("ab") as output:
+        with os.fdopen(open_file(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as output:
             process = subprocess.Popen(
                 (sys.executable, "-I", launch.__file__, *drop, "--", *server.argv),
                 stdin=subprocess.DEVNULL,

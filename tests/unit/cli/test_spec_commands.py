@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from techsapo_ops.adapters.files import keep_out_of_git
+
 GOOD = "project: x\nredis: {password: hunter2}\n"
 BAD = "project: x\napp: {port: 99999}\nrediss: {}\n"
 
@@ -173,3 +175,38 @@ def test_two_inits_make_two_passwords(tmp_path: Path) -> None:
         techsapo("init", str(tmp_path / name), cwd=tmp_path)
     first, second = ((tmp_path / name / "secrets/grafana").read_text(encoding="utf-8") for name in ("a", "b"))
     assert first != second
+
+
+def staged_by_git(folder: Path) -> list[str]:
+    """What `git add -A` takes in."""
+    for words in (["init", "--quiet"], ["add", "-A"]):
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+    listed = subprocess.run(["git", "ls-files"], cwd=folder, check=True, capture_output=True, text=True)
+    return listed.stdout.split()
+
+
+def test_git_takes_in_no_password_of_a_fresh_project(tmp_path: Path) -> None:
+    techsapo("init", cwd=tmp_path)
+    (tmp_path / ".techsapo" / "keys").mkdir()
+    (tmp_path / ".techsapo" / "keys" / "mysql-password").write_text("secret")
+    assert staged_by_git(tmp_path) == ["techsapo.yaml"]
+
+
+def test_generate_keeps_a_state_folder_that_is_there_out_of_git(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: lab\nredis: {password: s3cret}\n")
+    (tmp_path / ".techsapo" / "keys").mkdir(parents=True)
+    (tmp_path / ".techsapo" / "keys" / "mysql-password").write_text("secret")
+    assert techsapo("generate", cwd=tmp_path).returncode == 0
+    assert staged_by_git(tmp_path) == ["techsapo.yaml"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_gitignore_of_somebodys_own_stays(tmp_path: Path, kind: str) -> None:
+    own = tmp_path / ".techsapo" / ".gitignore"
+    own.parent.mkdir()
+    if kind == "file":
+        own.write_text("keys/\n")
+    else:
+        own.symlink_to("nowhere")
+    keep_out_of_git(own.parent)
+    assert own.is_symlink() if kind == "link" else own.read_text() == "keys/\n"

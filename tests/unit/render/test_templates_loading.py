@@ -159,3 +159,42 @@ def test_words_that_other_yaml_readers_take_for_something_else_are_quoted() -> N
 @pytest.mark.parametrize(("text", "escaped"), [("a}}b", "a}}b"), ("{{x", '{{ "{{" }}x'), ("$x", "$x")])
 def test_go_templates_get_braces_as_text(text: str, escaped: str) -> None:
     assert go_template_text(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ cycler.__init__.__globals__.os.system('touch /ran') }}",
+        "{{ lipsum['__globals__'] }}",
+        "{{ groups | attr('__class__') }}",
+        "{{ 'x{0.__class__}'.format(groups) }}",
+        "{% set _ = groups.append(1) %}",
+        "{{ folder.write_text('planted') }}",
+        "{{ (folder / 'techsapo.yaml').read_text() }}",
+        "{{ folder.parent.iterdir() | list }}",
+        "{{ spec.parse_raw('', allow_pickle=true) }}",
+        "{{ spec.model_construct() }}",
+    ],
+)
+def test_a_template_that_reaches_for_more_than_its_values_is_refused_by_name(
+    tmp_path: Path, payload: str
+) -> None:
+    from techsapo_ops.spec.models import Spec
+
+    templates = override(tmp_path, RULES, f"fine\n{payload}\n")
+    target = tmp_path / "target"
+    with pytest.raises(
+        OpsError, match=rf"template {tmp_path}/{RULES}:2: not allowed in a template"
+    ) as caught:
+        templates.render(RULES, **GROUPS, folder=target, spec=Spec(project="lab"))
+    assert caught.value.hint
+    assert not target.exists()
+
+
+def test_a_template_may_take_paths_apart_and_read_the_spec(tmp_path: Path) -> None:
+    from techsapo_ops.spec.models import Spec
+
+    text = "{{ (folder / 'logs').parent.name }} {{ spec.app.port }} {{ folder.is_absolute() }}"
+    templates = override(tmp_path, RULES, text)
+    assert templates.render(RULES, folder=Path("/srv/x"), spec=Spec(project="lab")) == "x 4000 True"

@@ -1,0 +1,132 @@
+"""Opens folders and files by descriptor, so that a link planted on the way leads root nowhere.
+
+Below a state directory root follows no symbolic link, whoever made it, but root's own for a folder that may
+stand on another disk (`data`, a service's folder in it, `logs`). Names inside an opened folder are then used
+relative to its descriptor: nobody can swap the folder between the look and the use. Others than root open
+what they may; the kernel keeps them from what is not theirs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.layout import STATE_DIRECTORY
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
+"""What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
+_ELSEWHERE = "remove it; a folder on another disk is mounted there (`mount --bind`)"
+
+
+def open_folder(path: Path, *, make: int | None = None) -> int:
+    """A descriptor of the folder `path`, for the caller to close.
+
+    With `make` it is made with that mode where it is missing, and so is what is missing above it. Raises
+    OpsError for a link that root does not follow (see the module), OSError for whatever else is wrong.
+    """
+    base, below = _split(path)
+    if make is not None:
+        base.mkdir(mode=0o777 if below else make, parents=True, exist_ok=True)
+    if below or base.name == STATE_DIRECTORY:
+        _own_link(base)
+    descriptor = os.open(base, FOLDER)
+    for length in range(1, len(below) + 1):
+        mode = None if make is None else make if length == len(below) else 0o777
+        try:
+            child = _enter(descriptor, below[:length], base, mode)
+        finally:
+            os.close(descriptor)
+        descriptor = child
+    return descriptor
+
+
+@contextmanager
+def opened(path: Path, *, make: int | None = None) -> Iterator[int]:
+    """As open_folder, closed at the end of the block."""
+    descriptor = open_folder(path, make=make)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
+    """A descriptor of the regular file `path`, opened with `flags` but never through a link.
+
+    Where root opens it for writing, in a folder that others may write, it must have this one name: it could
+    be a file of root's that somebody gave a second one.
+    Raises OpsError for anything but such a file, OSError for whatever else is wrong.
+    """
+    with opened(path.parent) as folder:
+        try:
+            descriptor = os.open(path.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _link(path) from None
+            raise
+        around = os.fstat(folder)
+    facts = os.fstat(descriptor)
+    writes = flags & (os.O_WRONLY | os.O_RDWR) and os.geteuid() == 0
+    of_others = around.st_uid != 0 or bool(around.st_mode & 0o022)
+    if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
+        os.close(descriptor)
+        what = "has another name" if stat.S_ISREG(facts.st_mode) else "is no regular file"
+        raise OpsError(f"{path} {what}, so it is left alone", "find out who put it there, and remove it")
+    return descriptor
+
+
+def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that is opened as it is named, and the names below it that are taken one by one."""
+    parts = path.parts
+    if os.geteuid() != 0 or STATE_DIRECTORY not in parts:
+        return path, ()
+    cut = parts.index(STATE_DIRECTORY) + 1
+    return Path(*parts[:cut]), parts[cut:]
+
+
+def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) -> int:
+    name = names[-1]
+    for attempt in (1, 2):
+        try:
+            return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        except FileNotFoundError:
+            if mode is None or attempt == 2:
+                raise
+            try:
+                os.mkdir(name, mode, dir_fd=folder)
+            except FileExistsError:
+                continue
+        except OSError as error:
+            if error.errno not in _LINK_ERRORS:
+                raise
+            facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISLNK(facts.st_mode):
+                raise
+            if facts.st_uid != 0 or not may_be_link(names):
+                raise _link(base.joinpath(*names)) from None
+            return os.open(name, FOLDER, dir_fd=folder)
+    raise AssertionError("the second attempt returns or raises")
+
+
+def may_be_link(names: tuple[str, ...]) -> bool:
+    """Whether the folder `names` below a state directory may be a link of root's, to another disk."""
+    return names in {("data",), ("logs",)} or (len(names) == 2 and names[0] == "data")
+
+
+def _own_link(base: Path) -> None:
+    try:
+        facts = base.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(facts.st_mode) and facts.st_uid != 0 and os.geteuid() == 0:
+        raise _link(base)
+
+
+def _link(path: Path) -> OpsError:
+    return OpsError(f"{path} is a symbolic link, which root does not follow there", _ELSEWHERE)

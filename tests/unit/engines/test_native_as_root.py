@@ -1,0 +1,277 @@
+"""What the native engine does as root where others have left links, second names and open files."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import open_file
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.textfile import write_textfile
+from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
+from techsapo_ops.errors import OpsError
+from techsapo_ops.schedule.log import RunLog
+from techsapo_ops.spec.layout import Layout
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+
+ALICE, NOBODY = 54321, 65534
+SERVICE = "www-data"
+"""A service's user that every Debian has."""
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    state = tmp_path / ".techsapo"
+    state.mkdir()
+    return Layout(state, state / "generated")
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    folder = tmp_path / "victim"
+    folder.mkdir(mode=0o700)
+    (folder / "file").write_text("root's\n")
+    return folder
+
+
+def untouched(victim: Path) -> bool:
+    """Whether the folder and its file are as the fixture made them."""
+    facts, file = victim.stat(), victim / "file"
+    return (
+        (facts.st_uid, facts.st_mode & 0o777, [p.name for p in victim.iterdir()]) == (0, 0o700, ["file"])
+        and file.stat().st_uid == 0
+        and file.read_text() == "root's\n"
+    )
+
+
+@pytest.mark.parametrize("planter", [0, ALICE])
+def test_a_link_in_place_of_a_data_folder_gives_a_service_nothing(
+    layout: Layout, victim: Path, planter: int
+) -> None:
+    layout.data.mkdir()
+    link = layout.data / "redis"
+    link.symlink_to(victim)
+    os.chown(link, planter, planter, follow_symlinks=False)
+    with pytest.raises(OpsError, match=r"data/redis is a symbolic link"):
+        owners.data_folder(link, SERVICE)
+    assert untouched(victim)
+
+
+def test_a_data_folder_of_roots_on_another_disk_is_kept(layout: Layout, tmp_path: Path) -> None:
+    entry = pwd.getpwnam(SERVICE)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    os.chown(disk, entry.pw_uid, entry.pw_gid)
+    disk.chmod(0o750)
+    layout.data.mkdir()
+    (layout.data / "redis").symlink_to(disk)
+    owners.data_folder(layout.data / "redis", SERVICE)
+
+
+def test_a_second_name_of_a_file_of_roots_in_a_users_folder_is_not_handed_over(
+    layout: Layout, victim: Path
+) -> None:
+    data = layout.data / "redis"
+    data.mkdir(parents=True)
+    os.chown(data, ALICE, ALICE)
+    (data / "dump.rdb").hardlink_to(victim / "file")
+    with pytest.raises(OpsError, match=r"dump\.rdb is another name of a file of uid 0"):
+        owners.data_folder(data, SERVICE)
+    assert untouched(victim)
+
+
+def test_what_a_user_began_is_handed_over_with_links_as_links_and_its_own_second_names(
+    layout: Layout, victim: Path
+) -> None:
+    uid = pwd.getpwnam(SERVICE).pw_uid
+    data = layout.data / "prometheus"
+    (data / "snapshots").mkdir(parents=True)
+    (data / "block").write_text("1")
+    (data / "snapshots" / "block").hardlink_to(data / "block")
+    (data / "elsewhere").symlink_to(victim / "file")
+    os.mkfifo(data / "pipe")
+    for path in (data, *data.rglob("*")):
+        os.chown(path, ALICE, ALICE, follow_symlinks=False)
+    owners.data_folder(data, SERVICE)
+    assert {path.lstat().st_uid for path in (data, *data.rglob("*"))} == {uid}
+    assert untouched(victim)
+
+
+def test_a_file_is_not_given_through_a_link_or_by_a_second_name(layout: Layout, victim: Path) -> None:
+    layout.run.mkdir()
+    (layout.run / "link").symlink_to(victim / "file")
+    (layout.run / "second").hardlink_to(victim / "file")
+    for name in ("link", "second"):
+        with pytest.raises(OpsError):
+            owners.give(layout.run / name, SERVICE)
+    (layout.state / "keys").symlink_to(victim)
+    with pytest.raises(OpsError, match="keys is a symbolic link"):
+        owners.give(layout.keys / "file", SERVICE)
+    assert untouched(victim)
+
+
+@pytest.mark.parametrize("name", ["state", "run", "keys", "textfiles", "certs", "config", "data"])
+def test_the_stacks_folders_are_not_made_through_a_link(layout: Layout, victim: Path, name: str) -> None:
+    path: Path = getattr(layout, name)
+    if name == "state":
+        path.rmdir()
+    path.symlink_to(victim)
+    os.chown(path, ALICE, ALICE, follow_symlinks=False)
+    with pytest.raises(OpsError, match="is a symbolic link"):
+        prepare.folders(layout)
+    assert untouched(victim)
+
+
+def write_log(path: Path) -> None:
+    from datetime import UTC, datetime
+
+    said: list[str] = []
+    log = RunLog(path, lambda: datetime.now(UTC), said.append, lambda _: None)
+    log.line("appended")
+    assert "is a symbolic link" in said[0]
+    raise OpsError(said[0])
+
+
+def lock(path: Path) -> None:
+    with exclusive(path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("jobs/drift/lock", lock),
+        ("jobs/drift/000001.log", write_log),
+        ("logs/supervisord.err", lambda path: daemon.start(Layout(path.parents[1], path), path, os.environ)),
+    ],
+)
+def test_no_file_is_written_through_a_link(
+    layout: Layout, victim: Path, name: str, write: Callable[[Path], None]
+) -> None:
+    path = layout.state / name
+    path.parent.mkdir(parents=True)
+    path.symlink_to(victim / "file")
+    with pytest.raises(OpsError, match="is a symbolic link"):
+        write(path)
+    assert untouched(victim)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda layout: write_textfile(layout.textfiles, "drift", ()),
+        lambda layout: write_atomic(layout.textfiles / "below" / "drift.prom", b"x"),
+    ],
+)
+def test_no_file_is_replaced_in_a_folder_behind_a_link(
+    layout: Layout, victim: Path, write: Callable[[Layout], None]
+) -> None:
+    layout.textfiles.symlink_to(victim)
+    with pytest.raises(OpsError, match="textfile is a symbolic link"):
+        write(layout)
+    assert untouched(victim)
+
+
+def test_a_member_file_is_not_made_behind_a_link(layout: Layout, victim: Path) -> None:
+    layout.run.mkdir()
+    members.members_folder(layout.run).symlink_to(victim)
+    with pytest.raises(OSError, match="members"):
+        launch.hold_membership(str(layout.state), "redis")
+    assert untouched(victim)
+
+
+def test_a_log_in_a_services_folder_is_not_a_second_name_of_roots(layout: Layout, victim: Path) -> None:
+    folder = layout.state / "scratch" / "1.redis-x"
+    folder.mkdir(parents=True)
+    os.chown(folder, ALICE, ALICE)
+    (folder / "server.log").hardlink_to(victim / "file")
+    with pytest.raises(OpsError, match="has another name"):
+        open_file(folder / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    assert untouched(victim)
+
+
+@contextmanager
+def sleeper(held: int | None = None, *, session: bool = False, **how: object) -> Iterator[psutil.Process]:
+    """A process of somebody's that holds the file descriptor `held` open."""
+    process = subprocess.Popen(
+        ["/bin/sleep", "60"],
+        pass_fds=() if held is None else (held,),
+        start_new_session=session,
+        **how,  # type: ignore[call-overload]
+    )
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def member_file(layout: Layout) -> Iterator[int]:
+    """An open member file of a stack whose supervisor is gone."""
+    folder = members.members_folder(layout.run)
+    folder.mkdir(parents=True)
+    descriptor = os.open(folder / "redis", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+def found(layout: Layout) -> list[int]:
+    return [process.pid for process in members.find(layout.state, layout.run)]
+
+
+def test_a_process_of_another_user_is_no_member_whatever_it_holds_or_says(
+    layout: Layout, member_file: int
+) -> None:
+    named = {"TECHSAPO_STATE": str(layout.state)}
+    with sleeper(member_file, user=NOBODY, env=named) as foreign, sleeper(user=NOBODY, env=named) as other:
+        assert found(layout) == []
+        assert members.end_all(layout.state, layout.run, grace=1) == 0
+        daemon.shut_down(layout)
+        assert foreign.is_running()
+        assert other.is_running()
+
+
+def test_a_process_of_roots_that_only_holds_the_file_is_no_member(layout: Layout, member_file: int) -> None:
+    with sleeper(member_file, session=True) as backup:
+        assert members.end_all(layout.state, layout.run, grace=1) == 0
+        assert backup.is_running()
+
+
+def test_members_are_found_by_user_and_variable_by_user_and_file_and_by_session(
+    layout: Layout, member_file: int
+) -> None:
+    named = {"TECHSAPO_STATE": str(layout.state)}
+    service = pwd.getpwnam(SERVICE).pw_uid
+    with (
+        sleeper(env=named) as by_variable,
+        sleeper(member_file, user=service) as by_file,
+        sleeper(member_file, session=True) as by_session,
+    ):
+        (layout.run / "supervisord.pid").write_text(f"{by_session.pid}\n")
+        assert sorted(found(layout)) == sorted([by_variable.pid, by_file.pid, by_session.pid])
+
+
+def test_a_service_that_starts_ends_no_process_of_another_session(layout: Layout, member_file: int) -> None:
+    import fcntl
+
+    fcntl.flock(member_file, fcntl.LOCK_EX)
+    code = (
+        "import sys; from techsapo_ops.engines.native import launch\n"
+        "launch._GRACE_SECONDS = 0.01; launch.hold_membership(sys.argv[1], 'redis')"
+    )
+    with sleeper(member_file, session=True) as foreign:
+        words = [sys.executable, "-c", code, str(layout.state)]
+        subprocess.run(words, check=True, start_new_session=True, timeout=30)
+        assert foreign.is_running()
+        assert foreign.status() != psutil.STATUS_ZOMBIE
