@@ -187,25 +187,17 @@ def _public(key: ApiKey) -> dict[str, Any]:
 def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int] | None]:
     """The file of keys, and the user of the app where that is not the one at work."""
     import os
-    import pwd
     from pathlib import Path
 
     from techsapo_ops.adapters.folders import opened
     from techsapo_ops.adapters.keys import KeyFile
     from techsapo_ops.cli.wiring import open_project, topology_for
+    from techsapo_ops.operations.api_keys import keys_owner
 
     project = open_project(file, environment)
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys
-    owner = None
-    if os.geteuid() == 0:
-        topology = topology_for(project)
-        service = topology.of_kind("app")[0]
-        if topology.engine == "compose" and service.facts.uid is not None:
-            owner = (service.facts.uid, service.facts.uid)
-        elif service.user is not None:
-            entry = pwd.getpwnam(service.user)
-            owner = (entry.pw_uid, entry.pw_gid)
+    owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
     with opened(path.parent, make=0o755):
         pass
     return KeyFile(path), owner

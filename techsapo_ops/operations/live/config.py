@@ -21,6 +21,7 @@ from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.api_keys import keys_owner
 from techsapo_ops.operations.backup_stack import Stack, config_source, config_trees
 from techsapo_ops.operations.live.base import Live, Target, Told
 from techsapo_ops.spec.layout import OVERRIDES
@@ -85,6 +86,8 @@ class LiveConfig(Live):
                 mode, owner = file.mode, None
                 if facts is not None:
                     mode, owner = facts.st_mode, (facts.st_uid, facts.st_gid)
+                elif file.name == _keys(stack):
+                    owner = keys_owner(stack.topology)
                 with file.path.open("rb") as content:
                     place.put(content, mode, owner)
                 told("config", file.path.stat().st_size)
@@ -147,6 +150,11 @@ class _File:
     mode: int
 
 
+def _keys(stack: Stack) -> str:
+    """Name of the file of API keys in the archive."""
+    return f"api-keys/{stack.topology.layout.api_keys.name}"
+
+
 def _beside(stack: Stack) -> Path:
     return stack.topology.layout.state / _BESIDE
 
@@ -162,11 +170,11 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
     state = layout.state.resolve()
     tops = {
         layout.spec_file.name: layout.spec_file.resolve(),
-        f"api-keys/{layout.api_keys.name}": state / layout.api_keys.relative_to(layout.state),
+        _keys(stack): state / layout.api_keys.relative_to(layout.state),
         OVERRIDES: (stack.directory / OVERRIDES).resolve(),
         **{name: path.resolve() for name, path in config_trees(stack).items()},
     }
-    files = frozenset({layout.spec_file.name, f"api-keys/{layout.api_keys.name}"})
+    files = frozenset({layout.spec_file.name, _keys(stack)})
     found = {}
     for name in part.facts["files"]:
         parts = name.split("/")
