@@ -11,6 +11,10 @@ from pathlib import Path
 from techsapo_ops.errors import OpsError
 
 STATE = "state.json"
+OTHER_CODE = "other code than recorded: "
+"""Stands before the fingerprint of a program that one version recorded and another one started, as after a
+roll back or a failed upgrade. Version 0.1, which compares fingerprints alone, starts it anew with its own
+code for that; this one passes over it: each process notes which build it runs."""
 _VERSION = 1
 
 

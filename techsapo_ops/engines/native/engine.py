@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build, noted
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
@@ -19,7 +20,7 @@ from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch,
 from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
-from techsapo_ops.engines.state import Record
+from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import Desired, Program
 from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
@@ -293,6 +294,7 @@ class NativeEngine(NativeStack):
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:
+    ours = program.environment.get("TECHSAPO_VERSION", __version__) == __version__
     return Record(
         name=service.name,
         kind=service.kind,
@@ -301,7 +303,7 @@ def _record(program: Program, service: Service, desired: Desired) -> Record:
         user=program.user,
         needs=service.needs,
         stop_seconds=program.stop_seconds,
-        fingerprint=program.fingerprint,
+        fingerprint=program.fingerprint if ours else OTHER_CODE + program.fingerprint,
         config=program.config_digest(desired.files),
         files=planning.file_digests(program, desired.files),
         since=time.time(),

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.build import noted
 from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
-from techsapo_ops.engines.state import Record, StateFile
+from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
 from techsapo_ops.spec.layout import BUILD_NOTE, Layout
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _observed(
         kind=record.kind,
         state=State.STOPPED,
         restarts=len(ended),
-        fingerprint="" if record.pending else record.fingerprint,
+        fingerprint="" if record.pending else record.fingerprint.removeprefix(OTHER_CODE),
         config=record.config,
         files=record.files,
         host=record.host,
