@@ -13,6 +13,8 @@ from projects import Project
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup_stack import Stack
 
+pytest.register_assert_rewrite("upgrade_promises")  # tests that two files share
+
 
 @pytest.fixture(scope="session")
 def lab_images() -> Iterator[DockerLab]:

@@ -26,11 +26,14 @@ class Cron:
 
     pid: int
 
+    def enter(self, directory: Path) -> tuple[str, ...]:
+        """What starts a command in `directory` where its crontab is."""
+        return ("nsenter", "-t", str(self.pid), "-m", f"--wd={directory}", "--")
+
     def techsapo(self, directory: Path, *words: str) -> str:
         """What `techsapo …` says in `directory`, on both streams."""
-        enter = ("nsenter", "-t", str(self.pid), "-m", f"--wd={directory}")
         done = subprocess.run(
-            [*enter, sys.executable, "-m", "techsapo_ops", *words],
+            [*self.enter(directory), sys.executable, "-m", "techsapo_ops", *words],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -24,9 +25,10 @@ from typing import Any
 import psutil
 from projects import Project
 from servers import binary, free_port, wait_for
+from tools import BEFORE, REPOSITORY, cache, is_here, lock_of
 
 IMAGES = Path(__file__).parent / "images"
-REPOSITORY = Path(__file__).parents[2]
+LOCK = "requirements.lock"
 SUITE = "trixie"
 PYTHON = "3.13"
 KINDS = (
@@ -43,11 +45,6 @@ class DockerLab:
     images: Mapping[str, str]
     seconds: Mapping[str, float]
     """How long each part of the preparation took; 0 where the cache had it."""
-
-
-def cache() -> Path:
-    """The folder that outlives test runs."""
-    return Path(os.environ.get("TECHSAPO_LAB_CACHE") or Path.home() / ".cache" / "techsapo-lab")
 
 
 def docker(*arguments: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
@@ -229,9 +226,18 @@ def _present(image: str) -> bool:
 def _tag() -> str:
     """Digest of all that the images are made of."""
     content = hashlib.sha256(f"{SUITE} {PYTHON} {os.uname().machine}".encode())
-    for path in (*sorted(IMAGES.iterdir()), REPOSITORY / "requirements.lock"):
+    for path in sorted(IMAGES.iterdir()):
         content.update(path.name.encode() + path.read_bytes())
+    for lock in _locks():
+        content.update(LOCK.encode() + lock)
     return content.hexdigest()[:12]
+
+
+@functools.cache
+def _locks() -> tuple[bytes, ...]:
+    """The lock files whose packages images are made with: this tree's, and the upgrade lab's earlier one."""
+    earlier = (lock_of(BEFORE),) if is_here(BEFORE) else ()  # where it is not, that lab says what to do
+    return tuple(dict.fromkeys(((REPOSITORY / LOCK).read_bytes(), *earlier)))
 
 
 def _base() -> None:
@@ -289,23 +295,25 @@ def _wheels() -> None:
     if (folder / "complete").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     platforms = [f"--platform={p.format(os.uname().machine)}" for p in _PLATFORMS]
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:",
-            "-r", str(REPOSITORY / "requirements.lock"), "-d", str(folder), "--python-version", PYTHON,
-            "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
-            *platforms,
-        ],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    for lock in _locks():
+        (folder / LOCK).write_bytes(lock)
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:",
+                "-r", str(folder / LOCK), "-d", str(folder), "--python-version", PYTHON,
+                "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
+                *platforms,
+            ],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
     (folder / "complete").touch()
 
 
 def _wheel_folder() -> Path:
-    lock = (REPOSITORY / "requirements.lock").read_bytes()
-    return cache() / f"wheels-{PYTHON}-{hashlib.sha256(lock).hexdigest()[:12]}"
+    return cache() / f"wheels-{PYTHON}-{hashlib.sha256(b''.join(_locks())).hexdigest()[:12]}"
 
 
 def _build(tag: str) -> None:

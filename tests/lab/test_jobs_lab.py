@@ -81,7 +81,7 @@ class UnderCron:
         return self.run(sys.executable, "-m", "techsapo_ops", *words)
 
     def run(self, *argv: str, content: str | None = None) -> subprocess.CompletedProcess[str]:
-        enter = ("nsenter", "-t", str(self.cron.pid), "-m", f"--wd={self.project.directory}")
+        enter = self.cron.enter(self.project.directory)
         return subprocess.run(
             [*enter, *argv], input=content, capture_output=True, text=True, timeout=60, check=False
         )

@@ -1,0 +1,167 @@
+"""What an upgrade and the way back promise, for both engines; the tests run in this order on one stack.
+
+A later issue that changes a default or the place of a file adds a promise here, and to docs/upgrade.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tools import this_tool
+from upgrade_lab import QUESTION, USERS_CRONTAB, Stack
+
+from techsapo_ops.schedule.crontab import find_block, jobs_in
+
+
+def whole(verified: dict[str, Any]) -> None:
+    """See that `backup verify` found every source, and nothing wrong with any."""
+    assert verified["ok"] is True
+    problems = {part["kind"]: part["problems"] for part in verified["parts"]}
+    assert problems == {"redis": [], "mysql": [], "config": []}
+
+
+class Promises:
+    """`stack` is as the earlier version left it, `upgraded` what this version's `up` said of it, and `back`
+    what the earlier one's `up` said after that."""
+
+    def test_an_up_of_the_earlier_version_that_was_killed_is_completed(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert "completing it" in upgraded
+        *_, interrupted, last = stack.project.applies()
+        assert (interrupted.result, last.result) == ("failed", "ok")
+        assert "while services were changed (done: redis)" in interrupted.reason
+
+    def test_no_key_row_or_job_is_lost(self, stack: Stack, upgraded: str) -> None:
+        assert len([what for what in stack.before if what.startswith("redis mine:")]) == 51
+        for kind in ("redis", "audit_requests", "audit_calls", "API key", "run"):
+            assert [what for what in stack.before if what.startswith(kind)], kind
+        assert stack.lost() == {}
+
+    def test_api_keys_open_what_they_opened_and_answers_are_still_in_the_cache(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert stack.statuses(stack.key) == {200}
+        assert stack.statuses(stack.revoked) == {401}
+        assert stack.statuses(None) == {401}
+        assert stack.ask(QUESTION)["cache"] == "hit"
+
+    def test_every_instance_runs_the_new_code(self, stack: Stack, upgraded: str) -> None:
+        assert stack.outdated() == []
+        assert set(stack.versions().values()) == {stack.version()}
+
+    def test_plan_tells_that_a_new_version_asks_for_the_restart_and_ps_what_runs_after_it(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        origins = {s["service"]: s["origin"] for s in stack.plan["steps"]}
+        assert {origins[name] == ["version"] for name in stack.urls()} == {True}, origins
+        told = stack.json("ps")
+        shown = {s["service"]: s["build"] for s in told["services"]}
+        for name, build in stack.builds().items():
+            assert build.startswith(shown[name]), "an image names its code alone"
+        assert told["build"].startswith(f"{stack.version()}+")
+
+    def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
+        stack.project.run("plan")
+
+    def test_the_ejected_template_is_still_used(self, stack: Stack, upgraded: str) -> None:
+        *_, mark = stack.template.read_text(encoding="utf-8").splitlines()
+        assert mark.startswith("# mark ")
+        assert mark in stack.redis_conf()
+
+    def test_the_cron_block_is_taken_over_and_starts_jobs(self, stack: Stack, upgraded: str) -> None:
+        stack.in_cron("install")
+        crontab = stack.crontab()
+        assert crontab.startswith(USERS_CRONTAB)
+        spec_file = stack.project.directory / "techsapo.yaml"
+        block = find_block(crontab.encode(), spec_file)
+        assert crontab.encode() == USERS_CRONTAB.encode() + block, "one block alone"
+        assert jobs_in(block) >= {"costs", "certs", "backup"}
+        stack.in_cron("status")
+        stack.cron_starts("certs")
+        [run] = stack.json("jobs", "history", "certs")["runs"]
+        assert (run["by"], run["result"]) == ("cron", "ok")
+
+    def test_history_and_diff_know_the_applies_of_the_earlier_version(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        told = stack.json("history")
+        assert [a["result"] for a in told["applies"]] == ["ok", "failed", "ok"]
+        assert told["current"] == 3
+        changed = [f["path"] for f in stack.json("diff", "@1")["files"]]
+        assert [path for path in changed if path.endswith("redis/redis.conf")]
+
+    def test_a_backup_of_the_earlier_version_is_whole(self, stack: Stack, upgraded: str) -> None:
+        said = stack.json("backup", "verify", stack.backup)
+        whole(said)
+        assert said["authentication"] == "unauthenticated"
+
+    def test_a_backup_of_the_earlier_version_restores_data_and_configuration(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        spec, template = stack.project.directory / "techsapo.yaml", stack.template
+        stack.redis().delete("mine:1", "mine:hash")
+        stack.sql("DELETE FROM audit_calls")
+        stack.project.layout.api_keys.unlink()
+        was = spec.read_text(), template.read_text(encoding="utf-8")
+        for path in (spec, template):
+            path.write_text(path.read_text(encoding="utf-8") + "# spoilt\n", encoding="utf-8")
+        words = ("restore", stack.backup, "--only", "redis,mysql,config", "--yes")
+        assert "--allow-unauthenticated" in stack.project.run(*words, code=1).stderr
+        stack.project.run(*words, "--allow-unauthenticated", timeout=200)
+        assert spec.read_text() == was[0]
+        assert template.read_text(encoding="utf-8") == was[1].replace("# mark 2 #", "# mark 1 #")
+        assert stack.lost() == {}
+        assert stack.statuses(stack.key) == {200}
+        assert stack.statuses(stack.revoked) == {401}
+
+    def test_off_site_copies_go_on_beside_those_of_the_earlier_version(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        stack.back_up_by_this_version()
+        known = [tag for snapshot in stack.snapshots() for tag in snapshot["tags"]]
+        assert {stack.backup, stack.newer_backup} <= set(known)
+
+    def test_rollback_goes_back_to_an_apply_of_the_earlier_version(self, stack: Stack, upgraded: str) -> None:
+        done = json.loads(stack.project.run("rollback", "@1", "--yes", "--json", timeout=200).stdout)
+        assert done["to"] == 1
+        assert "# mark 1 #" in stack.redis_conf()
+        assert stack.statuses(stack.key) == {200}
+
+    def test_an_up_of_this_version_that_was_killed_is_completed_by_the_earlier_one(
+        self, stack: Stack, back: str
+    ) -> None:
+        assert stack.tool != this_tool()
+        assert "completing it" in back
+        *_, interrupted, last = stack.project.applies()
+        assert (interrupted.result, last.result) == ("failed", "ok")
+
+    def test_the_way_back_loses_no_key_row_or_job(self, stack: Stack, back: str) -> None:
+        assert "redis mine:newer" in stack.before
+        assert stack.lost() == {}
+
+    def test_a_key_that_this_version_made_opens_the_api_of_the_earlier_one(
+        self, stack: Stack, back: str
+    ) -> None:
+        assert stack.statuses(stack.key) == {200}
+        assert stack.statuses(stack.revoked) == {401}
+
+    def test_every_instance_runs_the_earlier_code_again(self, stack: Stack, back: str) -> None:
+        assert stack.outdated() == []
+        assert set(stack.versions().values()) == {stack.version()}
+        stack.project.run("plan")
+
+    def test_the_earlier_version_knows_the_applies_of_this_one(self, stack: Stack, back: str) -> None:
+        told = stack.json("history")
+        assert len(told["applies"]) == told["current"], "none is unreadable"
+        stack.json("diff", "@3")
+
+    def test_the_earlier_version_verifies_the_backup_that_this_one_made(
+        self, stack: Stack, back: str
+    ) -> None:
+        whole(stack.json("backup", "verify", stack.newer_backup))
+
+    def test_the_earlier_version_s_cron_block_starts_jobs_again(self, stack: Stack, back: str) -> None:
+        stack.in_cron("install")
+        stack.cron_starts("prune")
