@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from docker_lab import DockerLab
-from upgrade_lab import Stack, container_stack
+from upgrade_engines import container_stack
+from upgrade_lab import Stack
 from upgrade_promises import Promises
 
 pytestmark = pytest.mark.lab

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from upgrade_lab import Stack, native_stack
+from upgrade_engines import native_stack
+from upgrade_lab import Stack
 from upgrade_promises import Promises, whole
 
 pytestmark = pytest.mark.lab

@@ -2,7 +2,8 @@
 
 The tool is installed where a symlink points, so that it is replaced in place, as by `git pull` or by pip: the
 commands of services, of the cron block and of its user stay the same. What a later version must not lose is
-added to `fill` and `contents`, what it must not break to `upgrade_promises`.
+added to `fill` and `contents`, what it must not break to `upgrade_promises`; `upgrade_engines` has what
+differs between the engines.
 """
 
 from __future__ import annotations
@@ -14,24 +15,20 @@ import signal
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pymysql
 import redis
-from crond import Cron, cron
-from docker_lab import DockerLab, container_ids, docker, docker_project
+from crond import Cron
 from orchestrator import QUICK
-from projects import Project, only_redis, project
+from projects import Project, only_redis
 from servers import free_port, wait_for
 from tools import Tool, earlier_tool, this_tool
 
-FOLDER = "移行 stack"
 REDIS_PASSWORD = 'redis\'s "鍵"'
 RESTIC_PASSWORD = "restic's own"
 QUESTION = "Dockerコンテナが起動しない"
@@ -41,15 +38,6 @@ NEVER = "0 0 1 1 *"
 JOBS = ("backup", "verify", "prune", "certs", "drift", "costs")
 TABLES = {"audit_requests": ("id",), "audit_calls": ("request_row", "number")}
 """Tables of the audit database, with what tells their rows apart."""
-_marks = count(1)
-_DIGEST = (
-    "import hashlib, pathlib, sys\n"
-    "top = pathlib.Path(sys.argv[1])\n"
-    "files = sorted(p for p in top.rglob('*') if p.is_file() and p.suffix != '.pyc')\n"
-    "names = b''.join(str(p.relative_to(top)).encode() + p.read_bytes() for p in files)\n"
-    "print(hashlib.sha256(names).hexdigest())\n"
-)
-"""Prints a digest of the package in the folder that it is given."""
 
 
 def everything(away: Path, instances: int, **sections: Any) -> dict[str, Any]:
@@ -92,6 +80,7 @@ class Stack(ABC):
     before: dict[str, Any] = field(default_factory=dict)
     """What the earlier version had put into the stack, and its backup holds; then also what this one did."""
     tool: Tool = field(default_factory=earlier_tool)
+    marks: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
         self.project.python = str(self.link / "bin" / "python")
@@ -115,7 +104,7 @@ class Stack(ABC):
 
     def change(self) -> str:
         """Another line at the end of the user's template, so that Redis alone is restarted; returns it."""
-        mark = f"# mark {next(_marks)} #"
+        mark = f"# mark {next(self.marks)} #"
         text = re.sub(r"# mark \d+ #\n", "", self.template.read_text(encoding="utf-8"))
         self.template.write_text(f"{text}{mark}\n", encoding="utf-8")
         return mark
@@ -313,81 +302,3 @@ class Stack(ABC):
     @abstractmethod
     def outdated(self) -> list[str]:
         """Instances that run other code than the installed tool's."""
-
-
-@dataclass
-class NativeStack(Stack):
-    """On the native engine."""
-
-    earlier: list[psutil.Process] = field(default_factory=list)
-
-    def _processes(self) -> dict[str, psutil.Process]:
-        pids = self.project.pids()
-        return {name: psutil.Process(pids[name]) for name in self.urls()}
-
-    def address(self, service: str) -> tuple[str, int]:
-        return "127.0.0.1", self.project.spec[service]["port"]
-
-    def redis_conf(self) -> str:
-        return (self.project.state / "generated" / "redis" / "redis.conf").read_text()
-
-    def remember_what_runs(self) -> None:
-        self.earlier = list(self._processes().values())
-
-    def outdated(self) -> list[str]:
-        # A process that began before the tool was replaced holds what it read of the old one.
-        return [name for name, process in self._processes().items() if process in self.earlier]
-
-
-@dataclass
-class ContainerStack(Stack):
-    """On the compose engine."""
-
-    def address(self, service: str) -> tuple[str, int]:
-        """In the stack's own network: the databases are not published."""
-        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
-        [address, *_] = docker("inspect", "--format", form, self._containers()[service]).stdout.split()
-        return address, {"redis": 6379, "mysql": 3306}[service]
-
-    def redis_conf(self) -> str:
-        container = self._containers()["redis"]
-        command = docker("inspect", "--format", "{{json .Config.Cmd}}", container).stdout
-        return docker("exec", container, "cat", json.loads(command)[-1]).stdout
-
-    def remember_what_runs(self) -> None:
-        """An image says itself what is in it."""
-
-    def outdated(self) -> list[str]:
-        package = str(self.tool.tree / "techsapo_ops")
-        wanted = subprocess.check_output(["python3", "-c", _DIGEST, package], text=True)
-        held = {
-            name: docker(
-                "exec", self._containers()[name], "python", "-c", _DIGEST, "/opt/techsapo/techsapo_ops"
-            ).stdout
-            for name in self.urls()
-        }
-        return [name for name, digest in held.items() if digest != wanted]
-
-    def _containers(self) -> dict[str, str]:
-        return container_ids(self.project.spec["project"])
-
-
-@contextmanager
-def native_stack(folder: Path) -> Iterator[Stack]:
-    """A stack on the native engine that the earlier version brought up; `folder` is for what is beside it."""
-    away = folder / "away"
-    with cron() as daemon, project(everything(away, 2, engine="native"), FOLDER) as made:
-        stack = NativeStack(made, folder / "tool", daemon, away)
-        stack.fill()
-        yield stack
-
-
-@contextmanager
-def container_stack(lab: DockerLab, folder: Path) -> Iterator[Stack]:
-    """The same in containers, with one instance."""
-    away = folder / "away"
-    spec = everything(away, 1, project=f"lab-upgrade-{os.getpid()}")
-    with cron() as daemon, docker_project(lab, spec, FOLDER) as made:
-        stack = ContainerStack(made, folder / "tool", daemon, away)
-        stack.fill()
-        yield stack
