@@ -133,8 +133,8 @@ def write_files(
             partial.append(_write_partial(directory, file, _owner(file, topology)))  # noqa: PERF401 - see except
         write_manifest(directory, _both(directory, manifest, final, remove))
         for temporary, path in partial:
-            with opened(path.parent) as inside:
-                os.replace(temporary.name, path.name, src_dir_fd=inside, dst_dir_fd=inside)
+            with opened(path.parent):  # it is no link, and only root can make it one
+                os.replace(temporary, path)  # noqa: PTH105 - the plain system call
         for path in remove:
             path.unlink(missing_ok=True)
         for folder in {path.parent for path in [*(p for _, p in partial), *remove]}:
