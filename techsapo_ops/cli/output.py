@@ -39,6 +39,8 @@ _STATE_STYLES = {
     "note": "dim",
 }
 _PIPE_WIDTH = 10_000
+_LONGEST_NAME = 32
+"""Cells of a table's first column that are never broken over two lines: with 80 of them, 45 are left."""
 _CONTROLS = {n: "\N{REPLACEMENT CHARACTER}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
@@ -100,14 +102,27 @@ class Output:
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
-    """A rich table in the house's style."""
+    """A rich table in the house's style.
+
+    The first column holds what one copies into the next command, so the others are folded in its place.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    rows = list(rows)
+    names = max((cell_len(line) for row in rows for line in str(row[0]).splitlines()), default=0)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     aligned = set(right)
-    for column in columns:
-        table.add_column(column.upper(), justify="right" if column in aligned else "left", overflow="fold")
+    for number, column in enumerate(columns):
+        kept = number == 0 and names <= _LONGEST_NAME
+        table.add_column(
+            column.upper(),
+            justify="right" if column in aligned else "left",
+            overflow="fold",
+            no_wrap=kept,
+            min_width=names if kept else None,
+        )
     for row in rows:
         table.add_row(*(Text(str(cell), style=state_style(str(cell))) for cell in row))
     return table
