@@ -49,7 +49,7 @@ def status(
 ) -> None:
     """Show every certificate: days left, next renewal, whether what is served is what is stored.
 
-    Ends with 1 when any needs attention.
+    A FILE and a HOST:PORT need no spec. Ends with 1 when any needs attention.
 
     Examples:
 
@@ -61,14 +61,20 @@ def status(
     """
     from techsapo_ops.cli.certs_view import show, status_value
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.operations.certificate_metrics import write_metrics
+    from techsapo_ops.operations.certificate_status import is_elsewhere, status_elsewhere
     from techsapo_ops.operations.certificate_status import status as look
 
     out = Output(as_json=as_json)
-    certificates = _certificates(file, environment, out)
-    found = look(certificates, tuple(targets or ()))
-    if not targets:
-        write_metrics(certificates, found)
+    if targets and all(map(is_elsewhere, targets)) and not file.exists():
+        require_trust(file)
+        found = status_elsewhere(targets)
+    else:
+        certificates = _certificates(file, environment, out)
+        found = look(certificates, tuple(targets or ()))
+        if not targets:
+            write_metrics(certificates, found)
     if as_json:
         out.json([status_value(s) for s in found])
     elif not found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from techsapo_ops.certs.checks import chain_problems, missing, problems, validit
 from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
 from techsapo_ops.certs.policy import renewal_time, share_left
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates import Certificates, Need, window_of
+from techsapo_ops.operations.certificates import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.topology import Address
@@ -64,25 +64,43 @@ def status(certificates: Certificates, targets: Sequence[str] = ()) -> tuple[Sta
         return tuple(pool.map(lambda target: _one(certificates, target), wanted))
 
 
+def status_elsewhere(targets: Sequence[str]) -> tuple[Status, ...]:
+    """Files (PEM) and servers (host:port), which need no spec. Raises OpsError for any other target."""
+    with ThreadPoolExecutor(min(len(targets), 16)) as pool:
+        return tuple(pool.map(lambda target: _elsewhere(target, (), utc_now()), targets))
+
+
+def is_elsewhere(target: str) -> bool:
+    """Whether `target` is a file or a host:port."""
+    return bool(re.fullmatch(HOST_PORT_PATTERN, target)) or "/" in target or Path(target).exists()
+
+
 def _one(certificates: Certificates, target: str) -> Status:
     certificate = certificates.spec.certificates.get(target)
+    now = certificates.now()
     if certificate is None:
-        if re.fullmatch(HOST_PORT_PATTERN, target):
-            return _served_elsewhere(certificates, target, target, None)
-        path = Path(target).expanduser()
-        if path.exists() or "/" in target:
-            return _file(certificates, target, "file", path)
-        raise OpsError(
-            f"{target} is no certificate of the spec, no file and no HOST:PORT",
-            f"there are: {', '.join(certificates.spec.certificates) or 'none'}",
-            exit_code=2,
-        )
+        return _elsewhere(target, certificates.spec.certificates, now)
     if certificate.source != "external":
         return _kept(certificates, target, certificate)
     if certificate.address is not None:
-        return _served_elsewhere(certificates, target, certificate.address, certificate)
+        ca_file = (
+            certificates.folder / Path(certificate.ca_file).expanduser() if certificate.ca_file else None
+        )
+        return _served_elsewhere(target, certificate.address, now, certificate.names, ca_file)
     path = certificates.folder / Path(certificate.certificate_file or "").expanduser()
-    return _file(certificates, target, "external", path, certificate.names)
+    return _file(target, "external", path, now, certificate.names)
+
+
+def _elsewhere(target: str, known: Iterable[str], now: datetime) -> Status:
+    if not is_elsewhere(target):
+        raise OpsError(
+            f"{target} is no certificate of the spec, no file and no HOST:PORT",
+            f"there are: {', '.join(known) or 'none'}",
+            exit_code=2,
+        )
+    if re.fullmatch(HOST_PORT_PATTERN, target):
+        return _served_elsewhere(target, target, now)
+    return _file(target, "file", Path(target).expanduser(), now)
 
 
 def _kept(certificates: Certificates, name: str, certificate: Certificate) -> Status:
@@ -143,24 +161,19 @@ def _served(certificates: Certificates, name: str, leaf: x509.Certificate) -> tu
 
 
 def _served_elsewhere(
-    certificates: Certificates, name: str, where: str, certificate: Certificate | None
+    name: str, where: str, now: datetime, names: Sequence[str] = (), ca_file: Path | None = None
 ) -> Status:
     host, _, port = where.rpartition(":")
     host = host.strip("[]")
     blank = Status(name, "external", where)
-    asked = certificate.names[0].replace("*", "www", 1) if certificate and certificate.names else host
+    asked = names[0].replace("*", "www", 1) if names else host
     address = Address(host, int(port))
-    ca_file = None
-    if certificate is not None and certificate.ca_file is not None:
-        ca_file = certificates.folder / Path(certificate.ca_file).expanduser()
     try:
         leaf = x509.load_der_x509_certificate(served_certificate(address, asked, timeout=_TIMEOUT))
         distrust = trust_problem(address, asked, timeout=_TIMEOUT, ca_file=ca_file)
     except OpsError as error:
         return _with(blank, attention=(error.message,))
-    now = certificates.now()
-    wanted = certificate.names if certificate and certificate.names else (asked,)
-    found = [*validity(leaf, now), *missing(leaf, wanted)]
+    found = [*validity(leaf, now), *missing(leaf, names or (asked,))]
     if distrust:
         found.append(f"clients don't trust it: {distrust}")
     if not validity(leaf, now) and _soon(leaf, now):
@@ -168,9 +181,7 @@ def _served_elsewhere(
     return _with(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
 
 
-def _file(
-    certificates: Certificates, name: str, source: str, path: Path, names: Sequence[str] = ()
-) -> Status:
+def _file(name: str, source: str, path: Path, now: datetime, names: Sequence[str] = ()) -> Status:
     blank = Status(name, source, str(path))
     try:
         chain = read_chain(path.read_bytes(), str(path))
@@ -178,7 +189,6 @@ def _file(
         return _with(blank, attention=(f"cannot read {path}: {error.strerror}",))
     except OpsError as error:
         return _with(blank, attention=(error.message,))
-    now = certificates.now()
     wrong = chain_problems(chain)
     found = [*wrong, *validity(chain[0], now), *missing(chain[0], names)]
     if not validity(chain[0], now) and _soon(chain[0], now):

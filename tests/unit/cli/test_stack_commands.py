@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import warm
 
+from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.cli.stack_view import age, moment, size
 from techsapo_ops.errors import OpsError
 
@@ -113,3 +114,15 @@ def test_up_of_an_absent_part_says_what_brings_it(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert "no redis-server on PATH" in failed.stderr
     assert "doctor --fix" in failed.stderr
+
+
+def test_a_certificate_of_no_stack_is_looked_at_without_a_spec(tmp_path: Path) -> None:
+    """What is wrong with a server's certificate is said on machines that have no spec."""
+    pair = sign(["example.com"], local_authority(tmp_path / "ca", NOW), now=NOW)
+    (tmp_path / "leaf.pem").write_bytes(pair.chain)
+    told = techsapo(tmp_path, "certs", "status", "--json", "leaf.pem", "127.0.0.1:1")
+    assert told.returncode == 1, told.stderr
+    of_file, of_server = json.loads(told.stdout)
+    assert of_file["names"] == ["example.com"]
+    assert of_server["attention"] == ["127.0.0.1:1: connection refused"]
+    assert "there is no spec" in techsapo(tmp_path, "certs", "status", "site").stderr
