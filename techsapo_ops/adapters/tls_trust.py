@@ -172,7 +172,7 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
                 known = f"this host knows no authorities at all: install ca-certificates; {known}"
             return "is from an authority that is not trusted here", known
         case 62 | 64:
-            return f"is for another name: {error.verify_message}", "ask for a name that it is for"
+            return f"is for another name: {error.verify_message.rstrip('.')}", "ask for a name that it is for"
         case _:
             return f"is not valid: {error.verify_message}", "renew it on the server"
 

@@ -175,7 +175,7 @@ def allow(folder: Path) -> Allowed | None:
     except OSError as error:
         raise OpsError(f"there is no folder {folder}: {error.strerror}") from None
     if not real.is_dir():
-        raise OpsError(f"{real} is no folder", "name the folder that the spec stands in")
+        raise OpsError(f"{real} is not a folder", "name the folder that holds the spec")
     before = tuple(a for a in read_allowed() if a.folder != real)
     judge = Judge(frozenset({0}), (), scope=real)
     judge.way(real)

@@ -125,7 +125,7 @@ class Keyring:
         try:
             named = _mac_of(folder)
         except ValueError:
-            return Origin(State.TAMPERED, f"{MAC} is not one")
+            return Origin(State.TAMPERED, f"{MAC} holds no MAC")
         if named is not None and (key := keys.get(named[0])) is not None:
             if hmac.compare_digest(named[1], key.mac(manifest)):
                 return Origin(State.AUTHENTICATED)

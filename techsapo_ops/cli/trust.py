@@ -83,7 +83,7 @@ def list_folders(as_json: JsonOption = False) -> None:
         out.json([_value(allowed) for allowed in known])
         return
     if not known:
-        out.say("root trusts nobody else's folder, but with sudo those of whoever ran it")
+        out.say("no folder is allowed; under sudo, root also trusts what belongs to the user who ran it")
         return
     rows = [
         (

@@ -112,8 +112,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str, bool]] = {
     "edited": (edited, "the MAC of its manifest is wrong", False),
     "without its MAC": (without_mac, "it has no MAC, though it was not there when the key was made", True),
     "with a MAC by another key": (of_another_key, "its MAC is by another key", True),
-    "with a MAC that is cut": (cut, "manifest.mac is not one", False),
-    "with a link in its place": (link, "manifest.mac is not one", False),
+    "with a MAC that is cut": (cut, "manifest.mac holds no MAC", False),
+    "with a link in its place": (link, "manifest.mac holds no MAC", False),
 }
 
 
