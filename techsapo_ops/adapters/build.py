@@ -112,11 +112,6 @@ def read_content(package: Path, kept: Path | None) -> Content:
     return read
 
 
-def package_files(package: Path) -> tuple[Path, ...]:
-    """Every file that `read_content` takes in."""
-    return tuple(path for _, path in _files(package))
-
-
 def _files(package: Path) -> Iterator[tuple[str, Path]]:
     """Each file and the name that it has in every way of installing, sorted by that name."""
     found = {f"{package.name}/{name}": path for name, path in _below(package)}
