@@ -25,6 +25,8 @@ import psutil
 from projects import Project
 from servers import binary, free_port, wait_for
 
+from techsapo_ops.engines.native import members
+
 IMAGES = Path(__file__).parent / "images"
 REPOSITORY = Path(__file__).parents[2]
 SUITE = "trixie"
@@ -123,11 +125,10 @@ def _end_daemon(home: Path) -> None:
     if not ours:
         return
     process.terminate()
-    try:
-        process.wait(40)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(10)
+    # Another worker may be its parent, and leave it a zombie until the end of the run.
+    for left in members.wait_ended([process], 40):
+        left.kill()
+        assert members.wait_ended([left], 10) == [], "dockerd survives a kill"
 
 
 @contextlib.contextmanager
