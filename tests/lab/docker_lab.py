@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from projects import Project
+from projects import Project, only_redis
 from servers import binary, free_port, wait_for
 
 from techsapo_ops.engines.native import members
@@ -147,8 +147,20 @@ def docker_lab() -> Iterator[DockerLab]:
             seconds["debootstrap"] = _timed(_base)
             seconds["wheels"] = _timed(_wheels)
             seconds["build"] = _timed(lambda: _build(tag))
+        _build_app(images)
         fcntl.flock(lock, fcntl.LOCK_UN)
         yield DockerLab(images, seconds)
+
+
+def _build_app(images: Mapping[str, str]) -> None:
+    """Build what `up` would: two workers that build the same name at the same time take it from another."""
+    spec = only_redis(project=f"lab-build-{os.getpid()}", schedule={"docker_socket": "/var/run/docker.sock"})
+    with docker_project(DockerLab(images, {}), spec) as made:
+        made.run("generate")
+        file = str(made.state / "generated/docker/production/docker-compose.prod.yml")
+        names = docker("compose", "-f", file, "config", "--images").stdout.split()
+        if not all(_present(name) for name in names):
+            docker("compose", "-f", file, "build", "--quiet")
 
 
 def _forget_old_images(tag: str) -> None:
