@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from backup_lab import backed_up, full_lab, stack_of
 from docker_lab import DockerLab, docker_lab
+from pool import Pool
 from projects import Project
 
 from techsapo_ops.backup.repository import Backup
@@ -25,6 +27,13 @@ def lab_images() -> Iterator[DockerLab]:
         for part, seconds in lab.seconds.items():
             print(f"docker lab: {part} {seconds:.1f} s")
         yield lab
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """What this worker has up for tests that only look."""
+    with ExitStack() as everything:
+        yield Pool(tmp_path_factory.mktemp("shared"), everything)
 
 
 @pytest.fixture(scope="module")

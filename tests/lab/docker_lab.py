@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from projects import Project
+from projects import Project, only_redis
 from servers import binary, free_port, wait_for
 from tools import BEFORE, REPOSITORY, cache, is_here, lock_of
+
+from techsapo_ops.engines.native import members
 
 IMAGES = Path(__file__).parent / "images"
 LOCK = "requirements.lock"
@@ -120,11 +122,10 @@ def _end_daemon(home: Path) -> None:
     if not ours:
         return
     process.terminate()
-    try:
-        process.wait(40)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait(10)
+    # Another worker may be its parent, and leave it a zombie until the end of the run.
+    for left in members.wait_ended([process], 40):
+        left.kill()
+        assert members.wait_ended([left], 10) == [], "dockerd survives a kill"
 
 
 @contextlib.contextmanager
@@ -143,8 +144,20 @@ def docker_lab() -> Iterator[DockerLab]:
             seconds["debootstrap"] = _timed(_base)
             seconds["wheels"] = _timed(_wheels)
             seconds["build"] = _timed(lambda: _build(tag))
+        _build_app(images)
         fcntl.flock(lock, fcntl.LOCK_UN)
         yield DockerLab(images, seconds)
+
+
+def _build_app(images: Mapping[str, str]) -> None:
+    """Build what `up` would: two workers that build the same name at the same time take it from another."""
+    spec = only_redis(project=f"lab-build-{os.getpid()}", schedule={"docker_socket": "/var/run/docker.sock"})
+    with docker_project(DockerLab(images, {}), spec) as made:
+        made.run("generate")
+        file = str(made.state / "generated/docker/production/docker-compose.prod.yml")
+        names = docker("compose", "-f", file, "config", "--images").stdout.split()
+        if not all(_present(name) for name in names):
+            docker("compose", "-f", file, "build", "--quiet")
 
 
 def _forget_old_images(tag: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -155,6 +157,20 @@ def redis(directory: Path, *, port: int | None = None, password: str | None = No
         yield server
 
 
+@cache
+def _empty_database() -> Path:
+    """What mariadb-install-db makes, once for this process: it takes seconds, a copy takes tenths of one."""
+    folder = Path(tempfile.mkdtemp(prefix="techsapo-lab-mariadb-"))
+    atexit.register(shutil.rmtree, folder)
+    argv = [
+        binary("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db",
+        "--auth-root-authentication-method=normal", *(["--user=root"] if os.geteuid() == 0 else []),
+    ]  # fmt: skip
+    made = subprocess.run(argv, check=False, capture_output=True)
+    assert made.returncode == 0, (made.stdout + made.stderr).decode(errors="replace")
+    return folder / "data"
+
+
 @contextmanager
 def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-root") -> Iterator[Server]:
     """A private MariaDB that listens on TCP with user root and `password`."""
@@ -162,15 +178,7 @@ def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-ro
     data = directory / "data"
     if not data.exists():
         directory.mkdir(parents=True, exist_ok=True)
-        made = subprocess.run(
-            [
-                binary("mariadb-install-db"), "--no-defaults", f"--datadir={data}", "--skip-test-db",
-                "--auth-root-authentication-method=normal",
-                *(["--user=root"] if os.geteuid() == 0 else []),
-            ],
-            check=False, capture_output=True,
-        )  # fmt: skip
-        assert made.returncode == 0, (made.stdout + made.stderr).decode(errors="replace")
+        shutil.copytree(_empty_database(), data)
     init = directory / "init.sql"
     init.write_text(
         f"CREATE USER IF NOT EXISTS 'root'@'127.0.0.1' IDENTIFIED BY '{password}';\n"

@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 from orchestrator import serving
+from pool import Pool
 from servers import Server, wait_for
 from test_keys_lab import NEEDED, keys_of, make_key, with_key
 
@@ -20,8 +21,8 @@ def client(server: Server, key: str = "not-needed") -> openai.OpenAI:
     )
 
 
-def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(tmp_path: Path) -> None:
-    with serving(tmp_path) as app, client(app) as api:
+def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(shared: Pool) -> None:
+    with client(shared.app()) as api:
         assert [m.id for m in api.models.list()] == [
             "techsapo-basic",
             "techsapo-premium",
@@ -50,8 +51,8 @@ def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(t
         assert {c.id for c in chunks} == {chunks[0].id}
 
 
-def test_a_conversation_and_tuning_parameters_are_accepted(tmp_path: Path) -> None:
-    with serving(tmp_path) as app, client(app) as api:
+def test_a_conversation_and_tuning_parameters_are_accepted(shared: Pool) -> None:
+    with client(shared.app()) as api:
         told = api.chat.completions.create(
             model="techsapo-basic",
             messages=[

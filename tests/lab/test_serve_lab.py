@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -13,7 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+import warm
 from orchestrator import QUICK, ask, log_lines, serving
+from pool import Pool
 from servers import Server, http_ok, redis, wait_for
 
 pytestmark = pytest.mark.lab
@@ -112,15 +113,13 @@ def test_a_second_signal_skips_the_waiting(tmp_path: Path) -> None:
         assert server.process.returncode == 0
 
 
-def test_a_taken_port_is_told_plainly(tmp_path: Path) -> None:
-    with serving(tmp_path) as server:
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "techsapo_ops", "serve", "--file", str(tmp_path / "techsapo.yaml"),
-                "--port", str(server.port), "--data", str(tmp_path / "other"),
-            ],
-            capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
+def test_a_taken_port_is_told_plainly(shared: Pool, tmp_path: Path) -> None:
+    server = shared.app()
+    argv = [
+        sys.executable, "-m", "techsapo_ops", "serve", "--file", str(server.directory / "techsapo.yaml"),
+        "--port", str(server.port), "--data", str(tmp_path / "other"),
+    ]  # fmt: skip
+    done = warm.run(argv, text=True)
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{server.port}: the port is taken by" in done.stderr
     assert "Traceback" not in done.stderr
@@ -135,8 +134,9 @@ def test_the_log_is_json_from_the_first_line_to_the_last(tmp_path: Path) -> None
     assert told[-1]["message"].startswith("Finished server process")
 
 
-def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, socket.create_connection(("127.0.0.1", server.port)) as slow:
+def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(shared: Pool) -> None:
+    server = shared.app()
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
         chunks = (b"x" * 65536 for _ in range(64))
         response = httpx.post(f"{server.url}/api/v1/generate", content=chunks, trust_env=False)
@@ -144,21 +144,21 @@ def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(tmp_path: Path)
         assert ask(server, "still here?").status_code == 200
 
 
-def test_broken_http_is_answered_400_and_the_server_lives_on(tmp_path: Path) -> None:
+def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> None:
     hostile = [
         b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
     ]
-    with serving(tmp_path) as server:
-        for raw in hostile:
-            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
-                link.sendall(raw)
-                link.shutdown(socket.SHUT_WR)
-                first = link.recv(65536)
-            assert not first or first.startswith(b"HTTP/1.1 4"), first[:200]
-        assert ask(server, "still here?").status_code == 200
+    server = shared.app()
+    for raw in hostile:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+            link.sendall(raw)
+            link.shutdown(socket.SHUT_WR)
+            first = link.recv(65536)
+        assert not first or first.startswith(b"HTTP/1.1 4"), first[:200]
+    assert ask(server, "still here?").status_code == 200
 
 
 def cache_of(server: Server) -> str:
