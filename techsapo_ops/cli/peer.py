@@ -56,7 +56,7 @@ def peer(
     """
     from techsapo_ops.adapters.tls_trust import Trust, read_authorities
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import api_key, layout_beside
+    from techsapo_ops.cli.wiring import api_key, layout_beside, require_trust
 
     url = _address(option, url)
     key = api_key()
@@ -77,7 +77,13 @@ def peer(
         authorities = read_authorities(ca_file) if ca_file is not None else None
     except OpsError as error:
         raise OpsError(f"--ca-file: {error.message}", error.hint, exit_code=2) from None
-    return Peer(url, Trust(authorities, layout_beside(file).certs, here, insecure), headers)
+    own: Path | None = layout_beside(file, trusted=False).certs
+    if own is not None and own.is_dir():
+        require_trust(file)
+    else:  # a server is asked from any folder, /tmp too
+        own = None
+        require_trust(None)
+    return Peer(url, Trust(authorities, own, here, insecure), headers)
 
 
 def _address(option: str, url: str) -> str:

@@ -102,8 +102,9 @@ def environment_variables(directory: Path) -> Mapping[str, str]:
     return {**parse_dotenv(read_text(dotenv), filename=str(dotenv)), **os.environ}
 
 
-def require_trust(file: Path, *, others: Iterable[Path] = ()) -> None:
-    """As root, see that nobody else can change the spec `file`, what is beside it, this program or `others`.
+def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
+    """As root, see that nobody else can change the spec `file`, what is beside it, this program or `others`;
+    with None for what is of no project.
 
     Before anything is read: a spec names files to read, a template decides what is written, and what is in
     the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
@@ -111,7 +112,7 @@ def require_trust(file: Path, *, others: Iterable[Path] = ()) -> None:
     if os.geteuid() == 0:
         from techsapo_ops.adapters.trust import require_trust as require
 
-        require(file.resolve(), others=[path.absolute() for path in others])
+        require(file.resolve() if file is not None else None, others=[path.absolute() for path in others])
 
 
 def open_project(

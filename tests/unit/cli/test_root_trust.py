@@ -208,6 +208,17 @@ def test_up_follows_no_link_in_the_state_directory(project: Path, name: str, uid
     assert victim.is_file() or not list(victim.iterdir())
 
 
+def test_a_server_is_asked_from_a_folder_that_holds_no_project(project: Path) -> None:
+    project.chmod(0o1777)
+    (project / "techsapo.yaml").unlink()
+    asked = techsapo(project, "ask", "why", "--url", "http://127.0.0.1:9")
+    assert "root does not use" not in asked.stderr
+    assert asked.returncode == 1
+    assert "connection refused" in asked.stderr
+    (project / ".techsapo" / "certs").mkdir(parents=True)
+    refused(techsapo(project, "ask", "why", "--url", "http://127.0.0.1:9"), project)
+
+
 def test_data_folders_of_services_are_their_own(project: Path) -> None:
     data = project / ".techsapo" / "data" / "redis"
     data.mkdir(parents=True)
