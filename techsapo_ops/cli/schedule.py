@@ -39,6 +39,9 @@ def schedule(
     import logging
     import threading
 
+    from techsapo_ops.adapters.build import build
+
+    build()  # first, as in `serve`: what is installed while the rest is imported is another build
     from techsapo_ops.cli.jobs_signals import interruptible
     from techsapo_ops.cli.jobs_wiring import desk_for, job_argv
     from techsapo_ops.cli.wiring import layout_beside

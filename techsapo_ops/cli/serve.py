@@ -70,6 +70,9 @@ def serve(
 
       techsapo serve --file techsapo.yaml -e staging --port 4100
     """
+    from techsapo_ops.adapters.build import build
+
+    build()  # first: what is installed while the rest is imported is another build than the one told
     from techsapo_ops.cli.wiring import open_project
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):

@@ -20,7 +20,7 @@ from techsapo_ops.operations.rolling import Rolling
 from techsapo_ops.operations.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.stack_certificates import ensure_certificates
 from techsapo_ops.operations.stack_stop import Stoppable
-from techsapo_ops.operations.steps import DISTURBING, failed_sibling, mended, with_renewed
+from techsapo_ops.operations.steps import failed_sibling, mended, with_renewed
 from techsapo_ops.operations.together import stretches, together
 from techsapo_ops.spec.desired import Desired
 
@@ -231,8 +231,8 @@ class _Apply:
         after = {s.name: topology.comes_after(s) for s in topology.services}
         rolling = Rolling(before, self._tools.listener.say, self._tools.pause)
         for part in stretches(steps, engine.at_once):
-            if part[0].action in DISTURBING:
-                rolling.before(kinds[part[0].service])
+            for step in part:
+                rolling.before(step, kinds.get(step.service, ""))
             if len(part) > 1:
                 engine.gather(part, desired)
             first = len(outcomes)

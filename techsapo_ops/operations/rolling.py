@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from techsapo_ops.engines.base import Observed, State
+from techsapo_ops.engines.base import Action, Observed, State, Step
 
+DISTURBING = (Action.RESTART, Action.RECREATE)
+"""What a running service notices."""
 RETURN_SECONDS = 5.5
 """How long nginx passes over an app instance that it could not reach: `fail_timeout=5s`, and a bit.
 
 The next instance is restarted after that, or for a moment there would be none that nginx tries.
 """
+YOUNG_SECONDS = 30.0
+"""An instance that was started less than that ago may have been ready for less than RETURN_SECONDS."""
+_RUNS = frozenset({State.RUNNING, State.STARTING})
 
 
 class Rolling:
-    """Told before each service is disturbed; waits where the one before was an app instance too.
+    """Told of each step before it is done; waits where an app instance would go while another is not back.
 
-    `before` is what ran at the start: without nginx in front nobody is spared anything. `pause` waits so
-    many seconds, `say` is told why.
+    `before` is what ran at the start: without nginx in front nobody is spared anything, and an instance that
+    something else has just started counts too, be it an `up` that was killed, `restart` or the supervisor.
+    `pause` waits so many seconds, `say` is told why, `now` tells the time.
     """
 
     def __init__(
-        self, before: Observed, say: Callable[[str], None], pause: Callable[[float], None] = time.sleep
+        self,
+        before: Observed,
+        say: Callable[[str], None],
+        pause: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._balanced = any(
-            s.kind == "nginx" and s.state in {State.RUNNING, State.STARTING} for s in before.services.values()
-        )
+        running = [s for s in before.services.values() if s.state in _RUNS]
+        at = now()
+        self._balanced = any(s.kind == "nginx" for s in running)
+        self._young = {
+            s.name
+            for s in running
+            if s.kind == "app" and s.started is not None and (at - s.started).total_seconds() < YOUNG_SECONDS
+        }
         self._say = say
         self._pause = pause
-        self._disturbed = False
 
-    def before(self, kind: str) -> None:
-        """A running service of `kind` is about to be restarted."""
+    def before(self, step: Step, kind: str) -> None:
+        """`step` is about to be done to a service of `kind`."""
         if kind != "app" or not self._balanced:
             return
-        if self._disturbed:
+        if step.action in DISTURBING and self._young - {step.service}:
             self._say(f"waiting {RETURN_SECONDS:g} s until nginx asks the last instance again")
             self._pause(RETURN_SECONDS)
-        self._disturbed = True
+            self._young.clear()
+        if step.action in {Action.CREATE, *DISTURBING}:
+            self._young.add(step.service)

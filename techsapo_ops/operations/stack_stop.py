@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.engines.base import Action, Step
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.rolling import Rolling
 from techsapo_ops.spec.layout import Layout
@@ -59,7 +60,7 @@ def restart(
         observed = engine.observe()
         rolling = Rolling(observed, say)
         for name in names:
-            rolling.before(observed.services[name].kind)
+            rolling.before(Step(Action.RESTART, name, ""), observed.services[name].kind)
             engine.restart(name)
         return names
 

@@ -6,10 +6,8 @@ from collections.abc import Collection
 
 from techsapo_ops.engines.base import Action, Engine, Observed, Plan, State, Step
 from techsapo_ops.operations.readback import Proof
+from techsapo_ops.operations.rolling import DISTURBING
 from techsapo_ops.spec.desired import Desired
-
-DISTURBING = (Action.RESTART, Action.RECREATE)
-"""What a running service notices."""
 
 
 def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:

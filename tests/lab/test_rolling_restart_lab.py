@@ -174,6 +174,22 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert actions(plan["steps"]) == RESTARTED | {"app-1": "nothing"}, "the old commit, checked out again"
 
 
+def test_code_that_is_replaced_while_an_instance_starts_is_not_what_it_tells(
+    stack: Project, installed: Installed
+) -> None:
+    replaced = "__import__('pathlib').Path(__file__).with_name('newer.py').touch()\n"
+    installed.edit("serve/app.py", "import annotations\n", f"import annotations\n{replaced}")
+    pid = stack.pids()["app-2"]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    old, _ = listed(stack)
+    wait_for(lambda: stack.pids()["app-2"] != pid and listed(stack)[1]["app-2"], what="app-2, and its note")
+    new, runs = listed(stack)
+    assert (new != old, runs["app-2"]) == (True, old)
+    installed.edit("serve/app.py", replaced, "")
+    (installed.package / "serve/newer.py").unlink()
+
+
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     stack: Project, installed: Installed
 ) -> None:
