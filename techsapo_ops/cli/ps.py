@@ -67,6 +67,7 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
         out.next(f"techsapo logs {crashed[0]}")
         return
     old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
+    old += observed.behind
     if old:
         out.say(f"{', '.join(old)}: not the installed build, {build()}")
         out.next("techsapo up")

@@ -94,6 +94,8 @@ class Observed:
 
     running: bool
     services: Mapping[str, ObservedService] = field(default_factory=dict)
+    behind: tuple[str, ...] = ()
+    """Programs beside the services, such as the scheduler, that run another build than the one installed."""
 
 
 @dataclass(frozen=True, slots=True)

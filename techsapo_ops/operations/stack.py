@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from techsapo_ops.adapters.build import build
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines.base import Action, Engine, Observed, Plan
+from techsapo_ops.engines.base import Action, Engine, Observed, Plan, Step
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import origin
 from techsapo_ops.operations.apply import (
@@ -63,7 +64,13 @@ class StackPlan:
     @property
     def changes(self) -> bool:
         """Whether anything would be done."""
-        return bool(self.files or self.steps.changes)
+        return bool(self.files or self.steps.changes or self.beside)
+
+    @property
+    def beside(self) -> tuple[Step, ...]:
+        """Restarts of programs beside the services that run another build; `up` begins with them."""
+        why = f"does not run the installed build, {build()}"
+        return tuple(Step(Action.RESTART, name, why) for name in self.observed.behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,8 @@ class UpReport:
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return bool(self.plan.files) or any(o.step.action is not Action.NOTHING for o in self.outcomes)
+        written = bool(self.plan.files or self.plan.beside)
+        return written or any(o.step.action is not Action.NOTHING for o in self.outcomes)
 
 
 def desired_state(spec: Spec, topology: Topology, templates: Templates) -> Desired:
@@ -179,6 +187,8 @@ def up(
         plan = _plan(wanted, templates, engine, only, proof)
         if plan.changes and not approve(plan):
             return None
+        for step in plan.beside:
+            listener.say(f"restarting {step.service}: it {step.reason}")
         missing: tuple[MissingTool, ...] = ()
         if plan.files:
             edited = [c for c in plan.files if c.kind is ChangeKind.EDITED]

@@ -128,7 +128,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
 
     new, runs = listed(stack)
     assert (new != old, set(runs.values())) == (True, {None, old})
-    assert "techsapo up" in stack.run("ps").stderr
+    assert "app-1, app-2, scheduler: not the installed build" in stack.run("ps").stderr
     health = stack.health()
     assert health["build"] == new
     shown = {p["name"]: p for p in health["probes"] if p["kind"] == "app"}
@@ -136,7 +136,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
         (old, "healthy", "`techsapo up`")
     }
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    assert (plan["files"], actions(plan["steps"])) == ([], RESTARTED)
+    assert (plan["files"], actions(plan["steps"])) == ([], {"scheduler": "restart", **RESTARTED})
     assert {tuple(s["origin"]) for s in plan["steps"] if s["action"] == "restart"} == {("version",)}
     said = stack.run("plan", code=100).stdout
     assert f"runs {old}, installed is {new}  (a new version)" in said
@@ -168,7 +168,7 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     wait_for(lambda: listed(stack)[1]["app-2"] == new, what="app-2 with the new code")
     assert listed(stack)[1]["app-1"] == old
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing"}
+    assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
     installed.edit("serve/health.py", '"fixed": "twice"', '"fixed": True')
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-1": "nothing"}, "the old commit, checked out again"

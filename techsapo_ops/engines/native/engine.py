@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.build import build, noted
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Completed, Runner
@@ -19,7 +18,7 @@ from techsapo_ops.engines import planning
 from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
 from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
-from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack
+from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.desired import Desired, Program
@@ -30,10 +29,6 @@ from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 CONFIGURATION = "supervisor/supervisord.conf"
 COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_STOP_SECONDS}
 """Programs beside the services, which start by themselves, and how long each may take to stop."""
-
-
-_NOTE_SECONDS = 10.0
-"""How long the scheduler may take to note which build it runs: its imports take less than one."""
 
 
 class NativeEngine(NativeStack):
@@ -76,7 +71,7 @@ class NativeEngine(NativeStack):
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return
         changed, gone = self.supervisor.compare()
-        if SCHEDULER not in gone and self._scheduler_is_old():
+        if SCHEDULER not in gone and scheduler_is_behind(self.layout, self.supervisor.process(SCHEDULER)):
             changed = changed | {SCHEDULER}
         for companion, stop_seconds in COMPANIONS.items():
             if companion in changed | gone:
@@ -84,16 +79,6 @@ class NativeEngine(NativeStack):
                 self.supervisor.remove(companion)
             if companion in changed:
                 self.supervisor.add(companion)
-
-    def _scheduler_is_old(self) -> bool:
-        """Whether the scheduler runs another build; one that has only just begun will say so soon."""
-        process = self.supervisor.process(SCHEDULER)
-        if process is None or process.pid is None:
-            return False
-        found = noted(self.layout.scheduler_build, process.pid)
-        if not found and process.started is not None:
-            return time.time() - process.started.timestamp() > _NOTE_SECONDS
-        return found != build()
 
     def gather(self, steps: Sequence[Step], desired: Desired) -> None:
         """See Engine.gather; the supervisor's own lists make it one at a time here."""

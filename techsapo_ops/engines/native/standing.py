@@ -10,12 +10,12 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.build import noted
+from techsapo_ops.adapters.build import build, noted
 from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
-from techsapo_ops.spec.layout import BUILD_NOTE, Layout
+from techsapo_ops.spec.layout import BUILD_NOTE, SCHEDULER, Layout
 
 if TYPE_CHECKING:
     import psutil
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 STOP_MARGIN = 10.0
 """Seconds beyond a program's own stop time, after which supervisord has killed it."""
 _SAMPLE_SECONDS = 0.2
+_NOTE_SECONDS = 10.0
+"""How long the scheduler may take to note which build it runs: its imports take less than one."""
 
 
 class NativeStack:
@@ -61,6 +63,7 @@ class NativeStack:
                 )
                 for name, record in records.items()
             },
+            (SCHEDULER,) if scheduler_is_behind(self.layout, processes.get(SCHEDULER)) else (),
         )
 
     def _with_build(self, seen: ObservedService) -> ObservedService:
@@ -190,6 +193,19 @@ def _memory(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
+
+
+def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
+    """Whether the scheduler's `process` runs another build than the one installed.
+
+    One that has only just begun will say so soon.
+    """
+    if process is None or process.pid is None:
+        return False
+    found = noted(layout.scheduler_build, process.pid)
+    if not found and process.started is not None:
+        return time.time() - process.started.timestamp() > _NOTE_SECONDS
+    return found != build()
 
 
 def _observed(
