@@ -154,8 +154,10 @@ class Keyring:
                 )
                 return Origin(State.UNAUTHENTICATED, before)
             return Origin(State.TAMPERED, "its manifest is another than when the key was made")
-        if self._accepted().get(id_) == digest:
-            return Origin(State.UNAUTHENTICATED, f"{about}; it was accepted by hand")
+        if (accepted := self._accepted().get(id_)) is not None:
+            if accepted == digest:
+                return Origin(State.UNAUTHENTICATED, f"{about}; it was accepted by hand")
+            return Origin(State.TAMPERED, "its manifest is another than when it was accepted")
         return Origin(
             State.TAMPERED, f"{about}, though it was not there when the key was made", acceptable=True
         )
