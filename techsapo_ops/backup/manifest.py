@@ -14,6 +14,8 @@ from techsapo_ops.errors import OpsError
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
+LAST_SEQUENCE = 2**63 - 1
+"""The highest that `sequence` may be."""
 LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
 _MOST_VALUES = 1_000_000

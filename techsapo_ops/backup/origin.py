@@ -107,6 +107,10 @@ class Keyring:
             raise cannot_write(path, error) from None
         return True
 
+    def made(self) -> bool:
+        """Whether there is a key."""
+        return os.path.lexists(self.folder / KEY)
+
     def mac(self, manifest: bytes) -> bytes:
         """The content of manifest.mac. Raises OpsError where there is no key yet, or it can't be read."""
         key = self._current()
@@ -143,11 +147,17 @@ class Keyring:
         digest = hashlib.sha256(manifest).hexdigest()
         if (was := current.known.get(id_)) is not None:
             if was == digest:
-                before = "made before 0.2" if named is None else f"made with another key, {named[0]}"
+                before = (
+                    "made before 0.2"
+                    if named is None
+                    else f"made with another key, {named[0]}, which is not here"
+                )
                 return Origin(State.UNAUTHENTICATED, before)
             return Origin(State.TAMPERED, "its manifest is another than when the key was made")
-        if self._accepted().get(id_) == digest:
-            return Origin(State.UNAUTHENTICATED, f"{about}; it was accepted by hand")
+        if (accepted := self._accepted().get(id_)) is not None:
+            if accepted == digest:
+                return Origin(State.UNAUTHENTICATED, f"{about}; it was accepted by hand")
+            return Origin(State.TAMPERED, "its manifest is another than when it was accepted")
         return Origin(
             State.TAMPERED, f"{about}, though it was not there when the key was made", acceptable=True
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
+from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup.manifest import Manifest, Part
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 """Digests of a backup's files, the manifest's too, as `sha256sum -c` reads them."""
 CHECKS = ".checks.json"
-"""What was found out about a backup later; lies beside its folder, which never changes."""
+"""A copy of what was found out about a backup later; lies beside its folder, which never changes."""
 SAFETY_TAG = "before-restore"
 """Tag of the backup that a restore makes of what was there before."""
 PARTIAL = ".partial"
@@ -62,11 +62,15 @@ class Backup:
 
 
 class Repository:
-    """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it."""
+    """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it.
 
-    def __init__(self, path: Path, keyring: Keyring | None = None) -> None:
+    `noted` is a folder that nobody else may write, for what was found out about them.
+    """
+
+    def __init__(self, path: Path, keyring: Keyring | None = None, noted: Path | None = None) -> None:
         self.path = path
         self.keyring = keyring
+        self._noted = noted
 
     def lock(self, wait: float = 0.0) -> AbstractContextManager[object]:
         """Be the only one that writes here. Raises OpsError naming who does already, or why nobody may."""
@@ -116,7 +120,7 @@ class Repository:
         self._make(self.path)
         try:
             for stale in (*self.path.glob(f"*{PARTIAL}"), *self.path.glob(f"*{REMOVED}")):
-                shutil.rmtree(stale)
+                _erase(stale)
         except OSError as error:
             raise cannot_write(Path(error.filename or self.path), error) from None
         known = self.backups()
@@ -128,7 +132,9 @@ class Repository:
             number += 1
         partial = self.path / f"{name}{PARTIAL}"
         self._make(partial)
-        return name, partial, max((b.sequence for b in known), default=0) + 1
+        # One that somebody planted may have the last number that there is; then ids order them.
+        highest = max((b.sequence for b in known), default=0)
+        return name, partial, min(highest + 1, manifests.LAST_SEQUENCE)
 
     def commit(self, partial: Path, manifest: Manifest) -> Backup:
         """Give the finished folder its name; from then on it is a backup."""
@@ -157,7 +163,16 @@ class Repository:
         """
         if self.keyring is None:
             return False
-        return self.keyring.make({b.id: b.digest for b in self.backups() if b.digest})
+        known = self.backups()
+        if not self.keyring.make({b.id: b.digest for b in known if b.digest}):
+            return False
+        if self._noted is not None:
+            for backup in known:  # what an older techsapo has found out; from now on ours alone counts
+                found = checks.until(checks.read(self._beside(backup)), datetime.now(UTC))
+                if found and not self._own(backup, self._noted).exists():
+                    self._make(self._noted)
+                    checks.write(self._own(backup, self._noted), found)
+        return True
 
     def origin(self, backup: Backup) -> Origin:
         """Whose backup this is. Raises OpsError where the keys can't be read."""
@@ -169,6 +184,15 @@ class Repository:
         if data is None:
             return Origin(State.TAMPERED, damage)
         return self.keyring.origin(backup.id, backup.folder, data)
+
+    def ours(self) -> tuple[Backup, ...]:
+        """The backups that can be read and that nobody has changed or planted, oldest first.
+
+        Raises OpsError where the keys can't be read.
+        """
+        return tuple(
+            b for b in self.backups() if b.manifest is not None and self.origin(b).state is not State.TAMPERED
+        )
 
     def accept(self, backup: Backup) -> Origin:
         """Vouch for a backup without a MAC, which counts as unauthenticated from now on.
@@ -199,24 +223,32 @@ class Repository:
         try:
             backup.folder.rename(gone)
             sync_directory(self.path)
-            shutil.rmtree(gone)
-            (self.path / f"{backup.id}{CHECKS}").unlink(missing_ok=True)
+            _erase(gone)
+            self._beside(backup).unlink(missing_ok=True)
+            if self._noted is not None:
+                self._own(backup, self._noted).unlink(missing_ok=True)
         except OSError as error:
             raise cannot_write(backup.folder, error) from None
 
     def checks(self, backup: Backup) -> dict[str, Any]:
         """What was found out about `backup`: `quick`, `deep` and `offsite`, as they were written."""
-        try:
-            found = json.loads((self.path / f"{backup.id}{CHECKS}").read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # never checked, or torn by a full disk: to be checked anew
-            return {}
-        return found if isinstance(found, dict) else {}
+        if self._noted is None or self.keyring is None or not self.keyring.made():
+            return checks.read(self._beside(backup))
+        return checks.read(self._own(backup, self._noted))
 
     def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
-        """Write down what was found out, beside the backup."""
-        noted = {**self.checks(backup), key: value}
-        text = json.dumps(noted, ensure_ascii=False, indent=1) + "\n"
-        write_atomic(self.path / f"{backup.id}{CHECKS}", text.encode(), 0o600)
+        """Write down what was found out, and a copy of it beside the backup. Raises OpsError."""
+        found = {**self.checks(backup), key: value}
+        if self._noted is not None:
+            self._make(self._noted)
+            checks.write(self._own(backup, self._noted), found)
+        checks.write(self._beside(backup), found)
+
+    def _beside(self, backup: Backup) -> Path:
+        return self.path / f"{backup.id}{CHECKS}"
+
+    def _own(self, backup: Backup, noted: Path) -> Path:
+        return noted / f"{backup.id}.json"
 
     def _make(self, folder: Path) -> None:
         try:
@@ -229,6 +261,14 @@ class Repository:
 def stamp(now: datetime) -> str:
     """A time as it stands in ids and file names: 20260131T020000Z."""
     return now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _erase(path: Path) -> None:
+    """Remove a folder with what is in it; of a link, that somebody planted, the link alone."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+    else:
+        shutil.rmtree(path)
 
 
 def _backup(folder: Path) -> Backup:

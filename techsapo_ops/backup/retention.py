@@ -14,7 +14,8 @@ class Known:
     """What retention looks at of one backup, oldest first in a list of them.
 
     `good`: whole, and not found wrong; `deep`: restored on trial and found right; `binlog`: file of the
-    server's binlog that going on from it begins with; `kinds`: what it holds; `safety`: made by a restore.
+    server's binlog that going on from it begins with; `kinds`: what it holds; `safety`: made by a restore;
+    `tampered`: changed, or put there, by somebody else as far as can be told.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Known:
     binlog: str = ""
     kinds: tuple[str, ...] = ()
     safety: bool = False
+    tampered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,12 @@ def judge(
     pause or a clock set back removes nothing. Backups of other sources are counted by themselves: one of
     Redis alone is no reason for last night's of everything to go. `binlogs` are the files that the server
     still has, oldest first; None where it can't be asked, and then every backup stays that such a file may
-    still follow.
+    still follow. One that was tampered with takes no other's place, and stays to be looked at.
     """
     reasons: dict[str, list[str]] = {b.id: [] for b in backups}
-    good = [b for b in backups if b.good]
+    for backup in [b for b in backups if b.tampered]:
+        reasons[backup.id].append("tampered with: look at it, then remove it by hand")
+    good = [b for b in backups if b.good and not b.tampered]
     counts: Mapping[str, int] = keep.model_dump()
     for kinds in dict.fromkeys(b.kinds for b in good):
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from techsapo_ops.adapters.packed import PackedReader, file_sha256, open_plain
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.origin import Origin, State
-from techsapo_ops.backup.repository import SUMS, Backup
+from techsapo_ops.backup.manifest import LONGEST, Part
+from techsapo_ops.backup.origin import MAC, Origin, State
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
 from techsapo_ops.backup.shapes import file_name
 from techsapo_ops.errors import OpsError
 
@@ -62,8 +62,12 @@ class Verification:
         return (*self.problems, *(f"{p.kind}: {problem}" for p in self.parts for problem in p.problems))
 
 
-def check_sums(backup: Backup) -> list[str]:
-    """What is wrong with a backup's files by SHA256SUMS: missing, added, or other content."""
+def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
+    """What is wrong with a backup's files by SHA256SUMS: missing, added, or other content.
+
+    No more is read than the manifest says: a file may be made to have any size. Where the manifest itself is
+    not `trusted`, the parts are not read.
+    """
     try:
         with open_plain(backup.folder / SUMS) as file:
             lines = file.read(_LONGEST_SUMS).decode("utf-8").splitlines()
@@ -71,12 +75,23 @@ def check_sums(backup: Backup) -> list[str]:
     except (OSError, UnicodeDecodeError):
         return [f"{SUMS} is missing or damaged: the backup can't be trusted"]
     wanted = {line[66:]: line[:64] for line in lines}
+    parts = backup.manifest.parts if backup.manifest is not None else ()
+    sizes = {part.file: part.bytes for part in parts}
     wrong = []
     for name, digest in wanted.items():
         if not file_name(name):
             wrong.append(f"{SUMS} names {name!r}, which is no file of a backup")
             continue
+        if backup.manifest is not None and name not in {*sizes, MANIFEST, MAC}:
+            wrong.append(f"{name} does not belong to it")
+            continue
         try:
+            size = (backup.folder / name).lstat().st_size
+            if size > sizes.get(name, LONGEST):
+                wrong.append(f"{name} is not what was written: it has {size} bytes")
+                continue
+            if name not in {MANIFEST, MAC} and (backup.manifest is None or not trusted):
+                continue
             found = file_sha256(backup.folder / name)
         except FileNotFoundError:
             wrong.append(f"{name} is missing")
@@ -87,7 +102,6 @@ def check_sums(backup: Backup) -> list[str]:
         if found != digest:
             wrong.append(f"{name} is not what was written: its SHA-256 differs")
     listed = {*wanted, SUMS}
-    parts = backup.manifest.parts if backup.manifest is not None else ()
     wrong += [f"{part.file} is not in {SUMS}" for part in parts if part.file not in wanted]
     return few(wrong + [f"{name} does not belong to it" for name in there if name not in listed])
 
@@ -134,7 +148,7 @@ def quick(backup: Backup, checkers: Mapping[str, Checker], at: str) -> Verificat
 
 def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification:
     """The verdict on a backup that somebody has changed: nothing of it is looked into."""
-    problems = [f"it was tampered with, or is damaged: {origin.why}", *check_sums(backup)]
+    problems = [f"it was tampered with, or is damaged: {origin.why}", *check_sums(backup, trusted=False)]
     if backup.manifest is None:
         problems.append(backup.damage)
     return Verification(backup.id, level, at, (), tuple(problems), authentication=origin.state)

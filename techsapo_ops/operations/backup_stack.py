@@ -54,7 +54,7 @@ class Stack:
         named = self.spec.backup.path
         layout = self.topology.layout
         path = self.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
-        return Repository(path, Keyring(layout.backup_keys))
+        return Repository(path, Keyring(layout.backup_keys), layout.backup_checks)
 
 
 def restic(stack: Stack) -> Restic | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,13 +65,9 @@ def make(
     with repository.lock(wait):
         sweep_snapshot(stack)
         warnings = []
-        if repository.make_key() and (others := _of_other_keys(repository)):
-            warnings.append(
-                f"{len(others)} backups carry the MAC of a key that is not here, the newest {others[-1]}; "
-                "new ones get a new key. Get the old one back from off-site: docs/backup.md, "
-                '"Whose backup it is"'
-            )
-        before = [b.manifest.started for b in repository.backups() if b.manifest is not None]
+        if repository.make_key() and (lost := _lost_key(repository)):
+            warnings.append(lost)
+        before = [b.read().started for b in repository.ours()]
         if before and max(before) > now():
             warnings.append(
                 f"the newest backup is from {max(before):%Y-%m-%d %H:%M:%S} UTC, which is yet to come: "
@@ -91,9 +87,16 @@ def make(
     return Made(backup, tuple(warnings))
 
 
-def _of_other_keys(repository: Repository) -> list[str]:
-    """Ids of the backups that have a MAC, of which none is by the key that was made just now."""
-    return [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
+def _lost_key(repository: Repository) -> str:
+    """What is to be told where there are backups with a MAC, though the key was made just now; else empty."""
+    others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
+    if not others:
+        return ""
+    return (
+        f"{len(others)} backups carry the MAC of a key that is not here, the newest {others[-1]}; "
+        "new ones get a new key. Get the old one back from off-site: docs/backup.md, "
+        '"Whose backup it is"'
+    )
 
 
 def _unexpected(part: Part) -> list[tuple[str, str]]:
@@ -118,7 +121,7 @@ def verify(
     backup = repository.find(word)
     at = _now().isoformat(timespec="seconds")
     with repository.lock(wait):
-        repository.make_key()
+        lost = _lost_key(repository) if repository.make_key() else ""
         origin = repository.origin(backup)
         if origin.state is State.TAMPERED:
             found = looking.refused(backup, "deep" if deep else "quick", origin, at)
@@ -126,6 +129,7 @@ def verify(
             found = looking.told(deep_verify.deep(stack, backup, at, told), origin)
         else:
             found = looking.told(looking.quick(backup, checkers(stack), at), origin)
+        found = replace(found, note="; ".join(filter(None, (found.note, lost))))
         repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
         write_metrics(repository, stack.topology.layout)
     return found
@@ -144,7 +148,8 @@ def prune(stack: Stack, *, dry_run: bool = False, wait: float = 0.0) -> Pruned:
     repository = stack.repository
     with repository.lock(wait):
         known = repository.backups()
-        facts = [_known(b, repository.checks(b)) for b in known]
+        ours = {b.id for b in repository.ours()}
+        facts = [_known(b, repository.checks(b), ours=b.id in ours) for b in known]
         zone = datetime.now().astimezone().tzinfo or UTC
         verdicts = judge(facts, stack.spec.backup.keep, zone, _binlogs(stack))
         going = {v.id for v in verdicts if not v.keep}
@@ -157,7 +162,7 @@ def prune(stack: Stack, *, dry_run: bool = False, wait: float = 0.0) -> Pruned:
     return Pruned(verdicts, freed)
 
 
-def _known(backup: Backup, checks: dict[str, Any]) -> Known:
+def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:
     manifest = backup.manifest
     if manifest is None:
         return Known(backup.id, datetime.fromtimestamp(backup.folder.stat().st_mtime, UTC), good=False)
@@ -167,8 +172,9 @@ def _known(backup: Backup, checks: dict[str, Any]) -> Known:
     good = quick.get("ok", True) and deep.get("ok", True)
     safety = manifest.tag == SAFETY_TAG
     return Known(
-        backup.id, manifest.started, good, bool(deep.get("ok", False)), binlog, manifest.kinds, safety
-    )
+        backup.id, manifest.started, good, bool(deep.get("ok", False)), binlog, manifest.kinds, safety,
+        not ours,
+    )  # fmt: skip
 
 
 def _size(backup: Backup) -> int:

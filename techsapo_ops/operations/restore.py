@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.origin import Origin, State
+from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository
 from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
@@ -270,9 +270,11 @@ def _require_origin(repository: Repository, backup: Backup, unauthenticated: boo
             'docs/backup.md, "Whose backup it is", tells how to get a lost key back',
         )
     if origin.state is State.UNAUTHENTICATED and not unauthenticated:
+        lost = 'get the lost key back (docs/backup.md, "Whose backup it is"), '
         raise OpsError(
             f"{backup.id} is unauthenticated: {origin.why}. Nothing tells who wrote it\nnothing was touched",
-            "choose a newer one, or restore it with --allow-unauthenticated where nobody else can write "
+            f"{lost if (backup.folder / MAC).exists() else ''}choose a newer one, or restore it with "
+            "--allow-unauthenticated where nobody else can write "
             f"{repository.path}",
         )
     return origin

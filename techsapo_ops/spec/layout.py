@@ -101,6 +101,11 @@ class Layout:
         return self.state / "backup-keys"
 
     @property
+    def backup_checks(self) -> Path:
+        """What was found out about each backup, where nobody who may write the backups' folder can."""
+        return self.state / "backup-checks"
+
+    @property
     def api_keys(self) -> Path:
         """Digests of the API keys; in a folder of its own, which a container can be given."""
         return self.state / "api-keys" / "keys.json"

@@ -193,6 +193,32 @@ def test_a_command_in_a_dump_is_not_run_on_trial(backup: Backup, stack: Stack, t
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_statement_in_a_dump_reads_and_writes_no_file_elsewhere_on_trial(
+    backup: Backup, stack: Stack, tmp_path: Path
+) -> None:
+    """The throwaway server runs as the user of the real one, whose data it could write."""
+    part = backup.read().part("mysql")
+    assert part is not None
+    whole = b"".join(PackedReader(backup.folder / part.file))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o055)  # by any user
+    statements = (
+        f"SELECT 1 INTO OUTFILE '{elsewhere}/out'",
+        f"CREATE TABLE away (a INT) ENGINE=MyISAM DATA DIRECTORY='{elsewhere}'",
+        "CREATE TABLE passwords AS SELECT LOAD_FILE('/etc/passwd') AS t; "
+        "ALTER TABLE passwords ADD CHECK (t IS NULL)",
+    )
+    for number, statement in enumerate(statements):
+        copied = forged(backup, stack, tmp_path / str(number), "mysql", f"{statement};\n".encode() + whole)
+        found = backups.verify(copied, backup.id, deep=True)
+        assert not list(elsewhere.iterdir()), statement
+        assert not found.ok
+        assert ("can't be loaded" in str(found.sentences)) is (number == 0), found.sentences
+
+
 def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, folder = copy_of(backup, stack, tmp_path)
     backups.verify(copied, backup.id)

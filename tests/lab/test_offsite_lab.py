@@ -89,8 +89,8 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert "made with another key" in refused
         assert "--allow-unauthenticated" in refused
         script = (
-            f"restic --no-cache -q -r '{place}' restore {noted['snapshot']} --include backup-keys "
-            f"--target '{tmp_path}/keys' && install -m 600 "
+            f"restic --no-cache -q -r '{place}' restore latest --tag techsapo,{backup.id} "
+            f"--include backup-keys --target '{tmp_path}/keys' && install -m 600 "
             f"\"$(find '{tmp_path}/keys' -path '*/backup-keys/key.json')\" .techsapo/backup-keys/before.json"
         )
         subprocess.run(["sh", "-c", script], cwd=made.directory, env=environment, check=True)

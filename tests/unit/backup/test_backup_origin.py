@@ -166,7 +166,12 @@ def test_one_of_an_older_techsapo_is_accepted_by_hand_as_it_is(repository: Repos
     assert "it was accepted by hand" in origin(repository, ID)[1]
     edited(later.folder)
     resummed(later.folder)
-    assert origin(repository, ID)[0] is State.TAMPERED
+    assert origin(repository, ID) == (
+        State.TAMPERED,
+        "its manifest is another than when it was accepted",
+    )
+    with repository.lock(), pytest.raises(OpsError, match="can't be accepted"):
+        repository.accept(repository.find(ID))
 
 
 def test_with_a_lost_key_old_backups_are_unauthenticated_until_it_is_put_back_beside(

@@ -1,0 +1,65 @@
+"""What was found out about backups later: verified, restored on trial, copied off-site.
+
+Alerts and retention go by it, so it lies in the state directory: whoever may write the backups' folder could
+else tell that all is well. A copy beside each backup is for people, and for an older techsapo.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.packed import open_plain
+from techsapo_ops.backup import shapes
+
+_LONGEST = 4 * 1024 * 1024
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The checks in the file `path`, by `quick`, `deep` and `offsite`; those of another shape are left out.
+
+    Empty where there is none, or none that can be read: then they are to be made anew.
+    """
+    try:
+        with open_plain(path) as file:
+            found = json.loads(file.read(_LONGEST))
+    except (OSError, ValueError, RecursionError):  # never checked, or torn by a full disk
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if key in _SHAPES and _SHAPES[key](value)}
+
+
+def write(path: Path, checks: dict[str, Any]) -> None:
+    """Replace the file `path`."""
+    write_atomic(path, (json.dumps(checks, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)
+
+
+def until(checks: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Those that were made by `now`: one that is yet to come would be the last one for ever."""
+    return {key: value for key, value in checks.items() if datetime.fromisoformat(value["at"]) <= now}
+
+
+def _moment(value: Any) -> bool:
+    try:
+        return shapes.text(value) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_PART = shapes.has(
+    kind=shapes.text,
+    seconds=shapes.number,
+    problems=lambda value: isinstance(value, list) and all(map(shapes.text, value)),
+)
+_LOOKED = shapes.has(
+    ok=_flag, at=_moment, parts=lambda value: isinstance(value, list) and all(map(_PART, value))
+)
+_SHAPES = {"quick": _LOOKED, "deep": _LOOKED, "offsite": shapes.has(ok=_flag, at=_moment)}

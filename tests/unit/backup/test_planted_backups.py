@@ -1,0 +1,188 @@
+"""What somebody plants in the folder of the backups: no alert, no other backup and no run depends on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pytest
+
+from techsapo_ops.backup.config import ConfigSource
+from techsapo_ops.backup.create import Order, create
+from techsapo_ops.backup.manifest import LAST_SEQUENCE
+from techsapo_ops.backup.origin import MAC, Keyring, State
+from techsapo_ops.backup.repository import CHECKS, MANIFEST, SUMS, Backup, Repository
+from techsapo_ops.backup.retention import Known, judge
+from techsapo_ops.backup.verify import check_sums, refused
+from techsapo_ops.operations.backup_metrics import samples
+from techsapo_ops.spec.models.data import Keep
+
+AT = datetime(2026, 1, 31, 3, tzinfo=UTC)
+PLANTED = "20991231T000000Z"
+
+
+def good(at: str = "2026-01-31T04:00:00+00:00", *, ok: bool = True) -> dict[str, Any]:
+    return {"ok": ok, "at": at, "parts": [{"kind": "config", "seconds": 1.0, "problems": []}], "problems": []}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "backups", Keyring(tmp_path / "keys"), tmp_path / "checks")
+
+
+def make(repository: Repository, at: datetime = AT) -> Backup:
+    file = repository.path.parent / "file"
+    file.write_text("content")
+    with repository.lock():
+        repository.make_key()
+        return create(repository, Order((ConfigSource({"file": file}),), "lab", "native"), lambda: at)
+
+
+def plant(repository: Repository, backup: Backup, sequence: int = 1000) -> Backup:
+    """A copy under another id and of a time that is yet to come, whose digests fit."""
+    folder = repository.path / PLANTED
+    shutil.copytree(backup.folder, folder)
+    found = json.loads((folder / MANIFEST).read_text())
+    when = "2099-12-31T00:00:00+00:00"
+    found |= {"id": PLANTED, "sequence": sequence, "started": when, "ended": when}
+    hostile.described(folder, json.dumps(found).encode())
+    beside(repository, PLANTED).write_text(json.dumps({"deep": good(when)}))
+    return repository.find(PLANTED)
+
+
+def beside(repository: Repository, id_: str) -> Path:
+    return repository.path / f"{id_}{CHECKS}"
+
+
+def metrics(repository: Repository) -> dict[str, float]:
+    return {sample.metric: sample.value for sample in samples(repository)}
+
+
+def test_what_somebody_writes_beside_a_backup_does_not_hide_that_it_does_not_restore(
+    repository: Repository,
+) -> None:
+    backup = make(repository)
+    repository.note(backup, "deep", good(ok=False))
+    beside(repository, backup.id).write_text(json.dumps({"deep": good("2199-01-01T00:00:00+00:00")}))
+    assert repository.checks(backup)["deep"]["ok"] is False
+    found = metrics(repository)
+    assert found["techsapo_backup_last_verification_success"] == 0
+    assert "techsapo_backup_newest_verified_timestamp_seconds" not in found
+
+
+def test_a_copy_beside_the_backup_is_for_people_and_for_an_older_version(repository: Repository) -> None:
+    backup = make(repository)
+    repository.note(backup, "quick", good())
+    assert json.loads(beside(repository, backup.id).read_text()) == {"quick": good()}
+    repository.remove(backup)
+    assert not any(repository.path.glob("*.json"))
+    assert not any((repository.path.parent / "checks").iterdir())
+
+
+def test_what_an_older_version_found_out_counts_until_the_key_is_made_and_is_taken_over_then(
+    repository: Repository,
+) -> None:
+    pieces = (hostile.entry("techsapo.yaml"), hostile.END)
+    hostile.write(repository.path, pieces, hostile.names_of(pieces))
+    backup = repository.find(hostile.ID)
+    future = good("2199-01-01T00:00:00+00:00")
+    beside(repository, backup.id).write_text(json.dumps({"deep": good(), "quick": future}))
+    assert repository.checks(backup)["deep"] == good()
+    repository.make_key()
+    beside(repository, backup.id).unlink()
+    assert repository.checks(backup) == {"deep": good()}
+
+
+def nested(path: Path) -> None:
+    path.write_text("[" * 300_000)
+
+
+def words(path: Path) -> None:
+    path.write_text('{"deep": "x", "quick": {"ok": "yes"}, "offsite": {"ok": true, "at": "today"}, "x": []}')
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("hurt", [nested, words, endless, os.mkfifo], ids=lambda each: each.__name__)
+def test_a_file_beside_a_backup_may_be_anything(repository: Repository, hurt: Callable[[Path], None]) -> None:
+    pieces = (hostile.entry("techsapo.yaml"), hostile.END)
+    hostile.write(repository.path, pieces, hostile.names_of(pieces))
+    hurt(beside(repository, hostile.ID))
+    assert repository.checks(repository.find(hostile.ID)) == {}
+    assert metrics(repository)["techsapo_backups"] == 1
+
+
+def test_a_planted_backup_is_not_the_newest_that_alerts_know_of(repository: Repository) -> None:
+    backup = make(repository)
+    plant(repository, backup)
+    found = metrics(repository)
+    assert found["techsapo_backups"] == 1
+    assert found["techsapo_backup_newest_timestamp_seconds"] == AT.timestamp()
+    assert [b.id for b in repository.ours()] == [backup.id]
+
+
+def test_a_tampered_backup_takes_no_others_place_and_stays_to_be_looked_at() -> None:
+    keep = Keep(daily=1, weekly=0, monthly=0, yearly=0)
+    planted = Known("planted", datetime(2099, 1, 1, tzinfo=UTC), deep=True, tampered=True)
+    real, stays = judge([Known("real", AT), planted], keep, UTC, ())
+    assert real.reasons == ("daily 1 of 1", "the newest good one")
+    assert stays.keep
+    assert stays.reasons == ("tampered with: look at it, then remove it by hand",)
+
+
+def test_after_a_planted_backup_with_the_last_number_there_is_another_can_be_made(
+    repository: Repository,
+) -> None:
+    plant(repository, make(repository), LAST_SEQUENCE)
+    made = make(repository, datetime(2026, 2, 1, 3, tzinfo=UTC))
+    assert repository.origin(made).state is State.AUTHENTICATED
+    assert repository.find("latest").id == PLANTED, "which verify tells of"
+
+
+def test_a_file_of_terabytes_is_not_read(repository: Repository) -> None:
+    backup = make(repository)
+    part = backup.read().parts[0].file
+    os.truncate(backup.folder / part, 2**42)
+    assert check_sums(backup) == [f"{part} is not what was written: it has {2**42} bytes"]
+
+
+def test_of_a_backup_that_was_tampered_with_the_manifest_alone_is_read(repository: Repository) -> None:
+    """It says itself how large its files are."""
+    backup = make(repository)
+    found = json.loads((backup.folder / MANIFEST).read_text())
+    found["parts"][0]["bytes"] = 2**62
+    (backup.folder / MANIFEST).write_text(json.dumps(found))
+    (backup.folder / MAC).unlink()
+    os.truncate(backup.folder / found["parts"][0]["file"], 2**42)
+    with (backup.folder / SUMS).open("a") as sums:
+        sums.write(f"{'0' * 64}  other\n")
+    (backup.folder / "other").touch()
+    os.truncate(backup.folder / "other", 2**42)
+    changed = repository.find(backup.id)
+    said = refused(changed, "quick", repository.origin(changed), "now").problems[1:]
+    assert said == (
+        f"{MANIFEST} is not what was written: its SHA-256 differs", f"{MAC} is missing",
+        "other does not belong to it",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["partial", "removed"])
+def test_a_link_planted_where_a_killed_backup_leaves_a_folder_goes_and_what_it_leads_to_stays(
+    repository: Repository, tmp_path: Path, ending: str
+) -> None:
+    repository.path.mkdir()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").touch()
+    (repository.path / f"x.{ending}").symlink_to(tmp_path / "precious")
+    (repository.path / f"y.{ending}").touch()
+    make(repository)
+    assert not list(repository.path.glob(f"*.{ending}"))
+    assert (tmp_path / "precious/file").exists()
