@@ -71,6 +71,26 @@ def data_folder(path: Path, user: str | None) -> None:
         ) from None
 
 
+def masters_folder(path: Path) -> None:
+    """The data folder of a service whose main process keeps root: root's, others may look into it.
+
+    Such a process follows links there. nginx's master writes its pid file, and gives each folder of temporary
+    files to its workers' user (ngx_create_paths in core/ngx_file.c). So whoever may make links in it makes
+    it overwrite a file of root's, or give a folder of root's away: in version 0.1 the workers' user could.
+    Whatever was left there by others, but for folders, is removed. Raises OpsError.
+    """
+    folder(path, 0o755, "root")
+    try:
+        with opened(path) as descriptor:
+            for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor
+                facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                own = stat.S_ISREG(facts.st_mode) and facts.st_uid == 0 and facts.st_nlink == 1
+                if not own and not stat.S_ISDIR(facts.st_mode):
+                    os.unlink(name, dir_fd=descriptor)
+    except OSError as error:
+        raise OpsError(f"cannot clear {path}: {error.strerror}", "check who owns it") from None
+
+
 def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, path: Path) -> None:
     """Give one entry of an opened folder to `owner`: a link itself, not what it leads to.
 

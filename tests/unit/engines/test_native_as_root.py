@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from stacks import host, spec, topology
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
@@ -19,7 +20,9 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
+from techsapo_ops.spec.desired import Desired
 from techsapo_ops.spec.layout import Layout
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -104,6 +107,30 @@ def test_what_a_user_began_is_handed_over_with_links_as_links_and_its_own_second
         os.chown(path, ALICE, ALICE, follow_symlinks=False)
     owners.data_folder(data, SERVICE)
     assert {path.lstat().st_uid for path in (data, *data.rglob("*"))} == {uid}
+    assert untouched(victim)
+
+
+def test_the_folder_of_nginx_whose_master_stays_root_is_not_its_workers(tmp_path: Path, victim: Path) -> None:
+    facts = host(root=True, users=frozenset({SERVICE}))
+    wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
+    where = topology(wanted, tmp_path, facts=facts)
+    desired = Desired(where, (), programs(wanted, where))
+    (program,) = [p for p in desired.programs if p.service == "nginx"]
+    assert (program.user, where.of_kind("nginx")[0].user) == (None, SERVICE)
+    folder, uid = program.directory, pwd.getpwnam(SERVICE).pw_uid
+    (folder / "proxy").mkdir(parents=True)
+    (folder / "nginx.pid").symlink_to(victim / "file")
+    (folder / "body").symlink_to(victim)
+    (folder / "scgi").hardlink_to(victim / "file")
+    for path in (folder, *folder.iterdir()):
+        if path.name != "scgi":
+            os.chown(path, uid, uid, follow_symlinks=False)
+    prepare.data(desired)
+    assert (folder.stat().st_uid, folder.stat().st_mode & 0o7777) == (0, 0o755)
+    assert {path.name: path.lstat().st_uid for path in folder.iterdir()} == {"proxy": uid, "acme": uid}
+    (folder / "nginx.pid").write_text("1\n")
+    prepare.data(desired)
+    assert (folder / "nginx.pid").read_text() == "1\n"
     assert untouched(victim)
 
 
