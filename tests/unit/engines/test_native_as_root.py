@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,8 +18,10 @@ from stacks import host, spec, topology
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
+from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
@@ -302,3 +305,24 @@ def test_a_service_that_starts_ends_no_process_of_another_session(layout: Layout
         subprocess.run(words, check=True, start_new_session=True, timeout=30)
         assert foreign.is_running()
         assert foreign.status() != psutil.STATUS_ZOMBIE
+
+
+def test_mariadbs_installer_works_in_no_folder_of_the_services_user(tmp_path: Path) -> None:
+    """It gives the data folder away by name: the user of the service could put a link there meanwhile."""
+
+    class Installer:
+        owners: tuple[int, int] | None = None
+
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            (data,) = (word.partition("=")[2] for word in command.argv if word.startswith("--datadir="))
+            assert command.cwd is not None
+            self.owners = command.cwd.stat().st_uid, (command.cwd / data).stat().st_uid
+            return Completed(command, 1, b"", b"")
+
+    wanted = spec(mysql={}, app={"instances": [{"port": 4000}]})
+    where = topology(wanted, tmp_path, facts=host(root=True))
+    service, installer = replace(where.of_kind("mysql")[0], user=SERVICE), Installer()
+    where.layout.state.mkdir()
+    with pytest.raises(OpsError, match="failed with code 1"), scratch(service, where, installer, {}):
+        pass
+    assert installer.owners == (0, pwd.getpwnam(SERVICE).pw_uid)
