@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -212,6 +213,19 @@ def test_data_folders_of_services_are_their_own(project: Path) -> None:
     data = project / ".techsapo" / "data" / "redis"
     data.mkdir(parents=True)
     owned_by(ALICE, data)
+    assert techsapo(project, "ps").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
+def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: Path, name: str) -> None:
+    """Its owner can write into it, also where the folders are root's by now."""
+    left = project / ".techsapo" / name
+    left.parent.mkdir(parents=True)
+    left.touch()
+    owned_by(ALICE, left)
+    said = refused(techsapo(project, "ps"), left)
+    assert f"chown -R root {project / '.techsapo' / name.partition('/')[0]}`" in said
+    owned_by(pwd.getpwnam("www-data").pw_uid, left)  # a rendered secret is its service's
     assert techsapo(project, "ps").returncode == 0
 
 
