@@ -66,6 +66,14 @@ def require_trust(spec: Path | None, *, others: Iterable[Path] = ()) -> None:
         raise refusal(doubts)
 
 
+def owned_by_others(folder: Path) -> bool:
+    """Whether this is root, and `folder` is there and of a user whom root does not trust in it."""
+    if os.geteuid() != 0 or not folder.exists():
+        return False
+    users = trusted_users(os.environ).union(*(a.users for a in read_allowed() if a.covers(folder)))
+    return folder.stat().st_uid not in users
+
+
 def without_sudo(spec: Path) -> str:
     """What root needs to use the project of `spec` also where nobody ran sudo; empty where it may already."""
     doubts = root_doubts(spec, environment={})

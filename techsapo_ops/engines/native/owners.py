@@ -95,17 +95,24 @@ def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, pat
     """Give one entry of an opened folder to `owner`: a link itself, not what it leads to.
 
     A second name of a file that is neither the new owner's nor the `earlier` one's is no part of the data.
+    Root, who may follow a link anywhere, takes none, and no second name of what is root's already.
     """
     facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if owner[0] == 0:
+        owners = {earlier} - {0}
+        if stat.S_ISLNK(facts.st_mode):
+            raise OpsError(f"{path} is a symbolic link, which a service of root's would follow", "remove it")
+    else:
+        owners = {owner[0], earlier}
     if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         try:
-            _refuse_second_name(os.fstat(descriptor), {owner[0], earlier}, path)
+            _refuse_second_name(os.fstat(descriptor), owners, path)
             os.fchown(descriptor, *owner)
         finally:
             os.close(descriptor)
     else:
-        _refuse_second_name(facts, {owner[0], earlier}, path)
+        _refuse_second_name(facts, owners, path)
         os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.trust import owned_by_others
 from techsapo_ops.engines.native import mariadb, owners
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.spec.desired import Desired
@@ -40,7 +41,9 @@ def data(desired: Desired) -> None:
             owners.masters_folder(program.directory)
             owners.data_folder(program.directory / ACME_ROOT, user)
         else:
-            owners.data_folder(program.directory, user)
+            # One that another user began is taken from that user also where its service runs as root.
+            others = user is None and owned_by_others(program.directory)
+            owners.data_folder(program.directory, "root" if others else user)
     by_kind = {service.kind: service.user for service in topology.services}
     for file in desired.files:
         path = topology.layout.config / file.path

@@ -326,3 +326,28 @@ def test_mariadbs_installer_works_in_no_folder_of_the_services_user(tmp_path: Pa
     with pytest.raises(OpsError, match="failed with code 1"), scratch(service, where, installer, {}):
         pass
     assert installer.owners == (0, pwd.getpwnam(SERVICE).pw_uid)
+
+
+@pytest.mark.parametrize("planted", ["link", "second name"])
+def test_a_data_folder_that_a_user_began_is_taken_over_for_a_service_of_roots_without_links(
+    tmp_path: Path, victim: Path, planted: str
+) -> None:
+    wanted = spec(app={"instances": [{"port": 4000}]})
+    where = topology(wanted, tmp_path, facts=host(root=True))
+    (program,) = [p for p in programs(wanted, where) if p.service == "app"]
+    (program.directory / "below").mkdir(parents=True)
+    for path in (program.directory, program.directory / "below"):
+        os.chown(path, ALICE, ALICE)
+    desired = Desired(where, (), (program,))
+    database = program.directory / "audit.sqlite"
+    if planted == "link":
+        database.symlink_to(victim / "file")
+    else:
+        database.hardlink_to(victim / "file")
+    with pytest.raises(OpsError, match=r"audit\.sqlite is "):
+        prepare.data(desired)
+    database.unlink()
+    os.chown(program.directory, ALICE, ALICE)
+    prepare.data(desired)
+    assert {path.stat().st_uid for path in (program.directory, program.directory / "below")} == {0}
+    assert untouched(victim)
