@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
 from techsapo_ops.engines.native.scratch import scratch
+from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
@@ -351,3 +354,23 @@ def test_a_data_folder_that_a_user_began_is_taken_over_for_a_service_of_roots_wi
     prepare.data(desired)
     assert {path.stat().st_uid for path in (program.directory, program.directory / "below")} == {0}
     assert untouched(victim)
+
+
+def test_no_supervisor_is_asked_in_a_folder_below_tmp_that_somebody_else_made(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 50)
+    deep.mkdir(parents=True)
+    layout = Layout(deep / ".techsapo", deep / ".techsapo" / "generated")
+    layout.run.mkdir(parents=True)
+    assert layout.socket_dir.parent == Path("/tmp")  # noqa: S108 - the product's own
+    layout.socket_dir.mkdir()
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(layout.supervisor_socket))
+            listener.listen()
+            os.chown(layout.socket_dir, NOBODY, NOBODY)
+            with pytest.raises(SupervisorGoneError, match="is somebody else's"):
+                Supervisor(layout.supervisor_socket).pid()
+            daemon.shut_down(layout)
+            assert layout.supervisor_socket.exists()
+    finally:
+        shutil.rmtree(layout.socket_dir)
