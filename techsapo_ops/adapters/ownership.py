@@ -7,7 +7,7 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -164,7 +164,7 @@ class Judge:
                 for inner in entries(Path(top.path)):
                     self._below_state(inner, (top.name, inner.name))
                 if top.name not in _OF_SERVICES | _MANY:
-                    self._inside(top.path)
+                    self.inside(top.path, also=_service_users)
             else:
                 self._below_state(top, (top.name,))
 
@@ -180,8 +180,8 @@ class Judge:
         elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
             self.look(entry.path)
 
-    def _inside(self, top: str) -> None:
-        """Look for what an earlier owner of the state directory has left in its folder `top`.
+    def inside(self, top: str, *, also: Callable[[], frozenset[int]] = frozenset) -> None:
+        """Look for what an earlier owner of the folder `top` has left in it; `also` tells who else may.
 
         Whoever owns a file goes on changing it, whoever owns the folder by now.
         """
@@ -193,7 +193,7 @@ class Judge:
                     uid = os.lstat(path).st_uid
                 except FileNotFoundError:  # a temporary file
                     continue
-                if uid not in users and (path, False) not in self._seen and uid not in _service_users():
+                if uid not in users and (path, False) not in self._seen and uid not in also():
                     why, cure = f"is owned by {user_name(uid)}", f"chown -R root {top}"
                     self._doubt(Path(path), why, cure, users=frozenset({uid}))
                     return

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import techsapo_ops
+from techsapo_ops.adapters.build import TEMPLATES
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.errors import OpsError
 
@@ -51,6 +52,7 @@ def root_doubts(
     for scope, path in _program():
         judge.scope = scope
         judge.way(path)
+    _look_into_package(judge)
     if spec is not None:
         judge.scope = spec.parent
         judge.spec(spec)
@@ -193,6 +195,8 @@ def allow(folder: Path) -> Allowed | None:
     for _, path in _program():
         if path.is_relative_to(real):
             judge.way(path)
+    if Path(techsapo_ops.__file__).is_relative_to(real):
+        _look_into_package(judge)
     open_to_all = [doubt for doubt in judge.doubts if doubt.everyone]
     if open_to_all:
         cures = ", ".join(f"`{doubt.cure}`" for doubt in open_to_all[:_SHOWN])
@@ -206,6 +210,16 @@ def allow(folder: Path) -> Allowed | None:
     )
     write_allowed([*before, made])
     return made
+
+
+def _look_into_package(judge: Judge) -> None:
+    """Look at every file of this package, and at the templates that a checkout has beside it."""
+    package = Path(techsapo_ops.__file__).parent
+    beside = package.parent / TEMPLATES
+    judge.scope = package.parent
+    judge.way(beside)
+    for folder in (package, beside):
+        judge.inside(str(folder))
 
 
 def _program() -> Iterator[tuple[Path, Path]]:

@@ -354,6 +354,16 @@ def test_a_package_of_another_user_is_refused_with_its_own_command(checkout: Pat
     assert techsapo_of(checkout, project, "validate").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["techsapo_ops/cli/ps.py", "templates/supervisor/supervisord.conf.j2"])
+def test_a_file_of_another_user_in_the_package_is_refused(checkout: Path, project: Path, name: str) -> None:
+    """What is left where the folders alone were given to root, as one is asked to."""
+    owned_by(ALICE, checkout / name)
+    said = refused(techsapo_of(checkout, project, "validate"), checkout / name)
+    assert f"chown -R root {checkout / name.partition('/')[0]}`" in said
+    techsapo_of(checkout, project, "trust", "add", str(checkout))
+    assert techsapo_of(checkout, project, "validate").returncode == 0
+
+
 def test_a_project_that_root_uses_by_sudo_alone_is_told_what_cron_needs(project: Path) -> None:
     owned_by(ALICE, project, project / "techsapo.yaml")
     assert trust.without_sudo(project / "techsapo.yaml").startswith(f"`techsapo trust add {project}`")
