@@ -27,9 +27,24 @@ _ELSEWHERE = "remove it; a folder on another disk is mounted there (`mount --bin
 def open_folder(path: Path, *, make: int | None = None) -> int:
     """A descriptor of the folder `path`, for the caller to close.
 
-    With `make` it is made with that mode where it is missing, and so is what is missing above it. Raises
-    OpsError for a link that root does not follow (see the module), OSError for whatever else is wrong.
+    With `make` it is made with that mode where it is missing, and so is what is missing above it; a state
+    directory that is made so is kept out of git from the start. Raises OpsError for a link that root does not
+    follow (see the module), OSError for whatever else is wrong.
     """
+    if make is None or (state := _state(path)) is None or state.exists():
+        return _open(path, make)
+    descriptor = _open(path, make)
+    try:
+        from techsapo_ops.adapters.files import keep_out_of_git
+
+        keep_out_of_git(state)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _open(path: Path, make: int | None) -> int:
     base, below = _split(path)
     if make is not None:
         base.mkdir(mode=0o777 if below else make, parents=True, exist_ok=True)
@@ -81,13 +96,18 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     return descriptor
 
 
+def _state(path: Path) -> Path | None:
+    """The state directory that `path` is, or lies in."""
+    parts = path.parts
+    return Path(*parts[: parts.index(STATE_DIRECTORY) + 1]) if STATE_DIRECTORY in parts else None
+
+
 def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
     """The folder that is opened as it is named, and the names below it that are taken one by one."""
-    parts = path.parts
-    if os.geteuid() != 0 or STATE_DIRECTORY not in parts:
+    state = _state(path)
+    if os.geteuid() != 0 or state is None:
         return path, ()
-    cut = parts.index(STATE_DIRECTORY) + 1
-    return Path(*parts[:cut]), parts[cut:]
+    return state, path.relative_to(state).parts
 
 
 def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) -> int:

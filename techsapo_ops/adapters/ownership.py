@@ -7,8 +7,10 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
 _OF_SERVICES = {"data", "scratch"}
 """Below these in the state directory each folder is some service's own; root opens them by descriptor."""
+
+_MANY = {"backups", "jobs", "restic-cache"}
+"""Below these are many files that root does not act by: they are authenticated, or only shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,8 @@ class Judge:
                 self.look(top.path, passed=True)
                 for inner in entries(Path(top.path)):
                     self._below_state(inner, (top.name, inner.name))
+                if top.name not in _OF_SERVICES | _MANY:
+                    self.inside(top.path, also=_service_users)
             else:
                 self._below_state(top, (top.name,))
 
@@ -172,6 +179,36 @@ class Judge:
                 self._doubt(Path(entry.path), why, cure, is_link=True, everyone=True)
         elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
             self.look(entry.path)
+
+    def inside(self, top: str, *, also: Callable[[], frozenset[int]] = frozenset) -> None:
+        """Look for what an earlier owner of the folder `top` has left in it; `also` tells who else may.
+
+        Whoever owns a file goes on changing it, whoever owns the folder by now.
+        """
+        users = self.users.union(*(a.users for a in self.allowed if a.covers(Path(top))))
+        for folder, folders, files in os.walk(top):
+            for name in (*folders, *files):
+                path = f"{folder}/{name}"
+                try:
+                    uid = os.lstat(path).st_uid
+                except FileNotFoundError:  # a temporary file
+                    continue
+                if uid not in users and (path, False) not in self._seen and uid not in also():
+                    why, cure = f"is owned by {user_name(uid)}", f"chown -R root {top}"
+                    self._doubt(Path(path), why, cure, users=frozenset({uid}))
+                    return
+
+
+@cache
+def _service_users() -> frozenset[int]:
+    """Whose the rendered secrets may be: each service's own, on this host or in its container."""
+    from techsapo_ops.catalogue.services import services
+
+    found = {facts.uid for facts in services().values()}
+    for name in {facts.user for facts in services().values()}:
+        with suppress(KeyError):  # not on this host
+            found.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(found)
 
 
 def user_name(uid: int, *, short: bool = False) -> str:

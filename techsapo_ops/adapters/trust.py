@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import techsapo_ops
+from techsapo_ops.adapters.build import TEMPLATES
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.errors import OpsError
 
@@ -51,6 +52,7 @@ def root_doubts(
     for scope, path in _program():
         judge.scope = scope
         judge.way(path)
+    _look_into_package(judge)
     if spec is not None:
         judge.scope = spec.parent
         judge.spec(spec)
@@ -64,6 +66,14 @@ def require_trust(spec: Path | None, *, others: Iterable[Path] = ()) -> None:
     """Raise UntrustedError where root_doubts finds anything."""
     if doubts := root_doubts(spec, others=others):
         raise refusal(doubts)
+
+
+def owned_by_others(folder: Path) -> bool:
+    """Whether this is root, and `folder` is there and of a user whom root does not trust in it."""
+    if os.geteuid() != 0 or not folder.exists():
+        return False
+    users = trusted_users(os.environ).union(*(a.users for a in read_allowed() if a.covers(folder)))
+    return folder.stat().st_uid not in users
 
 
 def without_sudo(spec: Path) -> str:
@@ -185,6 +195,8 @@ def allow(folder: Path) -> Allowed | None:
     for _, path in _program():
         if path.is_relative_to(real):
             judge.way(path)
+    if Path(techsapo_ops.__file__).is_relative_to(real):
+        _look_into_package(judge)
     open_to_all = [doubt for doubt in judge.doubts if doubt.everyone]
     if open_to_all:
         cures = ", ".join(f"`{doubt.cure}`" for doubt in open_to_all[:_SHOWN])
@@ -198,6 +210,16 @@ def allow(folder: Path) -> Allowed | None:
     )
     write_allowed([*before, made])
     return made
+
+
+def _look_into_package(judge: Judge) -> None:
+    """Look at every file of this package, and at the templates that a checkout has beside it."""
+    package = Path(techsapo_ops.__file__).parent
+    beside = package.parent / TEMPLATES
+    judge.scope = package.parent
+    judge.way(beside)
+    for folder in (package, beside):
+        judge.inside(str(folder))
 
 
 def _program() -> Iterator[tuple[Path, Path]]:

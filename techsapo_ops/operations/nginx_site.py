@@ -11,8 +11,9 @@ from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.engines.base import Engine, State
 from techsapo_ops.engines.compose import prepare
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.nginx import ACME_ROOT, NGINX_CONF
+from techsapo_ops.render.nginx import NGINX_CONF
 from techsapo_ops.render.programs import programs
+from techsapo_ops.spec.layout import ACME_ROOT
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Address, Service, Topology, Viewpoint
 

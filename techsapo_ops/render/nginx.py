@@ -22,9 +22,6 @@ from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 NGINX_CONF = "nginx/nginx.conf"
-ACME_ROOT = "acme"
-"""Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
-
 CONFIG_LOCATION = "/nginx-config"
 """Answers with the digest of the configuration that the answering worker runs, to this host alone."""
 _DIGEST_HERE = "0" * 64

@@ -18,6 +18,7 @@ from techsapo_ops.adapters.budget import BudgetStore, Ledger, nano
 from techsapo_ops.adapters.build import build, note
 from techsapo_ops.adapters.cache import AnswerCache
 from techsapo_ops.adapters.cgroup import HostUsage
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.errors import OpsError
@@ -211,7 +212,8 @@ def _note_build(data: Path) -> None:
 
 def _make_writable(data: Path) -> None:
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        with opened(data, make=0o777):
+            pass
     except OSError as error:
         raise OpsError(
             f"cannot make the data folder {data}: {error.strerror}", "choose another with --data"

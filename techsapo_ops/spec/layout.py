@@ -16,6 +16,9 @@ SCHEDULER = "scheduler"
 SCHEDULER_STOP_SECONDS = 25
 """How long it may take to end the runs that are under way."""
 
+ACME_ROOT = "acme"
+"""Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
+
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 

@@ -27,8 +27,8 @@ from servers import free_port, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, rendered, spec, topology
 
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.render.nginx import ACME_ROOT
 from techsapo_ops.render.programs import programs
+from techsapo_ops.spec.layout import ACME_ROOT
 from techsapo_ops.spec.topology import Topology
 
 pytestmark = pytest.mark.lab

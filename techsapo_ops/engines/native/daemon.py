@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.launch import STATE_VARIABLE
-from techsapo_ops.engines.native.supervisor import Supervisor
+from techsapo_ops.engines.native.supervisor import Supervisor, is_somebody_elses
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.layout import Layout
 
@@ -88,8 +89,10 @@ def shut_down(layout: Layout) -> int:
         masters = [p for p in found if members.is_supervisor(p)]
         members.wait_ended(masters, STOP_SECONDS)
     leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
-    for path in (layout.supervisor_socket, layout.run / members.PID_FILE):
-        path.unlink(missing_ok=True)
-    if layout.socket_dir != layout.run and layout.socket_dir.is_dir():
-        layout.socket_dir.rmdir()
+    (layout.run / members.PID_FILE).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        if not is_somebody_elses(layout.socket_dir):
+            layout.supervisor_socket.unlink(missing_ok=True)
+            if layout.socket_dir != layout.run:
+                layout.socket_dir.rmdir()
     return leftovers

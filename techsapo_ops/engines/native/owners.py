@@ -71,21 +71,48 @@ def data_folder(path: Path, user: str | None) -> None:
         ) from None
 
 
+def masters_folder(path: Path) -> None:
+    """The data folder of a service whose main process keeps root: root's, others may look into it.
+
+    Such a process follows links there. nginx's master writes its pid file, and gives each folder of temporary
+    files to its workers' user (ngx_create_paths in core/ngx_file.c). So whoever may make links in it makes
+    it overwrite a file of root's, or give a folder of root's away: in version 0.1 the workers' user could.
+    Whatever was left there by others, but for folders, is removed. Raises OpsError.
+    """
+    folder(path, 0o755, "root")
+    try:
+        with opened(path) as descriptor:
+            for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor
+                facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                own = stat.S_ISREG(facts.st_mode) and facts.st_uid == 0 and facts.st_nlink == 1
+                if not own and not stat.S_ISDIR(facts.st_mode):
+                    os.unlink(name, dir_fd=descriptor)
+    except OSError as error:
+        raise OpsError(f"cannot clear {path}: {error.strerror}", "check who owns it") from None
+
+
 def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, path: Path) -> None:
     """Give one entry of an opened folder to `owner`: a link itself, not what it leads to.
 
     A second name of a file that is neither the new owner's nor the `earlier` one's is no part of the data.
+    Root, who may follow a link anywhere, takes none, and no second name of what is root's already.
     """
     facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if owner[0] == 0:
+        owners = {earlier} - {0}
+        if stat.S_ISLNK(facts.st_mode):
+            raise OpsError(f"{path} is a symbolic link, which a service of root's would follow", "remove it")
+    else:
+        owners = {owner[0], earlier}
     if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         try:
-            _refuse_second_name(os.fstat(descriptor), {owner[0], earlier}, path)
+            _refuse_second_name(os.fstat(descriptor), owners, path)
             os.fchown(descriptor, *owner)
         finally:
             os.close(descriptor)
     else:
-        _refuse_second_name(facts, {owner[0], earlier}, path)
+        _refuse_second_name(facts, owners, path)
         os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.trust import owned_by_others
 from techsapo_ops.engines.native import mariadb, owners
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.spec.layout import ACME_ROOT, Layout
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.topology import Topology
 
@@ -26,12 +27,23 @@ def folders(layout: Layout) -> None:
 
 
 def data(desired: Desired) -> None:
-    """Each program's own folder, owned by the service's user, and the owners of rendered files."""
+    """Each program's own folder, owned by the service's user, and the owners of rendered files.
+
+    nginx keeps root for its master, so its folder is root's, and what its workers need is below that.
+    """
     topology = desired.topology
     users = {service.name: service.user for service in topology.services}
     for program in desired.programs:
-        if program.directory.is_relative_to(topology.layout.data):
-            owners.data_folder(program.directory, users.get(program.service))
+        if not program.directory.is_relative_to(topology.layout.data):
+            continue
+        user = users.get(program.service)
+        if program.user is None and user is not None:
+            owners.masters_folder(program.directory)
+            owners.data_folder(program.directory / ACME_ROOT, user)
+        else:
+            # One that another user began is taken from that user also where its service runs as root.
+            others = user is None and owned_by_others(program.directory)
+            owners.data_folder(program.directory, "root" if others else user)
     by_kind = {service.kind: service.user for service in topology.services}
     for file in desired.files:
         path = topology.layout.config / file.path

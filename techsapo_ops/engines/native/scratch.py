@@ -72,9 +72,12 @@ def scratch(
             seed(folder)
             for seeded in folder.rglob("*"):
                 owners.give(seeded, service.user)
-        owners.give(folder, service.user)
+        # The service's own once all is made: MariaDB's installer runs as root, and it gives the data folder
+        # away by its name, where the service's user could have put a link meanwhile.
+        owners.folder(folder, 0o711)
         address = Address(_HOST, _free_port())
         server = _BUILDERS[service.kind](service, topology, runner, folder, address.port)
+        owners.folder(folder, 0o700, service.user)
         log = folder / "server.log"
         drop = ("--user", service.user) if service.user is not None else ()
         with os.fdopen(open_file(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as output:

@@ -5,8 +5,11 @@ supervisor's own transport does the same, but importing it costs 140 ms, which `
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import socket
+import stat
 import time
 import xmlrpc.client
 from collections.abc import Mapping
@@ -53,12 +56,25 @@ class Process:
     error: str
 
 
+def is_somebody_elses(socket_dir: Path) -> bool:
+    """Whether the folder of a supervisor's socket is one below /tmp that another user made, or a link there.
+
+    Its name can be foretold while the stack is down; see Layout.socket_dir. Raises FileNotFoundError.
+    """
+    if socket_dir.parent != Path("/tmp"):  # noqa: S108 - it is not used, but looked at
+        return False
+    facts = socket_dir.lstat()
+    return facts.st_uid != os.geteuid() or not stat.S_ISDIR(facts.st_mode)
+
+
 class _Connection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
+        if is_somebody_elses(self._path.parent):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{self._path.parent} is somebody else's")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:

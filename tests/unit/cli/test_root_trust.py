@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -226,6 +227,19 @@ def test_data_folders_of_services_are_their_own(project: Path) -> None:
     assert techsapo(project, "ps").returncode == 0
 
 
+@pytest.mark.parametrize("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
+def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: Path, name: str) -> None:
+    """Its owner can write into it, also where the folders are root's by now."""
+    left = project / ".techsapo" / name
+    left.parent.mkdir(parents=True)
+    left.touch()
+    owned_by(ALICE, left)
+    said = refused(techsapo(project, "ps"), left)
+    assert f"chown -R root {project / '.techsapo' / name.partition('/')[0]}`" in said
+    owned_by(pwd.getpwnam("www-data").pw_uid, left)  # a rendered secret is its service's
+    assert techsapo(project, "ps").returncode == 0
+
+
 def test_an_allowed_folder_is_used_until_that_is_taken_back(project: Path) -> None:
     owned_by(ALICE, project, project / "techsapo.yaml")
     said = techsapo(project, "trust", "add", ".")
@@ -347,6 +361,16 @@ def test_a_package_of_another_user_is_refused_with_its_own_command(checkout: Pat
     said = refused(techsapo_of(checkout, project, "validate"), checkout)
     assert f"techsapo trust add {checkout}" in said
     assert techsapo_of(checkout, project, "validate", SUDO_UID=str(ALICE)).returncode == 0
+    techsapo_of(checkout, project, "trust", "add", str(checkout))
+    assert techsapo_of(checkout, project, "validate").returncode == 0
+
+
+@pytest.mark.parametrize("name", ["techsapo_ops/cli/ps.py", "templates/supervisor/supervisord.conf.j2"])
+def test_a_file_of_another_user_in_the_package_is_refused(checkout: Path, project: Path, name: str) -> None:
+    """What is left where the folders alone were given to root, as one is asked to."""
+    owned_by(ALICE, checkout / name)
+    said = refused(techsapo_of(checkout, project, "validate"), checkout / name)
+    assert f"chown -R root {checkout / name.partition('/')[0]}`" in said
     techsapo_of(checkout, project, "trust", "add", str(checkout))
     assert techsapo_of(checkout, project, "validate").returncode == 0
 

@@ -200,6 +200,14 @@ def test_generate_keeps_a_state_folder_that_is_there_out_of_git(tmp_path: Path) 
     assert staged_by_git(tmp_path) == ["techsapo.yaml"]
 
 
+def test_a_state_folder_is_kept_out_of_git_by_whichever_command_makes_it(tmp_path: Path) -> None:
+    """A spec that was written by hand, and no `init` or `up` before API keys or a backup's key."""
+    (tmp_path / "techsapo.yaml").write_text("project: lab\n")
+    assert techsapo("keys", "create", "ci", cwd=tmp_path).returncode == 0
+    assert (tmp_path / ".techsapo" / "api-keys" / "keys.json").exists()
+    assert staged_by_git(tmp_path) == ["techsapo.yaml"]
+
+
 @pytest.mark.parametrize("kind", ["file", "link"])
 def test_a_gitignore_of_somebodys_own_stays(tmp_path: Path, kind: str) -> None:
     own = tmp_path / ".techsapo" / ".gitignore"

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from stacks import host, spec, topology
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
+from techsapo_ops.engines.native.scratch import scratch
+from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
+from techsapo_ops.spec.desired import Desired
 from techsapo_ops.spec.layout import Layout
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
@@ -104,6 +113,30 @@ def test_what_a_user_began_is_handed_over_with_links_as_links_and_its_own_second
         os.chown(path, ALICE, ALICE, follow_symlinks=False)
     owners.data_folder(data, SERVICE)
     assert {path.lstat().st_uid for path in (data, *data.rglob("*"))} == {uid}
+    assert untouched(victim)
+
+
+def test_the_folder_of_nginx_whose_master_stays_root_is_not_its_workers(tmp_path: Path, victim: Path) -> None:
+    facts = host(root=True, users=frozenset({SERVICE}))
+    wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
+    where = topology(wanted, tmp_path, facts=facts)
+    desired = Desired(where, (), programs(wanted, where))
+    (program,) = [p for p in desired.programs if p.service == "nginx"]
+    assert (program.user, where.of_kind("nginx")[0].user) == (None, SERVICE)
+    folder, uid = program.directory, pwd.getpwnam(SERVICE).pw_uid
+    (folder / "proxy").mkdir(parents=True)
+    (folder / "nginx.pid").symlink_to(victim / "file")
+    (folder / "body").symlink_to(victim)
+    (folder / "scgi").hardlink_to(victim / "file")
+    for path in (folder, *folder.iterdir()):
+        if path.name != "scgi":
+            os.chown(path, uid, uid, follow_symlinks=False)
+    prepare.data(desired)
+    assert (folder.stat().st_uid, folder.stat().st_mode & 0o7777) == (0, 0o755)
+    assert {path.name: path.lstat().st_uid for path in folder.iterdir()} == {"proxy": uid, "acme": uid}
+    (folder / "nginx.pid").write_text("1\n")
+    prepare.data(desired)
+    assert (folder / "nginx.pid").read_text() == "1\n"
     assert untouched(victim)
 
 
@@ -275,3 +308,69 @@ def test_a_service_that_starts_ends_no_process_of_another_session(layout: Layout
         subprocess.run(words, check=True, start_new_session=True, timeout=30)
         assert foreign.is_running()
         assert foreign.status() != psutil.STATUS_ZOMBIE
+
+
+def test_mariadbs_installer_works_in_no_folder_of_the_services_user(tmp_path: Path) -> None:
+    """It gives the data folder away by name: the user of the service could put a link there meanwhile."""
+
+    class Installer:
+        owners: tuple[int, int] | None = None
+
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            (data,) = (word.partition("=")[2] for word in command.argv if word.startswith("--datadir="))
+            assert command.cwd is not None
+            self.owners = command.cwd.stat().st_uid, (command.cwd / data).stat().st_uid
+            return Completed(command, 1, b"", b"")
+
+    wanted = spec(mysql={}, app={"instances": [{"port": 4000}]})
+    where = topology(wanted, tmp_path, facts=host(root=True))
+    service, installer = replace(where.of_kind("mysql")[0], user=SERVICE), Installer()
+    where.layout.state.mkdir()
+    with pytest.raises(OpsError, match="failed with code 1"), scratch(service, where, installer, {}):
+        pass
+    assert installer.owners == (0, pwd.getpwnam(SERVICE).pw_uid)
+
+
+@pytest.mark.parametrize("planted", ["link", "second name"])
+def test_a_data_folder_that_a_user_began_is_taken_over_for_a_service_of_roots_without_links(
+    tmp_path: Path, victim: Path, planted: str
+) -> None:
+    wanted = spec(app={"instances": [{"port": 4000}]})
+    where = topology(wanted, tmp_path, facts=host(root=True))
+    (program,) = [p for p in programs(wanted, where) if p.service == "app"]
+    (program.directory / "below").mkdir(parents=True)
+    for path in (program.directory, program.directory / "below"):
+        os.chown(path, ALICE, ALICE)
+    desired = Desired(where, (), (program,))
+    database = program.directory / "audit.sqlite"
+    if planted == "link":
+        database.symlink_to(victim / "file")
+    else:
+        database.hardlink_to(victim / "file")
+    with pytest.raises(OpsError, match=r"audit\.sqlite is "):
+        prepare.data(desired)
+    database.unlink()
+    os.chown(program.directory, ALICE, ALICE)
+    prepare.data(desired)
+    assert {path.stat().st_uid for path in (program.directory, program.directory / "below")} == {0}
+    assert untouched(victim)
+
+
+def test_no_supervisor_is_asked_in_a_folder_below_tmp_that_somebody_else_made(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 60) / ("y" * 50)
+    deep.mkdir(parents=True)
+    layout = Layout(deep / ".techsapo", deep / ".techsapo" / "generated")
+    layout.run.mkdir(parents=True)
+    assert layout.socket_dir.parent == Path("/tmp")  # noqa: S108 - the product's own
+    layout.socket_dir.mkdir()
+    try:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(layout.supervisor_socket))
+            listener.listen()
+            os.chown(layout.socket_dir, NOBODY, NOBODY)
+            with pytest.raises(SupervisorGoneError, match="is somebody else's"):
+                Supervisor(layout.supervisor_socket).pid()
+            daemon.shut_down(layout)
+            assert layout.supervisor_socket.exists()
+    finally:
+        shutil.rmtree(layout.socket_dir)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import spec, topology
+from stacks import host, spec, topology
 
 from techsapo_ops.adapters.audit_costs import Call, Request, Rows
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.base import Observed, ObservedService, State
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.costs import Books, costs
+from techsapo_ops.operations.costs import AUDIT, Books, costs
 
 ROWS = Rows(
     (Request("2026-01-31", 0.5, "miss", ("a", "b"), 0.9, None, True, False),),
@@ -45,7 +45,7 @@ class Stack:
         return (kind,)
 
     def run(self, command: Command, *, timeout: float) -> Completed:
-        assert command.argv[:5] == ("python", "-m", "techsapo_ops", "costs", "--rows")
+        assert " -m techsapo_ops costs --rows " in " ".join(command.argv)
         code, said = self.answer
         return Completed(command, code, said if code == 0 else b"", said if code else b"")
 
@@ -75,6 +75,20 @@ def test_the_sqlite_file_of_every_instance_is_read_also_of_one_that_is_stopped_o
     report = costs(books(stack, tmp_path), 30, "day")
     assert stack.asked == [("beside", "app-1"), ("beside", "app-2"), ("beside app-1", "app")]
     assert (report.requests, report.total_usd) == (3, 1.5)
+
+
+def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_link(tmp_path: Path) -> None:
+    wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
+    where = topology(wanted, tmp_path, facts=host(root=True, users=frozenset({"techsapo"})))
+    victim = tmp_path / "empty"
+    victim.touch()
+    for name in ("app-1", "app-old"):
+        (where.layout.data / name).mkdir(parents=True)
+        (where.layout.data / name / AUDIT).symlink_to(victim)
+    stack: Any = Stack()
+    report = costs(Books(wanted, where, stack, stack), 30, "day")
+    assert stack.asked == [("beside app-1", "app-1"), ("beside app-1", "app-old")]
+    assert (report.requests, victim.read_bytes()) == (2, b"")
 
 
 def test_without_an_instance_that_runs_mariadb_is_out_of_reach(tmp_path: Path) -> None:
