@@ -20,7 +20,7 @@ from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.vendors import retiring, thinking
+from techsapo_ops.spec.vendors import exposed_key, retiring, thinking
 
 BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
@@ -342,4 +342,5 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
     alerts, business_hours, budget, grafana_password, auth, scheduler, prometheus_backup, retiring, thinking,
+    exposed_key,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from techsapo_ops.catalogue.retirements import retirements
 from techsapo_ops.spec.findings import Context, Finding
@@ -11,10 +12,12 @@ from techsapo_ops.spec.models.app import (
     AgentProvider,
     AnthropicProvider,
     GoogleProvider,
+    KeyedProvider,
     OpenAIProvider,
     SimulatedProvider,
 )
 from techsapo_ops.spec.models.app import Provider as ProviderSpec
+from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.problems import Path
 
 
@@ -38,6 +41,29 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
             f"{provider.model} is retired by its vendor on {found.retires} ({read})",
             f"{successor}; a newer model may take other options and cost something else",
             uses=((*path, "kind"), (*path, "base_url")),
+            warning=True,
+        )
+
+
+def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
+    """An API key that goes to another host by plain http can be read on the way: a warning, as it works."""
+    for name, provider in spec.providers.items():
+        base_url = getattr(provider, "base_url", None)
+        if not provider.enabled or not isinstance(provider, KeyedProvider) or base_url is None:
+            continue
+        address = urlsplit(base_url)
+        keyed = "api_key" if provider.api_key is not None else "api_key_file"
+        if (
+            address.scheme != "http"
+            or getattr(provider, keyed) is None
+            or is_loopback(address.hostname or "")
+        ):
+            continue
+        yield Finding(
+            ("providers", name, "base_url"),
+            f"the API key goes to {address.hostname} by plain http, and can be read on the way",
+            "use https, or leave the key out where the server asks for none",
+            uses=(("providers", name, keyed),),
             warning=True,
         )
 

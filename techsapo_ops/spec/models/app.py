@@ -173,7 +173,9 @@ class _ModelProvider(_Provider):
     """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
 
 
-class _KeyedProvider(_ModelProvider):
+class KeyedProvider(_ModelProvider):
+    """One that may be asked with an API key."""
+
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
     api_key_file: FilePath | None = None
@@ -182,7 +184,7 @@ class _KeyedProvider(_ModelProvider):
     """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
 
 
-class OpenAIProvider(_KeyedProvider):
+class OpenAIProvider(KeyedProvider):
     """OpenAI's own API."""
 
     kind: Literal["openai"]
@@ -195,7 +197,7 @@ class OpenAIProvider(_KeyedProvider):
     """How much it writes; default: the vendor's."""
 
 
-class CompatibleProvider(_KeyedProvider):
+class CompatibleProvider(KeyedProvider):
     """Any endpoint that speaks OpenAI's chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
 
     kind: Literal["openai-compatible"]
@@ -204,7 +206,7 @@ class CompatibleProvider(_KeyedProvider):
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
 
 
-class GoogleProvider(_KeyedProvider):
+class GoogleProvider(KeyedProvider):
     """Google's Gemini API."""
 
     kind: Literal["google"]
@@ -217,7 +219,7 @@ class GoogleProvider(_KeyedProvider):
     """How long Gemini 3 and later think; not every model takes `minimal`; default: the vendor's."""
 
 
-class AnthropicProvider(_KeyedProvider):
+class AnthropicProvider(KeyedProvider):
     """Anthropic's Claude API."""
 
     kind: Literal["anthropic"]
@@ -240,7 +242,7 @@ class AgentProvider(_ModelProvider):
     """Programs at once in one instance, each of about 200 MB; further questions wait."""
 
 
-class OpenRouterProvider(_KeyedProvider):
+class OpenRouterProvider(KeyedProvider):
     """Models of many vendors through OpenRouter."""
 
     kind: Literal["openrouter"]

@@ -76,3 +76,21 @@ def test_an_option_that_is_not_given_is_not_told_to_the_app(loaded: Loader) -> N
     text = f"project: x\nproviders:\n  a: {{kind: google, model: m, api_key: k}}\n{OTHER}"
     data = to_yaml_data(loaded(text).spec, lambda path: path)
     assert "thinking_level" not in data["providers"]["a"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [
+        ("base_url: 'http://192.0.2.7:8000/v1', api_key: k", True),
+        ("base_url: 'http://192.0.2.7:8000/v1'", False),
+        ("base_url: 'https://192.0.2.7:8000/v1', api_key: k", False),
+        ("base_url: 'http://127.0.0.1:8000/v1', api_key: k", False),
+        ("base_url: 'http://[::1]:8000/v1', api_key: k", False),
+        ("base_url: 'http://192.0.2.7:8000/v1', api_key: k, enabled: false", False),
+    ],
+)
+def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
+    loaded: Loader, provider: str, told: bool
+) -> None:
+    found = warnings(loaded, f"kind: openai-compatible, model: m, {provider}")
+    assert ["by plain http, and can be read on the way" in w for w in found] == [True] * told
