@@ -293,7 +293,7 @@ def accept(
         backup = repository.find(which)
         found = repository.accept(backup)
     if as_json:
-        out.json({"id": backup.id, "authentication": {"state": str(found.state), "why": found.why}})
+        out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
     why = f": {found.why}" if found.why else ""
     out.say(f"{backup.id} is {found.state}{why}")
     out.next(f"techsapo backup verify {backup.id} --deep")
@@ -346,10 +346,12 @@ def _value(repository: Repository, backup: Backup) -> dict[str, Any]:
     from techsapo_ops.cli.backup_view import origin_of
 
     told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
+    origin = origin_of(repository, backup)
     return {
         **told,
         "folder": str(backup.folder),
         "damage": backup.damage,
-        "authentication": origin_of(repository, backup),
+        "authentication": origin["state"],
+        "authentication_why": origin["why"],
         "checks": repository.checks(backup),
     }

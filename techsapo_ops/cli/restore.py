@@ -160,7 +160,7 @@ def _dry_run(intent: Intent, out: Output) -> None:
             {
                 "backup": intent.backup.id,
                 "authentication": str(intent.origin.state),
-                "why": intent.origin.why,
+                "authentication_why": intent.origin.why,
                 "parts": [
                     {"kind": p.kind, "now": intent.now[p.kind], "then": intent.then[p.kind]}
                     for p in intent.parts

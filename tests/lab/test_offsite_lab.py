@@ -95,7 +95,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         )
         subprocess.run(["sh", "-c", script], cwd=made.directory, env=environment, check=True)
         shown = json.loads(made.run("backup", "list", "--json").stdout)
-        assert [entry["authentication"]["state"] for entry in shown] == ["authenticated"] * 2
+        assert [entry["authentication"] for entry in shown] == ["authenticated"] * 2
         made.write(backup={"offsite": {**offsite, "password": "another"}})
         said = made.run("backup", "--only", "config", code=1)
         assert "is whole here, but not off-site" in said.stderr
