@@ -37,6 +37,7 @@ _SITES = frozenset({"site-packages", "dist-packages"})
 _METADATA = (".dist-info", ".egg-info")
 _FRESH_NS = 2_000_000_000
 """A file that has just changed may change once more within the same time stamp (git: racy index)."""
+_LOOKS = 5
 _NOTE = re.compile(r"(\d{1,10}) ([0-9A-Za-z.+!-]{1,80})\n")
 
 
@@ -94,8 +95,18 @@ def read_content(package: Path, kept: Path | None) -> Content:
 
     Names, sizes, inodes and times of all files are looked at (2 ms for 450); the files are read only where
     those differ from the ones in the folder `kept` (40 ms). The time of a file's last change of any kind is
-    among them, which no program can set: an edit that keeps size and modification time is seen too.
+    among them, which no program can set: an edit that keeps size and modification time is seen too. Raises
+    OpsError where files go while they are looked at, several times in a row.
     """
+    for _ in range(_LOOKS):
+        with contextlib.suppress(FileNotFoundError):  # `git pull` is at work: look again
+            return _content_now(package, kept)
+    from techsapo_ops.errors import OpsError
+
+    raise OpsError(f"{package} changes while it is read", "try again once the upgrade is through")
+
+
+def _content_now(package: Path, kept: Path | None) -> Content:
     looks = [(name, path, path.stat()) for name, path in _files(package)]
     key = hashlib.sha256(
         repr(

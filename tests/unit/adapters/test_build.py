@@ -14,6 +14,7 @@ import pytest
 from techsapo_ops import __version__
 from techsapo_ops.adapters import build
 from techsapo_ops.adapters.build import Content, is_other, note, noted, read_content
+from techsapo_ops.errors import OpsError
 
 LOCK = "PyYAML==6.0.3 \\\n    --hash=sha256:00\ntyping_extensions==4.15.0 \\\n    --hash=sha256:00\n"
 
@@ -271,3 +272,14 @@ def test_a_note_is_no_link_and_no_pipe(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     os.mkfifo(tmp_path / "pipe")
     assert [noted(tmp_path / name, os.getpid()) for name in ("link", "pipe")] == ["", ""]
+
+
+def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, files, gone = digest(checkout), build._files, [("pkg/gone.py", checkout / "gone.py")]
+    monkeypatch.setattr(build, "_files", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
+    assert digest(checkout) == whole
+    monkeypatch.setattr(build, "_files", lambda _: [("pkg/gone.py", checkout / "gone.py")])
+    with pytest.raises(OpsError, match="changes while it is read"):
+        read_content(checkout, None)
