@@ -11,8 +11,8 @@ BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
-# Twice the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
-WORKERS ?= 4
+# One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
+WORKERS ?= 3
 PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 POLICY  := /usr/sbin/policy-rc.d
 FORM    := $(BIN)/ruff format --check . && $(BIN)/ruff check .

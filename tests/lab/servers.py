@@ -166,7 +166,8 @@ def _empty_database() -> Path:
         binary("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db",
         "--auth-root-authentication-method=normal", *(["--user=root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
-    made = subprocess.run(argv, check=False, capture_output=True)
+    # MariaDB removes all temporary tables in its tmpdir when it starts, those of other servers too.
+    made = subprocess.run(argv, check=False, capture_output=True, env={**os.environ, "TMPDIR": str(folder)})
     assert made.returncode == 0, (made.stdout + made.stderr).decode(errors="replace")
     return folder / "data"
 
@@ -189,7 +190,8 @@ def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-ro
         binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}",
         "--bind-address=127.0.0.1", "--skip-name-resolve",
         f"--socket={directory}/m.sock", f"--init-file={init}",
-        "--innodb-buffer-pool-size=64M", *(["--user=root"] if os.geteuid() == 0 else []),
+        f"--tmpdir={directory}", "--innodb-buffer-pool-size=64M",
+        *(["--user=root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     with running(argv, directory, port, lambda: tcp_open(port), password=password) as server:
         yield server

@@ -183,7 +183,8 @@ def test_mariadb_starts_from_the_generated_my_cnf_in_a_hostile_and_deep_folder(t
             binary("mariadb-install-db"), "--no-defaults", "--datadir=./mysql", "--skip-test-db",
             "--auth-root-authentication-method=normal", *(["--user=root"] if os.geteuid() == 0 else []),
         ],
-        cwd=program.directory.parent, check=True, capture_output=True,
+        cwd=program.directory.parent, env={**os.environ, "TMPDIR": str(program.directory.parent)},
+        check=True, capture_output=True,
     )  # fmt: skip
     where.layout.mysql_init.write_text("CREATE DATABASE IF NOT EXISTS made_by_init;\n")
     with running(program.argv, tmp_path, port, lambda: tcp_open(port)) as server:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(stac
         with raised:
             pymysql.connect(host="127.0.0.1", port=made.address.port, user="root", password="")
     assert not tcp_open(made.address.port)
+
+
+def test_a_throwaway_mariadb_leaves_the_temporary_tables_of_the_real_one(
+    stack: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # MariaDB removes every temporary table in its tmpdir when it starts.
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o777)
+        table = Path(shared) / "#sql-temptable-1a2b-3-0.MAD"
+        table.touch()
+        monkeypatch.setenv("TMPDIR", shared)
+        with engine_of(stack).scratch("mysql") as made:
+            assert made.directory.exists()
+        assert table.exists()
 
 
 def test_a_scratch_server_goes_also_when_the_block_fails(stack: Project) -> None:

@@ -143,7 +143,8 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
         "--skip-test-db",
         *((f"--user={runs_as}",) if runs_as else ()),
     )
-    done = runner.run(Command(argv, cwd=data.parent), timeout=_INSTALL_SECONDS)
+    # A MariaDB that starts removes the temporary tables in its tmpdir: in /tmp also those of the real server.
+    done = runner.run(Command(argv, {"TMPDIR": str(partial)}, cwd=data.parent), timeout=_INSTALL_SECONDS)
     if done.code != 0:
         shutil.rmtree(partial)
         raise OpsError(f"mariadb-install-db failed with code {done.code}:\n{done.output[-2000:]}")

@@ -122,6 +122,8 @@ def _mysql(service: Service, topology: Topology, runner: Runner, folder: Path, p
         "--skip-name-resolve",
         # A dump is somebody else's until it was compared: its statements read and write files here alone.
         f"--secure-file-priv={folder}", "--skip-symbolic-links",
+        # As for the installer: its start removes the temporary tables in /tmp otherwise.
+        f"--tmpdir={folder}",
         *runs_as,
     )  # fmt: skip
     return _Server(argv, "root", password, Probe("mysql"))
