@@ -20,10 +20,11 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told, as_document, told_to
 from techsapo_ops.serve.record import Record
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.escalation import TIERS
-from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.language import Language, language_of
 from techsapo_ops.wallbounce.masking import mask
-from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Language, Question, TaskType
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""

@@ -12,18 +12,12 @@ import structlog
 
 from techsapo_ops.adapters.audit_spool import AuditCall
 from techsapo_ops.adapters.budget import NANO, Ledger, OverBudget, nano
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Tokens,
-)
 from techsapo_ops.wallbounce.provider import Provider, worst_cost, worst_grading, worst_revision
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     from techsapo_ops.serve.spending import Spending

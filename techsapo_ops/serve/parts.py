@@ -38,8 +38,8 @@ from techsapo_ops.spec.layout import BUILD_NOTE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.analysis import WallBounce
 from techsapo_ops.wallbounce.calibration import Calibration
+from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking
 
 log = structlog.get_logger()

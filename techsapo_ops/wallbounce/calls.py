@@ -8,18 +8,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.crossexam import Sheet, believed, bounded
 from techsapo_ops.wallbounce.events import Answered, Cancelled, Event, Failed, Graded, Phase, Revised
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    Failure,
-    FailureKind,
-    Grade,
-    ProviderError,
-    Question,
-    TaskType,
-)
+from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.provider import (
     MAX_ANSWER,
     Provider,
@@ -27,6 +20,8 @@ from techsapo_ops.wallbounce.provider import (
     worst_grading,
     worst_revision,
 )
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType
 
 T = TypeVar("T")
 

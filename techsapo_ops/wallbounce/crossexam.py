@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.desk import Seat
-from techsapo_ops.wallbounce.model import Answer, ClaimGrade, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Peer, Score, Stance
 
 LONGEST_EVIDENCE = 500
 LONGEST_COMMAND = 500

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
 from techsapo_ops.wallbounce.clusters import Pair, entailed_share, entails, leading, mutual, partition
 from techsapo_ops.wallbounce.commands import destructive_in, identity
-from techsapo_ops.wallbounce.model import Answer, Grade, Objection, Review, Risk, Stance
+from techsapo_ops.wallbounce.grades import Grade, Objection, Review, Stance
 from techsapo_ops.wallbounce.screen import screen
 from techsapo_ops.wallbounce.verdict import Standing
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from techsapo_ops.wallbounce.model import Outcome, TaskType, Verdict
-from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, decisive
+from dataclasses import dataclass
 
-TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, Outcome, Verdict, decisive
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A step up to the next tier: why, and which blind providers joined."""
+
+    reason: str
+    tier: TaskType
+    providers: tuple[str, ...]
 
 
 def next_tier(tier: TaskType) -> TaskType | None:

@@ -8,17 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-)
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.provider import Provider, worst_cost, worst_grading, worst_revision
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries
 
 T = TypeVar("T", Answer, Grades)

@@ -6,23 +6,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.wallbounce.analysis import Amendment, Dissent, Hypothesis
+from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
-from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
-from techsapo_ops.wallbounce.desk import Desk
-from techsapo_ops.wallbounce.model import (
-    Amendment,
-    Answer,
+from techsapo_ops.wallbounce.commands import (
     Destructive,
-    Dissent,
-    Hypothesis,
-    Language,
-    Objection,
-    Outcome,
-    Risk,
-    Stance,
-    Verdict,
+    commands_of,
+    destructive,
+    destructive_in,
+    identity,
+    read_only,
 )
+from techsapo_ops.wallbounce.desk import Desk
+from techsapo_ops.wallbounce.grades import Objection, Stance
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import cosine, grams
+from techsapo_ops.wallbounce.verdict import Outcome, Verdict
 
 MOST_CHECKS = 5
 SAME_CLAIM = 0.7

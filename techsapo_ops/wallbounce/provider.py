@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from techsapo_ops.wallbounce.model import Answer, Critique, Grades, Peer, Question, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
+from techsapo_ops.wallbounce.question import Question
 
 MAX_ANSWER = 100_000
 """Longest answer in characters that is compared and passed on."""

@@ -10,7 +10,8 @@ from math import isfinite
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.wallbounce.model import MAX_CLAIMS, ClaimGrade, Grade, Peer, Risk, Score, Stance
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Risk
+from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Peer, Score, Stance
 
 MAX_LINE = 1_000
 """Longest claim, command or piece of evidence in characters; the rest is cut off."""

@@ -20,15 +20,14 @@ from techsapo_ops.spec.models.app import (
 )
 from techsapo_ops.spec.models.app import Provider as ProviderSpec
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.analysis import TierRule
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import TaskType
 from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Provider
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.retry import RetryPolicy
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
 if TYPE_CHECKING:
     from techsapo_ops.wallbounce.providers.base import VendorSpec

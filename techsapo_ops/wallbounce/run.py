@@ -10,27 +10,20 @@ from dataclasses import replace
 from statistics import fmean
 
 from techsapo_ops.wallbounce import bounce, integrate
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
 from techsapo_ops.wallbounce.crossexam import Sheet, sheets
 from techsapo_ops.wallbounce.desk import Desk, Seat
-from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
+from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
-from techsapo_ops.wallbounce.model import (
-    Analysis,
-    Answer,
-    Bounce,
-    Critique,
-    Escalation,
-    Failure,
-    Grade,
-    Outcome,
-    TaskType,
-    Verdict,
-)
+from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.provider import Provider, answer_size, worst_cost, worst_revision
-from techsapo_ops.wallbounce.tiers import TierRule
-from techsapo_ops.wallbounce.verdict import Rule, decisive, judge
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
 
 BYTES_PER_TOKEN = 8
 """Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from math import exp
-
-from techsapo_ops.wallbounce.model import Outcome, Verdict
 
 CAPS = {2: 0.92, 3: 0.95}
 """Highest confidence by number of answers."""
@@ -27,6 +26,41 @@ ANSWERABLE = 0.6
 """Confidence below which nothing is answered at the top tier."""
 BOUNCE_BAND = 0.25
 """An answer this far below its threshold may still be mended; beyond, another voice is needed."""
+
+
+class Outcome(StrEnum):
+    """What came of a question."""
+
+    ACCEPTED = "accepted"
+    UNSETTLED = "unsettled"
+    """Answered, below a threshold; what is unsettled is said."""
+    REFUSED = "refused"
+    """Not answered: hypotheses and read-only checks instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far the answers agree and whether that is enough; `notes` says what keeps it from being so.
+
+    All scores are 0 to 1. `agreement` (A) and `consensus` come from the first, independent answers;
+    `grade` (G) is what the peers give the chosen one now. See verdict.py for the formulas.
+    """
+
+    chosen: int
+    """Index of the answer that is given."""
+    consensus: float
+    confidence: float
+    accepted: bool
+    notes: tuple[str, ...] = ()
+    agreement: float = 0.0
+    grade: float = 0.0
+    uncapped: float = 0.0
+    """The confidence before any cap: what the weights alone make of agreement and grade."""
+    cluster: tuple[int, ...] = ()
+    """Indices of the answers that entail each other and the chosen one."""
+    calibrated: bool = False
+    """Whether the weights were fitted to labelled outcomes of this tier and these models."""
+    outcome: Outcome = Outcome.UNSETTLED
 
 
 @dataclass(frozen=True, slots=True)

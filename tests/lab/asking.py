@@ -10,8 +10,11 @@ from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.model import Answer, Critique, Grades, Peer, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.failures import ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import Registry, build_registry
 
 KEY = "sk-lab-0123456789"

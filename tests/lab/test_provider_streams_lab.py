@@ -9,7 +9,8 @@ from asking import KEY, KINDS, PRICE, QUESTION, ask, dropped, make, server_tasks
 from vendors import ANSWER, CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, WHOLE, vendor
 from vendors.wires import WIRES
 
-from techsapo_ops.wallbounce.model import Answer, FailureKind, ProviderError, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 pytestmark = pytest.mark.lab
 

@@ -21,16 +21,10 @@ from vendors import (
 )
 from vendors.wires import WIRES
 
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    FailureKind,
-    Grades,
-    ProviderError,
-    Risk,
-    Stance,
-    Tokens,
-)
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Grades, Stance
 
 pytestmark = pytest.mark.lab
 

@@ -17,11 +17,13 @@ from typing import Any
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.spec.models.app import AgentProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
 _LOG_IN = "log in with `claude` as the user that runs the app"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.sdk import SDKModel

@@ -17,18 +17,12 @@ from techsapo_ops.spec.models.app import (
     OpenRouterProvider,
 )
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Tokens,
-)
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.reading import read_answer, read_grades, well_formed
 
 KeyedSpec = OpenAIProvider | CompatibleProvider | GoogleProvider | AnthropicProvider | OpenRouterProvider

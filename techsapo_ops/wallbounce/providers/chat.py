@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.upstream import broken_off, told_failure
 

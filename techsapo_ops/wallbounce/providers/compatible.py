@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.spec.models.app import CompatibleProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
 from techsapo_ops.wallbounce.providers.pieces import MEDIA_TYPE, event_data
 from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session, status_failure
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp

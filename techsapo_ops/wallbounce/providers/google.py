@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.imports import first_use, without
 from techsapo_ops.spec.models.app import GoogleProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
@@ -25,6 +26,7 @@ from techsapo_ops.wallbounce.providers.upstream import (
     open_session,
     status_failure,
 )
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.spec.models.app import OpenAIProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.spec.models.app import AnthropicProvider, OpenAIProvider, OpenRouterProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
@@ -28,6 +28,7 @@ from techsapo_ops.wallbounce.providers.upstream import (
     status_failure,
     told_failure,
 )
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -25,24 +25,12 @@ import yaml
 
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.model import (
-    MAX_CLAIMS,
-    Answer,
-    ClaimGrade,
-    Critique,
-    FailureKind,
-    Grade,
-    Grades,
-    Language,
-    Peer,
-    ProviderError,
-    Question,
-    Risk,
-    Score,
-    Stance,
-    Tokens,
-)
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Risk, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.question import Question
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from techsapo_ops.adapters.http import os_reason
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import retry_after
 
 if TYPE_CHECKING:

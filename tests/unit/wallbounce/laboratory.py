@@ -10,10 +10,13 @@ from typing import Any
 from virtual import run
 
 from techsapo_ops.spec.models.app import SimulatedProvider
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
-from techsapo_ops.wallbounce.model import Analysis, Answer, Question, TaskType
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
 TIERS: dict[TaskType, TierRule] = {
     "basic": TierRule(2, 0.7, 0.6),

@@ -7,22 +7,13 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.events import Event
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    ClaimGrade,
-    Critique,
-    Grade,
-    Grades,
-    Peer,
-    Question,
-    Score,
-    Stance,
-    TaskType,
-    Tokens,
-)
+from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.provider import Price, Provider
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
 Script = Callable[[], Awaitable[str]]
 

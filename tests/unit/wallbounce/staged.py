@@ -8,20 +8,11 @@ from typing import Any
 
 from scripted import graded
 
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grade,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Risk,
-    Stance,
-    Tokens,
-)
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grade, Grades, Peer, Stance
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.question import Question
 
 GOOD, BAD = (4, 4, 3), (1, 2, 2)
 

@@ -12,11 +12,15 @@ import yaml
 from staged import Staged
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.claims import speaks_to_graders
 from techsapo_ops.wallbounce.commands import commands_of, destructive
-from techsapo_ops.wallbounce.model import Analysis, Answer, Outcome, Question, TaskType, Tokens
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.screen import screen
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.verdict import Outcome
 
 READ = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "adversarial.yaml").read_text(encoding="utf-8")

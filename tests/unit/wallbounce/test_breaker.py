@@ -7,8 +7,9 @@ from scripted import Scripted, never
 
 from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, Breaker, CircuitOpen
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
 
 DOWN = FailureKind.UNAVAILABLE

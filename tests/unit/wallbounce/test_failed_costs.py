@@ -9,9 +9,10 @@ import pytest
 from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.breaker import Breaker
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
 from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from techsapo_ops.wallbounce.model import Peer, Risk, Stance
+from techsapo_ops.wallbounce.answers import Risk
+from techsapo_ops.wallbounce.grades import Peer, Stance
 from techsapo_ops.wallbounce.reading import read_answer, read_grades, split_confidence
 
 FIELDS: dict[str, Any] = {

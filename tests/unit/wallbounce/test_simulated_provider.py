@@ -7,16 +7,11 @@ from typing import Any
 import pytest
 
 from techsapo_ops.spec.models.app import SimulatedProvider
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Peer,
-    ProviderError,
-    Question,
-    Stance,
-)
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Peer, Stance
 from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.similarity import cosine, grams
 
 

@@ -11,9 +11,12 @@ import pytest
 from laboratory import TIERS, Setting, analyses, questions, right
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import TierRule
-from techsapo_ops.wallbounce.model import Analysis, Answer, Critique, Question
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.grades import Critique
 from techsapo_ops.wallbounce.providers.simulated import Simulated
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TierRule
 
 ASKED = 800
 """Standard error of a share near .8: .014. Tolerances are about three of them."""

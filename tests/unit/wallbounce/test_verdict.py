@@ -8,13 +8,14 @@ import yaml
 
 from techsapo_ops.wallbounce.bounce import counts, critiques, stalled, within_reach
 from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
-from techsapo_ops.wallbounce.model import Objection, Verdict
+from techsapo_ops.wallbounce.grades import Objection
 from techsapo_ops.wallbounce.verdict import (
     CONTRADICTED,
     PROVISIONAL,
     Ceilings,
     Rule,
     Standing,
+    Verdict,
     Weights,
     judge,
     sigmoid,
