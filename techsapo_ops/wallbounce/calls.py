@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.crossexam import Sheet, believed, bounded
 from techsapo_ops.wallbounce.events import Answered, Cancelled, Event, Failed, Graded, Phase, Revised
 from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade
@@ -21,6 +20,7 @@ from techsapo_ops.wallbounce.provider import (
     worst_revision,
 )
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
 from techsapo_ops.wallbounce.tiers import TaskType
 
 T = TypeVar("T")

@@ -162,7 +162,7 @@ def _lack(name: str, provider: VendorSpec) -> str | None:
 def _vendor(name: str, provider: VendorSpec, price: Price) -> Provider:
     """The vendor's class; its module is imported now, the SDK behind it when it is first used."""
     if isinstance(provider, CompatibleProvider):
-        from techsapo_ops.wallbounce.providers.compatible import Compatible
+        from techsapo_ops.wallbounce.providers.openai_compatible import Compatible
 
         return Compatible(name, provider, price)
     if isinstance(provider, OpenAIProvider):
@@ -178,7 +178,7 @@ def _vendor(name: str, provider: VendorSpec, price: Price) -> Provider:
 
         return Anthropic(name, provider, price)
     if isinstance(provider, AgentProvider):
-        from techsapo_ops.wallbounce.providers.agent import Agent
+        from techsapo_ops.wallbounce.providers.claude_agent import Agent
 
         return Agent(name, provider, price)
     from techsapo_ops.wallbounce.providers.google import Google

@@ -15,13 +15,13 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
-from techsapo_ops.wallbounce.crossexam import Sheet, sheets
-from techsapo_ops.wallbounce.desk import Desk, Seat
 from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
+from techsapo_ops.wallbounce.examination import Candidate, Examination
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.provider import Provider, answer_size, worst_cost, worst_revision
+from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
 
@@ -65,8 +65,8 @@ class Run:
         self._end = self._clock() + deadline * (1 - SETTLE)
         self._started = time.perf_counter()
         self._tier = calls.task_type
-        self._desk = Desk()
-        self._seated: list[Provider] = []
+        self._examination = Examination()
+        self._authors: list[Provider] = []
         self._asked: list[Provider] = []
         self._failures: list[Failure] = []
         self._bounces: list[Bounce] = []
@@ -81,7 +81,7 @@ class Run:
         """Ask the tier's providers; how many answered."""
         wanted = self._tiers[self._tier].providers
         await self._join(self._providers[:wanted], self._limit("answer"))
-        return len(self._seated)
+        return len(self._authors)
 
     async def settle(self) -> Analysis:
         """Grade, bounce and escalate until the verdict stands or nothing is left to do."""
@@ -90,7 +90,7 @@ class Run:
         await self._examine()
         while True:
             verdict, stalled = await self._bounced(self._verdict())
-            destroys = self._desk.destroys(verdict.chosen)
+            destroys = self._examination.destroys(verdict.chosen)
             wanted = self._tiers[self._tier].confidence
             reason = reason_to_escalate(verdict, wanted, destructive=destroys, stalled=stalled)
             if reason is None:
@@ -104,21 +104,21 @@ class Run:
         results = await self._calls.answers(providers, limit)
         came = [(p, r) for p, r in zip(providers, results, strict=True) if isinstance(r, Answer)]
         self._failures.extend(r for r in results if isinstance(r, Failure))
-        self._seated.extend(p for p, _ in came)
-        self._desk.join([answer for _, answer in came])
+        self._authors.extend(p for p, _ in came)
+        self._examination.join([answer for _, answer in came])
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
-        made = sheets(self._desk.seats, self._desk.ungraded(), self._draw)
-        given = await self._graded(made, self._desk.seats, self._limit("grade"))
+        made = sheets(self._examination.candidates, self._examination.ungraded(), self._draw)
+        given = await self._graded(made, self._examination.candidates, self._limit("grade"))
         for (grader, subject), grade in given.items():
-            self._desk.take(grader, subject, grade)
+            self._examination.take(grader, subject, grade)
 
     async def _graded(
-        self, made: Iterable[Sheet], seats: Sequence[Seat], limit: float
+        self, made: Iterable[Sheet], candidates: Sequence[Candidate], limit: float
     ) -> dict[tuple[int, int], Grade]:
-        work = [(self._seated[s.grader], self._desk.seats[s.grader].answer, s) for s in made]
-        names = [seat.answer.provider for seat in seats]
+        work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in made]
+        names = [candidate.answer.provider for candidate in candidates]
         found = await self._calls.grades(work, limit, names)
         return {
             (sheet.grader, subject): grade
@@ -128,9 +128,9 @@ class Run:
 
     def _verdict(self) -> Verdict:
         rule = self._tiers[self._tier]
-        models = tuple(a.model for a in self._desk.answers)
+        models = tuple(a.model for a in self._examination.answers)
         weights = self._calibration.weights(self._tier, models)
-        return judge(self._desk.standing(), Rule(rule.confidence, rule.consensus), weights)
+        return judge(self._examination.evidence(), Rule(rule.confidence, rule.consensus), weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""
@@ -151,46 +151,46 @@ class Run:
 
     def _contested(self) -> dict[int, tuple[Critique, ...]]:
         """The critiques by author. Only those who may be chosen are asked: the largest clusters' members."""
-        members = sorted({i for cluster in self._desk.leaders() for i in cluster})
-        found = {i: bounce.critiques(self._desk.objections(i)) for i in members}
+        members = sorted({i for cluster in self._examination.leaders() for i in cluster})
+        found = {i: bounce.critiques(self._examination.objections(i)) for i in members}
         return {i: told for i, told in found.items() if told}
 
     async def _round_of(self, contested: Mapping[int, tuple[Critique, ...]]) -> None:
-        desk = self._desk
-        work = [(self._seated[i], desk.seats[i].answer, told) for i, told in contested.items()]
+        examination = self._examination
+        work = [(self._authors[i], examination.candidates[i].answer, told) for i, told in contested.items()]
         revised = await self._calls.revisions(work, self._limit("revise"))
-        seats = list(desk.seats)
+        candidates = list(examination.candidates)
         for index, answer in zip(contested, revised, strict=True):
             if answer is not None:
-                seats[index] = Seat.of(answer)
-        new = [i for i in contested if seats[i] is not desk.seats[i]]
-        pairs = [(g, s) for g in range(len(seats)) for s in new if g != s]
-        given = await self._graded(sheets(seats, pairs, self._draw), seats, self._limit("regrade"))
-        decided = [self._decide(i, seats[i], i in new, given, contested[i]) for i in contested]
-        for index, seat, grades in decided:
+                candidates[index] = Candidate.of(answer)
+        new = [i for i in contested if candidates[i] is not examination.candidates[i]]
+        pairs = [(g, s) for g in range(len(candidates)) for s in new if g != s]
+        given = await self._graded(sheets(candidates, pairs, self._draw), candidates, self._limit("regrade"))
+        decided = [self._decide(i, candidates[i], i in new, given, contested[i]) for i in contested]
+        for index, candidate, grades in decided:
             if grades:
-                desk.revise(index, seat, grades)
+                examination.revise(index, candidate, grades)
 
     def _decide(
         self,
         index: int,
-        seat: Seat,
+        candidate: Candidate,
         revised: bool,
         given: Mapping[tuple[int, int], Grade],
         told: Sequence[Critique],
-    ) -> tuple[int, Seat, dict[int, Grade]]:
+    ) -> tuple[int, Candidate, dict[int, Grade]]:
         """The grades with which a revision takes its answer's place, none where it does not."""
         grades = {g: grade for (g, s), grade in given.items() if s == index} if revised else {}
-        before = self._desk.grade(index)
+        before = self._examination.grade(index)
         # Graders that fell silent would let the mean rise by themselves: their old grade stands.
-        kept = self._desk.grades_of(index) | grades
+        kept = self._examination.grades_of(index) | grades
         after = fmean(g.mean for g in kept.values()) if grades else None
-        counts = bounce.counts(before, after) and len(grades) == len(kept) and not seat.manipulation
+        counts = bounce.counts(before, after) and len(grades) == len(kept) and not candidate.manipulation
         claims = tuple(c.claim for c in told)
-        made = Bounce(self._round, seat.answer.provider, claims, before, after, counts)
+        made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)
         self._calls.tell(Bounced(self._calls.question.request_id, self._calls.task_type, made))
-        return index, seat, grades if counts else {}
+        return index, candidate, grades if counts else {}
 
     async def _escalate(self, reason: str) -> str | None:
         """Step up with blind providers, then examine; else what stands in the way."""
@@ -214,7 +214,7 @@ class Run:
         spare = [p for p in self._providers if p not in self._asked]
         tier = next_tier(self._tier)
         while tier is not None:
-            joining = spare[: max(0, self._tiers[tier].providers - len(self._seated))]
+            joining = spare[: max(0, self._tiers[tier].providers - len(self._authors))]
             if joining:
                 return tier, joining
             tier = next_tier(tier)
@@ -228,20 +228,21 @@ class Run:
 
     def _bounce_cost(self, contested: Mapping[int, tuple[Critique, ...]]) -> float:
         """Most USD that a round can cost: the revisions, then all others grading them."""
-        question, seats = self._calls.question, self._desk.seats
+        question, candidates = self._calls.question, self._examination.candidates
         revising = sum(
-            worst_revision(self._seated[i], question, seats[i].answer, told) for i, told in contested.items()
+            worst_revision(self._authors[i], question, candidates[i].answer, told)
+            for i, told in contested.items()
         )
-        longest = sum(self._seated[i].max_output_tokens * BYTES_PER_TOKEN for i in contested)
-        return revising + sum(worst_cost(p, question, longest) for p in self._seated)
+        longest = sum(self._authors[i].max_output_tokens * BYTES_PER_TOKEN for i in contested)
+        return revising + sum(worst_cost(p, question, longest) for p in self._authors)
 
     def _escalation_cost(self, joining: Sequence[Provider]) -> float:
         """Most USD that blind providers can cost: their answers, and the gradings that become due."""
         question = self._calls.question
-        there = sum(answer_size(a) for a in self._desk.answers)
+        there = sum(answer_size(a) for a in self._examination.answers)
         new = sum(p.max_output_tokens * BYTES_PER_TOKEN for p in joining)
         answers = sum(worst_cost(p, question) for p in joining)
-        return answers + sum(worst_cost(p, question, there + new) for p in (*self._seated, *joining))
+        return answers + sum(worst_cost(p, question, there + new) for p in (*self._authors, *joining))
 
     def _analysis(self, verdict: Verdict, obstacle: str | None) -> Analysis:
         came, note = outcome(verdict, obstacle)
@@ -249,17 +250,17 @@ class Run:
         if obstacle == "time":
             notes += ("out_of_time",)
         verdict = replace(verdict, notes=notes, outcome=came, accepted=came is Outcome.ACCEPTED)
-        desk, question = self._desk, self._calls.question
-        answer = desk.answers[verdict.chosen]
-        added = integrate.amendments(desk, verdict) if came is not Outcome.REFUSED else ()
+        examination, question = self._examination, self._calls.question
+        answer = examination.answers[verdict.chosen]
+        added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
         danger = integrate.marked(answer, added, question.language)
-        unsettled = desk.objections(verdict.chosen)
-        others = integrate.dissent(desk, verdict)
-        open_ = integrate.hypotheses(desk) if came is Outcome.REFUSED else ()
+        unsettled = examination.objections(verdict.chosen)
+        others = integrate.dissent(examination, verdict)
+        open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
         return Analysis(
             question=question,
             task_type=self._calls.task_type,
-            answers=desk.answers,
+            answers=examination.answers,
             failures=self.failures,
             verdict=verdict,
             simulated=any(p.kind == "simulated" for p in self._asked),
@@ -276,7 +277,7 @@ class Run:
                 others=others,
                 open_=open_,
             ),
-            reviews=desk.reviews(),
+            reviews=examination.reviews(),
             unsettled=unsettled,
             dissent=others,
             amendments=added,
@@ -289,4 +290,4 @@ class Run:
 
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
         """See Settled.agreement."""
-        return self._desk.agreement()
+        return self._examination.agreement()

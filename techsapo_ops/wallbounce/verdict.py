@@ -112,7 +112,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Evidence:
     """What is known of the answers when a verdict is due; `chosen` and `cluster` are indices."""
 
     count: int
@@ -146,20 +146,20 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 
 
-def confidence(standing: Standing, weights: Weights) -> tuple[float, tuple[str, ...]]:
+def confidence(evidence: Evidence, weights: Weights) -> tuple[float, tuple[str, ...]]:
     """The confidence of the chosen answer, and the names of the caps that hold it down.
 
     A sole answer has neither agreement nor grades: it is worth what it says of itself, at most SOLE_CAP.
     """
-    if standing.count == 1:
-        stated = standing.self_confidence
+    if evidence.count == 1:
+        stated = evidence.self_confidence
         return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
-    contradicted = standing.contradicted
-    reached = weights.capped(standing.count, standing.agreement, standing.grade, contradicted=contradicted)
+    contradicted = evidence.contradicted
+    reached = weights.capped(evidence.count, evidence.agreement, evidence.grade, contradicted=contradicted)
     notes = [CONTRADICTED] if contradicted else []
     for holds, cap, note in (
-        (standing.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
-        (standing.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
+        (evidence.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
+        (evidence.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
     ):
         if holds:
             reached = min(reached, cap)
@@ -176,19 +176,19 @@ def decisive(reported: float, notes: Sequence[str]) -> float:
     return min(reported, CONTRADICTED_CAP) if CONTRADICTED in notes else reported
 
 
-def judge(standing: Standing, rule: Rule, weights: Weights) -> Verdict:
+def judge(evidence: Evidence, rule: Rule, weights: Weights) -> Verdict:
     """The verdict; accepted only if no threshold is missed and two answers are not split.
 
     The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.
     """
-    reached, caps = confidence(standing, weights)
+    reached, caps = confidence(evidence, weights)
     notes = list(caps)
-    if standing.count > 1:
-        if standing.split:
+    if evidence.count > 1:
+        if evidence.split:
             notes.append("split")
-        if standing.consensus < rule.consensus:
+        if evidence.consensus < rule.consensus:
             notes.append("consensus_below_threshold")
-        if standing.grade < LOWEST_GRADE:
+        if evidence.grade < LOWEST_GRADE:
             notes.append("grade_below_threshold")
         if decisive(reached, caps) < rule.confidence:
             notes.append("confidence_below_threshold")
@@ -199,18 +199,18 @@ def judge(standing: Standing, rule: Rule, weights: Weights) -> Verdict:
         "grade_below_threshold",
         "confidence_below_threshold",
     }
-    if standing.ungraded:
+    if evidence.ungraded:
         notes.append("grading_incomplete")
     return Verdict(
-        chosen=standing.chosen,
-        consensus=standing.consensus,
+        chosen=evidence.chosen,
+        consensus=evidence.consensus,
         confidence=reached,
         accepted=accepted,
         notes=tuple(notes),
-        agreement=standing.agreement,
-        grade=standing.grade,
-        uncapped=weights.raw(standing.agreement, standing.grade) if standing.count > 1 else reached,
-        cluster=standing.cluster,
-        calibrated=weights.calibrated and standing.count > 1,
+        agreement=evidence.agreement,
+        grade=evidence.grade,
+        uncapped=weights.raw(evidence.agreement, evidence.grade) if evidence.count > 1 else reached,
+        cluster=evidence.cluster,
+        calibrated=weights.calibrated and evidence.count > 1,
         outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
     )

@@ -11,7 +11,7 @@ import sys
 from typing import Any, cast
 
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.compatible import chat_request
+from techsapo_ops.wallbounce.providers.openai_compatible import chat_request
 from techsapo_ops.wallbounce.question import Question
 
 DELAY = 0.05

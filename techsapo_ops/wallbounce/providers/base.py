@@ -20,10 +20,10 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
+from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, well_formed
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.reading import read_answer, read_grades, well_formed
 
 KeyedSpec = OpenAIProvider | CompatibleProvider | GoogleProvider | AnthropicProvider | OpenRouterProvider
 VendorSpec = KeyedSpec | AgentProvider
@@ -31,7 +31,7 @@ _LONGEST_MESSAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Completion:
     """What came back of one call. `complete` is False where the vendor says that it was cut off.
 
     `tokens` is None where the vendor counted none.
@@ -64,7 +64,7 @@ class LanguageModel(ABC):
         self._key = keyed.api_key if keyed is not None else None
 
     @abstractmethod
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """Make one call, as a stream where `stream` is set; tokens go to `tally` as soon as they are counted.
 
         Raises ProviderError; cancelling it closes the connection.
@@ -90,7 +90,7 @@ class LanguageModel(ABC):
         """See Provider.grade."""
         reply, tokens, taken = await self._ask(grade_prompt(question, peers, own), question)
         cost = self.price.cost(tokens)
-        grades = read_grades(reply.text, peers)
+        grades = parse_grades(reply.text, peers)
         if peers and not grades:
             raise ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
         return Grades(self.name, self.model, grades, tokens, taken, cost)
@@ -98,7 +98,7 @@ class LanguageModel(ABC):
     async def _answer(self, prompt: Prompt, question: Question) -> Answer:
         reply, tokens, taken = await self._ask(prompt, question)
         cost = self.price.cost(tokens)
-        fields = read_answer(reply.text)
+        fields = parse_answer(reply.text)
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
@@ -120,7 +120,7 @@ class LanguageModel(ABC):
             structured=fields.structured,
         )
 
-    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Reply, Tokens, float]:
+    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Completion, Tokens, float]:
         started = time.perf_counter()
         sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
         tally = Tally()

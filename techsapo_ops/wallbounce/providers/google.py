@@ -17,7 +17,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.sdk import schema_turned_away
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
@@ -70,7 +70,7 @@ class Google(LanguageModel):
         if self._made.made is not None:
             await self._made.made.session.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
         made: _Made = await self._made.get()
         try:
@@ -95,7 +95,7 @@ class Google(LanguageModel):
 
     async def _call(
         self, client: AsyncClient, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
+    ) -> Completion:
         from google.genai import types
 
         thinking = None
@@ -132,15 +132,15 @@ class Google(LanguageModel):
         return _Made(client, session, *import_errors)
 
 
-def read_generation(response: GenerateContentResponse, tally: Tally) -> Reply:
+def read_generation(response: GenerateContentResponse, tally: Tally) -> Completion:
     """Text and tokens of the first candidate. Raises ProviderError where prompt or answer was blocked."""
     finish = _look_at(response, tally)
     if not response.candidates:
         raise ProviderError(FailureKind.BAD_ANSWER, "the reply holds no candidate", began=True)
-    return Reply(_text_of(response), tally.tokens, finish != _CUT_OFF)
+    return Completion(_text_of(response), tally.tokens, finish != _CUT_OFF)
 
 
-async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally: Tally) -> Reply:
+async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally: Tally) -> Completion:
     """What streamed responses add up to; the last one says why it ends. Each counts all tokens so far."""
     text: list[str] = []
     finish: str | None = None
@@ -149,7 +149,7 @@ async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally:
         text.append(_text_of(response))
     if finish is None:
         raise broken_off(bool(text))
-    return Reply("".join(text), tally.tokens, finish != _CUT_OFF)
+    return Completion("".join(text), tally.tokens, finish != _CUT_OFF)
 
 
 def _look_at(response: GenerateContentResponse, tally: Tally) -> str | None:

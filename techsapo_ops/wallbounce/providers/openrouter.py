@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.base import Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
 from techsapo_ops.wallbounce.providers.openai import OpenAISDK
 
@@ -24,7 +24,7 @@ class OpenRouter(OpenAISDK):
 
     async def call(
         self, client: AsyncOpenAI, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
+    ) -> Completion:
         """One chat completion."""
         body: dict[str, Any] = {
             "model": self.model,

@@ -19,8 +19,8 @@ from techsapo_ops.spec.models.app import AnthropicProvider, OpenAIProvider, Open
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
-from techsapo_ops.wallbounce.providers.pieces import MEDIA_TYPE
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
     connection_failure,
@@ -76,7 +76,7 @@ class SDKModel(LanguageModel):
         if self._client.made is not None:
             await self._client.made.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
         client = await self._client.get()
         sdk = self._sdk
@@ -96,7 +96,7 @@ class SDKModel(LanguageModel):
     @abstractmethod
     async def call(
         self, client: Any, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
+    ) -> Completion:
         """One call of the SDK."""
 
     async def post(self, client: Any, path: str, body: dict[str, Any]) -> Any:

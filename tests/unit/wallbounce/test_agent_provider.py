@@ -30,7 +30,7 @@ from techsapo_ops.spec.models.app import AgentProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.agent import Agent
+from techsapo_ops.wallbounce.providers.claude_agent import Agent
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import AGENT_MISSING, SUBSCRIPTION, build_registry
 

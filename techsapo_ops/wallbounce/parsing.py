@@ -1,4 +1,4 @@
-"""What a language model replied, read with patience: what does not keep to the schema becomes plain text."""
+"""Parses the reply of a language model, with patience: what keeps to no schema becomes plain text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Fields:
     whole: bool = True
 
 
-def read_answer(reply: str) -> Fields:
+def parse_answer(reply: str) -> Fields:
     """The answer in `reply`: by the schema, also inside fences or prose; else as plain text. Never raises."""
     found = _find_object(reply)
     if found is None:
@@ -60,7 +60,7 @@ def read_answer(reply: str) -> Fields:
     )
 
 
-def read_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
+def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
     """The grades in `reply`, in the order of `peers`; what can't be read is left out. Never raises.
 
     A claim without a readable stance counts as silent. Labels that nobody has are ignored, and of two grades

@@ -15,9 +15,9 @@ from techsapo_ops.spec.models.app import CompatibleProvider
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
-from techsapo_ops.wallbounce.providers.pieces import MEDIA_TYPE, event_data
+from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
 from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session, status_failure
 from techsapo_ops.wallbounce.question import Question
 
@@ -55,7 +55,7 @@ class Compatible(LanguageModel):
         if self._session is not None:
             await self._session.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """One chat completion. See LanguageModel.complete."""
         structured = self._structured
         status, headers, body = await self._post(self._request(prompt, question, structured), tally)

@@ -21,7 +21,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
@@ -39,7 +39,7 @@ class Agent(LanguageModel):
         super().__init__(name, spec, price)
         self._sdk = Once(_load)
         self._free = asyncio.Semaphore(spec.processes)
-        self._calls: set[asyncio.Task[Reply]] = set()
+        self._calls: set[asyncio.Task[Completion]] = set()
 
     async def warm(self) -> None:
         """Import the SDK in a thread."""
@@ -53,7 +53,7 @@ class Agent(LanguageModel):
         if self._calls:
             await asyncio.wait(self._calls)
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """One turn. See LanguageModel.complete.
 
         It runs in a task of its own: once cancelled, the SDK closes the program's input, terminates it 5 s
@@ -69,12 +69,12 @@ class Agent(LanguageModel):
             call.cancel()
             raise
 
-    def _ended(self, call: asyncio.Task[Reply]) -> None:
+    def _ended(self, call: asyncio.Task[Completion]) -> None:
         self._calls.discard(call)
         if not call.cancelled():
             call.exception()  # taken note of, as nobody may be left who waits for it
 
-    async def _call(self, system: str, user: str, tally: Tally) -> Reply:
+    async def _call(self, system: str, user: str, tally: Tally) -> Completion:
         sdk = await self._sdk.get()
         stderr: deque[str] = deque(maxlen=_LAST_WORDS)
         result: Any = None
@@ -103,7 +103,7 @@ class Agent(LanguageModel):
             raise ProviderError(
                 FailureKind.REFUSED, "the provider refused the question's content", began=True
             )
-        return Reply(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
+        return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
 
     def _options(self, sdk: Any, system: str, stderr: Callable[[str], None]) -> Any:
         return sdk.ClaudeAgentOptions(
