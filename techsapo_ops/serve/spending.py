@@ -80,10 +80,12 @@ class Spending:
     """Nano-dollars by period, beside the name of the day or month that they belong to."""
     _reached: dict[str, set[str]] = field(default_factory=dict)
 
-    def account(self, key: ApiKey | None, request_id: str = "") -> Account:
-        """A new account that spends from everybody's budgets and from those of `key`."""
+    def account(
+        self, key: ApiKey | None, request_id: str, booked: Callable[[str, str, float], None]
+    ) -> Account:
+        """A new account that spends from everybody's budgets and from those of `key`; it tells `booked`."""
         owner = f"{key.id if key is not None else '-'} {request_id}"
-        return Account(self, self.ledgers(key) if self.counts else (), owner)
+        return Account(self, self.ledgers(key) if self.counts else (), owner, booked)
 
     def ledgers(self, key: ApiKey | None = None) -> tuple[Ledger, ...]:
         """The present day's and month's ledgers that a request of `key` spends from."""

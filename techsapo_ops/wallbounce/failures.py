@@ -23,7 +23,7 @@ class ProviderError(Exception):
     """A provider gave no answer. `message` holds no secret; `retry_after` is in seconds.
 
     `cost_usd` is what the failed call costs all the same. `began` says that the vendor had begun to answer,
-    and so bills the call, however little of it can be used.
+    and so bills the call, however little of it can be used. `seconds` is what the call took, once known.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class ProviderError(Exception):
         began: bool = False,
     ) -> None:
         super().__init__(message)
+        self.seconds = 0.0
         self.cost_usd = cost_usd
         self.began = began
         self.kind = kind
@@ -55,3 +56,10 @@ class Failure:
     retry_after: float | None = None
     cost_usd: float = 0.0
     """What the failed call cost all the same."""
+
+    @classmethod
+    def of(cls, provider: str, model: str, error: ProviderError) -> Failure:
+        """`error` of a call to `model` of `provider`."""
+        return cls(
+            provider, model, error.kind, error.message, error.seconds, error.retry_after, error.cost_usd
+        )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from techsapo_ops.wallbounce.analysis import Amendment, Dissent, Hypothesis
+from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
 from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.commands import (
@@ -137,30 +137,21 @@ def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tu
     return tuple(found.values())
 
 
-def text(
-    answer: Answer,
-    language: Language,
-    *,
-    outcome: Outcome,
-    added: Sequence[Amendment],
-    danger: Sequence[Destructive],
-    unsettled: Sequence[Objection],
-    others: Sequence[Dissent],
-    open_: Sequence[Hypothesis],
-) -> str:
-    """What the user reads. Peers stay anonymous here: the parts name them."""
-    words = _WORDS[language]
+def text(analysis: Analysis) -> str:
+    """What the user reads of `analysis`. Peers stay anonymous here: its other fields name them."""
+    words = _WORDS[analysis.question.language]
+    outcome = analysis.verdict.outcome
     if outcome is Outcome.REFUSED:
-        return _refusal(open_, words)
-    parts = [answer.text.strip()]
-    if danger:
-        parts.insert(0, _list(words.destructive, (_danger(d) for d in danger)))
-    if added:
-        parts.append(_list(words.amendments, (a.claim for a in added)))
-    if outcome is Outcome.UNSETTLED and unsettled:
-        parts.append(_list(words.unsettled, (_objection(o) for o in unsettled)))
-    if others:
-        parts.append(_list(words.dissent, dict.fromkeys(d.root_cause for d in others)))
+        return _refusal(analysis.hypotheses, words)
+    parts = [analysis.answer.text.strip()]
+    if analysis.destructive:
+        parts.insert(0, _list(words.destructive, (_danger(d) for d in analysis.destructive)))
+    if analysis.amendments:
+        parts.append(_list(words.amendments, (a.claim for a in analysis.amendments)))
+    if outcome is Outcome.UNSETTLED and analysis.unsettled:
+        parts.append(_list(words.unsettled, (_objection(o) for o in analysis.unsettled)))
+    if analysis.dissent:
+        parts.append(_list(words.dissent, dict.fromkeys(d.root_cause for d in analysis.dissent)))
     return "\n\n".join(parts)
 
 

@@ -12,6 +12,7 @@ from statistics import fmean
 from techsapo_ops.wallbounce import bounce, integrate
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import AskRevision, answer_size
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
@@ -20,9 +21,10 @@ from techsapo_ops.wallbounce.events import Bounced, Escalated
 from techsapo_ops.wallbounce.examination import Candidate, Examination
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
-from techsapo_ops.wallbounce.provider import Provider, answer_size, worst_cost, worst_revision
+from techsapo_ops.wallbounce.policy import Policy
+from techsapo_ops.wallbounce.provider import SIMULATED, Provider, worst_case, worst_cost
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
-from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
 
 BYTES_PER_TOKEN = 8
@@ -33,6 +35,11 @@ SETTLE = 0.02
 """Share of the whole time kept for settling, so that our caller's own deadline is not reached."""
 WORTH_A_PHASE = 0.1
 """Share of the whole time below which no further round or provider is begun."""
+FEWEST = 2
+"""Providers without which nothing can be compared."""
+
+Afford = Callable[[float], Awaitable[bool]]
+"""Whether so many USD more may be spent."""
 
 
 class Run:
@@ -42,29 +49,25 @@ class Run:
         self,
         calls: Calls,
         providers: Sequence[Provider],
-        tiers: Mapping[TaskType, TierRule],
+        policy: Policy,
         calibration: Calibration,
-        *,
         draw: random.Random,
-        deadline: float,
-        afford: Callable[[float], Awaitable[bool]],
-        max_bounces: int,
-        lonely: bool,
+        afford: Afford,
     ) -> None:
         self._calls = calls
         self._providers = tuple(providers)
-        self._tiers = tiers
+        self._tiers = policy.tiers
         self._calibration = calibration
         self._draw = draw
         self._afford = afford
-        self._rounds_left = max_bounces
-        self._lonely = lonely
+        self._rounds_left = policy.max_bounces
+        self._lonely = len(self._providers) < FEWEST
         self._round = 0
         self._clock = asyncio.get_running_loop().time
-        self._whole = deadline
-        self._end = self._clock() + deadline * (1 - SETTLE)
+        self._whole = policy.deadline
+        self._end = self._clock() + policy.deadline * (1 - SETTLE)
         self._started = time.perf_counter()
-        self._tier = calls.task_type
+        self._tier = calls.context.task_type
         self._examination = Examination()
         self._authors: list[Provider] = []
         self._asked: list[Provider] = []
@@ -189,7 +192,9 @@ class Run:
         claims = tuple(c.claim for c in told)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)
-        self._calls.tell(Bounced(self._calls.question.request_id, self._calls.task_type, made))
+        self._calls.context.tell(
+            Bounced(self._calls.question.request_id, self._calls.context.task_type, made)
+        )
         return index, candidate, grades if counts else {}
 
     async def _escalate(self, reason: str) -> str | None:
@@ -204,7 +209,9 @@ class Run:
         self._tier = tier
         made = Escalation(reason, tier, tuple(p.name for p in joining))
         self._escalations.append(made)
-        self._calls.tell(Escalated(self._calls.question.request_id, self._calls.task_type, made))
+        self._calls.context.tell(
+            Escalated(self._calls.question.request_id, self._calls.context.task_type, made)
+        )
         await self._join(joining, self._limit("blind"))
         await self._examine()
         return None
@@ -230,7 +237,7 @@ class Run:
         """Most USD that a round can cost: the revisions, then all others grading them."""
         question, candidates = self._calls.question, self._examination.candidates
         revising = sum(
-            worst_revision(self._authors[i], question, candidates[i].answer, told)
+            worst_case(self._authors[i], AskRevision(question, candidates[i].answer, told))
             for i, told in contested.items()
         )
         longest = sum(self._authors[i].max_output_tokens * BYTES_PER_TOKEN for i in contested)
@@ -257,26 +264,17 @@ class Run:
         unsettled = examination.objections(verdict.chosen)
         others = integrate.dissent(examination, verdict)
         open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
-        return Analysis(
+        analysis = Analysis(
             question=question,
-            task_type=self._calls.task_type,
+            task_type=self._calls.context.task_type,
             answers=examination.answers,
             failures=self.failures,
             verdict=verdict,
-            simulated=any(p.kind == "simulated" for p in self._asked),
+            simulated=any(p.kind == SIMULATED for p in self._asked),
             cost_usd=self._calls.cost_usd,
             seconds=time.perf_counter() - self._started,
             tier=self._tier,
-            text=integrate.text(
-                answer,
-                question.language,
-                outcome=came,
-                added=added,
-                danger=danger,
-                unsettled=unsettled,
-                others=others,
-                open_=open_,
-            ),
+            text="",
             reviews=examination.reviews(),
             unsettled=unsettled,
             dissent=others,
@@ -287,7 +285,8 @@ class Run:
             hypotheses=open_,
             later_failures=tuple(self._calls.later_failures),
         )
+        return replace(analysis, text=integrate.text(analysis))
 
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
-        """See Settled.agreement."""
+        """Mean share of claims entailed both ways, by pair of provider names."""
         return self._examination.agreement()

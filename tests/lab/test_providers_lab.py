@@ -22,6 +22,7 @@ from vendors import (
 from vendors.wires import WIRES
 
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Grades, Stance
@@ -86,7 +87,7 @@ def test_a_model_that_turns_the_schema_away_is_asked_in_words_from_then_on(kind:
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "no-schema")
             for _ in range(2):
-                assert (await provider.answer(QUESTION)).structured
+                assert (await provider.call(AskAnswer(QUESTION))).structured
             assert [a.schema is None for a in seen.asked] == [False, True, True]
             assert '"root_cause"' in seen.asked[-1].system
             await provider.close()
@@ -172,7 +173,7 @@ def test_a_port_where_nobody_listens_is_unavailable(kind: str) -> None:
     async def main() -> None:
         provider = make(kind, f"http://127.0.0.1:{free_port()}", "good")
         with pytest.raises(ProviderError, match="refused") as caught:
-            await provider.answer(QUESTION)
+            await provider.call(AskAnswer(QUESTION))
         assert caught.value.kind is FailureKind.UNAVAILABLE
         await provider.close()
 
@@ -187,7 +188,7 @@ def test_a_slow_vendor_is_cut_off_at_the_deadline_and_hears_of_it(kind: str, mod
             provider = make(kind, seen.url, model, timeout="300ms", attempts=3)
             await provider.warm()
             with pytest.raises(ProviderError) as caught:
-                await provider.answer(QUESTION)
+                await provider.call(AskAnswer(QUESTION))
             assert caught.value.kind is FailureKind.TIMEOUT
             await dropped(seen)
             await provider.close()
@@ -200,7 +201,7 @@ def test_a_cancelled_call_closes_its_socket_and_no_further_token_is_generated(ki
     async def main() -> None:
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "slow")
-            call = asyncio.create_task(provider.answer(QUESTION))
+            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
             await asyncio.wait_for(seen.under_way.wait(), 20)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -247,12 +248,12 @@ def test_the_breaker_leaves_a_failing_vendor_alone_and_comes_back() -> None:
             provider = made.usable[0]
             for _ in range(6):
                 with pytest.raises(ProviderError) as caught:
-                    await provider.answer(QUESTION)
+                    await provider.call(AskAnswer(QUESTION))
             assert len(seen.asked) == 3
             assert caught.value.kind is FailureKind.UNAVAILABLE
             assert caught.value.retry_after is not None
             await asyncio.sleep(1.05)
-            assert (await provider.answer(QUESTION)).structured
+            assert (await provider.call(AskAnswer(QUESTION))).structured
             assert [type(e) for e in events] == [BreakerOpened, BreakerClosed]
             await made.close()
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import SDKModel
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 
@@ -31,10 +34,10 @@ class Anthropic(SDKModel):
     client = "AsyncAnthropic"
     error = "AnthropicError"
 
-    async def call(
+    @override
+    async def send(
         self, client: AsyncAnthropic, prompt: Prompt, system: str, tally: Tally, *, structured: bool
     ) -> Completion:
-        """One message."""
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": self.max_output_tokens,
@@ -69,13 +72,16 @@ class Anthropic(SDKModel):
             raise broken_off(sent is not None)
         return _reply("".join(text), stop, tally)
 
+    @override
     @staticmethod
     def import_sdk() -> ModuleType:
-        """See SDKModel.import_sdk."""
         import anthropic
         import anthropic.resources.messages
 
         return anthropic
+
+
+KIND = ProviderKind(Anthropic)
 
 
 def read_message(message: dict[str, Any], tally: Tally) -> Completion:

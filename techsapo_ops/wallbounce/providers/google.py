@@ -11,13 +11,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.imports import first_use, without
 from techsapo_ops.spec.models.app import GoogleProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import schema_turned_away
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
@@ -50,7 +53,7 @@ class _Made:
     connection_errors: tuple[type[Exception], ...]
 
 
-class Google(LanguageModel):
+class Google(KeyedModel):
     """One Gemini model."""
 
     def __init__(self, name: str, spec: GoogleProvider, price: Price) -> None:
@@ -61,17 +64,17 @@ class Google(LanguageModel):
         self._structured = True
         self._made = Once(self._make)
 
+    @override
     async def warm(self) -> None:
-        """Import the SDK in a thread and make its client."""
         await self._made.get()
 
+    @override
     async def close(self) -> None:
-        """Close the connection pool."""
         if self._made.made is not None:
             await self._made.made.session.close()
 
+    @override
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
-        """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
         made: _Made = await self._made.get()
         try:
             if self._structured:
@@ -130,6 +133,9 @@ class Google(LanguageModel):
             await session.close()
             raise
         return _Made(client, session, *import_errors)
+
+
+KIND = ProviderKind(Google)
 
 
 def read_generation(response: GenerateContentResponse, tally: Tally) -> Completion:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.spec.models.app import OpenAIProvider
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import SDKModel
 from techsapo_ops.wallbounce.providers.upstream import broken_off, told_failure
 
@@ -30,9 +33,9 @@ class OpenAISDK(SDKModel):
     client = "AsyncOpenAI"
     error = "OpenAIError"
 
+    @override
     @staticmethod
     def import_sdk() -> ModuleType:
-        """See SDKModel.import_sdk."""
         import openai
         import openai.resources.responses
 
@@ -47,10 +50,10 @@ class OpenAI(OpenAISDK):
         self._effort = spec.reasoning_effort
         self._verbosity = spec.verbosity
 
-    async def call(
+    @override
+    async def send(
         self, client: AsyncOpenAI, prompt: Prompt, system: str, tally: Tally, *, structured: bool
     ) -> Completion:
-        """One response."""
         body: dict[str, Any] = {
             "model": self.model,
             "instructions": system,
@@ -75,6 +78,9 @@ class OpenAI(OpenAISDK):
         if self.stream:
             return await read_stream(await client.responses.create(**body, stream=True), tally)
         return read_response(await self.post(client, "/responses", body), tally)
+
+
+KIND = ProviderKind(OpenAI)
 
 
 async def read_stream(events: AsyncIterator[ResponseStreamEvent], tally: Tally) -> Completion:

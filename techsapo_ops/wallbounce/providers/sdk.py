@@ -13,13 +13,15 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.spec.models.app import AnthropicProvider, OpenAIProvider, OpenRouterProvider
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
@@ -45,7 +47,7 @@ _OURS = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers of a response that no longer hold once aiohttp has read and decompressed it."""
 
 
-class SDKModel(LanguageModel):
+class SDKModel(KeyedModel):
     """A model behind the SDK of OpenAI or Anthropic; which of its calls is made is the subclass's.
 
     The SDK's own retries are off. A model that turns the schema away is asked in words from then on.
@@ -58,43 +60,41 @@ class SDKModel(LanguageModel):
     error: ClassVar[str]
     """The base of its errors."""
 
-    def __init__(
-        self, name: str, spec: OpenAIProvider | OpenRouterProvider | AnthropicProvider, price: Price
-    ) -> None:
+    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
         self._base_url = spec.base_url or self.base_url
         self._structured = True
         self._sdk: Any = None
         self._client = Once(self._make)
 
+    @override
     async def warm(self) -> None:
-        """Import the SDK in a thread and make its client."""
         await self._client.get()
 
+    @override
     async def close(self) -> None:
-        """Close the connection pool."""
         if self._client.made is not None:
             await self._client.made.close()
 
+    @override
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
-        """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
         client = await self._client.get()
         sdk = self._sdk
         try:
             if self._structured:
                 try:
-                    return await self.call(client, prompt, prompt.system, tally, structured=True)
+                    return await self.send(client, prompt, prompt.system, tally, structured=True)
                 except sdk.BadRequestError as error:
                     if not schema_turned_away(400, told(error)):
                         raise
                     self._structured = False
             words = with_schema(prompt, question.language)
-            return await self.call(client, prompt, words, tally, structured=False)
+            return await self.send(client, prompt, words, tally, structured=False)
         except sdk_failures(getattr(sdk, self.error)) as error:
             raise sdk_failure(sdk, error, self.timeout) from None
 
     @abstractmethod
-    async def call(
+    async def send(
         self, client: Any, prompt: Prompt, system: str, tally: Tally, *, structured: bool
     ) -> Completion:
         """One call of the SDK."""

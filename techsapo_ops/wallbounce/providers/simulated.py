@@ -26,14 +26,17 @@ import yaml
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Risk, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
 from techsapo_ops.wallbounce.language import Language
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.provider import SIMULATED, Price
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind, nothing
 from techsapo_ops.wallbounce.question import Question
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0
+FREE = Price(0.0, 0.0)
 _SENTENCE = re.compile(r"[^。]+。|.+?[.](?=\s|$)")
 _COMMAND = re.compile(r"「([a-z][^」]*)」|`([^`]+)`")
 
@@ -95,21 +98,30 @@ def knowledge() -> Knowledge:
 class Simulated:
     """Answers from a seed; the same seed and question always give the same answer, latency and failure."""
 
-    kind = "simulated"
+    kind = SIMULATED
     max_output_tokens = 1024
 
     def __init__(self, name: str, spec: SimulatedProvider) -> None:
         self.name = name
         self.model = f"simulated-{spec.seed}"
         self.timeout = seconds(spec.timeout)
-        self.price = Price(spec.price.input, spec.price.output) if spec.price else Price(0.0, 0.0)
+        self.price = Price(spec.price.input, spec.price.output) if spec.price else FREE
         self._spec = spec
         self._mean = seconds(spec.latency.mean)
         self._known = knowledge()  # read now, so that the first question does not wait for it
         self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
 
-    async def answer(self, question: Question) -> Answer:
-        """Wait for the drawn latency, then answer or fail as drawn. See Provider.answer."""
+    async def call(self, ask: Ask) -> Reply:
+        """Wait for the drawn latency, then reply or fail as drawn."""
+        match ask:
+            case AskAnswer(question=question):
+                return await self._answer(question)
+            case AskGrades(question=question, peers=peers, own=measure):
+                return await self._grades(question, peers, measure)
+            case AskRevision(question=question, own=own, critiques=critiques):
+                return await self._revision(question, own, critiques)
+
+    async def _answer(self, question: Question) -> Answer:
         started = time.perf_counter()
         own = _random(f"{self._spec.seed}", question.text)
         await self._work(own)
@@ -117,8 +129,8 @@ class Simulated:
         tokens = len(question.text) + 120
         return self._answered(own, question, topic, sure, tokens, started)
 
-    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-        """Grade as drawn, for each peer from seed, question and what it says. See Provider.grade."""
+    async def _grades(self, question: Question, peers: Sequence[Peer], own: Answer | None) -> Grades:
+        """Grades as drawn, for each peer from seed, question and what it says."""
         started = time.perf_counter()
         await self._work(_random(f"grading {self._spec.seed}", question.text))
         view = self._topic_of(own.text) if own is not None else None
@@ -130,8 +142,8 @@ class Simulated:
         taken = time.perf_counter() - started
         return Grades(self.name, self.model, grades, tokens, taken, self.price.cost(tokens))
 
-    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
-        """Keep the own answer, or take a cause that a critique names. See Provider.revise."""
+    async def _revision(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        """The own answer, or one with a cause that a critique names."""
         started = time.perf_counter()
         held = "\0".join(critique.objection for critique in critiques)
         drawn = _random(f"revising {self._spec.seed}", f"{question.text}\0{held}")
@@ -254,6 +266,11 @@ class Simulated:
         opening = own.choice(known.openings[language])
         closing = own.choice(known.closings[language])
         return f"{MARK[language]}{opening}{known.topics[topic].text[language]}{closing}"
+
+
+KIND = ProviderKind(
+    lambda name, spec, _price: Simulated(name, spec), lacks=nothing, price=lambda _: FREE, simulated=True
+)
 
 
 def _random(salt: str, text: str) -> random.Random:

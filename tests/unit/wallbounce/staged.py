@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripted import graded
+from scripted import Phased, graded
 
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -17,7 +17,7 @@ from techsapo_ops.wallbounce.question import Question
 GOOD, BAD = (4, 4, 3), (1, 2, 2)
 
 
-class Staged:
+class Staged(Phased):
     """Says what its part says, after `after` seconds; grades as `grades` tells.
 
     honest: stances from its own beliefs, scores from whether the cause is its own.
@@ -97,9 +97,3 @@ class Staged:
 
     async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
         return own
-
-    async def warm(self) -> None:
-        """Nothing to import."""
-
-    async def close(self) -> None:
-        """Nothing to give back."""

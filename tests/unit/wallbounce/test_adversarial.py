@@ -17,6 +17,7 @@ from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.claims import speaks_to_graders
 from techsapo_ops.wallbounce.commands import commands_of, destructive
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.screen import screen
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
@@ -37,7 +38,9 @@ def staged(case: dict[str, Any], seed: int = 1) -> tuple[Analysis, float]:
         "premium": TierRule(3, premium, 0.6),
         "critical": TierRule(4, 0.9, 0.6),
     }
-    bounce = WallBounce(parts, tiers, draw=lambda: random.Random(seed), deadline=case.get("deadline", 120.0))
+    bounce = WallBounce(
+        parts, Policy(tiers, deadline=case.get("deadline", 120.0)), draw=lambda: random.Random(seed)
+    )
     question = Question("サーバーが応答しない", "ja", "r")
     return run(bounce.analyse(question, case["tier"]))
 

@@ -148,13 +148,14 @@ def test_bounces_can_be_turned_off() -> None:
 def test_an_escalation_that_the_budget_does_not_allow_ends_in_a_refusal() -> None:
     asked: list[float] = []
 
-    async def afford(usd: float) -> bool:
-        asked.append(usd)
-        return False
+    class Broke:
+        async def afford(self, usd: float) -> bool:
+            asked.append(usd)
+            return False
 
     voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
     bounce, _ = climbing(*voices)
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", afford=afford))
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", payer=Broke()))
     assert analysis.verdict.outcome is Outcome.REFUSED
     assert "refused_for_budget" in analysis.verdict.notes
     assert len(analysis.answers) == 2
