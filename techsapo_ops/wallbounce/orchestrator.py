@@ -16,10 +16,11 @@ from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import Failure, FailureKind
 from techsapo_ops.wallbounce.policy import Policy
-from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.run import BYTES_PER_TOKEN, FEWEST, Afford, Run
+from techsapo_ops.wallbounce.run import Afford, Run
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 
 RETRY_LATER = 5.0
 """Seconds to wait after a fan-out in which every provider was busy or down and none said how long."""
@@ -65,7 +66,7 @@ class WallBounce:
 
     def worst_case(self, question: Question, task_type: TaskType) -> float:
         """Most USD that the answers and their grading can cost; bounces and escalations come on top."""
-        return _worst(self.chosen(task_type), question)
+        return worst_of_tier(self.chosen(task_type), question)
 
     async def analyse(
         self,
@@ -123,23 +124,12 @@ class WallBounce:
         limit = self._policy.per_request_usd
         if limit is None:
             return
-        worst = _worst(providers, question)
+        worst = worst_of_tier(providers, question)
         if worst > limit:
             raise AnalysisError(
                 "over_request_budget",
                 f"this question may cost up to ${worst:.4f}, more than budget.per_request_usd (${limit:.4f})",
             )
-
-
-def _worst(providers: Sequence[Provider], question: Question) -> float:
-    """Answers of all, then each grading all others."""
-    longest = sum(p.max_output_tokens * BYTES_PER_TOKEN for p in providers)
-    answers = sum(worst_cost(p, question) for p in providers)
-    if len(providers) < FEWEST:
-        return answers
-    return answers + sum(
-        worst_cost(p, question, longest - p.max_output_tokens * BYTES_PER_TOKEN) for p in providers
-    )
 
 
 def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:

@@ -1,4 +1,4 @@
-"""What every provider looks like: one call. What its answers cost, and what is put around it."""
+"""What every provider looks like: one call, its price, and what can be put around it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.asks import Ask, Reply, size
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.asks import Ask, Reply
 
 SIMULATED = "simulated"
 """The kind of a provider behind which there is no vendor."""
@@ -107,22 +106,3 @@ class Decorator:
     async def close(self) -> None:
         """Let the inner one give its connections back."""
         await self.inner.close()
-
-
-PROMPT_OVERHEAD = 6_000
-"""Bytes that instructions and schema add to a prompt, generously."""
-
-
-def worst_case(provider: Provider, ask: Ask) -> float:
-    """Most USD that one call with `ask` can cost; see `worst_cost`."""
-    return worst_cost(provider, ask.question, ask.shown)
-
-
-def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
-    """Most USD that one call about `question` can cost.
-
-    A token per UTF-8 byte, which no tokenizer exceeds, and the longest answer. `shown` is the number of bytes
-    that are sent beside the question: the peers' answers in grading, the critiques in a revision.
-    """
-    sent = size(question.text) + shown + PROMPT_OVERHEAD
-    return provider.price.cost(Tokens(sent, provider.max_output_tokens))

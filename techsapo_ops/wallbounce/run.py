@@ -12,7 +12,7 @@ from statistics import fmean
 from techsapo_ops.wallbounce import bounce, integrate
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import AskRevision, answer_size
+from techsapo_ops.wallbounce.asks import AskRevision
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
@@ -22,13 +22,12 @@ from techsapo_ops.wallbounce.examination import Candidate, Examination
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.policy import Policy
-from techsapo_ops.wallbounce.provider import SIMULATED, Provider, worst_case, worst_cost
+from techsapo_ops.wallbounce.provider import SIMULATED, Provider
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
+from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
 
-BYTES_PER_TOKEN = 8
-"""Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6."""
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
 """Share of the time that is left which a phase may take, so that the phases after it still have some."""
 SETTLE = 0.02
@@ -234,22 +233,13 @@ class Run:
         return self._end - self._clock() >= self._whole * WORTH_A_PHASE
 
     def _bounce_cost(self, contested: Mapping[int, tuple[Critique, ...]]) -> float:
-        """Most USD that a round can cost: the revisions, then all others grading them."""
-        question, candidates = self._calls.question, self._examination.candidates
-        revising = sum(
-            worst_case(self._authors[i], AskRevision(question, candidates[i].answer, told))
-            for i, told in contested.items()
-        )
-        longest = sum(self._authors[i].max_output_tokens * BYTES_PER_TOKEN for i in contested)
-        return revising + sum(worst_cost(p, question, longest) for p in self._authors)
+        question, answers = self._calls.question, self._examination.answers
+        asks = {i: AskRevision(question, answers[i], told) for i, told in contested.items()}
+        return worst_of_round(self._authors, asks)
 
     def _escalation_cost(self, joining: Sequence[Provider]) -> float:
-        """Most USD that blind providers can cost: their answers, and the gradings that become due."""
-        question = self._calls.question
-        there = sum(answer_size(a) for a in self._examination.answers)
-        new = sum(p.max_output_tokens * BYTES_PER_TOKEN for p in joining)
-        answers = sum(worst_cost(p, question) for p in joining)
-        return answers + sum(worst_cost(p, question, there + new) for p in (*self._authors, *joining))
+        answers = self._examination.answers
+        return worst_of_escalation(self._authors, answers, joining, self._calls.question)
 
     def _analysis(self, verdict: Verdict, obstacle: str | None) -> Analysis:
         came, note = outcome(verdict, obstacle)

@@ -9,7 +9,8 @@ from typing_extensions import override
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.provider import Decorator, worst_case
+from techsapo_ops.wallbounce.provider import Decorator
+from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 MAX_ANSWER = 100_000
 """Longest answer in characters that is compared and passed on."""
@@ -29,7 +30,7 @@ class Bounded(Decorator):
                 reply = await self.inner.call(ask)
         except TimeoutError:
             told = f"no answer within {allowed:.3g} s"
-            cost = worst_case(self.inner, ask)
+            cost = worst_of_ask(self.inner, ask)
             raise ProviderError(FailureKind.TIMEOUT, told, cost_usd=cost) from None
         if isinstance(reply, Answer):
             _check(reply)

@@ -10,7 +10,8 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.failures import ProviderError
-from techsapo_ops.wallbounce.provider import Decorator, worst_case
+from techsapo_ops.wallbounce.provider import Decorator
+from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 
 class Metered(Decorator):
@@ -25,7 +26,7 @@ class Metered(Decorator):
         payer = ask.context.payer
         if payer is None:
             return await self.inner.call(ask)
-        held = await payer.hold(worst_case(self.inner, ask))
+        held = await payer.hold(worst_of_ask(self.inner, ask))
         cost: float | None = None
         status, tokens, taken = CUT_OFF, Tokens(), 0.0
         started = asyncio.get_running_loop().time()

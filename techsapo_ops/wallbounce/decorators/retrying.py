@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.provider import Decorator, Provider, worst_case
+from techsapo_ops.wallbounce.provider import Decorator, Provider
 from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries
+from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 
 class Retrying(Decorator):
@@ -58,6 +59,6 @@ class Retrying(Decorator):
             raise
         except TimeoutError:
             told = f"no answer within {self.timeout:g} s"
-            cost = lost + worst_case(self.inner, ask)
+            cost = lost + worst_of_ask(self.inner, ask)
             raise ProviderError(FailureKind.TIMEOUT, told, cost_usd=cost) from None
         return replace(reply, cost_usd=reply.cost_usd + lost) if lost else reply

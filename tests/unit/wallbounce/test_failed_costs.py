@@ -15,9 +15,10 @@ from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
+from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")
 TEXT = "ディスクが一杯です"
