@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_an_answer_in_the_schema_fills_every_field(kind: str) -> None:
     assert asked.schema is not None
     assert set(asked.schema["required"]) == set(ANSWER)
     assert "500" in json.dumps(asked.body), "max_output_tokens goes along"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_sdk_logs_a_question_or_an_answer_at_any_level(
+    kind: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer, _ = ask(kind, "good", stream=stream)
+    assert isinstance(answer, Answer), answer
+    assert QUESTION.text.split()[0] not in caplog.text
+    assert ANSWER["root_cause"] not in caplog.text
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -148,6 +149,11 @@ class KeyedModel(LanguageModel):
         super().__init__(name, spec, price)
         self.stream = spec.stream
         self._key = spec.api_key
+
+
+def hush(library: str) -> None:
+    """Let an SDK log warnings at most: at debug some log whole requests, and no log may hold a question."""
+    logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
 def tokens_of(read: Any, written: Any, cached: Any) -> Tokens | None:

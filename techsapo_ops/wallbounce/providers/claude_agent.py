@@ -24,7 +24,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, hush
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
 from techsapo_ops.wallbounce.question import Question
@@ -187,7 +187,9 @@ def _tokens(usage: Any) -> Tokens | None:
 
 async def _load() -> Any:
     try:
-        return await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
+        sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
     except ImportError as error:
         told = f"the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'"
         raise ProviderError(FailureKind.UNAVAILABLE, told) from None
+    hush(sdk.__name__)
+    return sdk

@@ -19,7 +19,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import schema_turned_away
 from techsapo_ops.wallbounce.providers.upstream import (
@@ -124,6 +124,7 @@ class Google(KeyedModel):
 
     async def _make(self) -> _Made:
         import_errors = await asyncio.to_thread(first_use, _import_sdk)
+        hush("google_genai")
         session = open_session()
         try:
             client = await asyncio.to_thread(

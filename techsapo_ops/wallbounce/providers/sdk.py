@@ -20,7 +20,7 @@ from techsapo_ops.adapters.jsons import load
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE
 from techsapo_ops.wallbounce.providers.upstream import (
@@ -117,6 +117,7 @@ class SDKModel(KeyedModel):
 
     async def _make(self) -> Any:
         self._sdk = await asyncio.to_thread(first_use, self.import_sdk)
+        hush(self._sdk.__name__)
         return getattr(self._sdk, self.client)(
             api_key=self._key.reveal() if self._key else "none",  # the SDKs insist on one, a proxy may not
             base_url=self._base_url,
