@@ -69,8 +69,8 @@ def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     Simulated providers answer only while no real one is enabled. Raises OpsError when no provider is left.
     """
     unavailable = dict(disabled)
-    enabled = {name: section for name, section in spec.providers.items() if section.enabled}
-    real = any(not provider_kind(section.kind).simulated for section in enabled.values())
+    enabled = [section for section in spec.providers.values() if section.enabled]
+    real = any(not section.simulated for section in enabled)
     usable: list[Provider] = []
     breakers: list[Breaker] = []
     for name, section in spec.providers.items():
@@ -94,7 +94,7 @@ def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
 def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
     """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
     kind = provider_kind(section.kind)
-    if kind.simulated and real:
+    if section.simulated and real:
         return UNUSED_SIMULATION
     lack = kind.lacks(name, section)
     if lack is not None:
@@ -106,7 +106,7 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
             "(0 for a local model), or budget.unknown_price: reserve"
         )
     metered = Metered(kind.make(name, section, price))
-    if kind.simulated:
+    if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker
     breaker = Breaker(name, metered.model, failures=rules.failures, cooldown=seconds(rules.cooldown))

@@ -70,13 +70,12 @@ class ProviderKind:
 
     `make` takes the provider's name, its section and its price; the SDK behind it is imported only when it is
     first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of tokens
-    where the spec gives none. A `simulated` one has no vendor: it answers only while no real one is enabled.
+    where the spec gives none.
     """
 
     make: Callable[[str, Any, Price], Provider]
     lacks: Callable[[str, Any], str | None] = key_or_address
     price: Callable[[Any], Price | None] = listed
-    simulated: bool = False
 
 
 def provider_kind(kind: str) -> ProviderKind:

@@ -206,9 +206,7 @@ class Simulated:
         return f"{MARK[language]}{opening}{known.topics[topic].text[language]}{closing}"
 
 
-KIND = ProviderKind(
-    lambda name, spec, _price: Simulated(name, spec), lacks=nothing, price=lambda _: FREE, simulated=True
-)
+KIND = ProviderKind(lambda name, spec, _price: Simulated(name, spec), lacks=nothing, price=lambda _: FREE)
 
 
 def _random(salt: str, text: str) -> random.Random:
