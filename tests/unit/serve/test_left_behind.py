@@ -5,6 +5,7 @@ import gc
 import weakref
 from contextvars import Context, copy_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orchestrator import QUICK, client_of, make_parts
@@ -27,6 +28,11 @@ def test_an_analysis_leaves_no_circle_for_the_garbage_collector(tmp_path: Path, 
     assert circles(tmp_path, accept) == []
 
 
+def test_a_provider_that_fails_leaves_no_circle_either(tmp_path: Path) -> None:
+    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
+    assert circles(tmp_path, "application/json", providers) == []
+
+
 def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     # 600 pooled connections kept 200 documents, with all answers and grades: 5 MB.
     kept: list[Context] = []
@@ -47,9 +53,9 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     assert gone() is None, [list(each.items()) for each in kept]
 
 
-def circles(directory: Path, accept: str) -> list[str]:
+def circles(directory: Path, accept: str, providers: dict[str, Any] = QUICK) -> list[str]:
     """Names of our own types among what only the garbage collector frees after some questions."""
-    parts = make_parts(directory, providers=QUICK)
+    parts = make_parts(directory, providers=providers)
 
     async def main() -> list[str]:
         async with client_of(parts) as client:
