@@ -14,7 +14,7 @@ import yaml
 
 from techsapo_ops.adapters.disk import existing
 from techsapo_ops.catalogue.services import services
-from techsapo_ops.spec.topology import HostFacts, Owner
+from techsapo_ops.stack.topology import HostFacts, Owner
 
 TOOLS = (
     "promtool",

@@ -16,7 +16,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import may_be_link
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import OVERRIDES, STATE_DIRECTORY
+from techsapo_ops.stack.layout import OVERRIDES, STATE_DIRECTORY
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""

@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import STATE_DIRECTORY
+from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
     from techsapo_ops.adapters.process import Runner
-    from techsapo_ops.engines.base import Engine
     from techsapo_ops.engines.choice import Choice, Image
     from techsapo_ops.engines.compose.facts import DockerFacts
     from techsapo_ops.engines.compose.standing import ComposeStack
     from techsapo_ops.engines.native.standing import NativeStack
     from techsapo_ops.health.check import Prober
-    from techsapo_ops.operations.apply import Engines
-    from techsapo_ops.operations.backup_stack import Stack as BackupStack
+    from techsapo_ops.operations.apply.transaction import Engines
+    from techsapo_ops.operations.backup.sources import Stack as BackupStack
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.secret import Secret
-    from techsapo_ops.spec.topology import EngineName, Layout, Topology
+    from techsapo_ops.stack.engine import Engine
+    from techsapo_ops.stack.topology import EngineName, Layout, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Project:
     @property
     def layout(self) -> Layout:
         """The stack's directories."""
-        from techsapo_ops.spec.topology import Layout
+        from techsapo_ops.stack.topology import Layout
 
         return Layout(
             state=self.state,
@@ -76,7 +76,7 @@ class Project:
     def templates(self) -> Templates:
         """Templates, the project's own first."""
         from techsapo_ops.render.templates import Templates
-        from techsapo_ops.spec.layout import OVERRIDES
+        from techsapo_ops.stack.layout import OVERRIDES
 
         override = self.directory / OVERRIDES
         return Templates(override if override.is_dir() else None)
@@ -155,7 +155,7 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
     from techsapo_ops.engines import choice
-    from techsapo_ops.spec.topology import resolve
+    from techsapo_ops.stack.topology import resolve
 
     socket = project.spec.schedule.docker_socket
     host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
@@ -171,8 +171,8 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
 
 def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
     from techsapo_ops.engines.choice import images_of
-    from techsapo_ops.render.app_image import built_from
     from techsapo_ops.render.compose import compose_files, container_units
+    from techsapo_ops.services.app.image import built_from
 
     files = compose_files(project.spec, topology, project.templates, ())
     return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
@@ -258,7 +258,7 @@ def engine_on(
 
 def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
     """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup_stack import Stack
+    from techsapo_ops.operations.backup.sources import Stack
 
     project = open_project(file, environment)
     topology = topology_for(project)
@@ -304,7 +304,7 @@ def layout_beside(file: Path, *, trusted: bool = True) -> Layout:
     """
     if trusted:
         require_trust(file)
-    from techsapo_ops.spec.layout import Layout
+    from techsapo_ops.stack.layout import Layout
 
     path = file.resolve()
     state = path.parent / STATE_DIRECTORY
@@ -319,7 +319,7 @@ def standing_stack(file: Path) -> NativeStack | ComposeStack:
     """
     require_trust(file)
     from techsapo_ops.engines.state import standing
-    from techsapo_ops.spec.layout import Layout
+    from techsapo_ops.stack.layout import Layout
 
     state = file.resolve().parent / STATE_DIRECTORY
     layout = Layout(state=state, config=state / "generated")

@@ -16,7 +16,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.report import Part, PartStatus
-from techsapo_ops.spec.topology import Address, Service
+from techsapo_ops.stack.topology import Address, Service
 
 APP_HEALTH = Probe("http", "/api/v1/health")
 _DISK_WARN, _DISK_DOWN = 0.10, 0.02

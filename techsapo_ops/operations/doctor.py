@@ -21,7 +21,7 @@ from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import HostFacts, Service, Topology
+from techsapo_ops.stack.topology import HostFacts, Service, Topology
 
 OLDEST_PYTHON = (3, 11)
 APP_USER = "techsapo"

@@ -16,7 +16,10 @@ from typing import Any
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.app_image import (
+from techsapo_ops.render.container import MYSQL_INIT, Container, container
+from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.app.image import (
     SCHEDULER_IMAGE,
     app_image,
     base_image,
@@ -24,17 +27,19 @@ from techsapo_ops.render.app_image import (
     restic_image,
     source,
 )
-from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, CONTAINER_KEYS, calibration_file, keys_file
-from techsapo_ops.render.container import MYSQL_INIT, Container, container
-from techsapo_ops.render.pages import THRESHOLDS
-from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
-from techsapo_ops.render.scheduler import places
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.app.pages import THRESHOLDS
+from techsapo_ops.services.app.rendered_spec import (
+    CONTAINER_CALIBRATION,
+    CONTAINER_KEYS,
+    calibration_file,
+    keys_file,
+)
+from techsapo_ops.services.scheduler.container import places
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.desired import ContainerUnit, RenderedFile
-from techsapo_ops.spec.layout import SCHEDULER
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
+from techsapo_ops.stack.layout import SCHEDULER
+from techsapo_ops.stack.topology import Service, Topology
 
 MONITORING_YML = "docker/docker-compose.monitoring.yml"
 PRODUCTION_YML = "docker/production/docker-compose.prod.yml"

@@ -7,9 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from techsapo_ops.render import scheduler
-from techsapo_ops.render.nginx import COMPOSE_TLS_PORT
-from techsapo_ops.render.pages import THRESHOLDS
 from techsapo_ops.render.programs import (
     DOLLAR,
     MYSQL_SERVER_PASSWORD,
@@ -22,12 +19,15 @@ from techsapo_ops.render.programs import (
     told_addresses,
     told_ca,
 )
-from techsapo_ops.render.schedule import schedule_words
-from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.services.app.pages import THRESHOLDS
+from techsapo_ops.services.nginx.site import COMPOSE_TLS_PORT
+from techsapo_ops.services.redis.client import tls_options
+from techsapo_ops.services.scheduler import container as scheduler
+from techsapo_ops.services.scheduler.timetable import schedule_words
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
-from techsapo_ops.spec.redis_cli import tls_options
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.topology import Service, Topology, Viewpoint
 
 _ROOT = "/etc/techsapo"
 _MEGABYTE = 1024**2

@@ -7,10 +7,10 @@ import re
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import listen_host
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import Service, Topology
 
 REDIS_CONF = "redis/redis.conf"
 MY_CNF = "mysql/my.cnf"

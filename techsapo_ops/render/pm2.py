@@ -7,9 +7,9 @@ from typing import Any
 
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program, RenderedFile
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Program, RenderedFile
+from techsapo_ops.stack.topology import Topology
 
 ECOSYSTEM = "ecosystem.config.js"
 PM2_NAME = "techsapo"

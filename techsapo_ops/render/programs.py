@@ -11,11 +11,11 @@ from pathlib import Path
 
 from techsapo_ops import __version__
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.pages import THRESHOLDS
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.app.pages import THRESHOLDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.desired import Program
+from techsapo_ops.stack.topology import Service, Topology, Viewpoint
 
 NGINX_SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""

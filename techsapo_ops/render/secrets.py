@@ -17,10 +17,10 @@ from techsapo_ops.render.programs import (
     REDIS_EXPORTER_PASSWORDS,
     redis_url,
 )
-from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import Topology
 
 SECRETS = "secrets/"
 

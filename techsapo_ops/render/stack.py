@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from techsapo_ops.render.alertmanager import alertmanager_files
-from techsapo_ops.render.appspec import app_spec_files
 from techsapo_ops.render.compose import CONFIG, compose_files
 from techsapo_ops.render.datastores import mysql_files, redis_files
-from techsapo_ops.render.grafana import grafana_files
 from techsapo_ops.render.logrotate import logrotate_files
-from techsapo_ops.render.nginx import nginx_files
-from techsapo_ops.render.pages import page_files
 from techsapo_ops.render.pm2 import pm2_files
-from techsapo_ops.render.prometheus import prometheus_files
-from techsapo_ops.render.schedule import schedule_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.systemd import systemd_files
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+from techsapo_ops.services.app.pages import page_files
+from techsapo_ops.services.app.rendered_spec import app_spec_files
+from techsapo_ops.services.grafana.provisioning import grafana_files
+from techsapo_ops.services.nginx.site import nginx_files
+from techsapo_ops.services.prometheus.scrape import prometheus_files
+from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, Topology, resolve
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import EngineName, Topology, resolve
 
 DOCKER = "docker/"
 

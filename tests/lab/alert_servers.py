@@ -12,11 +12,11 @@ import redis as redis_client
 import servers
 from monitoring_stack import topology_of, write
 
-from techsapo_ops.render.nginx import nginx_files
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.nginx.site import nginx_files
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.desired import Program
 
 PASSWORD = "lab-root"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.catalogue.services import services
-from techsapo_ops.render.alertmanager import alertmanager_files
-from techsapo_ops.render.grafana import grafana_files
-from techsapo_ops.render.prometheus import prometheus_files
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+from techsapo_ops.services.grafana.provisioning import grafana_files
+from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import EngineName, HostFacts, Layout, Topology, resolve
 
 EVERYTHING: dict[str, Any] = {
     "project": "techsapo",

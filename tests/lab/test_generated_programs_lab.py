@@ -17,14 +17,14 @@ import servers
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
-from techsapo_ops.operations.generate import write_files
+from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.render.logrotate import log_files, logrotate_files
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import HostFacts, Topology
+from techsapo_ops.stack.desired import Program
+from techsapo_ops.stack.topology import HostFacts, Topology
 
 pytestmark = pytest.mark.lab
 

@@ -12,7 +12,7 @@ import servers
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import HostFacts, Layout, resolve
+from techsapo_ops.stack.topology import HostFacts, Layout, resolve
 
 pytestmark = pytest.mark.lab
 

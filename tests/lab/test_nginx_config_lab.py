@@ -28,8 +28,8 @@ from stacks import HOSTILE_FOLDER, real_host, rendered, spec, topology
 
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.render.programs import programs
-from techsapo_ops.spec.layout import ACME_ROOT
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.layout import ACME_ROOT
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 

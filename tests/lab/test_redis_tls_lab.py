@@ -19,7 +19,7 @@ from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate, trust_problem
 from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.spec.topology import Address
+from techsapo_ops.stack.topology import Address
 
 pytestmark = pytest.mark.lab
 

@@ -16,9 +16,9 @@ from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.redis_cli import login_options
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.topology import Service, Topology, Viewpoint
 
 _FETCH = (
     "import sys, urllib.request as r\n"

@@ -14,7 +14,7 @@ from techsapo_ops.engines.native.engine import _record
 from techsapo_ops.engines.native.standing import NativeStack
 from techsapo_ops.engines.state import STATE, StateFile
 from techsapo_ops.render.programs import programs
-from techsapo_ops.spec.desired import Desired
+from techsapo_ops.stack.desired import Desired
 
 
 @pytest.mark.parametrize(("recorded_by", "as_it_is"), [(__version__, True), ("0.1.0", False)])

@@ -28,8 +28,8 @@ from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneErr
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.layout import Layout
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 

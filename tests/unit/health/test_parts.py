@@ -21,7 +21,7 @@ from techsapo_ops.health.check import _at_once, _Job, check
 from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts
 from techsapo_ops.health.report import Part, PartStatus, Status
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Address, HostFacts, Layout, Service, Topology, resolve
+from techsapo_ops.stack.topology import Address, HostFacts, Layout, Service, Topology, resolve
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

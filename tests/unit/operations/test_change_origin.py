@@ -13,18 +13,18 @@ from stacks import host, spec, topology
 
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
-from techsapo_ops.operations import origin
-from techsapo_ops.operations.changes import ChangeKind, FileChange, changes
-from techsapo_ops.operations.generate import write_files
-from techsapo_ops.operations.ledger import Entry, Ledger
-from techsapo_ops.operations.snapshot import Snapshot
-from techsapo_ops.operations.stack import desired_state
-from techsapo_ops.operations.upgrade import with_new_build
+from techsapo_ops.operations.apply import origin
+from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
+from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.operations.apply.up import desired_state
+from techsapo_ops.operations.apply.upgrade import with_new_build
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Desired
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.topology import Topology
 
 REDIS = "redis/redis.conf"
 SECTIONS: dict[str, Any] = {"redis": {"maxmemory": "256mb"}}

@@ -17,7 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import HostFacts, Layout, Topology, resolve
+from techsapo_ops.stack.topology import HostFacts, Layout, Topology, resolve
 
 ALL = {
     name: f"/usr/bin/{name}"

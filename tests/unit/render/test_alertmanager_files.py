@@ -12,7 +12,7 @@ from monitoring_stack import monitoring_files, spec_of, topology_of
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "a\nb: c", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}

@@ -10,7 +10,7 @@ from stacks import HOSTILE_FOLDER, host, spec, topology
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.datastores import my_cnf_quote, mysql_files, redis_files, redis_quote
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 
 
 def redis_conf(directory: Path, **redis: Any) -> RenderedFile:

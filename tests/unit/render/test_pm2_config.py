@@ -10,7 +10,7 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, spec, topology
 from techsapo_ops.render.pm2 import instance_script, pm2_files
 from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.stack.desired import Program
 
 
 def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:

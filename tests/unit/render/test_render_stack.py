@@ -10,8 +10,8 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.topology import EngineName, HostFacts
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import EngineName, HostFacts
 
 
 def test_the_same_spec_gives_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_edit_of_the_package_is_another_image_for_containers_and_nothing_for_
     wanted = spec()
     engines: tuple[EngineName, ...] = ("native", "compose")
     before = {engine: app_tags(rendered(wanted, topology(wanted, tmp_path, engine))) for engine in engines}
-    monkeypatch.setattr("techsapo_ops.render.app_image._digest", lambda: "another")
+    monkeypatch.setattr("techsapo_ops.services.app.image._digest", lambda: "another")
     assert before["native"] == {f"techsapo/app:{__version__}"}
     assert app_tags(rendered(wanted, topology(wanted, tmp_path, "native"))) == before["native"]
     assert app_tags(rendered(wanted, topology(wanted, tmp_path, "compose"))) != before["compose"]

@@ -11,16 +11,16 @@ import yaml
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.stack_report import notes
-from techsapo_ops.operations.timetable import NOBODY
+from techsapo_ops.operations.apply.report import notes
+from techsapo_ops.operations.jobs.timetable import NOBODY
 from techsapo_ops.render.compose import DOCKERFILE, PRODUCTION_YML, SCHEDULER_DOCKERFILE
-from techsapo_ops.render.prometheus import expected_jobs
-from techsapo_ops.render.scheduler import places
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.render.timers import TimedJob, timer_files
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.services.prometheus.scrape import expected_jobs
+from techsapo_ops.services.scheduler.container import places
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Owner
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Owner
 
 SOCKET = "/var/run/docker.sock"
 USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)

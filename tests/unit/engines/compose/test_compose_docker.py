@@ -18,8 +18,8 @@ from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.scratch import bind
 from techsapo_ops.engines.compose.standing import ComposeStack, size_bytes
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import ContainerUnit, Desired
-from techsapo_ops.spec.topology import HostFacts, Layout, Topology
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.topology import HostFacts, Layout, Topology
 
 
 class Client:

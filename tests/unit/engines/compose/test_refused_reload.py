@@ -10,12 +10,12 @@ from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.base import Action, Step
 from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.stack import desired_state
+from techsapo_ops.operations.apply.up import desired_state
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.engine import Action, Step
 
 
 class RefusingNginx:
