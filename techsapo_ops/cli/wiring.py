@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.engine import Engine
-    from techsapo_ops.stack.topology import EngineName, Layout, Topology
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import EngineName
+    from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Project:
     @property
     def layout(self) -> Layout:
         """The stack's directories."""
-        from techsapo_ops.stack.topology import Layout
+        from techsapo_ops.stack.layout import Layout
 
         return Layout(
             state=self.state,
@@ -155,18 +158,19 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
     from techsapo_ops.engines import choice
+    from techsapo_ops.stack.places import places_of
     from techsapo_ops.stack.topology import resolve
 
     socket = project.spec.schedule.docker_socket
     host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
     chosen = choice.told(project.spec, project.layout, engine)
     if chosen is None:
-        compose = resolve(project.spec, "compose", project.layout, host)
+        compose = resolve(project.spec, places_of("compose"), project.layout, host)
         wanted = _images(project, compose) if "docker" in host.binaries else ()
         chosen = choice.find_out(wanted, host.binaries, runner())
         if chosen.engine == "compose":
             return compose, chosen
-    return resolve(project.spec, chosen.engine, project.layout, host), chosen
+    return resolve(project.spec, places_of(chosen.engine), project.layout, host), chosen
 
 
 def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
@@ -254,6 +258,44 @@ def engine_on(
     from techsapo_ops.engines.native.engine import NativeEngine
 
     return NativeEngine(topology, runner(), spec, os.environ, seconds=seconds)
+
+
+def open_stack(
+    project: Project,
+    engine: EngineName | None = None,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Stack:
+    """The stack of `project` on this host; `engine` overrides the spec's.
+
+    `seconds` overrides how long a service may take to become ready, `tell` is told of work that takes minutes.
+    """
+    return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
+
+
+def stack_on(
+    project: Project,
+    topology: Topology,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Stack:
+    """As open_stack, where its engine was chosen already."""
+    from techsapo_ops.stack.stack import Stack
+
+    return Stack(
+        spec=project.spec,
+        topology=topology,
+        engine=engine_on(project.spec, topology, seconds=seconds, tell=tell),
+        runner=runner(),
+        directory=project.directory,
+        templates=project.templates,
+        engines=lambda spec, where: engine_on(spec, where, seconds=seconds),
+        user=acting_user(),
+        leaves=other_engine(project, topology),
+        check_spec=project.check,
+    )
 
 
 def backup_stack(file: Path, environment: str | None = None) -> BackupStack:

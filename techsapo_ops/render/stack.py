@@ -21,7 +21,8 @@ from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, Topology, resolve
+from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
+from techsapo_ops.stack.topology import Topology, resolve
 
 DOCKER = "docker/"
 
@@ -32,8 +33,8 @@ def render_stack(spec: Spec, topology: Topology, templates: Templates) -> tuple[
     The native engine's files stand at the top, the compose variant of the same outputs below docker/,
     whichever engine the stack uses. Raises OpsError for a value that one of the outputs can't hold.
     """
-    native = _as(spec, topology, "native")
-    compose = _as(spec, topology, "compose")
+    native = _as(spec, topology, NATIVE)
+    compose = _as(spec, topology, COMPOSE)
     secrets = secret_files(spec, compose)
     files = [
         *_configuration(spec, native, templates),
@@ -45,7 +46,7 @@ def render_stack(spec: Spec, topology: Topology, templates: Templates) -> tuple[
         *logrotate_files(spec, native, templates),
         *(_below(CONFIG, file) for file in _configuration(spec, compose, templates)),
         *(_below(DOCKER, file) for file in secrets),
-        *compose_files(spec, compose, templates, secrets, exact=topology.engine == "compose"),
+        *compose_files(spec, compose, templates, secrets, exact=topology is compose),
     ]
     return tuple(sorted(files, key=lambda file: file.path))
 
@@ -63,10 +64,10 @@ def _configuration(spec: Spec, topology: Topology, templates: Templates) -> tupl
     )
 
 
-def _as(spec: Spec, topology: Topology, engine: EngineName) -> Topology:
-    if topology.engine == engine:
+def _as(spec: Spec, topology: Topology, places: Places) -> Topology:
+    if topology.places is places:
         return topology
-    return resolve(spec, engine, topology.layout, topology.host)
+    return resolve(spec, places, topology.layout, topology.host)
 
 
 def _below(folder: str, file: RenderedFile) -> RenderedFile:

@@ -15,8 +15,8 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.adapters.process import Command, Completed
     from techsapo_ops.spec.secret import Secret
+    from techsapo_ops.stack.address import Address
     from techsapo_ops.stack.desired import Desired
-    from techsapo_ops.stack.topology import Address
 
 
 class GateError(OpsError):
@@ -170,8 +170,8 @@ class Usage:
     memory_bytes: int
 
 
-class Engine(Protocol):
-    """Runs a stack. Every method may raise OpsError."""
+class Running(Protocol):
+    """Brings a stack up and watches over it. Every method may raise OpsError."""
 
     name: str
     at_once: int
@@ -251,6 +251,10 @@ class Engine(Protocol):
         """CPU and memory per running service."""
         ...
 
+
+class Access(Protocol):
+    """Reaches into the services of a stack. Every method may raise OpsError."""
+
     def run_in(self, service: str, command: Command) -> Completed:
         """Run a command where `service` runs: same user, same network."""
         ...
@@ -291,3 +295,7 @@ class Engine(Protocol):
         Prometheus the blocks in `data`.
         """
         ...
+
+
+class Engine(Running, Access, Protocol):
+    """Both, which every engine is; what takes one of them says so."""

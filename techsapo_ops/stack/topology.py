@@ -5,110 +5,16 @@ Resolved once, from the spec and what the host offers; `render` and the engines 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from techsapo_ops.catalogue.services import ServiceFacts, services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import reachable_host
+from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.facts import ServiceFacts, services
+from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import SCHEDULER, Layout
-
-EngineName = Literal["native", "compose"]
-
-__all__ = [
-    "Absent",
-    "Address",
-    "EngineName",
-    "HostFacts",
-    "Layout",
-    "Owner",
-    "Service",
-    "Topology",
-    "Viewpoint",
-    "resolve",
-]
-
-
-PUBLISHED = frozenset({"app", "nginx", "prometheus", "alertmanager", "grafana"})
-"""Kinds that have a port on this host with the compose engine; the others are private to the stack."""
-
-
-class Viewpoint(StrEnum):
-    """From where an address is looked at."""
-
-    HOST = "host"
-    """From a process of this host, such as the CLI."""
-    SERVICE = "service"
-    """From another service of the stack."""
-    OUTSIDE = "outside"
-    """From a user's browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Host and port of a service as one viewpoint sees it."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def url(self, path: str = "", scheme: str = "http") -> str:
-        """`scheme://host:port` followed by `path`."""
-        return f"{scheme}://{self}{path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose files a stack's are, and what a container needs to work on them as that user."""
-
-    uid: int = 0
-    gid: int = 0
-    home: str = "/"
-    zone: str | None = None
-    """This host's time zone by its name, such as Asia/Tokyo, where it has one."""
-    socket_gid: int | None = None
-    """Group of the Docker daemon's socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What this host offers; gathered by `adapters.host`, a plain value here."""
-
-    python: str
-    root: bool = False
-    binaries: Mapping[str, str] = field(default_factory=dict)
-    """Absolute path by executable name, for those found."""
-    users: frozenset[str] = frozenset()
-    """System users that exist and can reach the state directory (only asked when root)."""
-    app_users: frozenset[str] = frozenset()
-    """Of these, the ones that can also run this Python and read this package."""
-    owner: Owner = Owner()
-    """Looked up only where the stack has a scheduler in a container."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service that runs: `app-2` is of kind `app`."""
-
-    name: str
-    kind: str
-    host: str
-    """Address it listens on, or is published on."""
-    port: int
-    """Port on the host."""
-    facts: ServiceFacts
-    binary: str | None = None
-    user: str | None = None
-    """System user it runs as; None: the user of the tool."""
-    weight: int = 1
-    backup: bool = False
-    needs: tuple[str, ...] = ()
-    """Names of the services that must be ready first."""
+from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
+from techsapo_ops.stack.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +30,16 @@ class Absent:
 class Topology:
     """Services, their addresses per viewpoint, and the directories of one stack."""
 
-    engine: EngineName
+    places: Places
     layout: Layout
     host: HostFacts
     services: tuple[Service, ...]
     absent: tuple[Absent, ...]
+
+    @property
+    def engine(self) -> EngineName:
+        """Name of the engine that runs it."""
+        return self.places.name
 
     def of_kind(self, kind: str) -> tuple[Service, ...]:
         """All services of one kind, in the spec's order."""
@@ -150,49 +61,43 @@ class Topology:
 
     def published(self, service: Service) -> bool:
         """Whether `service` can be reached from this host."""
-        return self.engine == "native" or service.kind in PUBLISHED
+        return self.places.publishes(service)
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""
-        if viewpoint is Viewpoint.SERVICE and self.engine == "compose":
-            return Address(service.name, service.facts.port)
-        if viewpoint is Viewpoint.OUTSIDE:
-            return Address("localhost" if _local(service.host) else service.host, service.port)
-        return Address(reachable_host(service.host), service.port)
+        return self.places.address(service, viewpoint)
+
+    def listens(self, service: Service) -> Address:
+        """The address that `service` binds, where it runs."""
+        return self.places.listens(service)
 
     def data_dir(self, service: Service) -> Path:
         """Data directory of `service`, as the service sees it."""
-        if self.engine == "compose":
-            return Path(service.facts.container_data)
-        return self.layout.data / service.name
+        return self.places.seen(self.layout.data / service.name, service.facts.container_data)
 
     def config_dir(self) -> Path:
         """Root of the generated configuration, as the services see it."""
-        return Path("/etc/techsapo") if self.engine == "compose" else self.layout.config
-
-    def certificate_dir(self, name: str) -> Path:
-        """Folder with fullchain.pem and privkey.pem of certificate `name`, as nginx sees it."""
-        return (Path("/etc/techsapo/certs") if self.engine == "compose" else self.layout.certs) / name
-
-    def redis_certificate_dir(self) -> Path:
-        """Folder with fullchain.pem and privkey.pem of Redis, as Redis sees it."""
-        return Path("/etc/techsapo/redis-tls") if self.engine == "compose" else self.layout.redis_certificate
-
-    def redis_ca(self) -> Path:
-        """The CA certificate that clients of Redis trust, as Redis and its clients in the stack see it."""
-        return Path("/etc/techsapo/redis-ca/ca.pem") if self.engine == "compose" else self.layout.redis_ca
+        return self.places.seen(self.layout.config, CONTAINER_CONFIG)
 
     def secret_path(self, name: str) -> Path:
         """Path of the rendered secret `name`, as its service sees it."""
-        return (Path("/run/secrets") if self.engine == "compose" else self.layout.secrets) / name
+        return self.places.seen(self.layout.secrets / name, f"{CONTAINER_SECRETS}/{name}")
+
+    def certificate_dir(self, name: str) -> Path:
+        """Folder with fullchain.pem and privkey.pem of certificate `name`, as nginx sees it."""
+        return self.places.seen(self.layout.certs / name, f"{CONTAINER_CONFIG}/certs/{name}")
+
+    def redis_certificate_dir(self) -> Path:
+        """Folder with fullchain.pem and privkey.pem of Redis, as Redis sees it."""
+        return self.places.seen(self.layout.redis_certificate, f"{CONTAINER_CONFIG}/redis-tls")
+
+    def redis_ca(self) -> Path:
+        """The CA certificate that clients of Redis trust, as Redis and its clients in the stack see it."""
+        return self.places.seen(self.layout.redis_ca, f"{CONTAINER_CONFIG}/redis-ca/ca.pem")
 
     def relocated(self, layout: Layout) -> Topology:
         """The same stack with other directories, e.g. for a staging area."""
         return replace(self, layout=layout)
-
-
-def _local(host: str) -> bool:
-    return host in {"127.0.0.1", "0.0.0.0", "::", "::1", "localhost"}  # noqa: S104 - compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +110,7 @@ class _Wanted:
     backup: bool = False
 
 
-def _wanted(spec: Spec, engine: EngineName) -> list[_Wanted]:
+def _wanted(spec: Spec, places: Places) -> list[_Wanted]:
     instances = spec.app.resolved_instances
     several = len(instances) > 1
     monitoring = spec.monitoring
@@ -243,7 +148,11 @@ def _wanted(spec: Spec, engine: EngineName) -> list[_Wanted]:
         )
     if monitoring.grafana.enabled:
         wanted.append(_Wanted("grafana", "grafana", monitoring.grafana.host, monitoring.grafana.port))
-    if engine == "compose" and spec.schedule.by == "service" and spec.schedule.docker_socket is not None:
+    if (
+        SCHEDULER not in places.companions
+        and spec.schedule.by == "service"
+        and spec.schedule.docker_socket is not None
+    ):
         wanted.append(_Wanted(SCHEDULER, SCHEDULER, loopback, 0))
     return wanted
 
@@ -258,26 +167,22 @@ def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:
     return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)
 
 
-def resolve(spec: Spec, engine: EngineName, layout: Layout, host: HostFacts) -> Topology:
+def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topology:
     """Decide which services run, and where.
 
     The native engine leaves out what has no executable here, and with it whatever needs that part to
     make sense (an exporter without its server); each is listed in `absent`.
     """
     catalogue = services()
-    wanted = _wanted(spec, engine)
+    wanted = _wanted(spec, places)
     absent: dict[str, Absent] = {}
-    if engine == "native":
-        for kind in dict.fromkeys(w.kind for w in wanted):
-            facts = catalogue[kind]
-            if facts.binary is not None and facts.binary not in host.binaries:
-                absent[kind] = _absence(facts, host)
-        for watched in ("redis", "mysql", "nginx"):
-            exporter = {"mysql": "mysqld-exporter"}.get(watched, f"{watched}-exporter")
-            if watched in absent and any(w.kind == exporter for w in wanted) and exporter not in absent:
-                absent[exporter] = Absent(
-                    exporter, f"nothing to watch without {watched}", absent[watched].remedy
-                )
+    for kind in dict.fromkeys(w.kind for w in wanted):
+        if places.lacks(catalogue[kind], host):
+            absent[kind] = _absence(catalogue[kind], host)
+    for watched in ("redis", "mysql", "nginx"):
+        exporter = {"mysql": "mysqld-exporter"}.get(watched, f"{watched}-exporter")
+        if watched in absent and any(w.kind == exporter for w in wanted) and exporter not in absent:
+            absent[exporter] = Absent(exporter, f"nothing to watch without {watched}", absent[watched].remedy)
     present = [w for w in wanted if w.kind not in absent]
     names_by_kind: dict[str, list[str]] = {}
     for w in present:
@@ -285,7 +190,6 @@ def resolve(spec: Spec, engine: EngineName, layout: Layout, host: HostFacts) -> 
     running = []
     for w in present:
         facts = catalogue[w.kind]
-        candidates = host.app_users if w.kind == "app" else host.users
         running.append(
             Service(
                 name=w.name,
@@ -294,10 +198,10 @@ def resolve(spec: Spec, engine: EngineName, layout: Layout, host: HostFacts) -> 
                 port=w.port,
                 facts=facts,
                 binary=host.binaries.get(facts.binary) if facts.binary else None,
-                user=facts.user if engine == "native" and host.root and facts.user in candidates else None,
+                user=places.user(facts, host),
                 weight=w.weight,
                 backup=w.backup,
                 needs=tuple(n for kind in facts.needs for n in names_by_kind.get(kind, ())),
             )
         )
-    return Topology(engine, layout, host, tuple(running), tuple(absent.values()))
+    return Topology(places, layout, host, tuple(running), tuple(absent.values()))

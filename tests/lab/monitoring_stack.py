@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.stack.facts import services
+from techsapo_ops.stack.host import HostFacts
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.topology import Topology, resolve
 
 EVERYTHING: dict[str, Any] = {
     "project": "techsapo",
@@ -56,7 +59,10 @@ def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topolo
     """The stack of `spec` on a host that has every executable; configuration lies in `root`."""
     binaries = {f.binary: f"/usr/bin/{f.binary}" for f in services().values() if f.binary}
     return resolve(
-        spec, engine, Layout(state=root, config=root), HostFacts("/usr/bin/python3", binaries=binaries)
+        spec,
+        places_of(engine),
+        Layout(state=root, config=root),
+        HostFacts("/usr/bin/python3", binaries=binaries),
     )
 
 

@@ -10,7 +10,10 @@ from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.stack.host import HostFacts
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.topology import Topology, resolve
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
 """A project folder with everything that some output gives a meaning to."""
@@ -54,7 +57,7 @@ def topology(
 ) -> Topology:
     """Where everything is when the spec stands in `directory`."""
     state = directory / ".techsapo"
-    return resolve(spec, engine, Layout(state, state / "generated"), facts or host())
+    return resolve(spec, places_of(engine), Layout(state, state / "generated"), facts or host())
 
 
 def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:

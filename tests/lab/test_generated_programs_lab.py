@@ -24,7 +24,8 @@ from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.topology import HostFacts, Topology
+from techsapo_ops.stack.host import HostFacts
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 

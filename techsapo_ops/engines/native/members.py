@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.folders import open_file
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.facts import services
 
 if TYPE_CHECKING:
     import psutil

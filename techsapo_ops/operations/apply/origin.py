@@ -24,6 +24,7 @@ from techsapo_ops.render.supervisor import SUPERVISORD_CONF
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.topology import Topology, resolve
 
 
@@ -112,7 +113,7 @@ def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tu
 
     def rendered(host: Topology) -> Desired:
         spec = spec_now(base)
-        where = resolve(spec, recorded.engine, present.layout, host.host)
+        where = resolve(spec, places_of(recorded.engine), present.layout, host.host)
         return render(spec, where, base.overrides)
 
     again = base.desired if by_us else rendered(recorded)

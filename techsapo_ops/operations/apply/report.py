@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.address import Address, Viewpoint
 from techsapo_ops.stack.engine import ObservedService, State
-from techsapo_ops.stack.topology import Address, Service, Topology, Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 FAILED = "failed"
 _SCHEMES = {"redis": "redis", "mysql": "mysql"}

@@ -13,15 +13,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.catalogue.services import Probe, ServiceFacts
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
+from techsapo_ops.stack.facts import Probe, ServiceFacts, services
+from techsapo_ops.stack.host import HostFacts, Owner
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.topology import Absent, HostFacts, Owner, Service, Topology
+from techsapo_ops.stack.places import places_of
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1
+_FACTS_SINCE = ("published", "runs_package")
+"""Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
                 "users": sorted(topology.host.users),
                 "app_users": sorted(topology.host.app_users),
             },
-            "services": [asdict(service) for service in topology.services],
+            "services": [_service_data(service) for service in topology.services],
             "absent": [asdict(absent) for absent in topology.absent],
         },
         "programs": [{**asdict(p), "directory": str(p.directory)} for p in desired.programs],
@@ -190,7 +195,7 @@ def _topology(value: Mapping[str, Any]) -> Topology:
     where = value["layout"]
     host = value["host"]
     return Topology(
-        value["engine"],
+        places_of(value["engine"]),
         Layout(
             Path(where["state"]),
             Path(where["config"]),
@@ -210,7 +215,16 @@ def _topology(value: Mapping[str, Any]) -> Topology:
     )
 
 
+def _service_data(service: Service) -> dict[str, Any]:
+    value = asdict(service)
+    for name in _FACTS_SINCE:
+        del value["facts"][name]
+    return value
+
+
 def _service(entry: Mapping[str, Any]) -> Service:
     facts = entry["facts"]
-    made = ServiceFacts(**{**_tuples(facts), "probe": Probe(**facts["probe"])})
+    known = services().get(entry["kind"])
+    since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
+    made = ServiceFacts(**{**_tuples(facts), **since, "probe": Probe(**facts["probe"])})
     return Service(**{**_tuples(entry), "facts": made})

@@ -21,7 +21,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.wanted import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.stack.topology import Address
+from techsapo_ops.stack.address import Address
 
 _TIMEOUT = 5.0
 

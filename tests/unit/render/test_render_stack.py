@@ -11,7 +11,8 @@ from techsapo_ops.adapters.build import code
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, HostFacts
+from techsapo_ops.stack.host import HostFacts
+from techsapo_ops.stack.places import EngineName
 
 
 def test_the_same_spec_gives_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:

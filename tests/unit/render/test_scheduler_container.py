@@ -19,8 +19,8 @@ from techsapo_ops.render.timers import TimedJob, timer_files
 from techsapo_ops.services.prometheus.scrape import expected_jobs
 from techsapo_ops.services.scheduler.container import places
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.host import Owner
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.topology import Owner
 
 SOCKET = "/var/run/docker.sock"
 USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)

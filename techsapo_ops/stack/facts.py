@@ -1,4 +1,4 @@
-"""The services that a stack can have, loaded from services.yaml."""
+"""What a kind of service is, whichever engine runs it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ class ServiceFacts:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     metrics_path: str | None = None
+    published: bool = False
+    """Whether a container of it has a port on this host; the others are private to the stack."""
+    runs_package: bool = False
+    """Whether natively it runs this package, with the Python that runs the tool."""
 
 
 def _facts(kind: str, entry: dict[str, Any]) -> ServiceFacts:
