@@ -158,11 +158,17 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
     from techsapo_ops.engines import choice
+    from techsapo_ops.services.registry import binary_names, resolve, service_users
     from techsapo_ops.stack.places import places_of
-    from techsapo_ops.stack.topology import resolve
 
     socket = project.spec.schedule.docker_socket
-    host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
+    host = gather(
+        project.state,
+        os.environ.get("PATH", ""),
+        binary_names(),
+        service_users(),
+        Path(socket) if socket is not None else None,
+    )
     chosen = choice.told(project.spec, project.layout, engine)
     if chosen is None:
         compose = resolve(project.spec, places_of("compose"), project.layout, host)
@@ -176,10 +182,11 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
 def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
     from techsapo_ops.engines.choice import images_of
     from techsapo_ops.render.compose import compose_files, container_units
-    from techsapo_ops.services.app.image import built_from
+    from techsapo_ops.services.registry import kind_of
 
-    files = compose_files(project.spec, topology, project.templates, ())
-    return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
+    kinds = {service.name: kind_of(service) for service in topology.services}
+    files = compose_files(topology, project.templates, ())
+    return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
 def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
