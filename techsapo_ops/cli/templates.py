@@ -30,7 +30,7 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
     """
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.render.templates import Templates
-    from techsapo_ops.spec.layout import OVERRIDES
+    from techsapo_ops.stack.layout import OVERRIDES
 
     require_trust(file)
     out = Output(as_json=as_json)
@@ -63,7 +63,7 @@ def eject(
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
-    from techsapo_ops.spec.layout import OVERRIDES
+    from techsapo_ops.stack.layout import OVERRIDES
 
     require_trust(file)
     out = Output(quiet=quiet)

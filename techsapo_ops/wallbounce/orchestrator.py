@@ -76,7 +76,7 @@ class WallBounce:
         payer: Payer | None = None,
         hear: Observer = nobody,
     ) -> Analysis:
-        """Ask the tier's providers at once and settle on one answer, or on an honest refusal.
+        """Ask the tier's providers at once and settle on one answer, or decline with the reason.
 
         A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
         calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events

@@ -43,7 +43,7 @@ class Verdict:
     """How far the answers agree and whether that is enough; `notes` says what keeps it from being so.
 
     All scores are 0 to 1. `agreement` (A) and `consensus` come from the first, independent answers;
-    `grade` (G) is what the peers give the chosen one now. See verdict.py for the formulas.
+    `grade` (G) is what the peers give the chosen one now. The head of this module has the formulas.
     """
 
     chosen: int
