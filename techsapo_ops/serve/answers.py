@@ -14,6 +14,7 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.document import document, problem_of
 from techsapo_ops.serve.flights import Flight, Flights, SharedLock
+from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told, as_document
@@ -163,9 +164,7 @@ class Answers:
 
     async def _analysed(self, key: str, question: Question, record: Record, hear: Observer) -> Document:
         parts, task_type = self._parts, record.task_type
-        account = record.account = parts.spending.account(
-            record.caller.key, record.request_id, parts.metrics.spent
-        )
+        account = record.account = Account.of(parts.spending, record.caller.key, record.request_id)
         worst = parts.wallbounce.worst_case(question, task_type)
         limit = parts.spec.budget.per_request_usd
         try:

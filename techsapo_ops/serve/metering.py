@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import structlog
 
 from techsapo_ops.adapters.audit_spool import AuditCall
 from techsapo_ops.adapters.budget import NANO, Ledger, OverBudget, nano
+from techsapo_ops.adapters.keys import ApiKey
+from techsapo_ops.serve.spending import Spending
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-
-if TYPE_CHECKING:
-    from techsapo_ops.serve.spending import Spending
 
 log = structlog.get_logger()
 
@@ -27,19 +25,11 @@ class Account:
     """What one request has reserved and spent, in nano-dollars: the payer of one analysis.
 
     Without `ledgers` its costs are counted and nothing is reserved. `owner` says whose it is, in the store.
-    `booked` is told what each call was charged, by provider and model, in USD.
     """
 
-    def __init__(
-        self,
-        spending: Spending,
-        ledgers: Sequence[Ledger],
-        owner: str,
-        booked: Callable[[str, str, float], None],
-    ) -> None:
+    def __init__(self, spending: Spending, ledgers: Sequence[Ledger], owner: str) -> None:
         self._spending = spending
         self._ledgers = ledgers
-        self._booked = booked
         self._id = f"{uuid.uuid4().hex} {owner}"
         self._reserved = 0
         self._pending = 0
@@ -48,6 +38,12 @@ class Account:
         self.uncertain = False
         """Whether a call was cut off: its worst case is charged, since nobody knows what it cost."""
         self.calls: list[AuditCall] = []
+
+    @classmethod
+    def of(cls, spending: Spending, key: ApiKey | None, request_id: str) -> Account:
+        """A new account that spends from everybody's budgets and from those of `key`."""
+        owner = f"{key.id if key is not None else '-'} {request_id}"
+        return cls(spending, spending.ledgers(key) if spending.counts else (), owner)
 
     @property
     def spent_usd(self) -> float:
@@ -94,7 +90,7 @@ class Account:
         self._pending -= held
         self.spent += cost
         self.uncertain |= charge.status == CUT_OFF and held > 0
-        self._booked(charge.provider, charge.model, cost / NANO)
+        self._spending.booked(charge.provider, charge.model, cost / NANO)
         self.calls.append(
             AuditCall(
                 charge.provider,

@@ -131,7 +131,7 @@ def assemble(
             audit.put(_lost_row(event, instance))
 
     store = BudgetStore(link, f"{spec.project}:budget:", spent_before, lambda lost: spending.lost(lost))
-    spending = Spending(store, spec.budget, life, counts, [write_down])
+    spending = Spending(store, spec.budget, life, counts, [write_down], metrics.spent)
     ring = key_ring(auth, keys or data.parent / "api-keys.json")
     limiter = None
     if ring is not None:

@@ -27,7 +27,7 @@ class Bounce:
 
 
 def within_reach(verdict: Verdict, wanted: float) -> bool:
-    """Whether the confidence is close enough below the tier's for a bounce to mend it."""
+    """Whether the confidence is close enough below the tier's for a bounce to improve it."""
     return (
         wanted - BOUNCE_BAND <= decisive(verdict.confidence, verdict.notes) < wanted
         and "split" not in verdict.notes

@@ -24,7 +24,7 @@ def next_tier(tier: TaskType) -> TaskType | None:
 
 
 def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, stalled: bool) -> str | None:
-    """Why another, blind voice is needed; None where the verdict may stand. `wanted` is what the tier wants.
+    """Why another provider is asked blind; None where the verdict holds. `wanted` is what the tier wants.
 
     What can't be undone is heard at the top tier, even where all agree.
     """

@@ -1,7 +1,7 @@
 """From agreement and grades to a verdict.
 
 A = (size of the largest cluster - 1) / (answers - 1), G = mean peer grade of the chosen answer (0 to 1),
-confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few voices
+confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few answers
 can't carry; labels may raise two of them. docs/decisions/0010-verdict.md says where each comes from.
 """
 
@@ -25,7 +25,7 @@ LOWEST_GRADE = 0.5
 ANSWERABLE = 0.6
 """Confidence below which nothing is answered at the top tier."""
 BOUNCE_BAND = 0.25
-"""An answer this far below its threshold may still be mended; beyond, another voice is needed."""
+"""An answer this far below its threshold may still be improved by a bounce; others need another provider."""
 
 
 class Outcome(StrEnum):
