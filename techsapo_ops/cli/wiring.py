@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply import Engines
     from techsapo_ops.operations.backup_stack import Stack as BackupStack
+    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Problem
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.spec.topology import EngineName, Layout, Topology
 
@@ -63,23 +65,36 @@ class Project:
             environment=self.loaded.environment,
         )
 
-    def check(self, text: str) -> None:
-        """Raise SpecError for the text of a spec that could not take this one's place."""
+    def check(self, text: str) -> Spec:
+        """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
         from techsapo_ops.spec.load import load
 
-        load(
+        loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
             filename=self.path.name, environment=self.loaded.environment,
         )  # fmt: skip
+        return loaded.spec
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the project's own templates."""
+        from techsapo_ops.render.template_folders import find_overrides
+
+        return find_overrides(self.directory, self.spec.template_overrides)
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first."""
-        from techsapo_ops.render.templates import Templates
-        from techsapo_ops.spec.layout import OVERRIDES
+        """Templates, the project's own first. Raises SpecError where their folder can't be used."""
+        from techsapo_ops.cli.own_templates import templates_of
 
-        override = self.directory / OVERRIDES
-        return Templates(override if override.is_dir() else None)
+        return templates_of(self)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be known of the spec and of the project's own templates."""
+        from techsapo_ops.cli.own_templates import template_warnings
+
+        return (*self.loaded.warnings, *template_warnings(self))
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -143,7 +158,12 @@ def open_project(
         environment=environment,
         cross_check=cross_check,
     )
-    return Project(path, loaded)
+    project = Project(path, loaded)
+    if trusted and loaded.spec.template_overrides is not None:
+        from techsapo_ops.cli.own_templates import require_trusted_folder
+
+        require_trusted_folder(project)
+    return project
 
 
 def topology_for(project: Project, engine: EngineName | None = None) -> Topology:
@@ -173,8 +193,11 @@ def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
     from techsapo_ops.engines.choice import images_of
     from techsapo_ops.render.app_image import built_from
     from techsapo_ops.render.compose import compose_files, container_units
+    from techsapo_ops.render.templates import Templates
 
-    files = compose_files(project.spec, topology, project.templates, ())
+    # Before a restore the folder of templates may not be there yet; whoever renders says so.
+    templates = Templates() if project.overrides.missing else project.templates
+    files = compose_files(project.spec, topology, templates, ())
     return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
 
 

@@ -70,6 +70,17 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     assert made["command"][:2] == ["schedule", "--file"]
 
 
+def test_it_sees_the_folder_of_templates_that_the_spec_names(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "shared" / "templates"
+    wanted = spec(schedule={"docker_socket": SOCKET}, template_overrides=str(elsewhere))
+    project = tmp_path / "project"
+    assert [place.path for place in places(wanted, around(project)) if not place.writable] == [
+        Path(SOCKET), elsewhere.parent,
+    ]  # fmt: skip
+    inside = spec(schedule={"docker_socket": SOCKET}, template_overrides="mine")
+    assert [place.path for place in places(inside, around(project))] == [Path(SOCKET), project]
+
+
 def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:
     assert service(tmp_path, Owner())["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 
