@@ -16,7 +16,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import may_be_link
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
@@ -207,7 +207,7 @@ class Judge:
 @cache
 def _service_users() -> frozenset[int]:
     """Whose the rendered secrets may be: each service's own, on this host or in its container."""
-    from techsapo_ops.catalogue.services import services
+    from techsapo_ops.services.registry import facts as services
 
     found = {facts.uid for facts in services().values()}
     for name in {facts.user for facts in services().values()}:

@@ -72,7 +72,7 @@ class Trust:
         if not leaves:
             return None
         from techsapo_ops.adapters.tls import served_certificate
-        from techsapo_ops.spec.topology import Address
+        from techsapo_ops.stack.address import Address
 
         try:
             shown = served_certificate(Address(host, port), host, timeout=min(seconds, _PEEK_SECONDS))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from techsapo_ops.cli.wiring import Project
     from techsapo_ops.operations.doctor import Diagnosis, Repair
-    from techsapo_ops.spec.topology import Topology
+    from techsapo_ops.stack.topology import Topology
 
 
 def doctor(

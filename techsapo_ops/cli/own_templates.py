@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 
 
 def templates_of(project: Project) -> Templates:
-    """Templates, the project's own first. Raises SpecError where their folder can't be used."""
+    """Templates, the project's own first; they raise SpecError when used where their folder can't be."""
     from techsapo_ops.render.templates import Templates
 
-    require_overrides(project)
-    overrides = project.overrides
+    overrides, unusable = project.overrides, _unusable(project)
+    if unusable is not None:
+        return Templates(unusable=unusable)
     return Templates(overrides.folder if overrides.folder in overrides.folders else None, old=overrides.old)
 
 
 def require_overrides(project: Project) -> None:
     """Raise SpecError where the folder of the project's own templates can't be used."""
-    if (obstacle := project.overrides.obstacle) is not None:
-        raise SpecError([_problem(project, obstacle)], project.loaded.filename)
+    if (unusable := _unusable(project)) is not None:
+        raise unusable
+
+
+def _unusable(project: Project) -> SpecError | None:
+    obstacle = project.overrides.obstacle
+    return SpecError([_problem(project, obstacle)], project.loaded.filename) if obstacle is not None else None
 
 
 def template_warnings(project: Project) -> tuple[Problem, ...]:

@@ -48,7 +48,7 @@ def plan(
     from techsapo_ops.cli.own_templates import template_warnings
     from techsapo_ops.cli.stack_view import plan_json, show_plan
     from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.stack import plan_stack
+    from techsapo_ops.operations.apply.up import plan_stack
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)

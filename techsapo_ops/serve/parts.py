@@ -34,10 +34,10 @@ from techsapo_ops.serve.series import only
 from techsapo_ops.serve.spending import LIFE_MARGIN, Event, LostReservation, Spending
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.layout import BUILD_NOTE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.layout import BUILD_NOTE
 from techsapo_ops.wallbounce.analysis import WallBounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking

@@ -22,11 +22,11 @@ import yaml
 from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
-from techsapo_ops.engines.base import ObservedService
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.standing import NativeStack
-from techsapo_ops.operations.ledger import Entry, Ledger
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.stack.engine import ObservedService
+from techsapo_ops.stack.layout import Layout
 
 
 def small_spec(**sections: Any) -> dict[str, Any]:

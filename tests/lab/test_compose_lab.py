@@ -29,7 +29,7 @@ from servers import http_ok, wait_for
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-from techsapo_ops.engines.base import Engine
+from techsapo_ops.stack.engine import Engine
 
 pytestmark = pytest.mark.lab
 

@@ -14,9 +14,9 @@ from projects import Project, only_redis, project
 
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations import restore
-from techsapo_ops.operations.backup_stack import Stack
-from techsapo_ops.operations.live import LIVE
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.live import LIVE
+from techsapo_ops.operations.backup.sources import Stack
 
 pytestmark = pytest.mark.lab
 

@@ -14,10 +14,10 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, rendered, spec, topolo
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.generate import CACHE, examine
+from techsapo_ops.operations.apply.generate import CACHE, examine
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 

@@ -15,8 +15,8 @@ from projects import only_redis
 
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import restore
-from techsapo_ops.operations.backup_stack import Stack, config_source
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack, config_source
 from techsapo_ops.render.template_folders import builtin_names, template_root
 
 NAME = "redis/redis.conf.j2"
