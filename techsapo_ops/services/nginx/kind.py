@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
 from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
 
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
-
-SHUTDOWN_SECONDS = 20
-"""`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""
-COMPOSE_TLS_PORT = 8443
-"""Port of the TLS server inside the container, whose user may not bind ports below 1024."""
 
 
 class Nginx(Kind):

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.nginx.kind import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
+from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stack.address import Address, Viewpoint
