@@ -56,7 +56,7 @@ def plan(
     found = plan_stack(
         project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
     )
-    for warning in template_warnings(project):
+    for warning in template_warnings(project.directory, project.loaded):
         out.warn(str(warning))
     if as_json:
         out.json(plan_json(found))

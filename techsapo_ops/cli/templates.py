@@ -131,7 +131,7 @@ def _overrides(file: Path, environment: str | None, out: Output) -> Overrides:
         require_trust(file)
         return find_overrides(file.absolute().parent, None)
     project = open_project(file, environment)
-    for warning in template_warnings(project):
+    for warning in template_warnings(project.directory, project.loaded):
         out.warn(str(warning))
     return project.overrides
 

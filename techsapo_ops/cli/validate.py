@@ -40,7 +40,7 @@ def validate(
     out = Output(as_json=as_json, quiet=quiet)
     try:
         project = open_project(file, environment)
-        require_overrides(project)
+        require_overrides(project.directory, project.loaded)
     except SpecError as error:
         if as_json:
             out.json(

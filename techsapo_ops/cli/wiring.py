@@ -81,23 +81,23 @@ class Project:
     @property
     def overrides(self) -> Overrides:
         """The folders of the project's own templates."""
-        from techsapo_ops.render.template_folders import find_overrides
+        from techsapo_ops.cli.own_templates import overrides_of
 
-        return find_overrides(self.directory, self.spec.template_overrides)
+        return overrides_of(self.directory, self.loaded)
 
     @property
     def templates(self) -> Templates:
         """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
         from techsapo_ops.cli.own_templates import templates_of
 
-        return templates_of(self)
+        return templates_of(self.directory, self.loaded)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is to be known of the spec and of the project's own templates."""
         from techsapo_ops.cli.own_templates import template_warnings
 
-        return (*self.loaded.warnings, *template_warnings(self))
+        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -161,12 +161,11 @@ def open_project(
         environment=environment,
         cross_check=cross_check,
     )
-    project = Project(path, loaded)
-    if trusted and loaded.spec.template_overrides is not None:
+    if trusted:
         from techsapo_ops.cli.own_templates import require_trusted_folder
 
-        require_trusted_folder(project)
-    return project
+        require_trusted_folder(path.parent, loaded)
+    return Project(path, loaded)
 
 
 def topology_for(project: Project, engine: EngineName | None = None) -> Topology:

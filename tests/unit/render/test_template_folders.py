@@ -231,10 +231,8 @@ def test_the_examples_of_the_page_add_to_the_built_in_files(
         write(tmp_path / "template-overrides", name, text)
     model = spec()
     where = topology(model, tmp_path)
-    before = {f.path: f.content for f in render_stack(model, where, Templates())}
-    after = {
-        f.path: f.content for f in render_stack(model, where, Templates(tmp_path / "template-overrides"))
-    }
+    before = {f.path: f.content for f in render_stack(where, Templates())}
+    after = {f.path: f.content for f in render_stack(where, Templates(tmp_path / "template-overrides"))}
     added = {
         path: [line for line in content.splitlines() if line not in before[path].splitlines()]
         for path, content in after.items()
