@@ -50,6 +50,6 @@ def show(
         return
     from techsapo_ops.stack.formats import to_yaml
 
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     out.data(to_yaml(data))

@@ -74,6 +74,16 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     assert made["command"][:2] == ["schedule", "--file"]
 
 
+@pytest.mark.parametrize(("named", "seen"), [("../shared/mine", ["shared/mine"]), ("mine", [])])
+def test_it_sees_the_folder_of_templates_that_the_spec_names(
+    tmp_path: Path, named: str, seen: list[str]
+) -> None:
+    wanted = spec(schedule={"docker_socket": SOCKET}, template_overrides=named)
+    project = tmp_path / "project"
+    found = {bind.source for bind in binds(resolve(wanted, COMPOSE, around(project), host()))}
+    assert found == {project, Path(SOCKET), *(tmp_path / name for name in seen)}
+
+
 def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:
     assert service(tmp_path, Owner())["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 
