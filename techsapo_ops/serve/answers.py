@@ -13,14 +13,15 @@ from typing import Any
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.document import document, problem_of
-from techsapo_ops.serve.flights import Flight, Flights, SharedLock
 from techsapo_ops.serve.metering import charge
 from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told, as_document, told_to
 from techsapo_ops.serve.record import Record
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.flights import Flight, Flights, SharedLock
 from techsapo_ops.wallbounce.escalation import TIERS
+from techsapo_ops.wallbounce.events import Event
 from techsapo_ops.wallbounce.language import language_of
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Language, Question, TaskType
@@ -34,7 +35,7 @@ Document = dict[str, Any]
 class Trip:
     """One caller's seat in an analysis: what happens on the way, and the answer's document."""
 
-    def __init__(self, record: Record, flight: Flight[Document], first: bool) -> None:
+    def __init__(self, record: Record, flight: Flight[Document, Event], first: bool) -> None:
         self._record = record
         self._flight = flight
         self._first = first
@@ -72,7 +73,7 @@ class Answers:
         self._limits = parts.spec.app.limits
         self._timeout = seconds(self._limits.request_timeout)
         self._ttl = seconds(parts.spec.wallbounce.cache_ttl)
-        self._flights = Flights[Document]()
+        self._flights = Flights[Document, Event]()
         self._lock = SharedLock(parts.link, f"{parts.spec.project}:flight:")
         self._setting = _setting(parts)
         self._active = 0
@@ -112,7 +113,9 @@ class Answers:
         async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as trip:
             return await trip.document()
 
-    async def _fly(self, flight: Flight[Document], key: str, question: Question, record: Record) -> Document:
+    async def _fly(
+        self, flight: Flight[Document, Event], key: str, question: Question, record: Record
+    ) -> Document:
         try:
             with told_to(flight):
                 async with asyncio.timeout(self._timeout):

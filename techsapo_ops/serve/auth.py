@@ -9,14 +9,14 @@ from pathlib import Path
 import structlog
 from starlette.requests import Request
 
-from techsapo_ops.adapters.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.proxies import Proxies, address_of, header_of
 from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
+from techsapo_ops.stores.limits import RateLimiter
 
 log = structlog.get_logger()
 

@@ -12,14 +12,9 @@ from pathlib import Path
 import structlog
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.audit import AuditLog
-from techsapo_ops.adapters.audit_spool import AuditRow
-from techsapo_ops.adapters.budget import BudgetStore, Ledger, nano
 from techsapo_ops.adapters.build import build, note
-from techsapo_ops.adapters.cache import AnswerCache
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve import progress
@@ -38,6 +33,11 @@ from techsapo_ops.spec.layout import BUILD_NOTE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.stores.budget import BudgetStore, Ledger, nano
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.wallbounce.analysis import WallBounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking

@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-from techsapo_ops.adapters.audit_spool import AuditRow
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.parts import Parts
+from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.model import TaskType
 

@@ -13,9 +13,10 @@ from starlette.requests import Request
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.flights import Flight, Flights, SharedLock
 from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.stores.flights import Flight, Flights, SharedLock
+from techsapo_ops.wallbounce.events import Event
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""
@@ -29,7 +30,7 @@ class Replies:
 
     def __init__(self, parts: Parts) -> None:
         self._kept = parts.replies
-        self._flights = Flights[Document]()
+        self._flights = Flights[Document, Event]()
         self._lock = SharedLock(parts.link, f"{parts.spec.project}:replying:")
 
     async def once(
@@ -49,7 +50,7 @@ class Replies:
         ).hexdigest()
         name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
 
-        async def fly(_: Flight[Document]) -> Document:
+        async def fly(_: Flight[Document, Event]) -> Document:
             async def first() -> Document:
                 reply = {"sent": sent, "document": await work()}
                 await self._kept.set(name, dump(reply), KEEP)

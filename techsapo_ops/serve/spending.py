@@ -10,7 +10,10 @@ from typing import Literal
 
 import structlog
 
-from techsapo_ops.adapters.budget import (
+from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.stores.budget import (
     EVERYBODY,
     NANO,
     BudgetStore,
@@ -20,10 +23,7 @@ from techsapo_ops.adapters.budget import (
     Period,
     Standing,
 )
-from techsapo_ops.adapters.keys import ApiKey
-from techsapo_ops.serve.metering import Account
-from techsapo_ops.serve.problems import Problem
-from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.stores.keys import ApiKey
 
 log = structlog.get_logger()
 

@@ -19,9 +19,9 @@ import redis as client
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, redis, wait_for
 
-from techsapo_ops.adapters.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
 from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.stores.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
 
 pytestmark = pytest.mark.lab
 

@@ -12,8 +12,8 @@ from orchestrator import serving
 from servers import redis, wait_for
 from test_keys_lab import make_key, with_key
 
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.stores.limits import RateLimiter
 
 pytestmark = pytest.mark.lab
 

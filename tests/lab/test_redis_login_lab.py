@@ -13,10 +13,10 @@ from backup_lab import stack_of
 from guarded_redis import USER, client, fetched, guarded_spec
 from projects import Project, project
 
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.backup import redis_facts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup_stack import redis_door
+from techsapo_ops.stores.limits import RateLimiter
 
 pytestmark = pytest.mark.lab
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.adapters import cache, limits, redis_link
+from techsapo_ops.adapters import redis_link
 from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.stores import cache, limits
 
 
 @pytest.mark.parametrize(

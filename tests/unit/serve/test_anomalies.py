@@ -12,11 +12,11 @@ import pytest
 from orchestrator import client_of, make_parts
 from prometheus_client.parser import text_string_to_metric_families
 
-from techsapo_ops.adapters.keys import KeyFile, new_key
 from techsapo_ops.catalogue.anomalies import Reason, signs
 from techsapo_ops.serve.anomalies import MOST_ADDRESSES, Anomalies
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.spec.models.app import Anomalies as Limits
+from techsapo_ops.stores.keys import KeyFile, new_key
 
 URL = "/api/v1/generate"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -6,8 +6,8 @@ import time
 import pytest
 from servers import free_port
 
-from techsapo_ops.adapters.cache import AnswerCache, MemoryCache
 from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.stores.cache import AnswerCache, MemoryCache
 
 
 def test_a_value_is_gone_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +15,7 @@ def test_a_value_is_gone_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) 
     cache.set("a", b"1", ttl=10)
     assert cache.get("a") == b"1"
     later = time.monotonic() + 11
-    monkeypatch.setattr("techsapo_ops.adapters.cache.time.monotonic", lambda: later)
+    monkeypatch.setattr("techsapo_ops.stores.cache.time.monotonic", lambda: later)
     assert cache.get("a") is None
     assert len(cache) == 0
 
