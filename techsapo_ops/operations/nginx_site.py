@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.engines.base import Engine, State
@@ -15,7 +16,7 @@ from techsapo_ops.render.nginx import NGINX_CONF
 from techsapo_ops.render.programs import programs
 from techsapo_ops.spec.layout import ACME_ROOT
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Address, Service, Topology, Viewpoint
+from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 _HANDSHAKE_SECONDS = 5.0
 _PATIENCE = 5.0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.engines.base import ObservedService, State
 from techsapo_ops.operations.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Address, Service, Topology, Viewpoint
+from techsapo_ops.spec.topology import Service, Topology, Viewpoint
 
 FAILED = "failed"
 _SCHEMES = {"redis": "redis", "mysql": "mysql"}

@@ -38,6 +38,7 @@ from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.stores.budget import BudgetStore, Ledger, nano
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.redis import redis_server
 from techsapo_ops.wallbounce.analysis import WallBounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking
@@ -114,8 +115,9 @@ def assemble(
         max_bounces=spec.wallbounce.max_bounces,
         usable=worth_asking,
     )
-    cache = AnswerCache(spec.redis, f"{spec.project}:answer:", metrics.redis("answers"), ca=redis_ca)
-    replies = AnswerCache(spec.redis, f"{spec.project}:reply:", metrics.redis("replies"), ca=redis_ca)
+    redis = redis_server(spec.redis, redis_ca)
+    cache = AnswerCache(redis, f"{spec.project}:answer:", metrics.redis("answers"))
+    replies = AnswerCache(redis, f"{spec.project}:reply:", metrics.redis("replies"))
     audit = AuditLog(
         spec.mysql,
         data,
@@ -123,7 +125,7 @@ def assemble(
         metrics.audit_operation,
         flush_interval=seconds(spec.audit.flush_interval),
     )
-    link = RedisLink(spec.redis, "budgets and single flight", metrics.redis("shared"), ca=redis_ca)
+    link = RedisLink(redis, "budgets and single flight", metrics.redis("shared"))
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
 
     async def spent_before(ledger: Ledger) -> int:
@@ -139,7 +141,7 @@ def assemble(
     ring = key_ring(auth, keys or data.parent / "api-keys.json")
     limiter = None
     if ring is not None:
-        limiter = RateLimiter(spec.redis, f"{spec.project}:rate", metrics.redis("limits"), ca=redis_ca)
+        limiter = RateLimiter(redis, f"{spec.project}:rate", metrics.redis("limits"))
     _read_state(metrics, spec, data, audit, spending)
     return Parts(
         spec=spec,

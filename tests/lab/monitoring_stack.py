@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.services import services
 from techsapo_ops.render.alertmanager import alertmanager_files
 from techsapo_ops.render.grafana import grafana_files
@@ -13,7 +14,7 @@ from techsapo_ops.render.prometheus import prometheus_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.spec.topology import EngineName, Layout, Topology, resolve
 
 EVERYTHING: dict[str, Any] = {
     "project": "techsapo",

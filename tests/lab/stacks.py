@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.host import binary_names, find_binaries
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.spec.topology import EngineName, Layout, Topology, resolve
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
 """A project folder with everything that some output gives a meaning to."""

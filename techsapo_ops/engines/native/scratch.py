@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
@@ -28,7 +29,7 @@ from techsapo_ops.engines.native import launch, mariadb, owners
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Address, Service, Topology
+from techsapo_ops.spec.topology import Service, Topology
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, app_spec_files
 from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import HostFacts, resolve
+from techsapo_ops.spec.topology import resolve
 
 
 @pytest.mark.parametrize(

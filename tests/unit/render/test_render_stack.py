@@ -8,10 +8,11 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.topology import EngineName, HostFacts
+from techsapo_ops.spec.topology import EngineName
 
 
 def test_the_same_spec_gives_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:

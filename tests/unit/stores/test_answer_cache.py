@@ -6,7 +6,7 @@ import time
 import pytest
 from servers import free_port
 
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.adapters.redis_link import RedisServer
 from techsapo_ops.stores.cache import AnswerCache, MemoryCache
 
 
@@ -41,7 +41,7 @@ def test_the_size_in_bytes_is_bounded_too() -> None:
 
 def test_a_redis_that_is_not_there_costs_no_caller_anything() -> None:
     async def main() -> None:
-        cache = AnswerCache(Redis(port=free_port()), "t:")
+        cache = AnswerCache(RedisServer("127.0.0.1", free_port()), "t:")
         assert await cache.get("k") is None
         await cache.set("k", b"v", 10)
         assert await cache.get("k") == b"v"
