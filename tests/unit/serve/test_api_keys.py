@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator import client_of, make_parts
+from orchestrator import client_of, make_app
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.auth import key_ring
@@ -36,10 +36,10 @@ def test_a_plan_allows_so_many_requests_a_minute_and_every_answer_says_so(
 ) -> None:
     key, shown = new_key("ci", plan=plan, scopes=("ask",), now=NOW)
     KeyFile(tmp_path / "api-keys.json").write((key,))
-    parts = make_parts(tmp_path, app={"auth": {"required": True}})
+    app = make_app(tmp_path, app={"auth": {"required": True}})
 
     async def main() -> list[httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             headers = {"Authorization": f"Bearer {shown}"}
             url = "/api/v1/generate"
             bodies: list[dict[str, str]] = [{"prompt": "x"}, {"wrong": "x"}]

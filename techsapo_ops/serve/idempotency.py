@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Flight, Flights, SharedLock
 from techsapo_ops.wallbounce.events import Event
 
@@ -25,13 +25,13 @@ _SANE = re.compile(r"[\x21-\x7e]{1,255}")
 Document = dict[str, Any]
 
 
-class Replies:
+class Idempotency:
     """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._kept = parts.replies
+    def __init__(self, kept: AnswerCache, lock: SharedLock) -> None:
+        self._kept = kept
+        self._lock = lock
         self._flights = Flights[Document, Event]()
-        self._lock = SharedLock(parts.link, f"{parts.spec.project}:replying:")
 
     async def once(
         self, request: Request, caller: Caller, body: BaseModel, work: Callable[[], Awaitable[Document]]
