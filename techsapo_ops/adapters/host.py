@@ -13,8 +13,8 @@ from pathlib import Path
 import yaml
 
 from techsapo_ops.adapters.disk import existing
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.catalogue.services import services
-from techsapo_ops.stack.topology import HostFacts, Owner
 
 TOOLS = (
     "promtool",

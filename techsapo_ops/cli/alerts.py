@@ -262,7 +262,7 @@ def _alertmanager_of(topology: Topology) -> Alertmanager | None:
 
 
 def _url(topology: Topology, kind: Any) -> str | None:
-    from techsapo_ops.stack.topology import Viewpoint
+    from techsapo_ops.stack.address import Viewpoint
 
     services = topology.of_kind(kind)
     return topology.address(services[0], Viewpoint.HOST).url("") if services else None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.engine import Engine
-    from techsapo_ops.stack.topology import EngineName, Layout, Topology
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import EngineName
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Project:
     @property
     def layout(self) -> Layout:
         """The stack's directories."""
-        from techsapo_ops.stack.topology import Layout
+        from techsapo_ops.stack.layout import Layout
 
         return Layout(
             state=self.state,
@@ -110,7 +112,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
     """
     if os.geteuid() == 0:
-        from techsapo_ops.adapters.trust import require_trust as require
+        from techsapo_ops.operations.root_trust import require_trust as require
 
         require(file.resolve() if file is not None else None, others=[path.absolute() for path in others])
 

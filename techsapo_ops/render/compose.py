@@ -39,7 +39,8 @@ from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
-from techsapo_ops.stack.topology import Service, Topology
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 MONITORING_YML = "docker/docker-compose.monitoring.yml"
 PRODUCTION_YML = "docker/production/docker-compose.prod.yml"

@@ -26,8 +26,10 @@ from techsapo_ops.services.scheduler import container as scheduler
 from techsapo_ops.services.scheduler.timetable import schedule_words
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _ROOT = "/etc/techsapo"
 _MEGABYTE = 1024**2

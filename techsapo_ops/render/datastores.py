@@ -10,7 +10,8 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import Service, Topology
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 REDIS_CONF = "redis/redis.conf"
 MY_CNF = "mysql/my.cnf"

@@ -14,8 +14,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.pages import THRESHOLDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 NGINX_SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""

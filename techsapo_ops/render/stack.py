@@ -21,7 +21,8 @@ from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, Topology, resolve
+from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.topology import Topology, resolve
 
 DOCKER = "docker/"
 

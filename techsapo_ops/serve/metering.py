@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from techsapo_ops.adapters.audit_spool import AuditCall
-from techsapo_ops.adapters.budget import NANO, Ledger, OverBudget, nano
+from techsapo_ops.stores.audit.spool import AuditCall
+from techsapo_ops.stores.budget import NANO, Ledger, OverBudget, nano
 from techsapo_ops.wallbounce.guard import Guarded
 from techsapo_ops.wallbounce.model import (
     Answer,

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.serve.flights import Flight
+from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.events import (
     Answered,
     Bounced,
@@ -24,7 +24,7 @@ from techsapo_ops.wallbounce.events import (
 class _Line:
     """The line to a flight; cut when the analysis is over."""
 
-    flight: Flight[Any] | None
+    flight: Flight[Any, Event] | None
 
 
 _line: ContextVar[_Line | None] = ContextVar("line", default=None)
@@ -34,7 +34,7 @@ Told = dict[str, Any]
 
 
 @contextmanager
-def told_to(flight: Flight[Any]) -> Iterator[None]:
+def told_to(flight: Flight[Any, Event]) -> Iterator[None]:
     """Let what the present task, and tasks that it starts, hear of be told to `flight` within the block.
 
     Nothing must keep the flight beyond it. The task would make a circle, since the flight keeps the task: it

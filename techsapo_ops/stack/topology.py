@@ -5,26 +5,23 @@ Resolved once, from the spec and what the host offers; `render` and the engines 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.services import ServiceFacts, services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.stack.layout import SCHEDULER, Layout
 
 EngineName = Literal["native", "compose"]
 
 __all__ = [
     "Absent",
-    "Address",
     "EngineName",
-    "HostFacts",
     "Layout",
-    "Owner",
     "Service",
     "Topology",
     "Viewpoint",
@@ -45,50 +42,6 @@ class Viewpoint(StrEnum):
     """From another service of the stack."""
     OUTSIDE = "outside"
     """From a user's browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Host and port of a service as one viewpoint sees it."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def url(self, path: str = "", scheme: str = "http") -> str:
-        """`scheme://host:port` followed by `path`."""
-        return f"{scheme}://{self}{path}"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose files a stack's are, and what a container needs to work on them as that user."""
-
-    uid: int = 0
-    gid: int = 0
-    home: str = "/"
-    zone: str | None = None
-    """This host's time zone by its name, such as Asia/Tokyo, where it has one."""
-    socket_gid: int | None = None
-    """Group of the Docker daemon's socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostFacts:
-    """What this host offers; gathered by `adapters.host`, a plain value here."""
-
-    python: str
-    root: bool = False
-    binaries: Mapping[str, str] = field(default_factory=dict)
-    """Absolute path by executable name, for those found."""
-    users: frozenset[str] = frozenset()
-    """System users that exist and can reach the state directory (only asked when root)."""
-    app_users: frozenset[str] = frozenset()
-    """Of these, the ones that can also run this Python and read this package."""
-    owner: Owner = Owner()
-    """Looked up only where the stack has a scheduler in a container."""
 
 
 @dataclass(frozen=True, slots=True)

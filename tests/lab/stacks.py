@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.stack.places import EngineName
+
 from techsapo_ops.adapters.host import binary_names, find_binaries
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import EngineName, HostFacts, Layout, Topology, resolve
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology, resolve
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
 """A project folder with everything that some output gives a meaning to."""

@@ -22,7 +22,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Action, Mismatch, Observed, Plan, Scratch, Step
-from techsapo_ops.stack.topology import Service, Topology
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _UP_SECONDS = 300.0
 _NEED = "dependency failed to start"

@@ -18,7 +18,9 @@ from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _FETCH = (
     "import sys, urllib.request as r\n"

@@ -12,7 +12,6 @@ from pathlib import Path
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
@@ -28,6 +27,7 @@ from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.images import tool_images

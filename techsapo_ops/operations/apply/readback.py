@@ -17,9 +17,10 @@ from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 from techsapo_ops.services.nginx.site import CONFIG_LOCATION, NGINX_CONF, config_digest
 from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
 from techsapo_ops.spec.models.base import seconds as duration
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Engine, Mismatch
-from techsapo_ops.stack.topology import Service, Viewpoint
+from techsapo_ops.stack.service import Service
 
 Proof = Callable[[Desired, Engine, Sequence[str], float], tuple[Mismatch, ...]]
 """`read_back`, or what a test has in its place."""

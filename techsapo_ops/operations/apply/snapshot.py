@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.catalogue.services import Probe, ServiceFacts
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
+from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.topology import Absent, HostFacts, Owner, Service, Topology
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1
 

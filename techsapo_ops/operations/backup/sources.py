@@ -28,10 +28,11 @@ from techsapo_ops.services.redis import backup as redis
 from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door, Source
 from techsapo_ops.stack.engine import Engine, Scratch
 from techsapo_ops.stack.layout import OVERRIDES
-from techsapo_ops.stack.topology import Topology, Viewpoint
+from techsapo_ops.stack.topology import Topology
 
 KINDS = ("redis", "mysql", "sqlite", "prometheus", "grafana", "config")
 """Kinds of sources, in the order in which they are told of."""

@@ -12,7 +12,8 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS
 from techsapo_ops.spec.redact import to_yaml_data
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import Layout, Topology
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 APP_SPEC = "app/techsapo.yaml"
 CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"

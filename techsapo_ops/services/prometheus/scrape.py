@@ -12,9 +12,11 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
-from techsapo_ops.stack.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 PROMETHEUS_YML = "prometheus/prometheus.yml"
 RECORDING_RULES = "prometheus/rules/recording.yml"

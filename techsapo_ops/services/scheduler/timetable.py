@@ -9,7 +9,8 @@ from pathlib import Path
 from techsapo_ops import __version__
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import Layout, Topology
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 JOBS_JSON = "schedule/jobs.json"
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
+from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
@@ -20,7 +21,6 @@ from techsapo_ops.services.prometheus.scrape import expected_jobs
 from techsapo_ops.services.scheduler.container import places
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.topology import Owner
 
 SOCKET = "/var/run/docker.sock"
 USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)

@@ -23,7 +23,8 @@ from techsapo_ops.render.supervisor import (
     supervisor_path,
 )
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.stack.topology import Layout, Topology
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 
 @contextmanager

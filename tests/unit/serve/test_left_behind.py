@@ -7,10 +7,11 @@ from contextvars import copy_context
 from pathlib import Path
 
 import pytest
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 
-from techsapo_ops.serve.flights import Flight
 from techsapo_ops.serve.progress import told_to
+from techsapo_ops.stores.flights import Flight
+from techsapo_ops.wallbounce.events import Event
 
 QUESTIONS = 10
 
@@ -23,7 +24,7 @@ def test_an_analysis_leaves_no_circle_for_the_garbage_collector(tmp_path: Path, 
 
 def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     # 600 pooled connections kept 200 documents, with all answers and grades: 5 MB.
-    flight = Flight[str]()
+    flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     with told_to(flight):
         kept = copy_context()  # what uvloop keeps with a connection
@@ -33,10 +34,10 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
 
 def circles(directory: Path, accept: str) -> list[str]:
     """Names of our own types among what only the garbage collector frees after some questions."""
-    parts = make_parts(directory, providers=QUICK)
+    app = make_app(directory, providers=QUICK)
 
     async def main() -> list[str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
 
             async def ask(prompt: str) -> None:
                 await client.post("/api/v1/generate", json={"prompt": prompt}, headers={"accept": accept})
