@@ -1,181 +1,279 @@
-"""The configuration: the spec, the generated files, certificates, and what `backup.config.paths` names.
-
-What is secret stays out, since the folder of the backups is not encrypted: an encrypted off-site repository
-takes it (see backup.offsite).
-"""
+"""The configuration: spec, templates, API keys and `backup.config.paths`; the rest follows from the spec."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import tarfile
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import IO
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
+from techsapo_ops.adapters.below import Place
+from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.packed import Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
+from techsapo_ops.backup.config_archive import digest_of
 from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.shapes import MOST_FILES
+from techsapo_ops.backup.masked_spec import filled
+from techsapo_ops.backup.repository import Backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.secret import MASK
-from techsapo_ops.stack.backup import Progress
+from techsapo_ops.operations.backup.bring_back import Live, Target, Told
+from techsapo_ops.operations.backup.sources import Stack, config_source, config_trees
+from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.stack.layout import OVERRIDES
 
-KIND = "config"
-_PRIVATE_KEY = b"PRIVATE KEY-----"
-_SHORTEST = 4
-"""A shorter secret stands in every file by chance."""
+_BESIDE = "config-before-restore"
+_UNPACKED = "config-restoring"
+_INDEX = "index.json"
+_PATHS = "paths/"
+_LARGEST_SPEC = 16 * 1024 * 1024
+"""Bytes of a spec, which is looked into in memory."""
+
+
+class LiveConfig(Live):
+    """See Live. Files that the backup does not hold stay as they are."""
+
+    named_only = True
+    stops_app = False
+    beside = True
+
+    def service(self, kind: str) -> str:  # noqa: ARG002 - see Live
+        """See Live."""
+        return ""
+
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        """See Live."""
+        changed = len(self.differences(stack, part))
+        every = len(_places(stack, part))
+        return f"techsapo-ops {__version__}", f"{changed} of {every} files differ" if every else ""
+
+    def targets(self, stack: Stack, part: Part) -> tuple[Target, ...]:
+        """See Live. Raises OpsError where a link stands on the way to one."""
+        places = _places(stack, part)
+        changed = set(_changed(stack, part))
+        found = [
+            Target(
+                str(place.path), ("replaced" if place.look() else "new") if name in changed else "the same"
+            )
+            for name, place in places.items()
+        ]
+        found += [
+            Target(f"/{name.removeprefix(_PATHS)}", "left", "it is not below backup.config.paths")
+            for name in part.facts["files"]
+            if name.startswith(_PATHS) and name not in places
+        ]
+        return tuple(sorted(found, key=lambda target: target.path))
+
+    def require(self, stack: Stack, backup: Backup, part: Part) -> None:
+        """See Live. Raises OpsError for a spec that does not hold as it would come back."""
+        spec = stack.topology.layout.spec_file.name
+        for name, _, content in _contents(backup, part):
+            if name == spec:
+                stack.check_spec(_spec(stack, content))
+
+    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
+        """See Live. All of it is unpacked into a private folder and checked before a file goes."""
+        places = _places(stack, part)
+        with _unpacked(stack, backup, part, frozenset(_changed(stack, part))) as files:
+            self._put_aside(stack, [places[file.name] for file in files])
+            for file in files:
+                place = places[file.name]
+                facts = place.look()
+                mode, owner = file.mode, None
+                if facts is not None:
+                    mode, owner = facts.st_mode, (facts.st_uid, facts.st_gid)
+                elif file.name == _keys(stack):
+                    owner = keys_owner(stack.topology)
+                with file.path.open("rb") as content:
+                    place.put(content, mode, owner)
+                told("config", file.path.stat().st_size)
+
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        """See Live."""
+        return [f"{name} is not what was backed up" for name in _changed(stack, part)]
+
+    def back(self, stack: Stack, kind: str) -> None:
+        """See Live."""
+        folder = _beside(stack)
+        if (folder / _INDEX).exists():
+            for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
+                place = Place(Path(entry["path"]))
+                if entry["mode"] is None:
+                    place.remove()
+                else:
+                    with (folder / str(number)).open("rb") as content:
+                        place.put(content, entry["mode"], tuple(entry["owner"]))
+        self.done(stack, kind)
+
+    def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
+        """See Live."""
+        folder = _beside(stack)
+        (folder / _INDEX).unlink(missing_ok=True)  # half a folder without it means nothing
+        for each in (folder, stack.topology.layout.state / _UNPACKED):
+            if each.exists():
+                shutil.rmtree(each)
+
+    def _put_aside(self, stack: Stack, places: list[Place]) -> None:
+        """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
+        folder = _beside(stack)
+        (folder / _INDEX).unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        private_folder(folder, stack.topology.layout.state)
+        index = []
+        for number, place in enumerate(places):
+            if place.look() is not None:
+                try:
+                    with _new(folder / str(number)) as copy:
+                        facts = place.copy_to(copy)
+                        copy.flush()
+                        os.fsync(copy.fileno())
+                except OSError as error:
+                    raise cannot_write(folder / str(number), error) from None
+                owner = [facts.st_uid, facts.st_gid]
+                index.append({"path": str(place.path), "mode": facts.st_mode & 0o777, "owner": owner})
+            else:
+                index.append({"path": str(place.path), "mode": None, "owner": None})
+        write_atomic(folder / _INDEX, json.dumps(index).encode(), 0o600)
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigSource:
-    """Files of the configuration.
+class _File:
+    """A file of the archive, unpacked at `path`."""
 
-    `trees` are folders or files by the name they get in the archive; `secret_paths` stay out, as does every
-    file that holds one of `secrets` or a private key. `masked` are files whose secrets are masked instead.
+    name: str
+    path: Path
+    mode: int
+
+
+def _keys(stack: Stack) -> str:
+    """Name of the file of API keys in the archive."""
+    return f"api-keys/{stack.topology.layout.api_keys.name}"
+
+
+def _beside(stack: Stack) -> Path:
+    return stack.topology.layout.state / _BESIDE
+
+
+def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
+    """Where each file of the archive belongs that is put back, by its name there.
+
+    Only what the stack of today names: the archive's names choose among these, and below them. Generated
+    files are made by `up`, out of the spec that came back and with the secrets that a backup does not hold;
+    certificates without their keys are of no use.
     """
-
-    trees: Mapping[str, Path]
-    secrets: tuple[bytes, ...] = ()
-    secret_paths: frozenset[Path] = frozenset()
-    masked: frozenset[Path] = frozenset()
-    kind: str = field(default=KIND, init=False)
-
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take. Raises OpsError for a file that can't be read."""
-        began = time.monotonic()
-        path = folder / f"config-{stamp}.tar.zst"
-        digests: dict[str, str] = {}
-        left_out: dict[str, str] = {}
-        with PackedWriter(path, progress) as file, tarfile.open(fileobj=file, mode="w|") as tar:  # type: ignore[call-overload] # write() is all it calls
-            for name, source in self._files():
-                content, why = self.content(source)
-                if content is None:
-                    left_out[name] = why
-                    continue
-                entry = tarfile.TarInfo(name)
-                facts = source.stat()
-                entry.size, entry.mtime, entry.mode = len(content), int(facts.st_mtime), facts.st_mode & 0o777
-                tar.addfile(entry, io.BytesIO(content))
-                digests[name] = hashlib.sha256(content).hexdigest()
-                if len(digests) > MOST_FILES:
-                    raise OpsError(
-                        f"the configuration has more than {MOST_FILES:,} files",
-                        "name fewer folders in backup.config.paths",
-                    )
-        return Part(
-            KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
-            f"techsapo-ops {__version__}", {"files": digests, "left_out": left_out},
-        )  # fmt: skip
-
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        seen: set[str] = set()
-        for name, top in self.trees.items():
-            for path in _walk(top):
-                below = path.relative_to(top)
-                full = name if path == top else f"{name}/{below.as_posix()}"
-                if full not in seen:
-                    seen.add(full)
-                    yield full, path
-
-    def digest(self, path: Path) -> str:
-        """SHA-256 of a file as it would be backed up; empty where it would be left out."""
-        content, _ = self.content(path)
-        return hashlib.sha256(content).hexdigest() if content is not None else ""
-
-    def content(self, path: Path) -> tuple[bytes | None, str]:
-        """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        found = path.resolve()  # `..` in backup.config.paths leads to them as well
-        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
-            return None, "it is secret"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise OpsError(f"cannot read {path}: {error.strerror}", "run it as a user who may") from None
-        if path in self.masked:
-            content = self._without(content)
-        if _PRIVATE_KEY in content:
-            return None, "it holds a private key"
-        if self._holds_secret(path, content):
-            return None, "it holds a secret of the spec"
-        return content, ""
-
-    def _without(self, content: bytes) -> bytes:
-        """The YAML in `content` with every scalar masked that holds a secret, however it is quoted there."""
-        text = content.decode("utf-8", errors="surrogateescape")
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
-        tokens = [t for t in yaml.scan(text) if isinstance(t, yaml.ScalarToken)]
-        for token in reversed(tokens):
-            if any(secret in token.value for secret in known):
-                start, end = token.start_mark.index, token.end_mark.index
-                text = f'{text[:start]}"{MASK}"{text[end:]}'
-        masked = text.encode("utf-8", errors="surrogateescape")
-        for secret in self.secrets:  # those in comments
-            for form in _forms(secret):
-                masked = masked.replace(form, MASK.encode())
-        return masked
-
-    def _holds_secret(self, path: Path, content: bytes) -> bool:
-        if any(form in content for secret in self.secrets for form in _forms(secret)):
-            return True
-        if path.suffix not in {".yaml", ".yml", ".json"}:
-            return False
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
-        try:
-            scalars = [t.value for t in yaml.scan(content) if isinstance(t, yaml.ScalarToken)]
-        except yaml.YAMLError:  # JSON may hold what YAML does not allow, or it is neither
-            return False
-        return any(secret in scalar for secret in known for scalar in scalars)
-
-
-def _forms(secret: bytes) -> Iterator[bytes]:
-    """A secret as it may stand in a file: plain, or escaped as YAML, JSON and shells do."""
-    if len(secret) < _SHORTEST:
-        return
-    text = secret.decode()
-    forms = {
-        secret,
-        secret.replace(b"'", b"''"),
-        secret.replace(b"'", b"'\\''"),
-        json.dumps(text)[1:-1].encode(),
-        json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+    layout = stack.topology.layout
+    state = layout.state.resolve()
+    tops = {
+        layout.spec_file.name: layout.spec_file.resolve(),
+        _keys(stack): state / layout.api_keys.relative_to(layout.state),
+        OVERRIDES: (stack.directory / OVERRIDES).resolve(),
+        **{name: path.resolve() for name, path in config_trees(stack).items()},
     }
-    yield from sorted(forms, key=len, reverse=True)
+    files = frozenset({layout.spec_file.name, _keys(stack)})
+    found = {}
+    for name in part.facts["files"]:
+        parts = name.split("/")
+        for count in range(len(parts), 0, -1):
+            top = "/".join(parts[:count])
+            if top in tops and not (top in files and count < len(parts)):
+                found[name] = Place(tops[top].joinpath(*parts[count:]))
+                break
+    return found
 
 
-def _walk(top: Path) -> Iterable[Path]:
-    if top.is_dir():
-        return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
-    if not top.is_file():
-        raise OpsError(f"{top} is not there", "remove it from backup.config.paths")
-    return [top]
-
-
-def check(part: Part, reader: PackedReader) -> list[str]:
-    """What is wrong with an archive, by its entries and the digests of its files."""
+def _changed(stack: Stack, part: Part) -> Iterator[str]:
+    """Names of the files that are not as they were when they were backed up, secrets masked as then."""
+    source = config_source(stack)
     wanted: Mapping[str, str] = part.facts["files"]
-    missing = set(wanted)
-    wrong = []
+    for name, place in _places(stack, part).items():
+        if place.look() is None or source.digest(place.path) != wanted[name]:
+            yield name
+
+
+def _contents(backup: Backup, part: Part) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    """Name, mode and content of each file of the archive. Raises OpsError for one not in the manifest."""
+    wanted: Mapping[str, str] = part.facts["files"]
     try:
-        for entry, content in entries(Stream(reader), most=len(wanted)):
+        for entry, content in entries(Stream(backup.reader(part)), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                return [f"{entry.name!r} was not there: the manifest does not have it"]
-            missing.discard(entry.name)
-            if digest_of(content) != wanted[entry.name]:
-                wrong.append(f"{entry.name} has other content")
+                raise ArchiveError(f"{entry.name!r} is not in the manifest")
+            yield entry.name, entry.mode, content
     except ArchiveError as error:
-        return [f"its archive can't be used: {error}"]
-    return wrong + [f"{name} is missing" for name in sorted(missing)]
+        raise OpsError(
+            f"{backup.id}: its archive of the configuration can't be used: {error}", "choose another one"
+        ) from None
 
 
-def digest_of(content: Iterable[bytes]) -> str:
-    """SHA-256 of what comes in pieces, hexadecimal."""
-    digest = hashlib.sha256()
-    for data in content:
-        digest.update(data)
-    return digest.hexdigest()
+@contextmanager
+def _unpacked(stack: Stack, backup: Backup, part: Part, names: frozenset[str]) -> Iterator[list[_File]]:
+    """The files of these names in a private folder, each with the digest of the manifest.
+
+    They are gone after the block. The spec has its secrets filled in.
+    """
+    state = stack.topology.layout.state
+    folder = state / _UNPACKED
+    if folder.exists():  # of a run that was killed
+        shutil.rmtree(folder)
+    private_folder(folder, state)
+    try:
+        files: list[_File] = []
+        for name, mode, content in _contents(backup, part):
+            if name not in names:
+                continue
+            path = folder / str(len(files))
+            pieces = content
+            if name == stack.topology.layout.spec_file.name:
+                pieces = iter([_whole(content)])
+            try:
+                with _new(path) as copy:
+                    digest = digest_of(_tee(pieces, copy))
+            except OSError as error:
+                raise cannot_write(path, error) from None
+            if digest != part.facts["files"][name]:
+                raise OpsError(
+                    f"{backup.id}: {name} has other content than the manifest says", "choose another one"
+                )
+            files.append(_File(name, path, mode))
+        for file in files:
+            if file.name == stack.topology.layout.spec_file.name:
+                file.path.write_text(_spec(stack, iter([file.path.read_bytes()])), encoding="utf-8")
+        yield files
+    finally:
+        shutil.rmtree(folder)
+
+
+def _tee(pieces: Iterator[bytes], file: IO[bytes]) -> Iterator[bytes]:
+    for data in pieces:
+        file.write(data)
+        yield data
+
+
+def _whole(content: Iterator[bytes]) -> bytes:
+    data = b""
+    for piece in content:
+        data += piece
+        if len(data) > _LARGEST_SPEC:
+            raise OpsError("the spec in the backup is too large", "choose another one")
+    return data
+
+
+def _spec(stack: Stack, content: Iterator[bytes]) -> str:
+    """The spec as it would come back: with the secrets of the present one where they are masked."""
+    path = stack.topology.layout.spec_file
+    try:
+        text = _whole(content).decode()
+    except UnicodeDecodeError:
+        raise OpsError(
+            "the spec in the backup is not UTF-8\nnothing was touched", "choose another one"
+        ) from None
+    return filled(text, read_text(path, what="spec") if path.exists() else "", path.name)
+
+
+def _new(path: Path) -> IO[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")

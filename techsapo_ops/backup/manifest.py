@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from techsapo_ops.backup import shapes
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack import shapes
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""

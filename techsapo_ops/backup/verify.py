@@ -10,8 +10,8 @@ from techsapo_ops.adapters.packed import PackedReader, file_sha256, open_plain
 from techsapo_ops.backup.manifest import LONGEST, Part
 from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
-from techsapo_ops.backup.shapes import file_name
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.shapes import file_name
 
 _MOST = 20
 _LONGEST_SUMS = 1024 * 1024

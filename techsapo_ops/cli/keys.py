@@ -192,7 +192,7 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
     from techsapo_ops.adapters.folders import opened
     from techsapo_ops.adapters.keys import KeyFile
     from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.api_keys import keys_owner
+    from techsapo_ops.services.app.api_keys import keys_owner
 
     project = open_project(file, environment)
     named = project.spec.app.auth.keys_file

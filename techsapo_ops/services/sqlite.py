@@ -40,7 +40,7 @@ class Database:
 
     def command(self, *words: str) -> Command:
         """The call of the tool on it."""
-        text = resources.files("techsapo_ops.backup").joinpath("sqlite_tool.py").read_text(encoding="utf-8")
+        text = resources.files("techsapo_ops.services").joinpath("sqlite_tool.py").read_text(encoding="utf-8")
         return self.door.enter(Command((self.python, "-I", "-c", text, words[0], self.name, *words[1:])))
 
     def run(self, *words: str) -> bytes:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from techsapo_ops.backup.create import Order, create
 from techsapo_ops.backup.repository import Repository
-from techsapo_ops.services.mysql.backup import DUMP
+from techsapo_ops.services.mysql.dump import DUMP
 from tests.bench.backup_servers import MEGABYTES, ROWS, STAMP, best, filled, shell, timed
 from tests.bench.row import Row
 

@@ -24,10 +24,10 @@ from techsapo_ops.backup.repository import MANIFEST, Backup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup.sources import Stack, mysql_door, redis_door
-from techsapo_ops.services.mysql import backup as mysql
+from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql import facts as mysql_facts
 from techsapo_ops.services.mysql.session import Session
-from techsapo_ops.services.redis import backup as redis_backup
+from techsapo_ops.services.redis import snapshot as redis_snapshot
 from techsapo_ops.stack.backup import Source
 
 pytestmark = pytest.mark.lab
@@ -48,7 +48,7 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
 def test_wrong_passwords_are_said(backup: Backup, stack: Stack) -> None:
     door = replace(redis_door(stack), env={"REDISCLI_AUTH": "wrong"})
     error = failing(
-        stack, redis_backup.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
+        stack, redis_snapshot.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
     )
     assert "redis.password" in error.hint
     door = replace(mysql_door(stack), env={"MYSQL_PWD": "wrong"})
@@ -129,7 +129,7 @@ def test_a_server_killed_mid_dump_leaves_no_backup(
     source: Source
     if kind == "redis":
         keys(lab).mset({f"bulk{n}": os.urandom(1_000_000) for n in range(40)})
-        source = redis_backup.RedisSource(redis_door(stack))
+        source = redis_snapshot.RedisSource(redis_door(stack))
     else:
         with Root(lab) as sql:
             sql.execute("CREATE TABLE bulk AS SELECT REPEAT(UUID(), 9) AS text FROM seq_1_to_100000")

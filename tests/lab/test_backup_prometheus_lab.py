@@ -26,7 +26,7 @@ from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup import sources as parts
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.operations.backup.sources import Stack
-from techsapo_ops.services.prometheus import backup as prometheus
+from techsapo_ops.services.prometheus import snapshot as prometheus
 
 pytestmark = pytest.mark.lab
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from techsapo_ops.backup.config import LiveConfig
 from techsapo_ops.operations.backup.bring_back import Live
-from techsapo_ops.operations.backup.bring_back_config import LiveConfig
-from techsapo_ops.services.app.bring_back import LiveSqlite
-from techsapo_ops.services.grafana.bring_back import LiveGrafana
-from techsapo_ops.services.mysql.bring_back import LiveMysql
-from techsapo_ops.services.prometheus.bring_back import LivePrometheus
-from techsapo_ops.services.redis.bring_back import LiveRedis
+from techsapo_ops.services.app.backup import LiveSqlite
+from techsapo_ops.services.grafana.backup import LiveGrafana
+from techsapo_ops.services.mysql.backup import LiveMysql
+from techsapo_ops.services.prometheus.backup import LivePrometheus
+from techsapo_ops.services.redis.backup import LiveRedis
 
 LIVE: Mapping[str, Live] = MappingProxyType(
     {

@@ -15,12 +15,12 @@ from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup import make as backups
-from techsapo_ops.operations.backup import point_in_time
 from techsapo_ops.operations.backup.bring_back import Live, Target
 from techsapo_ops.operations.backup.live import LIVE, UNASKED
-from techsapo_ops.operations.backup.point_in_time import Replay
 from techsapo_ops.operations.backup.restore_journal import finished, interrupted, journal
 from techsapo_ops.operations.backup.sources import Stack, checkers, mysql_door
+from techsapo_ops.services.mysql import binlog as point_in_time
+from techsapo_ops.services.mysql.binlog import Replay
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]

@@ -11,12 +11,12 @@ from pathlib import Path
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import point_in_time
 from techsapo_ops.operations.backup.live import LIVE
 from techsapo_ops.operations.backup.restore import Intent
 from techsapo_ops.operations.backup.sources import Stack, mysql_door, scratch_door
 from techsapo_ops.operations.backup.trial import load, prometheus_seed, unpack
 from techsapo_ops.services import sqlite
+from techsapo_ops.services.mysql import binlog as point_in_time
 from techsapo_ops.stack.engine import Scratch
 
 _SERVERS = ("redis", "mysql", "prometheus")

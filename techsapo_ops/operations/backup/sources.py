@@ -12,7 +12,8 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.promtool import Promtool
-from techsapo_ops.backup import config
+from techsapo_ops.adapters.written import read_manifest
+from techsapo_ops.backup import config_archive as config
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.offsite import Restic, login
 from techsapo_ops.backup.origin import Keyring
@@ -20,11 +21,10 @@ from techsapo_ops.backup.repository import Repository
 from techsapo_ops.backup.verify import Checker
 from techsapo_ops.engines.native.mariadb import ROOT_PASSWORD
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.written import read_manifest
 from techsapo_ops.services import sqlite
-from techsapo_ops.services.mysql import backup as mysql
-from techsapo_ops.services.prometheus import backup as prometheus
-from techsapo_ops.services.redis import backup as redis
+from techsapo_ops.services.mysql import dump as mysql
+from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.services.redis import snapshot as redis
 from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of

@@ -17,7 +17,7 @@ from techsapo_ops.operations.backup.sources import Stack, checkers, scratch_door
 from techsapo_ops.services import sqlite
 from techsapo_ops.services.mysql import facts as mysql_facts
 from techsapo_ops.services.mysql.session import name, session, told, version
-from techsapo_ops.services.prometheus import backup as prometheus
+from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.redis import facts as redis_facts
 from techsapo_ops.stack.backup import Door, Progress
 from techsapo_ops.stack.engine import GateError

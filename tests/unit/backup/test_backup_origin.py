@@ -17,7 +17,7 @@ import pytest
 from hostile import END, ID, entry, names_of
 
 from techsapo_ops.adapters.packed import file_sha256
-from techsapo_ops.backup.config import ConfigSource
+from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.create import Order, create
 from techsapo_ops.backup.origin import KEY, MAC, Keyring, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, Repository

@@ -21,7 +21,6 @@ from hostile import END, ID, entry, names_of
 from projects import only_redis
 
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup import shapes
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.cli.backup import _value
 from techsapo_ops.cli.wiring import backup_stack
@@ -29,6 +28,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.stack import shapes
 
 ARCHIVES = tuple(hostile.archives(Path("/victim"), "paths/x"))
 

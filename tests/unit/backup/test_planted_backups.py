@@ -13,7 +13,7 @@ from typing import Any
 import hostile
 import pytest
 
-from techsapo_ops.backup.config import ConfigSource
+from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.create import Order, create
 from techsapo_ops.backup.manifest import LAST_SEQUENCE
 from techsapo_ops.backup.origin import MAC, Keyring, State
