@@ -269,7 +269,7 @@ def open_stack(
 ) -> Stack:
     """The stack of `project` on this host; `engine` overrides the spec's.
 
-    `seconds` overrides how long a service may take to become ready, `tell` is told of work that takes minutes.
+    `seconds` overrides how long a service may take to become ready; `tell` hears of work that takes minutes.
     """
     return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
 
