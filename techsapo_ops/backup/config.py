@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.below import Place
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
-from techsapo_ops.adapters.packed import Stream, cannot_write
+from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.config_archive import digest_of
-from techsapo_ops.backup.manifest import Part
+from techsapo_ops.backup import config_archive
+from techsapo_ops.backup.config_archive import ConfigSource, digest_of
 from techsapo_ops.backup.masked_spec import filled
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup.secret_files import secret_paths, secret_values
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.bring_back import Live, Target, Told
-from techsapo_ops.operations.backup.sources import Stack, config_source, config_trees
 from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Target
 from techsapo_ops.stack.layout import OVERRIDES
+from techsapo_ops.stack.shapes import each, has, member, sha256, text
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
 
 _BESIDE = "config-before-restore"
 _UNPACKED = "config-restoring"
@@ -34,25 +40,58 @@ _LARGEST_SPEC = 16 * 1024 * 1024
 """Bytes of a spec, which is looked into in memory."""
 
 
-class LiveConfig(Live):
-    """See Live. Files that the backup does not hold stay as they are."""
+def _listed(value: Any) -> bool:
+    most = config_archive.MOST_FILES
+    return isinstance(value, dict) and len(value) <= most and each(sha256, member)(value)
 
-    named_only = True
-    stops_app = False
-    beside = True
 
-    def service(self, kind: str) -> str:  # noqa: ARG002 - see Live
-        """See Live."""
+_FACTS = has(files=_listed, also={"left_out": each(text)})
+
+
+class ConfigBackup(BackupKind):
+    """The spec with what belongs to it. Files that the backup does not hold stay as they are."""
+
+    name = config_archive.KIND
+    title = "the configuration"
+    by_name_only = True
+    keeps_replaced = True
+    is_configuration = True
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        return [_source(stack)]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        return f"{len(part.facts['files'])} files"
+
+    @override
+    def warnings(self, part: Part) -> Sequence[str]:
+        # Those that were meant to be in the archive: the user named them.
+        left: Mapping[str, str] = part.facts.get("left_out", {})
+        return [f"{name} was left out: {why}" for name, why in left.items() if name.startswith(_PATHS)]
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return config_archive.check(part, reader)
+
+    @override
+    def service(self, kind: str) -> str:
         return ""
 
+    @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        """See Live."""
         changed = len(self.differences(stack, part))
         every = len(_places(stack, part))
         return f"techsapo-ops {__version__}", f"{changed} of {every} files differ" if every else ""
 
-    def targets(self, stack: Stack, part: Part) -> tuple[Target, ...]:
-        """See Live. Raises OpsError where a link stands on the way to one."""
+    @override
+    def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
+        # Raises OpsError where a link stands on the way to one.
         places = _places(stack, part)
         changed = set(_changed(stack, part))
         found = [
@@ -68,18 +107,20 @@ class LiveConfig(Live):
         ]
         return tuple(sorted(found, key=lambda target: target.path))
 
-    def require(self, stack: Stack, backup: Backup, part: Part) -> None:
-        """See Live. Raises OpsError for a spec that does not hold as it would come back."""
-        spec = stack.topology.layout.spec_file.name
-        for name, _, content in _contents(backup, part):
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
+        # Raises OpsError for a spec that does not hold as it would come back.
+        spec = stack.layout.spec_file.name
+        for name, _, content in _contents(part, reader):
             if name == spec:
                 stack.check_spec(_spec(stack, content))
 
-    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
-        """See Live. All of it is unpacked into a private folder and checked before a file goes."""
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        # All of it is unpacked into a private folder and checked before a file is replaced.
         places = _places(stack, part)
-        with _unpacked(stack, backup, part, frozenset(_changed(stack, part))) as files:
-            self._put_aside(stack, [places[file.name] for file in files])
+        with _unpacked(stack, part, reader, frozenset(_changed(stack, part))) as files:
+            _put_aside(stack, [places[file.name] for file in files])
             for file in files:
                 place = places[file.name]
                 facts = place.look()
@@ -90,14 +131,14 @@ class LiveConfig(Live):
                     owner = keys_owner(stack.topology)
                 with file.path.open("rb") as content:
                     place.put(content, mode, owner)
-                told("config", file.path.stat().st_size)
+                progress(file.path.stat().st_size)
 
+    @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        """See Live."""
         return [f"{name} is not what was backed up" for name in _changed(stack, part)]
 
-    def back(self, stack: Stack, kind: str) -> None:
-        """See Live."""
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
         folder = _beside(stack)
         if (folder / _INDEX).exists():
             for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
@@ -107,38 +148,67 @@ class LiveConfig(Live):
                 else:
                     with (folder / str(number)).open("rb") as content:
                         place.put(content, entry["mode"], tuple(entry["owner"]))
-        self.done(stack, kind)
+        self.forget(stack, kind)
 
-    def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
         folder = _beside(stack)
         (folder / _INDEX).unlink(missing_ok=True)  # half a folder without it means nothing
-        for each in (folder, stack.topology.layout.state / _UNPACKED):
-            if each.exists():
-                shutil.rmtree(each)
+        for each_folder in (folder, stack.layout.state / _UNPACKED):
+            if each_folder.exists():
+                shutil.rmtree(each_folder)
 
-    def _put_aside(self, stack: Stack, places: list[Place]) -> None:
-        """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
-        folder = _beside(stack)
-        (folder / _INDEX).unlink(missing_ok=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        private_folder(folder, stack.topology.layout.state)
-        index = []
-        for number, place in enumerate(places):
-            if place.look() is not None:
-                try:
-                    with _new(folder / str(number)) as copy:
-                        facts = place.copy_to(copy)
-                        copy.flush()
-                        os.fsync(copy.fileno())
-                except OSError as error:
-                    raise cannot_write(folder / str(number), error) from None
-                owner = [facts.st_uid, facts.st_gid]
-                index.append({"path": str(place.path), "mode": facts.st_mode & 0o777, "owner": owner})
-            else:
-                index.append({"path": str(place.path), "mode": None, "owner": None})
-        write_atomic(folder / _INDEX, json.dumps(index).encode(), 0o600)
+
+def _source(stack: Stack) -> ConfigSource:
+    layout = stack.layout
+    spec_file = layout.spec_file
+    own = {
+        spec_file.name: spec_file,
+        OVERRIDES: stack.directory / OVERRIDES,
+        "generated": layout.config,
+        "certs": layout.certs,
+        "api-keys": layout.api_keys.parent,
+    }
+    trees = {name: path for name, path in own.items() if path.exists()}
+    trees |= _named(stack)
+    secret = secret_paths(stack)
+    return ConfigSource(
+        trees,
+        secret_values(stack),
+        frozenset({*secret, *(path.resolve() for path in secret)}),
+        frozenset({spec_file, spec_file.resolve()}),
+    )
+
+
+def _named(stack: Stack) -> Mapping[str, Path]:
+    """What `backup.config.paths` names, by the name that it has in the archive."""
+    named = stack.spec.backup.config.paths if stack.config_paths is None else stack.config_paths
+    paths = [stack.directory / Path(each).expanduser() for each in named]
+    return {f"paths/{path.resolve().as_posix().strip('/')}".rstrip("/"): path for path in paths}
+
+
+def _put_aside(stack: Stack, places: Sequence[Place]) -> None:
+    """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
+    folder = _beside(stack)
+    (folder / _INDEX).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    private_folder(folder, stack.layout.state)
+    index = []
+    for number, place in enumerate(places):
+        if place.look() is not None:
+            try:
+                with _new(folder / str(number)) as copy:
+                    facts = place.copy_to(copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            except OSError as error:
+                raise cannot_write(folder / str(number), error) from None
+            owner = [facts.st_uid, facts.st_gid]
+            index.append({"path": str(place.path), "mode": facts.st_mode & 0o777, "owner": owner})
+        else:
+            index.append({"path": str(place.path), "mode": None, "owner": None})
+    write_atomic(folder / _INDEX, json.dumps(index).encode(), 0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +222,11 @@ class _File:
 
 def _keys(stack: Stack) -> str:
     """Name of the file of API keys in the archive."""
-    return f"api-keys/{stack.topology.layout.api_keys.name}"
+    return f"api-keys/{stack.layout.api_keys.name}"
 
 
 def _beside(stack: Stack) -> Path:
-    return stack.topology.layout.state / _BESIDE
+    return stack.layout.state / _BESIDE
 
 
 def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
@@ -166,13 +236,13 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
     files are made by `up`, out of the spec that came back and with the secrets that a backup does not hold;
     certificates without their keys are of no use.
     """
-    layout = stack.topology.layout
+    layout = stack.layout
     state = layout.state.resolve()
     tops = {
         layout.spec_file.name: layout.spec_file.resolve(),
         _keys(stack): state / layout.api_keys.relative_to(layout.state),
         OVERRIDES: (stack.directory / OVERRIDES).resolve(),
-        **{name: path.resolve() for name, path in config_trees(stack).items()},
+        **{name: path.resolve() for name, path in _named(stack).items()},
     }
     files = frozenset({layout.spec_file.name, _keys(stack)})
     found = {}
@@ -188,46 +258,46 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
 
 def _changed(stack: Stack, part: Part) -> Iterator[str]:
     """Names of the files that are not as they were when they were backed up, secrets masked as then."""
-    source = config_source(stack)
+    source = _source(stack)
     wanted: Mapping[str, str] = part.facts["files"]
     for name, place in _places(stack, part).items():
         if place.look() is None or source.digest(place.path) != wanted[name]:
             yield name
 
 
-def _contents(backup: Backup, part: Part) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iterator[bytes]]]:
     """Name, mode and content of each file of the archive. Raises OpsError for one not in the manifest."""
     wanted: Mapping[str, str] = part.facts["files"]
     try:
-        for entry, content in entries(Stream(backup.reader(part)), most=len(wanted)):
+        for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
                 raise ArchiveError(f"{entry.name!r} is not in the manifest")
             yield entry.name, entry.mode, content
     except ArchiveError as error:
         raise OpsError(
-            f"{backup.id}: its archive of the configuration can't be used: {error}", "choose another one"
+            f"{reader.path}: this archive of the configuration can't be used: {error}", "choose another one"
         ) from None
 
 
 @contextmanager
-def _unpacked(stack: Stack, backup: Backup, part: Part, names: frozenset[str]) -> Iterator[list[_File]]:
+def _unpacked(stack: Stack, part: Part, reader: PackedReader, names: frozenset[str]) -> Iterator[list[_File]]:
     """The files of these names in a private folder, each with the digest of the manifest.
 
     They are gone after the block. The spec has its secrets filled in.
     """
-    state = stack.topology.layout.state
+    state = stack.layout.state
     folder = state / _UNPACKED
     if folder.exists():  # of a run that was killed
         shutil.rmtree(folder)
     private_folder(folder, state)
     try:
         files: list[_File] = []
-        for name, mode, content in _contents(backup, part):
+        for name, mode, content in _contents(part, reader):
             if name not in names:
                 continue
             path = folder / str(len(files))
             pieces = content
-            if name == stack.topology.layout.spec_file.name:
+            if name == stack.layout.spec_file.name:
                 pieces = iter([_whole(content)])
             try:
                 with _new(path) as copy:
@@ -236,11 +306,11 @@ def _unpacked(stack: Stack, backup: Backup, part: Part, names: frozenset[str]) -
                 raise cannot_write(path, error) from None
             if digest != part.facts["files"][name]:
                 raise OpsError(
-                    f"{backup.id}: {name} has other content than the manifest says", "choose another one"
+                    f"{reader.path}: {name} has other content than the manifest says", "choose another one"
                 )
             files.append(_File(name, path, mode))
         for file in files:
-            if file.name == stack.topology.layout.spec_file.name:
+            if file.name == stack.layout.spec_file.name:
                 file.path.write_text(_spec(stack, iter([file.path.read_bytes()])), encoding="utf-8")
         yield files
     finally:
@@ -264,7 +334,7 @@ def _whole(content: Iterator[bytes]) -> bytes:
 
 def _spec(stack: Stack, content: Iterator[bytes]) -> str:
     """The spec as it would come back: with the secrets of the present one where they are masked."""
-    path = stack.topology.layout.spec_file
+    path = stack.layout.spec_file
     try:
         text = _whole(content).decode()
     except UnicodeDecodeError:

@@ -20,13 +20,13 @@ import yaml
 from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.manifest import Part
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import MASK
-from techsapo_ops.stack.backup import Progress
-from techsapo_ops.stack.shapes import MOST_FILES
+from techsapo_ops.stack.backup import Part, Progress
 
 KIND = "config"
+MOST_FILES = 200_000
+"""Files that a backup of the configuration may hold."""
 _PRIVATE_KEY = b"PRIVATE KEY-----"
 _SHORTEST = 4
 """A shorter secret stands in every file by chance."""
@@ -47,7 +47,7 @@ class ConfigSource:
     kind: str = field(default=KIND, init=False)
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take. Raises OpsError for a file that can't be read."""
+        """Write the files into an archive in `folder`. Raises OpsError for one that can't be read."""
         began = time.monotonic()
         path = folder / f"config-{stamp}.tar.zst"
         digests: dict[str, str] = {}

@@ -1,60 +1,84 @@
-"""Grafana's database: fetched from off-site, swapped in by a rename while Grafana is stopped."""
+"""Grafana's database: off-site alone, and swapped in by a rename while Grafana is stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.bring_back import Live, Told
-from techsapo_ops.operations.backup.offsite import grafana_copy
-from techsapo_ops.operations.backup.sources import Stack, grafana_database
+from techsapo_ops.services import sqlite
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_FILE = "grafana.db"
+"""Its name in Grafana's data folder."""
 
 
-class LiveGrafana(Live):
-    """See Live."""
+class GrafanaBackup(sqlite.SqliteBackup):
+    """Grafana's own database, with its users and what they made."""
 
-    named_only = True
-    stops_app = False
+    name = "grafana"
+    title = "Grafana's database"
+    too_secret = "it holds password hashes"  # noqa: S105 - a reason
+    by_name_only = True
     restarts = True
-    beside = True
-    offsite = True
+    keeps_replaced = True
 
-    def elsewhere(self, stack: Stack, backup: Backup) -> Part | None:
-        """See Live. It is fetched and opened; what is fetched is gone again when this returns."""
-        with grafana_copy(stack, backup) as (_, part):
-            return part
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("grafana"):
+            return "this stack has no Grafana"
+        if not (stack.engine.reaches("grafana") and stack.engine.reaches(_app(stack))):
+            return "Grafana's container is not there"
+        if not stack.engine.has_data("grafana", _FILE, image_of=_app(stack)):
+            return "Grafana has no database yet"
+        return [sqlite.SqliteSource(self.name, "grafana", database(stack))]
 
+    @override
+    def fetched(self, folder: Path) -> Part:
+        (path,) = folder.glob("grafana-*.sqlite.zst")
+        return sqlite.part_of(self.name, path, folder)
+
+    @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        """See Live; the copy's own version, since Grafana brings an SQLite of its own."""
-        found = grafana_database(stack).look()
-        if found is None:
-            return part.server, ""
-        rows = sum(table["rows"] for table in found["tables"].values())
-        return part.server, f"{rows:,} rows in {len(found['tables'])} tables"
+        found = database(stack).look()
+        # Grafana brings an SQLite of its own: any reads the copy.
+        return part.server, sqlite.described(found) if found is not None else ""
 
-    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
-        """See Live. It is fetched before Grafana is stopped."""
-        with grafana_copy(stack, backup) as (path, found):
-            if found.sha256 != part.sha256:
-                raise OpsError("another copy of Grafana's database came than a moment ago", "try again")
-            stack.engine.halt("grafana")
-            copy = PackedReader(path, limit=found.raw_bytes, expected=found.sha256)
-            grafana_database(stack).put(copy, found, lambda count: told("grafana", count))
-        stack.engine.restart("grafana")
-
-    def differences(self, stack: Stack, part: Part) -> list[str]:  # noqa: ARG002 - see below
-        """See Live. Grafana migrates and writes into it as soon as it starts, so its rows are not compared:
-        the file was whole when it was put there, and Grafana became ready on it.
-        """
-        return [] if grafana_database(stack).look() is not None else ["it is not there"]
-
-    def back(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         stack.engine.halt("grafana")
-        grafana_database(stack).run("back")
+        database(stack).put(reader, part, progress)
         stack.engine.restart("grafana")
 
-    def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
-        grafana_database(stack).run("done")
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        # Grafana migrates and writes into it as soon as it starts, so its rows are not compared: the file was
+        # whole when it was put there, and Grafana became ready on it.
+        return [] if database(stack).look() is not None else ["it is not there"]
+
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
+        stack.engine.halt("grafana")
+        database(stack).run("back")
+        stack.engine.restart("grafana")
+
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        database(stack).run("done")
+
+
+def database(stack: Stack) -> sqlite.Database:
+    """Grafana's database, looked at with the Python of the app: Grafana's image has none."""
+    image_of = _app(stack)
+    door = Door(stack.runner, lambda command: stack.engine.beside("grafana", command, image_of=image_of))
+    return sqlite.Database(door, _FILE, stack.engine.python, GrafanaBackup.name)
+
+
+def _app(stack: Stack) -> str:
+    return stack.topology.of_kind("app")[0].name

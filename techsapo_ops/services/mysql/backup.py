@@ -1,60 +1,148 @@
-"""MariaDB: the database is dropped and loaded anew while the server runs."""
+"""The audit database: dumped while it is written to, and dropped and loaded anew while the server runs."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from techsapo_ops.adapters.files import private_folder
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.bring_back import Live, Told
-from techsapo_ops.operations.backup.sources import Stack, mysql_door
-from techsapo_ops.operations.backup.trial import load
+from techsapo_ops.services.mysql import dump
 from techsapo_ops.services.mysql import facts as mysql_facts
-from techsapo_ops.services.mysql.session import session, version
+from techsapo_ops.services.mysql.binlog import Binlog
+from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
 _COPIED = "mysql-restoring"
 _OF_THE_SERVER = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
 
-class LiveMysql(Live):
-    """See Live."""
+def _binlog(value: Any) -> bool:
+    return value == {} or has(file=text, position=count)(value)
 
-    def present(self, stack: Stack, part: Part) -> tuple[str, str]:  # noqa: ARG002 - see Live
-        """See Live."""
+
+_FACTS = has(
+    database=text,
+    exact=flag,
+    binlog=_binlog,
+    views=count,
+    triggers=count,
+    routines=count,
+    events=count,
+    tables=each(has(rows=count, engine=optional(text), checksum=optional(text))),
+)
+
+
+class MysqlBackup(BackupKind):
+    """The audit database of the stack's MariaDB."""
+
+    name = dump.KIND
+    title = "the audit database"
+    stops = ("app",)
+    throwaway = "mysql"
+    history = Binlog()
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if stack.spec.mysql is None or not stack.topology.has("mysql"):
+            return "this stack has no MariaDB"
+        return [dump.MysqlSource(administrator(stack), stack.spec.mysql.database)]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        tables = part.facts["tables"]
+        return f"{sum(table['rows'] for table in tables.values()):,} rows in {len(tables)} tables"
+
+    @override
+    def warnings(self, part: Part) -> Sequence[str]:
+        if part.facts["exact"]:
+            return ()
+        return ("its facts were not taken at the moment of the dump; verify compares no rows",)
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return dump.check(part, reader)
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        database = str(part.facts["database"])
+        with stack.engine.scratch("mysql") as scratch:
+            door = scratch_door(scratch, stack.runner)
+            began = monotonic()
+            try:
+                dump.load(door, database, reader, progress)
+            except OpsError as error:
+                return Trial((f"it can't be loaded: {error.message}",))
+            seconds = monotonic() - began
+            with session(door) as asking:
+                same = version(asking) == part.server
+                wrong = mysql_facts.differences(part.facts, asking, database, checksums=same)
+        note = "" if same else f"made by {part.server}: rows were counted, checksums not compared"
+        return Trial(wrong, seconds, note)
+
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("mysql") as scratch:
+            dump.load(scratch_door(scratch, stack.runner), str(part.facts["database"]), reader, progress)
+            yield scratch
+
+    @override
+    def client(self, scratch: Scratch) -> Command:
+        password = scratch.password.reveal() if scratch.password is not None else ""
+        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", "--skip-ssl")
+        return Command(("mariadb", *at), {"MYSQL_PWD": password})
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
         assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
-        with session(mysql_door(stack)) as asking:
+        with session(administrator(stack)) as asking:
             tables = mysql_facts.rows(asking, stack.spec.mysql.database)
             return version(asking), f"{sum(tables.values()):,} rows in {len(tables)} tables"
 
-    def require(self, stack: Stack, backup: Backup, part: Part) -> None:  # noqa: ARG002 - see Live
-        """See Live. Raises OpsError for a database that is the server's own."""
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
         if str(part.facts["database"]).lower() in _OF_THE_SERVER:
             raise OpsError(
-                f"{backup.id} would replace the server's own database {part.facts['database']}",
+                f"{reader.path} would replace the server's own database {part.facts['database']}",
                 "choose another one",
             )
 
-    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
-        """See Live.
-
-        The dump is copied into a private folder first: the server runs its statements as they come, with all
-        rights, and the digest is known at the end only.
-        """
-        state = stack.topology.layout.state
-        folder = state / _COPIED
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        # The server runs a dump's statements as they come, with all rights, and the digest is known at the
+        # end only: so it is copied into a private folder first.
+        folder = stack.layout.state / _COPIED
         if folder.exists():  # of a run that was killed
             shutil.rmtree(folder)
-        private_folder(folder, state)
+        private_folder(folder, stack.layout.state)
         try:
-            copy = backup.reader(part).copied(folder / "dump.sql.zst")
-            load(mysql_door(stack), str(part.facts["database"]), copy, lambda count: told("mysql", count))
+            copy = reader.copied(folder / "dump.sql.zst")
+            dump.load(administrator(stack), str(part.facts["database"]), copy, progress)
         finally:
             shutil.rmtree(folder)
 
+    @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        """See Live."""
-        with session(mysql_door(stack)) as asking:
+        with session(administrator(stack)) as asking:
             same = version(asking) == part.server
             return mysql_facts.differences(part.facts, asking, str(part.facts["database"]), checksums=same)

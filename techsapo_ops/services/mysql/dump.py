@@ -1,4 +1,4 @@
-"""The audit database, as `mariadb-dump --single-transaction` takes it."""
+"""A database as `mariadb-dump --single-transaction` takes it, and as the client loads it again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.adapters.pipes import Running, Stalled
-from techsapo_ops.backup.manifest import Part
+from techsapo_ops.adapters.pipes import Running, Stalled, pour
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import facts as mysql_facts
-from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.services.mysql.session import Redefined, Session, name, session, told, version
+from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "mysql"
 DUMP = (
@@ -24,6 +23,9 @@ DUMP = (
     "--hex-blob", "--default-character-set=utf8mb4",
 )  # fmt: skip
 """Options of the dump; `--master-data=2` is added where the server keeps a binlog."""
+_LOADING = ("--batch", "--default-character-set=utf8mb4", "--local-infile=0", "--loose-sandbox")
+"""Without its sandbox the client runs `\\! COMMAND` and reads files where a dump says so; an older client
+warns of the option and goes on."""
 TRAILER = b"-- Dump completed"
 _HEAD = 16 * 1024
 _POSITION = re.compile(rb"-- CHANGE MASTER TO MASTER_LOG_FILE='([^']+)', MASTER_LOG_POS=(\d+)")
@@ -44,7 +46,7 @@ class MysqlSource:
         self._stall = stall
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take.
+        """Write a dump into `folder`, with the counts and checksums of its very rows.
 
         Commits are held back while the dump and a second session take their snapshots, some 50 ms: so both
         see the same rows, and the counts and checksums of the second, taken while the dump goes on, are those
@@ -184,3 +186,19 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     if TRAILER not in tail:
         return ["it is cut short: its last line is not `-- Dump completed`"]
     return []
+
+
+def load(door: Door, database: str, reader: PackedReader, progress: Progress) -> None:
+    """Make `database` anew and load the dump into it. Raises OpsError with the server's words."""
+    with session(door) as asking:
+        asking.ask(f"DROP DATABASE IF EXISTS {name(database)}")
+        asking.ask(f"CREATE DATABASE {name(database)} CHARACTER SET utf8mb4")
+    with Running(door.command("mariadb", *_LOADING, database), feed=True) as client:
+        try:
+            pour(reader, client, progress)
+        except OpsError as error:
+            if client.said:
+                raise told(client) from error
+            raise
+        if client.wait() != 0:
+            raise told(client)

@@ -1,19 +1,35 @@
-"""Prometheus: stopped, its folder's content swapped for the backup's blocks, started."""
+"""Prometheus's samples: a snapshot of its own, swapped in for its folder's content while it is stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.pipes import Running
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.repository import Backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.bring_back import Live, Told
-from techsapo_ops.operations.backup.sources import Stack, prometheus_api
-from techsapo_ops.services.prometheus import snapshot as prometheus
-from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.services.prometheus import snapshot
+from techsapo_ops.services.prometheus.client import api, scratch_api
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.engine import GateError
+from techsapo_ops.stack.shapes import count, each, has, member, number
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+_LATEST = 4_102_444_800
+"""Unix seconds of 2100-01-01."""
+_LONGEST_BLOCK_MS = 50 * 366 * 24 * 3600 * 1000
 
 # Everything is unpacked before anything that is there moves, and by a command of its own: tar may take an
 # archive for whole whose end, and with it the digest, has not come.
@@ -44,72 +60,152 @@ _DONE = "rm -rf .before-restore.whole .before-restore"
 _RAN = "prometheus_tsdb_head_series"
 
 
-class LivePrometheus(Live):
-    """See Live."""
+def _block(value: Any) -> bool:
+    return (
+        has(min_time=number, max_time=number, samples=count)(value)
+        and value["max_time"] - value["min_time"] <= _LONGEST_BLOCK_MS
+    )
 
-    named_only = True
-    stops_app = False
+
+def _moment(value: Any) -> bool:
+    return number(value) and 0 <= value <= _LATEST
+
+
+_FACTS = has(blocks=each(_block, member), counted=has(time=_moment, series=number, scrapes=number))
+
+
+class PrometheusBackup(BackupKind):
+    """The samples of the stack's Prometheus. `settled` is that of the source."""
+
+    name = snapshot.KIND
+    title = "Prometheus's samples"
+    by_name_only = True
     restarts = True
-    beside = True
+    keeps_replaced = True
+    throwaway = "prometheus"
+    settled = snapshot.SETTLED
 
-    def present(self, stack: Stack, part: Part) -> tuple[str, str]:  # noqa: ARG002 - see Live
-        """See Live. Raises OpsError for one that does not answer: what it has can't be put aside first."""
-        api = prometheus_api(stack)
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("prometheus"):
+            return "this stack has no Prometheus"
+        if not stack.spec.backup.prometheus:
+            return "backup.prometheus is off"
+        return [self._source(stack)]
+
+    @override
+    def tidy(self, stack: Stack) -> None:
+        # Without its container there is no way to its volume: a later backup does it.
+        if stack.topology.has("prometheus"):
+            source = self._source(stack)
+            if source.note.exists() and stack.engine.reaches("prometheus"):
+                source.sweep()
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        blocks = part.facts["blocks"]
+        return f"{sum(block['samples'] for block in blocks.values()):,} samples in {len(blocks)} blocks"
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return snapshot.check(part, reader)
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        began = monotonic()
         try:
-            version = api.version()
+            with self.restored(stack, part, reader, progress) as scratch:
+                seconds = monotonic() - began
+                asked = scratch_api(scratch)
+                wrong = snapshot.differences(part.facts, asked) + snapshot.read_through(part.facts, asked)
+        except GateError as error:
+            return Trial((f"Prometheus does not start on it: {error.message}",))
+        return Trial(wrong, seconds)
+
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("prometheus", seed=_seed(reader, progress)) as scratch:
+            yield scratch
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        # What one that does not answer has can't be put aside first.
+        asked = api(stack)
+        try:
+            version = asked.version()
         except Unreachable as error:
-            away = "move .techsapo/data/prometheus away"
-            if stack.topology.engine == "compose":
-                away = f"`techsapo down` and `docker volume rm {stack.spec.project}_prometheus`"
+            away = stack.engine.removal("prometheus")
             raise OpsError(
                 f"prometheus: {error.message}\nnothing was touched",
                 f"where its data is damaged, {away}, `techsapo up`, then restore",
             ) from None
-        blocks = api.own("prometheus_tsdb_blocks_loaded") or 0
-        series = api.own(_RAN) or 0
+        blocks = asked.own("prometheus_tsdb_blocks_loaded") or 0
+        series = asked.own(_RAN) or 0
         return f"Prometheus {version}", f"{series:,.0f} series and {blocks:.0f} older blocks"
 
-    def require(self, stack: Stack, backup: Backup, part: Part) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
         if not stack.spec.backup.prometheus:
             raise OpsError(
                 "what Prometheus has can't be put aside first: backup.prometheus is off\nnothing was touched",
                 "turn it on, `techsapo up`, then restore",
             )
 
-    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
-        """See Live."""
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         stack.engine.halt("prometheus")
-        with Running(self._shell(stack, _UNPACK), feed=True) as shell:
-            count = 0
-            for data in backup.reader(part):
-                shell.write(data)
-                count += len(data)
-                told("prometheus", count)
+        with Running(_shell(stack, _UNPACK), feed=True) as shell:
+            pour(reader, shell, progress)
             shell.finish()
-        with Running(self._shell(stack, _SWAP)) as shell:
-            shell.finish()
+        _run(stack, _SWAP)
         stack.engine.restart("prometheus")
 
+    @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        """See Live; nothing is compared that is older than what Prometheus keeps."""
+        from techsapo_ops.spec.models.base import seconds
+
         age = datetime.now(UTC).timestamp() - float(part.facts["counted"]["time"])
         if age > seconds(stack.spec.monitoring.prometheus.retention):
-            return []
-        return prometheus.differences(part.facts, prometheus_api(stack))
+            return []  # it keeps nothing so old
+        return snapshot.differences(part.facts, api(stack))
 
-    def back(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
         stack.engine.halt("prometheus")
-        with Running(self._shell(stack, _BACK)) as shell:
-            shell.finish()
+        _run(stack, _BACK)
         stack.engine.restart("prometheus")
 
-    def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
-        """See Live."""
-        with Running(self._shell(stack, _DONE)) as shell:
-            shell.finish()
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        _run(stack, _DONE)
 
-    @staticmethod
-    def _shell(stack: Stack, script: str) -> Command:
-        return stack.engine.beside("prometheus", Command(("sh", "-c", script)))
+    def _source(self, stack: Stack) -> snapshot.PrometheusSource:
+        door = Door(stack.runner, lambda command: stack.engine.beside("prometheus", command))
+        note = stack.layout.state / "prometheus-snapshot.json"
+        return snapshot.PrometheusSource(door, api(stack), note, settled=self.settled)
+
+
+def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
+    """Puts the blocks of a part where a throwaway Prometheus looks for them."""
+
+    def seed(folder: Path) -> None:
+        (folder / "data").mkdir(mode=0o750)
+        snapshot.unpack(reader, folder / "data", progress)
+
+    return seed
+
+
+def _run(stack: Stack, script: str) -> None:
+    with Running(_shell(stack, script)) as shell:
+        shell.finish()
+
+
+def _shell(stack: Stack, script: str) -> Command:
+    return stack.engine.beside("prometheus", Command(("sh", "-c", script)))

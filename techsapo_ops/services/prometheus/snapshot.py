@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.pipes import Running
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Sample
+from techsapo_ops.adapters.prometheus import ApiError, Prometheus
 from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.manifest import Part
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.services.prometheus.client import Asked
+from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "prometheus"
 SETTLED = 60.0
@@ -31,18 +31,6 @@ _MADE_WITHIN = 60.0
 """Longest time in seconds from the note of a snapshot to the time in its name."""
 _WINDOW_MS = 12 * 3600 * 1000
 """Of so much time are samples read at once, in milliseconds."""
-
-
-class Asked(Protocol):
-    """A Prometheus that is asked what it holds, over HTTP or otherwise. Methods raise ApiError."""
-
-    def query(self, expression: str) -> Sequence[Sample]:
-        """The instant vector of an expression now."""
-        ...
-
-    def own(self, metric: str) -> float | None:
-        """The value of a metric without labels that it has of itself."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +49,10 @@ class PrometheusSource:
     kind: str = field(default=KIND, init=False)
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take.
+        """Write the blocks of a snapshot into `folder`; the snapshot itself is gone afterwards.
 
-        The snapshot is hard links to blocks that never change, and one new block of what was in memory. What
-        is counted in it is asked of the live server, for a time that is over.
+        It is hard links to blocks that never change, and one new block of what was in memory. What is counted
+        in it is asked of the live server, for a time that is over.
         """
         began = time.monotonic()
         self.sweep()

@@ -1,14 +1,30 @@
-"""Redis: stopped, given the snapshot, started."""
+"""Redis's keys: a snapshot, checked by its own tool, and brought back while Redis is stopped."""
 
 from __future__ import annotations
 
-from techsapo_ops.adapters.pipes import Running
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.packed import PackedReader, cannot_write
+from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.backup.bring_back import Live, Told
-from techsapo_ops.operations.backup.sources import Stack, redis_door
 from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.services.redis import snapshot
+from techsapo_ops.services.redis.client import door, scratch_client, scratch_door
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.shapes import count, digits, each, has, number, text
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
 # The file is whole, by its size, before anything that is there goes. With an append-only file Redis does not
 # look at dump.rdb: it would come up with 0 keys; a snapshot is a valid base of an append-only file instead.
@@ -28,31 +44,113 @@ rmdir .restoring
 """
 
 
-class LiveRedis(Live):
-    """See Live."""
+def _sample(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and count(value[0])
+        and isinstance(value[1], str)
+        and re.fullmatch("([0-9a-f]{2})*", value[1]) is not None
+        and text(value[2])
+        and re.fullmatch(r"-1|\d{1,19}", str(value[3])) is not None
+    )
 
+
+def _samples(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_sample, value))
+
+
+_FACTS = has(databases=each(has(keys=count, expires=count), digits), changes=number, sample=_samples)
+
+
+class RedisBackup(BackupKind):
+    """The keys of every database of the stack's Redis."""
+
+    name = snapshot.KIND
+    title = "Redis's keys"
+    stops = ("app",)
     restarts = True
+    throwaway = "redis"
 
-    def present(self, stack: Stack, part: Part) -> tuple[str, str]:  # noqa: ARG002 - see Live
-        """See Live."""
-        found = redis_facts.counts(redis_door(stack))
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("redis"):
+            return "this stack has no Redis"
+        return [snapshot.RedisSource(door(stack))]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        return f"{sum(db['keys'] for db in part.facts['databases'].values()):,} keys"
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return snapshot.check(part, reader, _tools(stack))
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        began = monotonic()
+        with self.restored(stack, part, reader, progress) as scratch:
+            seconds = monotonic() - began
+            wrong = redis_facts.differences(part.facts, scratch_door(scratch, stack.runner))
+        return Trial(wrong, seconds)
+
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("redis", seed=_seed(reader, progress)) as scratch:
+            yield scratch
+
+    @override
+    def client(self, scratch: Scratch) -> Command:
+        return scratch_client(scratch)
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        found = redis_facts.counts(door(stack))
         return f"Redis {found.version}", f"{sum(found.keys.values()):,} keys"
 
-    def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
-        """See Live."""
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         service = stack.topology.of_kind("redis")[0]
         stack.engine.halt(service.name)
         append = "yes" if stack.spec.redis.appendonly else "no"
         put = Command(("sh", "-c", _PUT, "sh", append, str(part.raw_bytes)))
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
-            count = 0
-            for data in backup.reader(part):
-                shell.write(data)
-                count += len(data)
-                told("redis", count)
+            pour(reader, shell, progress)
             shell.finish()
         stack.engine.restart(service.name)
 
+    @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        """See Live."""
-        return redis_facts.differences(part.facts, redis_door(stack))
+        return redis_facts.differences(part.facts, door(stack))
+
+
+def _tools(stack: Stack) -> Door:
+    """Where Redis's tools are: on this host, else where it runs."""
+    if "redis-check-rdb" in stack.topology.host.binaries or not stack.topology.has("redis"):
+        return Door(stack.runner)
+    return replace(door(stack), options=())
+
+
+def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
+    """Puts a snapshot where a throwaway Redis loads it from."""
+
+    def seed(folder: Path) -> None:
+        target = folder / "dump.rdb"
+        written = 0
+        try:
+            with target.open("xb") as file:
+                for data in reader:
+                    file.write(data)
+                    written += len(data)
+                    progress(written)
+        except OSError as error:
+            raise cannot_write(target, error) from None
+
+    return seed

@@ -11,10 +11,9 @@ from pathlib import Path
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.manifest import Part
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import facts as redis_facts
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "redis"
 _DELAY = "repl-diskless-sync-delay"
@@ -33,7 +32,7 @@ class RedisSource:
         self._stall = stall
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take."""
+        """Write a snapshot into `folder`, with counts and digests that hold for its very moment."""
         began = time.monotonic()
         before = redis_facts.counts(self._door)
         sample = redis_facts.pick(self._door, before)
