@@ -19,14 +19,21 @@ from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup import config_archive
-from techsapo_ops.backup.config_archive import ConfigSource, digest_of
+from techsapo_ops.backup.config_archive import digest_of
+from techsapo_ops.backup.config_places import (
+    NAMED,
+    changed,
+    config_source,
+    keys_name,
+    left_templates,
+    places,
+    require_same_overrides,
+)
 from techsapo_ops.backup.masked_spec import filled
-from techsapo_ops.backup.secret_files import secret_paths, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Target
-from techsapo_ops.stack.layout import OVERRIDES
 from techsapo_ops.stack.shapes import each, has, member, sha256, text
 
 if TYPE_CHECKING:
@@ -35,7 +42,6 @@ if TYPE_CHECKING:
 _BESIDE = "config-before-restore"
 _UNPACKED = "config-restoring"
 _INDEX = "index.json"
-_PATHS = "paths/"
 _LARGEST_SPEC = 16 * 1024 * 1024
 """Bytes of a spec, which is looked into in memory."""
 
@@ -59,7 +65,7 @@ class ConfigBackup(BackupKind):
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
-        return [_source(stack)]
+        return [config_source(stack)]
 
     @override
     def fits(self, facts: Mapping[str, Any]) -> bool:
@@ -73,7 +79,7 @@ class ConfigBackup(BackupKind):
     def warnings(self, part: Part) -> Sequence[str]:
         # Those that were meant to be in the archive: the user named them.
         left: Mapping[str, str] = part.facts.get("left_out", {})
-        return [f"{name} was left out: {why}" for name, why in left.items() if name.startswith(_PATHS)]
+        return [f"{name} was left out: {why}" for name, why in left.items() if name.startswith(NAMED)]
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
@@ -85,26 +91,27 @@ class ConfigBackup(BackupKind):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        changed = len(self.differences(stack, part))
-        every = len(_places(stack, part))
-        return f"techsapo-ops {__version__}", f"{changed} of {every} files differ" if every else ""
+        differing = len(self.differences(stack, part))
+        every = len(places(stack, part))
+        return f"techsapo-ops {__version__}", f"{differing} of {every} files differ" if every else ""
 
     @override
     def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
         # Raises OpsError where a link stands on the way to one.
-        places = _places(stack, part)
-        changed = set(_changed(stack, part))
+        there = places(stack, part)
+        differing = set(changed(stack, part))
         found = [
             Target(
-                str(place.path), ("replaced" if place.look() else "new") if name in changed else "the same"
+                str(place.path), ("replaced" if place.look() else "new") if name in differing else "the same"
             )
-            for name, place in places.items()
+            for name, place in there.items()
         ]
         found += [
-            Target(f"/{name.removeprefix(_PATHS)}", "left", "it is not below backup.config.paths")
+            Target(f"/{name.removeprefix(NAMED)}", "left", "it is not below backup.config.paths")
             for name in part.facts["files"]
-            if name.startswith(_PATHS) and name not in places
+            if name.startswith(NAMED) and name not in there
         ]
+        found += [Target(name, "left", why) for name, why in left_templates(stack, part).items()]
         return tuple(sorted(found, key=lambda target: target.path))
 
     @override
@@ -113,21 +120,21 @@ class ConfigBackup(BackupKind):
         spec = stack.layout.spec_file.name
         for name, _, content in _contents(part, reader):
             if name == spec:
-                stack.check_spec(_spec(stack, content))
+                require_same_overrides(stack, part, stack.check_spec(_spec(stack, content)))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         # All of it is unpacked into a private folder and checked before a file is replaced.
-        places = _places(stack, part)
-        with _unpacked(stack, part, reader, frozenset(_changed(stack, part))) as files:
-            _put_aside(stack, [places[file.name] for file in files])
+        there = places(stack, part)
+        with _unpacked(stack, part, reader, frozenset(changed(stack, part))) as files:
+            _put_aside(stack, [there[file.name] for file in files])
             for file in files:
-                place = places[file.name]
+                place = there[file.name]
                 facts = place.look()
                 mode, owner = file.mode, None
                 if facts is not None:
                     mode, owner = facts.st_mode, (facts.st_uid, facts.st_gid)
-                elif file.name == _keys(stack):
+                elif file.name == keys_name(stack):
                     owner = keys_owner(stack.topology)
                 with file.path.open("rb") as content:
                     place.put(content, mode, owner)
@@ -135,7 +142,7 @@ class ConfigBackup(BackupKind):
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        return [f"{name} is not what was backed up" for name in _changed(stack, part)]
+        return [f"{name} is not what was backed up" for name in changed(stack, part)]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:
@@ -157,34 +164,6 @@ class ConfigBackup(BackupKind):
         for each_folder in (folder, stack.layout.state / _UNPACKED):
             if each_folder.exists():
                 shutil.rmtree(each_folder)
-
-
-def _source(stack: Stack) -> ConfigSource:
-    layout = stack.layout
-    spec_file = layout.spec_file
-    own = {
-        spec_file.name: spec_file,
-        OVERRIDES: stack.directory / OVERRIDES,
-        "generated": layout.config,
-        "certs": layout.certs,
-        "api-keys": layout.api_keys.parent,
-    }
-    trees = {name: path for name, path in own.items() if path.exists()}
-    trees |= _named(stack)
-    secret = secret_paths(stack)
-    return ConfigSource(
-        trees,
-        secret_values(stack),
-        frozenset({*secret, *(path.resolve() for path in secret)}),
-        frozenset({spec_file, spec_file.resolve()}),
-    )
-
-
-def _named(stack: Stack) -> Mapping[str, Path]:
-    """What `backup.config.paths` names, by the name that it has in the archive."""
-    named = stack.spec.backup.config.paths if stack.config_paths is None else stack.config_paths
-    paths = [stack.directory / Path(each).expanduser() for each in named]
-    return {f"paths/{path.resolve().as_posix().strip('/')}".rstrip("/"): path for path in paths}
 
 
 def _put_aside(stack: Stack, places: Sequence[Place]) -> None:
@@ -220,49 +199,8 @@ class _File:
     mode: int
 
 
-def _keys(stack: Stack) -> str:
-    """Name of the file of API keys in the archive."""
-    return f"api-keys/{stack.layout.api_keys.name}"
-
-
 def _beside(stack: Stack) -> Path:
     return stack.layout.state / _BESIDE
-
-
-def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
-    """Where each file of the archive belongs that is put back, by its name there.
-
-    Only what the stack of today names: the archive's names choose among these, and below them. Generated
-    files are made by `up`, out of the spec that came back and with the secrets that a backup does not hold;
-    certificates without their keys are of no use.
-    """
-    layout = stack.layout
-    state = layout.state.resolve()
-    tops = {
-        layout.spec_file.name: layout.spec_file.resolve(),
-        _keys(stack): state / layout.api_keys.relative_to(layout.state),
-        OVERRIDES: (stack.directory / OVERRIDES).resolve(),
-        **{name: path.resolve() for name, path in _named(stack).items()},
-    }
-    files = frozenset({layout.spec_file.name, _keys(stack)})
-    found = {}
-    for name in part.facts["files"]:
-        parts = name.split("/")
-        for count in range(len(parts), 0, -1):
-            top = "/".join(parts[:count])
-            if top in tops and not (top in files and count < len(parts)):
-                found[name] = Place(tops[top].joinpath(*parts[count:]))
-                break
-    return found
-
-
-def _changed(stack: Stack, part: Part) -> Iterator[str]:
-    """Names of the files that are not as they were when they were backed up, secrets masked as then."""
-    source = _source(stack)
-    wanted: Mapping[str, str] = part.facts["files"]
-    for name, place in _places(stack, part).items():
-        if place.look() is None or source.digest(place.path) != wanted[name]:
-            yield name
 
 
 def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iterator[bytes]]]:

@@ -29,8 +29,8 @@ from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql import facts as mysql_facts
 from techsapo_ops.services.mysql.session import Session, administrator
-from techsapo_ops.services.redis import client
 from techsapo_ops.services.redis import snapshot as redis_snapshot
+from techsapo_ops.services.redis.door import redis_door
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.stack import Stack
 
@@ -51,7 +51,7 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
 
 
 def test_wrong_passwords_are_said(backup: Backup, stack: Stack) -> None:
-    door = replace(client.door(stack), env={"REDISCLI_AUTH": "wrong"})
+    door = replace(redis_door(stack), env={"REDISCLI_AUTH": "wrong"})
     error = failing(
         stack, redis_snapshot.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
     )
@@ -134,7 +134,7 @@ def test_a_server_killed_mid_dump_leaves_no_backup(
     source: Source
     if kind == "redis":
         keys(lab).mset({f"bulk{n}": os.urandom(1_000_000) for n in range(40)})
-        source = redis_snapshot.RedisSource(client.door(stack))
+        source = redis_snapshot.RedisSource(redis_door(stack))
     else:
         with Root(lab) as sql:
             sql.execute("CREATE TABLE bulk AS SELECT REPEAT(UUID(), 9) AS text FROM seq_1_to_100000")

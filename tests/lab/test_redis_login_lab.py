@@ -16,7 +16,7 @@ from projects import Project, project
 from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import facts as redis_facts
-from techsapo_ops.services.redis.client import door as redis_door
+from techsapo_ops.services.redis.door import redis_door
 
 pytestmark = pytest.mark.lab
 

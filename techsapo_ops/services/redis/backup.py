@@ -17,7 +17,7 @@ from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis import facts as redis_facts
 from techsapo_ops.services.redis import snapshot
-from techsapo_ops.services.redis.client import door, scratch_client, scratch_door
+from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, digits, each, has, number, text
@@ -76,7 +76,7 @@ class RedisBackup(BackupKind):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("redis"):
             return "this stack has no Redis"
-        return [snapshot.RedisSource(door(stack))]
+        return [snapshot.RedisSource(redis_door(stack))]
 
     @override
     def fits(self, facts: Mapping[str, Any]) -> bool:
@@ -112,7 +112,7 @@ class RedisBackup(BackupKind):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = redis_facts.counts(door(stack))
+        found = redis_facts.counts(redis_door(stack))
         return f"Redis {found.version}", f"{sum(found.keys.values()):,} keys"
 
     @override
@@ -128,14 +128,14 @@ class RedisBackup(BackupKind):
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        return redis_facts.differences(part.facts, door(stack))
+        return redis_facts.differences(part.facts, redis_door(stack))
 
 
 def _tools(stack: Stack) -> Door:
     """Where Redis's tools are: on this host, else where it runs."""
     if "redis-check-rdb" in stack.topology.host.binaries or not stack.topology.has("redis"):
         return Door(stack.runner)
-    return replace(door(stack), options=())
+    return replace(redis_door(stack), options=())
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:

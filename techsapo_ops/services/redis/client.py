@@ -1,55 +1,20 @@
-"""How redis-cli gets to a Redis; the password goes by REDISCLI_AUTH."""
+"""How redis-cli gets to the stack's own Redis; the password goes by REDISCLI_AUTH."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.stack.address import Address, Viewpoint
-from techsapo_ops.stack.backup import Door
-
-if TYPE_CHECKING:  # `techsapo backup --help` knows of Redis, and reads no spec
-    from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.engine import Scratch
-    from techsapo_ops.stack.stack import Stack
-    from techsapo_ops.stack.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 
-def door(stack: Stack) -> Door:
-    """The way to the stack's Redis."""
-    service = stack.topology.of_kind("redis")[0]
-    address = stack.topology.address(service, Viewpoint.WITHIN)
-    password = stack.spec.redis.password
-    env = {"REDISCLI_AUTH": password.reveal()} if password is not None else {}
-    options = (*_at(address), *login_options(stack.spec, stack.topology))
-    return Door(stack.runner, lambda command: stack.engine.enter(service.name, command), options, env)
-
-
-def scratch_door(scratch: Scratch, runner: Runner) -> Door:
-    """The way to a throwaway Redis."""
-    assert scratch.enter is not None  # noqa: S101 - every engine gives one
-    return Door(runner, scratch.enter, _at(scratch.address), scratch_client(scratch).env)
-
-
-def scratch_client(scratch: Scratch) -> Command:
-    """The client of a throwaway Redis, where that is reached without an address."""
-    password = scratch.password.reveal() if scratch.password is not None else ""
-    return Command(("redis-cli",), {"REDISCLI_AUTH": password})
-
-
-def _at(address: Address) -> tuple[str, ...]:
-    return ("-h", address.host, "-p", str(address.port))
-
-
-def login_options(spec: Spec, topology: Topology) -> tuple[str, ...]:
+def login_options(topology: Topology) -> tuple[str, ...]:
     """Options that name the account, where there is one, and make it speak TLS, where Redis does."""
-    account = ("--user", spec.redis.user) if spec.redis.user is not None else ()
-    return (*tls_options(spec, topology), *account)
+    user = topology.spec.redis.user
+    account = ("--user", user) if user is not None else ()
+    return (*tls_options(topology), *account)
 
 
-def tls_options(spec: Spec, topology: Topology) -> tuple[str, ...]:
+def tls_options(topology: Topology) -> tuple[str, ...]:
     """Options that make it speak TLS, where Redis does; none elsewhere.
 
     redis-cli compares no host name: that the CA signs for this one server alone has to do.
     """
-    return ("--tls", "--cacert", str(topology.redis_ca())) if spec.redis.tls else ()
+    return ("--tls", "--cacert", str(topology.redis_ca())) if topology.spec.redis.tls else ()
