@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.choice import Choice, Image
     from techsapo_ops.engines.compose.facts import DockerFacts
-    from techsapo_ops.engines.compose.standing import ComposeStack
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.transaction import Engines
     from techsapo_ops.operations.backup.sources import Stack as BackupStack
@@ -187,7 +187,7 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
     if topology.engine == "native":
         return None
     from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
     if "docker" not in topology.host.binaries:
         return DockerFacts()
@@ -360,30 +360,30 @@ def standing_stack(file: Path) -> NativeStack | ComposeStack:
     UntrustedError where root must not use them.
     """
     require_trust(file)
-    from techsapo_ops.engines.state import standing
+    from techsapo_ops.engines.state import recorded_engine
     from techsapo_ops.stack.layout import Layout
 
     state = file.resolve().parent / STATE_DIRECTORY
     layout = Layout(state=state, config=state / "generated")
-    stands = standing(state)
+    stands = recorded_engine(state)
     name = stands.project if stands is not None and stands.engine == "compose" else None
     if stands is None:
         name = _orphaned_project(layout)
     if name is not None:
         from techsapo_ops.adapters.docker import Docker
-        from techsapo_ops.engines.compose.standing import ComposeStack
+        from techsapo_ops.engines.compose.recorded import ComposeStack
 
         return ComposeStack(layout, name, Docker(runner()))
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
 
 
 def other_engine(project: Project, topology: Topology) -> NativeStack | ComposeStack | None:
     """The stack of `project` as the other engine brought it up, where that one still has it."""
-    from techsapo_ops.engines.state import standing
+    from techsapo_ops.engines.state import recorded_engine
 
-    stands = standing(project.state)
+    stands = recorded_engine(project.state)
     if stands is None or stands.engine == topology.engine:
         return None
     return standing_stack(project.path)

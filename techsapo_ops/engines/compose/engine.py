@@ -16,7 +16,7 @@ from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
 from techsapo_ops.engines.compose.probing import Prober, questions
 from techsapo_ops.engines.compose.reloading import RELOADERS
 from techsapo_ops.engines.compose.scratch import scratch
-from techsapo_ops.engines.compose.standing import STOP_MARGIN, ComposeStack
+from techsapo_ops.engines.compose.recorded import STOP_MARGIN, ComposeStack
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec

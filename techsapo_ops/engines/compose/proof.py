@@ -13,7 +13,7 @@ from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Mismatch
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
 _TIMEOUT = 60.0
 

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
-from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack, scheduler_is_behind
+from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec

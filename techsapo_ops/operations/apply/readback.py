@@ -11,7 +11,7 @@ from typing import Any
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Rule
-from techsapo_ops.operations.apply.loaded_configuration import lacking, load_yaml
+from techsapo_ops.services.loaded_configuration import lacking, load_yaml
 from techsapo_ops.render.compose import CONFIG
 from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
 from techsapo_ops.services.nginx.site import CONFIG_LOCATION, NGINX_CONF, config_digest

@@ -16,7 +16,7 @@ from techsapo_ops.engines.choice import Image, find_out, registry_of
 from techsapo_ops.engines.compose import prepare
 from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.scratch import bind
-from techsapo_ops.engines.compose.standing import ComposeStack, size_bytes
+from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.host import HostFacts

@@ -14,9 +14,9 @@ from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import access, database, gate, prepare
 from techsapo_ops.engines.compose.probing import questions
-from techsapo_ops.engines.compose.standing import observed
+from techsapo_ops.engines.compose.recorded import observed
 from techsapo_ops.engines.planning import plan
-from techsapo_ops.engines.state import Record, StateFile, standing
+from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.up import desired_state
 from techsapo_ops.render.templates import Templates
@@ -125,10 +125,10 @@ def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
 def test_down_forgets_the_services_but_not_the_engine(tmp_path: Path) -> None:
     file = StateFile(tmp_path, "compose", "p")
     file.clear()
-    assert standing(tmp_path) is None, "nothing was brought up"
+    assert recorded_engine(tmp_path) is None, "nothing was brought up"
     file.put(RECORD)
     file.clear()
-    found = standing(tmp_path)
+    found = recorded_engine(tmp_path)
     assert found is not None
     assert (found.engine, found.project, file.load()) == ("compose", "p", {})
     assert StateFile(tmp_path, "native").load() == {}, "notes of the other engine are none of its own"

@@ -1,4 +1,4 @@
-"""A native stack that stands already: seen, read, measured and stopped without its spec."""
+"""A native stack as it was recorded: seen, read, measured and stopped without its spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stack of containers that stands already: seen, read, measured and stopped without its spec."""
+"""A stack of containers as it was recorded: seen, read, measured and stopped without its spec."""
 
 from __future__ import annotations
 
