@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.compose.recorded import ComposeStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.health.check import Prober
-    from techsapo_ops.operations.apply.transaction import Engines
+    from techsapo_ops.operations.apply.history import History
     from techsapo_ops.operations.backup.sources import Stack as BackupStack
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
@@ -293,7 +293,7 @@ def stack_on(
         templates=project.templates,
         engines=lambda spec, where: engine_on(spec, where, seconds=seconds),
         user=acting_user(),
-        leaves=other_engine(project, topology),
+        leaves=other_engine,
         check_spec=project.check,
     )
 
@@ -324,9 +324,19 @@ def private_prober(spec: Spec, topology: Topology) -> Prober | None:
     return lambda service, timeout: engine.prober.ask(service, timeout, containers)
 
 
-def engines(*, seconds: float | None = None) -> Engines:
-    """Builds the engine of an earlier apply."""
-    return lambda snapshot: engine_on(snapshot.spec, snapshot.desired.topology, seconds=seconds)
+def history_beside(file: Path, *, seconds: float | None = None) -> History:
+    """What was applied to the stack beside the spec `file`, which is not read; otherwise as layout_beside.
+
+    `seconds` overrides how long a service may take to become ready.
+    """
+    from techsapo_ops.operations.apply.history import History
+
+    return History(
+        layout_beside(file),
+        lambda spec, topology: engine_on(spec, topology, seconds=seconds),
+        other_engine,
+        acting_user(),
+    )
 
 
 def acting_user() -> str:
@@ -379,14 +389,14 @@ def standing_stack(file: Path) -> NativeStack | ComposeStack:
     return NativeStack(layout)
 
 
-def other_engine(project: Project, topology: Topology) -> NativeStack | ComposeStack | None:
-    """The stack of `project` as the other engine brought it up, where that one still has it."""
+def other_engine(topology: Topology) -> NativeStack | ComposeStack | None:
+    """The stack as another engine than the topology's brought it up, where that one still has it."""
     from techsapo_ops.engines.state import recorded_engine
 
-    stands = recorded_engine(project.state)
+    stands = recorded_engine(topology.layout.state)
     if stands is None or stands.engine == topology.engine:
         return None
-    return standing_stack(project.path)
+    return standing_stack(topology.layout.spec_file)
 
 
 def _orphaned_project(layout: Layout) -> str | None:

@@ -18,7 +18,6 @@ from techsapo_ops.adapters.build import code
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.container import MYSQL_INIT, Container, container
 from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.app.image import (
     SCHEDULER_IMAGE,
     app_image,
@@ -40,6 +39,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 MONITORING_YML = "docker/docker-compose.monitoring.yml"

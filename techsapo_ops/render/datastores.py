@@ -6,11 +6,11 @@ import re
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import listen_host
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 REDIS_CONF = "redis/redis.conf"

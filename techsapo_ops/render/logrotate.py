@@ -7,10 +7,10 @@ import shlex
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 LOGROTATE = "logrotate/techsapo"

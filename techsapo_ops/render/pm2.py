@@ -6,9 +6,9 @@ import shlex
 from typing import Any
 
 from techsapo_ops.render.programs import programs
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program, RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 ECOSYSTEM = "ecosystem.config.js"

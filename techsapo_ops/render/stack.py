@@ -11,7 +11,6 @@ from techsapo_ops.render.pm2 import pm2_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.systemd import systemd_files
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.app.pages import page_files
 from techsapo_ops.services.app.rendered_spec import app_spec_files
@@ -22,6 +21,7 @@ from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology, resolve
 
 DOCKER = "docker/"

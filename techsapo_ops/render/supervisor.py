@@ -18,12 +18,12 @@ from pathlib import Path
 import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import programs
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 SUPERVISORD_CONF = "supervisor/supervisord.conf"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 UNIT = "systemd/techsapo.service"

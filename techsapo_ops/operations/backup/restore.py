@@ -21,6 +21,7 @@ from techsapo_ops.operations.backup.live import LIVE, UNASKED
 from techsapo_ops.operations.backup.point_in_time import Replay
 from techsapo_ops.operations.backup.restore_journal import finished, interrupted, journal
 from techsapo_ops.operations.backup.sources import Stack, checkers, mysql_door
+from techsapo_ops.stack.engine import Action, Step
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]
@@ -242,7 +243,7 @@ def _beside(kinds: Sequence[str]) -> list[tuple[str, Live]]:
 def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
     for name in apps:
         say(f"starting {name}")
-        stack.engine.restart(name)
+        Step(Action.RESTART, name, "it was restored").perform(stack.engine)
 
 
 def _homeless(stack: Stack, part: Part) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import SEVERITIES, Priority, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_name
-from techsapo_ops.render.templates import Templates, go_template_text
+from techsapo_ops.render.templates import go_template_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.monitoring import (
     EmailReceiver,
@@ -17,6 +17,7 @@ from techsapo_ops.spec.models.monitoring import (
     WebhookReceiver,
 )
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 ALERTMANAGER_YML = "alertmanager/alertmanager.yml"

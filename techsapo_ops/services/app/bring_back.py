@@ -31,7 +31,6 @@ class LiveSqlite(Live):
     def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
         """See Live."""
         database = _database(stack, part.kind)
-        stack.engine.make_data(_instance(part.kind), stack.topology.of_kind("app")[0].name)
         database.put(backup.reader(part), part, lambda count: told(part.kind, count))
 
     def differences(self, stack: Stack, part: Part) -> list[str]:

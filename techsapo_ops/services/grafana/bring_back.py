@@ -9,6 +9,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.bring_back import Live, Told
 from techsapo_ops.operations.backup.offsite import grafana_copy
 from techsapo_ops.operations.backup.sources import Stack, grafana_database
+from techsapo_ops.stack.engine import Action, Step
 
 
 class LiveGrafana(Live):
@@ -41,7 +42,7 @@ class LiveGrafana(Live):
             stack.engine.halt("grafana")
             copy = PackedReader(path, limit=found.raw_bytes, expected=found.sha256)
             grafana_database(stack).put(copy, found, lambda count: told("grafana", count))
-        stack.engine.restart("grafana")
+        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
 
     def differences(self, stack: Stack, part: Part) -> list[str]:  # noqa: ARG002 - see below
         """See Live. Grafana migrates and writes into it as soon as it starts, so its rows are not compared:
@@ -53,7 +54,7 @@ class LiveGrafana(Live):
         """See Live."""
         stack.engine.halt("grafana")
         grafana_database(stack).run("back")
-        stack.engine.restart("grafana")
+        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
 
     def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
         """See Live."""

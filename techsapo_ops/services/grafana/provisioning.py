@@ -9,12 +9,12 @@ from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import listen_host
 from techsapo_ops.render.secrets import secret_name
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 ALERTMANAGER_UID = "techsapo-alertmanager"

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.programs import NGINX_SHUTDOWN_SECONDS, listen_host
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 NGINX_CONF = "nginx/nginx.conf"

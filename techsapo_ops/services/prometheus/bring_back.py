@@ -14,6 +14,7 @@ from techsapo_ops.operations.backup.bring_back import Live, Told
 from techsapo_ops.operations.backup.sources import Stack, prometheus_api
 from techsapo_ops.services.prometheus import backup as prometheus
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.engine import Action, Step
 
 # Everything is unpacked before anything that is there moves, and by a command of its own: tar may take an
 # archive for whole whose end, and with it the digest, has not come.
@@ -89,7 +90,7 @@ class LivePrometheus(Live):
             shell.finish()
         with Running(self._shell(stack, _SWAP)) as shell:
             shell.finish()
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
 
     def differences(self, stack: Stack, part: Part) -> list[str]:
         """See Live; nothing is compared that is older than what Prometheus keeps."""
@@ -103,7 +104,7 @@ class LivePrometheus(Live):
         stack.engine.halt("prometheus")
         with Running(self._shell(stack, _BACK)) as shell:
             shell.finish()
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
 
     def done(self, stack: Stack, kind: str) -> None:  # noqa: ARG002 - see Live
         """See Live."""

@@ -8,7 +8,6 @@ from typing import Any
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -16,6 +15,7 @@ from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 PROMETHEUS_YML = "prometheus/prometheus.yml"

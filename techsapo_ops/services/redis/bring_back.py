@@ -9,6 +9,7 @@ from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup.bring_back import Live, Told
 from techsapo_ops.operations.backup.sources import Stack, redis_door
 from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.stack.engine import Action, Step
 
 # The file is whole, by its size, before anything that is there goes. With an append-only file Redis does not
 # look at dump.rdb: it would come up with 0 keys; a snapshot is a valid base of an append-only file instead.
@@ -51,7 +52,7 @@ class LiveRedis(Live):
                 count += len(data)
                 told("redis", count)
             shell.finish()
-        stack.engine.restart(service.name)
+        Step(Action.RESTART, service.name, "it was restored").perform(stack.engine)
 
     def differences(self, stack: Stack, part: Part) -> list[str]:
         """See Live."""
