@@ -66,7 +66,7 @@ def generate(
     project = open_project(file, environment)
     topology = _topology(project, output)
     found = examine(stack_on(project, topology))
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     for tool in found.validation.missing:
         out.warn(

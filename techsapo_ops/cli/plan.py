@@ -45,12 +45,16 @@ def plan(
 
       techsapo plan prometheus --json
     """
+    from techsapo_ops.cli.own_templates import template_warnings
     from techsapo_ops.cli.stack_view import plan_json, show_plan
     from techsapo_ops.cli.wiring import open_project, open_stack
     from techsapo_ops.operations.apply.plan import plan_of
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    found = plan_of(open_stack(open_project(file, environment), engine), tuple(services or ()))
+    project = open_project(file, environment)
+    found = plan_of(open_stack(project, engine), tuple(services or ()))
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
     if as_json:
         out.json(plan_json(found))
     elif found.changes:

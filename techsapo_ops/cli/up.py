@@ -125,9 +125,9 @@ def up(
         out.json(_json(report))
     else:
         _show(report, out)
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
-    if needed := without_sudo(project.path):
+    if needed := without_sudo(project.path, project.overrides.folder):
         out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
     show_failures(report.outcomes, report.back, out)
     if report.failures:

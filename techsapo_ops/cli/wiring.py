@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.history import History
     from techsapo_ops.operations.backup.sources import Stack as BackupStack
+    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Problem
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
@@ -66,23 +68,36 @@ class Project:
             environment=self.loaded.environment,
         )
 
-    def check(self, text: str) -> None:
-        """Raise SpecError for the text of a spec that could not take this one's place."""
+    def check(self, text: str) -> Spec:
+        """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
         from techsapo_ops.spec.load import load
 
-        load(
+        loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
             filename=self.path.name, environment=self.loaded.environment,
         )  # fmt: skip
+        return loaded.spec
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the project's own templates."""
+        from techsapo_ops.cli.own_templates import overrides_of
+
+        return overrides_of(self.directory, self.loaded)
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first."""
-        from techsapo_ops.render.templates import Templates
-        from techsapo_ops.stack.layout import OVERRIDES
+        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        from techsapo_ops.cli.own_templates import templates_of
 
-        override = self.directory / OVERRIDES
-        return Templates(override if override.is_dir() else None)
+        return templates_of(self.directory, self.loaded)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be known of the spec and of the project's own templates."""
+        from techsapo_ops.cli.own_templates import template_warnings
+
+        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -146,6 +161,10 @@ def open_project(
         environment=environment,
         cross_check=cross_check,
     )
+    if trusted:
+        from techsapo_ops.cli.own_templates import require_trusted_folder
+
+        require_trusted_folder(path.parent, loaded)
     return Project(path, loaded)
 
 
@@ -158,11 +177,17 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
     from techsapo_ops.engines import choice
+    from techsapo_ops.services.registry import binary_names, resolve, service_users
     from techsapo_ops.stack.places import places_of
-    from techsapo_ops.stack.topology import resolve
 
     socket = project.spec.schedule.docker_socket
-    host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
+    host = gather(
+        project.state,
+        os.environ.get("PATH", ""),
+        binary_names(),
+        service_users(),
+        Path(socket) if socket is not None else None,
+    )
     chosen = choice.told(project.spec, project.layout, engine)
     if chosen is None:
         compose = resolve(project.spec, places_of("compose"), project.layout, host)
@@ -176,10 +201,14 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
 def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
     from techsapo_ops.engines.choice import images_of
     from techsapo_ops.render.compose import compose_files, container_units
-    from techsapo_ops.services.app.image import built_from
+    from techsapo_ops.render.templates import Templates
+    from techsapo_ops.services.registry import kind_of
 
-    files = compose_files(project.spec, topology, project.templates, ())
-    return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
+    kinds = {service.name: kind_of(service) for service in topology.services}
+    # Before a restore the folder of templates may not be there yet; whoever renders says so.
+    templates = Templates() if project.overrides.missing else project.templates
+    files = compose_files(topology, templates, ())
+    return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
 def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
@@ -269,7 +298,7 @@ def open_stack(
 ) -> Stack:
     """The stack of `project` on this host; `engine` overrides the spec's.
 
-    `seconds` overrides how long a service may take to become ready, `tell` is told of work that takes minutes.
+    `seconds` overrides how long a service may take to become ready; `tell` hears of work that takes minutes.
     """
     return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
 

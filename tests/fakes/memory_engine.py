@@ -25,7 +25,7 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Address
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import (
     Action,

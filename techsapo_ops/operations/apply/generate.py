@@ -23,8 +23,8 @@ from techsapo_ops.operations.apply.written import (
     write_manifest,
 )
 from techsapo_ops.render.stack import DOCKER, render_stack
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import check, known, require
@@ -64,7 +64,7 @@ def examine(stack: Stack) -> Generated:
 
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
-    files = render_stack(stack.spec, stack.topology, stack.templates)
+    files = render_stack(stack.topology, stack.templates)
     found = changes(files, stack.layout.config)
     report = validate(stack, files)
     require(report)

@@ -18,10 +18,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange
 from techsapo_ops.operations.apply.ledger import Entry, Ledger
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 
 class Origin(StrEnum):
@@ -62,7 +62,7 @@ _WORDS = {
 }
 
 Origins = tuple[Origin, ...]
-Render = Callable[[Spec, Topology, Mapping[str, str] | None], Desired]
+Render = Callable[[Topology, Mapping[str, str] | None], Desired]
 """Renders a spec for a topology, with the operator's templates as they were (None: as they are now)."""
 
 
@@ -115,7 +115,7 @@ def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tu
     def rendered(host: Topology) -> Desired:
         spec = spec_now(base)
         where = resolve(spec, recorded.places, present.layout, host.host)
-        return render(spec, where, base.overrides)
+        return render(where, base.overrides)
 
     again = base.desired if by_us else rendered(recorded)
     here = again if same_host else rendered(present)

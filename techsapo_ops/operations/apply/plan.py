@@ -14,10 +14,9 @@ from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import by_proof, with_new_build, with_renewed
 from techsapo_ops.operations.certificates.redis import with_redis_certificate
 from techsapo_ops.render.compose import container_units
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates as Overridden
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Observed, Plan, Recorded, Running
 from techsapo_ops.stack.stack import Stack
@@ -69,16 +68,16 @@ class StackPlan:
         return bool(self.files or self.steps.changes)
 
 
-def desired_state(spec: Spec, topology: Topology, templates: Templates) -> Desired:
+def desired_state(topology: Topology, templates: Templates) -> Desired:
     """Everything that should exist: rendered files, and the units that read them."""
-    files = render_stack(spec, topology, templates)
-    units = topology.places.units(lambda: programs(spec, topology), lambda: container_units(topology, files))
+    files = render_stack(topology, templates)
+    units = topology.places.units(lambda: programs(topology), lambda: container_units(topology, files))
     return Desired(topology, files, units)
 
 
 def wanted_by(stack: Stack) -> Snapshot:
     """What the spec of `stack` wants now."""
-    desired = desired_state(stack.spec, stack.topology, stack.templates)
+    desired = desired_state(stack.topology, stack.templates)
     return Snapshot(desired, stack.spec, stack.templates.overrides())
 
 
@@ -111,8 +110,8 @@ def plan_of(stack: Stack, only: Sequence[str] = ()) -> StackPlan:
     if not found.changes:
         return found
 
-    def render(spec: Spec, topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
+    def render(topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
         then = stack.templates if overrides is None else Overridden(None, overrides)
-        return desired_state(spec, topology, then)
+        return desired_state(topology, then)
 
     return replace(found, origins=origin.find(wanted, found.steps, found.files, found.observed, render))

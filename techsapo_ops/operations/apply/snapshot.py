@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
-from techsapo_ops.stack.facts import Probe, ServiceFacts, services
-from techsapo_ops.stack.host import HostFacts, Owner
+from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service
@@ -130,7 +131,7 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
     )
     units = tuple(form.from_json(entry) for form in FORMS for entry in value[form.recorded_as])
     spec = _read_spec(value["spec"], value["secrets"])
-    desired = Desired(_topology(value["topology"]), files, units)
+    desired = Desired(_topology(value["topology"], spec), files, units)
     return Snapshot(desired, spec, value.get("overrides"), value.get("given"))
 
 
@@ -173,10 +174,11 @@ def _layout_data(layout: Layout) -> dict[str, str | None]:
     }
 
 
-def _topology(value: Mapping[str, Any]) -> Topology:
+def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
     where = value["layout"]
     host = value["host"]
     return Topology(
+        spec,
         places_of(value["engine"]),
         Layout(
             Path(where["state"]),
@@ -206,7 +208,7 @@ def _service_data(service: Service) -> dict[str, Any]:
 
 def _service(entry: Mapping[str, Any]) -> Service:
     facts = entry["facts"]
-    known = services().get(entry["kind"])
+    known = facts_of_kinds().get(entry["kind"])
     since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
     made = ServiceFacts(**{**tuples(facts), **since, "probe": Probe(**facts["probe"])})
     return Service(**{**tuples(entry), "facts": made})
