@@ -15,7 +15,7 @@ import typer
 from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
 from typer.core import TyperCommand, TyperGroup
 
-ROOM = "techsapo_ops.cli"
+ROOM = "techsapo_ops.cli.commands"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from servers import http_ok, wait_for
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.prometheus import ApiError
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.jobs_wiring import job_argv
+from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore

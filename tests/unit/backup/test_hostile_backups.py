@@ -23,7 +23,7 @@ from projects import only_redis
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup import shapes
 from techsapo_ops.backup.repository import Repository
-from techsapo_ops.cli.backup import _value
+from techsapo_ops.cli.commands.backup import _value
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups

@@ -13,7 +13,7 @@ import pytest
 from servers import free_port
 
 from techsapo_ops.cli import main as cli
-from techsapo_ops.cli.ask import _candidates
+from techsapo_ops.cli.commands.ask import _candidates
 from techsapo_ops.spec.models import Spec
 
 ANSWER: dict[str, Any] = {

@@ -85,8 +85,8 @@ def create(
 
       techsapo backup create --tag before-upgrade
     """
-    from techsapo_ops.cli.backup_view import Bars, part_line
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.views.backups import Bars, part_line
     from techsapo_ops.cli.wiring import backup_stack
     from techsapo_ops.operations.backup import make as backups
     from techsapo_ops.operations.backup.sources import sources
@@ -129,8 +129,8 @@ def list_backups(
       techsapo backup list --json
     """
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.views.backups import origin_of, state
     from techsapo_ops.cli.wiring import backup_stack
 
     out = Output(as_json=as_json)
@@ -178,8 +178,8 @@ def show(
       techsapo backup show latest
     """
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.views.backups import origin_of, state
     from techsapo_ops.cli.wiring import backup_stack
     from techsapo_ops.operations.backup.make import content
 
@@ -230,8 +230,8 @@ def verify(
 
       techsapo backup verify --deep --json
     """
-    from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.views.backups import Bars
     from techsapo_ops.cli.wiring import backup_stack
     from techsapo_ops.operations.backup import make as backups
 
@@ -343,7 +343,7 @@ def _brief(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(repository: Repository, backup: Backup) -> dict[str, Any]:
-    from techsapo_ops.cli.backup_view import origin_of
+    from techsapo_ops.cli.views.backups import origin_of
 
     told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
     origin = origin_of(repository, backup)

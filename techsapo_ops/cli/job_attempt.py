@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.cli.jobs_signals import interruptible
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-    from techsapo_ops.cli.up import Progress
+    from techsapo_ops.cli.commands.up import Progress
     from techsapo_ops.cli.wiring import engine_for, engines, layout_beside, open_project, runner, topology_for
     from techsapo_ops.operations.apply.transaction import Tools
     from techsapo_ops.operations.jobs import JobContext

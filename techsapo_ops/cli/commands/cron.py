@@ -52,7 +52,7 @@ def install(
 
       techsapo cron install --systemd
     """
-    from techsapo_ops.cli.jobs_wiring import desk_for
+    from techsapo_ops.cli.job_runs import desk_for
     from techsapo_ops.cli.wiring import open_project, topology_for
     from techsapo_ops.operations.jobs.timetable import announce, nobody_starts_them, scheduled
 
@@ -203,7 +203,7 @@ def cron_table(project: Project, user: str | None = None) -> CronTable:
 
 
 def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
-    from techsapo_ops.cli.jobs_wiring import job_argv
+    from techsapo_ops.cli.job_runs import job_argv
 
     def argv(name: str) -> tuple[str, ...]:
         chosen = project.loaded.environment

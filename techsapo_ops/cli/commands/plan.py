@@ -45,7 +45,7 @@ def plan(
 
       techsapo plan prometheus --json
     """
-    from techsapo_ops.cli.stack_view import plan_json, show_plan
+    from techsapo_ops.cli.views.plan import plan_json, show_plan
     from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
     from techsapo_ops.operations.apply.up import plan_stack
 

@@ -53,7 +53,7 @@ def costs(
 
     out = Output(as_json=as_json or rows)
     if rows:
-        from techsapo_ops.cli.serve import seen_from_here
+        from techsapo_ops.cli.commands.serve import seen_from_here
 
         spec = open_project(file, cross_check=False).spec
         out.json(rows_here(seen_from_here(spec, None, mysql), data, days).to_json())

@@ -80,9 +80,9 @@ def restore(
 
       techsapo restore 20260131T020000Z --into scratch
     """
-    from techsapo_ops.cli.backup import kinds
-    from techsapo_ops.cli.backup_view import Bars
+    from techsapo_ops.cli.commands.backup import kinds
     from techsapo_ops.cli.output import Output, confirm
+    from techsapo_ops.cli.views.backups import Bars
     from techsapo_ops.cli.wiring import backup_stack
     from techsapo_ops.operations.backup import restore as operation
 
@@ -205,8 +205,8 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
-    from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import interactive
+    from techsapo_ops.cli.views.backups import Bars
     from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
     with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:

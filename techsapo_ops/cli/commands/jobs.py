@@ -22,8 +22,8 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from techsapo_ops.schedule.book import Standing
     from techsapo_ops.schedule.runs import Run
+    from techsapo_ops.schedule.status import Standing
 
 INTERRUPTED = 130
 
@@ -64,11 +64,11 @@ def list_jobs(
     """
     if context.invoked_subcommand is not None:
         return
-    from techsapo_ops.cli.jobs_wiring import here_and_now, local_zone
+    from techsapo_ops.cli.job_runs import here_and_now, local_zone
     from techsapo_ops.cli.wiring import open_project, topology_for
     from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
-    from techsapo_ops.schedule.book import standing
     from techsapo_ops.schedule.runs import Runs
+    from techsapo_ops.schedule.status import standing
 
     project = open_project(file, environment)
     zone = local_zone()
@@ -123,10 +123,10 @@ def run(
       techsapo jobs run costs --wait 600
     """
     from techsapo_ops.adapters.trust import UntrustedError
-    from techsapo_ops.cli.jobs_signals import interruptible
-    from techsapo_ops.cli.jobs_wiring import desk_for, perform_command, record_refusal, schedule_or_why
+    from techsapo_ops.cli.job_runs import desk_for, perform_command, record_refusal, schedule_or_why
+    from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.schedule.book import find_job
+    from techsapo_ops.schedule.status import find_job
     from techsapo_ops.schedule.wrapper import due, run_job
 
     unattended = by is not By.HAND
@@ -240,15 +240,15 @@ def perform(
     name: NameArgument, file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None
 ) -> None:
     """Do the work of one try; `jobs run` starts this in a process of its own."""
-    from techsapo_ops.cli.jobs_perform import perform as do
+    from techsapo_ops.cli.job_attempt import perform as do
 
     do(name, file, environment)
 
 
 def _runs(file: Any, name: str) -> Any:
     from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.schedule.book import find_job
     from techsapo_ops.schedule.runs import Runs
+    from techsapo_ops.schedule.status import find_job
     from techsapo_ops.spec.models.data import Schedule
 
     find_job(Schedule(), name)

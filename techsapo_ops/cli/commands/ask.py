@@ -90,7 +90,7 @@ def ask(
         if not stream:
             Output(as_json=True).json(told)
         return
-    from techsapo_ops.cli.answer_view import show_answer
+    from techsapo_ops.cli.views.answer import show_answer
 
     show_answer(harmless(told))
 

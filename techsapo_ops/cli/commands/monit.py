@@ -49,7 +49,7 @@ def monit(
       techsapo monit --remote https://techsapo.example.com
     """
     if remote is not None:
-        from techsapo_ops.cli.monit_remote import show
+        from techsapo_ops.cli.views.metrics_stream import show
 
         show(peer("--remote", remote, file, ca_file, insecure=insecure), once=once, as_json=as_json)
         return
@@ -93,7 +93,7 @@ def _table(readings: tuple[Reading, ...]) -> Any:
 
 
 def _cells(reading: Reading) -> tuple[object, ...]:
-    from techsapo_ops.cli.stack_view import age, size
+    from techsapo_ops.cli.views.plan import age, size
 
     cpu, rate = reading.cpu_percent, reading.requests_per_second
     return (

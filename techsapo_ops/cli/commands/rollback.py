@@ -54,8 +54,8 @@ def rollback(
 
       techsapo rollback @2 --yes
     """
-    from techsapo_ops.cli.stack_view import show_plan
-    from techsapo_ops.cli.up import Progress, back_json, show_failures, steps_json
+    from techsapo_ops.cli.commands.up import Progress, back_json, show_failures, steps_json
+    from techsapo_ops.cli.views.plan import show_plan
     from techsapo_ops.cli.wiring import acting_user, engines, layout_beside
     from techsapo_ops.operations.apply import rollback as operation
     from techsapo_ops.operations.apply.transaction import Tools

@@ -20,8 +20,8 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.certificates.needs import Certificates
     from techsapo_ops.operations.certificates.renew import Renewal
-    from techsapo_ops.operations.certificates.wanted import Certificates
 
 _PENDING = 100
 
@@ -59,8 +59,8 @@ def status(
 
       techsapo certs status /etc/ssl/certs/techsapo.crt example.com:443
     """
-    from techsapo_ops.cli.certs_view import show, status_value
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.views.certificates import show, status_value
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.operations.certificates.metrics import write_metrics
     from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
@@ -236,8 +236,8 @@ def install_cron(
 
       techsapo certs install-cron
     """
-    from techsapo_ops.cli.cron import cron_table
-    from techsapo_ops.cli.jobs_wiring import desk_for
+    from techsapo_ops.cli.commands.cron import cron_table
+    from techsapo_ops.cli.job_runs import desk_for
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import open_project
     from techsapo_ops.operations.jobs.timetable import announce
@@ -281,7 +281,7 @@ def _renew(
 def _certificates(file: Any, environment: str | None, out: Output) -> Certificates:
     from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
     from techsapo_ops.operations.certificates.front import nginx_site
-    from techsapo_ops.operations.certificates.wanted import Certificates
+    from techsapo_ops.operations.certificates.needs import Certificates
 
     project = open_project(file, environment)
     topology = topology_for(project)
@@ -300,8 +300,8 @@ def _report(
     as_json: bool,
     dry_run: bool = False,
 ) -> None:
-    from techsapo_ops.cli.certs_view import renewal_error, renewal_value, renewal_words
     from techsapo_ops.cli.output import print_error
+    from techsapo_ops.cli.views.certificates import renewal_error, renewal_value, renewal_words
     from techsapo_ops.operations.certificates.metrics import write_metrics
     from techsapo_ops.operations.certificates.status import status as look
 

@@ -21,7 +21,7 @@ def drift(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Q
 
       techsapo drift --json
     """
-    from techsapo_ops.cli.up import Progress
+    from techsapo_ops.cli.commands.up import Progress
     from techsapo_ops.cli.wiring import engines, layout_beside
     from techsapo_ops.operations.apply import drift as operation
     from techsapo_ops.operations.apply.drift import EDITED

@@ -52,7 +52,7 @@ class Progress:
 
     def done(self, outcome: Outcome) -> None:
         """See Listener.done."""
-        from techsapo_ops.cli.stack_view import in_brackets
+        from techsapo_ops.cli.views.plan import in_brackets
 
         name = outcome.step.service
         if outcome.error is not None:
@@ -98,7 +98,7 @@ def up(
       techsapo up -e production --yes
     """
     from techsapo_ops.adapters.trust import without_sudo
-    from techsapo_ops.cli.stack_view import show_plan
+    from techsapo_ops.cli.views.plan import show_plan
     from techsapo_ops.cli.wiring import (
         acting_user,
         choose_engine,

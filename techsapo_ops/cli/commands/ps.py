@@ -20,7 +20,7 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
     from datetime import UTC, datetime
 
     from techsapo_ops.adapters.build import build, is_other
-    from techsapo_ops.cli.stack_view import age, service_json
+    from techsapo_ops.cli.views.plan import age, service_json
     from techsapo_ops.cli.wiring import standing_stack
 
     out = Output(as_json=as_json, quiet=quiet)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.ask import TierName, orchestrator, piped, post
+from techsapo_ops.cli.commands.ask import TierName, orchestrator, piped, post
 from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
 from techsapo_ops.cli.peer import CaFileOption, InsecureOption
 from techsapo_ops.errors import OpsError
@@ -77,8 +77,8 @@ def _show(told: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from techsapo_ops.cli.answer_view import show_examination
     from techsapo_ops.cli.output import console
+    from techsapo_ops.cli.views.answer import show_examination
 
     out = console()
     styles = {"critical": "bold red", "high": "red", "medium": "yellow"}

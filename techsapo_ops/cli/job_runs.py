@@ -91,7 +91,7 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     import tempfile
 
     from techsapo_ops.adapters.process import Command
-    from techsapo_ops.schedule.book import find_job
+    from techsapo_ops.schedule.status import find_job
     from techsapo_ops.schedule.wrapper import run_job
     from techsapo_ops.spec.models.data import Schedule
     from techsapo_ops.stack.layout import Layout

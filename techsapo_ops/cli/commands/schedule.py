@@ -42,12 +42,12 @@ def schedule(
     from techsapo_ops.adapters.build import build
 
     build()  # first, as in `serve`: what is installed while the rest is imported is another build
-    from techsapo_ops.cli.jobs_signals import interruptible
-    from techsapo_ops.cli.jobs_wiring import desk_for, job_argv
+    from techsapo_ops.cli.job_runs import desk_for, job_argv
+    from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.wiring import layout_beside
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
+    from techsapo_ops.schedule.recovery import overdue, settle_killed
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
-    from techsapo_ops.schedule.settle import overdue, settle_killed
     from techsapo_ops.spec.models.data import Schedule
 
     trust = _Trust(file)

@@ -68,9 +68,9 @@ def logs(
 
       techsapo logs prometheus -n 20
     """
-    from techsapo_ops.cli.stack_view import moment
+    from techsapo_ops.cli.views.plan import moment
     from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.watch.log_lines import LogChoice
+    from techsapo_ops.operations.watch.log_filter import LogChoice
 
     choice = LogChoice(level.value if level else None, request, _compiled(grep))
     start = moment(since) if since is not None else None
