@@ -7,26 +7,31 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
+from techsapo_ops.adapters.supervised import RESULT_VARIABLE
+from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, engines, topology_for
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.views.apply import Progress
+from techsapo_ops.engines.native.launch import die_with_parent
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.transaction import Tools
+from techsapo_ops.operations.jobs import JobContext, load
+from techsapo_ops.schedule.job import JobResult
+from techsapo_ops.schedule.wrapper import encode
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.jobs import JobContext
 
 
 def perform(name: str, file: Path, environment: str | None) -> None:
     """Do the job and hand back its result; ends with its exit code. Raises OpsError where it fails."""
-    import typer
-
-    from techsapo_ops.adapters.supervised import RESULT_VARIABLE
-    from techsapo_ops.catalogue.jobs import jobs
-    from techsapo_ops.engines.native.launch import die_with_parent
-    from techsapo_ops.operations.jobs import load
-    from techsapo_ops.schedule.job import JobResult
-    from techsapo_ops.schedule.wrapper import encode
-
     descriptor = os.environ.get(RESULT_VARIABLE)
     if descriptor is None or name not in jobs():
         raise OpsError("this is the inside of a job", f"run `techsapo jobs run {name}`", exit_code=2)
@@ -45,10 +50,6 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-    from techsapo_ops.cli.commands.up import Progress
-    from techsapo_ops.cli.wiring import engine_for, engines, layout_beside, open_project, runner, topology_for
-    from techsapo_ops.operations.apply.transaction import Tools
-    from techsapo_ops.operations.jobs import JobContext
 
     @cache
     def project() -> Project:

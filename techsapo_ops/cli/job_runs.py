@@ -6,14 +6,24 @@ import os
 import pwd
 import stat
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tzlocal
+
 from techsapo_ops.adapters.folders import FOLDER
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
+from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.schedule.status import find_job
+from techsapo_ops.schedule.wrapper import Desk, run_job
+from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Command
@@ -26,8 +36,6 @@ if TYPE_CHECKING:
 
 def local_zone() -> tzinfo:
     """The host's time zone. Raises OpsError when it can't be told, e.g. for a TZ that does not exist."""
-    import tzlocal
-
     try:
         return tzlocal.get_localzone()
     except (LookupError, ValueError, OSError) as error:
@@ -41,10 +49,6 @@ def here_and_now(zone: tzinfo) -> Callable[[], datetime]:
 
 def desk_for(layout: Layout, say: Callable[[str], None], echo: Callable[[str], None]) -> Desk:
     """What runs of this stack's jobs are made with."""
-    from techsapo_ops.cli.wiring import acting_user
-    from techsapo_ops.schedule.runs import Runs
-    from techsapo_ops.schedule.wrapper import Desk
-
     zone = local_zone()
     return Desk(
         runs=Runs(layout.jobs),
@@ -74,8 +78,6 @@ def job_argv(
 
 def perform_command(name: str, file: Path, environment: str | None) -> Command:
     """The process that does the work of one try."""
-    from techsapo_ops.adapters.process import Command
-
     argv = job_argv(sys.executable, "perform", name, file, environment)
     return Command(argv, {"PYTHONUNBUFFERED": "1"}, cwd=file.resolve().parent)
 
@@ -88,14 +90,6 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     alone: then whoever owns the folder around it could only have moved it. It works inside the opened folder.
     Raises OpsError where it can't be written.
     """
-    import tempfile
-
-    from techsapo_ops.adapters.process import Command
-    from techsapo_ops.schedule.status import find_job
-    from techsapo_ops.schedule.wrapper import run_job
-    from techsapo_ops.spec.models.data import Schedule
-    from techsapo_ops.stack.layout import Layout
-
     # The remedy first: the record's line is cut at a length.
     told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)
 
@@ -170,9 +164,6 @@ def _become(uid: int) -> None:
 
 def schedule_or_why(file: Path, environment: str | None) -> tuple[Schedule, OpsError | None]:
     """The spec's schedule; where the spec can't be read, the default one and the reason."""
-    from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.spec.models.data import Schedule
-
     try:
         return open_project(file, environment).spec.schedule, None
     except OpsError as error:

@@ -15,7 +15,7 @@ from servers import free_port, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore

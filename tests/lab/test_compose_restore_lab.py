@@ -12,7 +12,7 @@ from projects import Project, small_spec
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.operations.backup.sources import grafana_database, prometheus_api
 
 pytestmark = pytest.mark.lab

@@ -13,7 +13,7 @@ from hostile import END, entry, names_of
 from projects import Project, only_redis, project
 
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.live import LIVE
 from techsapo_ops.operations.backup.sources import Stack

@@ -19,7 +19,7 @@ from projects import only_redis, project, small_spec
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 

@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.alerts import known, listed, try_out
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
-    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.watch.alerts import Listed
     from techsapo_ops.stack.topology import Topology
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="List, silence and try out alerts, e.g. `techsapo alerts list --firing`.",
 )
 
@@ -29,9 +37,9 @@ app = typer.Typer(
 @app.command(name="list")
 def list_alerts(
     firing: Annotated[bool, typer.Option("--firing", help="Only those whose condition holds.")] = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """List every alert and its state; those that fire come first.
 
@@ -45,16 +53,11 @@ def list_alerts(
 
       techsapo alerts list --firing --json
     """
-    from techsapo_ops.adapters.prometheus import Prometheus
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.watch.alerts import listed
-
-    project, topology = _stack(file, environment)
+    project, topology = _stack(place.file, place.environment)
     url, alertmanager = _url(topology, "prometheus"), _alertmanager_of(topology)
     found, trouble = listed(project.spec, topology, Prometheus(url) if url else None, alertmanager)
     shown = [f for f in found if not firing or f.since is not None]
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None})
         return
     if trouble:
@@ -79,9 +82,9 @@ def silence(
     comment: Annotated[str, typer.Option("--comment", "-c", help="Why, for your colleagues.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the silences.")] = False,
     expire: Annotated[str | None, typer.Option("--expire", metavar="ID", help="End a silence now.")] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Send no notifications of an alert for a while, e.g. during maintenance.
 
@@ -105,13 +108,13 @@ def silence(
     until = _until(duration)
     if wanted and not comment.strip():
         raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
-    server = _alertmanager(file, environment)
+    server = _alertmanager(place.file, place.environment)
     if expire is not None:
-        _expire(server, expire, as_json)
+        _expire(server, expire, out.as_json)
     elif show:
-        _list_silences(server, as_json)
+        _list_silences(server, out.as_json)
     else:
-        _silence(server, wanted, until, comment.strip(), as_json)
+        _silence(server, wanted, until, comment.strip(), out.as_json)
 
 
 @app.command(name="test")
@@ -120,9 +123,9 @@ def try_alert(
     within: Annotated[
         float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="Wait so long.")
     ] = 60.0,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Send a synthetic alert to its receiver, and time its way there.
 
@@ -133,18 +136,14 @@ def try_alert(
 
       techsapo alerts test ProviderDown
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.watch.alerts import known, try_out
-
     alert = known(name)
-    project, topology = _stack(file, environment)
+    project, topology = _stack(place.file, place.environment)
     server: Alertmanager | None = _alertmanager_of(topology)
     if server is None:
         raise _no_alertmanager()
-    out = Output(as_json=as_json)
     out.say(f"sending {name} ({alert.severity}) and waiting for Alertmanager to pass it on …")
     arrived = try_out(project.spec, alert, server, within=within)
-    if as_json:
+    if out.as_json:
         out.json(
             {
                 "alert": name,
@@ -161,8 +160,6 @@ def try_alert(
 def _silence(
     server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, as_json: bool
 ) -> None:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import acting_user
 
     made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment)
     out = Output(as_json=as_json)
@@ -176,7 +173,6 @@ def _silence(
 
 
 def _list_silences(server: Alertmanager, as_json: bool) -> None:
-    from techsapo_ops.cli.output import Output
 
     standing = [s for s in server.silences() if s.state != "expired"]
     out = Output(as_json=as_json)
@@ -199,7 +195,6 @@ def _list_silences(server: Alertmanager, as_json: bool) -> None:
 
 
 def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
-    from techsapo_ops.cli.output import Output
 
     standing = [s for s in server.silences() if s.state != "expired"]
     found = [s for s in standing if s.id.startswith(wanted)]
@@ -217,8 +212,6 @@ def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
 def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
     if name is None and not given:
         return []
-    from techsapo_ops.adapters.alertmanager import Matcher
-    from techsapo_ops.operations.watch.alerts import known
 
     try:
         parsed = [Matcher.parse(text) for text in given]
@@ -228,7 +221,6 @@ def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
 
 
 def _until(duration: str) -> datetime:
-    from techsapo_ops.spec.models.base import seconds
 
     try:
         length = seconds(duration)
@@ -241,7 +233,6 @@ def _until(duration: str) -> datetime:
 
 
 def _stack(file: Path, environment: str | None) -> tuple[Project, Topology]:
-    from techsapo_ops.cli.wiring import open_project, topology_for
 
     project = open_project(file, environment)
     return project, topology_for(project)
@@ -255,14 +246,12 @@ def _alertmanager(file: Path, environment: str | None) -> Alertmanager:
 
 
 def _alertmanager_of(topology: Topology) -> Alertmanager | None:
-    from techsapo_ops.adapters.alertmanager import Alertmanager
 
     url = _url(topology, "alertmanager")
     return Alertmanager(url) if url else None
 
 
 def _url(topology: Topology, kind: Any) -> str | None:
-    from techsapo_ops.stack.address import Viewpoint
 
     services = topology.of_kind(kind)
     return topology.address(services[0], Viewpoint.HOST).url("") if services else None

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.commands.ask import TierName, orchestrator, piped, post
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
-from techsapo_ops.cli.peer import CaFileOption, InsecureOption
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.orchestrator import TierName, orchestrator, piped, post
+from techsapo_ops.cli.output import console, harmless
+from techsapo_ops.cli.peer import TlsOptions
+from techsapo_ops.cli.views.answer import show_examination
 from techsapo_ops.errors import OpsError
 
 
@@ -21,11 +23,10 @@ def analyze_logs(
     url: Annotated[
         str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
     ] = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    tls: TlsOptions,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Find out what a log says and what to do. Of a long log the end is sent.
 
@@ -36,7 +37,7 @@ def analyze_logs(
     text = _read(log)
     if not text.strip():
         raise OpsError("the log is empty", "e.g. journalctl -n 100 | techsapo analyze-logs", exit_code=2)
-    asked = orchestrator(url, file, environment, ca_file, insecure=insecure)
+    asked = orchestrator(url, place, tls)
     room = max(200, asked.max_prompt - len(command) - len(context) - _FRAME)
     cut = len(text) > room
     body = {
@@ -47,12 +48,9 @@ def analyze_logs(
     }
     told = post(asked, "/api/v1/analyze-logs", body)
 
-    from techsapo_ops.cli.output import Output, harmless
-
-    out = Output(as_json=as_json)
     if cut:
         out.say(f"only the last {room} of {len(text)} characters were sent")
-    if as_json:
+    if out.as_json:
         out.json(told)
     else:
         _show(harmless(told))
@@ -76,9 +74,6 @@ def _read(log: Path | None) -> str:
 def _show(told: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
-
-    from techsapo_ops.cli.output import console
-    from techsapo_ops.cli.views.answer import show_examination
 
     out = console()
     styles = {"critical": "bold red", "high": "red", "medium": "yellow"}

@@ -5,46 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
-from techsapo_ops.cli.peer import CaFileOption, InsecureOption, Peer, peer
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.orchestrator import Orchestrator, TierName, follow, orchestrator, piped, post
+from techsapo_ops.cli.output import harmless
+from techsapo_ops.cli.peer import TlsOptions
+from techsapo_ops.cli.views.answer import show_answer
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.http import Unreachable
-    from techsapo_ops.adapters.tls_trust import Trust
-    from techsapo_ops.spec.models import Spec
+    pass
 
-_DEFAULT_TIMEOUT = 120.0
-_DEFAULT_PROMPT = 20_000
-_PATIENCE = 5.0
-"""Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
-_PING_TIMEOUT = 2.0
-_LARGEST = 8 * 1024**2
 _GENERATE = "/api/v1/generate"
-
-
-@dataclass(frozen=True, slots=True)
-class Orchestrator:
-    """One that answers; `timeout` is how long to wait for it in seconds, `max_prompt` what it takes."""
-
-    peer: Peer
-    timeout: float
-    max_prompt: int
-
-
-class TierName(StrEnum):
-    """The task types."""
-
-    BASIC = "basic"
-    PREMIUM = "premium"
-    CRITICAL = "critical"
 
 
 def ask(
@@ -57,11 +32,10 @@ def ask(
         bool,
         typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),
     ] = False,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    tls: TlsOptions,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Ask the running orchestrator a question.
 
@@ -81,181 +55,27 @@ def ask(
     prompt = piped() if question == "-" else question
     if not prompt.strip():
         raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
-    asked = orchestrator(url, file, environment, ca_file, insecure=insecure)
+    asked = orchestrator(url, place, tls)
     body = {"prompt": prompt, "task_type": tier.value}
-    told = _followed(asked, _GENERATE, body, as_json=as_json) if stream else post(asked, _GENERATE, body)
-    from techsapo_ops.cli.output import Output, harmless
+    told = _followed(asked, body, as_json=out.as_json) if stream else post(asked, _GENERATE, body)
 
-    if as_json:
+    if out.as_json:
         if not stream:
-            Output(as_json=True).json(told)
+            out.json(told)
         return
-    from techsapo_ops.cli.views.answer import show_answer
 
     show_answer(harmless(told))
 
 
-def piped() -> str:
-    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
-    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-
-
-def orchestrator(
-    url: str | None, file: Path, environment: str | None, ca_file: Path | None, *, insecure: bool
-) -> Orchestrator:
-    """The running orchestrator: that at `url`, or the one of the spec."""
-    if url is not None:
-        asked = peer("--url", url, file, ca_file, insecure=insecure)
-        return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
-    from techsapo_ops.adapters.tls_trust import Trust
-    from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.spec.models.base import seconds
-
-    project = open_project(file, environment)
-    spec, here = project.spec, _here(project.spec)
-    found = _running(_candidates(spec), Trust(own=project.layout.certs, here=here))
-    asked = peer("the spec", found, file, ca_file, insecure=insecure, here=here)
-    limits = spec.app.limits
-    return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
-
-
-def _here(spec: Spec) -> frozenset[str]:
-    """The addresses beyond loopback on which the stack listens and that really are this host's."""
-    from techsapo_ops.spec.models.base import reachable_host
-
-    exposed = {reachable_host(host) for host in spec.exposed} - {"127.0.0.1", "::1"}
-    if not exposed:
-        return frozenset()
-    import psutil
-
-    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
-    return frozenset(exposed & own)
-
-
-def _candidates(spec: Spec) -> list[str]:
-    """Where the orchestrator may answer: nginx, then the instances, backups last."""
-    from techsapo_ops.spec.models.base import is_loopback, reachable_host
-    from techsapo_ops.stack.address import Address
-
-    def url(host: str, port: int, scheme: str = "http") -> str:
-        return Address(reachable_host(host), port).url(scheme=scheme)
-
-    instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
-    found = [url(spec.app.host, i.port) for i in instances]
-    if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
-        found.insert(0, url(spec.nginx.host, spec.nginx.listen))
-    elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
-        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
-    return found
-
-
-def _running(candidates: list[str], trust: Trust) -> str:
-    """The first candidate that wants requests."""
-    from techsapo_ops.adapters.http import Unreachable, fetch
-
-    tried = []
-    for url in candidates:
-        try:
-            answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT, trust=trust)
-        except Unreachable as error:
-            tried.append(f"{url}: {error.reason}")
-            continue
-        if answer.ok and answer.text.strip() == "pong":
-            return url
-        said = answer.text.strip()[:80]
-        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
-        tried.append(f"{url}: HTTP {answer.status}" + (f" {said}" if plain else ""))
-    raise OpsError(f"the orchestrator is not running ({'; '.join(tried)})", "`techsapo up` starts it")
-
-
-def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
-    from techsapo_ops.adapters.http import Unreachable, fetch
-
-    url = f"{asked.peer.url}{path}"
-    try:
-        answer = fetch(
-            url,
-            method="POST",
-            headers={"Content-Type": "application/json", **asked.peer.headers},
-            content=_content(body),
-            timeout=asked.timeout,
-            limit=_LARGEST,
-            trust=asked.peer.trust,
-        )
-    except Unreachable as error:
-        raise _silent(url, error) from None
-    told = _parsed(url, answer.status, answer.body)
-    if not answer.ok:
-        raise _refused(answer.status, told)
-    if "request_id" not in told:
-        raise _strange(url, answer.status)
-    return told
-
-
-def _content(body: Mapping[str, Any]) -> bytes:
-    """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
-    text = json.dumps(body, ensure_ascii=False)
-    return text.encode(errors="surrogateescape").decode(errors="replace").encode()
-
-
-def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
-    try:
-        body = json.loads(content)
-        if not isinstance(body, dict):
-            raise TypeError
-    except (ValueError, TypeError):
-        raise _strange(url, status) from None
-    return body
-
-
-def _silent(url: str, error: Unreachable) -> OpsError:
-    from techsapo_ops.adapters.http import Untrusted
-
-    if isinstance(error, Untrusted):
-        return error
-    return OpsError(
-        f"the orchestrator at {url} gave no answer: {error.reason}",
-        "`techsapo up` starts it, `techsapo ps` shows its addresses",
-    )
-
-
-def _strange(url: str, status: int) -> OpsError:
-    redirected = "it redirects, which is not followed: ask the address that it redirects to"
-    return OpsError(
-        f"{url} answered HTTP {status} with something that is not the orchestrator's",
-        redirected if 300 <= status < 400 else "check the address",
-    )
-
-
-def _followed(asked: Orchestrator, path: str, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
+def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Print each event as it comes; the answer's document at the end."""
-    from techsapo_ops.adapters.http import Unreachable
-    from techsapo_ops.adapters.sse import events
-    from techsapo_ops.cli.output import harmless
-
-    url = f"{asked.peer.url}{path}"
-    verdict: dict[str, Any] | None = None
-    try:
-        for event in events(
-            url,
-            headers={"Content-Type": "application/json", **asked.peer.headers},
-            content=_content(body),
-            timeout=asked.timeout,
-            trust=asked.peer.trust,
-        ):
-            name, told = event.name, _parsed(url, event.status, event.data)
-            if event.status != 200 or name == "problem":
-                raise _refused(int(told.get("status", event.status)), told)
-            if as_json:
-                print(json.dumps({"event": name, **told}, ensure_ascii=False), flush=True)
-            elif name != "verdict":
-                print(_line(name, harmless(told)), file=sys.stderr, flush=True)
-            verdict = told if name == "verdict" else verdict
-    except Unreachable as error:
-        raise _silent(url, error) from None
-    if verdict is None:
-        raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")
+    verdict: dict[str, Any] = {}
+    for name, told in follow(asked, _GENERATE, body):
+        if as_json:
+            print(json.dumps({"event": name, **told}, ensure_ascii=False), flush=True)
+        elif name != "verdict":
+            print(_line(name, harmless(told)), file=sys.stderr, flush=True)
+        verdict = told if name == "verdict" else verdict
     return verdict
 
 
@@ -278,23 +98,3 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
             return f"{name:<10} {who}  {told['phase']}: {told['kind']}: {told['message']}"
         case _:
             return name
-
-
-def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
-    detail, code = body.get("detail", ""), body.get("code", "")
-    failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
-    told = f" ({'; '.join(failed)})" if failed else ""
-    hint = {
-        "overloaded": "try again in a moment",
-        "timeout": "try again, or raise app.limits.request_timeout",
-        "prompt_too_long": "shorten it, or raise app.limits.max_prompt",
-        "body_too_large": "shorten it, or raise app.limits.max_body",
-        "over_request_budget": "raise budget.per_request_usd, or ask a smaller tier",
-        "budget_exhausted": "raise `budget`, or wait until it resets; `techsapo costs` shows where it went",
-        "unreachable": "`techsapo ps` shows which instances run",
-        "budget_reserved": "try again in a moment",
-        "rate_limited": "try again in a moment, or use a key with a larger plan",
-        "unauthorized": "set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key",
-        "forbidden": "use a key with scope ask",
-    }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
-    return OpsError(f"{detail or f'HTTP {status}'}{told} [{code or status}]", hint)

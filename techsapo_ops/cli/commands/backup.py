@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.cli.arguments import kinds
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
     DryRunOption,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
+    JsonOutput,
+    JsonQuietOutput,
+    SpecPlace,
     WaitOption,
 )
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, part_line, state
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup.make import content
+from techsapo_ops.operations.backup.sources import sources
 
 if TYPE_CHECKING:
-    from techsapo_ops.backup.repository import Backup, Repository
     from techsapo_ops.backup.verify import Verification
 
-app = typer.Typer(
+app = CommandGroup(
     invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
 )
 
@@ -35,22 +39,16 @@ OnlyOption = Annotated[
 TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
 
 
-def kinds(only: str | None) -> tuple[str, ...]:
-    """The kinds that `--only` names."""
-    return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
-
-
 @app.callback()
 def root(
     context: typer.Context,
     only: OnlyOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Back up data and configuration; list, verify and prune backups.
 
@@ -65,7 +63,7 @@ def root(
       techsapo backup verify --deep
     """
     if context.invoked_subcommand is None:
-        create(only, tag, dry_run, file, environment, wait, as_json, quiet)
+        create(only, tag, dry_run, place=place, wait=wait, out=out)
 
 
 @app.command()
@@ -73,11 +71,10 @@ def create(
     only: OnlyOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Make a backup of all sources at once.
 
@@ -85,17 +82,10 @@ def create(
 
       techsapo backup create --tag before-upgrade
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.views.backups import Bars, part_line
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
-    from techsapo_ops.operations.backup.sources import sources
-
-    out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
+    stack = backup_stack(place.file, place.environment)
     if dry_run:
         taken, left_out = sources(stack, kinds(only))
-        if as_json:
+        if out.as_json:
             out.json(
                 {"path": str(stack.repository.path), "sources": [s.kind for s in taken], "left_out": left_out}
             )
@@ -110,8 +100,8 @@ def create(
         )  # fmt: skip
     for warning in made.warnings:
         out.warn(warning)
-    if as_json:
-        out.json(_value(stack.repository, made.backup))
+    if out.as_json:
+        out.json(backup_json(stack.repository, made.backup))
         return
     out.data(made.backup.id)
     out.say(f"kept in {made.backup.folder}")
@@ -119,25 +109,17 @@ def create(
 
 
 @app.command(name="list")
-def list_backups(
-    file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None, as_json: JsonOption = False
-) -> None:
+def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the backups, oldest first.
 
     Examples:
 
       techsapo backup list --json
     """
-    from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.views.backups import origin_of, state
-    from techsapo_ops.cli.wiring import backup_stack
-
-    out = Output(as_json=as_json)
-    repository = backup_stack(file, environment).repository
+    repository = backup_stack(place.file, place.environment).repository
     known = repository.backups()
-    if as_json:
-        out.json([_brief(_value(repository, backup)) for backup in known])
+    if out.as_json:
+        out.json([brief(backup_json(repository, backup)) for backup in known])
         return
     if not known:
         out.say(f"There is no backup in {repository.path}.")
@@ -167,9 +149,9 @@ def list_backups(
 @app.command()
 def show(
     which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Show what a backup holds and what was found out about it.
 
@@ -177,17 +159,10 @@ def show(
 
       techsapo backup show latest
     """
-    from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.views.backups import origin_of, state
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup.make import content
-
-    out = Output(as_json=as_json)
-    repository = backup_stack(file, environment).repository
+    repository = backup_stack(place.file, place.environment).repository
     backup = repository.find(which)
-    if as_json:
-        out.json(_value(repository, backup))
+    if out.as_json:
+        out.json(backup_json(repository, backup))
         return
     manifest = backup.read()
     took = (manifest.ended - manifest.started).total_seconds()
@@ -216,11 +191,10 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
     ] = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """See whether a backup is whole; --deep: whether it restores to what was backed up.
 
@@ -230,25 +204,18 @@ def verify(
 
       techsapo backup verify --deep --json
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.views.backups import Bars
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
-
-    out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
+    stack = backup_stack(place.file, place.environment)
     with Bars(out, stack.repository) as bars:
         found = backups.verify(stack, "latest" if latest else which, deep=deep, wait=wait, told=bars.told)
-    if as_json:
+    if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
-        _show(found, quiet=quiet)
+        _show(found, quiet=out.quiet)
     if not found.ok:
         raise typer.Exit(1)
 
 
 def _show(found: Verification, *, quiet: bool) -> None:
-    from techsapo_ops.cli.output import Output
 
     out = Output(quiet=quiet)
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
@@ -269,11 +236,10 @@ def _show(found: Verification, *, quiet: bool) -> None:
 @app.command()
 def accept(
     which: Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.")],
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Vouch for a backup without a MAC that came after this stack's key, such as an older techsapo's.
 
@@ -284,15 +250,11 @@ def accept(
 
       techsapo backup accept 20260131T020000Z
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-
-    out = Output(as_json=as_json, quiet=quiet)
-    repository = backup_stack(file, environment).repository
+    repository = backup_stack(place.file, place.environment).repository
     with repository.lock(wait):
         backup = repository.find(which)
         found = repository.accept(backup)
-    if as_json:
+    if out.as_json:
         out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
     why = f": {found.why}" if found.why else ""
     out.say(f"{backup.id} is {found.state}{why}")
@@ -302,11 +264,10 @@ def accept(
 @app.command()
 def prune(
     dry_run: DryRunOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Remove the backups that backup.keep does not want any more.
 
@@ -316,42 +277,15 @@ def prune(
 
       techsapo backup prune --dry-run
     """
-    from techsapo_ops.adapters.disk import human
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
-
-    out = Output(as_json=as_json, quiet=quiet)
-    done = backups.prune(backup_stack(file, environment), dry_run=dry_run, wait=wait)
-    if as_json:
+    done = backups.prune(backup_stack(place.file, place.environment), dry_run=dry_run, wait=wait)
+    if out.as_json:
         out.json(asdict(done))
         return
     going = "goes" if dry_run else "removed"
     rows = [(v.id, "stays" if v.keep else going, ", ".join(v.reasons)) for v in done.verdicts]
-    if rows and not quiet:
+    if rows and not out.quiet:
         out.table(("id", "", "why"), rows)
     count = sum(not v.keep for v in done.verdicts)
     out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
     if dry_run and count:
         out.next("techsapo backup prune")
-
-
-def _brief(value: dict[str, Any]) -> dict[str, Any]:
-    """Without the facts, which `show --json` has."""
-    parts = [{k: v for k, v in part.items() if k != "facts"} for part in value.get("parts", ())]
-    return {**value, "parts": parts}
-
-
-def _value(repository: Repository, backup: Backup) -> dict[str, Any]:
-    from techsapo_ops.cli.views.backups import origin_of
-
-    told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
-    origin = origin_of(repository, backup)
-    return {
-        **told,
-        "folder": str(backup.folder),
-        "damage": backup.damage,
-        "authentication": origin["state"],
-        "authentication_why": origin["why"],
-        "checks": repository.checks(backup),
-    }

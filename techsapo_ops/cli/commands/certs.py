@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.certs.self_signed import CA_FOLDER
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.host_tables import cron_table
+from techsapo_ops.cli.job_runs import desk_for
+from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
     DryRunOption,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
+    JsonOutput,
+    JsonQuietOutput,
+    QuietOutput,
+    SpecChoice,
+    SpecPlace,
     WaitOption,
     YesOption,
 )
+from techsapo_ops.cli.output import Output, confirm, print_error
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.views.certificates import (
+    renewal_error,
+    renewal_value,
+    renewal_words,
+    show,
+    status_value,
+)
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.front import nginx_site
+from techsapo_ops.operations.certificates.metrics import write_metrics
+from techsapo_ops.operations.certificates.needs import Certificates
+from techsapo_ops.operations.certificates.renew import redeploy, revocable
+from techsapo_ops.operations.certificates.renew import renew as perform
+from techsapo_ops.operations.certificates.renew import revoke as revoke_at_ca
+from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
+from techsapo_ops.operations.certificates.status import status as look
+from techsapo_ops.operations.jobs.timetable import announce
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -25,10 +49,8 @@ if TYPE_CHECKING:
 
 _PENDING = 100
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Issue, renew, deploy and watch certificates, e.g. `techsapo certs status`.",
 )
 
@@ -43,9 +65,9 @@ def status(
         list[str] | None,
         typer.Argument(metavar="[NAME|FILE|HOST:PORT]…", help="Default: every certificate of the spec."),
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Show every certificate: days left, next renewal, whether what is served is what is stored.
 
@@ -59,23 +81,15 @@ def status(
 
       techsapo certs status /etc/ssl/certs/techsapo.crt example.com:443
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.views.certificates import show, status_value
-    from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.operations.certificates.metrics import write_metrics
-    from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
-    from techsapo_ops.operations.certificates.status import status as look
-
-    out = Output(as_json=as_json)
-    if targets and all(map(is_elsewhere, targets)) and not file.exists():
-        require_trust(file)
+    if targets and all(map(is_elsewhere, targets)) and not place.file.exists():
+        require_trust(place.file)
         found = status_elsewhere(targets)
     else:
-        certificates = _certificates(file, environment, out)
+        certificates = _certificates(place, out)
         found = look(certificates, tuple(targets or ()))
         if not targets:
             write_metrics(certificates, found)
-    if as_json:
+    if out.as_json:
         out.json([status_value(s) for s in found])
     elif not found:
         out.say("There are no certificates in the spec.")
@@ -89,11 +103,10 @@ def status(
 @app.command()
 def issue(
     names: NamesArgument = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Get the certificates that are not there yet, and put them into use.
 
@@ -103,7 +116,7 @@ def issue(
 
       techsapo certs issue techsapo
     """
-    _renew(names, file, environment, wait, as_json=as_json, quiet=quiet)
+    _renew(place, names, out, wait)
 
 
 @app.command()
@@ -112,11 +125,10 @@ def renew(
     everything: Annotated[bool, typer.Option("--all", help="All of them, which is the default.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
     dry_run: DryRunOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Renew what is due and put it into use; say of the rest when it will be.
 
@@ -134,17 +146,16 @@ def renew(
     """
     if everything and names:
         raise OpsError("--all and a name exclude each other", "leave one of them out", exit_code=2)
-    _renew(names, file, environment, wait, force=force, dry_run=dry_run, as_json=as_json, quiet=quiet)
+    _renew(place, names, out, wait, force=force, dry_run=dry_run)
 
 
 @app.command()
 def deploy(
     names: NamesArgument = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
 
@@ -152,12 +163,8 @@ def deploy(
 
       techsapo certs deploy techsapo
     """
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificates.renew import redeploy
-
-    out = Output(as_json=as_json, quiet=quiet)
-    certificates = _certificates(file, environment, out)
-    _report(certificates, redeploy(certificates, tuple(names or ()), wait=wait), out, as_json=as_json)
+    certificates = _certificates(place, out)
+    _report(certificates, redeploy(certificates, tuple(names or ()), wait=wait), out)
 
 
 @app.command()
@@ -171,8 +178,8 @@ def revoke(
         ),
     ] = "unspecified",
     yes: YesOption = False,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
 ) -> None:
     """Revoke the certificate in use at its CA. The next `renew` gets another, with a new key.
@@ -181,33 +188,26 @@ def revoke(
 
       techsapo certs revoke techsapo --reason keyCompromise --yes
     """
-    from techsapo_ops.cli.output import Output, confirm
-    from techsapo_ops.operations.certificates.renew import revocable
-    from techsapo_ops.operations.certificates.renew import revoke as perform
-
     out = Output()
-    certificates = _certificates(file, environment, out)
+    certificates = _certificates(place, out)
     version = revocable(certificates, name, reason)
     if not confirm(f"Revoke certificate {name} (version {version.number})? Clients will refuse it.", yes=yes):
         raise OpsError("nothing was revoked", "pass --yes where nobody can be asked")
-    version = perform(certificates, name, reason, wait=wait)
+    version = revoke_at_ca(certificates, name, reason, wait=wait)
     out.say(f"certificate {name} (version {version.number}) is revoked")
     out.next(f"techsapo certs renew {name}")
 
 
 @app.command()
-def trust(file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None) -> None:
+def trust(*, place: SpecPlace) -> None:
     """Print the stack's own CA and how to trust it, for self-signed certificates in development.
 
     Examples:
 
       techsapo certs trust
     """
-    from techsapo_ops.certs.self_signed import CA_FOLDER
-    from techsapo_ops.cli.output import Output
-
     out = Output()
-    certificates = _certificates(file, environment, out)
+    certificates = _certificates(place, out)
     certificates.authority()
     path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
     out.data(str(path))
@@ -224,9 +224,7 @@ def trust(file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None
 
 
 @app.command(name="install-cron")
-def install_cron(
-    file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None, quiet: QuietOption = False
-) -> None:
+def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     """Let the host's cron renew: the job `certs` alone, beside whatever of the schedule is there already.
 
     When it runs is `schedule.certs` of the spec, twice a day by default. `techsapo cron install` installs all
@@ -236,14 +234,7 @@ def install_cron(
 
       techsapo certs install-cron
     """
-    from techsapo_ops.cli.commands.cron import cron_table
-    from techsapo_ops.cli.job_runs import desk_for
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.operations.jobs.timetable import announce
-
-    out = Output(quiet=quiet)
-    project = open_project(file, environment)
+    project = place.open()
     schedule = project.spec.schedule
     if schedule.certs is None:
         raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
@@ -259,31 +250,21 @@ def install_cron(
 
 
 def _renew(
+    place: SpecChoice,
     names: list[str] | None,
-    file: Any,
-    environment: str | None,
+    out: Output,
     wait: float,
     *,
     force: bool = False,
     dry_run: bool = False,
-    as_json: bool = False,
-    quiet: bool = False,
 ) -> None:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificates.renew import renew as perform
-
-    out = Output(as_json=as_json, quiet=quiet)
-    certificates = _certificates(file, environment, out)
+    certificates = _certificates(place, out)
     found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
-    _report(certificates, found, out, as_json=as_json, dry_run=dry_run)
+    _report(certificates, found, out, dry_run=dry_run)
 
 
-def _certificates(file: Any, environment: str | None, out: Output) -> Certificates:
-    from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
-    from techsapo_ops.operations.certificates.front import nginx_site
-    from techsapo_ops.operations.certificates.needs import Certificates
-
-    project = open_project(file, environment)
+def _certificates(place: SpecChoice, out: Output) -> Certificates:
+    project = place.open()
     topology = topology_for(project)
     door = runner()
     site = None
@@ -297,21 +278,15 @@ def _report(
     found: tuple[Renewal, ...],
     out: Output,
     *,
-    as_json: bool,
     dry_run: bool = False,
 ) -> None:
-    from techsapo_ops.cli.output import print_error
-    from techsapo_ops.cli.views.certificates import renewal_error, renewal_value, renewal_words
-    from techsapo_ops.operations.certificates.metrics import write_metrics
-    from techsapo_ops.operations.certificates.status import status as look
-
     if not dry_run:
         write_metrics(certificates, look(certificates))
-    if as_json:
+    if out.as_json:
         out.json([renewal_value(r) for r in found])
     for renewal in found:
         if renewal.error is not None:
-            if not as_json:
+            if not out.as_json:
                 print_error(renewal_error(renewal, renewal.error))
         else:
             out.say(renewal_words(renewal, dry_run))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import typer
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.render.templates import to_yaml
+from techsapo_ops.spec.redact import resolved
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
-from techsapo_ops.cli.output import Output
-
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Look at the spec as it is understood, e.g. `techsapo config show`.",
 )
 
@@ -26,11 +24,7 @@ def config() -> None:
 
 
 @app.command()
-def show(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def show(*, place: SpecPlace, out: JsonOutput) -> None:
     """Print the spec with overlay, variables and defaults filled in; secrets are masked.
 
     Examples:
@@ -39,16 +33,11 @@ def show(
 
       techsapo config show -e production --json
     """
-    from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.spec.redact import resolved
-
-    out = Output(as_json=as_json)
-    project = open_project(file, environment)
+    project = place.open()
     data = resolved(project.spec)
-    if as_json:
+    if out.as_json:
         out.json(data)
         return
-    from techsapo_ops.render.templates import to_yaml
 
     for warning in project.loaded.warnings:
         out.warn(str(warning))

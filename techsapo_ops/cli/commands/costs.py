@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
+from techsapo_ops.adapters.audit_costs import ENOUGH
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.told_addresses import seen_from_here
+from techsapo_ops.operations.watch.costs import Books, rows_here
+from techsapo_ops.operations.watch.costs import costs as operation
 
 
 class Grouping(StrEnum):
@@ -22,9 +31,9 @@ class Grouping(StrEnum):
 def costs(
     by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
     days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
     rows: Annotated[
         bool, typer.Option("--rows", hidden=True, help="What another techsapo sums up, as the app sees it.")
     ] = False,
@@ -43,27 +52,17 @@ def costs(
 
       techsapo costs --by day --days 7
     """
-    from dataclasses import asdict
-
-    from techsapo_ops.adapters.audit_costs import ENOUGH
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
-    from techsapo_ops.operations.watch.costs import Books, rows_here
-    from techsapo_ops.operations.watch.costs import costs as operation
-
-    out = Output(as_json=as_json or rows)
+    out = Output(as_json=out.as_json or rows)
     if rows:
-        from techsapo_ops.cli.commands.serve import seen_from_here
-
-        spec = open_project(file, cross_check=False).spec
+        spec = open_project(place.file, cross_check=False).spec
         out.json(rows_here(seen_from_here(spec, None, mysql), data, days).to_json())
         return
-    project = open_project(file, environment)
+    project = place.open()
     topology = topology_for(project)
     books = Books(project.spec, topology, engine_for(project, topology), runner())
     found = operation(books, days, by.value)
     since = found.since
-    if as_json:
+    if out.as_json:
         best = found.recommended
         out.json(
             {

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.operations.apply.difference import difference
 
 
 def diff(
@@ -19,9 +20,9 @@ def diff(
             show_default=False,
         ),
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    *,
+    place: SpecFile,
+    out: JsonQuietOutput,
 ) -> None:
     """Show what changed between an earlier apply and now: files and services. Secrets are never shown.
 
@@ -31,12 +32,8 @@ def diff(
 
       techsapo diff @2
     """
-    from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.operations.apply.difference import difference
-
-    out = Output(as_json=as_json, quiet=quiet)
-    found = difference(layout_beside(file), apply)
-    if as_json:
+    found = difference(layout_beside(place.file), apply)
+    if out.as_json:
         out.json(
             {
                 "since": found.since.id,

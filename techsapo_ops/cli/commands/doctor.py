@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
-)
+from techsapo_ops.adapters.apt import Apt
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.adapters.trust import root_doubts
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import docker_facts_for, topology_for
+from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.doctor import distrusted, examine, repair
+from techsapo_ops.spec.load import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.doctor import Diagnosis, Repair
     from techsapo_ops.stack.topology import Topology
 
 
 def doctor(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     fix: Annotated[
         bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
     ] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    out: FullOutput,
 ) -> None:
     """Say what this host lacks for the stack, and which ports are taken and by whom.
 
@@ -47,55 +51,44 @@ def doctor(
 
       techsapo doctor --json
     """
-    from techsapo_ops.adapters.trust import root_doubts
-    from techsapo_ops.cli.wiring import docker_facts_for, topology_for
-    from techsapo_ops.errors import OpsError
-    from techsapo_ops.operations.doctor import distrusted, examine
-
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    if doubts := root_doubts(file.resolve()):
+    if doubts := root_doubts(place.file.resolve()):
         refused = distrusted(doubts)
-        if as_json:
+        if out.as_json:
             out.json(_value(refused, None))
         else:
-            _print(refused, out, quiet=quiet)
+            _print(refused, out, quiet=out.quiet)
         raise typer.Exit(1)
-    project = _project(file, environment)
+    project = _project(place.file, place.environment)
     topology = topology_for(project)
     diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
-            if not as_json:
-                _print(diagnosis, out, quiet=quiet)
-            raise OpsError("--fix installs packages, which needs root", f"run: {_as_root(file, environment)}")
+            if not out.as_json:
+                _print(diagnosis, out, quiet=out.quiet)
+            raise OpsError(
+                "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
+            )
         done = _repair(diagnosis, topology, out)
         topology = topology_for(project)
         diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
-    if as_json:
+    if out.as_json:
         out.json(_value(diagnosis, done))
     else:
-        _print(diagnosis, out, quiet=quiet)
-        _say_next(diagnosis, out, _as_root(file, environment))
+        _print(diagnosis, out, quiet=out.quiet)
+        _say_next(diagnosis, out, _as_root(place.file, place.environment))
     raise typer.Exit(0 if diagnosis.complete else 1)
 
 
 def _project(file: Path, environment: str | None) -> Project:
     """The project of the spec, or of a default spec where there is none yet."""
-    from techsapo_ops.cli.wiring import Project, open_project
-
     if file != DEFAULT_SPEC or file.is_file():
         return open_project(file, environment)
-    from techsapo_ops.spec.load import load
 
     return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
 
 
 def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
-    from techsapo_ops.adapters.apt import Apt
-    from techsapo_ops.adapters.systemd import Units
-    from techsapo_ops.cli.wiring import runner
-    from techsapo_ops.operations.doctor import repair
 
     run = runner()
     done = repair(diagnosis, Apt(run, Units(run, topology.host.binaries.get("systemctl"))), run, out.say)
@@ -120,9 +113,6 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str) -> None:
 
 
 def _as_root(file: Path, environment: str | None) -> str:
-    import shlex
-    import sys
-    from pathlib import Path
 
     words = [str(Path(sys.argv[0]).absolute()), "doctor", "--fix", "--file", str(file.absolute())]
     if environment:
@@ -131,7 +121,6 @@ def _as_root(file: Path, environment: str | None) -> str:
 
 
 def _is_root() -> bool:
-    import os
 
     return os.geteuid() == 0
 

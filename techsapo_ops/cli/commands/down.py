@@ -6,19 +6,26 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption, WaitOption, YesOption
-from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.options import (
+    JsonQuietOutput,
+    SpecFile,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.operations.apply.stop import down as stop
 
 
 def down(
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
     volumes: Annotated[
         bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, made-up passwords.")
     ] = False,
     yes: YesOption = False,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Stop the stack: every service after those that need it, then the supervisor or the networks.
 
@@ -30,17 +37,13 @@ def down(
 
       techsapo down --volumes --yes
     """
-    from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.apply.stop import down as stop
-
-    out = Output(as_json=as_json, quiet=quiet)
-    stack = standing_stack(file)
+    stack = recorded_stack(place.file)
     data = f"below {stack.layout.data}" if stack.name == "native" else "in the stack's Docker volumes"
     if volumes and not confirm(f"delete all data {data}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)
     stopped = stop(stack, stack.layout, wait=wait, remove_data=volumes)
-    if as_json:
+    if out.as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return
     if stopped:

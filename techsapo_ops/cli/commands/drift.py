@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.open_stack import engines
+from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.views.apply import Progress
+from techsapo_ops.operations.apply import drift as operation
+from techsapo_ops.operations.apply.drift import EDITED
+from techsapo_ops.operations.apply.transaction import Tools
 
 DRIFTED = 100
 
 
-def drift(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
     """Say what is no longer as it was applied: files edited by hand, processes changed behind our back.
 
     Ends with 0 when everything is as the last good apply left it, 100 when something is not.
@@ -21,15 +26,8 @@ def drift(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Q
 
       techsapo drift --json
     """
-    from techsapo_ops.cli.commands.up import Progress
-    from techsapo_ops.cli.wiring import engines, layout_beside
-    from techsapo_ops.operations.apply import drift as operation
-    from techsapo_ops.operations.apply.drift import EDITED
-    from techsapo_ops.operations.apply.transaction import Tools
-
-    out = Output(as_json=as_json, quiet=quiet)
-    report = operation.drift(layout_beside(file), Tools(engines(), Progress(out)))
-    if as_json:
+    report = operation.drift(layout_beside(place.file), Tools(engines(), Progress(out)))
+    if out.as_json:
         out.json(
             {
                 "against": report.against.id,

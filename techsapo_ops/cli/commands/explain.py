@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import JsonOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.spec.describe import explain as look_up
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.describe import Child, Explained
@@ -20,7 +21,8 @@ def explain(
     path: Annotated[
         str, typer.Argument(help="Dotted path, e.g. app.instances; nothing for the top level.")
     ] = "",
-    as_json: JsonOption = False,
+    *,
+    out: JsonOutput,
 ) -> None:
     """Print a field's type, default and meaning, and what stands below it.
 
@@ -32,11 +34,8 @@ def explain(
 
       techsapo explain providers.api_key
     """
-    from techsapo_ops.spec.describe import explain as look_up
-
-    out = Output(as_json=as_json)
     explained = look_up(path)
-    if as_json:
+    if out.as_json:
         out.json(_value(explained))
         return
     if explained.path:
@@ -69,6 +68,5 @@ def _shown(default: Any) -> str:
 
 
 def _value(explained: Explained) -> dict[str, Any]:
-    from dataclasses import asdict
 
     return asdict(explained)

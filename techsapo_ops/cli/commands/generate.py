@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
-)
+from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.operations.apply.generate import examine, write_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.apply.changes import FileChange
     from techsapo_ops.operations.apply.generate import Generated
     from techsapo_ops.stack.topology import Topology
@@ -28,8 +27,8 @@ _LISTED = 6
 
 
 def generate(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Where to.", show_default=".techsapo/generated"),
@@ -39,9 +38,7 @@ def generate(
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    out: FullOutput,
 ) -> None:
     """Render every configuration file, let the real tools check them, and write them: all or none.
 
@@ -56,14 +53,9 @@ def generate(
 
       techsapo generate -e production -o /srv/techsapo/config
     """
-    from techsapo_ops.adapters.files import keep_out_of_git
-    from techsapo_ops.cli.wiring import open_project, require_trust, runner
-    from techsapo_ops.operations.apply.generate import examine, write_files
-
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     if output is not None:
-        require_trust(file, others=[output])
-    project = open_project(file, environment)
+        require_trust(place.file, others=[output])
+    project = place.open()
     topology = _topology(project, output)
     found = examine(project.spec, topology, project.templates, runner())
     for warning in project.loaded.warnings:
@@ -78,7 +70,7 @@ def generate(
         if output is None:
             keep_out_of_git(project.state)
         write_files(found.files, topology, force=force)
-    if as_json:
+    if out.as_json:
         out.json(_document(found, topology, written=not check, diff=diff))
     else:
         _show(out, found.changes, diff=diff)
@@ -88,9 +80,6 @@ def generate(
 
 
 def _topology(project: Project, output: Path | None) -> Topology:
-    from dataclasses import replace
-
-    from techsapo_ops.cli.wiring import topology_for
 
     topology = topology_for(project)
     if output is None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
-)
-from techsapo_ops.cli.output import Output
+from techsapo_ops.adapters.build import build
+from techsapo_ops.cli.open_stack import private_prober, topology_for
+from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.output import Output, console, make_table, state_style
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
 
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
@@ -25,16 +25,14 @@ _REDRAW = 2.0
 
 
 def health(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     timeout: Annotated[
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a probe."),
     ] = 5.0,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Probe again every 2 seconds.")] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    out: FullOutput,
 ) -> None:
     """Probe every part at once: services, scrape targets, disk, certificates.
 
@@ -48,15 +46,8 @@ def health(
 
       techsapo health --watch
     """
-    from datetime import UTC, datetime
-
-    from techsapo_ops.errors import OpsError
-
     try:
-        from techsapo_ops.cli.wiring import open_project, private_prober, topology_for
-        from techsapo_ops.health.check import check
-
-        project = open_project(file, environment)
+        project = place.open()
         topology = topology_for(project)
 
         def look() -> HealthReport:
@@ -69,22 +60,20 @@ def health(
             )
 
         if watch:
-            _watch(look, as_json=as_json)
+            _watch(look, as_json=out.as_json)
             return
         report = look()
     except OpsError as error:
         error.exit_code = WRONG
         raise
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    if as_json:
+    if out.as_json:
         out.json(_value(report))
     else:
-        _print(report, out, quiet=quiet)
+        _print(report, out, quiet=out.quiet)
     raise typer.Exit(EXIT_CODES[report.status])
 
 
 def _value(report: HealthReport) -> dict[str, Any]:
-    from techsapo_ops.adapters.build import build
 
     return {
         "status": report.status.value,
@@ -143,9 +132,6 @@ def _print(report: HealthReport, out: Output, *, quiet: bool) -> None:
 
 def _watch(look: Any, *, as_json: bool) -> None:
     """Look again and again until Ctrl-C, each look 2 s after the one before began."""
-    import json
-    import time
-
     if as_json:
         while True:
             began = time.monotonic()
@@ -155,8 +141,6 @@ def _watch(look: Any, *, as_json: bool) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
-
-    from techsapo_ops.cli.output import console, make_table, state_style
 
     with Live(console=console(), auto_refresh=False) as live:
         while True:

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.operations.apply.ledger import Ledger, describe_files
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger import Entry
 
 
 def history(
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """List every apply: who, when, what, and how it went. The one that stands is marked.
 
@@ -29,16 +30,12 @@ def history(
 
       techsapo history --json
     """
-    from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.operations.apply.ledger import Ledger
-
-    out = Output(as_json=as_json, quiet=quiet)
-    ledger = Ledger(layout_beside(file).state)
+    ledger = Ledger(layout_beside(place.file).state)
     entries = ledger.entries()[-lines:]
     current = ledger.current()
     for path in ledger.damaged():
         out.warn(f"{path} is damaged and was passed over")
-    if as_json:
+    if out.as_json:
         out.json({"current": current.id if current else None, "applies": [_json(e) for e in entries]})
         return
     if not entries:
@@ -67,7 +64,6 @@ def history(
 
 
 def _what(entry: Entry) -> str:
-    from techsapo_ops.operations.apply.ledger import describe_files
 
     if entry.reason:
         back = f" (went back to @{entry.back_to})" if entry.back_to is not None else ""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
+from techsapo_ops.cli.options import DEFAULT_SPEC, QuietOutput
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 _TEMPLATE = "init/techsapo.yaml.j2"
 _SECRETS = "secrets"
@@ -22,7 +27,8 @@ def init(
         Path, typer.Argument(help="File to write, or the folder to write it into.")
     ] = DEFAULT_SPEC,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
-    quiet: QuietOption = False,
+    *,
+    out: QuietOutput,
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
@@ -34,13 +40,6 @@ def init(
 
       techsapo init /srv/techsapo
     """
-    from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
-    from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.errors import OpsError
-    from techsapo_ops.render.templates import Templates
-    from techsapo_ops.stack.layout import STATE_DIRECTORY
-
-    out = Output(quiet=quiet)
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
@@ -61,11 +60,6 @@ def init(
 
 def _grafana_password(file: Path) -> bool:
     """Make the file with a random password; False where there is one."""
-    import secrets
-
-    from techsapo_ops.adapters.files import write_atomic
-    from techsapo_ops.errors import OpsError
-
     if file.exists():
         return False
     try:

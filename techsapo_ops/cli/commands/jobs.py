@@ -8,16 +8,34 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.trust import UntrustedError
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.job_runs import (
+    desk_for,
+    here_and_now,
+    local_zone,
+    perform_command,
+    record_refusal,
+    schedule_or_why,
+)
+from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
+    JsonOutput,
+    QuietOutput,
+    SpecFile,
+    SpecPlace,
     WaitOption,
 )
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
+from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.schedule.status import find_job, standing
+from techsapo_ops.schedule.wrapper import due, run_job
+from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,10 +45,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
-app = typer.Typer(
+app = CommandGroup(
     invoke_without_command=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Show the jobs or run one, e.g. `techsapo jobs run drift`.",
 )
 NameArgument = Annotated[str, typer.Argument(help="The job, as `techsapo jobs` lists it.")]
@@ -46,12 +62,7 @@ class By(StrEnum):
 
 
 @app.callback()
-def list_jobs(
-    context: typer.Context,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> None:
     """Show the jobs, when each runs next and how it went.
 
     Examples:
@@ -64,18 +75,12 @@ def list_jobs(
     """
     if context.invoked_subcommand is not None:
         return
-    from techsapo_ops.cli.job_runs import here_and_now, local_zone
-    from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
-    from techsapo_ops.schedule.runs import Runs
-    from techsapo_ops.schedule.status import standing
 
-    project = open_project(file, environment)
+    project = place.open()
     zone = local_zone()
     schedule = project.spec.schedule
     found = standing(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"by": schedule.by, "jobs": [_standing_json(s) for s in found]})
         return
     out.table(
@@ -104,13 +109,13 @@ def list_jobs(
 @app.command()
 def run(
     name: NameArgument,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
     by: Annotated[
         By, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
     ] = By.HAND,
-    quiet: QuietOption = False,
+    out: QuietOutput,
 ) -> None:
     """Run one job now and write down how it went; what it prints is shown and kept.
 
@@ -122,26 +127,21 @@ def run(
 
       techsapo jobs run costs --wait 600
     """
-    from techsapo_ops.adapters.trust import UntrustedError
-    from techsapo_ops.cli.job_runs import desk_for, perform_command, record_refusal, schedule_or_why
-    from techsapo_ops.cli.signals import interruptible
-    from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.schedule.status import find_job
-    from techsapo_ops.schedule.wrapper import due, run_job
-
     unattended = by is not By.HAND
-    out = Output(quiet=quiet or unattended)
-    if not file.is_file():
-        raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
-    schedule, refusal = schedule_or_why(file, environment)
+    out = Output(quiet=out.quiet or unattended)
+    if not place.file.is_file():
+        raise OpsError(
+            f"there is no spec at {place.file}", "`techsapo init` writes one, or name yours with --file"
+        )
+    schedule, refusal = schedule_or_why(place.file, place.environment)
     job = find_job(schedule, name)
     if isinstance(refusal, UntrustedError):
-        record_refusal(name, file, refusal, by.value)
+        record_refusal(name, place.file, refusal, by.value)
         raise OpsError(f"job {name}: failed: {refusal.message}", refusal.hint)
-    desk = desk_for(layout_beside(file), _complain, out.say)
+    desk = desk_for(layout_beside(place.file), _complain, out.say)
     with interruptible():
         try:
-            command = perform_command(name, file, environment)
+            command = perform_command(name, place.file, place.environment)
             done = run_job(job, command, desk, by=by.value, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
@@ -166,9 +166,10 @@ def run(
 @app.command()
 def history(
     name: NameArgument,
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N runs.")] = 20,
-    as_json: JsonOption = False,
+    out: JsonOutput,
 ) -> None:
     """List the runs of a job, newest first. One that was killed says so.
 
@@ -178,10 +179,9 @@ def history(
 
       techsapo jobs history drift --json
     """
-    runs, found = _runs(file, name)
+    runs, found = _runs(place.file, name)
     shown = list(reversed(found))[:lines]
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"job": name, "runs": [_run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
@@ -215,7 +215,8 @@ def log(
     number: Annotated[
         int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last")
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
 ) -> None:
     """Print what a run said, each line with its time.
 
@@ -225,9 +226,7 @@ def log(
 
       techsapo jobs log drift 12
     """
-    from techsapo_ops.adapters.files import read_text
-
-    runs, found = _runs(file, name)
+    runs, found = _runs(place.file, name)
     wanted = [r for r in found if number is None or r.id == number]
     if not wanted:
         which = f"run {number} of {name}" if number is not None else f"run of {name}"
@@ -236,20 +235,14 @@ def log(
 
 
 @app.command(hidden=True)
-def perform(
-    name: NameArgument, file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None
-) -> None:
+def perform(name: NameArgument, *, place: SpecPlace) -> None:
     """Do the work of one try; `jobs run` starts this in a process of its own."""
     from techsapo_ops.cli.job_attempt import perform as do
 
-    do(name, file, environment)
+    do(name, place.file, place.environment)
 
 
 def _runs(file: Any, name: str) -> Any:
-    from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.schedule.runs import Runs
-    from techsapo_ops.schedule.status import find_job
-    from techsapo_ops.spec.models.data import Schedule
 
     find_job(Schedule(), name)
     runs = Runs(layout_beside(file).jobs)

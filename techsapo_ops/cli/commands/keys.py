@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.keys import KeyFile, new_key
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.api_keys import keys_owner
+from techsapo_ops.spec.models.base import seconds
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.keys import ApiKey, KeyFile
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Make, list and revoke API keys, e.g. `techsapo keys create ci --plan standard`.",
 )
 
@@ -64,9 +72,9 @@ def create(
     monthly_usd: Annotated[
         float | None, typer.Option("--monthly-usd", min=0, max=_MOST, help="USD it may spend a month.")
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Make an API key and show it, this once. A running app takes it within a second.
 
@@ -74,11 +82,6 @@ def create(
 
       techsapo keys create ci --plan standard --expires 90d --monthly-usd 5
     """
-    from techsapo_ops.adapters.keys import new_key
-    from techsapo_ops.adapters.lock import exclusive
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.spec.models.base import seconds
-
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise OpsError(
             f"{name[:70]!r} is not a name for a key", "use at most 64 printable characters", exit_code=2
@@ -90,7 +93,7 @@ def create(
             raise ValueError("must be longer than 0")
     except (ValueError, OverflowError) as error:
         raise OpsError(f"--expires: {error}", "write e.g. 12h or 90d", exit_code=2) from None
-    store, owner = _store(file, environment)
+    store, owner = _store(place.file, place.environment)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
         keys = store.read()
         kept, shown = new_key(
@@ -104,8 +107,7 @@ def create(
             monthly_usd=monthly_usd,
         )
         store.write((*keys, kept), owner)
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({**_public(kept), "key": shown})
         return
     out.data(shown)
@@ -114,16 +116,11 @@ def create(
 
 
 @app.command(name="list")
-def list_keys(
-    file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None, as_json: JsonOption = False
-) -> None:
+def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the keys, without the keys themselves."""
-    from techsapo_ops.cli.output import Output
-
-    store, _ = _store(file, environment)
+    store, _ = _store(place.file, place.environment)
     keys = store.read()
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json([_public(k) for k in keys])
         return
     if not keys:
@@ -160,19 +157,15 @@ def _limits(key: ApiKey) -> str:
 @app.command()
 def revoke(
     which: Annotated[str, typer.Argument(help="Id of the key, or a name: then every key of that name.")],
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart."""
-    from techsapo_ops.adapters.lock import exclusive
-    from techsapo_ops.cli.output import Output
-
-    store, owner = _store(file, environment)
+    store, owner = _store(place.file, place.environment)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
         gone = store.revoke(which, datetime.now(UTC).replace(microsecond=0), owner)
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json([_public(k) for k in gone])
     for key in gone:
         out.say(f"revoked {key.id} ({key.name})")
@@ -186,14 +179,6 @@ def _public(key: ApiKey) -> dict[str, Any]:
 
 def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int] | None]:
     """The file of keys, and the user of the app where that is not the one at work."""
-    import os
-    from pathlib import Path
-
-    from techsapo_ops.adapters.folders import opened
-    from techsapo_ops.adapters.keys import KeyFile
-    from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.api_keys import keys_owner
-
     project = open_project(file, environment)
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
+from techsapo_ops.cli.output import Output, console
+from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.log_filter import LogChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +55,8 @@ def logs(
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
     ] = None,
-    as_json: JsonOption = False,
+    *,
+    out: JsonOutput,
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
@@ -68,13 +73,9 @@ def logs(
 
       techsapo logs prometheus -n 20
     """
-    from techsapo_ops.cli.views.plan import moment
-    from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.watch.log_filter import LogChoice
-
     choice = LogChoice(level.value if level else None, request, _compiled(grep))
     start = moment(since) if since is not None else None
-    stack = standing_stack(file)
+    stack = recorded_stack(file)
     wanted = tuple(services or ())
     names = stack.log_names(wanted)
     if not names:
@@ -85,7 +86,7 @@ def logs(
     following = stack.logs(wanted, follow=True, lines=0) if follow else None
     found = stack.logs(wanted, lines=limit, since=start)
     past = list(choice.of(found))
-    show = _printer(names, as_json)
+    show = _printer(names, out.as_json)
     show(past[-lines:] if lines else past)
     if following is not None:
         show(choice.of(following))
@@ -103,8 +104,6 @@ def _printer(names: list[str], as_json: bool) -> Any:
         return _print_json
     from rich.text import Text
 
-    from techsapo_ops.cli.output import console
-
     out = console()
     width = max(len(name) for name in names)
     colours = {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
@@ -121,7 +120,6 @@ def _printer(names: list[str], as_json: bool) -> Any:
 
 
 def _print_json(lines: Iterator[LogLine]) -> None:
-    import json
 
     for line in lines:
         when = line.time.isoformat() if line.time else None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption
-from techsapo_ops.cli.output import Output, console, make_table
-from techsapo_ops.cli.peer import CaFileOption, InsecureOption, peer
+from techsapo_ops.cli.options import JsonOutput, SpecFile
+from techsapo_ops.cli.output import console, make_table
+from techsapo_ops.cli.peer import TlsOptions, peer
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.usage import Monitor
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.watch.usage import Reading
@@ -19,7 +23,8 @@ _RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
 
 
 def monit(
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
     interval: Annotated[
         float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=60, help="Time between readings.")
     ] = 2.0,
@@ -28,9 +33,8 @@ def monit(
         str | None,
         typer.Option("--remote", metavar="URL", help="Follow an instance's metrics stream, from anywhere."),
     ] = None,
-    ca_file: CaFileOption = None,
-    insecure: InsecureOption = False,
-    as_json: JsonOption = False,
+    tls: TlsOptions,
+    out: JsonOutput,
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
@@ -51,31 +55,26 @@ def monit(
     if remote is not None:
         from techsapo_ops.cli.views.metrics_stream import show
 
-        show(peer("--remote", remote, file, ca_file, insecure=insecure), once=once, as_json=as_json)
+        show(peer("--remote", remote, place.file, tls), once=once, as_json=out.as_json)
         return
-    if ca_file is not None or insecure:
+    if tls.ca_file is not None or tls.insecure:
         raise OpsError(
             "--ca-file and --insecure-skip-tls-verify are for --remote",
             "without it nobody is asked",
             exit_code=2,
         )
-    import time
 
-    from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.watch.usage import Monitor
-
-    out = Output(as_json=as_json)
-    monitor = Monitor(standing_stack(file))
+    monitor = Monitor(recorded_stack(place.file))
     readings = monitor.read()
-    if not readings and not as_json:
+    if not readings and not out.as_json:
         out.say("no service of this stack runs")
         out.next("techsapo up")
         return
-    if once or as_json or not console().is_terminal:
+    if once or out.as_json or not console().is_terminal:
         if readings:
             time.sleep(1.0)  # a rate is what happened between two readings
             readings = monitor.read()
-        if as_json:
+        if out.as_json:
             out.json({"services": [_json(r) for r in readings]})
         else:
             out.table(COLUMNS, [_cells(r) for r in readings], right=_RIGHT)
@@ -93,7 +92,6 @@ def _table(readings: tuple[Reading, ...]) -> Any:
 
 
 def _cells(reading: Reading) -> tuple[object, ...]:
-    from techsapo_ops.cli.views.plan import age, size
 
     cpu, rate = reading.cpu_percent, reading.requests_per_second
     return (

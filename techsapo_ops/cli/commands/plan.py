@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
-)
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import EngineOption, FullOutput, SpecPlace
+from techsapo_ops.cli.views.plan import plan_json, show_plan
+from techsapo_ops.operations.apply.up import plan_stack
 
 CHANGES_PENDING = 100
 
@@ -23,15 +18,11 @@ def plan(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    engine: Annotated[
-        Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
-    ] = None,
+    *,
+    place: SpecPlace,
+    engine: EngineOption = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes in each file.")] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    out: FullOutput,
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
@@ -45,17 +36,12 @@ def plan(
 
       techsapo plan prometheus --json
     """
-    from techsapo_ops.cli.views.plan import plan_json, show_plan
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.apply.up import plan_stack
-
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    project = open_project(file, environment)
+    project = place.open()
     topology = topology_for(project, engine)
     found = plan_stack(
         project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
     )
-    if as_json:
+    if out.as_json:
         out.json(plan_json(found))
     elif found.changes:
         show_plan(found, out, diff=diff)

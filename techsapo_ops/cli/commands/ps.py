@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from datetime import UTC, datetime
+
+from techsapo_ops.adapters.build import build, is_other
+from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.views.services import age, service_json
 
 
-def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     """List the services and their state.
 
     Reads what `up` left, not the spec: it also works while the spec is broken.
@@ -17,17 +21,10 @@ def ps(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Quie
 
       techsapo ps --json
     """
-    from datetime import UTC, datetime
-
-    from techsapo_ops.adapters.build import build, is_other
-    from techsapo_ops.cli.views.plan import age, service_json
-    from techsapo_ops.cli.wiring import standing_stack
-
-    out = Output(as_json=as_json, quiet=quiet)
-    stack = standing_stack(file)
+    stack = recorded_stack(place.file)
     observed = stack.observe()
     now = datetime.now(UTC)
-    if as_json:
+    if out.as_json:
         out.json(
             {
                 "running": observed.running,

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, QuietOption, WaitOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
+from techsapo_ops.operations.apply.stop import reload as perform
 
 
 def reload(
@@ -15,10 +16,10 @@ def reload(
         list[str] | None,
         typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all that can reload."),
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    quiet: QuietOption = False,
+    out: QuietOutput,
 ) -> None:
     """Make services read their configuration files again, without a gap.
 
@@ -30,11 +31,7 @@ def reload(
 
       techsapo reload
     """
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.apply.stop import reload as perform
-
-    out = Output(quiet=quiet)
-    project = open_project(file, environment)
+    project = place.open()
     topology = topology_for(project)
     engine = engine_for(project, topology)
     words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)

@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, QuietOption, WaitOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
+from techsapo_ops.operations.apply.stop import restart as perform
 
 
 def restart(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     wait: WaitOption = 0.0,
-    quiet: QuietOption = False,
+    out: QuietOutput,
 ) -> None:
     """Restart services one at a time, each until it is ready.
 
@@ -29,11 +30,7 @@ def restart(
 
       techsapo restart
     """
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.apply.stop import restart as perform
-
-    out = Output(quiet=quiet)
-    project = open_project(file, environment)
+    project = place.open()
     engine = engine_for(project, topology_for(project))
     names = perform(engine, project.layout, tuple(services or ()), wait=wait, say=out.say)
     out.say(f"restarted {', '.join(names)}")

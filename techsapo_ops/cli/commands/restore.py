@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.backup.origin import State
+from techsapo_ops.cli.arguments import kinds
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
     DryRunOption,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
+    JsonQuietOutput,
+    SpecPlace,
     WaitOption,
     YesOption,
 )
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import restore as operation
+from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -48,8 +52,8 @@ def restore(
     into: Annotated[
         Into, typer.Option("--into", help="live, or scratch: throwaway servers to look at.")
     ] = Into.LIVE,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     yes: YesOption = False,
     allow_unauthenticated: Annotated[
         bool,
@@ -60,8 +64,7 @@ def restore(
     ] = False,
     dry_run: DryRunOption = False,
     wait: WaitOption = 0.0,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    out: JsonQuietOutput,
 ) -> None:
     """Bring a backup back, or with --to the database as it was at a moment.
 
@@ -80,14 +83,7 @@ def restore(
 
       techsapo restore 20260131T020000Z --into scratch
     """
-    from techsapo_ops.cli.commands.backup import kinds
-    from techsapo_ops.cli.output import Output, confirm
-    from techsapo_ops.cli.views.backups import Bars
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import restore as operation
-
-    out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
+    stack = backup_stack(place.file, place.environment)
     until = _time(to) if to is not None else None
     if into is Into.SCRATCH:
         intent = operation.intend(stack, which, kinds(only), until, unauthenticated=True)
@@ -111,7 +107,7 @@ def restore(
             raise typer.Exit(1)
     with Bars(out, stack.repository) as bars:
         done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
-    if as_json:
+    if out.as_json:
         out.json(
             {
                 "backup": done.backup,
@@ -143,7 +139,6 @@ def _time(text: str) -> datetime:
 
 
 def _unknown_origin(intent: Intent, out: Output) -> None:
-    from techsapo_ops.backup.origin import State
 
     if intent.origin.state is not State.AUTHENTICATED:
         out.warn(f"{intent.backup.id} is unauthenticated: {intent.origin.why}")
@@ -176,7 +171,6 @@ def _dry_run(intent: Intent, out: Output) -> None:
 
 
 def _show(intent: Intent) -> None:
-    from techsapo_ops.cli.output import Output, interactive
 
     if interactive():
         _told_of(intent, Output())
@@ -205,9 +199,6 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
-    from techsapo_ops.cli.output import interactive
-    from techsapo_ops.cli.views.backups import Bars
-    from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
     with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:
         told = [_told(kind, made) for kind, made in servers.items()]

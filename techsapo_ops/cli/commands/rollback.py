@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import engines
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
+    FullOutput,
+    GateOption,
+    OverwriteOption,
+    SpecFile,
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
+from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.operations.apply import rollback as operation
+from techsapo_ops.operations.apply.transaction import Tools
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger import Entry
@@ -31,17 +37,13 @@ def rollback(
             show_default=False,
         ),
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
+    *,
+    place: SpecFile,
     yes: YesOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite generated files edited by hand.")] = False,
+    force: OverwriteOption = False,
     wait: WaitOption = 0.0,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to be ready."),
-    ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    timeout: GateOption = None,
+    out: FullOutput,
 ) -> None:
     """Go back to an earlier apply: its files and services, not its data.
 
@@ -54,13 +56,6 @@ def rollback(
 
       techsapo rollback @2 --yes
     """
-    from techsapo_ops.cli.commands.up import Progress, back_json, show_failures, steps_json
-    from techsapo_ops.cli.views.plan import show_plan
-    from techsapo_ops.cli.wiring import acting_user, engines, layout_beside
-    from techsapo_ops.operations.apply import rollback as operation
-    from techsapo_ops.operations.apply.transaction import Tools
-
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
 
     def approve(target: Entry, plan: StackPlan) -> bool:
         if yes:
@@ -69,7 +64,7 @@ def rollback(
         return confirm(f"go back to @{target.id} of {target.time.astimezone():%Y-%m-%d %H:%M:%S}?", yes=False)
 
     report = operation.rollback(
-        layout_beside(file),
+        layout_beside(place.file),
         apply,
         Tools(engines(seconds=timeout), Progress(out), acting_user()),
         approve=approve,
@@ -81,7 +76,7 @@ def rollback(
         raise typer.Exit(1)
     applied = report.applied
     failed = any(o.error is not None for o in applied.outcomes)
-    if as_json:
+    if out.as_json:
         out.json(
             {
                 "to": report.target.id,

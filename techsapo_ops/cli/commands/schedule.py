@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
+from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def schedule(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     rendered: Annotated[
         Path | None,
         typer.Option("--rendered", hidden=True, help="Where `techsapo up` wrote the schedule."),
@@ -44,26 +44,30 @@ def schedule(
     build()  # first, as in `serve`: what is installed while the rest is imported is another build
     from techsapo_ops.cli.job_runs import desk_for, job_argv
     from techsapo_ops.cli.signals import interruptible
-    from techsapo_ops.cli.wiring import layout_beside
+    from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
     from techsapo_ops.schedule.recovery import overdue, settle_killed
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
     from techsapo_ops.spec.models.data import Schedule
 
-    trust = _Trust(file)
-    layout = layout_beside(file, trusted=False)
+    trust = _Trust(place.file)
+    layout = layout_beside(place.file, trusted=False)
     if rendered is not None and trust.given():
         _note_build(layout.scheduler_build)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    source = rendered or file
+    source = rendered or place.file
     # Where root is refused, the runs are: each says why, in the ledger and the metrics. Nothing is read here.
-    found = _schedule(file, environment, rendered) if trust.given() or rendered is None else Schedule()
+    found = (
+        _schedule(place.file, place.environment, rendered)
+        if trust.given() or rendered is None
+        else Schedule()
+    )
     content = source.read_bytes() if trust.before and source.is_file() else b""
     desk = desk_for(layout, _say, lambda _: None)
     jobs = {job.name: job for job in scheduled(found)}
 
     def command(name: str) -> tuple[str, ...]:
-        return (*job_argv(sys.executable, "run", name, file, environment), "--by", "service")
+        return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
 
     def ended(name: str, code: int) -> None:
         _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
@@ -106,7 +110,7 @@ def schedule(
                     continue
                 content = now
                 try:
-                    found = _schedule(file, environment, rendered)
+                    found = _schedule(place.file, place.environment, rendered)
                 except OpsError as error:  # half saved, or wrong: it goes on as it was
                     _say(f"the changed schedule is not taken over: {error}")
                     continue
@@ -139,7 +143,7 @@ class _Trust:
     def given(self) -> bool:
         """Look again."""
         from techsapo_ops.adapters.trust import UntrustedError
-        from techsapo_ops.cli.wiring import require_trust
+        from techsapo_ops.cli.state_directory import require_trust
 
         try:
             require_trust(self._file)
@@ -155,7 +159,7 @@ class _Trust:
 def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:
     """The schedule of the last `techsapo up`, which is right whatever the spec is now, or the spec's."""
     from techsapo_ops.adapters.files import read_text
-    from techsapo_ops.cli.wiring import open_project
+    from techsapo_ops.cli.project import open_project
     from techsapo_ops.spec.models.data import Schedule
 
     if rendered is None:

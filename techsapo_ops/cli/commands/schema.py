@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from techsapo_ops.cli.options import JsonOption
+from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
+from techsapo_ops.spec.schema import json_schema
 
 
-def schema(as_json: JsonOption = False) -> None:  # noqa: ARG001 - it is JSON anyway; scripts may still say so
+def schema(*, out: JsonOutput) -> None:  # noqa: ARG001 - it is JSON anyway; scripts may still say so
     """Print the spec's JSON Schema (draft 2020-12), for editors that complete and check.
 
     In VS Code and others with the YAML language server, put this line first in techsapo.yaml:
@@ -16,6 +17,4 @@ def schema(as_json: JsonOption = False) -> None:  # noqa: ARG001 - it is JSON an
 
       techsapo schema > techsapo.schema.json
     """
-    from techsapo_ops.spec.schema import json_schema
-
     Output().json(json_schema())

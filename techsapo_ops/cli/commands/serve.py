@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
+from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.cli.told_addresses import seen_from_here
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.wiring import Project
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
 
 
 def serve(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
+    *,
+    place: SpecPlace,
     instance: Annotated[str, typer.Option("--instance", help="Name of this instance, e.g. app-1.")] = "app",
     host: Annotated[
         str | None, typer.Option("--host", help="Address to listen on.", show_default="app.host")
@@ -73,14 +74,14 @@ def serve(
     from techsapo_ops.adapters.build import build
 
     build()  # first: what is installed while the rest is imported is another build than the one told
-    from techsapo_ops.cli.wiring import open_project
+    from techsapo_ops.cli.project import open_project
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
         raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
     # The stack's supervisor runs what `up` rendered, after `up` had looked: an instance that it starts anew,
     # perhaps of a newer version, must not stay down because nobody ran sudo for it.
-    supervised = rendered and _started_for(file)
-    project = open_project(file, environment, cross_check=not rendered, trusted=not supervised)
+    supervised = rendered and _started_for(place.file)
+    project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
     spec = seen_from_here(project.spec, redis, mysql)
 
     from techsapo_ops.serve.logs import configure_logs
@@ -174,26 +175,6 @@ def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, floa
         return found
 
     return read
-
-
-def seen_from_here(spec: Spec, redis: str | None, mysql: str | None) -> Spec:
-    """`spec` with the addresses that a container has for them, where it is told any.
-
-    The spec says where they listen or are published on the host, which is another place from inside.
-    """
-    changes: dict[str, object] = {}
-    if redis is not None:
-        changes["redis"] = spec.redis.model_copy(update=_address(redis))
-    if mysql is not None and spec.mysql is not None:
-        changes["mysql"] = spec.mysql.model_copy(update=_address(mysql))
-    return spec.model_copy(update=changes) if changes else spec
-
-
-def _address(text: str) -> dict[str, object]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise OpsError(f"{text!r} is not HOST:PORT", exit_code=2)
-    return {"host": host, "port": int(port)}
 
 
 def _port(instance: str, ports: list[int]) -> int:

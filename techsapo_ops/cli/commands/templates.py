@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecFile
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.layout import OVERRIDES
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="List the templates, or copy one out to change it, "
     "e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
 )
 
 
 @app.command("list")
-def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False) -> None:
+def list_templates(*, place: SpecFile, out: JsonOutput) -> None:
     """List the templates; your own are those in templates/ beside the spec.
 
     Examples:
@@ -28,16 +32,11 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
 
       techsapo templates list --json
     """
-    from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.render.templates import Templates
-    from techsapo_ops.stack.layout import OVERRIDES
-
-    require_trust(file)
-    out = Output(as_json=as_json)
-    override = file.absolute().parent / OVERRIDES
+    require_trust(place.file)
+    override = place.file.absolute().parent / OVERRIDES
     templates = Templates(override if override.is_dir() else None)
     found = [(name, templates.overridden(name)) for name in templates.names()]
-    if as_json:
+    if out.as_json:
         out.json([{"name": name, "overridden": own} for name, own in found])
         return
     out.table(["template", "used"], [(name, "yours" if own else "built in") for name, own in found])
@@ -47,8 +46,9 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
 @app.command()
 def eject(
     name: Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")],
-    file: FileOption = DEFAULT_SPEC,
-    quiet: QuietOption = False,
+    *,
+    place: SpecFile,
+    out: QuietOutput,
 ) -> None:
     """Copy a built-in template into templates/ beside the spec, where it takes the built-in's place.
 
@@ -59,24 +59,15 @@ def eject(
 
       techsapo templates eject nginx/nginx.conf.j2
     """
-    from techsapo_ops.adapters.files import write_atomic
-    from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.errors import OpsError
-    from techsapo_ops.render.templates import Templates
-    from techsapo_ops.stack.layout import OVERRIDES
-
-    require_trust(file)
-    out = Output(quiet=quiet)
+    require_trust(place.file)
     templates = Templates()
     if name not in templates.names():
-        import difflib
-
         near = difflib.get_close_matches(name, templates.names(), n=1, cutoff=0.4)
         raise OpsError(
             f"there is no template {name}",
             f"did you mean {near[0]}?" if near else "`techsapo templates list` shows them all",
         )
-    target = file.absolute().parent / OVERRIDES / name
+    target = place.file.absolute().parent / OVERRIDES / name
     if target.exists():
         raise OpsError(f"{target} is there already", "change that one, or remove it first")
     write_atomic(target, templates.source(name).encode())

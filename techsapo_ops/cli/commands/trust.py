@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import JsonOption
+from techsapo_ops.adapters.ownership import group_name, user_name
+from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, allow, read_allowed, write_allowed
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.ownership import Allowed
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
     help="Say whose folders root may use, e.g. `techsapo trust add /home/alice/ops`.",
 )
 FolderArgument = Annotated[Path, typer.Argument(help="The folder of a spec, or of a Python environment.")]
@@ -35,8 +36,6 @@ def add(folder: FolderArgument) -> None:
 
       techsapo trust add /home/alice/ops
     """
-    from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, allow
-
     _root_only()
     out = Output()
     made = allow(folder)
@@ -54,8 +53,6 @@ def remove(folder: FolderArgument) -> None:
 
       techsapo trust remove /home/alice/ops
     """
-    from techsapo_ops.adapters.trust import read_allowed, write_allowed
-
     _root_only()
     known = read_allowed()
     named = {folder.absolute(), folder.resolve()}
@@ -67,19 +64,15 @@ def remove(folder: FolderArgument) -> None:
 
 
 @app.command(name="list")
-def list_folders(as_json: JsonOption = False) -> None:
+def list_folders(*, out: JsonOutput) -> None:
     """List the allowed folders, and whom root trusts in them.
 
     Examples:
 
       techsapo trust list
     """
-    from techsapo_ops.adapters.ownership import group_name, user_name
-    from techsapo_ops.adapters.trust import read_allowed
-
     known = read_allowed()
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json([_value(allowed) for allowed in known])
         return
     if not known:
@@ -105,7 +98,6 @@ def _value(allowed: Allowed) -> dict[str, Any]:
 
 
 def _whom(allowed: Allowed) -> str:
-    from techsapo_ops.adapters.ownership import group_name, user_name
 
     users = [user_name(uid) for uid in sorted(allowed.users)]
     return ", ".join([*users, *(f"the group {group_name(gid)}" for gid in sorted(allowed.groups))])

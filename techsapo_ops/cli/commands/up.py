@@ -2,86 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.trust import without_sudo
+from techsapo_ops.cli.open_stack import choose_engine, engines, stack_on
 from techsapo_ops.cli.options import (
-    DEFAULT_SPEC,
-    EnvironmentOption,
-    FileOption,
-    JsonOption,
-    QuietOption,
-    VerboseOption,
+    EngineOption,
+    FullOutput,
+    GateOption,
+    OverwriteOption,
+    SpecPlace,
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm, interactive, print_error
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
+from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.operations.apply import up as operation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from techsapo_ops.operations.apply.origin import Origins
-    from techsapo_ops.operations.apply.transaction import GoneBack, Outcome
     from techsapo_ops.operations.apply.up import StackPlan, UpReport
-
-_DONE = {
-    "create": "started",
-    "recreate": "started anew",
-    "restart": "restarted",
-    "reload": "reloaded",
-    "remove": "removed",
-}
-
-
-class Progress:
-    """Tells how an apply goes."""
-
-    def __init__(self, out: Output) -> None:
-        self._out = out
-        self.origins: Mapping[str, Origins] = {}
-        """Where the steps come from, by service."""
-
-    def say(self, text: str) -> None:
-        """See Listener.say."""
-        self._out.detail(text)
-
-    def warn(self, text: str) -> None:
-        """See Listener.warn."""
-        self._out.warn(text)
-
-    def done(self, outcome: Outcome) -> None:
-        """See Listener.done."""
-        from techsapo_ops.cli.views.plan import in_brackets
-
-        name = outcome.step.service
-        if outcome.error is not None:
-            self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
-        elif outcome.step.action in _DONE:
-            why = "" if outcome.step.action == "create" else f"   {outcome.step.reason}"
-            why += in_brackets(self.origins.get(name, ())) if why else ""
-            self._out.say(f"  {name:16} {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s{why}")
 
 
 def up(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
     ] = None,
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    engine: Annotated[
-        Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
-    ] = None,
+    *,
+    place: SpecPlace,
+    engine: EngineOption = None,
     yes: YesOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite generated files edited by hand.")] = False,
+    force: OverwriteOption = False,
     wait: WaitOption = 0.0,
-    timeout: Annotated[
-        float | None,
-        typer.Option("--timeout", metavar="SECONDS", min=1, help="How long a service may take to be ready."),
-    ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    timeout: GateOption = None,
+    out: FullOutput,
 ) -> None:
     """Start the stack, or bring it up to date with the spec.
 
@@ -97,25 +53,12 @@ def up(
 
       techsapo up -e production --yes
     """
-    from techsapo_ops.adapters.trust import without_sudo
-    from techsapo_ops.cli.views.plan import show_plan
-    from techsapo_ops.cli.wiring import (
-        acting_user,
-        choose_engine,
-        engine_for,
-        engines,
-        open_project,
-        other_engine,
-        runner,
-    )
-    from techsapo_ops.operations.apply import up as stack
-
-    out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    project = open_project(file, environment)
+    project = place.open()
     topology, choice = choose_engine(project, engine)
     if choice.decided:
         out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
-    leaves = other_engine(project, topology)
+    stack = stack_on(project, topology, seconds=timeout, tell=out.say)
+    leaves = stack.leaves
     if leaves is not None:
         out.say(
             f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
@@ -131,16 +74,16 @@ def up(
         show_plan(plan, out)
         return confirm("go ahead?", yes=False)
 
-    report = stack.up(
-        project.spec,
+    report = operation.up(
+        stack.spec,
         topology,
         project.templates,
-        engine_for(project, topology, seconds=timeout, tell=out.say),
-        runner(),
+        stack.engine,
+        stack.runner,
         progress,
         engines=engines(seconds=timeout),
         leaves=leaves,
-        user=acting_user(),
+        user=stack.user,
         only=tuple(services or ()),
         force=force,
         wait=wait,
@@ -149,7 +92,7 @@ def up(
     if report is None:
         out.say("nothing was changed")
         raise typer.Exit(1)
-    if as_json:
+    if out.as_json:
         out.json(_json(report))
     else:
         _show(report, out)
@@ -161,45 +104,6 @@ def up(
     if report.failures:
         raise typer.Exit(1)
     out.next(_next(report))
-
-
-def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Output) -> None:
-    """Print why services failed, and what became of the stack after that."""
-    for outcome in outcomes:
-        if outcome.error is not None:
-            print_error(outcome.error)
-    if back is None:
-        return
-    for error in back.failures:
-        print_error(error)
-    if back.failures:
-        out.warn(f"went back to @{back.to}, but not entirely: see above")
-    else:
-        out.say(f"went back to @{back.to}: files and services are as they were")
-
-
-def back_json(back: GoneBack | None) -> dict[str, Any] | None:
-    """The way back with stable keys."""
-    if back is None:
-        return None
-    return {"to": back.to, "complete": not back.failures, "errors": [e.message for e in back.failures]}
-
-
-def steps_json(
-    outcomes: Sequence[Outcome], origins: Mapping[str, Origins] | None = None
-) -> list[dict[str, Any]]:
-    """What was performed, with stable keys; `origins` by service, where they are known."""
-    return [
-        {
-            "action": str(o.step.action),
-            "service": o.step.service,
-            "reason": o.step.reason,
-            "origin": [str(origin) for origin in (origins or {}).get(o.step.service, ())],
-            "seconds": round(o.seconds, 3),
-            "error": o.error.message if o.error else None,
-        }
-        for o in outcomes
-    ]
 
 
 def _show(report: UpReport, out: Output) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption, QuietOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
+from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
 
 
-def validate(
-    file: FileOption = DEFAULT_SPEC,
-    environment: EnvironmentOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
+def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Check the spec; every error at once, as FILE:LINE:COLUMN.
 
     Examples:
@@ -33,19 +28,15 @@ def validate(
 
       techsapo validate --json
     """
-    from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.spec.load import SpecError
-
-    out = Output(as_json=as_json, quiet=quiet)
     try:
-        project = open_project(file, environment)
+        project = place.open()
     except SpecError as error:
-        if as_json:
+        if out.as_json:
             out.json(
                 {
                     "valid": False,
-                    "file": str(file),
-                    "environment": environment,
+                    "file": str(place.file),
+                    "environment": place.environment,
                     "problems": _plain(error.problems),
                 }
             )
@@ -57,12 +48,12 @@ def validate(
         raise typer.Exit(error.exit_code) from None
     loaded = project.loaded
     counts = _counts(loaded.spec)
-    if as_json:
+    if out.as_json:
         out.json(
             {
                 "valid": True,
-                "file": str(file),
-                "environment": environment,
+                "file": str(place.file),
+                "environment": place.environment,
                 "warnings": _plain(loaded.warnings),
                 "disabled_providers": dict(loaded.disabled),
                 "counts": counts,
@@ -71,8 +62,8 @@ def validate(
         return
     for warning in loaded.warnings:
         out.warn(str(warning))
-    if not quiet:
-        out.data(f"{file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
+    if not out.quiet:
+        out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import JsonOption
+from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
+from techsapo_ops.wallbounce.fitting import FIGURES, Row, bootstrap, fit_capped, held_out, reported
+from techsapo_ops.wallbounce.labels import by_set, read_labels
+from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_of
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.wallbounce.fitting import Interval, Judged, Row
     from techsapo_ops.wallbounce.verdict import Weights
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = CommandGroup(
+    no_args_is_help=True,
+)
 
 _FEWEST = 50
 _NEGATIVE = -0.005
@@ -42,7 +52,8 @@ def calibrate(
         "calibration.json"
     ),
     seed: Annotated[int, typer.Option("--seed", help="Seed of the folds and the bootstrap.")] = 1,
-    as_json: JsonOption = False,
+    *,
+    out: JsonOutput,
 ) -> None:
     """Fit the weights of confidence by tier and set of models, and say how good they are.
 
@@ -55,15 +66,6 @@ def calibrate(
 
       techsapo wallbounce calibrate labels.jsonl --output calibration.json
     """
-    import random
-
-    from techsapo_ops.adapters.files import read_text, write_atomic
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
-    from techsapo_ops.wallbounce.fitting import Row, fit_capped, held_out
-    from techsapo_ops.wallbounce.labels import by_set, read_labels
-
-    out = Output(as_json=as_json)
     read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
     fits, told = [], []
     for (tier, models), group_ in by_set(read).items():
@@ -85,7 +87,7 @@ def calibrate(
     if not fits:
         raise OpsError("no set of models has labels enough to fit", f"collect at least {_FEWEST} of each set")
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
-    _show(out, told, as_json=as_json)
+    _show(out, told, as_json=out.as_json)
     out.next(f"set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`")
 
 
@@ -97,11 +99,6 @@ def _too_few(count: int, outcomes: set[bool]) -> str:
 
 def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> dict[str, dict[str, Interval]]:
     """By figure and column: held-out fit, provisional weights, and the bare mean of scores."""
-    import random
-
-    from techsapo_ops.wallbounce.fitting import FIGURES, bootstrap, reported
-    from techsapo_ops.wallbounce.verdict import PROVISIONAL
-
     columns = {
         "fitted": judged,
         "provisional": [(reported(PROVISIONAL, row, count), row.correct) for row in rows],
@@ -147,8 +144,6 @@ def _show(out: Output, told: list[_Told], *, as_json: bool) -> None:
 
 def _ceilings(told: _Told) -> list[str]:
     """What holds the confidence down, and whether the labels raised it."""
-    from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, cap_of
-
     lines = []
     for what, cap, raised in (
         (f"{told.voices} answers", cap_of(told.voices), told.weights.ceilings.count),

@@ -6,6 +6,11 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.cli.output import console
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.make import content
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -37,8 +42,6 @@ class Bars:
                 TimeRemainingColumn,
                 TransferSpeedColumn,
             )
-
-            from techsapo_ops.cli.output import console
 
             known = [b.manifest for b in self._repository.backups() if b.manifest is not None]
             self._sizes = {part.kind: part.raw_bytes for m in known for part in m.parts}
@@ -83,9 +86,6 @@ class Bars:
 
 def part_line(part: Part) -> str:
     """One source that is done: what it holds, its size, time and rate."""
-    from techsapo_ops.adapters.disk import human
-    from techsapo_ops.operations.backup.make import content
-
     rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
     return (
         f"{part.kind:<13} {content(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
@@ -95,8 +95,6 @@ def part_line(part: Part) -> str:
 
 def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
     """Whose backup it is, for JSON and for the screen; `unknown` to a user who may not read the key."""
-    from techsapo_ops.errors import OpsError
-
     try:
         found = repository.origin(backup)
     except OpsError as error:
@@ -114,3 +112,22 @@ def state(checks: dict[str, Any]) -> str:
     if checks.get("offsite", {}).get("ok"):
         told.append("off-site")
     return ", ".join(told) or "not yet"
+
+
+def brief(value: dict[str, Any]) -> dict[str, Any]:
+    """Without the facts, which `show --json` has."""
+    parts = [{k: v for k, v in part.items() if k != "facts"} for part in value.get("parts", ())]
+    return {**value, "parts": parts}
+
+
+def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
+    told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
+    origin = origin_of(repository, backup)
+    return {
+        **told,
+        "folder": str(backup.folder),
+        "damage": backup.damage,
+        "authentication": origin["state"],
+        "authentication_why": origin["why"],
+        "checks": repository.checks(backup),
+    }

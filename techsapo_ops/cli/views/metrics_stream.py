@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.cli.output import Output, console, make_table
+from techsapo_ops.operations.watch.metrics_stream import follow
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.peer import Peer
@@ -18,8 +19,6 @@ COLUMNS = ("METRIC", "VALUE")
 
 def show(asked: Peer, *, once: bool, as_json: bool) -> None:
     """Follow the stream of `asked` and show each reading; with `once`, or on a pipe, the second one alone."""
-    from techsapo_ops.operations.watch.metrics_stream import follow
-
     out, url = Output(as_json=as_json), asked.url
 
     def lost(reason: str, pause: float) -> None:

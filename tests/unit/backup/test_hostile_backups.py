@@ -23,8 +23,8 @@ from projects import only_redis
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup import shapes
 from techsapo_ops.backup.repository import Repository
-from techsapo_ops.cli.commands.backup import _value
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
+from techsapo_ops.cli.views.backups import backup_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
@@ -263,7 +263,7 @@ def test_a_manifest_that_none_of_ours_is_counts_as_damaged(
     assert not found.ok
     assert any("damaged" in s or "too large" in s or "of another backup" in s for s in found.sentences)
     (listed,) = ground.repository.backups()
-    json.dumps(_value(ground.repository, listed), ensure_ascii=False).encode()
+    json.dumps(backup_json(ground.repository, listed), ensure_ascii=False).encode()
     with pytest.raises(OpsError):
         restore.intend(ground.stack, ID, ("config",), unauthenticated=True)
     backups.prune(ground.stack)
@@ -273,7 +273,7 @@ CHILD = """
 import resource, shutil, sys
 from dataclasses import replace
 from pathlib import Path
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
