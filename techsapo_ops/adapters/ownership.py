@@ -202,7 +202,7 @@ class Judge:
 @cache
 def _service_users() -> frozenset[int]:
     """Whose the rendered secrets may be: each service's own, on this host or in its container."""
-    from techsapo_ops.stack.facts import services
+    from techsapo_ops.services.registry import facts as services
 
     found = {facts.uid for facts in services().values()}
     for name in {facts.user for facts in services().values()}:

@@ -13,9 +13,10 @@ from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.engines.choice import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, docker_of, recorded_elsewhere
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.facts import DockerFacts
@@ -76,7 +77,13 @@ def topology_for(project: Project, engine: EngineName | None = None) -> Topology
 def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[Topology, Choice]:
     """As topology_for, with the engine that was chosen and why."""
     socket = project.spec.schedule.docker_socket
-    host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
+    host = gather(
+        project.state,
+        os.environ.get("PATH", ""),
+        binary_names(),
+        service_users(),
+        Path(socket) if socket is not None else None,
+    )
     chosen = Opening(runner()).choose(
         project.spec, project.layout, host, engine, lambda topology: images(project, topology)
     )
@@ -86,10 +93,10 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
 def images(project: Project, topology: Topology) -> tuple[Image, ...]:
     """The images that the stack needs in containers."""
     from techsapo_ops.render.compose import compose_files, container_units  # only where nothing runs yet
-    from techsapo_ops.services.app.image import built_from
 
-    files = compose_files(project.spec, topology, project.templates, ())
-    return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
+    kinds = {service.name: kind_of(service) for service in topology.services}
+    files = compose_files(topology, project.templates, ())
+    return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
 def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:

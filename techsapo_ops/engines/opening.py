@@ -54,8 +54,8 @@ class Opening:
         `images` tells those that a stack in containers needs.
         """
         from techsapo_ops.engines import choice
+        from techsapo_ops.services.registry import resolve
         from techsapo_ops.stack.places import COMPOSE
-        from techsapo_ops.stack.topology import resolve
 
         chosen = choice.told(spec, layout, asked)
         if chosen is not None:

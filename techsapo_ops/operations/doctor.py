@@ -19,8 +19,8 @@ from techsapo_ops.adapters.trust import read_allowed, refusal, trusted_users
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology

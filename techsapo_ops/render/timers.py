@@ -9,11 +9,11 @@ from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.systemd import CONTROL, systemd_quote
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.scheduler.timetable import job_folders
 from techsapo_ops.spec.calendar import calendar_events
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 DELAY_SECONDS = 120

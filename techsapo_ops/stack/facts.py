@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
-from typing import Any, Literal
-
-import yaml
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,37 +16,35 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFacts:
-    """One entry of services.yaml; the file's head explains each key."""
+    """The plain facts of a kind, which an apply records with each service."""
 
     kind: str
     title: str
     image: str
+    """The official container image."""
     port: int
+    """Port inside its container, and the default on the host."""
     user: str
+    """System user that it drops to when started by root."""
     uid: int
+    """User id of the image, the owner of the copies of its secrets; the scheduler's container runs as the
+    owner of the state directory instead."""
     probe: Probe
     binary: str | None = None
+    """Executable on PATH, and the Debian `package` that brings it."""
     package: str | None = None
     data: bool = False
+    """Whether it keeps data; `container_data` is where its image keeps it: a new volume takes its owner from
+    the folder that the image has there."""
     container_data: str = "/data"
     reload: str | None = None
+    """Signal that makes it take over changed configuration; None: it is restarted."""
     needs: tuple[str, ...] = ()
+    """Kinds that must be ready first, where they are part of the stack."""
     after: tuple[str, ...] = ()
+    """Kinds that are started first, but that it can do without."""
     metrics_path: str | None = None
     published: bool = False
     """Whether a container of it has a port on this host; the others are private to the stack."""
     runs_package: bool = False
     """Whether natively it runs this package, with the Python that runs the tool."""
-
-
-def _facts(kind: str, entry: dict[str, Any]) -> ServiceFacts:
-    rest = {k: v for k, v in entry.items() if k not in {"probe", "needs", "after"}}
-    needs, after = tuple(entry.get("needs", ())), tuple(entry.get("after", ()))
-    return ServiceFacts(kind=kind, probe=Probe(**entry["probe"]), needs=needs, after=after, **rest)
-
-
-@cache
-def services() -> Mapping[str, ServiceFacts]:
-    """Every known service by kind, in the order of services.yaml."""
-    text = (files("techsapo_ops.catalogue") / "services.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({kind: _facts(kind, entry) for kind, entry in yaml.safe_load(text).items()})

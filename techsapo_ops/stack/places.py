@@ -40,6 +40,16 @@ class Places(Protocol):
         ...
 
     @property
+    def isolated(self) -> bool:
+        """Whether services are alone on networks of their own, on which they may trust each other."""
+        ...
+
+    @property
+    def from_images(self) -> bool:
+        """Whether services come from images, whose entry points set a new one up."""
+        ...
+
+    @property
     def neighbours(self) -> tuple[str, ...]:
         """Networks, beside the loopback, from which a service of the stack is talked to by another one."""
         ...
@@ -54,6 +64,18 @@ class Places(Protocol):
 
     def publishes(self, service: Service) -> bool:
         """Whether `service` can be reached from this host."""
+        ...
+
+    def bound(self, here: int, inside: int) -> int:
+        """Which port is bound for one that is `here` on this host and `inside` a container."""
+        ...
+
+    def seen_as(self, service: Service) -> tuple[str, ...]:
+        """Names or addresses under which other services see connections from `service`."""
+        ...
+
+    def starts_as_root(self, host: HostFacts) -> bool:
+        """Whether a service that no other user runs is root's."""
         ...
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
@@ -75,6 +97,8 @@ class NativePlaces:
     name: EngineName = "native"
     rendered = ""
     companions = frozenset({"housekeeping", "scheduler"})
+    isolated = False
+    from_images = False
     neighbours: tuple[str, ...] = ()
 
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - nothing is mounted
@@ -88,6 +112,18 @@ class NativePlaces:
     def publishes(self, service: Service) -> bool:  # noqa: ARG002 - all of them
         """Always."""
         return True
+
+    def bound(self, here: int, inside: int) -> int:  # noqa: ARG002 - nothing is mapped
+        """`here` itself."""
+        return here
+
+    def seen_as(self, service: Service) -> tuple[str, ...]:  # noqa: ARG002 - every one of this host
+        """The loopback addresses."""
+        return ("127.0.0.1", "::1")
+
+    def starts_as_root(self, host: HostFacts) -> bool:
+        """Where the tool is root."""
+        return host.root
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """The same for every process of this host."""
@@ -109,6 +145,8 @@ class ContainerPlaces:
     name: EngineName = "compose"
     rendered = "docker/config/"
     companions: frozenset[str] = frozenset()
+    isolated = True
+    from_images = True
     neighbours = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - it is mounted
@@ -122,6 +160,18 @@ class ContainerPlaces:
     def publishes(self, service: Service) -> bool:
         """Where its kind says so; the others are private to the stack."""
         return service.facts.published
+
+    def bound(self, here: int, inside: int) -> int:  # noqa: ARG002 - Docker maps it
+        """`inside`, which Docker publishes."""
+        return inside
+
+    def seen_as(self, service: Service) -> tuple[str, ...]:
+        """Its name, which Docker's DNS knows."""
+        return (service.name,)
+
+    def starts_as_root(self, host: HostFacts) -> bool:  # noqa: ARG002 - every image has a user
+        """Never."""
+        return False
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Its name on the stack's networks for other services, else the port that it publishes."""

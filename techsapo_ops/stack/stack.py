@@ -33,8 +33,8 @@ Engines = Callable[[Spec, Topology], Engine]
 class Stack:
     """A stack, resolved on this host, and the doors through which it is worked on.
 
-    Built in one place, cli/open_stack. `directory` is where the spec's relative paths begin, `user` who works
-    on it.
+    Built in one place, cli/open_stack. `directory` is where the spec's relative paths begin, `user` works on
+    it.
     """
 
     spec: Spec

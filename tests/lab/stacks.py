@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.host import binary_names, find_binaries
+from techsapo_ops.adapters.host import TOOLS, find_binaries
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName, places_of
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
 """A project folder with everything that some output gives a meaning to."""
@@ -38,13 +39,13 @@ EVERYTHING: dict[str, Any] = {
 
 def host(*, root: bool = False, users: frozenset[str] = frozenset()) -> HostFacts:
     """A host with every binary; pure tests need none of them to exist."""
-    names = binary_names()
+    names = (*binary_names(), *TOOLS)
     return HostFacts("/opt/venv/bin/python", root, {n: f"/usr/bin/{n}" for n in names}, users, users)
 
 
 def real_host(python: str, *, root: bool) -> HostFacts:
     """This host's executables."""
-    return HostFacts(python, root, find_binaries(binary_names(), "/usr/local/bin:/usr/bin:/bin"))
+    return HostFacts(python, root, find_binaries((*binary_names(), *TOOLS), "/usr/local/bin:/usr/bin:/bin"))
 
 
 def spec(**sections: Any) -> Spec:
@@ -62,4 +63,4 @@ def topology(
 
 def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:
     """Every file of the stack by path."""
-    return {file.path: file for file in render_stack(spec, topology, Templates())}
+    return {file.path: file for file in render_stack(topology, Templates())}

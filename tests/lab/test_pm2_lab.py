@@ -93,7 +93,7 @@ def pm2(tmp_path: Path, pm2_program: str, ports: list[int]) -> Iterator[Pm2]:
     )
     facts = real_host(sys.executable, root=os.geteuid() == 0)
     where = topology(wanted, directory, facts=facts)
-    write_files(render_stack(wanted, where, Templates()), where)
+    write_files(render_stack(where, Templates()), where)
     tool = Pm2(pm2_program, tmp_path / "home", where.layout.config)
     try:
         yield tool

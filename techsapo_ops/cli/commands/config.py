@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.render.templates import to_yaml
 from techsapo_ops.spec.redact import resolved
+from techsapo_ops.stack.formats import to_yaml
 
 app = CommandGroup(
     no_args_is_help=True,

@@ -10,10 +10,10 @@ from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.engines.compose import access, database
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 

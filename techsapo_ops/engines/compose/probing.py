@@ -36,7 +36,7 @@ def questions(spec: Spec, topology: Topology) -> dict[str, Command]:
     """
     found: dict[str, Command] = {}
     if spec.redis.password is not None:
-        ping = ("redis-cli", "--no-auth-warning", *login_options(spec, topology), "-e", "ping")
+        ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
     if (
         spec.mysql is not None

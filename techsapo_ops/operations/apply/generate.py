@@ -25,9 +25,9 @@ from techsapo_ops.operations.apply.written import (
 )
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.images import tool_images
@@ -66,7 +66,7 @@ def examine(spec: Spec, topology: Topology, templates: Templates, runner: Runner
 
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
-    files = render_stack(spec, topology, templates)
+    files = render_stack(topology, templates)
     found = changes(files, topology.layout.config)
     report = validate(spec, topology, templates, runner, files)
     require(report)

@@ -21,11 +21,11 @@ from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.operations.apply.upgrade import outdated
 from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML
 from techsapo_ops.render.supervisor import SUPERVISORD_CONF
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
 from techsapo_ops.stack.places import places_of
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 
 class Origin(StrEnum):
@@ -66,7 +66,7 @@ _WORDS = {
 }
 
 Origins = tuple[Origin, ...]
-Render = Callable[[Spec, Topology, Mapping[str, str] | None], Desired]
+Render = Callable[[Topology, Mapping[str, str] | None], Desired]
 """Renders a spec for a topology, with the operator's templates as they were (None: as they are now)."""
 
 
@@ -114,7 +114,7 @@ def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tu
     def rendered(host: Topology) -> Desired:
         spec = spec_now(base)
         where = resolve(spec, places_of(recorded.engine), present.layout, host.host)
-        return render(spec, where, base.overrides)
+        return render(where, base.overrides)
 
     again = base.desired if by_us else rendered(recorded)
     here = again if same_host else rendered(present)

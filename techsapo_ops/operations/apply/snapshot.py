@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
-from techsapo_ops.stack.facts import Probe, ServiceFacts, services
+from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.host import HostFacts, Owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import places_of
@@ -143,7 +144,7 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
     )
     containers = tuple(ContainerUnit(**_tuples(entry)) for entry in value["containers"])
     spec = _read_spec(value["spec"], value["secrets"])
-    desired = Desired(_topology(value["topology"]), files, programs, containers)
+    desired = Desired(_topology(value["topology"], spec), files, programs, containers)
     return Snapshot(desired, spec, value.get("overrides"), value.get("given"))
 
 
@@ -191,10 +192,11 @@ def _layout_data(layout: Layout) -> dict[str, str | None]:
     }
 
 
-def _topology(value: Mapping[str, Any]) -> Topology:
+def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
     where = value["layout"]
     host = value["host"]
     return Topology(
+        spec,
         places_of(value["engine"]),
         Layout(
             Path(where["state"]),
@@ -224,7 +226,7 @@ def _service_data(service: Service) -> dict[str, Any]:
 
 def _service(entry: Mapping[str, Any]) -> Service:
     facts = entry["facts"]
-    known = services().get(entry["kind"])
+    known = facts_of_kinds().get(entry["kind"])
     since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
     made = ServiceFacts(**{**_tuples(facts), **since, "probe": Probe(**facts["probe"])})
     return Service(**{**_tuples(entry), "facts": made})

@@ -42,7 +42,7 @@ def staged(spec: Spec, topology: Topology, templates: Templates) -> Iterator[Sta
         root = Path(name).resolve()
         real = topology.layout
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
-        for file in render_stack(spec, topology.relocated(layout), templates):
+        for file in render_stack(topology.relocated(layout), templates):
             path = layout.config / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_content(file, root), encoding="utf-8")

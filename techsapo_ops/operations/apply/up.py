@@ -32,9 +32,9 @@ from techsapo_ops.operations.apply.transaction import (
 from techsapo_ops.operations.apply.upgrade import with_new_build
 from techsapo_ops.operations.certificates.redis import with_redis_certificate
 from techsapo_ops.render.compose import container_units
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Engine, Observed, Plan, Step
@@ -100,12 +100,12 @@ class UpReport:
         return written or any(o.step.action is not Action.NOTHING for o in self.outcomes)
 
 
-def desired_state(spec: Spec, topology: Topology, templates: Templates) -> Desired:
+def desired_state(topology: Topology, templates: Templates) -> Desired:
     """Everything that should exist: rendered files and, natively, the processes that read them."""
-    files = render_stack(spec, topology, templates)
+    files = render_stack(topology, templates)
     if topology.engine == "compose":
         return Desired(topology, files, containers=container_units(topology, files))
-    return Desired(topology, files, programs(spec, topology))
+    return Desired(topology, files, programs(topology))
 
 
 def plan_stack(
@@ -125,7 +125,7 @@ def plan_stack(
 
 
 def _wanted(spec: Spec, topology: Topology, templates: Templates) -> Snapshot:
-    return Snapshot(desired_state(spec, topology, templates), spec, templates.overrides())
+    return Snapshot(desired_state(topology, templates), spec, templates.overrides())
 
 
 def _plan(
@@ -137,9 +137,9 @@ def _plan(
     if not plan.changes:
         return plan
 
-    def render(spec: Spec, topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
+    def render(topology: Topology, overrides: Mapping[str, str] | None) -> Desired:
         then = templates if overrides is None else Templates(None, overrides)
-        return desired_state(spec, topology, then)
+        return desired_state(topology, then)
 
     origins = origin.find(wanted, plan.steps, plan.files, plan.observed, render)
     return replace(plan, origins=origins)

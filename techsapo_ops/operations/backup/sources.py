@@ -90,7 +90,7 @@ def redis_door(stack: Stack) -> Door:
     if stack.topology.engine == "native":
         address = stack.topology.address(stack.topology.of_kind("redis")[0], Viewpoint.HOST)
         options = ("-h", address.host, "-p", str(address.port))
-    options = (*options, *login_options(stack.spec, stack.topology))
+    options = (*options, *login_options(stack.topology))
     return Door(stack.runner, lambda command: stack.engine.enter("redis", command), options, env)
 
 

@@ -10,8 +10,8 @@ from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.engines.compose import prepare
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import programs
 from techsapo_ops.services.nginx.site import NGINX_CONF
+from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Address, Viewpoint
 from techsapo_ops.stack.engine import Engine, State
@@ -72,7 +72,7 @@ class NginxSite:
             done = self.run(Command(("nginx", "-p", prefix, "-c", str(config), "-e", "stderr", "-t")))
         else:
             # As its master, which may read the key, and not as `run`: that is the workers' user.
-            program = next(p for p in programs(self.spec, self.topology) if p.service == self.service.name)
+            program = next(p for p in programs(self.topology) if p.service == self.service.name)
             command = Command((*program.argv, "-t"), cwd=program.directory)
             done = self.runner.run(command, timeout=_CHECK_SECONDS)
         if done.code != 0:

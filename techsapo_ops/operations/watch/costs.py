@@ -12,7 +12,7 @@ from techsapo_ops.adapters.audit_costs import By, Report, Rows, read_rows, summe
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import told_addresses
+from techsapo_ops.services.app.kind import told_addresses
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Mysql

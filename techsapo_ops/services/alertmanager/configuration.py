@@ -6,8 +6,6 @@ from typing import Any
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Priority, alerts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.secrets import secret_name
-from techsapo_ops.render.templates import Templates, go_template_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.monitoring import (
     EmailReceiver,
@@ -17,6 +15,9 @@ from techsapo_ops.spec.models.monitoring import (
     WebhookReceiver,
 )
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import go_template_text
+from techsapo_ops.stack.secrets import secret_name
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 ALERTMANAGER_YML = "alertmanager/alertmanager.yml"
@@ -30,7 +31,7 @@ PATIENT: Priority = "P2"
 """Alerts of this priority wait for business hours, unless they are critical."""
 
 
-def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def alertmanager_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """alertmanager/alertmanager.yml and its templates, or nothing where the stack has no Alertmanager.
 
     With receivers passed through as they are, the file may hold secrets, and is then readable by
@@ -38,6 +39,7 @@ def alertmanager_files(spec: Spec, topology: Topology, templates: Templates) -> 
     """
     if not topology.has("alertmanager"):
         return ()
+    spec = topology.spec
     settings = spec.monitoring.alertmanager
     by_receiver = _by_receiver(spec)
     content = templates.render(

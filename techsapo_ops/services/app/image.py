@@ -1,32 +1,19 @@
-"""What the app's image is built from: this package as it is installed, and its locked dependencies."""
+"""The app's image, which is built here: this package and its locked dependencies."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import techsapo_ops
-from techsapo_ops.adapters.build import LOCK, PACKAGED_LOCK, TEMPLATES, content
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.layout import SCHEDULER
+from techsapo_ops.stack.container import Build, Package
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 IMAGE = "techsapo/app"
-SCHEDULER_IMAGE = "techsapo/scheduler"
+DOCKERFILE = "docker/app/Dockerfile"
 BASE_IMAGE = "python:3.13-slim"
 DOCKER_CLI_IMAGE = "docker:28-cli"
 RESTIC_IMAGE = "restic/restic:0.18.0"
-_PACKAGE = Path(techsapo_ops.__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The build context named `source`: `folder` with the package, its `lock` file, and `templates` beside
-    the package where it is a checkout (a wheel has them inside)."""
-
-    folder: Path
-    lock: str
-    templates: bool
 
 
 def base_image(spec: Spec) -> str:
@@ -44,33 +31,21 @@ def restic_image(spec: Spec) -> str | None:
     return spec.images.get("restic", RESTIC_IMAGE) if spec.backup.offsite is not None else None
 
 
-def built_from(spec: Spec, service: str) -> tuple[str, ...]:
-    """What the image of `service` is built from, where it is built here."""
-    more = (docker_cli_image(spec), restic_image(spec)) if service == SCHEDULER else ()
-    return (base_image(spec), *(image for image in more if image is not None))
+def dockerfile_values(topology: Topology, package: Package) -> dict[str, Any]:
+    """What a Dockerfile of this package is told."""
+    app = topology.of_kind("app")[0].facts
+    return {
+        "base": base_image(topology.spec),
+        "uid": app.uid,
+        "data": app.container_data,
+        "lock": package.lock,
+        "build": package.build,
+        "templates": package.templates,
+    }
 
 
-def app_image(base: str, dockerfile: str, *, exact: bool, name: str = IMAGE) -> str:
-    """Name of an image with this package. With `exact` another package, base or Dockerfile is another image.
-
-    Else the tag is this version's: where no container is made from the image, an edit of the package is no
-    change of the stack.
-    """
-    if not exact:
-        return f"{name}:{techsapo_ops.__version__}"
-    content = hashlib.sha256(f"{_digest()}\n{base}\n{dockerfile}".encode())
-    return f"{name}:{content.hexdigest()[:12]}"
-
-
-def source() -> Source:
-    """Where the build finds this package."""
-    folder = _PACKAGE.parent
-    packaged = _PACKAGE / PACKAGED_LOCK
-    lock = packaged if packaged.is_file() else folder / LOCK
-    templates = not packaged.is_file() and (folder / TEMPLATES).is_dir()
-    return Source(folder, lock.relative_to(folder).as_posix(), templates)
-
-
-def _digest() -> str:
-    """Digest of all that goes into the image."""
-    return content().digest
+def app_build(topology: Topology, templates: Templates, package: Package) -> Build:
+    """How the app's image is built."""
+    text = templates.render("docker/app.Dockerfile.j2", **dockerfile_values(topology, package))
+    base = base_image(topology.spec)
+    return Build(DOCKERFILE, text, f"{IMAGE}:{package.tag(base, text)}", package.source)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.render.templates import to_json
 from techsapo_ops.services.prometheus.alert_rules import threshold_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import to_json
 
 THRESHOLDS = "pages/thresholds.json"
 

@@ -7,9 +7,9 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import to_json
 from techsapo_ops.services.prometheus.alert_rules import runbook_url, threshold_of
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.formats import to_json
 
 PROMETHEUS_UID = "techsapo-prometheus"
 """Uid of the data source that the dashboards start with."""

@@ -7,14 +7,12 @@ from typing import Any
 
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import listen_host
-from techsapo_ops.render.secrets import secret_name
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.secrets import secret_name
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 ALERTMANAGER_UID = "techsapo-alertmanager"
@@ -24,14 +22,14 @@ _BARE_INI = re.compile(r"[\w./@+:-]+", re.ASCII)
 _UNWRITABLE_INI = re.compile(r"[\x00-\x1f\x7f`]|\$(__\w+)?\{|%\(")
 
 
-def grafana_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """grafana/grafana.ini, grafana/provisioning/ and grafana/dashboards/, or nothing without a Grafana.
 
     In a container the image's GF_PATHS_* variables stand above grafana.ini: point GF_PATHS_CONFIG,
     GF_PATHS_DATA and GF_PATHS_PROVISIONING at the same places. Raises OpsError for a value that
     grafana.ini can't hold.
     """
-    service = topology.find("grafana")
+    service, spec = topology.find("grafana"), topology.spec
     if service is None:
         return ()
     config = topology.config_dir() / "grafana"
@@ -41,7 +39,7 @@ def grafana_files(spec: Spec, topology: Topology, templates: Templates) -> tuple
             RenderedFile(f"grafana/dashboards/{name}.json", dashboard_json(spec, dashboard))
             for name, dashboard in dashboards().items()
         ),
-        RenderedFile("grafana/grafana.ini", _ini_file(spec, topology, templates, service)),
+        RenderedFile("grafana/grafana.ini", _ini_file(topology, templates, service)),
         RenderedFile(
             f"{provisioning}/dashboards/techsapo.yml",
             templates.render(
@@ -50,7 +48,7 @@ def grafana_files(spec: Spec, topology: Topology, templates: Templates) -> tuple
         ),
         RenderedFile(
             f"{provisioning}/datasources/techsapo.yml",
-            templates.render("grafana/datasources.yml.j2", datasources=_datasources(spec, topology)),
+            templates.render("grafana/datasources.yml.j2", datasources=_datasources(topology)),
         ),
     )
 
@@ -73,8 +71,8 @@ def _unexpanded(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def _ini_file(spec: Spec, topology: Topology, templates: Templates, service: Service) -> str:
-    compose = topology.engine == "compose"
+def _ini_file(topology: Topology, templates: Templates, service: Service) -> str:
+    spec, listens = topology.spec, topology.listens(service)
     password_file = str(topology.secret_path(secret_name(ADMIN_PASSWORD)))
     ini(password_file)
     if "}" in password_file:
@@ -83,8 +81,8 @@ def _ini_file(spec: Spec, topology: Topology, templates: Templates, service: Ser
     bare = _BARE_INI.fullmatch(password_file)
     return templates.render(
         "grafana/grafana.ini.j2",
-        http_addr="" if compose else listen_host(service.host),
-        http_port=service.facts.port if compose else service.port,
+        http_addr="" if topology.places.isolated else listens.host,
+        http_port=listens.port,
         data=str(topology.data_dir(service)),
         config=str(topology.config_dir() / "grafana"),
         admin_user=spec.monitoring.grafana.admin_user,
@@ -94,7 +92,7 @@ def _ini_file(spec: Spec, topology: Topology, templates: Templates, service: Ser
     )
 
 
-def _datasources(spec: Spec, topology: Topology) -> list[dict[str, Any]]:
+def _datasources(topology: Topology) -> list[dict[str, Any]]:
     prometheus = [
         {
             "name": "Prometheus",
@@ -107,7 +105,7 @@ def _datasources(spec: Spec, topology: Topology) -> list[dict[str, Any]]:
             "jsonData": {
                 "httpMethod": "POST",
                 "prometheusType": "Prometheus",
-                "timeInterval": spec.monitoring.prometheus.scrape_interval,
+                "timeInterval": topology.spec.monitoring.prometheus.scrape_interval,
             },
         }
         for service in topology.of_kind("prometheus")

@@ -14,13 +14,13 @@ import re
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import NGINX_SHUTDOWN_SECONDS, listen_host
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.address import Address, Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 NGINX_CONF = "nginx/nginx.conf"
@@ -29,20 +29,16 @@ CONFIG_LOCATION = "/nginx-config"
 _DIGEST_HERE = "0" * 64
 _DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
 
-COMPOSE_TLS_PORT = 8443
-"""Port of the TLS server inside the container, whose user may not bind ports below 1024."""
-
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$]")
 _LOOPBACK = ("127.0.0.1", "::1")
-_CONTAINER_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 
-def nginx_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """nginx/nginx.conf, or nothing where the stack has no nginx.
 
     Raises OpsError for a certificate folder that nginx can't be given.
     """
-    service = topology.find("nginx")
+    service, spec = topology.find("nginx"), topology.spec
     if service is None:
         return ()
     certificate = spec.served_certificate
@@ -50,7 +46,7 @@ def nginx_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
     content = templates.render(
         "nginx/nginx.conf.j2",
         user=_user(topology, service),
-        shutdown_seconds=NGINX_SHUTDOWN_SECONDS,
+        shutdown_seconds=SHUTDOWN_SECONDS,
         max_body=nginx_size(spec.app.limits.max_body),
         max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
@@ -58,8 +54,8 @@ def nginx_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[R
             {"address": str(topology.address(a, Viewpoint.SERVICE)), "weight": a.weight, "backup": a.backup}
             for a in apps
         ],
-        listen=_listen(topology, service, service.port, service.facts.port),
-        tls_listen=_listen(topology, service, spec.nginx.tls_listen, COMPOSE_TLS_PORT),
+        listen=_listen(topology, service, topology.listens(service).port),
+        tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
         server_name=spec.nginx.server_name,
         status_networks=_status_networks(topology, service),
         tls=certificate is not None,
@@ -99,26 +95,26 @@ def nginx_size(size: str) -> str:
 
 
 def _user(topology: Topology, service: Service) -> str | None:
-    if topology.engine == "compose" or not topology.host.root:
+    if not topology.places.starts_as_root(topology.host):
         return None
     # Without `user`, workers of a root master become Debian's www-data, who may not reach this folder.
     return service.user or "root"
 
 
-def _listen(topology: Topology, service: Service, port: int, container_port: int) -> str:
-    if topology.engine == "compose":
-        return str(container_port)
-    host = listen_host(service.host)
+def _listen(topology: Topology, service: Service, port: int) -> str:
+    if topology.places.isolated:
+        return str(port)
+    host = topology.listens(service).host
     if host == "::":
         return f"[::]:{port} ipv6only=off"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(Address(host, port))
 
 
 def _status_networks(topology: Topology, service: Service) -> tuple[str, ...]:
-    if topology.engine == "compose":
-        return (*_LOOPBACK, *_CONTAINER_NETWORKS)
+    if topology.places.neighbours:
+        return (*_LOOPBACK, *topology.places.neighbours)
     # A connection from this host to one of its own other addresses comes from that address.
-    own = listen_host(service.host)
+    own = topology.listens(service).host
     return _LOOPBACK if own in {*_LOOPBACK, "0.0.0.0", "::"} else (*_LOOPBACK, own)  # noqa: S104 - compared
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import go_template_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.formats import go_template_text
 
 RUNBOOKS = "docs/runbooks/"
 """Where the pages are, seen from the repository's root."""

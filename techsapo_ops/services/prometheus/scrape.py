@@ -8,36 +8,38 @@ from typing import Any
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.scheduler.timetable import unattended
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 PROMETHEUS_YML = "prometheus/prometheus.yml"
 RECORDING_RULES = "prometheus/rules/recording.yml"
 ALERT_RULES = "prometheus/rules/alerts.yml"
 
-APP_JOB = "techsapo-app"
-SCRAPED_KINDS = (
+_FIRST = (
     "app", "prometheus", "alertmanager", "grafana",
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
 )  # fmt: skip
+"""Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
 LONGEST_SCRAPE_INTERVAL = 120
 """Seconds; the rules look back 5 minutes, and a rate needs two samples within its window."""
 
 
-def prometheus_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def prometheus_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """prometheus/prometheus.yml and its rules, or nothing where the stack has no Prometheus.
 
     Raises OpsError for settings that Prometheus could not take over as they are meant.
     """
     if not topology.has("prometheus"):
         return ()
+    spec = topology.spec
     settings = spec.monitoring.prometheus
     if seconds(settings.scrape_interval) > LONGEST_SCRAPE_INTERVAL:
         raise OpsError(
@@ -45,10 +47,10 @@ def prometheus_files(spec: Spec, topology: Topology, templates: Templates) -> tu
             "that look back 5 minutes",
             "write 2m or less",
         )
-    recorded = [*recording_groups(), *expected_jobs(spec, topology)]
+    recorded = [*recording_groups(), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     jobs = [*_own_jobs(topology), *_extra_jobs(spec)]
-    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != APP_JOB])
+    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != JOB])
     return (
         RenderedFile(
             PROMETHEUS_YML,
@@ -77,15 +79,12 @@ def recording_groups() -> list[dict[str, Any]]:
     ]
 
 
-def expected_jobs(spec: Spec, topology: Topology) -> list[dict[str, Any]]:
+def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
     """A rule for each job that somebody starts, where node exporter is there to tell of its runs."""
-    # In containers a scheduler runs only where it may have the Docker daemon's socket.
-    unattended = (
-        spec.schedule.by == "service" and topology.engine == "compose" and not topology.has(SCHEDULER)
-    )
-    if spec.schedule.by == "none" or unattended or not topology.has("node-exporter"):
+    schedule = topology.spec.schedule
+    if schedule.by == "none" or unattended(topology) or not topology.has("node-exporter"):
         return []
-    times = spec.schedule.times()
+    times = schedule.times()
     rules = [
         {"record": JOB_EXPECTED, "expr": "vector(1)", "labels": {"name": name}}
         for name in scheduled_jobs()
@@ -111,11 +110,11 @@ def _address(topology: Topology, service: Service) -> str:
 
 
 def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
-    for kind in SCRAPED_KINDS:
+    for kind in dict.fromkeys((*_FIRST, *(service.kind for service in topology.services))):
         services = [s for s in topology.of_kind(kind) if s.facts.metrics_path is not None]
         if services:
             yield {
-                "name": APP_JOB if kind == "app" else kind,
+                "name": JOB if kind == "app" else kind,
                 "path": services[0].facts.metrics_path,
                 "scheme": "http",
                 "interval": None,
@@ -124,7 +123,7 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {APP_JOB, *SCRAPED_KINDS}
+    taken = {JOB, *_FIRST}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.topology import Topology
 
 
-def login_options(spec: Spec, topology: Topology) -> tuple[str, ...]:
+def login_options(topology: Topology) -> tuple[str, ...]:
     """Options that name the account, where there is one, and make it speak TLS, where Redis does."""
-    account = ("--user", spec.redis.user) if spec.redis.user is not None else ()
-    return (*tls_options(spec, topology), *account)
+    user = topology.spec.redis.user
+    account = ("--user", user) if user is not None else ()
+    return (*tls_options(topology), *account)
 
 
-def tls_options(spec: Spec, topology: Topology) -> tuple[str, ...]:
+def tls_options(topology: Topology) -> tuple[str, ...]:
     """Options that make it speak TLS, where Redis does; none elsewhere.
 
     redis-cli compares no host name: that the CA signs for this one server alone has to do.
     """
-    return ("--tls", "--cacert", str(topology.redis_ca())) if spec.redis.tls else ()
+    return ("--tls", "--cacert", str(topology.redis_ca())) if topology.spec.redis.tls else ()

@@ -1,14 +1,13 @@
 """What the scheduler's container is given beside its image: the host's files, network, PIDs and daemon.
 
 It does what `techsapo jobs run` does on the host, with the same files, locks and addresses: so it has them
-under the same names. The socket makes it as mighty as root; the rest makes it no mightier.
+under the same names. The socket makes it equivalent to root; the rest gives it no more.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.scheduler.timetable import job_folders, scheduler_environment
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.topology import Topology
 
 _SYSTEM = frozenset(
@@ -29,22 +28,13 @@ _SYSTEM = frozenset(
 """Folders that the container has of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A file or folder of the host that the container sees under the same name."""
-
-    path: Path
-    writable: bool = False
-    create: bool = False
-    """Whether Docker may make it where it is not there."""
-
-
-def places(spec: Spec, layout: Layout) -> tuple[Place, ...]:
+def binds(topology: Topology) -> tuple[Bind, ...]:
     """What the jobs read and write: the project, what the spec names outside of it, and the socket.
 
     Raises OpsError for a folder that would hide the container's own.
     """
-    project = layout.spec_file.parent
+    spec = topology.spec
+    project = topology.layout.spec_file.parent
     found = []
     for named, field in [(project, "the project's folder"), *job_folders(spec, project)]:
         path = _plain(named)
@@ -53,18 +43,23 @@ def places(spec: Spec, layout: Layout) -> tuple[Place, ...]:
                 f"{field}: the scheduler's container can't be given {path}",
                 "name a folder below it, or leave `schedule.docker_socket` out and let cron start the jobs",
             )
-        found.append(Place(path, writable=True, create=path != project))
+        found.append(_same(path, writable=True, create=path != project))
     # A file's folder, so that a file that is replaced is seen; but not one that the container has itself.
     files = (_plain(named) for named in _files(spec, project))
-    found += [Place(file if file.parent in _SYSTEM else file.parent) for file in files]
+    found += [_same(file if file.parent in _SYSTEM else file.parent) for file in files]
     if spec.schedule.docker_socket is not None:
-        found.append(Place(Path(spec.schedule.docker_socket)))
-    kept: list[Place] = []
-    for place in sorted(found, key=lambda place: (len(place.path.parts), not place.writable, place.path)):
-        around = [p for p in kept if place.path.is_relative_to(p.path)]
-        if not any(p.writable or not place.writable for p in around):
-            kept.append(place)
+        found.append(_same(Path(spec.schedule.docker_socket)))
+    kept: list[Bind] = []
+    for bind in sorted(found, key=lambda bind: (len(bind.source.parts), not bind.writable, bind.source)):
+        around = [b for b in kept if bind.source.is_relative_to(b.source)]
+        if not any(b.writable or not bind.writable for b in around):
+            kept.append(bind)
     return tuple(kept)
+
+
+def _same(path: Path, *, writable: bool = False, create: bool = False) -> Bind:
+    """`path`, which the container sees under the same name."""
+    return Bind(path, str(path), writable, create)
 
 
 def _plain(path: Path) -> Path:
@@ -81,7 +76,7 @@ def _files(spec: Spec, project: Path) -> Iterator[Path]:
     yield from (project / Path(name).expanduser() for name in named if name is not None)
 
 
-def environment(spec: Spec, topology: Topology) -> dict[str, str]:
+def environment(topology: Topology) -> dict[str, str]:
     """Its variables: the daemon's socket, and the owner's home and time zone."""
     owner = topology.host.owner
     zone = {"TZ": owner.zone} if owner.zone is not None else {}
@@ -90,7 +85,7 @@ def environment(spec: Spec, topology: Topology) -> dict[str, str]:
         **zone,
         "HOME": owner.home,
         "DOCKER_CONFIG": "/tmp/docker",  # noqa: S108 - its own
-        "DOCKER_HOST": f"unix://{spec.schedule.docker_socket}",
+        "DOCKER_HOST": f"unix://{topology.spec.schedule.docker_socket}",
     }
 
 

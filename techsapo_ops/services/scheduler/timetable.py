@@ -9,7 +9,7 @@ from pathlib import Path
 from techsapo_ops import __version__
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.layout import SCHEDULER, Layout
 from techsapo_ops.stack.topology import Topology
 
 JOBS_JSON = "schedule/jobs.json"
@@ -37,6 +37,15 @@ def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
     for name, certificate in spec.certificates.items():
         if certificate.install_to is not None:
             yield project / Path(certificate.install_to).expanduser(), f"certificates.{name}.install_to"
+
+
+def unattended(topology: Topology) -> bool:
+    """Whether nobody starts the jobs although `schedule.by` is service.
+
+    In containers a scheduler runs only where it may have the Docker daemon's socket.
+    """
+    beside = SCHEDULER in topology.places.companions
+    return topology.spec.schedule.by == "service" and not beside and not topology.has(SCHEDULER)
 
 
 def scheduler_argv(topology: Topology) -> tuple[str, ...]:

@@ -19,20 +19,20 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
 from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts
 from techsapo_ops.health.report import Part, PartStatus, Status
+from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Address
-from techsapo_ops.stack.facts import services
 from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import NATIVE
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def service(kind: str, port: int) -> Service:
-    return Service(kind, kind, "127.0.0.1", port, services()[kind])
+    return Service(kind, kind, "127.0.0.1", port, kind_of(kind).facts)
 
 
 def app_says(status: str, body: object) -> Part:

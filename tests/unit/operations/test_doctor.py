@@ -16,11 +16,12 @@ from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE, NATIVE
-from techsapo_ops.stack.topology import Topology, resolve
+from techsapo_ops.stack.topology import Topology
 
 ALL = {
     name: f"/usr/bin/{name}"

@@ -36,7 +36,7 @@ BASE = Entry(
 
 def snapshot(folder: Path, engine: Any = "native", **sections: Any) -> Snapshot:
     model = spec(**(sections or EVERYTHING))
-    return Snapshot(desired_state(model, topology(model, folder, engine), Templates(None)), model)
+    return Snapshot(desired_state(topology(model, folder, engine), Templates(None)), model)
 
 
 @pytest.mark.parametrize("engine", ["native", "compose"])

@@ -61,7 +61,7 @@ def test_containers_find_their_secrets_where_compose_puts_them() -> None:
 
 def test_every_secret_file_that_is_named_is_rendered() -> None:
     spec = spec_of()
-    made = {f.path for f in secret_files(spec, topology_of(spec, Path("/srv/techsapo")))}
+    made = {f.path for f in secret_files(topology_of(spec, Path("/srv/techsapo")))}
     named = set(re.findall(r"/srv/techsapo/(secrets/[\w.-]+)", rendered().content))
     assert named
     assert named - made == set()

@@ -17,8 +17,8 @@ def app_spec(directory: Path, facts: HostFacts | None = None, **sections: Any) -
     """The file's text, and the spec that the app makes of it with the rendered secret files."""
     wanted = spec(**sections)
     where = topology(wanted, directory, facts=facts)
-    (file,) = app_spec_files(wanted, where)
-    secrets = {str(where.layout.config / f.path): f.content for f in secret_files(wanted, where)}
+    (file,) = app_spec_files(where)
+    secrets = {str(where.layout.config / f.path): f.content for f in secret_files(where)}
     secrets[str(where.layout.mysql_password)] = "made-by-the-engine"
     return file.content, load(file.content, {}, secrets.__getitem__, cross_check=False).spec
 

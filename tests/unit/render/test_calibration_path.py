@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from techsapo_ops.services.app.rendered_spec import CONTAINER_CALIBRATION, app_spec_files
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import places_of
-from techsapo_ops.stack.topology import resolve
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ def test_the_app_is_told_where_its_weights_are_where_it_runs(engine: str, expect
     spec = Spec.model_validate({"project": "shop", "wallbounce": {"calibration": "weights/c.json"}})
     layout = Layout(state=Path("/srv/shop/.techsapo"), config=Path("/srv/shop/.techsapo/generated"))
     topology = resolve(spec, places_of(engine), layout, HostFacts("/usr/bin/python3"))
-    (file,) = app_spec_files(spec, topology)
+    (file,) = app_spec_files(topology)
     assert yaml.safe_load(file.content)["wallbounce"]["calibration"] == expected

@@ -13,14 +13,18 @@ from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
-from techsapo_ops.render.compose import DOCKERFILE, PRODUCTION_YML, SCHEDULER_DOCKERFILE
+from techsapo_ops.render.compose import PRODUCTION_YML
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.render.timers import TimedJob, timer_files
+from techsapo_ops.services.app.image import DOCKERFILE
 from techsapo_ops.services.prometheus.scrape import expected_jobs
-from techsapo_ops.services.scheduler.container import places
+from techsapo_ops.services.registry import resolve
+from techsapo_ops.services.scheduler.container import binds
+from techsapo_ops.services.scheduler.image import DOCKERFILE as SCHEDULER_DOCKERFILE
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.host import Owner
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import COMPOSE
 
 SOCKET = "/var/run/docker.sock"
 USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)
@@ -107,7 +111,8 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
             }
         },
     )  # fmt: skip
-    found = {str(place.path): place.writable for place in places(wanted, around(project))}
+    where = resolve(wanted, COMPOSE, around(project), host())
+    found = {bind.target: bind.writable for bind in binds(where)}
     assert found == {
         "/backup": True, "/mnt/far": True, "/etc/ssl/certs": True, str(project): True,
         "/app": False, "/etc/techsapo": False, "/etc/a.pem": False, "/srv/keys": False, SOCKET: False,
@@ -119,7 +124,7 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
 def test_a_folder_that_would_hide_the_containers_own_is_refused(path: str, tmp_path: Path) -> None:
     wanted = spec(schedule={"docker_socket": SOCKET}, backup={"path": path})
     with pytest.raises(OpsError, match=rf"backup\.path: .* can't be given {path}") as caught:
-        places(wanted, around(tmp_path))
+        binds(resolve(wanted, COMPOSE, around(tmp_path), host()))
     assert "cron" in caught.value.hint
 
 
@@ -129,7 +134,7 @@ def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobo
     for schedule, started in (({}, False), ({"docker_socket": SOCKET}, True), ({"by": "cron"}, True)):
         wanted = spec(schedule=schedule)
         made = topology(wanted, tmp_path, "compose")
-        assert bool(expected_jobs(wanted, made)) is started
+        assert bool(expected_jobs(made)) is started
         assert (NOBODY in notes(wanted, made)) is not started
 
 

@@ -36,7 +36,7 @@ RECORD = Record(
 
 def wanted(directory: Path, **sections: object) -> Desired:
     made = spec(**{**EVERYTHING, **sections})
-    return desired_state(made, topology(made, directory, "compose"), Templates())
+    return desired_state(topology(made, directory, "compose"), Templates())
 
 
 def standing_as(desired: Desired) -> Observed:

@@ -57,5 +57,5 @@ def test_a_refused_reload_leaves_the_note_of_what_runs_as_it_was(tmp_path: Path)
     engine.state.put(old)
     step = Step(Action.RELOAD, "nginx", "nginx.conf changed")
     with pytest.raises(OpsError, match="nginx refuses its configuration: host not found"):
-        engine.perform(step, desired_state(model, where, Templates(None)), lambda _: None)
+        engine.perform(step, desired_state(where, Templates(None)), lambda _: None)
     assert engine.state.load()["nginx"] == old, "going back must not make it anew"
