@@ -16,7 +16,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import may_be_link
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import OVERRIDES, STATE_DIRECTORY
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
@@ -147,9 +147,14 @@ class Judge:
         # Not only passed through: into a sticky folder others could put what is missing here.
         self.look(str(spec.parent))
         self.way(spec.parent / ".env")
-        for path in _below(spec.parent / OVERRIDES):
-            self.way(path)
+        for name in (OVERRIDES, OLD_OVERRIDES):
+            self.tree(spec.parent / name)
         self.state(spec.parent / STATE_DIRECTORY)
+
+    def tree(self, folder: Path) -> None:
+        """Look at a folder, the way to it, and everything in it."""
+        for path in _below(folder):
+            self.way(path)
 
     def state(self, state: Path) -> None:
         """Look at a state directory and the tool's own folders in it; services own what is in `data`.

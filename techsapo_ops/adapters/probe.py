@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.facts import Probe
 
 _SHOWN = 200

@@ -21,7 +21,6 @@ SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/s
 
 
 def host_table(project: Project, user: str | None, systemd: bool) -> Table:
-
     if not systemd:
         return cron_table(project, user)
     if user is not None:
@@ -45,7 +44,6 @@ def cron_table(project: Project, user: str | None = None) -> CronTable:
 
 
 def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
-
     def argv(name: str) -> tuple[str, ...]:
         chosen = project.loaded.environment
         words = job_argv(sys.executable, "run", name, project.path, chosen, anywhere=by != "cron")

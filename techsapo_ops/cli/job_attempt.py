@@ -27,7 +27,6 @@ from techsapo_ops.schedule.wrapper import encode
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
-    from techsapo_ops.operations.jobs import JobContext
 
 
 def perform(name: str, file: Path, environment: str | None) -> None:
@@ -50,7 +49,6 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-
     @cache
     def project() -> Project:
         return open_project(file, environment)

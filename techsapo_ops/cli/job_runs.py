@@ -26,12 +26,8 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.process import Command
     from techsapo_ops.adapters.trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
-    from techsapo_ops.schedule.wrapper import Desk
-    from techsapo_ops.spec.models.data import Schedule
-    from techsapo_ops.stack.layout import Layout
 
 
 def local_zone() -> tzinfo:

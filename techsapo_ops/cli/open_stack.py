@@ -93,9 +93,12 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
 def images(project: Project, topology: Topology) -> tuple[Image, ...]:
     """The images that the stack needs in containers."""
     from techsapo_ops.render.compose import compose_files, container_units  # only where nothing runs yet
+    from techsapo_ops.render.templates import Templates
 
     kinds = {service.name: kind_of(service) for service in topology.services}
-    files = compose_files(topology, project.templates, ())
+    # Before a restore the folder of templates may not be there yet; whoever renders says so.
+    templates = Templates() if project.overrides.missing else project.templates
+    files = compose_files(topology, templates, ())
     return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
 from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
@@ -19,7 +20,6 @@ from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback, reachable_host, seconds
-from techsapo_ops.stack.address import Address
 
 _DEFAULT_TIMEOUT = 120.0
 _DEFAULT_PROMPT = 20_000
@@ -147,7 +147,6 @@ def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
 
 
 def _silent(url: str, error: Unreachable) -> OpsError:
-
     if isinstance(error, Untrusted):
         return error
     return OpsError(

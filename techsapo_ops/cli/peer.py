@@ -90,7 +90,6 @@ def peer(option: str, url: str, file: Path, tls: TlsChoice, *, here: frozenset[s
 
 
 def _address(option: str, url: str) -> str:
-
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.environment import environment_variables
+from techsapo_ops.cli.own_templates import (
+    overrides_of,
+    require_trusted_folder,
+    template_warnings,
+    templates_of,
+)
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.stack.layout import OVERRIDES, STATE_DIRECTORY, Layout
+from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
 
 if TYPE_CHECKING:
+    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +59,28 @@ class Project:
             environment=self.loaded.environment,
         )
 
-    def check(self, text: str) -> None:
-        """Raise SpecError for the text of a spec that could not take this one's place."""
-        load(
+    def check(self, text: str) -> Spec:
+        """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
+        loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
             filename=self.path.name, environment=self.loaded.environment,
         )  # fmt: skip
+        return loaded.spec
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the project's own templates."""
+        return overrides_of(self.directory, self.loaded)
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first."""
-        from techsapo_ops.render.templates import Templates  # Jinja2, which `validate` does not need
+        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        return templates_of(self.directory, self.loaded)
 
-        override = self.directory / OVERRIDES
-        return Templates(override if override.is_dir() else None)
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be known of the spec and of the project's own templates."""
+        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -100,4 +116,6 @@ def open_project(
         environment=environment,
         cross_check=cross_check,
     )
+    if trusted:
+        require_trusted_folder(path.parent, loaded)
     return Project(path, loaded)

@@ -13,13 +13,13 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
+    from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.choice import Choice, Image
     from techsapo_ops.engines.compose.standing import ComposeStack
     from techsapo_ops.engines.native.standing import NativeStack
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.engine import Engine
-    from techsapo_ops.stack.host import HostFacts
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology

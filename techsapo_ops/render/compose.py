@@ -80,7 +80,7 @@ def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[
     if missing:
         raise OpsError(
             f"the compose files have no service {', '.join(missing)}",
-            "the template compose/compose.yml.j2 in templates/ must keep every service",
+            "your own template compose/compose.yml.j2 must keep every service",
         )
     return tuple(found[s.name] for s in topology.services)
 

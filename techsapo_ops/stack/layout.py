@@ -9,8 +9,10 @@ from pathlib import Path
 
 STATE_DIRECTORY = ".techsapo"
 """Folder beside the spec that holds everything that the tool makes."""
-OVERRIDES = "templates"
-"""Folder beside the spec whose templates come before ours."""
+OVERRIDES = "template-overrides"
+"""Folder beside the spec whose templates come before ours, where the spec names no other one."""
+OLD_OVERRIDES = "templates"
+"""Where version 0.1 read them from. In a checkout that holds the spec too, it is the folder of ours."""
 SCHEDULER = "scheduler"
 """The program that starts the jobs, where `schedule.by` is service."""
 SCHEDULER_STOP_SECONDS = 25

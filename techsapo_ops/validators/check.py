@@ -175,7 +175,7 @@ def require(report: ValidationReport) -> None:
     said = "\n".join(f"{p.tool} refuses {p.path}:\n{_indented(p.output)}" for p in report.problems)
     raise OpsError(
         f"nothing was written: {said}",
-        "mend the value in the spec, or the template of that name in templates/",
+        "fix the value in the spec, or your own template for that file",
     )
 
 

@@ -138,7 +138,7 @@ class Project:
 
     def override(self, name: str, text: str) -> Path:
         """Write a template of the user's own."""
-        path = self.directory / "templates" / name
+        path = self.directory / "template-overrides" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path

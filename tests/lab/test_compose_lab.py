@@ -370,7 +370,7 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
     (tmp_path / "docker").symlink_to(Path("/usr/bin/docker"))
     stack.environment["PATH"] = str(tmp_path)
     try:
-        broken = stack.directory / "templates/prometheus/rules.yml.j2"
+        broken = stack.directory / "template-overrides/prometheus/rules.yml.j2"
         broken.parent.mkdir(parents=True)
         broken.write_text("groups: [{name: broken, rules: [{alert: A, expr: 'sum(('}]}]\n")
         before = container_ids(PROJECT)

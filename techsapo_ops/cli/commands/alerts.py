@@ -23,7 +23,7 @@ from techsapo_ops.stack.address import Viewpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
+    from techsapo_ops.adapters.alertmanager import Silence
     from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.watch.alerts import Listed
     from techsapo_ops.stack.topology import Topology
@@ -160,7 +160,6 @@ def try_alert(
 def _silence(
     server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, as_json: bool
 ) -> None:
-
     made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment)
     out = Output(as_json=as_json)
     if as_json:
@@ -173,7 +172,6 @@ def _silence(
 
 
 def _list_silences(server: Alertmanager, as_json: bool) -> None:
-
     standing = [s for s in server.silences() if s.state != "expired"]
     out = Output(as_json=as_json)
     if as_json:
@@ -195,7 +193,6 @@ def _list_silences(server: Alertmanager, as_json: bool) -> None:
 
 
 def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
-
     standing = [s for s in server.silences() if s.state != "expired"]
     found = [s for s in standing if s.id.startswith(wanted)]
     if len(found) != 1:
@@ -221,7 +218,6 @@ def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
 
 
 def _until(duration: str) -> datetime:
-
     try:
         length = seconds(duration)
         until = datetime.now(UTC) + timedelta(seconds=length)
@@ -233,7 +229,6 @@ def _until(duration: str) -> datetime:
 
 
 def _stack(file: Path, environment: str | None) -> tuple[Project, Topology]:
-
     project = open_project(file, environment)
     return project, topology_for(project)
 
@@ -246,13 +241,11 @@ def _alertmanager(file: Path, environment: str | None) -> Alertmanager:
 
 
 def _alertmanager_of(topology: Topology) -> Alertmanager | None:
-
     url = _url(topology, "alertmanager")
     return Alertmanager(url) if url else None
 
 
 def _url(topology: Topology, kind: Any) -> str | None:
-
     services = topology.of_kind(kind)
     return topology.address(services[0], Viewpoint.HOST).url("") if services else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,6 @@ from techsapo_ops.cli.output import harmless
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_answer
 from techsapo_ops.errors import OpsError
-
-if TYPE_CHECKING:
-    pass
 
 _GENERATE = "/api/v1/generate"
 

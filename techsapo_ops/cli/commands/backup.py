@@ -216,7 +216,6 @@ def verify(
 
 
 def _show(found: Verification, *, quiet: bool) -> None:
-
     out = Output(quiet=quiet)
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
     if rows and not (quiet and found.ok):

@@ -43,8 +43,6 @@ from techsapo_ops.operations.certificates.status import status as look
 from techsapo_ops.operations.jobs.timetable import announce
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificates.needs import Certificates
     from techsapo_ops.operations.certificates.renew import Renewal
 
 _PENDING = 100

@@ -39,6 +39,6 @@ def show(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json(data)
         return
 
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     out.data(to_yaml(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import psutil
 import typer
@@ -15,9 +15,6 @@ from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.jobs.timetable import announce, nobody_starts_them, scheduled
-
-if TYPE_CHECKING:
-    pass
 
 CHANGES = 100
 
@@ -147,7 +144,6 @@ def status(
 
 
 def _cron_runs() -> bool:
-
     return any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
 
 

@@ -12,7 +12,7 @@ import typer
 
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.systemd import Units
-from techsapo_ops.adapters.trust import root_doubts
+from techsapo_ops.adapters.trust import UntrustedError, root_doubts
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import docker_facts_for, topology_for
 from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
@@ -20,12 +20,10 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
+from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.spec.load import load
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.doctor import Diagnosis, Repair
     from techsapo_ops.stack.topology import Topology
 
@@ -51,16 +49,23 @@ def doctor(
 
       techsapo doctor --json
     """
-    if doubts := root_doubts(place.file.resolve()):
+    doubts, project = root_doubts(place.file.resolve()), None
+    if not doubts:
+        try:
+            project = _project(place.file, place.environment)
+        except UntrustedError as error:  # for a folder that the spec names
+            doubts = error.doubts
+    if project is None:
         refused = distrusted(doubts)
         if out.as_json:
             out.json(_value(refused, None))
         else:
             _print(refused, out, quiet=out.quiet)
         raise typer.Exit(1)
-    project = _project(place.file, place.environment)
     topology = topology_for(project)
-    diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
+    diagnosis = examine(
+        project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+    )
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
@@ -71,7 +76,9 @@ def doctor(
             )
         done = _repair(diagnosis, topology, out)
         topology = topology_for(project)
-        diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
+        diagnosis = examine(
+            project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+        )
     if out.as_json:
         out.json(_value(diagnosis, done))
     else:
@@ -89,7 +96,6 @@ def _project(file: Path, environment: str | None) -> Project:
 
 
 def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
-
     run = runner()
     done = repair(diagnosis, Apt(run, Units(run, topology.host.binaries.get("systemctl"))), run, out.say)
     if done.user_added:
@@ -113,7 +119,6 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str) -> None:
 
 
 def _as_root(file: Path, environment: str | None) -> str:
-
     words = [str(Path(sys.argv[0]).absolute()), "doctor", "--fix", "--file", str(file.absolute())]
     if environment:
         words += ["--environment", environment]
@@ -121,7 +126,6 @@ def _as_root(file: Path, environment: str | None) -> str:
 
 
 def _is_root() -> bool:
-
     return os.geteuid() == 0
 
 

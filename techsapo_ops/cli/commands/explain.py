@@ -68,5 +68,4 @@ def _shown(default: Any) -> str:
 
 
 def _value(explained: Explained) -> dict[str, Any]:
-
     return asdict(explained)

@@ -58,7 +58,7 @@ def generate(
     project = place.open()
     topology = _topology(project, output)
     found = examine(project.spec, topology, project.templates, runner())
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     for tool in found.validation.missing:
         out.warn(
@@ -80,7 +80,6 @@ def generate(
 
 
 def _topology(project: Project, output: Path | None) -> Topology:
-
     topology = topology_for(project)
     if output is None:
         return topology

@@ -74,7 +74,6 @@ def health(
 
 
 def _value(report: HealthReport) -> dict[str, Any]:
-
     return {
         "status": report.status.value,
         "build": build(),

@@ -64,7 +64,6 @@ def history(
 
 
 def _what(entry: Entry) -> str:
-
     if entry.reason:
         back = f" (went back to @{entry.back_to})" if entry.back_to is not None else ""
         return entry.reason + back

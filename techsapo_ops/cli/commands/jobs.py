@@ -243,7 +243,6 @@ def perform(name: NameArgument, *, place: SpecPlace) -> None:
 
 
 def _runs(file: Any, name: str) -> Any:
-
     find_job(Schedule(), name)
     runs = Runs(layout_beside(file).jobs)
     return runs, runs.of(name)

@@ -22,7 +22,7 @@ from techsapo_ops.operations.api_keys import keys_owner
 from techsapo_ops.spec.models.base import seconds
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.keys import ApiKey, KeyFile
+    from techsapo_ops.adapters.keys import ApiKey
 
 app = CommandGroup(
     no_args_is_help=True,

@@ -120,7 +120,6 @@ def _printer(names: list[str], as_json: bool) -> Any:
 
 
 def _print_json(lines: Iterator[LogLine]) -> None:
-
     for line in lines:
         when = line.time.isoformat() if line.time else None
         entry = {"service": line.service, "time": when, "text": line.text}

@@ -92,7 +92,6 @@ def _table(readings: tuple[Reading, ...]) -> Any:
 
 
 def _cells(reading: Reading) -> tuple[object, ...]:
-
     cpu, rate = reading.cpu_percent, reading.requests_per_second
     return (
         reading.service,

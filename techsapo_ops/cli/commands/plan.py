@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.options import EngineOption, FullOutput, SpecPlace
+from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.views.plan import plan_json, show_plan
 from techsapo_ops.operations.apply.up import plan_stack
 
@@ -41,6 +42,8 @@ def plan(
     found = plan_stack(
         project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
     )
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
     if out.as_json:
         out.json(plan_json(found))
     elif found.changes:

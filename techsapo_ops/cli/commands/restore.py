@@ -26,7 +26,6 @@ from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.backup.restore import Intent
     from techsapo_ops.operations.backup.sources import Stack
     from techsapo_ops.stack.engine import Scratch
@@ -139,7 +138,6 @@ def _time(text: str) -> datetime:
 
 
 def _unknown_origin(intent: Intent, out: Output) -> None:
-
     if intent.origin.state is not State.AUTHENTICATED:
         out.warn(f"{intent.backup.id} is unauthenticated: {intent.origin.why}")
 
@@ -171,7 +169,6 @@ def _dry_run(intent: Intent, out: Output) -> None:
 
 
 def _show(intent: Intent) -> None:
-
     if interactive():
         _told_of(intent, Output())
 
@@ -199,7 +196,6 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
-
     with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:
         told = [_told(kind, made) for kind, made in servers.items()]
         if out.as_json:

@@ -98,7 +98,6 @@ def _value(allowed: Allowed) -> dict[str, Any]:
 
 
 def _whom(allowed: Allowed) -> str:
-
     users = [user_name(uid) for uid in sorted(allowed.users)]
     return ", ".join([*users, *(f"the group {group_name(gid)}" for gid in sorted(allowed.groups))])
 

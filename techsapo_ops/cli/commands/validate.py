@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
+from techsapo_ops.cli.own_templates import require_overrides
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """
     try:
         project = place.open()
+        require_overrides(project.directory, project.loaded)
     except SpecError as error:
         if out.as_json:
             out.json(
@@ -46,21 +48,21 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             found = len(error.problems)
             out.say(f"{found} {'problem' if found == 1 else 'problems'}")
         raise typer.Exit(error.exit_code) from None
-    loaded = project.loaded
-    counts = _counts(loaded.spec)
+    warnings = project.warnings
+    counts = _counts(project.spec)
     if out.as_json:
         out.json(
             {
                 "valid": True,
                 "file": str(place.file),
                 "environment": place.environment,
-                "warnings": _plain(loaded.warnings),
-                "disabled_providers": dict(loaded.disabled),
+                "warnings": _plain(warnings),
+                "disabled_providers": dict(project.loaded.disabled),
                 "counts": counts,
             }
         )
         return
-    for warning in loaded.warnings:
+    for warning in warnings:
         out.warn(str(warning))
     if not out.quiet:
         out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")

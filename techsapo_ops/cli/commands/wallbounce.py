@@ -15,18 +15,15 @@ from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
-from techsapo_ops.wallbounce.fitting import FIGURES, Row, bootstrap, fit_capped, held_out, reported
+from techsapo_ops.wallbounce.fitting import Row, fit_capped, held_out, reported
 from techsapo_ops.wallbounce.labels import by_set, read_labels
+from techsapo_ops.wallbounce.scoring import FIGURES, Interval, Judged, bootstrap
 from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_of
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.wallbounce.fitting import Interval, Judged, Row
     from techsapo_ops.wallbounce.verdict import Weights
 
-app = CommandGroup(
-    no_args_is_help=True,
-)
+app = CommandGroup(no_args_is_help=True)
 
 _FEWEST = 50
 _NEGATIVE = -0.005

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.apply.origin import Origin
     from techsapo_ops.operations.apply.up import StackPlan
     from techsapo_ops.stack.engine import Step
 
@@ -45,7 +44,6 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
 
 
 def _origins(plan: StackPlan, step: Step) -> Sequence[Origin]:
-
     return (Origin.VERSION,) if step in plan.beside else plan.origins.services.get(step.service, ())
 
 

@@ -24,7 +24,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.api_keys import keys_owner
 from techsapo_ops.operations.backup.bring_back import Live, Target, Told
 from techsapo_ops.operations.backup.sources import Stack, config_source, config_trees
-from techsapo_ops.stack.layout import OVERRIDES
+from techsapo_ops.render.template_folders import is_copy_of_ours, overrides_folder
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 
 _BESIDE = "config-before-restore"
 _UNPACKED = "config-restoring"
@@ -66,6 +68,7 @@ class LiveConfig(Live):
             for name in part.facts["files"]
             if name.startswith(_PATHS) and name not in places
         ]
+        found += [Target(name, "left", why) for name, why in _left_templates(stack, part).items()]
         return tuple(sorted(found, key=lambda target: target.path))
 
     def require(self, stack: Stack, backup: Backup, part: Part) -> None:
@@ -73,7 +76,7 @@ class LiveConfig(Live):
         spec = stack.topology.layout.spec_file.name
         for name, _, content in _contents(backup, part):
             if name == spec:
-                stack.check_spec(_spec(stack, content))
+                _require_same_overrides(stack, part, stack.check_spec(_spec(stack, content)))
 
     def bring(self, stack: Stack, backup: Backup, part: Part, told: Told) -> None:
         """See Live. All of it is unpacked into a private folder and checked before a file goes."""
@@ -168,10 +171,13 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
     """
     layout = stack.topology.layout
     state = layout.state.resolve()
+    overrides = stack.overrides
+    left = _left_templates(stack, part)
     tops = {
         layout.spec_file.name: layout.spec_file.resolve(),
         _keys(stack): state / layout.api_keys.relative_to(layout.state),
-        OVERRIDES: (stack.directory / OVERRIDES).resolve(),
+        OVERRIDES: Path(os.path.realpath(overrides.folder)),
+        OLD_OVERRIDES: Path(os.path.realpath(overrides.old or overrides.folder)),
         **{name: path.resolve() for name, path in config_trees(stack).items()},
     }
     files = frozenset({layout.spec_file.name, _keys(stack)})
@@ -180,10 +186,55 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
         parts = name.split("/")
         for count in range(len(parts), 0, -1):
             top = "/".join(parts[:count])
-            if top in tops and not (top in files and count < len(parts)):
+            if top in tops and not (top in files and count < len(parts)) and name not in left:
                 found[name] = Place(tops[top].joinpath(*parts[count:]))
                 break
     return found
+
+
+def _left_templates(stack: Stack, part: Part) -> Mapping[str, str]:
+    """Which of the archive's templates, by their names there, are not put back, and why.
+
+    What comes from the folder of version 0.1 goes to the present one where that is not in use any more.
+    """
+    prefix = f"{OLD_OVERRIDES}/"
+    files = part.facts["files"]
+    overrides = stack.overrides
+    names = {name.removeprefix(prefix): name for name in files if name.startswith(prefix)}
+    if (obstacle := overrides.obstacle) is not None and not overrides.receives:
+        theirs = (name for name in files if name.startswith((f"{OVERRIDES}/", prefix)))
+        return dict.fromkeys(theirs, obstacle.message)
+    if is_copy_of_ours(names):
+        return dict.fromkeys(names.values(), "it is a built-in template of that version")
+    if overrides.old is not None:
+        return {}
+    return {
+        name: f"{OVERRIDES}/{below} comes before it"
+        for below, name in names.items()
+        if f"{OVERRIDES}/{below}" in files
+    }
+
+
+def _require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:
+    """Raise OpsError where the spec that comes back looks for templates elsewhere than they come back to."""
+    if spec is None:
+        return
+    there = overrides_folder(stack.directory, spec.template_overrides)
+    here = stack.overrides.folder
+    if there != here and any(
+        place.path.is_relative_to(here.resolve()) for place in _places(stack, part).values()
+    ):
+        value = spec.template_overrides
+        change = (
+            f"write `template_overrides: {value}` into"
+            if value is not None
+            else "remove template_overrides from"
+        )
+        raise OpsError(
+            f"the spec in the backup has its templates in {there}, the present one in {here}\n"
+            "nothing was touched",
+            f"{change} the present spec, and restore then",
+        )
 
 
 def _changed(stack: Stack, part: Part) -> Iterator[str]:

@@ -21,6 +21,7 @@ from techsapo_ops.backup.verify import Checker
 from techsapo_ops.engines.native.mariadb import ROOT_PASSWORD
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.written import read_manifest
+from techsapo_ops.render.template_folders import Overrides, find_overrides
 from techsapo_ops.services import sqlite
 from techsapo_ops.services.mysql import backup as mysql
 from techsapo_ops.services.prometheus import backup as prometheus
@@ -31,7 +32,7 @@ from techsapo_ops.spec.redact import secrets_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door, Source
 from techsapo_ops.stack.engine import Engine, Scratch
-from techsapo_ops.stack.layout import OVERRIDES
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 from techsapo_ops.stack.topology import Topology
 
 KINDS = ("redis", "mysql", "sqlite", "prometheus", "grafana", "config")
@@ -48,8 +49,8 @@ class Stack:
     engine: Engine
     runner: Runner
     directory: Path
-    check_spec: Callable[[str], object] = lambda _: None
-    """Raises OpsError for the text of a spec that could not be used in place of this one."""
+    check_spec: Callable[[str], Spec | None] = lambda _: None
+    """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
     config_paths: tuple[str, ...] | None = None
     """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
@@ -60,6 +61,11 @@ class Stack:
         layout = self.topology.layout
         path = self.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
         return Repository(path, Keyring(layout.backup_keys), layout.backup_checks)
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the operator's own templates."""
+        return find_overrides(self.directory, self.spec.template_overrides)
 
 
 def restic(stack: Stack) -> Restic | None:
@@ -286,9 +292,11 @@ def config_source(stack: Stack) -> config.ConfigSource:
     """The configuration of the stack."""
     layout = stack.topology.layout
     spec_file = layout.spec_file
+    overrides = stack.overrides
     own = {
         spec_file.name: spec_file,
-        OVERRIDES: stack.directory / OVERRIDES,
+        **({OVERRIDES: overrides.folder} if overrides.obstacle is None else {}),
+        **({OLD_OVERRIDES: overrides.old} if overrides.old is not None else {}),
         "generated": layout.config,
         "certs": layout.certs,
         "api-keys": layout.api_keys.parent,

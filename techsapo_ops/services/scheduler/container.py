@@ -47,6 +47,8 @@ def binds(topology: Topology) -> tuple[Bind, ...]:
     # A file's folder, so that a file that is replaced is seen; but not one that the container has itself.
     files = (_plain(named) for named in _files(spec, project))
     found += [_same(file if file.parent in _SYSTEM else file.parent) for file in files]
+    if spec.template_overrides is not None:
+        found.append(_same(_plain(project / Path(spec.template_overrides).expanduser())))
     if spec.schedule.docker_socket is not None:
         found.append(_same(Path(spec.schedule.docker_socket)))
     kept: list[Bind] = []

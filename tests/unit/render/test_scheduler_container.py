@@ -10,6 +10,7 @@ import pytest
 import yaml
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
+from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
@@ -22,7 +23,6 @@ from techsapo_ops.services.registry import resolve
 from techsapo_ops.services.scheduler.container import binds
 from techsapo_ops.services.scheduler.image import DOCKERFILE as SCHEDULER_DOCKERFILE
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.host import Owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE
 
@@ -72,6 +72,16 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     assert environment["DOCKER_HOST"] == f"unix://{SOCKET}"
     assert (environment["HOME"], environment["TZ"]) == ("/home/ops", "Asia/Tokyo")
     assert made["command"][:2] == ["schedule", "--file"]
+
+
+@pytest.mark.parametrize(("named", "seen"), [("../shared/mine", ["shared/mine"]), ("mine", [])])
+def test_it_sees_the_folder_of_templates_that_the_spec_names(
+    tmp_path: Path, named: str, seen: list[str]
+) -> None:
+    wanted = spec(schedule={"docker_socket": SOCKET}, template_overrides=named)
+    project = tmp_path / "project"
+    found = {bind.source for bind in binds(resolve(wanted, COMPOSE, around(project), host()))}
+    assert found == {project, Path(SOCKET), *(tmp_path / name for name in seen)}
 
 
 def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.spec.models.app import CompatibleProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
-from techsapo_ops.wallbounce.providers.pieces import MEDIA_TYPE, event_data
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind, nothing, unknown
+from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
 from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session, status_failure
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp
@@ -27,7 +31,7 @@ _HOLLOW = "\0"
 """Stands for the user's text; nothing else of a request holds this character."""
 
 
-class Compatible(LanguageModel):
+class Compatible(KeyedModel):
     """One model at an OpenAI-compatible endpoint.
 
     The reply's schema is asked for by `response_format`. Where the endpoint turns a call with it away, the
@@ -45,17 +49,17 @@ class Compatible(LanguageModel):
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[type[Exception], ...] = ()
 
+    @override
     async def warm(self) -> None:
-        """Import aiohttp."""
         await asyncio.to_thread(first_use, _import_aiohttp)
 
+    @override
     async def close(self) -> None:
-        """Close the connection pool."""
         if self._session is not None:
             await self._session.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
-        """One chat completion. See LanguageModel.complete."""
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         structured = self._structured
         status, headers, body = await self._post(self._request(prompt, question, structured), tally)
         if structured and status in {400, 422} and isinstance(body, bytes) and b"response_format" in body:
@@ -102,6 +106,9 @@ class Compatible(LanguageModel):
                 return response.status, response.headers, chunks
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
+
+
+KIND = ProviderKind(Compatible, lacks=nothing, price=unknown)
 
 
 def chat_request(

@@ -1,4 +1,4 @@
-"""The desk on which answers and grades lie during one analysis."""
+"""The cross-examination of one analysis: its candidate answers, and who graded whom how."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
 from techsapo_ops.wallbounce.clusters import Pair, entailed_share, entails, leading, mutual, partition
 from techsapo_ops.wallbounce.commands import destructive_in, identity
-from techsapo_ops.wallbounce.model import Answer, Grade, Objection, Review, Risk, Stance
+from techsapo_ops.wallbounce.grades import Grade, Objection, Review, Stance
 from techsapo_ops.wallbounce.screen import screen
-from techsapo_ops.wallbounce.verdict import Standing
+from techsapo_ops.wallbounce.verdict import Evidence
 
 
 @dataclass(slots=True)
-class Seat:
-    """One provider's answer with its claims."""
+class Candidate:
+    """An answer that may be given, with its claims and what else is known of it."""
 
     answer: Answer
     claims: tuple[str, ...]
@@ -31,8 +32,8 @@ class Seat:
         return self.answer.root_cause or self.claims[min(self.critical)]
 
     @classmethod
-    def of(cls, answer: Answer) -> Seat:
-        """The seat of `answer`."""
+    def of(cls, answer: Answer) -> Candidate:
+        """`answer` as a candidate."""
         claims = claims_of(answer)
         danger = frozenset(identity(d) for d in destructive_in(answer))
         critical = critical_claims(answer, claims, destroys=bool(danger))
@@ -40,7 +41,7 @@ class Seat:
 
 
 @dataclass(slots=True)
-class Desk:
+class Examination:
     """Answers by index, and the grades by (grader, subject).
 
     `_entailed` and `_shares` are written once for each pair, when its grade first comes: agreement is that of
@@ -48,7 +49,7 @@ class Desk:
     revision is graded better.
     """
 
-    seats: list[Seat] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
     first_causes: list[str] = field(default_factory=list)
     """The cause that each answer named before any bounce."""
     _grades: dict[Pair, Grade] = field(default_factory=dict)
@@ -59,30 +60,30 @@ class Desk:
     @property
     def answers(self) -> tuple[Answer, ...]:
         """The answers as they stand now."""
-        return tuple(s.answer for s in self.seats)
+        return tuple(s.answer for s in self.candidates)
 
     def join(self, answers: Sequence[Answer]) -> None:
         """Take in answers that were given without a look at any other."""
-        first = len(self.seats)
-        self.seats.extend(Seat.of(a) for a in answers)
-        self.first_causes.extend(seat.cause for seat in self.seats[first:])
+        first = len(self.candidates)
+        self.candidates.extend(Candidate.of(a) for a in answers)
+        self.first_causes.extend(candidate.cause for candidate in self.candidates[first:])
         self._apart |= screen(self.answers, first)
 
     def take(self, grader: int, subject: int, grade: Grade) -> None:
         """Take in a grade; the first one of a pair settles whether the two agree."""
         pair = (grader, subject)
-        self._entailed.setdefault(pair, entails(grade, self.seats[subject].critical))
+        self._entailed.setdefault(pair, entails(grade, self.candidates[subject].critical))
         self._shares.setdefault(pair, entailed_share(grade))
         self._grades[pair] = grade
 
     def ungraded(self) -> list[Pair]:
         """(grader, subject) of every pair without a grade."""
-        everyone = range(len(self.seats))
+        everyone = range(len(self.candidates))
         return [(g, s) for g in everyone for s in everyone if g != s and (g, s) not in self._grades]
 
-    def revise(self, index: int, seat: Seat, grades: dict[int, Grade]) -> None:
+    def revise(self, index: int, candidate: Candidate, grades: dict[int, Grade]) -> None:
         """Put a revision, graded by `grades` (by grader), in the place of an answer."""
-        self.seats[index] = seat
+        self.candidates[index] = candidate
         self._grades = {pair: g for pair, g in self._grades.items() if pair[1] != index}
         self._grades.update({(grader, index): g for grader, g in grades.items()})
 
@@ -98,16 +99,16 @@ class Desk:
     def agreeing(self) -> frozenset[Pair]:
         """Pairs that agree. An answer that speaks to its graders agrees with nobody."""
         told = mutual((pair for pair, yes in self._entailed.items() if yes), self._apart)
-        silenced = {i for i, seat in enumerate(self.seats) if seat.manipulation}
+        silenced = {i for i, candidate in enumerate(self.candidates) if candidate.manipulation}
         return frozenset(pair for pair in told if not silenced & set(pair))
 
     def leaders(self) -> tuple[tuple[int, ...], ...]:
         """The largest clusters."""
-        return leading(len(self.seats), self.agreeing())
+        return leading(len(self.candidates), self.agreeing())
 
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Every answer in one cluster, the largest first."""
-        return partition(len(self.seats), self.agreeing(), self.grade)
+        return partition(len(self.candidates), self.agreeing(), self.grade)
 
     def consensus(self) -> float:
         """Share of claims that the graders' own answers entail, averaged over ordered pairs of answers."""
@@ -115,7 +116,7 @@ class Desk:
 
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
         """Mean share of claims entailed both ways, by pair of provider names."""
-        names = [s.answer.provider for s in self.seats]
+        names = [s.answer.provider for s in self.candidates]
         return tuple(
             ((names[i], names[j]), fmean([share, self._shares[j, i]]))
             for (i, j), share in sorted(self._shares.items())
@@ -124,17 +125,19 @@ class Desk:
 
     def objections(self, index: int) -> tuple[Objection, ...]:
         """The claims of an answer that some peer contradicts, with what is held against each."""
-        seat = self.seats[index]
+        candidate = self.candidates[index]
         against: dict[int, list[tuple[str, str]]] = {}
         for (grader, subject), grade in sorted(self._grades.items()):
             if subject != index:
                 continue
             for number, given in enumerate(grade.claims):
                 if given.stance is Stance.CONTRADICTS:
-                    held = given.evidence.strip() or self.seats[grader].answer.root_cause
-                    against.setdefault(number, []).append((self.seats[grader].answer.provider, held))
+                    held = given.evidence.strip() or self.candidates[grader].answer.root_cause
+                    against.setdefault(number, []).append((self.candidates[grader].answer.provider, held))
         return tuple(
-            Objection(seat.answer.provider, seat.claims[number], tuple(held), number in seat.critical)
+            Objection(
+                candidate.answer.provider, candidate.claims[number], tuple(held), number in candidate.critical
+            )
             for number, held in sorted(against.items())
         )
 
@@ -146,9 +149,9 @@ class Desk:
         """Every grade as it stands now, with names."""
         return tuple(
             Review(
-                self.seats[grader].answer.provider,
-                self.seats[subject].answer.provider,
-                self.seats[subject].claims,
+                self.candidates[grader].answer.provider,
+                self.candidates[subject].answer.provider,
+                self.candidates[subject].claims,
                 grade,
             )
             for (grader, subject), grade in sorted(self._grades.items())
@@ -156,10 +159,10 @@ class Desk:
 
     def destroys(self, index: int) -> bool:
         """Whether an answer, by its own word or by ours, leads to what can't be undone."""
-        seat = self.seats[index]
-        return seat.answer.risk is Risk.DESTRUCTIVE or bool(seat.destructive)
+        candidate = self.candidates[index]
+        return candidate.answer.risk is Risk.DESTRUCTIVE or bool(candidate.destructive)
 
-    def standing(self) -> Standing:
+    def evidence(self) -> Evidence:
         """What a verdict is made from.
 
         The chosen answer is the best graded one of the best graded of the largest clusters.
@@ -169,22 +172,22 @@ class Desk:
             key=lambda c: (not self._silenced(c), fmean(map(self.grade, c)), [-i for i in c]),
         )
         chosen = max(cluster, key=lambda i: (self.grade(i), -i))
-        seat = self.seats[chosen]
-        return Standing(
-            count=len(self.seats),
+        candidate = self.candidates[chosen]
+        return Evidence(
+            count=len(self.candidates),
             chosen=chosen,
             cluster=cluster,
             consensus=self.consensus(),
             grade=self.grade(chosen),
-            contradicted=any(self._outvoted(chosen, claim) for claim in seat.critical),
+            contradicted=any(self._outvoted(chosen, claim) for claim in candidate.critical),
             destructive_split=self.destroys(chosen) and not self._unanimous(chosen, cluster),
-            manipulation=seat.manipulation,
+            manipulation=candidate.manipulation,
             ungraded=bool(self.ungraded()),
-            self_confidence=seat.answer.self_confidence,
+            self_confidence=candidate.answer.self_confidence,
         )
 
     def _silenced(self, cluster: tuple[int, ...]) -> bool:
-        return any(self.seats[i].manipulation for i in cluster)
+        return any(self.candidates[i].manipulation for i in cluster)
 
     def _outvoted(self, index: int, claim: int) -> bool:
         stances = list(self.stances(index, claim).values())
@@ -192,7 +195,7 @@ class Desk:
 
     def _unanimous(self, chosen: int, cluster: tuple[int, ...]) -> bool:
         """All answers agree, and each of them proposes every destructive command of the chosen one."""
-        if len(cluster) < len(self.seats):
+        if len(cluster) < len(self.candidates):
             return False
-        wanted = self.seats[chosen].destructive
-        return all(self.destroys(i) and wanted <= s.destructive for i, s in enumerate(self.seats))
+        wanted = self.candidates[chosen].destructive
+        return all(self.destroys(i) and wanted <= s.destructive for i, s in enumerate(self.candidates))

@@ -13,17 +13,25 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
+
+from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.spec.models.app import AgentProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, hush
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
+SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
+MISSING = "the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'"
 _LOG_IN = "log in with `claude` as the user that runs the app"
 _LAST_WORDS = 5
 
@@ -37,12 +45,13 @@ class Agent(LanguageModel):
         super().__init__(name, spec, price)
         self._sdk = Once(_load)
         self._free = asyncio.Semaphore(spec.processes)
-        self._calls: set[asyncio.Task[Reply]] = set()
+        self._calls: set[asyncio.Task[Completion]] = set()
 
+    @override
     async def warm(self) -> None:
-        """Import the SDK in a thread."""
         await self._sdk.get()
 
+    @override
     async def close(self) -> None:
         """End the programs under way; returns once they are gone."""
         for call in self._calls:
@@ -51,8 +60,9 @@ class Agent(LanguageModel):
         if self._calls:
             await asyncio.wait(self._calls)
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
-        """One turn. See LanguageModel.complete.
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        """One turn.
 
         It runs in a task of its own: once cancelled, the SDK closes the program's input, terminates it 5 s
         later and kills it after 5 s more. Nobody should wait for that, and a second cancellation would keep
@@ -67,12 +77,12 @@ class Agent(LanguageModel):
             call.cancel()
             raise
 
-    def _ended(self, call: asyncio.Task[Reply]) -> None:
+    def _ended(self, call: asyncio.Task[Completion]) -> None:
         self._calls.discard(call)
         if not call.cancelled():
             call.exception()  # taken note of, as nobody may be left who waits for it
 
-    async def _call(self, system: str, user: str, tally: Tally) -> Reply:
+    async def _call(self, system: str, user: str, tally: Tally) -> Completion:
         sdk = await self._sdk.get()
         stderr: deque[str] = deque(maxlen=_LAST_WORDS)
         result: Any = None
@@ -101,7 +111,7 @@ class Agent(LanguageModel):
             raise ProviderError(
                 FailureKind.REFUSED, "the provider refused the question's content", began=True
             )
-        return Reply(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
+        return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
 
     def _options(self, sdk: Any, system: str, stderr: Callable[[str], None]) -> Any:
         return sdk.ClaudeAgentOptions(
@@ -120,10 +130,17 @@ class Agent(LanguageModel):
                 "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
                 "ANTHROPIC_AUTH_TOKEN": "",
                 "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
-                "CLAUDE_CODE_MAX_RETRIES": "0",  # see guard.py
+                "CLAUDE_CODE_MAX_RETRIES": "0",  # see decorators/retrying.py
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             },
         )
+
+
+def _missing(_name: str, _spec: AgentProvider) -> str | None:
+    return MISSING if find_spec("claude_agent_sdk") is None else None
+
+
+KIND = ProviderKind(Agent, lacks=_missing, price=lambda _: SUBSCRIPTION)
 
 
 def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> ProviderError:
@@ -170,7 +187,9 @@ def _tokens(usage: Any) -> Tokens | None:
 
 async def _load() -> Any:
     try:
-        return await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
+        sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
     except ImportError as error:
         told = f"the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'"
         raise ProviderError(FailureKind.UNAVAILABLE, told) from None
+    hush(sdk.__name__)
+    return sdk

@@ -1,4 +1,4 @@
-"""What a language model replied, read with patience: what does not keep to the schema becomes plain text."""
+"""Parses the reply of a language model, with patience: what keeps to no schema becomes plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from math import isfinite
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.wallbounce.model import MAX_CLAIMS, ClaimGrade, Grade, Peer, Risk, Score, Stance
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Risk
+from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Peer, Score, Stance
 
 MAX_LINE = 1_000
 """Longest claim, command or piece of evidence in characters; the rest is cut off."""
@@ -40,7 +41,7 @@ class Fields:
     whole: bool = True
 
 
-def read_answer(reply: str) -> Fields:
+def parse_answer(reply: str) -> Fields:
     """The answer in `reply`: by the schema, also inside fences or prose; else as plain text. Never raises."""
     found = _find_object(reply)
     if found is None:
@@ -59,7 +60,7 @@ def read_answer(reply: str) -> Fields:
     )
 
 
-def read_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
+def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
     """The grades in `reply`, in the order of `peers`; what can't be read is left out. Never raises.
 
     A claim without a readable stance counts as silent. Labels that nobody has are ignored, and of two grades

@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from techsapo_ops.wallbounce.desk import Seat
-from techsapo_ops.wallbounce.model import Answer, ClaimGrade, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.examination import Candidate
+from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Peer, Score, Stance
 
 LONGEST_EVIDENCE = 500
 LONGEST_COMMAND = 500
@@ -24,7 +25,9 @@ class Sheet:
     subjects: tuple[int, ...]
 
 
-def sheets(seats: Sequence[Seat], pairs: Iterable[tuple[int, int]], draw: random.Random) -> tuple[Sheet, ...]:
+def sheets(
+    candidates: Sequence[Candidate], pairs: Iterable[tuple[int, int]], draw: random.Random
+) -> tuple[Sheet, ...]:
     """One sheet for each grader of `pairs` (grader, subject). Nobody grades itself.
 
     Order and labels are drawn anew for each grader, so that neither says anything of the author.
@@ -37,7 +40,9 @@ def sheets(seats: Sequence[Seat], pairs: Iterable[tuple[int, int]], draw: random
     for grader in sorted(by_grader):
         subjects = sorted(by_grader[grader])
         draw.shuffle(subjects)
-        peers = tuple(_peer(chr(ord("A") + place), seats[subject]) for place, subject in enumerate(subjects))
+        peers = tuple(
+            _peer(chr(ord("A") + place), candidates[subject]) for place, subject in enumerate(subjects)
+        )
         made.append(Sheet(grader, peers, tuple(subjects)))
     return tuple(made)
 
@@ -68,10 +73,10 @@ def bounded(answer: Answer) -> Answer:
     return replace(answer, root_cause=cause, commands=commands)
 
 
-def _peer(label: str, seat: Seat) -> Peer:
+def _peer(label: str, candidate: Candidate) -> Peer:
     """The answer without its author; its claims are those that count, also where the text was plain."""
-    answer = seat.answer
-    return Peer(label, answer.text, answer.root_cause, seat.claims, answer.commands)
+    answer = candidate.answer
+    return Peer(label, answer.text, answer.root_cause, candidate.claims, answer.commands)
 
 
 def _fits(grade: Grade, claims: int) -> bool:

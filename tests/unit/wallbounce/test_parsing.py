@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from techsapo_ops.wallbounce.model import Peer, Risk, Stance
-from techsapo_ops.wallbounce.reading import read_answer, read_grades, split_confidence
+from techsapo_ops.wallbounce.answers import Risk
+from techsapo_ops.wallbounce.grades import Peer, Stance
+from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, split_confidence
 
 FIELDS: dict[str, Any] = {
     "answer": "再起動します",
@@ -38,7 +39,7 @@ def answer(**changed: Any) -> str:
     ],
 )
 def test_a_structured_answer_is_found_wherever_it_stands(reply: str) -> None:
-    fields = read_answer(reply)
+    fields = parse_answer(reply)
     assert fields.structured
     assert fields.root_cause == "設定の誤り"
     assert (fields.claims, fields.commands) == (("a", "b"), ("systemctl restart x",))
@@ -67,7 +68,7 @@ def test_a_structured_answer_is_found_wherever_it_stands(reply: str) -> None:
 def test_a_field_that_is_not_what_it_should_be_is_left_empty(
     changed: dict[str, Any], name: str, expected: object
 ) -> None:
-    fields = read_answer(json.dumps({**FIELDS, **changed}))
+    fields = parse_answer(json.dumps({**FIELDS, **changed}))
     assert fields.structured
     assert getattr(fields, name) == expected
 
@@ -88,27 +89,27 @@ def test_a_field_that_is_not_what_it_should_be_is_left_empty(
     ],
 )
 def test_everything_else_is_plain_text(reply: str, text: str, whole: bool) -> None:
-    fields = read_answer(reply)
+    fields = parse_answer(reply)
     assert (fields.text.strip(), fields.whole, fields.structured) == (text, whole, False)
     assert (fields.claims, fields.risk) == ((), None)
 
 
 @given(st.text(max_size=300))
 def test_no_reply_raises(reply: str) -> None:
-    read_answer(reply)
-    read_grades(reply, PEERS)
+    parse_answer(reply)
+    parse_grades(reply, PEERS)
 
 
 @given(st.integers(0, len(answer())))
 def test_an_answer_cut_anywhere_is_never_taken_for_a_whole_one(cut: int) -> None:
-    fields = read_answer(answer()[:cut])
+    fields = parse_answer(answer()[:cut])
     assert fields.structured == (cut == len(answer()))
 
 
 def test_megabytes_of_white_space_are_read_at_once() -> None:
     started = time.process_time()
-    read_answer("a" + " \n" * 1_000_000 + "b")
-    read_answer('{"answer": "' + "\\n" * 1_000_000)
+    parse_answer("a" + " \n" * 1_000_000 + "b")
+    parse_answer('{"answer": "' + "\\n" * 1_000_000)
     assert time.process_time() - started < 5, "quadratic reading would take hours"
 
 
@@ -120,7 +121,7 @@ def grade(label: object = "A", score: object = 3, claims: object = ()) -> dict[s
 
 
 def graded(*grades: object) -> Any:
-    return read_grades(json.dumps({"grades": grades}), PEERS)
+    return parse_grades(json.dumps({"grades": grades}), PEERS)
 
 
 def test_grades_come_in_the_order_of_the_peers_with_a_stance_for_every_claim() -> None:
