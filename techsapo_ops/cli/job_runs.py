@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import tzlocal
 
-from techsapo_ops.adapters.folders import FOLDER
+from techsapo_ops.adapters.folders import FOLDER, STATE_DIRECTORY
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.project import open_project
@@ -23,10 +23,10 @@ from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job
 from techsapo_ops.schedule.wrapper import Desk, run_job
 from techsapo_ops.spec.models.data import Schedule
-from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
+from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.trust import UntrustedError
+    from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
 
 

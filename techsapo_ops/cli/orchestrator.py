@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
 from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
@@ -19,7 +19,7 @@ from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import is_loopback, reachable_host, seconds
+from techsapo_ops.spec.models.base import is_loopback, seconds
 
 _DEFAULT_TIMEOUT = 120.0
 _DEFAULT_PROMPT = 20_000

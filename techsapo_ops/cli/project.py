@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables
 from techsapo_ops.cli.own_templates import (
     overrides_of,
@@ -18,7 +19,7 @@ from techsapo_ops.cli.own_templates import (
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
+from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.render.template_folders import Overrides

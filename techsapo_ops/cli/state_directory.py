@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from techsapo_ops.stack.layout import STATE_DIRECTORY, Layout
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.stack.layout import Layout
 
 
 def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
@@ -17,7 +18,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
     """
     if os.geteuid() == 0:
-        from techsapo_ops.adapters.trust import require_trust as require  # for root alone
+        from techsapo_ops.operations.root_trust import require_trust as require  # for root alone
 
         require(file.resolve() if file is not None else None, others=[path.absolute() for path in others])
 

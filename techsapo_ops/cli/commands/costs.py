@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.adapters.audit_costs import ENOUGH
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -18,6 +17,7 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_addresses import seen_from_here
 from techsapo_ops.operations.watch.costs import Books, rows_here
 from techsapo_ops.operations.watch.costs import costs as operation
+from techsapo_ops.stores.audit.costs import ENOUGH
 
 
 class Grouping(StrEnum):

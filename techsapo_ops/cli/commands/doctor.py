@@ -12,7 +12,6 @@ import typer
 
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.systemd import Units
-from techsapo_ops.adapters.trust import UntrustedError, root_doubts
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import docker_facts_for, topology_for
 from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
@@ -21,6 +20,7 @@ from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_templates import look_at_templates
+from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 from techsapo_ops.spec.load import load
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.trust import UntrustedError
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.job_runs import (
     desk_for,
@@ -32,6 +31,7 @@ from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
+from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job, standing
 from techsapo_ops.schedule.wrapper import due, run_job

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.keys import KeyFile, new_key
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
@@ -20,9 +19,10 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.api_keys import keys_owner
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.keys import ApiKey
+    from techsapo_ops.stores.keys import ApiKey
 
 app = CommandGroup(
     no_args_is_help=True,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.ownership import group_name, user_name
-from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, allow, read_allowed, write_allowed
+from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, read_allowed, write_allowed
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.root_trust import allow
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.ownership import Allowed

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.trust import without_sudo
 from techsapo_ops.cli.open_stack import choose_engine, engines, stack_on
 from techsapo_ops.cli.options import (
     EngineOption,
@@ -21,6 +20,7 @@ from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.operations.apply import up as operation
+from techsapo_ops.operations.root_trust import without_sudo
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.up import StackPlan, UpReport

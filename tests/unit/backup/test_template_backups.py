@@ -12,8 +12,8 @@ import pytest
 import yaml
 from hostile import END, ID, entry, names_of
 from projects import only_redis
-from techsapo_ops.cli.open_stack import backup_stack
 
+from techsapo_ops.cli.open_stack import backup_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.sources import Stack, config_source
