@@ -14,9 +14,9 @@ from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.told_addresses import seen_from_here
 from techsapo_ops.operations.watch.costs import Books, rows_here
 from techsapo_ops.operations.watch.costs import costs as operation
+from techsapo_ops.spec.told_addresses import seen_from_here
 from techsapo_ops.stores.audit.costs import ENOUGH
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.cli.options import SpecPlace
-from techsapo_ops.cli.told_addresses import seen_from_here
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.told_addresses import seen_from_here
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
