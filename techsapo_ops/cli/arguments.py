@@ -31,8 +31,3 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             "write e.g. 90s, 1h, 2d or 2026-01-31T08:00",
             exit_code=2,
         ) from None
-
-
-def kinds(only: str | None) -> tuple[str, ...]:
-    """The kinds that `--only` names."""
-    return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()

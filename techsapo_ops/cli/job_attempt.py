@@ -49,6 +49,9 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.operations.jobs import JobContext
+
     @cache
     def project() -> Project:
         return open_project(file, environment)
@@ -59,6 +62,7 @@ def _context(file: Path, environment: str | None) -> JobContext:
         spec=lambda: project().spec,
         topology=lambda: topology_for(project()),
         engine=lambda: engine_for(project(), topology_for(project())),
+        stack=lambda: open_stack(project()),
         tools=Tools(engines(), Progress(out)),
         runner=runner(),
         tell=lambda text: print(text, flush=True),

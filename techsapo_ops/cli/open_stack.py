@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.cli.project import Project
 from techsapo_ops.engines.choice import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, docker_of, recorded_elsewhere
 from techsapo_ops.errors import OpsError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.compose.facts import DockerFacts
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.transaction import Engines
-    from techsapo_ops.operations.backup.sources import Stack as BackupStack
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.engine import Engine
 
@@ -118,16 +117,6 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
 def engine_for(project: Project, topology: Topology) -> Engine:
     """The engine that runs `topology`."""
     return Opening(runner()).engine(project.spec, topology)
-
-
-def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
-    """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup.sources import Stack as BackupStack
-
-    project = open_project(file, environment)
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
-    return BackupStack(project.spec, topology, engine, runner(), project.directory, project.check)
 
 
 def private_prober(spec: Spec, topology: Topology) -> Prober | None:

@@ -22,10 +22,10 @@ from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
-    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.problems import Problem
+    from techsapo_ops.stack.template_folders import Overrides
 
 
 @dataclass(frozen=True, slots=True)

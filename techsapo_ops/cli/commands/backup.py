@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.disk import human
-from techsapo_ops.cli.arguments import kinds
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.open_stack import backup_stack
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     DryRunOption,
     JsonOutput,
     JsonQuietOutput,
+    SpecChoice,
     SpecPlace,
     WaitOption,
 )
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, part_line, state
-from techsapo_ops.operations.backup import make as backups
-from techsapo_ops.operations.backup.make import content
-from techsapo_ops.operations.backup.sources import sources
+from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
+from techsapo_ops.operations.backup.create import create_backup, select
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.operations.backup.verify import verify_backup
 
 if TYPE_CHECKING:
+    from techsapo_ops.backup.repository import Repository
     from techsapo_ops.backup.verify import Verification
 
 app = CommandGroup(
@@ -32,17 +36,13 @@ app = CommandGroup(
     help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
 )
 
-OnlyOption = Annotated[
-    str | None,
-    typer.Option("--only", metavar="KIND,…", help="Some sources: redis, mysql, sqlite, prometheus, config."),
-]
 TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
 
 
 @app.callback()
 def root(
     context: typer.Context,
-    only: OnlyOption = None,
+    only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
     *,
@@ -68,7 +68,7 @@ def root(
 
 @app.command()
 def create(
-    only: OnlyOption = None,
+    only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
     *,
@@ -82,26 +82,23 @@ def create(
 
       techsapo backup create --tag before-upgrade
     """
-    stack = backup_stack(place.file, place.environment)
+    stack = open_stack(place.open())
+    repository = repository_of(stack)
     if dry_run:
-        taken, left_out = sources(stack, kinds(only))
+        selection = select(stack, parse(only))
+        kinds = [source.kind for source in selection.sources]
         if out.as_json:
-            out.json(
-                {"path": str(stack.repository.path), "sources": [s.kind for s in taken], "left_out": left_out}
-            )
-        rows = [(s.kind, "would be backed up") for s in taken]
-        out.table(("source", ""), [*rows, *left_out.items()])
+            out.json({"path": str(repository.path), "sources": kinds, "left_out": selection.left_out})
+        rows = [(kind, "would be backed up") for kind in kinds]
+        out.table(("source", ""), [*rows, *selection.left_out.items()])
         out.next("techsapo backup")
         return
-    with Bars(out, stack.repository) as bars:
-        made = backups.make(
-            stack, only=kinds(only), tag=tag, wait=wait, told=bars.told,
-            ended=lambda part: bars.line(part.kind, part_line(part)),
-        )  # fmt: skip
+    with Bars(out, repository) as bars:
+        made = create_backup(stack, only=parse(only), tag=tag, wait=wait, watch=bars)
     for warning in made.warnings:
         out.warn(warning)
     if out.as_json:
-        out.json(backup_json(stack.repository, made.backup))
+        out.json(backup_json(repository, made.backup))
         return
     out.data(made.backup.id)
     out.say(f"kept in {made.backup.folder}")
@@ -116,7 +113,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
 
       techsapo backup list --json
     """
-    repository = backup_stack(place.file, place.environment).repository
+    repository = _repository(place)
     known = repository.backups()
     if out.as_json:
         out.json([brief(backup_json(repository, backup)) for backup in known])
@@ -159,7 +156,7 @@ def show(
 
       techsapo backup show latest
     """
-    repository = backup_stack(place.file, place.environment).repository
+    repository = _repository(place)
     backup = repository.find(which)
     if out.as_json:
         out.json(backup_json(repository, backup))
@@ -170,7 +167,8 @@ def show(
     out.data(f"{manifest.id}  {begun}, {took:.1f} s  {manifest.tag}".rstrip())
     out.data(f"{backup.folder}\n")
     rows = [
-        (p.kind, content(p), human(p.raw_bytes), human(p.bytes), p.server, p.file) for p in manifest.parts
+        (p.kind, registry.describe(p), human(p.raw_bytes), human(p.bytes), p.server, p.file)
+        for p in manifest.parts
     ]
     out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
     for kind, why in manifest.left_out.items():
@@ -204,9 +202,10 @@ def verify(
 
       techsapo backup verify --deep --json
     """
-    stack = backup_stack(place.file, place.environment)
-    with Bars(out, stack.repository) as bars:
-        found = backups.verify(stack, "latest" if latest else which, deep=deep, wait=wait, told=bars.told)
+    stack = open_stack(place.open())
+    word = "latest" if latest else which
+    with Bars(out, repository_of(stack)) as bars:
+        found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
     if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
@@ -249,7 +248,7 @@ def accept(
 
       techsapo backup accept 20260131T020000Z
     """
-    repository = backup_stack(place.file, place.environment).repository
+    repository = _repository(place)
     with repository.lock(wait):
         backup = repository.find(which)
         found = repository.accept(backup)
@@ -276,7 +275,8 @@ def prune(
 
       techsapo backup prune --dry-run
     """
-    done = backups.prune(backup_stack(place.file, place.environment), dry_run=dry_run, wait=wait)
+    stack = open_stack(place.open())
+    done = prune_backups(stack, dry_run=dry_run, wait=wait)
     if out.as_json:
         out.json(asdict(done))
         return
@@ -288,3 +288,7 @@ def prune(
     out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
     if dry_run and count:
         out.next("techsapo backup prune")
+
+
+def _repository(place: SpecChoice) -> Repository:
+    return repository_of(open_stack(place.open()))

@@ -17,7 +17,7 @@ from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.api_keys import keys_owner
+from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.keys import KeyFile, new_key
 

@@ -14,11 +14,11 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.template_folders import FIXED, builtin_names, find_overrides, nearest
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overrides, nearest
 
 if TYPE_CHECKING:
-    from techsapo_ops.render.template_folders import Overrides
+    from techsapo_ops.stack.template_folders import Overrides
 
 NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")]
 
@@ -85,7 +85,6 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
 
       techsapo templates diff nginx/nginx.conf.j2
     """
-
     out = Output()
     own = _overrides(place, out).template(name)
     if own is None:
