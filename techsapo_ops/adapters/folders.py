@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import STATE_DIRECTORY
+from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, login, pause_after, unheard
 from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Redis as RedisSpec
-from techsapo_ops.spec.topology import Address
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage

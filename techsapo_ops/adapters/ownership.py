@@ -16,7 +16,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import may_be_link
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import OVERRIDES, STATE_DIRECTORY
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
@@ -147,9 +147,14 @@ class Judge:
         # Not only passed through: into a sticky folder others could put what is missing here.
         self.look(str(spec.parent))
         self.way(spec.parent / ".env")
-        for path in _below(spec.parent / OVERRIDES):
-            self.way(path)
+        for name in (OVERRIDES, OLD_OVERRIDES):
+            self.tree(spec.parent / name)
         self.state(spec.parent / STATE_DIRECTORY)
+
+    def tree(self, folder: Path) -> None:
+        """Look at a folder, the way to it, and everything in it."""
+        for path in _below(folder):
+            self.way(path)
 
     def state(self, state: Path) -> None:
         """Look at a state directory and the tool's own folders in it; services own what is in `data`.
@@ -202,7 +207,7 @@ class Judge:
 @cache
 def _service_users() -> frozenset[int]:
     """Whose the rendered secrets may be: each service's own, on this host or in its container."""
-    from techsapo_ops.catalogue.services import services
+    from techsapo_ops.services.registry import facts as services
 
     found = {facts.uid for facts in services().values()}
     for name in {facts.user for facts in services().values()}:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
-from techsapo_ops.catalogue.services import Probe
-from techsapo_ops.spec.topology import Address
+from techsapo_ops.stack.facts import Probe
 
 _SHOWN = 200
 _LONGEST_LINE = 4096

@@ -31,11 +31,13 @@ _NO_UID = 2**32 - 1
 
 
 class UntrustedError(OpsError):
-    """Root does not use a folder that others may change; `remedy` is what allows it, in a few words."""
+    """Root does not use a folder that others may change, for `doubts`; `remedy` is what allows it, in a few
+    words."""
 
-    def __init__(self, message: str, hint: str, remedy: str) -> None:
+    def __init__(self, message: str, hint: str, remedy: str, doubts: Sequence[Doubt] = ()) -> None:
         super().__init__(message, hint)
         self.remedy = remedy
+        self.doubts = tuple(doubts)
 
 
 def root_doubts(
@@ -68,6 +70,18 @@ def require_trust(spec: Path | None, *, others: Iterable[Path] = ()) -> None:
         raise refusal(doubts)
 
 
+def folder_doubts(folder: Path, environment: Mapping[str, str] = os.environ) -> tuple[Doubt, ...]:
+    """Why root should not use what is in `folder`, which a spec that it trusts names.
+
+    As the spec is read first, root_doubts does not know of it. Nothing for others than root.
+    """
+    if os.geteuid() != 0:
+        return ()
+    judge = Judge(trusted_users(environment), read_allowed(), scope=folder.resolve())
+    judge.tree(folder)
+    return tuple(judge.doubts)
+
+
 def owned_by_others(folder: Path) -> bool:
     """Whether this is root, and `folder` is there and of a user whom root does not trust in it."""
     if os.geteuid() != 0 or not folder.exists():
@@ -76,9 +90,11 @@ def owned_by_others(folder: Path) -> bool:
     return folder.stat().st_uid not in users
 
 
-def without_sudo(spec: Path) -> str:
-    """What root needs to use the project of `spec` also where nobody ran sudo; empty where it may already."""
-    doubts = root_doubts(spec, environment={})
+def without_sudo(spec: Path, *folders: Path) -> str:
+    """What root needs to use the project of `spec`, and `folders` that it names, also where nobody ran sudo;
+    empty where it may already."""
+    doubts = list(root_doubts(spec, environment={}))
+    doubts += [doubt for folder in folders for doubt in folder_doubts(folder, environment={})]
     return refusal(doubts).remedy if doubts else ""
 
 
@@ -108,7 +124,7 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     else:
         ways.append("make it safe: " + ", ".join(f"`{cure}`" for cure in cures))
     message = f"root does not use what others may change: {reasons}"
-    return UntrustedError(message, "; or ".join(ways), remedy)
+    return UntrustedError(message, "; or ".join(ways), remedy, doubts)
 
 
 def add_command(folder: Path) -> str:
@@ -192,6 +208,9 @@ def allow(folder: Path) -> Allowed | None:
     specs = [Path(e.path) for e in entries(real) if e.name.endswith((".yaml", ".yml"))]
     for spec in specs or [real / "techsapo.yaml"]:
         judge.spec(spec)
+    if not specs:  # it may be the folder of templates that a spec elsewhere names
+        for template in real.rglob("*.j2"):
+            judge.way(template)
     for _, path in _program():
         if path.is_relative_to(real):
             judge.way(path)

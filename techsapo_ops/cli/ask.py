@@ -134,8 +134,8 @@ def _here(spec: Spec) -> frozenset[str]:
 
 def _candidates(spec: Spec) -> list[str]:
     """Where the orchestrator may answer: nginx, then the instances, backups last."""
+    from techsapo_ops.adapters.address import Address
     from techsapo_ops.spec.models.base import is_loopback, reachable_host
-    from techsapo_ops.spec.topology import Address
 
     def url(host: str, port: int, scheme: str = "http") -> str:
         return Address(reachable_host(host), port).url(scheme=scheme)

@@ -38,7 +38,7 @@ def init(
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
-    from techsapo_ops.spec.layout import STATE_DIRECTORY
+    from techsapo_ops.stack.layout import STATE_DIRECTORY
 
     out = Output(quiet=quiet)
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC

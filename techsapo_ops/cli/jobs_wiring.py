@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.folders import FOLDER
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import STATE_DIRECTORY
+from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Command
     from techsapo_ops.adapters.trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
     from techsapo_ops.schedule.wrapper import Desk
-    from techsapo_ops.spec.layout import Layout
     from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.stack.layout import Layout
 
 
 def local_zone() -> tzinfo:
@@ -93,8 +93,8 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     from techsapo_ops.adapters.process import Command
     from techsapo_ops.schedule.book import find_job
     from techsapo_ops.schedule.wrapper import run_job
-    from techsapo_ops.spec.layout import Layout
     from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.stack.layout import Layout
 
     # The remedy first: the record's line is cut at a length.
     told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)

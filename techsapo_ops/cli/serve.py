@@ -142,8 +142,8 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
 
 def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
     """Where the pages' figures come from: a stack says so, by hand it is where the spec has it."""
+    from techsapo_ops.adapters.address import Address
     from techsapo_ops.spec.models.base import reachable_host
-    from techsapo_ops.spec.topology import Address
 
     if told is not None:
         return f"http://{told}"
@@ -159,7 +159,7 @@ def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, floa
 
         @cache
         def own() -> Mapping[str, float]:
-            from techsapo_ops.render.pages import thresholds
+            from techsapo_ops.services.app.pages import thresholds
 
             return thresholds(spec)
 

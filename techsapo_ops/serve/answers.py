@@ -14,16 +14,18 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.document import document, problem_of
 from techsapo_ops.serve.flights import Flight, Flights, SharedLock
-from techsapo_ops.serve.metering import charge
+from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.progress import Told, as_document, told_to
+from techsapo_ops.serve.progress import Told, as_document
 from techsapo_ops.serve.record import Record
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.escalation import TIERS
-from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.language import Language, language_of
 from techsapo_ops.wallbounce.masking import mask
-from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Language, Question, TaskType
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""
@@ -114,13 +116,12 @@ class Answers:
 
     async def _fly(self, flight: Flight[Document], key: str, question: Question, record: Record) -> Document:
         try:
-            with told_to(flight):
-                async with asyncio.timeout(self._timeout):
-                    found = await self._cached(key, count=True)
-                    if found is None:
-                        found = await self._at_work(key, question, record)
-                    else:
-                        found = _reused(found, record)
+            async with asyncio.timeout(self._timeout):
+                found = await self._cached(key, count=True)
+                if found is None:
+                    found = await self._at_work(key, question, record, flight.tell)
+                else:
+                    found = _reused(found, record)
         except AnalysisError as error:
             record.failed(error.code, "; ".join(f"{f.provider}: {f.kind}" for f in error.failures))
             raise problem_of(error) from None
@@ -139,7 +140,7 @@ class Answers:
         record.settled(found)
         return found
 
-    async def _at_work(self, key: str, question: Question, record: Record) -> Document:
+    async def _at_work(self, key: str, question: Question, record: Record, hear: Observer) -> Document:
         """The document that this instance, or another one that is at it already, makes."""
         if self._active >= self._limits.concurrency:
             raise Problem(
@@ -151,24 +152,25 @@ class Answers:
         self._active += 1
         try:
             if self._ttl <= 0:
-                return await self._analysed(key, question, record)
+                return await self._analysed(key, question, record, hear)
             made, here = await self._lock.run(
-                key, lambda: self._cached(key, count=False), lambda: self._analysed(key, question, record)
+                key,
+                lambda: self._cached(key, count=False),
+                lambda: self._analysed(key, question, record, hear),
             )
         finally:
             self._active -= 1
         return made if here else _reused(made, record)
 
-    async def _analysed(self, key: str, question: Question, record: Record) -> Document:
+    async def _analysed(self, key: str, question: Question, record: Record, hear: Observer) -> Document:
         parts, task_type = self._parts, record.task_type
-        account = record.account = parts.spending.account(record.caller.key, record.request_id)
+        account = record.account = Account.of(parts.spending, record.caller.key, record.request_id)
         worst = parts.wallbounce.worst_case(question, task_type)
         limit = parts.spec.budget.per_request_usd
         try:
             if limit is None or worst <= limit:  # else the analysis refuses, before it spends anything
                 await account.open(worst)
-            charge(account)
-            analysis: Analysis = await parts.wallbounce.analyse(question, task_type, afford=account.afford)
+            analysis: Analysis = await parts.wallbounce.analyse(question, task_type, payer=account, hear=hear)
         finally:
             await asyncio.shield(account.close())
         made = document(analysis, parts.wallbounce, record.request_id, account)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.calibration import model_set
-from techsapo_ops.wallbounce.model import Analysis, Objection, Review
+from techsapo_ops.wallbounce.grades import Objection, Review
 from techsapo_ops.wallbounce.verdict import CONTRADICTED
 
 

@@ -6,9 +6,8 @@ import asyncio
 from typing import Any, Literal
 
 from techsapo_ops.serve.parts import Parts
-from techsapo_ops.wallbounce.guard import Guarded
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.registry import worth_asking
+from techsapo_ops.wallbounce.registry import Registry
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -34,10 +33,10 @@ async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
     """
     cache = await parts.cache.check()
     audit = parts.audit.status()
-    providers: dict[str, Any] = {p.name: _provider(p) for p in parts.registry.usable}
+    providers: dict[str, Any] = {p.name: _provider(p, parts.registry) for p in parts.registry.usable}
     for name, reason in parts.registry.unavailable.items():
         providers[name] = {"status": "unavailable", "detail": reason}
-    few = sum(worth_asking(p) for p in parts.registry.usable) < 2
+    few = sum(parts.registry.worth_asking(p) for p in parts.registry.usable) < 2
     status: Status = "healthy"
     if not cache.healthy or not audit.healthy or few:
         status = "degraded"
@@ -71,7 +70,7 @@ async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
     return (503 if status == "down" else 200), body
 
 
-def _provider(provider: Provider) -> dict[str, Any]:
+def _provider(provider: Provider, registry: Registry) -> dict[str, Any]:
     """A provider in use: its circuit breaker, its price (USD per million tokens) and where that is from."""
     price = provider.price
     told: dict[str, Any] = {
@@ -85,8 +84,8 @@ def _provider(provider: Provider) -> dict[str, Any]:
             "known": price.known,
         },
     }
-    if isinstance(provider, Guarded):
-        breaker = provider.breaker
+    breaker = registry.breaker_of(provider)
+    if breaker is not None:
         told["breaker"] = {"state": breaker.state, "failures": breaker.failed}
         if breaker.state == "open":
             told["status"] = "open"

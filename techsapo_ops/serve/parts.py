@@ -22,25 +22,24 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve import progress
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.config_state import config_hash, config_since
 from techsapo_ops.serve.lifecycle import Lifecycle
-from techsapo_ops.serve.metering import metered
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.series import only
 from techsapo_ops.serve.spending import LIFE_MARGIN, Event, LostReservation, Spending
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.layout import BUILD_NOTE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.analysis import WallBounce
+from techsapo_ops.stack.layout import BUILD_NOTE
 from techsapo_ops.wallbounce.calibration import Calibration
-from techsapo_ops.wallbounce.registry import Registry, build_registry, tier_rules, worth_asking
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.registry import Registry, build_registry
 
 log = structlog.get_logger()
 
@@ -105,14 +104,11 @@ def assemble(
     pretended = spec.budget.count_simulated
     counts = pretended or not registry.simulated
     wallbounce = WallBounce(
-        [metered(p, metrics.spent) for p in registry.usable],
-        tier_rules(spec),
-        per_request_usd=spec.budget.per_request_usd if counts else None,
-        observers=(metrics.hear, progress.hear),
+        registry.usable,
+        policy_of(spec, counts=counts),
+        observers=(metrics.hear,),
         calibration=calibration,
-        deadline=seconds(spec.app.limits.request_timeout),
-        max_bounces=spec.wallbounce.max_bounces,
-        usable=worth_asking,
+        usable=registry.worth_asking,
     )
     cache = AnswerCache(spec.redis, f"{spec.project}:answer:", metrics.redis("answers"), ca=redis_ca)
     replies = AnswerCache(spec.redis, f"{spec.project}:reply:", metrics.redis("replies"), ca=redis_ca)
@@ -135,7 +131,7 @@ def assemble(
             audit.put(_lost_row(event, instance))
 
     store = BudgetStore(link, f"{spec.project}:budget:", spent_before, lambda lost: spending.lost(lost))
-    spending = Spending(store, spec.budget, life, counts, [write_down])
+    spending = Spending(store, spec.budget, life, counts, [write_down], metrics.spent)
     ring = key_ring(auth, keys or data.parent / "api-keys.json")
     limiter = None
     if ring is not None:

@@ -16,7 +16,7 @@ from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.parts import Parts
 from techsapo_ops.wallbounce.masking import mask
-from techsapo_ops.wallbounce.model import TaskType
+from techsapo_ops.wallbounce.tiers import TaskType
 
 log = structlog.get_logger()
 

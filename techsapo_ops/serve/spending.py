@@ -21,7 +21,6 @@ from techsapo_ops.adapters.budget import (
     Standing,
 )
 from techsapo_ops.adapters.keys import ApiKey
-from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.spec.models.app import Budget
 
@@ -76,14 +75,11 @@ class Spending:
     life: float
     counts: bool = True
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    booked: Callable[[str, str, float], None] = lambda _provider, _model, _usd: None
+    """Hears what each call was charged, by provider and model, in USD."""
     _spent: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Nano-dollars by period, beside the name of the day or month that they belong to."""
     _reached: dict[str, set[str]] = field(default_factory=dict)
-
-    def account(self, key: ApiKey | None, request_id: str = "") -> Account:
-        """A new account that spends from everybody's budgets and from those of `key`."""
-        owner = f"{key.id if key is not None else '-'} {request_id}"
-        return Account(self, self.ledgers(key) if self.counts else (), owner)
 
     def ledgers(self, key: ApiKey | None = None) -> tuple[Ledger, ...]:
         """The present day's and month's ledgers that a request of `key` spends from."""

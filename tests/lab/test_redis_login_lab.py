@@ -14,9 +14,9 @@ from guarded_redis import USER, client, fetched, guarded_spec
 from projects import Project, project
 
 from techsapo_ops.adapters.limits import RateLimiter
-from techsapo_ops.backup import redis_facts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup_stack import redis_door
+from techsapo_ops.operations.backup.sources import redis_door
+from techsapo_ops.services.redis import facts as redis_facts
 
 pytestmark = pytest.mark.lab
 

@@ -9,7 +9,7 @@ from orchestrator import QUICK, client_of, make_parts
 from servers import free_port
 
 from techsapo_ops.serve.parts import Parts
-from techsapo_ops.wallbounce.model import FailureKind
+from techsapo_ops.wallbounce.failures import FailureKind
 
 
 def get(parts: Parts, *paths: str) -> list[httpx.Response]:

@@ -1,0 +1,35 @@
+"""What a host offers, as plain values; light to import, and without a look at the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose files a stack's are, and what a container needs to work on them as that user."""
+
+    uid: int = 0
+    gid: int = 0
+    home: str = "/"
+    zone: str | None = None
+    """This host's time zone by its name, such as Asia/Tokyo, where it has one."""
+    socket_gid: int | None = None
+    """Group of the Docker daemon's socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What this host offers; gathered by `adapters.host`, a plain value here."""
+
+    python: str
+    root: bool = False
+    binaries: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path by executable name, for those found."""
+    users: frozenset[str] = frozenset()
+    """System users that exist and can reach the state directory (only asked when root)."""
+    app_users: frozenset[str] = frozenset()
+    """Of these, the ones that can also run this Python and read this package."""
+    owner: Owner = Owner()
+    """Looked up only where the stack has a scheduler in a container."""
