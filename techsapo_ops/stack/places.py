@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
 from techsapo_ops.stack.service import Service

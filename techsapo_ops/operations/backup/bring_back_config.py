@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.below import Place
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup.config import digest_of
@@ -104,7 +104,7 @@ class LiveConfig(Live):
         folder = _beside(stack)
         if (folder / _INDEX).exists():
             for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
-                place = Place(Path(entry["path"]))
+                place = NoFollowFile(Path(entry["path"]))
                 if entry["mode"] is None:
                     place.remove()
                 else:
@@ -120,7 +120,7 @@ class LiveConfig(Live):
             if each.exists():
                 shutil.rmtree(each)
 
-    def _put_aside(self, stack: Stack, places: list[Place]) -> None:
+    def _put_aside(self, stack: Stack, places: list[NoFollowFile]) -> None:
         """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
         folder = _beside(stack)
         (folder / _INDEX).unlink(missing_ok=True)
@@ -162,7 +162,7 @@ def _beside(stack: Stack) -> Path:
     return stack.topology.layout.state / _BESIDE
 
 
-def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
+def _places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
     """Where each file of the archive belongs that is put back, by its name there.
 
     Only what the stack of today names: the archive's names choose among these, and below them. Generated
@@ -187,7 +187,7 @@ def _places(stack: Stack, part: Part) -> Mapping[str, Place]:
         for count in range(len(parts), 0, -1):
             top = "/".join(parts[:count])
             if top in tops and not (top in files and count < len(parts)) and name not in left:
-                found[name] = Place(tops[top].joinpath(*parts[count:]))
+                found[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
                 break
     return found
 
