@@ -13,7 +13,7 @@ from techsapo_ops.cli.output import Output, confirm
 def down(
     file: FileOption = DEFAULT_SPEC,
     volumes: Annotated[
-        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, made-up passwords.")
+        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, generated passwords.")
     ] = False,
     yes: YesOption = False,
     wait: WaitOption = 0.0,

@@ -19,7 +19,7 @@ def history(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """List every apply: who, when, what, and how it went. The one that stands is marked.
+    """List every apply: who, when, what, and how it went. The current one is marked.
 
     The numbers never change: @7 is the same apply tomorrow.
 

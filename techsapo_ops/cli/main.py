@@ -31,7 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "history": Entry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
     "diff": Entry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
     "rollback": Entry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
-    "drift": Entry("drift", "drift", "Say what changed behind our back.", _STACK),
+    "drift": Entry("drift", "drift", "Say what changed outside techsapo.", _STACK),
     "ps": Entry("ps", "ps", "List the services and their state.", _STACK),
     "logs": Entry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": Entry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),

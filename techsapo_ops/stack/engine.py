@@ -74,7 +74,7 @@ class ObservedService:
     port: int | None = None
     user: str | None = None
     drift: str = ""
-    """Why what runs is not what was started: made anew, or from another image, behind our back."""
+    """Why what runs is not what was started: made anew, or from another image, outside techsapo."""
     container: str = ""
     """Id of its container, where it has one."""
     image: str = ""
@@ -124,7 +124,7 @@ class Mismatch:
     """What runs of one service is not what was wanted.
 
     `what` says so in words, with both values where they may be shown. `restart` says that the service has
-    to be started anew to mend it, since a reload would not. `answered` is False where the service could
+    to be started anew to fix it, since a reload would not. `answered` is False where the service could
     not be asked at all, which is no proof of either.
     """
 

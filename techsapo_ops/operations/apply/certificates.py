@@ -64,7 +64,7 @@ def _ensure(certificates: Certificates, name: str) -> str:
 
 
 def _linked(store: Store, newest: Version | None) -> str:
-    """Mend the links to the certificate in use where they are missing, without which nginx does not start."""
+    """Restore the links to the certificate in use where they are missing: nginx does not start then."""
     if newest is None or store.live() is not None:
         return ""
     store.activate(store.find(store.state.deployed) or newest)

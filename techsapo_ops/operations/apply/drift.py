@@ -1,4 +1,4 @@
-"""What is no longer as it was applied: files edited by hand, processes changed behind our back."""
+"""What is no longer as it was applied: files edited by hand, processes changed outside techsapo."""
 
 from __future__ import annotations
 
