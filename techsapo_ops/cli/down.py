@@ -35,11 +35,10 @@ def down(
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = standing_stack(file)
-    data = f"below {stack.layout.data}" if stack.name == "native" else "in the stack's Docker volumes"
-    if volumes and not confirm(f"delete all data {data}?", yes=yes):
+    if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)
-    stopped = stop(stack, stack.layout, wait=wait, remove_data=volumes)
+    stopped = stop(stack, wait=wait, remove_data=volumes)
     if as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return

@@ -57,7 +57,7 @@ def generate(
       techsapo generate -e production -o /srv/techsapo/config
     """
     from techsapo_ops.adapters.files import keep_out_of_git
-    from techsapo_ops.cli.wiring import open_project, require_trust, runner
+    from techsapo_ops.cli.wiring import open_project, require_trust, stack_on
     from techsapo_ops.operations.apply.generate import examine, write_files
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
@@ -65,7 +65,7 @@ def generate(
         require_trust(file, others=[output])
     project = open_project(file, environment)
     topology = _topology(project, output)
-    found = examine(project.spec, topology, project.templates, runner())
+    found = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))
     for tool in found.validation.missing:

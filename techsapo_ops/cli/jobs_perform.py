@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.jobs_signals import interruptible
-from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -45,22 +44,28 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-    from techsapo_ops.cli.up import Progress
-    from techsapo_ops.cli.wiring import engine_for, engines, layout_beside, open_project, runner, topology_for
-    from techsapo_ops.operations.apply.transaction import Tools
+    from techsapo_ops.cli.wiring import (
+        engine_for,
+        history_beside,
+        layout_beside,
+        open_project,
+        open_stack,
+        runner,
+        topology_for,
+    )
     from techsapo_ops.operations.jobs import JobContext
 
     @cache
     def project() -> Project:
         return open_project(file, environment)
 
-    out = Output()
     return JobContext(
         layout=layout_beside(file),
         spec=lambda: project().spec,
         topology=lambda: topology_for(project()),
         engine=lambda: engine_for(project(), topology_for(project())),
-        tools=Tools(engines(), Progress(out)),
+        stack=lambda: open_stack(project()),
+        history=history_beside(file),
         runner=runner(),
         tell=lambda text: print(text, flush=True),
     )

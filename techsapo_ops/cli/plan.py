@@ -47,15 +47,12 @@ def plan(
     """
     from techsapo_ops.cli.own_templates import template_warnings
     from techsapo_ops.cli.stack_view import plan_json, show_plan
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.apply.up import plan_stack
+    from techsapo_ops.cli.wiring import open_project, open_stack
+    from techsapo_ops.operations.apply.plan import plan_of
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)
-    topology = topology_for(project, engine)
-    found = plan_stack(
-        project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
-    )
+    found = plan_of(open_stack(project, engine), tuple(services or ()))
     for warning in template_warnings(project.directory, project.loaded):
         out.warn(str(warning))
     if as_json:

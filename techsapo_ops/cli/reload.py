@@ -30,15 +30,14 @@ def reload(
 
       techsapo reload
     """
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
+    from techsapo_ops.cli.wiring import open_project, open_stack
     from techsapo_ops.operations.apply.stop import reload as perform
 
     out = Output(quiet=quiet)
-    project = open_project(file, environment)
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
+    stack = open_stack(open_project(file, environment))
+    topology = stack.topology
     words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)
-    names = perform(engine, project.layout, words, wait=wait)
+    names = perform(stack.engine, words, wait=wait)
     can = {s.name for s in topology.services if s.facts.reload}
     told = {
         "reloaded": [name for name in names if name in can],

@@ -29,11 +29,10 @@ def restart(
 
       techsapo restart
     """
-    from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
+    from techsapo_ops.cli.wiring import open_project, open_stack
     from techsapo_ops.operations.apply.stop import restart as perform
 
     out = Output(quiet=quiet)
-    project = open_project(file, environment)
-    engine = engine_for(project, topology_for(project))
-    names = perform(engine, project.layout, tuple(services or ()), wait=wait, say=out.say)
+    stack = open_stack(open_project(file, environment))
+    names = perform(stack.engine, tuple(services or ()), wait=wait, say=out.say, pause=stack.pause)
     out.say(f"restarted {', '.join(names)}")

@@ -19,7 +19,7 @@ from techsapo_ops.cli.output import Output, confirm
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger import Entry
-    from techsapo_ops.operations.apply.up import StackPlan
+    from techsapo_ops.operations.apply.plan import StackPlan
 
 
 def rollback(
@@ -56,9 +56,8 @@ def rollback(
     """
     from techsapo_ops.cli.stack_view import show_plan
     from techsapo_ops.cli.up import Progress, back_json, show_failures, steps_json
-    from techsapo_ops.cli.wiring import acting_user, engines, layout_beside
+    from techsapo_ops.cli.wiring import history_beside
     from techsapo_ops.operations.apply import rollback as operation
-    from techsapo_ops.operations.apply.transaction import Tools
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
 
@@ -69,9 +68,9 @@ def rollback(
         return confirm(f"go back to @{target.id} of {target.time.astimezone():%Y-%m-%d %H:%M:%S}?", yes=False)
 
     report = operation.rollback(
-        layout_beside(file),
+        history_beside(file, seconds=timeout),
         apply,
-        Tools(engines(seconds=timeout), Progress(out), acting_user()),
+        Progress(out),
         approve=approve,
         wait=wait,
         force=force,

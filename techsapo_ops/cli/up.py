@@ -22,16 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from techsapo_ops.operations.apply.origin import Origins
-    from techsapo_ops.operations.apply.transaction import GoneBack, Outcome
-    from techsapo_ops.operations.apply.up import StackPlan, UpReport
-
-_DONE = {
-    "create": "started",
-    "recreate": "started anew",
-    "restart": "restarted",
-    "reload": "reloaded",
-    "remove": "removed",
-}
+    from techsapo_ops.operations.apply.outcome import GoneBack, Outcome
+    from techsapo_ops.operations.apply.plan import StackPlan
+    from techsapo_ops.operations.apply.up import UpReport
 
 
 class Progress:
@@ -57,10 +50,10 @@ class Progress:
         name = outcome.step.service
         if outcome.error is not None:
             self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
-        elif outcome.step.action in _DONE:
-            why = "" if outcome.step.action == "create" else f"   {outcome.step.reason}"
+        elif (action := outcome.step.action) != "nothing":
+            why = "" if action == "create" else f"   {outcome.step.reason}"
             why += in_brackets(self.origins.get(name, ())) if why else ""
-            self._out.say(f"  {name:16} {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s{why}")
+            self._out.say(f"  {name:16} {action.done} in {outcome.seconds:.1f} s{why}")
 
 
 def up(
@@ -98,16 +91,8 @@ def up(
       techsapo up -e production --yes
     """
     from techsapo_ops.cli.stack_view import show_plan
-    from techsapo_ops.cli.wiring import (
-        acting_user,
-        choose_engine,
-        engine_for,
-        engines,
-        open_project,
-        other_engine,
-        runner,
-    )
-    from techsapo_ops.operations.apply import up as stack
+    from techsapo_ops.cli.wiring import choose_engine, open_project, stack_on
+    from techsapo_ops.operations.apply.up import up as perform
     from techsapo_ops.operations.root_trust import without_sudo
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
@@ -115,7 +100,8 @@ def up(
     topology, choice = choose_engine(project, engine)
     if choice.decided:
         out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
-    leaves = other_engine(project, topology)
+    stack = stack_on(project, topology, seconds=timeout, tell=out.say)
+    leaves = stack.leaves(topology)
     if leaves is not None:
         out.say(
             f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
@@ -131,21 +117,7 @@ def up(
         show_plan(plan, out)
         return confirm("go ahead?", yes=False)
 
-    report = stack.up(
-        project.spec,
-        topology,
-        project.templates,
-        engine_for(project, topology, seconds=timeout, tell=out.say),
-        runner(),
-        progress,
-        engines=engines(seconds=timeout),
-        leaves=leaves,
-        user=acting_user(),
-        only=tuple(services or ()),
-        force=force,
-        wait=wait,
-        approve=approve,
-    )
+    report = perform(stack, progress, only=tuple(services or ()), force=force, wait=wait, approve=approve)
     if report is None:
         out.say("nothing was changed")
         raise typer.Exit(1)

@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.choice import Choice, Image
     from techsapo_ops.engines.compose.facts import DockerFacts
-    from techsapo_ops.engines.compose.standing import ComposeStack
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.health.check import Prober
-    from techsapo_ops.operations.apply.transaction import Engines
-    from techsapo_ops.operations.backup.sources import Stack as BackupStack
-    from techsapo_ops.render.template_folders import Overrides
+    from techsapo_ops.operations.apply.history import History
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.template_folders import Overrides
     from techsapo_ops.stack.topology import Topology
 
 
@@ -216,7 +215,7 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
     if topology.engine == "native":
         return None
     from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
     if "docker" not in topology.host.binaries:
         return DockerFacts()
@@ -322,19 +321,9 @@ def stack_on(
         templates=project.templates,
         engines=lambda spec, where: engine_on(spec, where, seconds=seconds),
         user=acting_user(),
-        leaves=other_engine(project, topology),
+        leaves=other_engine,
         check_spec=project.check,
     )
-
-
-def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
-    """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup.sources import Stack
-
-    project = open_project(file, environment)
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
-    return Stack(project.spec, topology, engine, runner(), project.directory, project.check)
 
 
 def private_prober(spec: Spec, topology: Topology) -> Prober | None:
@@ -353,9 +342,19 @@ def private_prober(spec: Spec, topology: Topology) -> Prober | None:
     return lambda service, timeout: engine.prober.ask(service, timeout, containers)
 
 
-def engines(*, seconds: float | None = None) -> Engines:
-    """Builds the engine of an earlier apply."""
-    return lambda snapshot: engine_on(snapshot.spec, snapshot.desired.topology, seconds=seconds)
+def history_beside(file: Path, *, seconds: float | None = None) -> History:
+    """What was applied to the stack beside the spec `file`, which is not read; otherwise as layout_beside.
+
+    `seconds` overrides how long a service may take to become ready.
+    """
+    from techsapo_ops.operations.apply.history import History
+
+    return History(
+        layout_beside(file),
+        lambda spec, topology: engine_on(spec, topology, seconds=seconds),
+        other_engine,
+        acting_user(),
+    )
 
 
 def acting_user() -> str:
@@ -389,33 +388,33 @@ def standing_stack(file: Path) -> NativeStack | ComposeStack:
     UntrustedError where root must not use them.
     """
     require_trust(file)
-    from techsapo_ops.engines.state import standing
+    from techsapo_ops.engines.state import recorded_engine
     from techsapo_ops.stack.layout import Layout
 
     state = file.resolve().parent / STATE_DIRECTORY
     layout = Layout(state=state, config=state / "generated")
-    stands = standing(state)
+    stands = recorded_engine(state)
     name = stands.project if stands is not None and stands.engine == "compose" else None
     if stands is None:
         name = _orphaned_project(layout)
     if name is not None:
         from techsapo_ops.adapters.docker import Docker
-        from techsapo_ops.engines.compose.standing import ComposeStack
+        from techsapo_ops.engines.compose.recorded import ComposeStack
 
         return ComposeStack(layout, name, Docker(runner()))
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
 
 
-def other_engine(project: Project, topology: Topology) -> NativeStack | ComposeStack | None:
-    """The stack of `project` as the other engine brought it up, where that one still has it."""
-    from techsapo_ops.engines.state import standing
+def other_engine(topology: Topology) -> NativeStack | ComposeStack | None:
+    """The stack as another engine than the topology's brought it up, where that one still has it."""
+    from techsapo_ops.engines.state import recorded_engine
 
-    stands = standing(project.state)
+    stands = recorded_engine(topology.layout.state)
     if stands is None or stands.engine == topology.engine:
         return None
-    return standing_stack(project.path)
+    return standing_stack(topology.layout.spec_file)
 
 
 def _orphaned_project(layout: Layout) -> str | None:

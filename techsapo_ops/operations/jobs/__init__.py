@@ -13,11 +13,12 @@ from importlib import import_module
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.transaction import Tools
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 Operation = Callable[["JobContext"], JobResult]
@@ -32,7 +33,8 @@ class JobContext:
     """Raises SpecError where the spec is wrong."""
     topology: Callable[[], Topology]
     engine: Callable[[], Engine]
-    tools: Tools
+    stack: Callable[[], Stack]
+    history: History
     runner: Runner
     tell: Callable[[str], None]
 
