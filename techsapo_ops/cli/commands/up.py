@@ -99,9 +99,9 @@ def _show(report: UpReport, out: Output) -> None:
     if not out.quiet:
         out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
     for tool in report.missing_tools:
-        out.say(f"not checked, for want of {tool.tool}: {', '.join(tool.unchecked)} ({tool.remedy})")
+        out.say(f"not checked, because {tool.tool} is not installed: {', '.join(tool.unchecked)} ({tool.remedy})")
     if report.absent:
-        out.say("goes without:")
+        out.say("not running:")
         width = max(len(a.kind) for a in report.absent)
         for absent in report.absent:
             out.say(f"  {absent.kind:{width}}  {absent.reason}: {absent.remedy}")
