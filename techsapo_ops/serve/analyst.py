@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from techsapo_ops.serve.audit_trail import AuditedRequest
-from techsapo_ops.serve.document import document
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.document import answer_body
 from techsapo_ops.serve.metering import charge
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.wallbounce.analysis import WallBounce
@@ -25,8 +25,8 @@ class Analyst:
         self._spending = spending
         self._limit = per_request_usd
 
-    async def analyse(self, question: Question, request: AuditedRequest) -> tuple[dict[str, Any], bool]:
-        """The answer's document, and whether every provider that was asked had a part in it.
+    async def analyse(self, question: Question, request: AuditedRequest) -> tuple[AnswerBody, bool]:
+        """The answer, and whether every provider that was asked had a part in it.
 
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
         fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
@@ -41,9 +41,9 @@ class Analyst:
             analysis: Analysis = await self._wallbounce.analyse(question, task_type, afford=account.afford)
         finally:
             await asyncio.shield(account.close())
-        made = document(analysis, self._wallbounce, request.request_id, account)
-        made["processing_ms"] = request.elapsed_ms()
-        return made, not analysis.failures
+        answer = answer_body(analysis, self._wallbounce, request.request_id, account)
+        answer.processing_ms = request.elapsed_ms()
+        return answer, not analysis.failures
 
 
 def setting_of(wallbounce: WallBounce, providers: Sequence[Provider], version: str) -> str:
