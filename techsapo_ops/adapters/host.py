@@ -14,7 +14,6 @@ import yaml
 
 from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
-from techsapo_ops.catalogue.services import services
 
 TOOLS = (
     "promtool",
@@ -42,19 +41,26 @@ TOOLS = (
 _SIBLINGS = {"/usr/local/bin": "/usr/local/sbin", "/usr/bin": "/usr/sbin", "/bin": "/sbin"}
 
 
-def gather(state: Path, path_env: str, docker_socket: Path | None = None) -> HostFacts:
+def gather(
+    state: Path,
+    path_env: str,
+    programs: Iterable[str] = (),
+    service_users: Iterable[str] = (),
+    docker_socket: Path | None = None,
+) -> HostFacts:
     """Facts about this host for a stack with the state directory `state`.
 
-    `path_env` is the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
+    `programs` are the executables and `service_users` the users that its services may have. `path_env` is
+    the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
     empty PATH finds nothing. Users are judged by the modes of files and folders; ACLs are not read. Takes a
     few milliseconds and starts no process. With `docker_socket` the owner of `state` is looked up too.
     """
     root = os.geteuid() == 0
-    binaries = find_binaries(binary_names(), path_env)
+    binaries = find_binaries((*programs, *TOOLS), path_env)
     owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
     if not root:
         return HostFacts(python=sys.executable, root=False, binaries=binaries, owner=owner)
-    users = [user for name in _service_users() if (user := _User.named(name)) is not None]
+    users = [user for name in dict.fromkeys(service_users) if (user := _User.named(name)) is not None]
     able = [user for user in users if user.reaches(existing(state))]
     runnable = _python_paths()
     return HostFacts(
@@ -85,11 +91,6 @@ def _owner(state: Path, docker_socket: Path) -> Owner:
     return Owner(uid, gid, home, zone, socket_gid)
 
 
-def binary_names() -> tuple[str, ...]:
-    """Names of the executables that `gather` looks for."""
-    return (*(facts.binary for facts in services().values() if facts.binary is not None), *TOOLS)
-
-
 def find_binaries(names: Iterable[str], path_env: str) -> dict[str, str]:
     """Absolute path by name of those `names` that are executable on `path_env`.
 
@@ -106,10 +107,6 @@ def _which(name: str, folders: list[str]) -> str | None:
         if os.access(path, os.X_OK) and Path(path).is_file():
             return path
     return None
-
-
-def _service_users() -> list[str]:
-    return list(dict.fromkeys(facts.user for facts in services().values()))
 
 
 def _python_paths() -> tuple[Path, ...]:

@@ -22,9 +22,9 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup.manifest import Part
 from techsapo_ops.backup.shapes import MOST_FILES
-from techsapo_ops.backup.source import Progress
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import MASK
+from techsapo_ops.stack.backup import Progress
 
 KIND = "config"
 _PRIVATE_KEY = b"PRIVATE KEY-----"

@@ -10,8 +10,8 @@ from datetime import datetime
 from techsapo_ops import __version__
 from techsapo_ops.backup.manifest import Manifest, Part
 from techsapo_ops.backup.repository import Backup, Repository, stamp
-from techsapo_ops.backup.source import Source
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.backup import Source
 
 Told = Callable[[str, int], None]
 """Told of a source's kind and how many of its bytes are done."""

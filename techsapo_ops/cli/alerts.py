@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
     from techsapo_ops.cli.wiring import Project
-    from techsapo_ops.operations.alerts import Listed
-    from techsapo_ops.spec.topology import Topology
+    from techsapo_ops.operations.watch.alerts import Listed
+    from techsapo_ops.stack.topology import Topology
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,7 +47,7 @@ def list_alerts(
     """
     from techsapo_ops.adapters.prometheus import Prometheus
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.alerts import listed
+    from techsapo_ops.operations.watch.alerts import listed
 
     project, topology = _stack(file, environment)
     url, alertmanager = _url(topology, "prometheus"), _alertmanager_of(topology)
@@ -134,7 +134,7 @@ def try_alert(
       techsapo alerts test ProviderDown
     """
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.alerts import known, try_out
+    from techsapo_ops.operations.watch.alerts import known, try_out
 
     alert = known(name)
     project, topology = _stack(file, environment)
@@ -218,7 +218,7 @@ def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
     if name is None and not given:
         return []
     from techsapo_ops.adapters.alertmanager import Matcher
-    from techsapo_ops.operations.alerts import known
+    from techsapo_ops.operations.watch.alerts import known
 
     try:
         parsed = [Matcher.parse(text) for text in given]
@@ -262,7 +262,7 @@ def _alertmanager_of(topology: Topology) -> Alertmanager | None:
 
 
 def _url(topology: Topology, kind: Any) -> str | None:
-    from techsapo_ops.spec.topology import Viewpoint
+    from techsapo_ops.stack.address import Viewpoint
 
     services = topology.of_kind(kind)
     return topology.address(services[0], Viewpoint.HOST).url("") if services else None

@@ -88,8 +88,8 @@ def create(
     from techsapo_ops.cli.backup_view import Bars, part_line
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations import backups
-    from techsapo_ops.operations.backup_stack import sources
+    from techsapo_ops.operations.backup import make as backups
+    from techsapo_ops.operations.backup.sources import sources
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = backup_stack(file, environment)
@@ -181,7 +181,7 @@ def show(
     from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backups import content
+    from techsapo_ops.operations.backup.make import content
 
     out = Output(as_json=as_json)
     repository = backup_stack(file, environment).repository
@@ -233,7 +233,7 @@ def verify(
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations import backups
+    from techsapo_ops.operations.backup import make as backups
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = backup_stack(file, environment)
@@ -319,7 +319,7 @@ def prune(
     from techsapo_ops.adapters.disk import human
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations import backups
+    from techsapo_ops.operations.backup import make as backups
 
     out = Output(as_json=as_json, quiet=quiet)
     done = backups.prune(backup_stack(file, environment), dry_run=dry_run, wait=wait)

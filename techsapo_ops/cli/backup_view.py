@@ -84,7 +84,7 @@ class Bars:
 def part_line(part: Part) -> str:
     """One source that is done: what it holds, its size, time and rate."""
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.operations.backups import content
+    from techsapo_ops.operations.backup.make import content
 
     rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
     return (

@@ -20,8 +20,8 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificate_renew import Renewal
-    from techsapo_ops.operations.certificates import Certificates
+    from techsapo_ops.operations.certificates.renew import Renewal
+    from techsapo_ops.operations.certificates.wanted import Certificates
 
 _PENDING = 100
 
@@ -62,9 +62,9 @@ def status(
     from techsapo_ops.cli.certs_view import show, status_value
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.operations.certificate_metrics import write_metrics
-    from techsapo_ops.operations.certificate_status import is_elsewhere, status_elsewhere
-    from techsapo_ops.operations.certificate_status import status as look
+    from techsapo_ops.operations.certificates.metrics import write_metrics
+    from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
+    from techsapo_ops.operations.certificates.status import status as look
 
     out = Output(as_json=as_json)
     if targets and all(map(is_elsewhere, targets)) and not file.exists():
@@ -153,7 +153,7 @@ def deploy(
       techsapo certs deploy techsapo
     """
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificate_renew import redeploy
+    from techsapo_ops.operations.certificates.renew import redeploy
 
     out = Output(as_json=as_json, quiet=quiet)
     certificates = _certificates(file, environment, out)
@@ -182,8 +182,8 @@ def revoke(
       techsapo certs revoke techsapo --reason keyCompromise --yes
     """
     from techsapo_ops.cli.output import Output, confirm
-    from techsapo_ops.operations.certificate_renew import revocable
-    from techsapo_ops.operations.certificate_renew import revoke as perform
+    from techsapo_ops.operations.certificates.renew import revocable
+    from techsapo_ops.operations.certificates.renew import revoke as perform
 
     out = Output()
     certificates = _certificates(file, environment, out)
@@ -240,7 +240,7 @@ def install_cron(
     from techsapo_ops.cli.jobs_wiring import desk_for
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import open_project
-    from techsapo_ops.operations.timetable import announce
+    from techsapo_ops.operations.jobs.timetable import announce
 
     out = Output(quiet=quiet)
     project = open_project(file, environment)
@@ -270,7 +270,7 @@ def _renew(
     quiet: bool = False,
 ) -> None:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificate_renew import renew as perform
+    from techsapo_ops.operations.certificates.renew import renew as perform
 
     out = Output(as_json=as_json, quiet=quiet)
     certificates = _certificates(file, environment, out)
@@ -280,8 +280,8 @@ def _renew(
 
 def _certificates(file: Any, environment: str | None, out: Output) -> Certificates:
     from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
-    from techsapo_ops.operations.certificates import Certificates
-    from techsapo_ops.operations.nginx_site import nginx_site
+    from techsapo_ops.operations.certificates.front import nginx_site
+    from techsapo_ops.operations.certificates.wanted import Certificates
 
     project = open_project(file, environment)
     topology = topology_for(project)
@@ -302,8 +302,8 @@ def _report(
 ) -> None:
     from techsapo_ops.cli.certs_view import renewal_error, renewal_value, renewal_words
     from techsapo_ops.cli.output import print_error
-    from techsapo_ops.operations.certificate_metrics import write_metrics
-    from techsapo_ops.operations.certificate_status import status as look
+    from techsapo_ops.operations.certificates.metrics import write_metrics
+    from techsapo_ops.operations.certificates.status import status as look
 
     if not dry_run:
         write_metrics(certificates, look(certificates))

@@ -8,8 +8,8 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.certificate_renew import Renewal
-    from techsapo_ops.operations.certificate_status import Status
+    from techsapo_ops.operations.certificates.renew import Renewal
+    from techsapo_ops.operations.certificates.status import Status
 
 
 def renewal_words(renewal: Renewal, dry_run: bool) -> str:

@@ -48,8 +48,8 @@ def show(
     if as_json:
         out.json(data)
         return
-    from techsapo_ops.render.templates import to_yaml
+    from techsapo_ops.stack.formats import to_yaml
 
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     out.data(to_yaml(data))

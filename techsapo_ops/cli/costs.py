@@ -47,8 +47,8 @@ def costs(
 
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
-    from techsapo_ops.operations.costs import Books, rows_here
-    from techsapo_ops.operations.costs import costs as operation
+    from techsapo_ops.operations.watch.costs import Books, rows_here
+    from techsapo_ops.operations.watch.costs import costs as operation
     from techsapo_ops.stores.audit.costs import ENOUGH
 
     out = Output(as_json=as_json or rows)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from techsapo_ops.cli.wiring import Project
-    from techsapo_ops.operations.timetable import CronTable, Table
+    from techsapo_ops.operations.jobs.timetable import CronTable, Table
 
 CHANGES = 100
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -54,7 +54,7 @@ def install(
     """
     from techsapo_ops.cli.jobs_wiring import desk_for
     from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.timetable import announce, nobody_starts_them, scheduled
+    from techsapo_ops.operations.jobs.timetable import announce, nobody_starts_them, scheduled
 
     out = Output(quiet=quiet)
     project = open_project(file, environment)
@@ -172,7 +172,7 @@ def _table(project: Project, user: str | None, systemd: bool) -> Table:
     from techsapo_ops.adapters.systemd import Units
     from techsapo_ops.cli.wiring import runner, topology_for
     from techsapo_ops.errors import OpsError
-    from techsapo_ops.operations.timetable import timer_table
+    from techsapo_ops.operations.jobs.timetable import timer_table
 
     if not systemd:
         return cron_table(project, user)
@@ -191,7 +191,7 @@ def cron_table(project: Project, user: str | None = None) -> CronTable:
 
     from techsapo_ops.adapters.crontab import Crontab
     from techsapo_ops.cli.wiring import runner
-    from techsapo_ops.operations.timetable import CronTable, scheduled
+    from techsapo_ops.operations.jobs.timetable import CronTable, scheduled
 
     return CronTable(
         Crontab(runner(), shutil.which("crontab", path=_path()), user),

@@ -32,7 +32,7 @@ def diff(
       techsapo diff @2
     """
     from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.operations.difference import difference
+    from techsapo_ops.operations.apply.difference import difference
 
     out = Output(as_json=as_json, quiet=quiet)
     found = difference(layout_beside(file), apply)

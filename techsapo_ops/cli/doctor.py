@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from techsapo_ops.cli.wiring import Project
     from techsapo_ops.operations.doctor import Diagnosis, Repair
-    from techsapo_ops.spec.topology import Topology
+    from techsapo_ops.stack.topology import Topology
 
 
 def doctor(
@@ -50,19 +50,27 @@ def doctor(
     from techsapo_ops.cli.wiring import docker_facts_for, topology_for
     from techsapo_ops.errors import OpsError
     from techsapo_ops.operations.doctor import distrusted, examine
-    from techsapo_ops.operations.root_trust import root_doubts
+    from techsapo_ops.operations.doctor_templates import look_at_templates
+    from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
-    if doubts := root_doubts(file.resolve()):
+    doubts, project = root_doubts(file.resolve()), None
+    if not doubts:
+        try:
+            project = _project(file, environment)
+        except UntrustedError as error:  # for a folder that the spec names
+            doubts = error.doubts
+    if project is None:
         refused = distrusted(doubts)
         if as_json:
             out.json(_value(refused, None))
         else:
             _print(refused, out, quiet=quiet)
         raise typer.Exit(1)
-    project = _project(file, environment)
     topology = topology_for(project)
-    diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
+    diagnosis = examine(
+        project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+    )
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
@@ -71,7 +79,9 @@ def doctor(
             raise OpsError("--fix installs packages, which needs root", f"run: {_as_root(file, environment)}")
         done = _repair(diagnosis, topology, out)
         topology = topology_for(project)
-        diagnosis = examine(project.spec, topology, docker_facts_for(project, topology))
+        diagnosis = examine(
+            project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+        )
     if as_json:
         out.json(_value(diagnosis, done))
     else:

@@ -31,7 +31,7 @@ def down(
       techsapo down --volumes --yes
     """
     from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.stack_stop import down as stop
+    from techsapo_ops.operations.apply.stop import down as stop
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = standing_stack(file)

@@ -23,9 +23,9 @@ def drift(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False, quiet: Q
     """
     from techsapo_ops.cli.up import Progress
     from techsapo_ops.cli.wiring import engines, layout_beside
-    from techsapo_ops.operations import drift as operation
-    from techsapo_ops.operations.apply import Tools
-    from techsapo_ops.operations.drift import EDITED
+    from techsapo_ops.operations.apply import drift as operation
+    from techsapo_ops.operations.apply.drift import EDITED
+    from techsapo_ops.operations.apply.transaction import Tools
 
     out = Output(as_json=as_json, quiet=quiet)
     report = operation.drift(layout_beside(file), Tools(engines(), Progress(out)))

@@ -19,9 +19,9 @@ from techsapo_ops.cli.output import Output
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.wiring import Project
-    from techsapo_ops.operations.changes import FileChange
-    from techsapo_ops.operations.generate import Generated
-    from techsapo_ops.spec.topology import Topology
+    from techsapo_ops.operations.apply.changes import FileChange
+    from techsapo_ops.operations.apply.generate import Generated
+    from techsapo_ops.stack.topology import Topology
 
 CHANGES_PENDING = 100
 _LISTED = 6
@@ -58,7 +58,7 @@ def generate(
     """
     from techsapo_ops.adapters.files import keep_out_of_git
     from techsapo_ops.cli.wiring import open_project, require_trust, runner
-    from techsapo_ops.operations.generate import examine, write_files
+    from techsapo_ops.operations.apply.generate import examine, write_files
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     if output is not None:
@@ -66,7 +66,7 @@ def generate(
     project = open_project(file, environment)
     topology = _topology(project, output)
     found = examine(project.spec, topology, project.templates, runner())
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
     for tool in found.validation.missing:
         out.warn(

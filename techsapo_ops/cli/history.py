@@ -10,7 +10,7 @@ from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, Quiet
 from techsapo_ops.cli.output import Output
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.ledger import Entry
+    from techsapo_ops.operations.apply.ledger import Entry
 
 
 def history(
@@ -30,7 +30,7 @@ def history(
       techsapo history --json
     """
     from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.operations.ledger import Ledger
+    from techsapo_ops.operations.apply.ledger import Ledger
 
     out = Output(as_json=as_json, quiet=quiet)
     ledger = Ledger(layout_beside(file).state)
@@ -67,7 +67,7 @@ def history(
 
 
 def _what(entry: Entry) -> str:
-    from techsapo_ops.operations.ledger import describe_files
+    from techsapo_ops.operations.apply.ledger import describe_files
 
     if entry.reason:
         back = f" (went back to @{entry.back_to})" if entry.back_to is not None else ""

@@ -66,7 +66,7 @@ def list_jobs(
         return
     from techsapo_ops.cli.jobs_wiring import here_and_now, local_zone
     from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.timetable import NOBODY, nobody_starts_them
+    from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
     from techsapo_ops.schedule.book import standing
     from techsapo_ops.schedule.runs import Runs
 

@@ -47,7 +47,7 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 def _context(file: Path, environment: str | None) -> JobContext:
     from techsapo_ops.cli.up import Progress
     from techsapo_ops.cli.wiring import engine_for, engines, layout_beside, open_project, runner, topology_for
-    from techsapo_ops.operations.apply import Tools
+    from techsapo_ops.operations.apply.transaction import Tools
     from techsapo_ops.operations.jobs import JobContext
 
     @cache

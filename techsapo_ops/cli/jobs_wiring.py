@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
     from techsapo_ops.schedule.wrapper import Desk
-    from techsapo_ops.spec.layout import Layout
     from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.stack.layout import Layout
 
 
 def local_zone() -> tzinfo:
@@ -92,8 +92,8 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     from techsapo_ops.adapters.process import Command
     from techsapo_ops.schedule.book import find_job
     from techsapo_ops.schedule.wrapper import run_job
-    from techsapo_ops.spec.layout import Layout
     from techsapo_ops.spec.models.data import Schedule
+    from techsapo_ops.stack.layout import Layout
 
     # The remedy first: the record's line is cut at a length.
     told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)

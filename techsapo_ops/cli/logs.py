@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from techsapo_ops.engines.base import LogLine
+    from techsapo_ops.stack.engine import LogLine
 
 _COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
@@ -70,7 +70,7 @@ def logs(
     """
     from techsapo_ops.cli.stack_view import moment
     from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.log_choice import LogChoice
+    from techsapo_ops.operations.watch.log_lines import LogChoice
 
     choice = LogChoice(level.value if level else None, request, _compiled(grep))
     start = moment(since) if since is not None else None

@@ -12,7 +12,7 @@ from techsapo_ops.cli.peer import CaFileOption, InsecureOption, peer
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.monitor import Reading
+    from techsapo_ops.operations.watch.usage import Reading
 
 COLUMNS = ("SERVICE", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
 _RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
@@ -62,7 +62,7 @@ def monit(
     import time
 
     from techsapo_ops.cli.wiring import standing_stack
-    from techsapo_ops.operations.monitor import Monitor
+    from techsapo_ops.operations.watch.usage import Monitor
 
     out = Output(as_json=as_json)
     monitor = Monitor(standing_stack(file))

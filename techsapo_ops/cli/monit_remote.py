@@ -11,14 +11,14 @@ from techsapo_ops.cli.output import Output, console, make_table
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.peer import Peer
-    from techsapo_ops.operations.remote import RemoteReading, Value
+    from techsapo_ops.operations.watch.remote import RemoteReading, Value
 
 COLUMNS = ("METRIC", "VALUE")
 
 
 def show(asked: Peer, *, once: bool, as_json: bool) -> None:
     """Follow the stream of `asked` and show each reading; with `once`, or on a pipe, the second one alone."""
-    from techsapo_ops.operations.remote import follow
+    from techsapo_ops.operations.watch.remote import follow
 
     out, url = Output(as_json=as_json), asked.url
 

@@ -45,9 +45,10 @@ def plan(
 
       techsapo plan prometheus --json
     """
+    from techsapo_ops.cli.own_templates import template_warnings
     from techsapo_ops.cli.stack_view import plan_json, show_plan
     from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.stack import plan_stack
+    from techsapo_ops.operations.apply.up import plan_stack
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)
@@ -55,6 +56,8 @@ def plan(
     found = plan_stack(
         project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
     )
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
     if as_json:
         out.json(plan_json(found))
     elif found.changes:

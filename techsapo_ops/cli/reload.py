@@ -31,7 +31,7 @@ def reload(
       techsapo reload
     """
     from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.stack_stop import reload as perform
+    from techsapo_ops.operations.apply.stop import reload as perform
 
     out = Output(quiet=quiet)
     project = open_project(file, environment)

@@ -30,7 +30,7 @@ def restart(
       techsapo restart
     """
     from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-    from techsapo_ops.operations.stack_stop import restart as perform
+    from techsapo_ops.operations.apply.stop import restart as perform
 
     out = Output(quiet=quiet)
     project = open_project(file, environment)

@@ -23,9 +23,9 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.engines.base import Scratch
-    from techsapo_ops.operations.backup_stack import Stack
-    from techsapo_ops.operations.restore import Intent
+    from techsapo_ops.operations.backup.restore import Intent
+    from techsapo_ops.operations.backup.sources import Stack
+    from techsapo_ops.stack.engine import Scratch
 
 
 class Into(StrEnum):
@@ -84,7 +84,7 @@ def restore(
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output, confirm
     from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations import restore as operation
+    from techsapo_ops.operations.backup import restore as operation
 
     out = Output(as_json=as_json, quiet=quiet)
     stack = backup_stack(file, environment)
@@ -207,7 +207,7 @@ def _told_of(intent: Intent, out: Output) -> None:
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import interactive
-    from techsapo_ops.operations.restore_scratch import into_scratch
+    from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
     with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:
         told = [_told(kind, made) for kind, made in servers.items()]

@@ -18,8 +18,8 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.ledger import Entry
-    from techsapo_ops.operations.stack import StackPlan
+    from techsapo_ops.operations.apply.ledger import Entry
+    from techsapo_ops.operations.apply.up import StackPlan
 
 
 def rollback(
@@ -57,8 +57,8 @@ def rollback(
     from techsapo_ops.cli.stack_view import show_plan
     from techsapo_ops.cli.up import Progress, back_json, show_failures, steps_json
     from techsapo_ops.cli.wiring import acting_user, engines, layout_beside
-    from techsapo_ops.operations import rollback as operation
-    from techsapo_ops.operations.apply import Tools
+    from techsapo_ops.operations.apply import rollback as operation
+    from techsapo_ops.operations.apply.transaction import Tools
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
 

@@ -45,7 +45,7 @@ def schedule(
     from techsapo_ops.cli.jobs_signals import interruptible
     from techsapo_ops.cli.jobs_wiring import desk_for, job_argv
     from techsapo_ops.cli.wiring import layout_beside
-    from techsapo_ops.operations.timetable import announce, scheduled
+    from techsapo_ops.operations.jobs.timetable import announce, scheduled
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
     from techsapo_ops.schedule.settle import overdue, settle_killed
     from techsapo_ops.spec.models.data import Schedule

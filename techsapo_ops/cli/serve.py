@@ -160,7 +160,7 @@ def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, floa
 
         @cache
         def own() -> Mapping[str, float]:
-            from techsapo_ops.render.pages import thresholds
+            from techsapo_ops.services.app.pages import thresholds
 
             return thresholds(spec)
 

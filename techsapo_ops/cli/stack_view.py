@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.engines.base import ObservedService, Step
-    from techsapo_ops.operations.origin import Origin
-    from techsapo_ops.operations.stack import StackPlan
+    from techsapo_ops.operations.apply.origin import Origin
+    from techsapo_ops.operations.apply.up import StackPlan
+    from techsapo_ops.stack.engine import ObservedService, Step
 
 _FEW_FILES = 12
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
@@ -100,7 +100,7 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
 
 
 def _origins(plan: StackPlan, step: Step) -> Sequence[Origin]:
-    from techsapo_ops.operations.origin import Origin
+    from techsapo_ops.operations.apply.origin import Origin
 
     return (Origin.VERSION,) if step in plan.beside else plan.origins.services.get(step.service, ())
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.options import DEFAULT_SPEC, FileOption, JsonOption, QuietOption
+from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption, JsonOption, QuietOption
 from techsapo_ops.cli.output import Output
+
+if TYPE_CHECKING:
+    from techsapo_ops.render.template_folders import Overrides
+
+NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,8 +25,10 @@ app = typer.Typer(
 
 
 @app.command("list")
-def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False) -> None:
-    """List the templates; your own are those in templates/ beside the spec.
+def list_templates(
+    file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None, as_json: JsonOption = False
+) -> None:
+    """List the templates; your own are those in template-overrides/ beside the spec.
 
     Examples:
 
@@ -28,29 +36,26 @@ def list_templates(file: FileOption = DEFAULT_SPEC, as_json: JsonOption = False)
 
       techsapo templates list --json
     """
-    from techsapo_ops.cli.wiring import require_trust
-    from techsapo_ops.render.templates import Templates
-    from techsapo_ops.spec.layout import OVERRIDES
+    from techsapo_ops.render.template_folders import FIXED, builtin_names
 
-    require_trust(file)
     out = Output(as_json=as_json)
-    override = file.absolute().parent / OVERRIDES
-    templates = Templates(override if override.is_dir() else None)
-    found = [(name, templates.overridden(name)) for name in templates.names()]
+    overrides = _overrides(file, environment, out)
+    found = [(name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()]
     if as_json:
         out.json([{"name": name, "overridden": own} for name, own in found])
         return
     out.table(["template", "used"], [(name, "yours" if own else "built in") for name, own in found])
-    out.next("`techsapo templates eject NAME` copies one into templates/ to change it")
+    out.next(f"`techsapo templates eject NAME` copies one into {overrides.folder} to change it")
 
 
 @app.command()
 def eject(
-    name: Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")],
+    name: NameArgument,
     file: FileOption = DEFAULT_SPEC,
+    environment: EnvironmentOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Copy a built-in template into templates/ beside the spec, where it takes the built-in's place.
+    """Copy a built-in template into template-overrides/ beside the spec, where it takes the built-in's place.
 
     To change one block only, replace the copy by a template that extends the built-in one:
     {% extends "builtin/nginx/nginx.conf.j2" %}
@@ -60,25 +65,80 @@ def eject(
       techsapo templates eject nginx/nginx.conf.j2
     """
     from techsapo_ops.adapters.files import write_atomic
-    from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
+    from techsapo_ops.render.template_folders import FIXED
     from techsapo_ops.render.templates import Templates
-    from techsapo_ops.spec.layout import OVERRIDES
 
-    require_trust(file)
     out = Output(quiet=quiet)
-    templates = Templates()
-    if name not in templates.names():
-        import difflib
-
-        near = difflib.get_close_matches(name, templates.names(), n=1, cutoff=0.4)
-        raise OpsError(
-            f"there is no template {name}",
-            f"did you mean {near[0]}?" if near else "`techsapo templates list` shows them all",
-        )
-    target = file.absolute().parent / OVERRIDES / name
+    overrides = _overrides(file, environment, out)
+    _require_known(name)
+    if name in FIXED:
+        raise OpsError(f"{name} can't be overridden", "`techsapo templates list` shows the others")
+    if (obstacle := overrides.obstacle) is not None and not overrides.receives:
+        raise OpsError(f"template_overrides: {obstacle.message}", obstacle.hint)
+    target = overrides.folder / name
     if target.exists():
         raise OpsError(f"{target} is there already", "change that one, or remove it first")
-    write_atomic(target, templates.source(name).encode())
+    if (present := overrides.template(name)) is not None:
+        raise OpsError(
+            f"you have that template already: {present}", f"move it to {target}, and change it there"
+        )
+    write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
     out.next("change it, then `techsapo generate --check --diff` shows the effect")
+
+
+@app.command()
+def diff(name: NameArgument, file: FileOption = DEFAULT_SPEC, environment: EnvironmentOption = None) -> None:
+    """Show how your template differs from the built-in one of this version.
+
+    Examples:
+
+      techsapo templates diff nginx/nginx.conf.j2
+    """
+    import difflib
+
+    from techsapo_ops.adapters.files import read_text
+    from techsapo_ops.errors import OpsError
+    from techsapo_ops.render.template_folders import builtin_names, nearest
+    from techsapo_ops.render.templates import Templates
+
+    out = Output()
+    own = _overrides(file, environment, out).template(name)
+    if own is None:
+        hint = f"`techsapo templates eject {name}` makes one" if name in builtin_names() else nearest(name)
+        raise OpsError(f"you have no template {name}", hint)
+    _require_known(name)
+    ours, theirs = Templates().source(name), read_text(own, what="template")
+    compared = list(
+        difflib.unified_diff(
+            ours.splitlines(), theirs.splitlines(), f"built-in {name}", str(own), lineterm=""
+        )
+    )
+    if compared:
+        out.data("\n".join(compared))
+    else:
+        out.say(f"{own} is the built-in template, unchanged")
+
+
+def _overrides(file: Path, environment: str | None, out: Output) -> Overrides:
+    """The folders of the user's own templates; without a spec the default one."""
+    from techsapo_ops.cli.own_templates import template_warnings
+    from techsapo_ops.cli.wiring import open_project, require_trust
+    from techsapo_ops.render.template_folders import find_overrides
+
+    if not file.is_file():
+        require_trust(file)
+        return find_overrides(file.absolute().parent, None)
+    project = open_project(file, environment)
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
+    return project.overrides
+
+
+def _require_known(name: str) -> None:
+    from techsapo_ops.errors import OpsError
+    from techsapo_ops.render.template_folders import builtin_names, nearest
+
+    if name not in builtin_names():
+        raise OpsError(f"there is no template {name}", nearest(name))

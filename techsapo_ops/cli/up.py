@@ -21,9 +21,9 @@ from techsapo_ops.cli.output import Output, confirm, interactive, print_error
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from techsapo_ops.operations.apply import GoneBack, Outcome
-    from techsapo_ops.operations.origin import Origins
-    from techsapo_ops.operations.stack import StackPlan, UpReport
+    from techsapo_ops.operations.apply.origin import Origins
+    from techsapo_ops.operations.apply.transaction import GoneBack, Outcome
+    from techsapo_ops.operations.apply.up import StackPlan, UpReport
 
 _DONE = {
     "create": "started",
@@ -107,7 +107,7 @@ def up(
         other_engine,
         runner,
     )
-    from techsapo_ops.operations import stack
+    from techsapo_ops.operations.apply import up as stack
     from techsapo_ops.operations.root_trust import without_sudo
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
@@ -153,9 +153,9 @@ def up(
         out.json(_json(report))
     else:
         _show(report, out)
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
-    if needed := without_sudo(project.path):
+    if needed := without_sudo(project.path, project.overrides.folder):
         out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
     show_failures(report.outcomes, report.back, out)
     if report.failures:

@@ -33,12 +33,14 @@ def validate(
 
       techsapo validate --json
     """
+    from techsapo_ops.cli.own_templates import require_overrides
     from techsapo_ops.cli.wiring import open_project
     from techsapo_ops.spec.load import SpecError
 
     out = Output(as_json=as_json, quiet=quiet)
     try:
         project = open_project(file, environment)
+        require_overrides(project.directory, project.loaded)
     except SpecError as error:
         if as_json:
             out.json(
@@ -55,21 +57,21 @@ def validate(
             found = len(error.problems)
             out.say(f"{found} {'problem' if found == 1 else 'problems'}")
         raise typer.Exit(error.exit_code) from None
-    loaded = project.loaded
-    counts = _counts(loaded.spec)
+    warnings = project.warnings
+    counts = _counts(project.spec)
     if as_json:
         out.json(
             {
                 "valid": True,
                 "file": str(file),
                 "environment": environment,
-                "warnings": _plain(loaded.warnings),
-                "disabled_providers": dict(loaded.disabled),
+                "warnings": _plain(warnings),
+                "disabled_providers": dict(project.loaded.disabled),
                 "counts": counts,
             }
         )
         return
-    for warning in loaded.warnings:
+    for warning in warnings:
         out.warn(str(warning))
     if not quiet:
         out.data(f"{file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")

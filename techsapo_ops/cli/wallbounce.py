@@ -13,7 +13,8 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.wallbounce.fitting import Interval, Judged, Row
+    from techsapo_ops.wallbounce.fitting import Row
+    from techsapo_ops.wallbounce.scoring import Interval, Judged
     from techsapo_ops.wallbounce.verdict import Weights
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -99,7 +100,8 @@ def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> di
     """By figure and column: held-out fit, provisional weights, and the bare mean of scores."""
     import random
 
-    from techsapo_ops.wallbounce.fitting import FIGURES, bootstrap, reported
+    from techsapo_ops.wallbounce.fitting import reported
+    from techsapo_ops.wallbounce.scoring import FIGURES, bootstrap
     from techsapo_ops.wallbounce.verdict import PROVISIONAL
 
     columns = {

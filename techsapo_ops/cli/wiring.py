@@ -14,19 +14,24 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
     from techsapo_ops.adapters.process import Runner
-    from techsapo_ops.engines.base import Engine
     from techsapo_ops.engines.choice import Choice, Image
     from techsapo_ops.engines.compose.facts import DockerFacts
     from techsapo_ops.engines.compose.standing import ComposeStack
     from techsapo_ops.engines.native.standing import NativeStack
     from techsapo_ops.health.check import Prober
-    from techsapo_ops.operations.apply import Engines
-    from techsapo_ops.operations.backup_stack import Stack as BackupStack
+    from techsapo_ops.operations.apply.transaction import Engines
+    from techsapo_ops.operations.backup.sources import Stack as BackupStack
+    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Problem
     from techsapo_ops.spec.secret import Secret
-    from techsapo_ops.spec.topology import EngineName, Layout, Topology
+    from techsapo_ops.stack.engine import Engine
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import EngineName
+    from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Project:
     @property
     def layout(self) -> Layout:
         """The stack's directories."""
-        from techsapo_ops.spec.topology import Layout
+        from techsapo_ops.stack.layout import Layout
 
         return Layout(
             state=self.state,
@@ -63,23 +68,36 @@ class Project:
             environment=self.loaded.environment,
         )
 
-    def check(self, text: str) -> None:
-        """Raise SpecError for the text of a spec that could not take this one's place."""
+    def check(self, text: str) -> Spec:
+        """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
         from techsapo_ops.spec.load import load
 
-        load(
+        loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
             filename=self.path.name, environment=self.loaded.environment,
         )  # fmt: skip
+        return loaded.spec
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the project's own templates."""
+        from techsapo_ops.cli.own_templates import overrides_of
+
+        return overrides_of(self.directory, self.loaded)
 
     @property
     def templates(self) -> Templates:
-        """Templates, the project's own first."""
-        from techsapo_ops.render.templates import Templates
-        from techsapo_ops.spec.layout import OVERRIDES
+        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        from techsapo_ops.cli.own_templates import templates_of
 
-        override = self.directory / OVERRIDES
-        return Templates(override if override.is_dir() else None)
+        return templates_of(self.directory, self.loaded)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be known of the spec and of the project's own templates."""
+        from techsapo_ops.cli.own_templates import template_warnings
+
+        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -143,6 +161,10 @@ def open_project(
         environment=environment,
         cross_check=cross_check,
     )
+    if trusted:
+        from techsapo_ops.cli.own_templates import require_trusted_folder
+
+        require_trusted_folder(path.parent, loaded)
     return Project(path, loaded)
 
 
@@ -155,27 +177,38 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     """As topology_for, with the engine that was chosen and why."""
     from techsapo_ops.adapters.host import gather
     from techsapo_ops.engines import choice
-    from techsapo_ops.spec.topology import resolve
+    from techsapo_ops.services.registry import binary_names, resolve, service_users
+    from techsapo_ops.stack.places import places_of
 
     socket = project.spec.schedule.docker_socket
-    host = gather(project.state, os.environ.get("PATH", ""), Path(socket) if socket is not None else None)
+    host = gather(
+        project.state,
+        os.environ.get("PATH", ""),
+        binary_names(),
+        service_users(),
+        Path(socket) if socket is not None else None,
+    )
     chosen = choice.told(project.spec, project.layout, engine)
     if chosen is None:
-        compose = resolve(project.spec, "compose", project.layout, host)
+        compose = resolve(project.spec, places_of("compose"), project.layout, host)
         wanted = _images(project, compose) if "docker" in host.binaries else ()
         chosen = choice.find_out(wanted, host.binaries, runner())
         if chosen.engine == "compose":
             return compose, chosen
-    return resolve(project.spec, chosen.engine, project.layout, host), chosen
+    return resolve(project.spec, places_of(chosen.engine), project.layout, host), chosen
 
 
 def _images(project: Project, topology: Topology) -> tuple[Image, ...]:
     from techsapo_ops.engines.choice import images_of
-    from techsapo_ops.render.app_image import built_from
     from techsapo_ops.render.compose import compose_files, container_units
+    from techsapo_ops.render.templates import Templates
+    from techsapo_ops.services.registry import kind_of
 
-    files = compose_files(project.spec, topology, project.templates, ())
-    return images_of(container_units(topology, files), lambda name: built_from(project.spec, name))
+    kinds = {service.name: kind_of(service) for service in topology.services}
+    # Before a restore the folder of templates may not be there yet; whoever renders says so.
+    templates = Templates() if project.overrides.missing else project.templates
+    files = compose_files(topology, templates, ())
+    return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
 def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
@@ -256,9 +289,47 @@ def engine_on(
     return NativeEngine(topology, runner(), spec, os.environ, seconds=seconds)
 
 
+def open_stack(
+    project: Project,
+    engine: EngineName | None = None,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Stack:
+    """The stack of `project` on this host; `engine` overrides the spec's.
+
+    `seconds` overrides how long a service may take to become ready; `tell` hears of work that takes minutes.
+    """
+    return stack_on(project, topology_for(project, engine), seconds=seconds, tell=tell)
+
+
+def stack_on(
+    project: Project,
+    topology: Topology,
+    *,
+    seconds: float | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> Stack:
+    """As open_stack, where its engine was chosen already."""
+    from techsapo_ops.stack.stack import Stack
+
+    return Stack(
+        spec=project.spec,
+        topology=topology,
+        engine=engine_on(project.spec, topology, seconds=seconds, tell=tell),
+        runner=runner(),
+        directory=project.directory,
+        templates=project.templates,
+        engines=lambda spec, where: engine_on(spec, where, seconds=seconds),
+        user=acting_user(),
+        leaves=other_engine(project, topology),
+        check_spec=project.check,
+    )
+
+
 def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
     """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup_stack import Stack
+    from techsapo_ops.operations.backup.sources import Stack
 
     project = open_project(file, environment)
     topology = topology_for(project)
@@ -304,7 +375,7 @@ def layout_beside(file: Path, *, trusted: bool = True) -> Layout:
     """
     if trusted:
         require_trust(file)
-    from techsapo_ops.spec.layout import Layout
+    from techsapo_ops.stack.layout import Layout
 
     path = file.resolve()
     state = path.parent / STATE_DIRECTORY
@@ -319,7 +390,7 @@ def standing_stack(file: Path) -> NativeStack | ComposeStack:
     """
     require_trust(file)
     from techsapo_ops.engines.state import standing
-    from techsapo_ops.spec.layout import Layout
+    from techsapo_ops.stack.layout import Layout
 
     state = file.resolve().parent / STATE_DIRECTORY
     layout = Layout(state=state, config=state / "generated")

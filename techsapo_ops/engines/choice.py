@@ -12,9 +12,10 @@ from techsapo_ops.engines.state import standing
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
-    from techsapo_ops.spec.desired import ContainerUnit
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.spec.topology import EngineName, Layout
+    from techsapo_ops.stack.desired import ContainerUnit
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import EngineName
 
 OLDEST_DAEMON = 25
 """Major version of the Docker Engine that knows `start_interval` of a health check, which the files use."""

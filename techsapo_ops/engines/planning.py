@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import Desired, RenderedFile, Unit
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
+from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.topology import Topology
 
 _NAMED = 3
 

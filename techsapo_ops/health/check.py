@@ -24,7 +24,9 @@ from techsapo_ops.health.parts import (
 from techsapo_ops.health.report import HealthReport, Part, PartStatus
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25

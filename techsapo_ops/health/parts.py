@@ -14,10 +14,10 @@ from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.report import Part, PartStatus
-from techsapo_ops.spec.topology import Service
+from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.service import Service
 
 APP_HEALTH = Probe("http", "/api/v1/health")
 _DISK_WARN, _DISK_DOWN = 0.10, 0.02

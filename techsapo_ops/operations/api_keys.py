@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 
 def keys_owner(topology: Topology) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,13 +17,14 @@ from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.root_trust import refusal
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)
 APP_USER = "techsapo"
@@ -120,10 +121,12 @@ _OPTIONAL = (
 )
 
 
-def examine(spec: Spec, topology: Topology, docker: DockerFacts | None = None) -> Diagnosis:
+def examine(
+    spec: Spec, topology: Topology, docker: DockerFacts | None = None, also: Iterable[Finding] = ()
+) -> Diagnosis:
     """Look at this host for the stack of `spec` as `topology` resolved it; changes nothing.
 
-    `docker` is what Docker offers to a stack of the compose engine.
+    `docker` is what Docker offers to a stack of the compose engine, `also` what others found.
     """
     if topology.engine == "compose":
         docker = docker or DockerFacts()
@@ -136,6 +139,7 @@ def examine(spec: Spec, topology: Topology, docker: DockerFacts | None = None) -
         *_ports(spec, topology, held, docker),
         *_foreign(spec, topology, held, docker),
         *_state_directory(topology.layout.state),
+        *also,
         *_user(topology),
         *_trust(host),
     ]

@@ -23,7 +23,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY, may_be_link
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.adapters.trust import read_allowed, trusted_users, write_allowed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import OVERRIDES
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 
 _SHOWN = 4
 
@@ -35,11 +35,13 @@ _MANY = {"backups", "jobs", "restic-cache"}
 
 
 class UntrustedError(OpsError):
-    """Root does not use a folder that others may change; `remedy` is what allows it, in a few words."""
+    """Root does not use a folder that others may change, for `doubts`; `remedy` is what allows it, in a few
+    words."""
 
-    def __init__(self, message: str, hint: str, remedy: str) -> None:
+    def __init__(self, message: str, hint: str, remedy: str, doubts: Sequence[Doubt] = ()) -> None:
         super().__init__(message, hint)
         self.remedy = remedy
+        self.doubts = tuple(doubts)
 
 
 def root_doubts(
@@ -72,9 +74,23 @@ def require_trust(spec: Path | None, *, others: Iterable[Path] = ()) -> None:
         raise refusal(doubts)
 
 
-def without_sudo(spec: Path) -> str:
-    """What root needs to use the project of `spec` also where nobody ran sudo; empty where it may already."""
-    doubts = root_doubts(spec, environment={})
+def folder_doubts(folder: Path, environment: Mapping[str, str] = os.environ) -> tuple[Doubt, ...]:
+    """Why root should not use what is in `folder`, which a spec that it trusts names.
+
+    As the spec is read first, root_doubts does not know of it. Nothing for others than root.
+    """
+    if os.geteuid() != 0:
+        return ()
+    judge = ProjectJudge(trusted_users(environment), read_allowed(), scope=folder.resolve())
+    judge.tree(folder)
+    return tuple(judge.doubts)
+
+
+def without_sudo(spec: Path, *folders: Path) -> str:
+    """What root needs to use the project of `spec`, and `folders` that it names, also where nobody ran sudo;
+    empty where it may already."""
+    doubts = list(root_doubts(spec, environment={}))
+    doubts += [doubt for folder in folders for doubt in folder_doubts(folder, environment={})]
     return refusal(doubts).remedy if doubts else ""
 
 
@@ -104,7 +120,7 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     else:
         ways.append("make it safe: " + ", ".join(f"`{cure}`" for cure in cures))
     message = f"root does not use what others may change: {reasons}"
-    return UntrustedError(message, "; or ".join(ways), remedy)
+    return UntrustedError(message, "; or ".join(ways), remedy, doubts)
 
 
 def add_command(folder: Path) -> str:
@@ -133,6 +149,9 @@ def allow(folder: Path) -> Allowed | None:
     specs = [Path(e.path) for e in entries(real) if e.name.endswith((".yaml", ".yml"))]
     for spec in specs or [real / "techsapo.yaml"]:
         judge.spec(spec)
+    if not specs:  # it may be the folder of templates that a spec elsewhere names
+        for template in real.rglob("*.j2"):
+            judge.way(template)
     for _, path in _program():
         if path.is_relative_to(real):
             judge.way(path)
@@ -163,9 +182,14 @@ class ProjectJudge(Judge):
         # Not only passed through: into a sticky folder others could put what is missing here.
         self.look(str(spec.parent))
         self.way(spec.parent / ".env")
-        for path in _below(spec.parent / OVERRIDES):
-            self.way(path)
+        for name in (OVERRIDES, OLD_OVERRIDES):
+            self.tree(spec.parent / name)
         self.state(spec.parent / STATE_DIRECTORY)
+
+    def tree(self, folder: Path) -> None:
+        """Look at a folder, the way to it, and everything in it."""
+        for path in _below(folder):
+            self.way(path)
 
     def state(self, state: Path) -> None:
         """Look at a state directory and the tool's own folders in it; services own what is in `data`.
@@ -200,10 +224,10 @@ class ProjectJudge(Judge):
 @cache
 def _service_users() -> frozenset[int]:
     """Whose the rendered secrets may be: each service's own, on this host or in its container."""
-    from techsapo_ops.catalogue.services import services
+    from techsapo_ops.services.registry import facts, service_users
 
-    found = {facts.uid for facts in services().values()}
-    for name in {facts.user for facts in services().values()}:
+    found = {each.uid for each in facts().values()}
+    for name in service_users():
         with suppress(KeyError):  # not on this host
             found.add(pwd.getpwnam(name).pw_uid)
     return frozenset(found)

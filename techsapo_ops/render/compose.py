@@ -9,114 +9,55 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops import __version__
-from techsapo_ops.adapters.build import code
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.app_image import (
-    SCHEDULER_IMAGE,
-    app_image,
-    base_image,
-    docker_cli_image,
-    restic_image,
-    source,
-)
-from techsapo_ops.render.appspec import CONTAINER_CALIBRATION, CONTAINER_KEYS, calibration_file, keys_file
-from techsapo_ops.render.container import MYSQL_INIT, Container, container
-from techsapo_ops.render.pages import THRESHOLDS
-from techsapo_ops.render.programs import MYSQL_SERVER_PASSWORD, MYSQLD_EXPORTER_CNF
-from techsapo_ops.render.scheduler import places
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.desired import ContainerUnit, RenderedFile
-from techsapo_ops.spec.layout import SCHEDULER
+from techsapo_ops.render.package import package
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.container import Build, Container
+from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 MONITORING_YML = "docker/docker-compose.monitoring.yml"
 PRODUCTION_YML = "docker/production/docker-compose.prod.yml"
-DOCKERFILE = "docker/app/Dockerfile"
 
 CONFIG = "docker/config/"
 SECRETS = "docker/secrets/"
-SCHEDULER_DOCKERFILE = "docker/scheduler/Dockerfile"
 
-_MONITORING = ("prometheus", "alertmanager", "grafana", "node-exporter")
-_NETWORKS = {
-    "app": ("edge", "data", "metrics"),
-    "nginx": ("edge", "metrics"),
-    "redis": ("data",),
-    "mysql": ("data",),
-    "prometheus": ("edge", "metrics"),
-    "alertmanager": ("edge", "metrics"),
-    "grafana": ("edge", "metrics"),
-    "node-exporter": ("metrics",),
-    "redis-exporter": ("data", "metrics"),
-    "mysqld-exporter": ("data", "metrics"),
-    "nginx-exporter": ("metrics",),
-    "scheduler": (),
-}
 # `edge` alone reaches the world and may publish ports; the other two are private to the stack.
 _INTERNAL = ("data", "metrics")
 _LOGGING = {"driver": "json-file"}
 
 
 def compose_files(
-    spec: Spec,
-    topology: Topology,
-    templates: Templates,
-    secrets: Sequence[RenderedFile],
-    *,
-    exact: bool = True,
+    topology: Topology, templates: Templates, secrets: Sequence[RenderedFile], *, exact: bool = True
 ) -> tuple[RenderedFile, ...]:
-    """Both compose files and the app's Dockerfile, for a compose `topology`.
+    """Both compose files and the Dockerfiles of images that are built here, for a compose `topology`.
 
-    `secrets` are the rendered secret files; each service is given those it owns. `exact`: see app_image.
+    `secrets` are the rendered secret files; each service is given those it owns. `exact` tells images of one
+    edit of this package from those of another: not where no container is made from them.
     """
-    base = base_image(spec)
-    app = topology.of_kind("app")[0].facts
-    package = source()
-    told: dict[str, Any] = {
-        "base": base,
-        "uid": app.uid,
-        "data": app.container_data,
-        "lock": package.lock,
-        "build": code() if exact else __version__,
-        "templates": package.templates,
-    }
-    dockerfile = templates.render("docker/app.Dockerfile.j2", **told)
-    dockerfiles = [RenderedFile(DOCKERFILE, dockerfile)]
-    built = {"app": app_image(base, dockerfile, exact=exact)}
-    if topology.has(SCHEDULER):
-        told |= {"docker_cli": docker_cli_image(spec), "restic": restic_image(spec)}
-        text = templates.render("docker/scheduler.Dockerfile.j2", **told)
-        dockerfiles.append(RenderedFile(SCHEDULER_DOCKERFILE, text))
-        built[SCHEDULER] = app_image(base, text, exact=exact, name=SCHEDULER_IMAGE)
-    writer = _Writer(spec, topology, secrets, built)
-    monitoring = [s for s in topology.services if s.kind in _MONITORING]
-    production = [s for s in topology.services if s.kind not in _MONITORING]
-    return (
-        RenderedFile(
-            MONITORING_YML,
-            templates.render(
-                "compose/compose.yml.j2",
-                about="What watches the stack.",
-                compose=writer.file(MONITORING_YML, monitoring),
-            ),
-        ),
-        RenderedFile(
-            PRODUCTION_YML,
-            templates.render(
-                "compose/compose.yml.j2",
-                about="The app and what it needs.",
-                compose=writer.file(PRODUCTION_YML, production),
-            ),
-        ),
-        *dockerfiles,
-    )
+    installed = package(exact=exact)
+    builds: dict[str, Build] = {}
+    for kind in kinds():
+        build = kind.build(topology, templates, installed) if topology.has(kind.name) else None
+        if build is not None:
+            builds[kind.name] = build
+    writer = _Writer(topology, secrets, builds)
+    files = []
+    for path, about, monitors in (
+        (MONITORING_YML, "What watches the stack.", True),
+        (PRODUCTION_YML, "The app and what it needs.", False),
+    ):
+        services = [s for s in topology.services if kind_of(s).monitors is monitors]
+        content = templates.render("compose/compose.yml.j2", about=about, compose=writer.file(path, services))
+        files.append(RenderedFile(path, content))
+    return (*files, *(RenderedFile(build.dockerfile, build.text) for build in builds.values()))
 
 
 def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[ContainerUnit, ...]:
@@ -139,7 +80,7 @@ def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[
     if missing:
         raise OpsError(
             f"the compose files have no service {', '.join(missing)}",
-            "the template compose/compose.yml.j2 in templates/ must keep every service",
+            "your own template compose/compose.yml.j2 must keep every service",
         )
     return tuple(found[s.name] for s in topology.services)
 
@@ -185,16 +126,14 @@ def _unit(
 
 def _read_folders(service: Service, entry: dict[str, Any], folder: Path) -> Iterator[str]:
     """Prefixes of the rendered files that a changed file of calls for a reload or a restart."""
+    kind = kind_of(service)
     for mount in entry.get("volumes", []):
         source_folder = os.path.normpath(folder / str(mount["source"])) + "/"
-        if mount["type"] != "bind" or not source_folder.startswith(CONFIG) or MYSQL_INIT in source_folder:
+        if mount["type"] != "bind" or not source_folder.startswith(CONFIG):
             continue
-        if source_folder == f"{CONFIG}{Path(THRESHOLDS).parent}/":
-            continue  # read anew by each page that is looked at
-        if service.kind == "grafana":  # it looks for changed dashboards by itself
-            yield from (f"{source_folder}grafana.ini", f"{source_folder}provisioning/")
-        else:
-            yield source_folder
+        name = source_folder.removeprefix(CONFIG)
+        if name.rstrip("/") not in kind.unread:
+            yield from [CONFIG + path for path in kind.reads if path.startswith(name)] or [source_folder]
 
 
 def _images(spec: Spec) -> dict[str, str]:
@@ -214,34 +153,30 @@ def literal(value: Any) -> Any:
 
 class _Writer:
     def __init__(
-        self, spec: Spec, topology: Topology, secrets: Sequence[RenderedFile], built: dict[str, str]
+        self, topology: Topology, secrets: Sequence[RenderedFile], builds: Mapping[str, Build]
     ) -> None:
-        self._spec = spec
-        self._built = built
+        self._spec = topology.spec
+        self._builds = builds
         self._topology = topology
         self._secrets: dict[str, list[tuple[str, Path]]] = {}
         for file in secrets:
-            self._add_secret(file.owner, Path(file.path).name, topology.layout.config / "docker" / file.path)
-        if spec.mysql is not None and spec.mysql.password is None:
-            # The engine makes this one; until then compose says which file is missing.
-            password, keys = topology.layout.mysql_password, topology.layout.keys
-            self._add_secret("app", "mysql-password", password)
-            self._add_secret("mysql", MYSQL_SERVER_PASSWORD, password)
-            self._add_secret("mysqld-exporter", MYSQLD_EXPORTER_CNF, keys / MYSQLD_EXPORTER_CNF)
-
-    def _add_secret(self, kind: str | None, name: str, path: Path) -> None:
-        if kind is not None:
-            self._secrets.setdefault(kind, []).append((name, path))
+            if file.owner is not None:
+                path = topology.layout.config / "docker" / file.path
+                self._secrets.setdefault(file.owner, []).append((Path(file.path).name, path))
+        for kind in kinds():
+            # The engine makes these; until then compose says which file is missing.
+            if made := list(kind.made_secrets(topology).items()):
+                self._secrets.setdefault(kind.name, []).extend(made)
 
     def file(self, path: str, services: Sequence[Service]) -> dict[str, Any]:
         folder = (self._topology.layout.config / path).parent
-        containers = {s.name: container(self._spec, self._topology, s) for s in services}
-        kinds = list(dict.fromkeys(s.kind for s in services))
-        networks = dict.fromkeys(n for kind in kinds for n in _NETWORKS[kind])
+        containers = {s.name: kind_of(s).container(self._topology, s) for s in services}
+        present = [kind_of(name) for name in dict.fromkeys(s.kind for s in services)]
+        networks = dict.fromkeys(name for kind in present for name in kind.networks)
         secrets = {
-            self._secret_key(kind, name): {"file": _relative(file, folder)}
-            for kind in kinds
-            for name, file in self._secrets.get(kind, [])
+            self._secret_key(kind.name, name): {"file": _relative(file, folder)}
+            for kind in present
+            for name, file in self._secrets.get(kind.name, [])
         }
         data: dict[str, Any] = {
             "name": self._spec.project,
@@ -261,12 +196,14 @@ class _Writer:
 
     def _service(self, service: Service, facts: Container, folder: Path, present: set[str]) -> dict[str, Any]:
         spec, topology = self._spec, self._topology
-        default = self._built.get(service.kind, service.facts.image)
+        kind, build = kind_of(service), self._builds.get(service.kind)
+        default = build.image if build is not None else service.facts.image
         entry: dict[str, Any] = {"image": _images(spec).get(service.kind, default)}
-        if service.kind in self._built and service.kind not in spec.images:
+        if build is not None and service.kind not in spec.images:
+            context = (topology.layout.config / build.dockerfile).parent
             entry["build"] = {
-                "context": _relative(topology.layout.config / "docker" / service.kind, folder),
-                "additional_contexts": {"source": str(source().folder)},
+                "context": _relative(context, folder),
+                "additional_contexts": {"source": str(build.source)},
             }
         entry |= {
             "user": str(service.facts.uid),
@@ -275,7 +212,7 @@ class _Writer:
             "restart": "unless-stopped",
             "stop_grace_period": f"{facts.stop_seconds}s",
             "stop_signal": f"SIG{facts.stop_signal}",
-            "networks": list(_NETWORKS[service.kind]),
+            "networks": list(kind.networks),
             "volumes": self._volumes(service, facts, folder),
             "read_only": True,
             "tmpfs": list(facts.tmpfs),
@@ -303,9 +240,7 @@ class _Writer:
                 "start_interval": "1s",
             }
         if self._topology.published(service):
-            entry["ports"] = [_publish(service, facts.port, service.port)]
-            if service.kind == "nginx" and spec.served_certificate is not None:
-                entry["ports"].append(_publish(service, facts.tls_port, spec.nginx.tls_listen))
+            entry["ports"] = [_publish(service, *ports) for ports in kind.ports(topology, service)]
         needs = {name: self._condition(name) for name in service.needs if name in present}
         if needs:
             entry["depends_on"] = needs
@@ -319,7 +254,7 @@ class _Writer:
 
     def _condition(self, name: str) -> dict[str, str]:
         needed = self._topology.find(name)
-        healthy = needed is not None and bool(container(self._spec, self._topology, needed).healthcheck)
+        healthy = needed is not None and bool(kind_of(needed).container(self._topology, needed).healthcheck)
         return {"condition": "service_healthy" if healthy else "service_started"}
 
     def _volumes(self, service: Service, facts: Container, folder: Path) -> list[dict[str, Any]]:
@@ -333,37 +268,10 @@ class _Writer:
             _bind(_relative(layout.config / CONFIG / name, folder), target)
             for name, target in facts.mounts.items()
         ]
-        if service.kind == SCHEDULER:
-            mounts += [
-                _bind(_relative(place.path, folder), str(place.path))
-                | {"read_only": not place.writable}
-                | ({"bind": {"create_host_path": True}} if place.create else {})
-                for place in places(self._spec, layout)
-            ]
-        if service.kind == "nginx" and self._spec.served_certificate is not None:
-            mounts.append(_bind(_relative(layout.certs, folder), "/etc/techsapo/certs"))
-        if self._spec.redis.tls:
-            if service.kind == "redis":
-                certificate = _relative(layout.redis_certificate, folder)
-                mounts.append(_bind(certificate, str(self._topology.redis_certificate_dir())))
-            if service.kind in {"redis", "redis-exporter", "app"} and self._topology.has("redis"):
-                trusted = _relative(layout.redis_ca.parent, folder)
-                mounts.append(_bind(trusted, str(self._topology.redis_ca().parent)))
-        if service.kind == "app" and resolved_auth(self._spec, layout.environment).required:
-            # `techsapo keys` writes here, perhaps only later.
-            keys = _bind(
-                _relative(keys_file(self._spec, layout).parent, folder), str(Path(CONTAINER_KEYS).parent)
-            )
-            mounts.append(keys | {"bind": {"create_host_path": True}})
-        if service.kind == "app" and self._spec.wallbounce.calibration is not None:
-            # The one file: its folder is the user's and may hold secrets. It is read at start only.
-            weights = calibration_file(self._spec.wallbounce.calibration, layout)
-            mounts.append(_bind(_relative(weights, folder), CONTAINER_CALIBRATION))
-        if service.kind == "node-exporter":
-            # Jobs write here, the first of them perhaps later: an empty folder will do.
-            textfiles = _bind(_relative(layout.textfiles, folder), "/textfile")
-            mounts.append(textfiles | {"bind": {"create_host_path": True}})
-            mounts.append({"type": "bind", "source": "/", "target": "/host", "read_only": True})
+        for bind in facts.binds:
+            # The host's own root stays absolute.
+            source = str(bind.source) if bind.source == Path("/") else _relative(bind.source, folder)
+            mounts.append(_bind(source, bind.target, bind.writable, bind.create))
         if facts.volume is not None:
             mounts.append({"type": "volume", "source": service.name, "target": facts.volume})
         return mounts
@@ -376,8 +284,9 @@ class _Writer:
 _relative: Callable[[Path, Path], str] = os.path.relpath
 
 
-def _bind(source: str, target: str) -> dict[str, Any]:
-    return {"type": "bind", "source": source, "target": target, "read_only": True}
+def _bind(source: str, target: str, writable: bool = False, create: bool = False) -> dict[str, Any]:
+    mount = {"type": "bind", "source": source, "target": target, "read_only": not writable}
+    return mount | {"bind": {"create_host_path": True}} if create else mount
 
 
 def _publish(service: Service, target: int, published: int) -> dict[str, Any]:

@@ -7,11 +7,10 @@ import shlex
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import size_bytes
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 LOGROTATE = "logrotate/techsapo"
 
@@ -19,15 +18,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _GLOB = re.compile(r"[*?\[\]\\]")
 
 
-def logrotate_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def logrotate_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """logrotate/techsapo with the size, number and compression of `logs`."""
+    logs = topology.spec.logs
     content = templates.render(
         "logrotate/techsapo.j2",
         logs=topology.layout.logs,
         pidfile=topology.layout.run / "supervisord.pid",
-        size=size_bytes(spec.logs.max_size),
-        keep=spec.logs.keep,
-        compress=spec.logs.compress,
+        size=size_bytes(logs.max_size),
+        keep=logs.keep,
+        compress=logs.compress,
         files=log_files,
         sh=lambda path: shlex.quote(str(path)),
     )

@@ -5,18 +5,17 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from techsapo_ops.render.programs import programs
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program, RenderedFile
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Program, RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 ECOSYSTEM = "ecosystem.config.js"
 PM2_NAME = "techsapo"
 """Name of the app in PM2, for `pm2 logs techsapo` and `pm2 restart techsapo`."""
 
 
-def pm2_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def pm2_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """ecosystem.config.js with one app of as many instances as the spec has; JSON is JavaScript.
 
     One entry per instance would be simpler, but then a second `pm2 start ecosystem.config.js` does not
@@ -24,7 +23,7 @@ def pm2_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[Ren
     meant by `pm2 restart techsapo`.
     """
     kinds = {service.name: service.kind for service in topology.services}
-    instances = [p for p in programs(spec, topology) if kinds[p.service] == "app"]
+    instances = [p for p in programs(topology) if kinds[p.service] == "app"]
     content = templates.render("pm2/ecosystem.config.js.j2", ecosystem={"apps": [_app(topology, instances)]})
     return (RenderedFile(ECOSYSTEM, content),)
 

@@ -4,69 +4,55 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from techsapo_ops.render.alertmanager import alertmanager_files
-from techsapo_ops.render.appspec import app_spec_files
 from techsapo_ops.render.compose import CONFIG, compose_files
-from techsapo_ops.render.datastores import mysql_files, redis_files
-from techsapo_ops.render.grafana import grafana_files
 from techsapo_ops.render.logrotate import logrotate_files
-from techsapo_ops.render.nginx import nginx_files
-from techsapo_ops.render.pages import page_files
 from techsapo_ops.render.pm2 import pm2_files
-from techsapo_ops.render.prometheus import prometheus_files
-from techsapo_ops.render.schedule import schedule_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.systemd import systemd_files
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, Topology, resolve
+from techsapo_ops.services.registry import kinds, resolve
+from techsapo_ops.services.scheduler.timetable import schedule_files
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 DOCKER = "docker/"
 
 
-def render_stack(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """All files of the stack, sorted by path: same arguments, same bytes.
 
     The native engine's files stand at the top, the compose variant of the same outputs below docker/,
     whichever engine the stack uses. Raises OpsError for a value that one of the outputs can't hold.
     """
-    native = _as(spec, topology, "native")
-    compose = _as(spec, topology, "compose")
-    secrets = secret_files(spec, compose)
+    native = _as(topology, NATIVE)
+    compose = _as(topology, COMPOSE)
+    secrets = secret_files(compose)
     files = [
-        *_configuration(spec, native, templates),
-        *secret_files(spec, native),
-        *supervisor_files(spec, native, templates),
-        *pm2_files(spec, native, templates),
-        *systemd_files(spec, topology, templates),
-        *schedule_files(spec),
-        *logrotate_files(spec, native, templates),
-        *(_below(CONFIG, file) for file in _configuration(spec, compose, templates)),
+        *_configuration(native, templates),
+        *secret_files(native),
+        *supervisor_files(native, templates),
+        *pm2_files(native, templates),
+        *systemd_files(topology, templates),
+        *schedule_files(topology.spec),
+        *logrotate_files(native, templates),
+        *(_below(CONFIG, file) for file in _configuration(compose, templates)),
         *(_below(DOCKER, file) for file in secrets),
-        *compose_files(spec, compose, templates, secrets, exact=topology.engine == "compose"),
+        *compose_files(compose, templates, secrets, exact=topology is compose),
     ]
     return tuple(sorted(files, key=lambda file: file.path))
 
 
-def _configuration(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
-    return (
-        *prometheus_files(spec, topology, templates),
-        *alertmanager_files(spec, topology, templates),
-        *grafana_files(spec, topology, templates),
-        *nginx_files(spec, topology, templates),
-        *redis_files(spec, topology, templates),
-        *mysql_files(spec, topology, templates),
-        *app_spec_files(spec, topology),
-        *page_files(spec),
-    )
+def _configuration(topology: Topology, templates: Templates) -> list[RenderedFile]:
+    present = [kind for kind in kinds() if topology.has(kind.name)]
+    return [file for kind in present for file in kind.files(topology, templates)]
 
 
-def _as(spec: Spec, topology: Topology, engine: EngineName) -> Topology:
-    if topology.engine == engine:
+def _as(topology: Topology, places: Places) -> Topology:
+    if topology.places is places:
         return topology
-    return resolve(spec, engine, topology.layout, topology.host)
+    return resolve(topology.spec, places, topology.layout, topology.host)
 
 
 def _below(folder: str, file: RenderedFile) -> RenderedFile:

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import techsapo_ops
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import programs
-from techsapo_ops.render.schedule import scheduler_argv, scheduler_environment
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program, RenderedFile
-from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import programs
+from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
 from techsapo_ops.spec.models.base import size_bytes
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Program, RenderedFile
+from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 SUPERVISORD_CONF = "supervisor/supervisord.conf"
 
@@ -47,17 +46,18 @@ def launcher_argv(python: str, user: str | None = None) -> tuple[str, ...]:
     return (python, "-I", str(launcher), *drop, "--")
 
 
-def housekeeping_argv(spec: Spec, topology: Topology) -> tuple[str, ...]:
+def housekeeping_argv(topology: Topology) -> tuple[str, ...]:
     """The program beside the services that rotates their logs."""
+    logs = topology.spec.logs
     return (
         *launcher_argv(topology.host.python),
         topology.host.python,
         "-I",
         str(HOUSEKEEPING),
         str(topology.layout.logs),
-        str(size_bytes(spec.logs.max_size)),
-        str(spec.logs.keep),
-        "yes" if spec.logs.compress else "no",
+        str(size_bytes(logs.max_size)),
+        str(logs.keep),
+        "yes" if logs.compress else "no",
     )
 
 
@@ -67,7 +67,7 @@ def housekeeping_code() -> str:
     return hashlib.sha256(HOUSEKEEPING.read_bytes()).hexdigest()[:10]
 
 
-def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def supervisor_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """supervisor/supervisord.conf with one program for each native service.
 
     Programs do not start by themselves: the engine starts them in order, each once what it needs is ready.
@@ -86,8 +86,8 @@ def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tu
 
     content = templates.render(
         "supervisor/supervisord.conf.j2",
-        project=spec.project,
-        programs=programs(spec, topology),
+        project=topology.spec.project,
+        programs=programs(topology),
         socket=layout.supervisor_socket,
         pidfile=layout.run / "supervisord.pid",
         logs=layout.logs,
@@ -97,15 +97,15 @@ def supervisor_files(spec: Spec, topology: Topology, templates: Templates) -> tu
         raw_command=lambda program: supervisor_command(program.argv),
         environment=_environment,
         housekeeping_code=housekeeping_code(),
-        housekeeping=supervisor_command(housekeeping_argv(spec, topology)),
-        scheduler=scheduler(spec, topology),
+        housekeeping=supervisor_command(housekeeping_argv(topology)),
+        scheduler=scheduler(topology),
     )
     return (RenderedFile(SUPERVISORD_CONF, content, mode=0o600),)
 
 
-def scheduler(spec: Spec, topology: Topology) -> Program | None:
+def scheduler(topology: Topology) -> Program | None:
     """The program beside the services that starts the jobs, unless others do."""
-    if spec.schedule.by != "service":
+    if topology.spec.schedule.by != "service":
         return None
     return Program(
         SCHEDULER,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 UNIT = "systemd/techsapo.service"
 
@@ -16,7 +15,7 @@ _ESCAPED = {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"}
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def systemd_files(spec: Spec, topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+def systemd_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """systemd/techsapo.service: a system unit where root made it, else one for `systemctl --user`.
 
     It runs `techsapo up` and `techsapo down`, which start and stop services in order; the supervisor that
@@ -31,7 +30,7 @@ def systemd_files(spec: Spec, topology: Topology, templates: Templates) -> tuple
         return " ".join(systemd_quote(word) for word in (*words, *options))
 
     content = templates.render(
-        "systemd/techsapo.service.j2", project=spec.project, command=command, root=topology.host.root
+        "systemd/techsapo.service.j2", project=topology.spec.project, command=command, root=topology.host.root
     )
     return (RenderedFile(UNIT, content),)
 

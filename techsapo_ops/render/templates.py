@@ -2,77 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import re
 import traceback
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
 import jinja2
-import yaml
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.template_folders import builtin_names, template_root
+from techsapo_ops.stack.formats import to_json, to_yaml
 
 BUILTIN = "builtin"
 """Prefix under which our own templates stay reachable from an override."""
-
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
-# Words that one YAML reader or another (1.1 in Go and PyYAML, 1.2 elsewhere) takes for something but text.
-_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
-# Several lines that need no quotes: no blank at either end, and none of Unicode's other line breaks.
-_BLOCK = re.compile(r"\S([^\x85\u2028\u2029]*\S)?")
-_NEVER_FOLDED = 1 << 30
-
-
-class _Dumper(yaml.SafeDumper):
-    """Block style with indented lists; text is quoted unless every YAML reader takes it for text."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - signature
-        super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"'
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        style = ""
-    elif "\n" in text and _BLOCK.fullmatch(text):
-        style = "|"
-    elif '"' in text:
-        style = "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _represent_text)
-_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
-
-
-def to_yaml(value: Any, indent: int = 0) -> str:
-    """`value` as YAML that can't break out of its place: scalars on one line, collections as a block.
-
-    Lines after the first are indented by `indent` spaces, so that a block can stand anywhere:
-    `key:\\n  {{ value | to_yaml(2) }}`. No line is folded and Japanese is kept as it is.
-    """
-    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_NEVER_FOLDED)
-    text = text.removesuffix("...\n").rstrip("\n")
-    return text.replace("\n", "\n" + " " * indent).replace("\n" + " " * indent + "\n", "\n\n")
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """`value` as JSON, Japanese kept as it is. Raises ValueError for NaN and infinities."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-
-
-def go_template_text(text: str) -> str:
-    """`text` as it must stand in a Go template to come out as it is."""
-    return text.replace("{{", '{{ "{{" }}')
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -96,34 +41,33 @@ FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json
 """Filters of every template; an output's own module may add one for its format."""
 
 
-@cache
-def template_root() -> Path:
-    """Folder of our templates: the wheel's copy, or the repository's `templates/`."""
-    package = Path(__file__).resolve().parent.parent
-    for root in (package / "_templates", package.parent / "templates"):
-        if root.is_dir():
-            return root
-    raise OpsError("the built-in templates are missing", "install techsapo-ops again")
-
-
 class Templates:
     """Renders templates by name, such as `nginx/nginx.conf.j2`.
 
-    A file of the same name below `override` takes the place of ours; ours stays reachable as
-    `builtin/NAME`, so that an override may extend it and change one block. Both run in a sandbox: whoever
-    may write a template decides what is in a file, not what root does. `recorded` are those of an earlier
-    time, by name, in place of the folder's.
+    A file of the same name below `override`, or else below `old`, takes the place of ours; ours stays
+    reachable as `builtin/NAME`, so that an override may extend it and change one block. All run in a sandbox:
+    whoever may write a template decides what is in a file, not what root does. `recorded` are those of an
+    earlier time, by name, in place of the folders'. `unusable` is why the operator's can't be used: it is
+    raised where something is rendered, as what is in them would be left out.
     """
 
-    def __init__(self, override: Path | None = None, recorded: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        override: Path | None = None,
+        recorded: Mapping[str, str] | None = None,
+        *,
+        old: Path | None = None,
+        unusable: OpsError | None = None,
+    ) -> None:
         root = str(template_root())
         ours = jinja2.FileSystemLoader(root)
         loaders: list[jinja2.BaseLoader] = [ours, jinja2.PrefixLoader({BUILTIN: ours})]
         if recorded is not None:
             loaders.insert(0, jinja2.DictLoader(recorded))
-        elif override is not None:
-            loaders.insert(0, jinja2.FileSystemLoader(str(override)))
-        self._override = override
+        self._unusable = unusable
+        self._overrides = tuple(folder for folder in (override, old) if folder is not None)
+        if recorded is None and self._overrides:
+            loaders.insert(0, jinja2.FileSystemLoader(self._overrides))
         self._loader = jinja2.ChoiceLoader(loaders)
         self._environment = _Sandbox(
             loader=self._loader,
@@ -137,24 +81,25 @@ class Templates:
 
     def names(self) -> tuple[str, ...]:
         """Names of our templates, sorted."""
-        root = template_root()
-        return tuple(sorted(p.relative_to(root).as_posix() for p in root.rglob("*.j2")))
+        return builtin_names()
 
     def overridden(self, name: str) -> bool:
-        """Whether the operator's folder has a template of this name."""
-        return self._override is not None and (self._override / name).is_file()
+        """Whether an operator's folder has a template of this name."""
+        return any((folder / name).is_file() for folder in self._overrides)
 
     def overrides(self) -> dict[str, str]:
         """Text of each template of the operator's own, by name.
 
-        None where their folder is ours, as in a checkout that holds the spec too. Raises OpsError for one
-        that can't be read.
+        Raises OpsError for one that can't be read.
         """
-        if self._override is None or self._override.resolve() == template_root().resolve():
-            return {}
-        found = sorted(p for p in self._override.rglob("*.j2") if p.is_file())
-        names = [path.relative_to(self._override).as_posix() for path in found]
-        return {name: self.source(name) for name in names}
+        self._require_usable()
+        names = {
+            path.relative_to(folder).as_posix()
+            for folder in self._overrides
+            for path in folder.rglob("*.j2")
+            if path.is_file()
+        }
+        return {name: self.source(name) for name in sorted(names)}
 
     def source(self, name: str) -> str:
         """Text of the template `name`, the operator's where there is one.
@@ -173,6 +118,7 @@ class Templates:
 
         Raises OpsError with file and line of what is wrong in a template.
         """
+        self._require_usable()
         try:
             return self._environment.get_template(name).render(values)
         except jinja2.TemplateNotFound as error:
@@ -197,6 +143,10 @@ class Templates:
         ) as error:
             raise OpsError(f"template {self._where(error, name)}: {error}", self._hint(name)) from error
 
+    def _require_usable(self) -> None:
+        if self._unusable is not None:
+            raise self._unusable
+
     def _not_found(self, error: jinja2.TemplateNotFound) -> OpsError:
         known = ", ".join(n for n in self.names() if Path(n).name == Path(str(error.name)).name)
         return OpsError(
@@ -206,11 +156,11 @@ class Templates:
 
     def _where(self, error: Exception, name: str) -> str:
         """`file:line` of the innermost template frame of a traceback (Jinja2 maps frames to templates)."""
-        roots = tuple(str(root) for root in (template_root(), self._override) if root is not None)
+        roots = tuple(map(str, (template_root(), *self._overrides)))
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(roots)]
         return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else name
 
     def _hint(self, name: str) -> str:
         if not self.overridden(name):
             return ""
-        return f"compare it with ours: `techsapo templates eject {name}` into another folder"
+        return f"`techsapo templates diff {name}` compares it with the built-in one"

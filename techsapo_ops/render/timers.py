@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.schedule import job_folders
 from techsapo_ops.render.systemd import CONTROL, systemd_quote
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.scheduler.timetable import job_folders
 from techsapo_ops.spec.calendar import calendar_events
-from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
 
 DELAY_SECONDS = 120
 """Timers of several stacks or machines don't all start at the same second."""

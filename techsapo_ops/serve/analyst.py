@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from techsapo_ops.serve.audit_trail import AuditedRequest
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.document import answer_body
-from techsapo_ops.serve.metering import charge
+from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
-from techsapo_ops.wallbounce.analysis import WallBounce
-from techsapo_ops.wallbounce.escalation import TIERS
-from techsapo_ops.wallbounce.model import Analysis, Question
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TIERS
 
 
 class Analyst:
@@ -25,20 +27,22 @@ class Analyst:
         self._spending = spending
         self._limit = per_request_usd
 
-    async def analyse(self, question: Question, request: AuditedRequest) -> tuple[AnswerBody, bool]:
+    async def analyse(
+        self, question: Question, request: AuditedRequest, hear: Observer
+    ) -> tuple[AnswerBody, bool]:
         """The answer, and whether every provider that was asked had a part in it.
 
+        `hear` is told of what happens on the way.
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
         fails or is cancelled. Raises AnalysisError, or Problem where no budget has room for it.
         """
-        spending, task_type = self._spending, request.task_type
-        account = request.account = spending.account(request.caller.key, request.request_id)
+        task_type = request.task_type
+        account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
         worst = self._wallbounce.worst_case(question, task_type)
         try:
             if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
                 await account.open(worst)
-            charge(account)
-            analysis: Analysis = await self._wallbounce.analyse(question, task_type, afford=account.afford)
+            analysis: Analysis = await self._wallbounce.analyse(question, task_type, payer=account, hear=hear)
         finally:
             await asyncio.shield(account.close())
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)

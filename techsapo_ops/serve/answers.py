@@ -14,15 +14,17 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.document import problem_of
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.progress import Told, as_document, told_to
+from techsapo_ops.serve.progress import Told, as_document
 from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
-from techsapo_ops.wallbounce.events import Event
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.events import Event, Observer
 from techsapo_ops.wallbounce.language import language_of
 from techsapo_ops.wallbounce.masking import mask
-from techsapo_ops.wallbounce.model import AnalysisError, Question, TaskType
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType
 
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""
@@ -132,13 +134,12 @@ class Answers:
         self, flight: Flight[AnswerBody, Event], key: str, question: Question, request: AuditedRequest
     ) -> AnswerBody:
         try:
-            with told_to(flight):
-                async with asyncio.timeout(self._timeout):
-                    found = await self._kept.find(key)
-                    if found is None:
-                        found = await self._at_work(key, question, request)
-                    else:
-                        found = _reused(found, request)
+            async with asyncio.timeout(self._timeout):
+                found = await self._kept.find(key)
+                if found is None:
+                    found = await self._at_work(key, question, request, flight.tell)
+                else:
+                    found = _reused(found, request)
         except AnalysisError as error:
             request.failed(error.code, "; ".join(f"{f.provider}: {f.kind}" for f in error.failures))
             raise problem_of(error) from None
@@ -156,7 +157,9 @@ class Answers:
         request.settled(found)
         return found
 
-    async def _at_work(self, key: str, question: Question, request: AuditedRequest) -> AnswerBody:
+    async def _at_work(
+        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+    ) -> AnswerBody:
         """The answer that this instance, or another one that is at it already, makes."""
         if self._active >= self._most:
             raise Problem(
@@ -167,13 +170,15 @@ class Answers:
             )
         self._active += 1
         try:
-            made, here = await self._kept.once(key, lambda: self._analysed(key, question, request))
+            made, here = await self._kept.once(key, lambda: self._analysed(key, question, request, hear))
         finally:
             self._active -= 1
         return made if here else _reused(made, request)
 
-    async def _analysed(self, key: str, question: Question, request: AuditedRequest) -> AnswerBody:
-        made, complete = await self._analyst.analyse(question, request)
+    async def _analysed(
+        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+    ) -> AnswerBody:
+        made, complete = await self._analyst.analyse(question, request, hear)
         if complete:
             await self._kept.keep(key, made)
         return made

@@ -16,7 +16,7 @@ from starlette.types import Lifespan
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.redis_link import RedisLink
-from techsapo_ops.serve import health, progress
+from techsapo_ops.serve import health
 from techsapo_ops.serve.analyst import Analyst, setting_of
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answers import Answers, Prompts
@@ -32,7 +32,6 @@ from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import described, live_routes
-from techsapo_ops.serve.metering import metered
 from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import BodyLimit, Envelope
@@ -53,8 +52,9 @@ from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis import redis_server
-from techsapo_ops.wallbounce.analysis import WallBounce
-from techsapo_ops.wallbounce.registry import build_registry, tier_rules, worth_asking
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.registry import build_registry
 
 log = structlog.get_logger()
 
@@ -109,14 +109,11 @@ class App:
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
-            [metered(p, metrics.spent) for p in registry.usable],
-            tier_rules(spec),
-            per_request_usd=spec.budget.per_request_usd if counts else None,
-            observers=(metrics.hear, progress.hear),
+            registry.usable,
+            policy_of(spec, counts=counts),
+            observers=(metrics.hear,),
             calibration=options.calibration,
-            deadline=seconds(spec.app.limits.request_timeout),
-            max_bounces=spec.wallbounce.max_bounces,
-            usable=worth_asking,
+            usable=registry.worth_asking,
         )
         trail = AuditTrail(
             instance.name,
@@ -125,7 +122,9 @@ class App:
             keep_prompts=spec.audit.prompt == "masked",
             simulated=registry.simulated,
         )
-        self.spending = spending = open_spending(spec, link, self.audit, trail.lost, counts=counts)
+        self.spending = spending = open_spending(
+            spec, link, self.audit, trail.lost, metrics.spent, counts=counts
+        )
         answers = Answers(
             spec.app.limits,
             Prompts(spec.wallbounce, spec.app.limits.max_prompt, anomalies),

@@ -19,7 +19,7 @@ from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.masking import mask
-from techsapo_ops.wallbounce.model import TaskType
+from techsapo_ops.wallbounce.tiers import TaskType
 
 log = structlog.get_logger()
 

@@ -28,7 +28,7 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.requests import json_response, while_connected
 from techsapo_ops.serve.routes import body_route
 from techsapo_ops.serve.streams import EventStream, sse
-from techsapo_ops.wallbounce.model import TaskType
+from techsapo_ops.wallbounce.tiers import TaskType
 
 PREFIX = "techsapo-"
 TIERS: dict[str, TaskType] = {"basic": "basic", "premium": "premium", "critical": "critical"}

@@ -14,8 +14,9 @@ from techsapo_ops.serve.bodies.answer import (
 from techsapo_ops.serve.evidence import examination
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.wallbounce.analysis import WallBounce
-from techsapo_ops.wallbounce.model import Analysis, AnalysisError, Failure
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.orchestrator import WallBounce
 
 
 def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> AnswerBody:

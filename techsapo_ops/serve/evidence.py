@@ -17,8 +17,9 @@ from techsapo_ops.serve.bodies.answer import (
     ScoreBody,
     UnsettledBody,
 )
+from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.calibration import model_set
-from techsapo_ops.wallbounce.model import Analysis, Objection, Review, Score
+from techsapo_ops.wallbounce.grades import Objection, Review, Score
 from techsapo_ops.wallbounce.verdict import CONTRADICTED
 
 

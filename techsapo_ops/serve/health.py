@@ -19,9 +19,8 @@ from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.wallbounce.guard import Guarded
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.registry import Registry, worth_asking
+from techsapo_ops.wallbounce.registry import Registry
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -63,10 +62,10 @@ class Health:
         """
         cache = await self._cache.check()
         audit = self._audit.status()
-        providers = {p.name: _provider(p) for p in self._registry.usable}
+        providers = {p.name: _provider(p, self._registry) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
             providers[name] = ProviderHealthBody(status="unavailable", detail=reason)
-        few = sum(worth_asking(p) for p in self._registry.usable) < 2
+        few = sum(self._registry.worth_asking(p) for p in self._registry.usable) < 2
         status: Status = "healthy"
         if not cache.healthy or not audit.healthy or few:
             status = "degraded"
@@ -100,7 +99,7 @@ class Health:
         return (503 if status == "down" else 200), body
 
 
-def _provider(provider: Provider) -> ProviderHealthBody:
+def _provider(provider: Provider, registry: Registry) -> ProviderHealthBody:
     """A provider in use: its circuit breaker, its price (USD per million tokens) and where that is from."""
     price = provider.price
     body = ProviderHealthBody(
@@ -109,8 +108,8 @@ def _provider(provider: Provider) -> ProviderHealthBody:
         model=provider.model,
         price=PriceBody(input=price.input, output=price.output, source=price.source, known=price.known),
     )
-    if isinstance(provider, Guarded):
-        breaker = provider.breaker
+    breaker = registry.breaker_of(provider)
+    if breaker is not None:
         body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
         if breaker.state == "open":
             body.status = "open"

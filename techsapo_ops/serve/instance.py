@@ -12,7 +12,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build, note
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import BUILD_NOTE
+from techsapo_ops.stack.layout import BUILD_NOTE
 
 log = structlog.get_logger()
 

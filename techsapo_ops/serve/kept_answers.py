@@ -11,7 +11,8 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
-from techsapo_ops.wallbounce.model import Question, TaskType
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType
 
 
 class KeptAnswers:

@@ -48,8 +48,8 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # At debug the vendors' SDKs log whole requests: prompts and answers, which no log may hold.
-    for chatty in ("openai", "httpx2", "httpx", "httpcore", "aiohttp", "asyncio"):
+    # The vendors' SDKs, some of which log whole requests at debug, are hushed where they are imported.
+    for chatty in ("httpx2", "httpx", "httpcore", "aiohttp", "asyncio"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     logging.getLogger("alembic.runtime.plugins").setLevel(max(level, logging.WARNING))  # six lines a start
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):

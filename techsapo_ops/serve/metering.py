@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Sequence
 
 import structlog
 
+from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget import NANO, Ledger, OverBudget, nano
-from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Tokens,
-)
-from techsapo_ops.wallbounce.provider import Provider, worst_cost, worst_grading, worst_revision
-
-if TYPE_CHECKING:
-    from techsapo_ops.serve.spending import Spending
+from techsapo_ops.stores.keys import ApiKey
+from techsapo_ops.wallbounce.context import CUT_OFF, Charge
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 log = structlog.get_logger()
 
@@ -34,29 +21,13 @@ WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts while only other requests' reservations are in the way."""
 
 
-class Paid(Protocol):
-    """What a call came to."""
-
-    @property
-    def tokens(self) -> Tokens: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def cost_usd(self) -> float: ...
-
-
-T = TypeVar("T", bound=Paid)
-
-_account: ContextVar[Account | None] = ContextVar("account", default=None)
-
-
 class Account:
-    """What one request has reserved and spent, in nano-dollars. Used by the calls of one analysis.
+    """What one request has reserved and spent, in nano-dollars: the payer of one analysis.
 
     Without `ledgers` its costs are counted and nothing is reserved. `owner` says whose it is, in the store.
     """
 
-    def __init__(self, spending: Spending, ledgers: Sequence[Ledger], owner: str = "") -> None:
+    def __init__(self, spending: Spending, ledgers: Sequence[Ledger], owner: str) -> None:
         self._spending = spending
         self._ledgers = ledgers
         self._id = f"{uuid.uuid4().hex} {owner}"
@@ -67,6 +38,12 @@ class Account:
         self.uncertain = False
         """Whether a call was cut off: its worst case is charged, since nobody knows what it cost."""
         self.calls: list[AuditCall] = []
+
+    @classmethod
+    def of(cls, spending: Spending, key: ApiKey | None, request_id: str) -> Account:
+        """A new account that spends from everybody's budgets and from those of `key`."""
+        owner = f"{key.id if key is not None else '-'} {request_id}"
+        return cls(spending, spending.ledgers(key) if spending.counts else (), owner)
 
     @property
     def spent_usd(self) -> float:
@@ -96,16 +73,36 @@ class Account:
         """Reserve what `usd` lacks in the money that is reserved and free; False where it does not fit."""
         return await self._make_room(nano(usd))
 
-    async def begin(self, amount: int) -> None:
-        """Set `amount` aside for a call. Raises ProviderError where the budget has no room for it."""
+    async def hold(self, usd: float) -> int:
+        """Set `usd` aside for a call, in nano-dollars. Raises ProviderError where the budget has no room."""
+        amount = nano(usd)
         if not await self._make_room(amount):
             raise ProviderError(FailureKind.REFUSED, "the budget has no room for this call")
         self._pending += amount
+        return amount
 
-    def end(self, amount: int, cost: int) -> None:
-        """A call for which `amount` was set aside cost `cost`."""
-        self._pending -= amount
+    def book(self, held: int, charge: Charge) -> None:
+        """Book a call for which `held` nano-dollars were set aside.
+
+        One that was cut off is charged at its worst case: what a vendor bills for it is not known.
+        """
+        cost = held if charge.cost_usd is None else nano(charge.cost_usd)
+        self._pending -= held
         self.spent += cost
+        self.uncertain |= charge.status == CUT_OFF and held > 0
+        self._spending.booked(charge.provider, charge.model, cost / NANO)
+        self.calls.append(
+            AuditCall(
+                charge.provider,
+                charge.model,
+                charge.phase,
+                charge.status,
+                cost / NANO,
+                charge.tokens.input,
+                charge.tokens.output,
+                round(charge.seconds * 1000),
+            )
+        )
 
     async def close(self) -> None:
         """Book what was spent and give the rest back."""
@@ -130,93 +127,3 @@ class Account:
         if amount and self._ledgers:
             await self._spending.store.reserve(self._id, self._ledgers, amount, self._spending.life)
         self._reserved += amount
-
-
-def charge(account: Account) -> None:
-    """Let calls of the present task, and of tasks that it starts, be paid from `account`."""
-    _account.set(account)
-
-
-def metered(provider: Provider, booked: Callable[[str, str, float], None]) -> Provider:
-    """`provider` whose calls are paid from the request's account.
-
-    Money is set aside for each attempt of a guarded one: a vendor may bill those that fail, and what is
-    reserved for a call is what one can cost.
-    """
-    if isinstance(provider, Guarded):
-        return provider.around(lambda inner: Metered(inner, booked))
-    return Metered(provider, booked)
-
-
-class Metered:
-    """`inner` whose calls are paid from the request's account, at the worst case until they end.
-
-    A call that was cut off is charged at its worst case: what a vendor bills for it is not known.
-    """
-
-    def __init__(self, inner: Provider, booked: Callable[[str, str, float], None]) -> None:
-        self.inner = inner
-        self.name = inner.name
-        self.kind = inner.kind
-        self.model = inner.model
-        self.timeout = inner.timeout
-        self.price = inner.price
-        self.max_output_tokens = inner.max_output_tokens
-        self._booked = booked
-
-    async def answer(self, question: Question) -> Answer:
-        """See Provider.answer."""
-        worst = worst_cost(self.inner, question)
-        return await self._pay("answer", worst, lambda: self.inner.answer(question))
-
-    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-        """See Provider.grade."""
-        worst = worst_grading(self.inner, question, peers, own)
-        return await self._pay("grade", worst, lambda: self.inner.grade(question, peers, own))
-
-    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
-        """See Provider.revise."""
-        worst = worst_revision(self.inner, question, own, critiques)
-        return await self._pay("revise", worst, lambda: self.inner.revise(question, own, critiques))
-
-    async def warm(self) -> None:
-        """See Provider.warm."""
-        await self.inner.warm()
-
-    async def close(self) -> None:
-        """See Provider.close."""
-        await self.inner.close()
-
-    async def _pay(self, phase: str, worst: float, call: Callable[[], Awaitable[T]]) -> T:
-        account = _account.get()
-        if account is None:
-            return await call()
-        amount = nano(worst)
-        await account.begin(amount)
-        cost, status, tokens, taken = amount, "cut_off", Tokens(), 0.0
-        started = asyncio.get_running_loop().time()
-        try:
-            result = await call()
-        except ProviderError as error:
-            cost, status = nano(error.cost_usd), str(error.kind)
-            raise
-        else:
-            cost, status, tokens, taken = nano(result.cost_usd), "success", result.tokens, result.seconds
-            return result
-        finally:
-            account.end(amount, cost)
-            account.uncertain |= status == "cut_off" and amount > 0
-            self._booked(self.name, self.model, cost / NANO)
-            seconds = taken or asyncio.get_running_loop().time() - started
-            account.calls.append(
-                AuditCall(
-                    self.name,
-                    self.model,
-                    phase,
-                    status,
-                    cost / NANO,
-                    tokens.input,
-                    tokens.output,
-                    round(seconds * 1000),
-                )
-            )

@@ -13,6 +13,7 @@ from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar,
 from techsapo_ops.serve.provider_health import ProviderHealth
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.events import (
     Abandoned,
@@ -25,8 +26,10 @@ from techsapo_ops.wallbounce.events import (
     Revised,
     Settled,
 )
-from techsapo_ops.wallbounce.model import Answer, FailureKind, Grades, TaskType
+from techsapo_ops.wallbounce.failures import FailureKind
+from techsapo_ops.wallbounce.grades import Grades
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.tiers import TaskType
 
 _STATUS = {
     FailureKind.TIMEOUT: "timeout",

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.events import (
     Answered,
     Bounced,
@@ -19,42 +14,8 @@ from techsapo_ops.wallbounce.events import (
     Revised,
 )
 
-
-@dataclass(slots=True)
-class _Line:
-    """The line to a flight; cut when the analysis is over."""
-
-    flight: Flight[Any, Event] | None
-
-
-_line: ContextVar[_Line | None] = ContextVar("line", default=None)
-
 Told = dict[str, Any]
 """An event as a client is told of it."""
-
-
-@contextmanager
-def told_to(flight: Flight[Any, Event]) -> Iterator[None]:
-    """Let what the present task, and tasks that it starts, hear of be told to `flight` within the block.
-
-    Nothing must keep the flight beyond it. The task would make a circle, since the flight keeps the task: it
-    is freed only by the garbage collector, and a server under load makes thousands. A connection to a vendor
-    keeps the context that it was opened in for as long as it is pooled; hence the line that can be cut.
-    """
-    line = _Line(flight)
-    token = _line.set(line)
-    try:
-        yield
-    finally:
-        line.flight = None
-        _line.reset(token)
-
-
-def hear(event: Event) -> None:
-    """Tell the flight whose analysis this is. An observer of the orchestrator."""
-    line = _line.get()
-    if line is not None and line.flight is not None:
-        line.flight.tell(event)
 
 
 def as_document(event: Event) -> Told | None:

@@ -12,7 +12,7 @@ from techsapo_ops.catalogue.vendors import Vendor, vendor_of
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.windows import Mean
 from techsapo_ops.wallbounce.breaker import Breaker, State
-from techsapo_ops.wallbounce.model import FailureKind
+from techsapo_ops.wallbounce.failures import FailureKind
 from techsapo_ops.wallbounce.provider import Provider
 
 FORGOTTEN = 300.0

@@ -11,7 +11,6 @@ from typing import Literal
 import structlog
 
 from techsapo_ops.adapters.redis_link import RedisLink
-from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
@@ -81,14 +80,11 @@ class Spending:
     life: float
     counts: bool = True
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    booked: Callable[[str, str, float], None] = lambda _provider, _model, _usd: None
+    """Hears what each call was charged, by provider and model, in USD."""
     _spent: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Nano-dollars by period, beside the name of the day or month that they belong to."""
     _reached: dict[str, set[str]] = field(default_factory=dict)
-
-    def account(self, key: ApiKey | None, request_id: str = "") -> Account:
-        """A new account that spends from everybody's budgets and from those of `key`."""
-        owner = f"{key.id if key is not None else '-'} {request_id}"
-        return Account(self, self.ledgers(key) if self.counts else (), owner)
 
     def ledgers(self, key: ApiKey | None = None) -> tuple[Ledger, ...]:
         """The present day's and month's ledgers that a request of `key` spends from."""
@@ -222,11 +218,17 @@ class Spending:
 
 
 def open_spending(
-    spec: Spec, link: RedisLink, audit: AuditLog, listener: Callable[[Event], None], *, counts: bool
+    spec: Spec,
+    link: RedisLink,
+    audit: AuditLog,
+    listener: Callable[[Event], None],
+    booked: Callable[[str, str, float], None],
+    *,
+    counts: bool,
 ) -> Spending:
     """The budgets of `spec`, shared through `link`; `audit` says what a period's ledger begins with.
 
-    `counts`: see Spending; `listener` hears every event.
+    `counts` and `booked`: see Spending; `listener` hears every event.
     """
     pretended = spec.budget.count_simulated
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
@@ -236,7 +238,7 @@ def open_spending(
         return nano(await asyncio.to_thread(spent, ledger.start, ledger.scope or None, simulated=pretended))
 
     store = BudgetStore(link, f"{spec.project}:budget:", spent_before, lambda lost: spending.lost(lost))
-    spending = Spending(store, spec.budget, life, counts, [listener])
+    spending = Spending(store, spec.budget, life, counts, [listener], booked)
     return spending
 
 

@@ -12,7 +12,7 @@ import yaml
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
 from techsapo_ops.wallbounce.commands import destructive
-from techsapo_ops.wallbounce.model import Language
+from techsapo_ops.wallbounce.language import Language
 
 LOW, UNKNOWN = "low", "unknown"
 MAX_STEPS = 12

@@ -16,6 +16,7 @@ from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpol
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
+    START,
     Mark,
     Path,
     Problem,
@@ -48,6 +49,8 @@ class LoadedSpec:
     disabled: Mapping[str, str]
     environment: str | None
     filename: str
+    position: Callable[[Path], Mark] = lambda _: START
+    """Where the file has the value at a path, or the nearest key above it."""
 
 
 def load(
@@ -105,7 +108,7 @@ class _Loading:
             raise AssertionError("a spec without problems was not built")
         warnings = in_order(self.warnings, self.filename)
         disabled = MappingProxyType(self.disabled)
-        return LoadedSpec(spec, warnings, disabled, self.environment, self.filename)
+        return LoadedSpec(spec, warnings, disabled, self.environment, self.filename, self.locator.value)
 
     def problem(
         self, path: Path, message: str, hint: str = "", *, at_key: bool = False, warning: bool = False

@@ -14,7 +14,6 @@ from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.spec.exposure import auth, grafana_password, prometheus_backup, scheduler
 from techsapo_ops.spec.findings import PRODUCTION, Context, Finding, Rule
 from techsapo_ops.spec.models import ServiceKind, Spec
-from techsapo_ops.spec.models.app import AgentProvider, CompatibleProvider, SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
@@ -161,9 +160,7 @@ def keys(spec: Spec, context: Context) -> Iterator[Finding]:
     for name, provider in spec.providers.items():
         if not provider.enabled or name in context.disabled:
             continue
-        if isinstance(provider, SimulatedProvider | CompatibleProvider | AgentProvider):
-            continue
-        if provider.api_key is None:
+        if provider.needs_key and getattr(provider, "api_key", None) is None:
             yield Finding(
                 ("providers", name),
                 f"kind {provider.kind} needs api_key or api_key_file",
@@ -175,7 +172,7 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
     """There are enough providers of one sort to compare answers; a real one silences the simulated ones."""
     path: Path = ("providers",)
     enabled = {n: p for n, p in spec.providers.items() if p.enabled}
-    real = [n for n, p in enabled.items() if not isinstance(p, SimulatedProvider)]
+    real = [n for n, p in enabled.items() if not p.simulated]
     simulated = [n for n in enabled if n not in real]
     tiers = spec.wallbounce.tiers
     basic_path: Path = ("wallbounce", "tiers", "basic", "providers")

@@ -8,14 +8,7 @@ from urllib.parse import urlsplit
 from techsapo_ops.catalogue.retirements import retirements
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import (
-    AgentProvider,
-    AnthropicProvider,
-    GoogleProvider,
-    KeyedProvider,
-    OpenAIProvider,
-    SimulatedProvider,
-)
+from techsapo_ops.spec.models.app import GoogleProvider, KeyedProvider
 from techsapo_ops.spec.models.app import Provider as ProviderSpec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.problems import Path
@@ -27,10 +20,11 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
     No clock is asked: the day stands in the message, and it is true before and after.
     """
     for name, provider in spec.providers.items():
-        if not provider.enabled or isinstance(provider, SimulatedProvider):
+        vendor = provider.announced_by
+        model = getattr(provider, "model", "")
+        if not provider.enabled or vendor is None or _elsewhere(provider):
             continue
-        vendor = _vendor(provider)
-        found = retirements().get((vendor, provider.model)) if vendor else None
+        found = retirements().get((vendor, model))
         if found is None:
             continue
         path: Path = ("providers", name)
@@ -38,7 +32,7 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
         successor = f"the vendor names {found.replacement}" if found.replacement else "choose a current one"
         yield Finding(
             (*path, "model"),
-            f"{provider.model} is retired by its vendor on {found.retires} ({read})",
+            f"{model} is retired by its vendor on {found.retires} ({read})",
             f"{successor}; a newer model may take other options and cost something else",
             uses=((*path, "kind"), (*path, "base_url")),
             warning=True,
@@ -84,13 +78,6 @@ def thinking(spec: Spec, _: Context) -> Iterator[Finding]:
             )
 
 
-def _vendor(provider: ProviderSpec) -> str | None:
-    """The vendor whose announcements hold for `provider`; None for a proxy, another cloud or a simulation."""
-    if isinstance(provider, AgentProvider):
-        return "anthropic"
-    if (
-        isinstance(provider, OpenAIProvider | GoogleProvider | AnthropicProvider)
-        and provider.base_url is None
-    ):
-        return provider.kind
-    return None
+def _elsewhere(provider: ProviderSpec) -> bool:
+    """Whether it is asked at another address than its vendor's: a proxy or another cloud."""
+    return getattr(provider, "base_url", None) is not None

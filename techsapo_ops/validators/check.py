@@ -12,7 +12,7 @@ from pathlib import Path
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.validators.checks import Check, checks
 from techsapo_ops.validators.images import ToolImage
 from techsapo_ops.validators.report import MissingTool, ValidationProblem, ValidationReport
@@ -175,7 +175,7 @@ def require(report: ValidationReport) -> None:
     said = "\n".join(f"{p.tool} refuses {p.path}:\n{_indented(p.output)}" for p in report.problems)
     raise OpsError(
         f"nothing was written: {said}",
-        "mend the value in the spec, or the template of that name in templates/",
+        "fix the value in the spec, or your own template for that file",
     )
 
 

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 _TOOLS = {"promtool": "prometheus", "amtool": "alertmanager", "nginx": "nginx"}
 

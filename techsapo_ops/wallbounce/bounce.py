@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from techsapo_ops.wallbounce.model import Critique, Objection, Verdict
-from techsapo_ops.wallbounce.verdict import BOUNCE_BAND, decisive
+from techsapo_ops.wallbounce.grades import Critique, Objection
+from techsapo_ops.wallbounce.verdict import BOUNCE_BAND, Verdict, decisive
 
 SMALLEST_GAIN = 0.05
 """Gain in confidence below which another round is not worth its cost."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bounce:
+    """One provider's contested claims sent back to it, and whether its revision counts."""
+
+    round: int
+    provider: str
+    claims: tuple[str, ...]
+    before: float
+    """Mean peer grade of the answer that was sent back."""
+    after: float | None
+    """Mean peer grade of the revision; None where there is none or nobody graded it."""
+    kept: bool
+
+
 def within_reach(verdict: Verdict, wanted: float) -> bool:
-    """Whether the confidence is close enough below the tier's for a bounce to mend it."""
+    """Whether the confidence is close enough below the tier's for a bounce to improve it."""
     return (
         wanted - BOUNCE_BAND <= decisive(verdict.confidence, verdict.notes) < wanted
         and "split" not in verdict.notes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 State = Literal["closed", "open", "half-open"]
 Listener = Callable[[BreakerOpened | BreakerClosed], None]

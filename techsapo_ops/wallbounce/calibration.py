@@ -9,8 +9,7 @@ from math import isfinite
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.wallbounce.escalation import TIERS
-from techsapo_ops.wallbounce.model import TaskType
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
 
 FORMAT = 2

@@ -1,45 +1,32 @@
-"""Calls to providers within one analysis: deadlines, events, costs and failures."""
+"""Calls to providers within one analysis: all at once, costs added up, failures kept."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from techsapo_ops.wallbounce.crossexam import Sheet, believed, bounded
-from techsapo_ops.wallbounce.events import Answered, Cancelled, Event, Failed, Graded, Phase, Revised
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    Failure,
-    FailureKind,
-    Grade,
-    ProviderError,
-    Question,
-    TaskType,
-)
-from techsapo_ops.wallbounce.provider import (
-    MAX_ANSWER,
-    Provider,
-    worst_cost,
-    worst_grading,
-    worst_revision,
-)
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.context import Context
+from techsapo_ops.wallbounce.events import Event, Graded
+from techsapo_ops.wallbounce.failures import Failure, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
 
 T = TypeVar("T")
+R = TypeVar("R", Answer, Grades)
 
 
 @dataclass(slots=True)
 class Calls:
-    """All calls of one analysis. `cost_usd` sums up what they cost, failed ones too. What the vendor bills
-    for a call that was cut off nobody knows, so that its worst case counts.
-    """
+    """All calls of one analysis. `cost_usd` sums up what they cost, failed ones too."""
 
     question: Question
-    task_type: TaskType
-    tell: Callable[[Event], None]
+    context: Context
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
 
@@ -60,106 +47,56 @@ class Calls:
         return await _at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
 
     async def _answer(self, provider: Provider, limit: float) -> Answer | Failure:
-        question = self.question
-        result = await self._call(
-            provider,
-            "answer",
-            limit,
-            lambda: provider.answer(question),
-            lambda: worst_cost(provider, question),
-        )
-        if isinstance(result, Failure):
-            return result
-        self.cost_usd += result.cost_usd
-        self.tell(Answered(self.question.request_id, self.task_type, result))
-        return bounded(result)
+        ask = AskAnswer(self.question, context=self.context, limit=limit)
+        result = await self._call(provider, ask, Answer)
+        return result if isinstance(result, Failure) else bounded(result)
 
     async def _grade(
         self, provider: Provider, own: Answer, sheet: Sheet, limit: float, names: Sequence[str]
     ) -> dict[int, Grade]:
-        question = self.question
-        result = await self._call(
-            provider,
-            "grade",
-            limit,
-            lambda: provider.grade(question, sheet.peers, own),
-            lambda: worst_grading(provider, question, sheet.peers, own),
-        )
+        labelled = {p.label: names[i] for p, i in zip(sheet.peers, sheet.subjects, strict=True)}
+        context = _naming(self.context, labelled)
+        ask = AskGrades(self.question, sheet.peers, own, context=context, limit=limit)
+        result = await self._call(provider, ask, Grades)
         if isinstance(result, Failure):
             self.later_failures.append(result)
             return {}
-        self.cost_usd += result.cost_usd
-        labelled = {p.label: names[i] for p, i in zip(sheet.peers, sheet.subjects, strict=True)}
-        subjects = tuple(labelled.get(g.label, "") for g in result.grades)
-        self.tell(Graded(self.question.request_id, self.task_type, result, subjects))
         return believed(sheet, result)
 
     async def _revise(
         self, provider: Provider, own: Answer, critiques: Sequence[Critique], limit: float
     ) -> Answer | None:
-        question = self.question
-        result = await self._call(
-            provider,
-            "revise",
-            limit,
-            lambda: provider.revise(question, own, critiques),
-            lambda: worst_revision(provider, question, own, critiques),
-        )
+        ask = AskRevision(self.question, own, critiques, context=self.context, limit=limit)
+        result = await self._call(provider, ask, Answer)
         if isinstance(result, Failure):
             self.later_failures.append(result)
             return None
-        self.cost_usd += result.cost_usd
-        self.tell(Revised(self.question.request_id, self.task_type, result))
         return bounded(result)
 
-    async def _call(
-        self,
-        provider: Provider,
-        phase: Phase,
-        limit: float,
-        call: Callable[[], Awaitable[T]],
-        worst: Callable[[], float],
-    ) -> T | Failure:
-        started = time.perf_counter()
-        allowed = min(provider.timeout, limit)
-        retry_after, cost = None, 0.0
+    async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:
-            async with asyncio.timeout(allowed):
-                result = await call()
-            if isinstance(result, Answer):
-                _check(result)
+            reply = await provider.call(ask)
         except ProviderError as error:
-            kind, message, retry_after = error.kind, error.message, error.retry_after
-            cost = error.cost_usd
-        except asyncio.CancelledError:
-            spent = time.perf_counter() - started
-            self.tell(
-                Cancelled(self.question.request_id, self.task_type, provider.name, provider.model, spent)
-            )
-            raise
-        except TimeoutError:
-            kind, message, cost = FailureKind.TIMEOUT, f"no answer within {allowed:.3g} s", worst()
-        else:
-            return result
-        seconds = time.perf_counter() - started
-        self.cost_usd += cost
-        failure = Failure(provider.name, provider.model, kind, message, seconds, retry_after, cost)
-        self.tell(Failed(self.question.request_id, self.task_type, failure, phase))
-        return failure
+            self.cost_usd += error.cost_usd
+            return Failure.of(provider.name, provider.model, error)
+        self.cost_usd += reply.cost_usd
+        if not isinstance(reply, wanted):
+            raise TypeError(f"{provider.name} was asked to {ask.phase} and replied {type(reply).__name__}")
+        return reply
+
+
+def _naming(context: Context, labelled: Mapping[str, str]) -> Context:
+    """`context`, told whom each label stands for. A grader never learns it: an ask holds labels alone."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Graded):
+            event = replace(event, subjects=tuple(labelled.get(label, "") for label in event.subjects))
+        context.tell(event)
+
+    return replace(context, tell=tell)
 
 
 async def _at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
     return [task.result() for task in tasks]
-
-
-def _check(answer: Answer) -> None:
-    if not answer.text.strip():
-        raise ProviderError(FailureKind.BAD_ANSWER, "the answer is empty", cost_usd=answer.cost_usd)
-    if len(answer.text) > MAX_ANSWER:
-        raise ProviderError(
-            FailureKind.BAD_ANSWER,
-            f"the answer has {len(answer.text)} characters, more than {MAX_ANSWER}",
-            cost_usd=answer.cost_usd,
-        )

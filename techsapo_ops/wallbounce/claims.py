@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer
 from techsapo_ops.wallbounce.commands import destructive, whole
-from techsapo_ops.wallbounce.model import MAX_CLAIMS, Answer
 from techsapo_ops.wallbounce.similarity import cosine, fold, grams
 
 LONGEST_CLAIM = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import combinations
 
-from techsapo_ops.wallbounce.model import Grade, Stance
+from techsapo_ops.wallbounce.grades import Grade, Stance
 
 Pair = tuple[int, int]
 ENTAILED = 0.5

@@ -10,7 +10,8 @@ from importlib.resources import files
 
 import yaml
 
-from techsapo_ops.wallbounce.model import Answer, Destructive, Language
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import fold
 
 _QUOTED = re.compile(
@@ -57,6 +58,15 @@ class _Rule:
     words: frozenset[str]
     pattern: re.Pattern[str]
     why: dict[Language, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Destructive:
+    """A command that can't be undone, as it stands in the answer, and what it destroys."""
+
+    command: str
+    kind: str
+    why: str
 
 
 def read_table() -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from techsapo_ops.wallbounce.model import Outcome, TaskType, Verdict
-from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, decisive
+from dataclasses import dataclass
 
-TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, Outcome, Verdict, decisive
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A step up to the next tier: why, and which blind providers joined."""
+
+    reason: str
+    tier: TaskType
+    providers: tuple[str, ...]
 
 
 def next_tier(tier: TaskType) -> TaskType | None:
@@ -15,7 +24,7 @@ def next_tier(tier: TaskType) -> TaskType | None:
 
 
 def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, stalled: bool) -> str | None:
-    """Why another, blind voice is needed; None where the verdict may stand. `wanted` is what the tier wants.
+    """Why another provider is asked blind; None where the verdict holds. `wanted` is what the tier wants.
 
     What can't be undone is heard at the top tier, even where all agree.
     """

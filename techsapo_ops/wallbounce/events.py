@@ -6,16 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from techsapo_ops.wallbounce.model import (
-    Analysis,
-    AnalysisError,
-    Answer,
-    Bounce,
-    Escalation,
-    Failure,
-    Grades,
-    TaskType,
-)
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.bounce import Bounce
+from techsapo_ops.wallbounce.escalation import Escalation
+from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.grades import Grades
+from techsapo_ops.wallbounce.tiers import TaskType
 
 Phase = Literal["answer", "grade", "revise"]
 

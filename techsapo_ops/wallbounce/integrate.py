@@ -1,4 +1,4 @@
-"""From a settled desk to what the user reads: the winner amended, dissent and danger shown, or a refusal."""
+"""From an examination to what the user reads: the winner amended, dissent and danger shown, or a refusal."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
+from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
-from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
-from techsapo_ops.wallbounce.desk import Desk
-from techsapo_ops.wallbounce.model import (
-    Amendment,
-    Answer,
+from techsapo_ops.wallbounce.commands import (
     Destructive,
-    Dissent,
-    Hypothesis,
-    Language,
-    Objection,
-    Outcome,
-    Risk,
-    Stance,
-    Verdict,
+    commands_of,
+    destructive,
+    destructive_in,
+    identity,
+    read_only,
 )
+from techsapo_ops.wallbounce.examination import Examination
+from techsapo_ops.wallbounce.grades import Objection, Stance
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import cosine, grams
+from techsapo_ops.wallbounce.verdict import Outcome, Verdict
 
 MOST_CHECKS = 5
 SAME_CLAIM = 0.7
@@ -68,7 +67,7 @@ _WORDS: dict[Language, _Words] = {
 }
 
 
-def amendments(desk: Desk, verdict: Verdict) -> tuple[Amendment, ...]:
+def amendments(examination: Examination, verdict: Verdict) -> tuple[Amendment, ...]:
     """Claims of others that the chosen answer lacks: some peer entails them and none contradicts them.
 
     Its own author must be silent on them: what it entails it has said. A claim with a command that can't be
@@ -76,50 +75,53 @@ def amendments(desk: Desk, verdict: Verdict) -> tuple[Amendment, ...]:
     """
     found: list[Amendment] = []
     have: list[Counter[str]] | None = None
-    for index, seat in enumerate(desk.seats):
-        if index == verdict.chosen or seat.manipulation:
+    for index, candidate in enumerate(examination.candidates):
+        if index == verdict.chosen or candidate.manipulation:
             continue
-        for number, claim in enumerate(seat.claims):
-            stances = desk.stances(index, number)
+        for number, claim in enumerate(candidate.claims):
+            stances = examination.stances(index, number)
             if stances.get(verdict.chosen) is not Stance.SILENT:
                 continue
             held = list(stances.values())
             if Stance.CONTRADICTS in held or Stance.ENTAILS not in held or destructive(claim):
                 continue
             if have is None:
-                have = [grams(c) for c in desk.seats[verdict.chosen].claims]
+                have = [grams(c) for c in examination.candidates[verdict.chosen].claims]
             counted = grams(claim)
             if all(cosine(counted, other) < SAME_CLAIM for other in have):
                 have.append(counted)
-                found.append(Amendment(seat.answer.provider, claim))
+                found.append(Amendment(candidate.answer.provider, claim))
     return tuple(found)
 
 
-def dissent(desk: Desk, verdict: Verdict) -> tuple[Dissent, ...]:
+def dissent(examination: Examination, verdict: Verdict) -> tuple[Dissent, ...]:
     """The answers outside the chosen one's cluster, with the cause that each named by itself.
 
     One that came round to the chosen answer when it was bounced has dissented all the same.
     """
     return tuple(
-        Dissent(seat.answer.provider, desk.first_causes[index], desk.grade(index))
-        for index, seat in enumerate(desk.seats)
+        Dissent(candidate.answer.provider, examination.first_causes[index], examination.grade(index))
+        for index, candidate in enumerate(examination.candidates)
         if index not in verdict.cluster
     )
 
 
-def hypotheses(desk: Desk) -> tuple[Hypothesis, ...]:
+def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
     """What each group of answers holds for the cause; the checks that only this group names come first."""
-    groups = desk.groups()
-    named = [dict.fromkeys(_checks(desk, group)) for group in groups]
+    groups = examination.groups()
+    named = [dict.fromkeys(_checks(examination, group)) for group in groups]
     made = []
     for place, group in enumerate(groups):
-        best = max(group, key=lambda i: (desk.grade(i), -i))
+        best = max(group, key=lambda i: (examination.grade(i), -i))
         others = {c for other, checks in enumerate(named) if other != place for c in checks}
         ordered = sorted(named[place], key=lambda c: c in others)
-        names = tuple(desk.seats[i].answer.provider for i in group)
+        names = tuple(examination.candidates[i].answer.provider for i in group)
         made.append(
             Hypothesis(
-                desk.seats[best].cause[:LONGEST_CLAIM], names, desk.grade(best), tuple(ordered[:MOST_CHECKS])
+                examination.candidates[best].cause[:LONGEST_CLAIM],
+                names,
+                examination.grade(best),
+                tuple(ordered[:MOST_CHECKS]),
             )
         )
     return tuple(made)
@@ -135,30 +137,21 @@ def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tu
     return tuple(found.values())
 
 
-def text(
-    answer: Answer,
-    language: Language,
-    *,
-    outcome: Outcome,
-    added: Sequence[Amendment],
-    danger: Sequence[Destructive],
-    unsettled: Sequence[Objection],
-    others: Sequence[Dissent],
-    open_: Sequence[Hypothesis],
-) -> str:
-    """What the user reads. Peers stay anonymous here: the parts name them."""
-    words = _WORDS[language]
+def text(analysis: Analysis) -> str:
+    """What the user reads of `analysis`. Peers stay anonymous here: its other fields name them."""
+    words = _WORDS[analysis.question.language]
+    outcome = analysis.verdict.outcome
     if outcome is Outcome.REFUSED:
-        return _refusal(open_, words)
-    parts = [answer.text.strip()]
-    if danger:
-        parts.insert(0, _list(words.destructive, (_danger(d) for d in danger)))
-    if added:
-        parts.append(_list(words.amendments, (a.claim for a in added)))
-    if outcome is Outcome.UNSETTLED and unsettled:
-        parts.append(_list(words.unsettled, (_objection(o) for o in unsettled)))
-    if others:
-        parts.append(_list(words.dissent, dict.fromkeys(d.root_cause for d in others)))
+        return _refusal(analysis.hypotheses, words)
+    parts = [analysis.answer.text.strip()]
+    if analysis.destructive:
+        parts.insert(0, _list(words.destructive, (_danger(d) for d in analysis.destructive)))
+    if analysis.amendments:
+        parts.append(_list(words.amendments, (a.claim for a in analysis.amendments)))
+    if outcome is Outcome.UNSETTLED and analysis.unsettled:
+        parts.append(_list(words.unsettled, (_objection(o) for o in analysis.unsettled)))
+    if analysis.dissent:
+        parts.append(_list(words.dissent, dict.fromkeys(d.root_cause for d in analysis.dissent)))
     return "\n\n".join(parts)
 
 
@@ -184,5 +177,5 @@ def _objection(each: Objection) -> str:
     return f"{each.claim} ⇔ {held}" if held else each.claim
 
 
-def _checks(desk: Desk, group: Sequence[int]) -> list[str]:
-    return [c for i in group for c in commands_of(desk.seats[i].answer) if read_only(c)]
+def _checks(examination: Examination, group: Sequence[int]) -> list[str]:
+    return [c for i in group for c in commands_of(examination.candidates[i].answer) if read_only(c)]

@@ -10,8 +10,7 @@ from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.calibration import model_set
-from techsapo_ops.wallbounce.escalation import TIERS
-from techsapo_ops.wallbounce.model import TaskType
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 MOST_PROBLEMS = 10
 LONGEST_LINE = 1_000_000

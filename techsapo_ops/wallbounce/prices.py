@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.wallbounce.model import Tokens
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.provider import Price
 
 _PROBE = 1_000

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.wallbounce.model import MAX_CLAIMS, Answer, Critique, Language, Peer, Question
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer
+from techsapo_ops.wallbounce.grades import Critique, Peer
+from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Question
 
 Schema = Mapping[str, Any]
 

@@ -1,15 +1,15 @@
-"""What every provider of answers looks like, and what its answers cost."""
+"""What every provider looks like: one call, its price, and what can be put around it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from techsapo_ops.wallbounce.model import Answer, Critique, Grades, Peer, Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.asks import Ask, Reply
 
-MAX_ANSWER = 100_000
-"""Longest answer in characters that is compared and passed on."""
+SIMULATED = "simulated"
+"""The kind of a provider behind which there is no vendor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")
 
 
 class Provider(Protocol):
-    """Answers questions. One provider is one model at one endpoint."""
+    """Answers, grades and revises. One provider is one model at one endpoint."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Provider(Protocol):
 
     @property
     def timeout(self) -> float:
-        """Longest time for one answer, in seconds."""
+        """Longest time for one call, in seconds."""
         ...
 
     @property
@@ -66,20 +66,12 @@ class Provider(Protocol):
         """Most tokens that one answer can have."""
         ...
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer `question`; raises ProviderError. Cancelling it ends the call to the vendor."""
-        ...
+    async def call(self, ask: Ask) -> Reply:
+        """What it replies: an Answer, or Grades where grades are asked for.
 
-    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-        """Grade the `peers`' answers to `question`, measured by its `own` answer where it gave one.
-
-        Peer text reaches the vendor as delimited data, never as an instruction. Raises ProviderError, also
-        where nothing of the reply can be read as a grade. Cancelling it ends the call to the vendor.
+        Raises ProviderError, also where nothing of a reply can be read as what was asked for. Cancelling it
+        ends the call to the vendor.
         """
-        ...
-
-    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
-        """Answer `question` once more, knowing what peers hold against its `own` answer. As `answer`."""
         ...
 
     async def warm(self) -> None:
@@ -91,39 +83,26 @@ class Provider(Protocol):
         ...
 
 
-PROMPT_OVERHEAD = 6_000
-"""Bytes that instructions and schema add to a prompt, generously."""
+class Decorator:
+    """A provider around another, the inner one; what a subclass does not change is the inner one's."""
 
+    def __init__(self, inner: Provider) -> None:
+        self.inner = inner
+        self.name = inner.name
+        self.kind = inner.kind
+        self.model = inner.model
+        self.timeout = inner.timeout
+        self.price = inner.price
+        self.max_output_tokens = inner.max_output_tokens
 
-def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
-    """Most USD that one call about `question` can cost.
+    async def call(self, ask: Ask) -> Reply:
+        """What the inner one replies."""
+        return await self.inner.call(ask)
 
-    A token per UTF-8 byte, which no tokenizer exceeds, and the longest answer. `shown` is the number of bytes
-    that are sent beside the question: the peers' answers in grading, the critiques in a revision.
-    """
-    sent = size(question.text) + shown + PROMPT_OVERHEAD
-    return provider.price.cost(Tokens(sent, provider.max_output_tokens))
+    async def warm(self) -> None:
+        """Let the inner one import what it needs."""
+        await self.inner.warm()
 
-
-def worst_grading(provider: Provider, question: Question, peers: Sequence[Peer], own: Answer | None) -> float:
-    """Most USD that grading `peers` can cost; see `worst_cost`."""
-    shown = sum(size(p.text, p.root_cause, *p.claims, *p.commands) for p in peers)
-    return worst_cost(provider, question, shown + (answer_size(own) if own is not None else 0))
-
-
-def worst_revision(
-    provider: Provider, question: Question, own: Answer, critiques: Sequence[Critique]
-) -> float:
-    """Most USD that a revision can cost; see `worst_cost`."""
-    shown = sum(size(c.claim, c.objection) for c in critiques)
-    return worst_cost(provider, question, shown + answer_size(own))
-
-
-def answer_size(answer: Answer) -> int:
-    """Bytes of `answer` where it is shown to others."""
-    return size(answer.text, answer.root_cause, *answer.claims, *answer.commands)
-
-
-def size(*texts: str) -> int:
-    """Bytes of `texts` in UTF-8."""
-    return len("".join(texts).encode(errors="surrogatepass"))
+    async def close(self) -> None:
+        """Let the inner one give its connections back."""
+        await self.inner.close()

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from techsapo_ops.wallbounce.breaker import CircuitOpen
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 MAX_RETRY_AFTER = 3600.0
 PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})

@@ -10,36 +10,35 @@ from dataclasses import replace
 from statistics import fmean
 
 from techsapo_ops.wallbounce import bounce, integrate
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import AskRevision
+from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
-from techsapo_ops.wallbounce.crossexam import Sheet, sheets
-from techsapo_ops.wallbounce.desk import Desk, Seat
-from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
+from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
-from techsapo_ops.wallbounce.model import (
-    Analysis,
-    Answer,
-    Bounce,
-    Critique,
-    Escalation,
-    Failure,
-    Grade,
-    Outcome,
-    TaskType,
-    Verdict,
-)
-from techsapo_ops.wallbounce.provider import Provider, answer_size, worst_cost, worst_revision
-from techsapo_ops.wallbounce.tiers import TierRule
-from techsapo_ops.wallbounce.verdict import Rule, decisive, judge
+from techsapo_ops.wallbounce.examination import Candidate, Examination
+from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.grades import Critique, Grade
+from techsapo_ops.wallbounce.policy import Policy
+from techsapo_ops.wallbounce.provider import SIMULATED, Provider
+from techsapo_ops.wallbounce.sheets import Sheet, sheets
+from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
+from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
 
-BYTES_PER_TOKEN = 8
-"""Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6."""
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
 """Share of the time that is left which a phase may take, so that the phases after it still have some."""
 SETTLE = 0.02
 """Share of the whole time kept for settling, so that our caller's own deadline is not reached."""
 WORTH_A_PHASE = 0.1
 """Share of the whole time below which no further round or provider is begun."""
+FEWEST = 2
+"""Providers without which nothing can be compared."""
+
+Afford = Callable[[float], Awaitable[bool]]
+"""Whether so many USD more may be spent."""
 
 
 class Run:
@@ -49,31 +48,27 @@ class Run:
         self,
         calls: Calls,
         providers: Sequence[Provider],
-        tiers: Mapping[TaskType, TierRule],
+        policy: Policy,
         calibration: Calibration,
-        *,
         draw: random.Random,
-        deadline: float,
-        afford: Callable[[float], Awaitable[bool]],
-        max_bounces: int,
-        lonely: bool,
+        afford: Afford,
     ) -> None:
         self._calls = calls
         self._providers = tuple(providers)
-        self._tiers = tiers
+        self._tiers = policy.tiers
         self._calibration = calibration
         self._draw = draw
         self._afford = afford
-        self._rounds_left = max_bounces
-        self._lonely = lonely
+        self._rounds_left = policy.max_bounces
+        self._lonely = len(self._providers) < FEWEST
         self._round = 0
         self._clock = asyncio.get_running_loop().time
-        self._whole = deadline
-        self._end = self._clock() + deadline * (1 - SETTLE)
+        self._whole = policy.deadline
+        self._end = self._clock() + policy.deadline * (1 - SETTLE)
         self._started = time.perf_counter()
-        self._tier = calls.task_type
-        self._desk = Desk()
-        self._seated: list[Provider] = []
+        self._tier = calls.context.task_type
+        self._examination = Examination()
+        self._authors: list[Provider] = []
         self._asked: list[Provider] = []
         self._failures: list[Failure] = []
         self._bounces: list[Bounce] = []
@@ -88,7 +83,7 @@ class Run:
         """Ask the tier's providers; how many answered."""
         wanted = self._tiers[self._tier].providers
         await self._join(self._providers[:wanted], self._limit("answer"))
-        return len(self._seated)
+        return len(self._authors)
 
     async def settle(self) -> Analysis:
         """Grade, bounce and escalate until the verdict stands or nothing is left to do."""
@@ -97,7 +92,7 @@ class Run:
         await self._examine()
         while True:
             verdict, stalled = await self._bounced(self._verdict())
-            destroys = self._desk.destroys(verdict.chosen)
+            destroys = self._examination.destroys(verdict.chosen)
             wanted = self._tiers[self._tier].confidence
             reason = reason_to_escalate(verdict, wanted, destructive=destroys, stalled=stalled)
             if reason is None:
@@ -111,21 +106,21 @@ class Run:
         results = await self._calls.answers(providers, limit)
         came = [(p, r) for p, r in zip(providers, results, strict=True) if isinstance(r, Answer)]
         self._failures.extend(r for r in results if isinstance(r, Failure))
-        self._seated.extend(p for p, _ in came)
-        self._desk.join([answer for _, answer in came])
+        self._authors.extend(p for p, _ in came)
+        self._examination.join([answer for _, answer in came])
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
-        made = sheets(self._desk.seats, self._desk.ungraded(), self._draw)
-        given = await self._graded(made, self._desk.seats, self._limit("grade"))
+        made = sheets(self._examination.candidates, self._examination.ungraded(), self._draw)
+        given = await self._graded(made, self._examination.candidates, self._limit("grade"))
         for (grader, subject), grade in given.items():
-            self._desk.take(grader, subject, grade)
+            self._examination.take(grader, subject, grade)
 
     async def _graded(
-        self, made: Iterable[Sheet], seats: Sequence[Seat], limit: float
+        self, made: Iterable[Sheet], candidates: Sequence[Candidate], limit: float
     ) -> dict[tuple[int, int], Grade]:
-        work = [(self._seated[s.grader], self._desk.seats[s.grader].answer, s) for s in made]
-        names = [seat.answer.provider for seat in seats]
+        work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in made]
+        names = [candidate.answer.provider for candidate in candidates]
         found = await self._calls.grades(work, limit, names)
         return {
             (sheet.grader, subject): grade
@@ -135,9 +130,9 @@ class Run:
 
     def _verdict(self) -> Verdict:
         rule = self._tiers[self._tier]
-        models = tuple(a.model for a in self._desk.answers)
+        models = tuple(a.model for a in self._examination.answers)
         weights = self._calibration.weights(self._tier, models)
-        return judge(self._desk.standing(), Rule(rule.confidence, rule.consensus), weights)
+        return judge(self._examination.evidence(), Rule(rule.confidence, rule.consensus), weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""
@@ -158,46 +153,48 @@ class Run:
 
     def _contested(self) -> dict[int, tuple[Critique, ...]]:
         """The critiques by author. Only those who may be chosen are asked: the largest clusters' members."""
-        members = sorted({i for cluster in self._desk.leaders() for i in cluster})
-        found = {i: bounce.critiques(self._desk.objections(i)) for i in members}
+        members = sorted({i for cluster in self._examination.leaders() for i in cluster})
+        found = {i: bounce.critiques(self._examination.objections(i)) for i in members}
         return {i: told for i, told in found.items() if told}
 
     async def _round_of(self, contested: Mapping[int, tuple[Critique, ...]]) -> None:
-        desk = self._desk
-        work = [(self._seated[i], desk.seats[i].answer, told) for i, told in contested.items()]
+        examination = self._examination
+        work = [(self._authors[i], examination.candidates[i].answer, told) for i, told in contested.items()]
         revised = await self._calls.revisions(work, self._limit("revise"))
-        seats = list(desk.seats)
+        candidates = list(examination.candidates)
         for index, answer in zip(contested, revised, strict=True):
             if answer is not None:
-                seats[index] = Seat.of(answer)
-        new = [i for i in contested if seats[i] is not desk.seats[i]]
-        pairs = [(g, s) for g in range(len(seats)) for s in new if g != s]
-        given = await self._graded(sheets(seats, pairs, self._draw), seats, self._limit("regrade"))
-        decided = [self._decide(i, seats[i], i in new, given, contested[i]) for i in contested]
-        for index, seat, grades in decided:
+                candidates[index] = Candidate.of(answer)
+        new = [i for i in contested if candidates[i] is not examination.candidates[i]]
+        pairs = [(g, s) for g in range(len(candidates)) for s in new if g != s]
+        given = await self._graded(sheets(candidates, pairs, self._draw), candidates, self._limit("regrade"))
+        decided = [self._decide(i, candidates[i], i in new, given, contested[i]) for i in contested]
+        for index, candidate, grades in decided:
             if grades:
-                desk.revise(index, seat, grades)
+                examination.revise(index, candidate, grades)
 
     def _decide(
         self,
         index: int,
-        seat: Seat,
+        candidate: Candidate,
         revised: bool,
         given: Mapping[tuple[int, int], Grade],
         told: Sequence[Critique],
-    ) -> tuple[int, Seat, dict[int, Grade]]:
+    ) -> tuple[int, Candidate, dict[int, Grade]]:
         """The grades with which a revision takes its answer's place, none where it does not."""
         grades = {g: grade for (g, s), grade in given.items() if s == index} if revised else {}
-        before = self._desk.grade(index)
+        before = self._examination.grade(index)
         # Graders that fell silent would let the mean rise by themselves: their old grade stands.
-        kept = self._desk.grades_of(index) | grades
+        kept = self._examination.grades_of(index) | grades
         after = fmean(g.mean for g in kept.values()) if grades else None
-        counts = bounce.counts(before, after) and len(grades) == len(kept) and not seat.manipulation
+        counts = bounce.counts(before, after) and len(grades) == len(kept) and not candidate.manipulation
         claims = tuple(c.claim for c in told)
-        made = Bounce(self._round, seat.answer.provider, claims, before, after, counts)
+        made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)
-        self._calls.tell(Bounced(self._calls.question.request_id, self._calls.task_type, made))
-        return index, seat, grades if counts else {}
+        self._calls.context.tell(
+            Bounced(self._calls.question.request_id, self._calls.context.task_type, made)
+        )
+        return index, candidate, grades if counts else {}
 
     async def _escalate(self, reason: str) -> str | None:
         """Step up with blind providers, then examine; else what stands in the way."""
@@ -211,7 +208,9 @@ class Run:
         self._tier = tier
         made = Escalation(reason, tier, tuple(p.name for p in joining))
         self._escalations.append(made)
-        self._calls.tell(Escalated(self._calls.question.request_id, self._calls.task_type, made))
+        self._calls.context.tell(
+            Escalated(self._calls.question.request_id, self._calls.context.task_type, made)
+        )
         await self._join(joining, self._limit("blind"))
         await self._examine()
         return None
@@ -221,7 +220,7 @@ class Run:
         spare = [p for p in self._providers if p not in self._asked]
         tier = next_tier(self._tier)
         while tier is not None:
-            joining = spare[: max(0, self._tiers[tier].providers - len(self._seated))]
+            joining = spare[: max(0, self._tiers[tier].providers - len(self._authors))]
             if joining:
                 return tier, joining
             tier = next_tier(tier)
@@ -234,21 +233,13 @@ class Run:
         return self._end - self._clock() >= self._whole * WORTH_A_PHASE
 
     def _bounce_cost(self, contested: Mapping[int, tuple[Critique, ...]]) -> float:
-        """Most USD that a round can cost: the revisions, then all others grading them."""
-        question, seats = self._calls.question, self._desk.seats
-        revising = sum(
-            worst_revision(self._seated[i], question, seats[i].answer, told) for i, told in contested.items()
-        )
-        longest = sum(self._seated[i].max_output_tokens * BYTES_PER_TOKEN for i in contested)
-        return revising + sum(worst_cost(p, question, longest) for p in self._seated)
+        question, answers = self._calls.question, self._examination.answers
+        asks = {i: AskRevision(question, answers[i], told) for i, told in contested.items()}
+        return worst_of_round(self._authors, asks)
 
     def _escalation_cost(self, joining: Sequence[Provider]) -> float:
-        """Most USD that blind providers can cost: their answers, and the gradings that become due."""
-        question = self._calls.question
-        there = sum(answer_size(a) for a in self._desk.answers)
-        new = sum(p.max_output_tokens * BYTES_PER_TOKEN for p in joining)
-        answers = sum(worst_cost(p, question) for p in joining)
-        return answers + sum(worst_cost(p, question, there + new) for p in (*self._seated, *joining))
+        answers = self._examination.answers
+        return worst_of_escalation(self._authors, answers, joining, self._calls.question)
 
     def _analysis(self, verdict: Verdict, obstacle: str | None) -> Analysis:
         came, note = outcome(verdict, obstacle)
@@ -256,34 +247,25 @@ class Run:
         if obstacle == "time":
             notes += ("out_of_time",)
         verdict = replace(verdict, notes=notes, outcome=came, accepted=came is Outcome.ACCEPTED)
-        desk, question = self._desk, self._calls.question
-        answer = desk.answers[verdict.chosen]
-        added = integrate.amendments(desk, verdict) if came is not Outcome.REFUSED else ()
+        examination, question = self._examination, self._calls.question
+        answer = examination.answers[verdict.chosen]
+        added = integrate.amendments(examination, verdict) if came is not Outcome.REFUSED else ()
         danger = integrate.marked(answer, added, question.language)
-        unsettled = desk.objections(verdict.chosen)
-        others = integrate.dissent(desk, verdict)
-        open_ = integrate.hypotheses(desk) if came is Outcome.REFUSED else ()
-        return Analysis(
+        unsettled = examination.objections(verdict.chosen)
+        others = integrate.dissent(examination, verdict)
+        open_ = integrate.hypotheses(examination) if came is Outcome.REFUSED else ()
+        analysis = Analysis(
             question=question,
-            task_type=self._calls.task_type,
-            answers=desk.answers,
+            task_type=self._calls.context.task_type,
+            answers=examination.answers,
             failures=self.failures,
             verdict=verdict,
-            simulated=any(p.kind == "simulated" for p in self._asked),
+            simulated=any(p.kind == SIMULATED for p in self._asked),
             cost_usd=self._calls.cost_usd,
             seconds=time.perf_counter() - self._started,
             tier=self._tier,
-            text=integrate.text(
-                answer,
-                question.language,
-                outcome=came,
-                added=added,
-                danger=danger,
-                unsettled=unsettled,
-                others=others,
-                open_=open_,
-            ),
-            reviews=desk.reviews(),
+            text="",
+            reviews=examination.reviews(),
             unsettled=unsettled,
             dissent=others,
             amendments=added,
@@ -293,7 +275,8 @@ class Run:
             hypotheses=open_,
             later_failures=tuple(self._calls.later_failures),
         )
+        return replace(analysis, text=integrate.text(analysis))
 
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
-        """See Settled.agreement."""
-        return self._desk.agreement()
+        """Mean share of claims entailed both ways, by pair of provider names."""
+        return self._examination.agreement()

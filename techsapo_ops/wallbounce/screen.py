@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
 
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.commands import commands_of
 from techsapo_ops.wallbounce.language import language_of
-from techsapo_ops.wallbounce.model import Answer
 from techsapo_ops.wallbounce.similarity import cosine, fold, grams
 
 COSINE = 0.25

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+TaskType = Literal["basic", "premium", "critical"]
+TIERS: tuple[TaskType, ...] = ("basic", "premium", "critical")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From agreement and grades to a verdict.
 
 A = (size of the largest cluster - 1) / (answers - 1), G = mean peer grade of the chosen answer (0 to 1),
-confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few voices
+confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few answers
 can't carry; labels may raise two of them. docs/decisions/0010-verdict.md says where each comes from.
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from math import exp
-
-from techsapo_ops.wallbounce.model import Outcome, Verdict
 
 CAPS = {2: 0.92, 3: 0.95}
 """Highest confidence by number of answers."""
@@ -26,7 +25,42 @@ LOWEST_GRADE = 0.5
 ANSWERABLE = 0.6
 """Confidence below which nothing is answered at the top tier."""
 BOUNCE_BAND = 0.25
-"""An answer this far below its threshold may still be mended; beyond, another voice is needed."""
+"""An answer this far below its threshold may still be improved by a bounce; others need another provider."""
+
+
+class Outcome(StrEnum):
+    """What came of a question."""
+
+    ACCEPTED = "accepted"
+    UNSETTLED = "unsettled"
+    """Answered, below a threshold; what is unsettled is said."""
+    REFUSED = "refused"
+    """Not answered: hypotheses and read-only checks instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far the answers agree and whether that is enough; `notes` says what keeps it from being so.
+
+    All scores are 0 to 1. `agreement` (A) and `consensus` come from the first, independent answers;
+    `grade` (G) is what the peers give the chosen one now. The head of this module has the formulas.
+    """
+
+    chosen: int
+    """Index of the answer that is given."""
+    consensus: float
+    confidence: float
+    accepted: bool
+    notes: tuple[str, ...] = ()
+    agreement: float = 0.0
+    grade: float = 0.0
+    uncapped: float = 0.0
+    """The confidence before any cap: what the weights alone make of agreement and grade."""
+    cluster: tuple[int, ...] = ()
+    """Indices of the answers that entail each other and the chosen one."""
+    calibrated: bool = False
+    """Whether the weights were fitted to labelled outcomes of this tier and these models."""
+    outcome: Outcome = Outcome.UNSETTLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +112,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Evidence:
     """What is known of the answers when a verdict is due; `chosen` and `cluster` are indices."""
 
     count: int
@@ -112,20 +146,20 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
 
 
-def confidence(standing: Standing, weights: Weights) -> tuple[float, tuple[str, ...]]:
+def confidence(evidence: Evidence, weights: Weights) -> tuple[float, tuple[str, ...]]:
     """The confidence of the chosen answer, and the names of the caps that hold it down.
 
     A sole answer has neither agreement nor grades: it is worth what it says of itself, at most SOLE_CAP.
     """
-    if standing.count == 1:
-        stated = standing.self_confidence
+    if evidence.count == 1:
+        stated = evidence.self_confidence
         return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
-    contradicted = standing.contradicted
-    reached = weights.capped(standing.count, standing.agreement, standing.grade, contradicted=contradicted)
+    contradicted = evidence.contradicted
+    reached = weights.capped(evidence.count, evidence.agreement, evidence.grade, contradicted=contradicted)
     notes = [CONTRADICTED] if contradicted else []
     for holds, cap, note in (
-        (standing.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
-        (standing.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
+        (evidence.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
+        (evidence.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
     ):
         if holds:
             reached = min(reached, cap)
@@ -142,19 +176,19 @@ def decisive(reported: float, notes: Sequence[str]) -> float:
     return min(reported, CONTRADICTED_CAP) if CONTRADICTED in notes else reported
 
 
-def judge(standing: Standing, rule: Rule, weights: Weights) -> Verdict:
+def judge(evidence: Evidence, rule: Rule, weights: Weights) -> Verdict:
     """The verdict; accepted only if no threshold is missed and two answers are not split.
 
     The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.
     """
-    reached, caps = confidence(standing, weights)
+    reached, caps = confidence(evidence, weights)
     notes = list(caps)
-    if standing.count > 1:
-        if standing.split:
+    if evidence.count > 1:
+        if evidence.split:
             notes.append("split")
-        if standing.consensus < rule.consensus:
+        if evidence.consensus < rule.consensus:
             notes.append("consensus_below_threshold")
-        if standing.grade < LOWEST_GRADE:
+        if evidence.grade < LOWEST_GRADE:
             notes.append("grade_below_threshold")
         if decisive(reached, caps) < rule.confidence:
             notes.append("confidence_below_threshold")
@@ -165,18 +199,18 @@ def judge(standing: Standing, rule: Rule, weights: Weights) -> Verdict:
         "grade_below_threshold",
         "confidence_below_threshold",
     }
-    if standing.ungraded:
+    if evidence.ungraded:
         notes.append("grading_incomplete")
     return Verdict(
-        chosen=standing.chosen,
-        consensus=standing.consensus,
+        chosen=evidence.chosen,
+        consensus=evidence.consensus,
         confidence=reached,
         accepted=accepted,
         notes=tuple(notes),
-        agreement=standing.agreement,
-        grade=standing.grade,
-        uncapped=weights.raw(standing.agreement, standing.grade) if standing.count > 1 else reached,
-        cluster=standing.cluster,
-        calibrated=weights.calibrated and standing.count > 1,
+        agreement=evidence.agreement,
+        grade=evidence.grade,
+        uncapped=weights.raw(evidence.agreement, evidence.grade) if evidence.count > 1 else reached,
+        cluster=evidence.cluster,
+        calibrated=weights.calibrated and evidence.count > 1,
         outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
     )

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.backup.mysql import MysqlSource
-from techsapo_ops.backup.redis import RedisSource
-from techsapo_ops.backup.source import Door
+from techsapo_ops.services.mysql.backup import MysqlSource
+from techsapo_ops.services.redis.backup import RedisSource
+from techsapo_ops.stack.backup import Door
 
 ROWS = 1_000_000
 MEGABYTES = 500

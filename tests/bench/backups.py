@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from techsapo_ops.backup.create import Order, create
-from techsapo_ops.backup.mysql import DUMP
 from techsapo_ops.backup.repository import Repository
+from techsapo_ops.services.mysql.backup import DUMP
 from tests.bench.backup_servers import MEGABYTES, ROWS, STAMP, best, filled, shell, timed
 from tests.bench.row import Row
 

@@ -30,7 +30,7 @@ def run() -> Iterator[Row]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
     from edges import NAME, acme_edge
 
-    from techsapo_ops.operations.certificate_renew import renew
+    from techsapo_ops.operations.certificates.renew import renew
 
     with tempfile.TemporaryDirectory() as folder, acme_edge(Path(folder)) as edge:
         edge.techsapo("issue")
@@ -85,9 +85,9 @@ def _stored(certificates):  # type: ignore[no-untyped-def] # as above
 
 def _bare_reload(site) -> None:  # type: ignore[no-untyped-def] # as above
     """`nginx -s reload`, as anybody does it."""
-    from techsapo_ops.render.programs import programs
+    from techsapo_ops.services.registry import programs
 
-    program = next(p for p in programs(site.spec, site.topology) if p.service == site.service.name)
+    program = next(p for p in programs(site.topology) if p.service == site.service.name)
     subprocess.run([*program.argv, "-s", "reload"], cwd=program.directory, check=True, capture_output=True)
 
 

@@ -21,7 +21,7 @@ def run(rows: int = ROWS, megabytes: int = MEGABYTES) -> Iterator[Row]:
     from projects import only_redis, project
     from servers import free_port
 
-    from techsapo_ops.operations import backups
+    from techsapo_ops.operations.backup import make as backups
 
     spec = only_redis(mysql={"port": free_port()}, redis={"port": free_port(), "maxmemory": "2G"})
     with project(spec) as made:

@@ -109,8 +109,8 @@ async def _rate(call: Callable[[], Awaitable[object]], seconds: float = SECONDS)
 async def _bare(url: str) -> tuple[float, float]:
     import aiohttp
 
-    from techsapo_ops.wallbounce.model import Question
     from techsapo_ops.wallbounce.prompts import answer_prompt
+    from techsapo_ops.wallbounce.question import Question
     from tests.bench.upstream import chat_body
 
     question = Question("ディスクが一杯です", "ja")
@@ -126,14 +126,15 @@ async def _bare(url: str) -> tuple[float, float]:
 
 async def _providers(kinds: list[str], url: str) -> tuple[float, float]:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.wallbounce.model import Question
+    from techsapo_ops.wallbounce.asks import AskAnswer
+    from techsapo_ops.wallbounce.question import Question
     from techsapo_ops.wallbounce.registry import build_registry
 
     registry = build_registry(Spec.model_validate({"project": "p", "providers": _specs(kinds, url)}), {})
     await registry.warm()
-    question = Question("ディスクが一杯です", "ja")
+    ask = AskAnswer(Question("ディスクが一杯です", "ja"))
     measured = [
-        await _rate(partial(provider.answer, question), SECONDS / len(kinds)) for provider in registry.usable
+        await _rate(partial(provider.call, ask), SECONDS / len(kinds)) for provider in registry.usable
     ]
     await registry.close()
     return min(measured)

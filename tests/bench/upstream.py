@@ -10,9 +10,9 @@ import json
 import sys
 from typing import Any, cast
 
-from techsapo_ops.wallbounce.model import Question
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.compatible import chat_request
+from techsapo_ops.wallbounce.providers.openai_compatible import chat_request
+from techsapo_ops.wallbounce.question import Question
 
 DELAY = 0.05
 ANSWER: dict[str, Any] = {

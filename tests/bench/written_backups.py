@@ -53,8 +53,9 @@ def run(runs: int = RUNS) -> Iterator[Row]:
     from projects import only_redis, project
     from servers import free_port
 
-    from techsapo_ops.operations import backups, restore
-    from techsapo_ops.operations.restore_scratch import into_scratch
+    from techsapo_ops.operations.backup import make as backups
+    from techsapo_ops.operations.backup import restore
+    from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
     spec = only_redis(mysql={"port": free_port()})
     alarms: list[str] = []

@@ -12,11 +12,11 @@ import redis as redis_client
 import servers
 from monitoring_stack import topology_of, write
 
-from techsapo_ops.render.nginx import nginx_files
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.nginx.site import nginx_files
+from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.desired import Program
 
 PASSWORD = "lab-root"
 
@@ -46,8 +46,8 @@ class Around:
     def watch(self, spec: Spec, stack: ExitStack) -> None:
         """Write nginx's configuration, start everything, and the exporters as `spec` has them generated."""
         topology = topology_of(spec, self._directory)
-        write(nginx_files(spec, topology, Templates()), self._directory)
-        self._programs = {p.service: p for p in programs(spec, topology)}
+        write(nginx_files(topology, Templates()), self._directory)
+        self._programs = {p.service: p for p in programs(topology)}
         stack.callback(self.stop, *self._starts())
         with ThreadPoolExecutor(len(self._starts())) as pool:
             list(pool.map(self.start, self._starts()))

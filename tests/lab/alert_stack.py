@@ -236,7 +236,7 @@ class Stack:
         spec = spec_of(data)
         files = monitoring_files(spec, root)
         write(files.values(), root)
-        write(secret_files(spec, topology_of(spec, root)), root)
+        write(secret_files(topology_of(spec, root)), root)
         self.around.watch(spec, stack)
         (root / "textfile").mkdir()
         history(root / "prometheus" / "tsdb", root)

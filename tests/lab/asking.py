@@ -10,8 +10,12 @@ from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.model import Answer, Critique, Grades, Peer, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.failures import ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import Registry, build_registry
 
 KEY = "sk-lab-0123456789"
@@ -53,10 +57,12 @@ def ask(
             await provider.warm()
             try:
                 if task == "grade":
-                    return await provider.grade(QUESTION, PEERS, OWN), seen
+                    return await provider.call(AskGrades(QUESTION, PEERS, OWN)), seen
                 if task == "revise":
-                    return await provider.revise(QUESTION, OWN, [Critique("設定が誤り", HOSTILE)]), seen
-                return await provider.answer(QUESTION), seen
+                    return await provider.call(
+                        AskRevision(QUESTION, OWN, [Critique("設定が誤り", HOSTILE)])
+                    ), seen
+                return await provider.call(AskAnswer(QUESTION)), seen
             except ProviderError as error:
                 return error, seen
             finally:

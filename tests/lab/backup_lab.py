@@ -23,7 +23,7 @@ from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
 from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup.sources import Stack
 
 PASSWORD = 'it\'s "hard" \\ 鍵'
 ROWS = 3000

@@ -18,7 +18,7 @@ from servers import binary, free_port
 from techsapo_ops.adapters.packed import PackedWriter
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup.sources import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"
 REDIS_PASSWORD = 'redis\'s $$ "鍵"'

@@ -22,8 +22,8 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.cli.output import print_error
 from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates import Certificates
-from techsapo_ops.operations.nginx_site import nginx_site
+from techsapo_ops.operations.certificates.front import nginx_site
+from techsapo_ops.operations.certificates.wanted import Certificates
 
 NAME = "techsapo.example.com"
 

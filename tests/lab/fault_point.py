@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.operations import generate, journal, ledger
+from techsapo_ops.operations.apply import generate, journal, ledger
 
 
 def die() -> None:

@@ -27,7 +27,7 @@ _numbers = count(1)
 def change_redis(stack: Project, setting: str = "") -> str:
     """Another redis.conf, so that Redis alone is restarted; returns its mark."""
     mark = f"# mark {next(_numbers)} #"
-    template = stack.directory / "templates" / "redis" / "redis.conf.j2"
+    template = stack.directory / "template-overrides" / "redis" / "redis.conf.j2"
     template.parent.mkdir(parents=True, exist_ok=True)
     template.write_text(
         f'{{% extends "builtin/redis/redis.conf.j2" %}}{{% block extra %}}{setting}\n{mark}{{% endblock %}}\n'

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.catalogue.services import services
-from techsapo_ops.render.alertmanager import alertmanager_files
-from techsapo_ops.render.grafana import grafana_files
-from techsapo_ops.render.prometheus import prometheus_files
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+from techsapo_ops.services.grafana.provisioning import grafana_files
+from techsapo_ops.services.prometheus.scrape import prometheus_files
+from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, Layout, Topology, resolve
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.topology import Topology
 
 EVERYTHING: dict[str, Any] = {
     "project": "techsapo",
@@ -55,9 +57,12 @@ def spec_of(data: dict[str, Any] | None = None, **sections: Any) -> Spec:
 
 def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topology:
     """The stack of `spec` on a host that has every executable; configuration lies in `root`."""
-    binaries = {f.binary: f"/usr/bin/{f.binary}" for f in services().values() if f.binary}
+    binaries = {name: f"/usr/bin/{name}" for name in binary_names()}
     return resolve(
-        spec, engine, Layout(state=root, config=root), HostFacts("/usr/bin/python3", binaries=binaries)
+        spec,
+        places_of(engine),
+        Layout(state=root, config=root),
+        HostFacts("/usr/bin/python3", binaries=binaries),
     )
 
 
@@ -67,9 +72,9 @@ def monitoring_files(
     """All files of Prometheus, Alertmanager and Grafana, by path."""
     topology, templates = topology_of(spec, root, engine), Templates()
     files = (
-        *prometheus_files(spec, topology, templates),
-        *alertmanager_files(spec, topology, templates),
-        *grafana_files(spec, topology, templates),
+        *prometheus_files(topology, templates),
+        *alertmanager_files(topology, templates),
+        *grafana_files(topology, templates),
     )
     return {file.path: file for file in files}
 

@@ -22,11 +22,11 @@ import yaml
 from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
-from techsapo_ops.engines.base import ObservedService
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.standing import NativeStack
-from techsapo_ops.operations.ledger import Entry, Ledger
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.stack.engine import ObservedService
+from techsapo_ops.stack.layout import Layout
 
 
 def small_spec(**sections: Any) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Project:
 
     def override(self, name: str, text: str) -> Path:
         """Write a template of the user's own."""
-        path = self.directory / "templates" / name
+        path = self.directory / "template-overrides" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path

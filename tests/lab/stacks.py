@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.host import binary_names, find_binaries
+from techsapo_ops.adapters.host import TOOLS, find_binaries
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import EngineName, Layout, Topology, resolve
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.topology import Topology
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
 """A project folder with everything that some output gives a meaning to."""
@@ -36,13 +39,13 @@ EVERYTHING: dict[str, Any] = {
 
 def host(*, root: bool = False, users: frozenset[str] = frozenset()) -> HostFacts:
     """A host with every binary; pure tests need none of them to exist."""
-    names = binary_names()
+    names = (*binary_names(), *TOOLS)
     return HostFacts("/opt/venv/bin/python", root, {n: f"/usr/bin/{n}" for n in names}, users, users)
 
 
 def real_host(python: str, *, root: bool) -> HostFacts:
     """This host's executables."""
-    return HostFacts(python, root, find_binaries(binary_names(), "/usr/local/bin:/usr/bin:/bin"))
+    return HostFacts(python, root, find_binaries((*binary_names(), *TOOLS), "/usr/local/bin:/usr/bin:/bin"))
 
 
 def spec(**sections: Any) -> Spec:
@@ -55,9 +58,9 @@ def topology(
 ) -> Topology:
     """Where everything is when the spec stands in `directory`."""
     state = directory / ".techsapo"
-    return resolve(spec, engine, Layout(state, state / "generated"), facts or host())
+    return resolve(spec, places_of(engine), Layout(state, state / "generated"), facts or host())
 
 
 def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:
     """Every file of the stack by path."""
-    return {file.path: file for file in render_stack(spec, topology, Templates())}
+    return {file.path: file for file in render_stack(topology, Templates())}

@@ -21,7 +21,7 @@ from edges import NAME, Edge, acme_edge
 from servers import free_port
 
 from techsapo_ops.adapters.acme import AcmeServer
-from techsapo_ops.operations.certificate_renew import renew
+from techsapo_ops.operations.certificates.renew import renew
 
 pytestmark = pytest.mark.lab
 

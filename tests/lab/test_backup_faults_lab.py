@@ -19,15 +19,16 @@ from backup_lab import Root, copy_of, keys, killed, left_behind
 from projects import Project, another_user, only_redis, project
 from servers import wait_for
 
-from techsapo_ops.backup import mysql, mysql_facts
-from techsapo_ops.backup import redis as redis_backup
 from techsapo_ops.backup.create import Order, create
-from techsapo_ops.backup.mysql_session import Session
 from techsapo_ops.backup.repository import MANIFEST, Backup
-from techsapo_ops.backup.source import Source
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups
-from techsapo_ops.operations.backup_stack import Stack, mysql_door, redis_door
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup.sources import Stack, mysql_door, redis_door
+from techsapo_ops.services.mysql import backup as mysql
+from techsapo_ops.services.mysql import facts as mysql_facts
+from techsapo_ops.services.mysql.session import Session
+from techsapo_ops.services.redis import backup as redis_backup
+from techsapo_ops.stack.backup import Source
 
 pytestmark = pytest.mark.lab
 

@@ -19,8 +19,9 @@ from projects import Project
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.repository import CHECKS, MANIFEST, Backup
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups, restore
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack
 
 pytestmark = pytest.mark.lab
 

@@ -18,14 +18,15 @@ from servers import wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.backup import prometheus
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backup_stack as parts
-from techsapo_ops.operations import backups, restore
-from techsapo_ops.operations.backup_stack import Stack
-from techsapo_ops.operations.restore_scratch import into_scratch
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup import sources as parts
+from techsapo_ops.operations.backup.restore_scratch import into_scratch
+from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.services.prometheus import backup as prometheus
 
 pytestmark = pytest.mark.lab
 

@@ -17,8 +17,9 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups, restore
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -137,7 +138,7 @@ def test_the_file_opens_by_hand_as_one_file(backup: Backup, tmp_path: Path) -> N
 def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
     stack: Stack, lab: Project, tmp_path: Path
 ) -> None:
-    from techsapo_ops.backup import sqlite
+    from techsapo_ops.services import sqlite
 
     made = backups.make(stack, only=("sqlite",)).backup
     part = made.read().part("sqlite:app-1")

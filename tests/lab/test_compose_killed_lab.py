@@ -11,7 +11,7 @@ from docker_lab import DockerLab, container_ids, docker, docker_project
 from killed import POINTS, change_redis, completes, killed_at
 from projects import Project, only_redis
 
-from techsapo_ops.operations.ledger import Ledger
+from techsapo_ops.operations.apply.ledger import Ledger
 
 pytestmark = pytest.mark.lab
 

@@ -29,7 +29,7 @@ from servers import http_ok, wait_for
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.wiring import engine_for, open_project, topology_for
-from techsapo_ops.engines.base import Engine
+from techsapo_ops.stack.engine import Engine
 
 pytestmark = pytest.mark.lab
 
@@ -369,7 +369,7 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
     (tmp_path / "docker").symlink_to(Path("/usr/bin/docker"))
     stack.environment["PATH"] = str(tmp_path)
     try:
-        broken = stack.directory / "templates/prometheus/rules.yml.j2"
+        broken = stack.directory / "template-overrides/prometheus/rules.yml.j2"
         broken.parent.mkdir(parents=True)
         broken.write_text("groups: [{name: broken, rules: [{alert: A, expr: 'sum(('}]}]\n")
         before = container_ids(PROJECT)

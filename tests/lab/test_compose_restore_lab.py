@@ -13,7 +13,7 @@ from servers import free_port, wait_for
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup_stack import grafana_database, prometheus_api
+from techsapo_ops.operations.backup.sources import grafana_database, prometheus_api
 
 pytestmark = pytest.mark.lab
 

@@ -14,9 +14,9 @@ from projects import Project, only_redis, project
 
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations import restore
-from techsapo_ops.operations.backup_stack import Stack
-from techsapo_ops.operations.live import LIVE
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.live import LIVE
+from techsapo_ops.operations.backup.sources import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -34,8 +34,8 @@ def lab(tmp_path: Path) -> Iterator[Project]:
         backup={"config": {"paths": [str(extra)]}},
     )
     with project(spec) as made:
-        (made.directory / "templates" / "redis").mkdir(parents=True)
-        (made.directory / "templates" / "redis" / "note.j2").write_text("mine\n")
+        (made.directory / "template-overrides" / "redis").mkdir(parents=True)
+        (made.directory / "template-overrides" / "redis" / "note.j2").write_text("mine\n")
         (made.layout.api_keys.parent).mkdir(parents=True)
         made.layout.api_keys.write_text("{}\n")
         yield made
@@ -52,7 +52,9 @@ def backed_up(made: Project) -> Backup:
 
 def everything(made: Project, tmp_path: Path) -> dict[str, tuple[int, bytes]]:
     files = [made.directory / "techsapo.yaml", made.layout.api_keys]
-    files += [p for top in (made.directory / "templates", tmp_path) for p in top.rglob("*") if p.is_file()]
+    files += [
+        p for top in (made.directory / "template-overrides", tmp_path) for p in top.rglob("*") if p.is_file()
+    ]
     return {str(p): (p.stat().st_mode, p.read_bytes()) for p in files if p.exists()}
 
 
@@ -61,7 +63,7 @@ def spoil(made: Project, tmp_path: Path) -> None:
     spec = {**made.spec, "app": {**made.spec["app"], "drain": "7s"}}
     (made.directory / "techsapo.yaml").write_text(yaml.safe_dump(spec))
     (tmp_path / "設定 files" / "sub" / "app.ini").unlink()
-    (made.directory / "templates" / "redis" / "note.j2").write_text("broken\n")
+    (made.directory / "template-overrides" / "redis" / "note.j2").write_text("broken\n")
     made.layout.api_keys.unlink()
 
 

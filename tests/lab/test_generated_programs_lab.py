@@ -18,14 +18,14 @@ from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.operations.generate import write_files
+from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.render.logrotate import log_files, logrotate_files
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Program
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
@@ -68,7 +68,7 @@ def test_logrotate_rotates_and_compresses_in_any_folder_and_wakes_the_supervisor
         assert awaiting.stdout.readline() == "up\n"
         (where.layout.run / "supervisord.pid").write_text(f"{awaiting.pid}\n")
         configuration = tmp_path / "conf"
-        configuration.write_text(logrotate_files(wanted, where, Templates())[0].content, encoding="utf-8")
+        configuration.write_text(logrotate_files(where, Templates())[0].content, encoding="utf-8")
         argv = [binary("logrotate"), "-s", str(tmp_path / "state"), str(configuration)]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
@@ -99,8 +99,8 @@ def test_a_wildcard_in_a_folder_matches_that_folder_alone(tmp_path: Path) -> Non
 def generated(wanted: Spec, directory: Path) -> tuple[Topology, dict[str, Program]]:
     """Write the stack below `directory` and make its folders, as the engine does."""
     where = topology(wanted, directory, facts=facts())
-    write_files(render_stack(wanted, where, Templates()), where)
-    found = {p.service: p for p in programs(wanted, where)}
+    write_files(render_stack(where, Templates()), where)
+    found = {p.service: p for p in programs(where)}
     for folder in (*(p.directory for p in found.values()), where.layout.keys, where.layout.run):
         folder.mkdir(parents=True, exist_ok=True)
     return where, found

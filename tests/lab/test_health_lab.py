@@ -12,8 +12,10 @@ import servers
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Layout, resolve
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import NATIVE
 
 pytestmark = pytest.mark.lab
 
@@ -46,7 +48,7 @@ def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: P
                     "monitoring": {"prometheus": {"port": port}, "alertmanager": {"port": alertmanager.port}},
                 }
             )
-            topology = resolve(spec, "native", layout, HostFacts("python3", binaries=BINARIES))
+            topology = resolve(spec, NATIVE, layout, HostFacts("python3", binaries=BINARIES))
 
             def look() -> HealthReport:
                 return check(spec, topology, timeout=5, now=datetime.now(UTC))

@@ -27,7 +27,7 @@ from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.timetable import timer_table
+from techsapo_ops.operations.jobs.timetable import timer_table
 from techsapo_ops.schedule.crontab import jobs_in
 
 pytestmark = pytest.mark.lab

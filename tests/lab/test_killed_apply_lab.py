@@ -18,7 +18,7 @@ from killed import POINTS, change_redis, completes, configuration, faulty, kille
 from projects import Project, only_redis, project
 from servers import tcp_open
 
-from techsapo_ops.operations.ledger import Ledger
+from techsapo_ops.operations.apply.ledger import Ledger
 
 pytestmark = pytest.mark.lab
 

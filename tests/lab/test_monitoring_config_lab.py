@@ -19,7 +19,7 @@ from promql_names import metric_names
 from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.rules import recording_rules
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 
 pytestmark = pytest.mark.lab
 

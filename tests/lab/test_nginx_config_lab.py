@@ -27,9 +27,9 @@ from servers import free_port, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, rendered, spec, topology
 
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.render.programs import programs
-from techsapo_ops.spec.layout import ACME_ROOT
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.layout import ACME_ROOT
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
@@ -143,7 +143,7 @@ def edge(directory: Path, *, folder: str = "plain", **sections: Any) -> Iterator
         )
         facts = real_host(sys.executable, root=os.geteuid() == 0)
         where = topology(wanted, directory / folder, facts=facts)
-        (program,) = [p for p in programs(wanted, where) if p.service == "nginx"]
+        (program,) = [p for p in programs(where) if p.service == "nginx"]
         path = where.layout.config / "nginx/nginx.conf"
         path.parent.mkdir(parents=True)
         path.write_text(rendered(wanted, where)["nginx/nginx.conf"].content, encoding="utf-8")

@@ -21,7 +21,7 @@ from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups
+from techsapo_ops.operations.backup import make as backups
 
 pytestmark = pytest.mark.lab
 

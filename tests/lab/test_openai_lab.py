@@ -12,7 +12,7 @@ from orchestrator import client_of, make_app
 from vendors import ANSWER, Vendor, vendor
 from vendors.wires import Chat
 
-from techsapo_ops.wallbounce.model import Question
+from techsapo_ops.wallbounce.question import Question
 
 pytestmark = pytest.mark.lab
 

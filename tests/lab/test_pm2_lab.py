@@ -21,7 +21,7 @@ import pytest
 from servers import binary, free_port, http_ok, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
-from techsapo_ops.operations.generate import write_files
+from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 
@@ -93,7 +93,7 @@ def pm2(tmp_path: Path, pm2_program: str, ports: list[int]) -> Iterator[Pm2]:
     )
     facts = real_host(sys.executable, root=os.geteuid() == 0)
     where = topology(wanted, directory, facts=facts)
-    write_files(render_stack(wanted, where, Templates()), where)
+    write_files(render_stack(where, Templates()), where)
     tool = Pm2(pm2_program, tmp_path / "home", where.layout.config)
     try:
         yield tool

@@ -14,7 +14,8 @@ from vendors import ANSWER, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.wallbounce.model import Answer, FailureKind, ProviderError
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 pytestmark = pytest.mark.lab
 

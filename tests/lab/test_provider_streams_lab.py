@@ -9,7 +9,9 @@ from asking import KEY, KINDS, PRICE, QUESTION, ask, dropped, make, server_tasks
 from vendors import ANSWER, CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, WHOLE, vendor
 from vendors.wires import WIRES
 
-from techsapo_ops.wallbounce.model import Answer, FailureKind, ProviderError, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
 pytestmark = pytest.mark.lab
 
@@ -96,7 +98,7 @@ def test_a_client_that_goes_closes_the_stream_and_no_further_token_is_generated(
     async def main() -> None:
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "slow", stream=True)
-            call = asyncio.create_task(provider.answer(QUESTION))
+            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
             await asyncio.wait_for(seen.under_way.wait(), 20)
             await asyncio.sleep(0.1)  # some of the answer has come
             assert seen.tokens
@@ -127,7 +129,7 @@ def test_a_whole_stream_leaves_its_connection_for_the_next_call(kind: str) -> No
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "good", stream=True)
             for _ in range(3):
-                await provider.answer(QUESTION)
+                await provider.call(AskAnswer(QUESTION))
             assert len(seen.peers) == 1
             await provider.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,11 @@ from vendors import (
 )
 from vendors.wires import WIRES
 
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    FailureKind,
-    Grades,
-    ProviderError,
-    Risk,
-    Stance,
-    Tokens,
-)
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Grades, Stance
 
 pytestmark = pytest.mark.lab
 
@@ -57,6 +53,18 @@ def test_an_answer_in_the_schema_fills_every_field(kind: str) -> None:
     assert asked.schema is not None
     assert set(asked.schema["required"]) == set(ANSWER)
     assert "500" in json.dumps(asked.body), "max_output_tokens goes along"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_sdk_logs_a_question_or_an_answer_at_any_level(
+    kind: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answer, _ = ask(kind, "good", stream=stream)
+    assert isinstance(answer, Answer), answer
+    assert QUESTION.text.split()[0] not in caplog.text
+    assert ANSWER["root_cause"] not in caplog.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,7 +100,7 @@ def test_a_model_that_turns_the_schema_away_is_asked_in_words_from_then_on(kind:
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "no-schema")
             for _ in range(2):
-                assert (await provider.answer(QUESTION)).structured
+                assert (await provider.call(AskAnswer(QUESTION))).structured
             assert [a.schema is None for a in seen.asked] == [False, True, True]
             assert '"root_cause"' in seen.asked[-1].system
             await provider.close()
@@ -178,7 +186,7 @@ def test_a_port_where_nobody_listens_is_unavailable(kind: str) -> None:
     async def main() -> None:
         provider = make(kind, f"http://127.0.0.1:{free_port()}", "good")
         with pytest.raises(ProviderError, match="refused") as caught:
-            await provider.answer(QUESTION)
+            await provider.call(AskAnswer(QUESTION))
         assert caught.value.kind is FailureKind.UNAVAILABLE
         await provider.close()
 
@@ -193,7 +201,7 @@ def test_a_slow_vendor_is_cut_off_at_the_deadline_and_hears_of_it(kind: str, mod
             provider = make(kind, seen.url, model, timeout="300ms", attempts=3)
             await provider.warm()
             with pytest.raises(ProviderError) as caught:
-                await provider.answer(QUESTION)
+                await provider.call(AskAnswer(QUESTION))
             assert caught.value.kind is FailureKind.TIMEOUT
             await dropped(seen)
             await provider.close()
@@ -206,7 +214,7 @@ def test_a_cancelled_call_closes_its_socket_and_no_further_token_is_generated(ki
     async def main() -> None:
         async with vendor(WIRES[kind]) as seen:
             provider = make(kind, seen.url, "slow")
-            call = asyncio.create_task(provider.answer(QUESTION))
+            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
             await asyncio.wait_for(seen.under_way.wait(), 20)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -253,12 +261,12 @@ def test_the_breaker_leaves_a_failing_vendor_alone_and_comes_back() -> None:
             provider = made.usable[0]
             for _ in range(6):
                 with pytest.raises(ProviderError) as caught:
-                    await provider.answer(QUESTION)
+                    await provider.call(AskAnswer(QUESTION))
             assert len(seen.asked) == 3
             assert caught.value.kind is FailureKind.UNAVAILABLE
             assert caught.value.retry_after is not None
             await asyncio.sleep(1.05)
-            assert (await provider.answer(QUESTION)).structured
+            assert (await provider.call(AskAnswer(QUESTION))).structured
             assert [type(e) for e in events] == [BreakerOpened, BreakerClosed]
             await made.close()
 

@@ -18,8 +18,8 @@ from servers import wait_for
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate, trust_problem
-from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.stack.facts import Probe
 
 pytestmark = pytest.mark.lab
 

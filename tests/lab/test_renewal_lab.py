@@ -16,7 +16,7 @@ from handshakes import connecting
 from projects import Project, project
 from servers import wait_for
 
-from techsapo_ops.operations.certificate_renew import renew
+from techsapo_ops.operations.certificates.renew import renew
 from techsapo_ops.schedule.runs import Runs
 
 pytestmark = pytest.mark.lab

@@ -19,10 +19,11 @@ from terminal import typed
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.engines.base import State
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups, restore
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.stack.engine import State
 
 pytestmark = pytest.mark.lab
 

@@ -14,10 +14,10 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, rendered, spec, topolo
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.generate import CACHE, examine
+from techsapo_ops.operations.apply.generate import CACHE, examine
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
@@ -65,7 +65,7 @@ def test_hostile_values_pass_as_values(tmp_path: Path, text: str) -> None:
 
 def test_a_template_that_the_tool_refuses_stops_everything_and_says_where(tmp_path: Path) -> None:
     wanted = spec(**EVERYTHING)
-    override = tmp_path / "templates"
+    override = tmp_path / "template-overrides"
     (override / "nginx").mkdir(parents=True)
     (override / "nginx/nginx.conf.j2").write_text(
         '{% extends "builtin/nginx/nginx.conf.j2" %}{% block http %}no_such_directive on;{% endblock %}'
@@ -108,7 +108,7 @@ def test_a_wrong_systemd_or_logrotate_template_is_found_though_the_tools_end_wit
     tmp_path: Path,
 ) -> None:
     wanted = spec()
-    override = tmp_path / "templates"
+    override = tmp_path / "template-overrides"
     for name, wrong in (
         ("systemd/techsapo.service.j2", "KillMode=mixed"),
         ("logrotate/techsapo.j2", "rotate {{"),

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from tools import this_tool
-from upgrade_lab import QUESTION, USERS_CRONTAB, Stack
+from upgrade_lab import QUESTION, TEMPLATE, USERS_CRONTAB, Stack
 
 from techsapo_ops.schedule.crontab import find_block, jobs_in
 
@@ -65,7 +65,10 @@ class Promises:
     def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
         stack.project.run("plan")
 
-    def test_the_ejected_template_is_still_used(self, stack: Stack, upgraded: str) -> None:
+    def test_the_ejected_template_is_still_used_and_up_says_where_it_belongs(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert f"are still used ({TEMPLATE}), but they belong in" in upgraded
         *_, mark = stack.template.read_text(encoding="utf-8").splitlines()
         assert mark.startswith("# mark ")
         assert mark in stack.redis_conf()

@@ -138,7 +138,7 @@ def _preload() -> None:
     from importlib import import_module
 
     import techsapo_ops
-    from techsapo_ops.catalogue import alerts, dashboards, metrics, rules, services
+    from techsapo_ops.catalogue import alerts, dashboards, metrics, rules
 
     for module in pkgutil.walk_packages(techsapo_ops.__path__, "techsapo_ops."):
         if not module.name.endswith("__main__"):
@@ -148,7 +148,6 @@ def _preload() -> None:
         dashboards.dashboards,
         metrics.metrics,
         rules.recording_rules,
-        services.services,
     ):
         read()
     gc.collect()

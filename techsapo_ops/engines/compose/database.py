@@ -7,9 +7,9 @@ import secrets
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.layout import Layout
 
 EXPORTER_CNF = "mysqld-exporter.cnf"
 

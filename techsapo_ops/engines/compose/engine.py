@@ -12,7 +12,6 @@ from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
 from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
 from techsapo_ops.engines.compose.probing import Prober, questions
 from techsapo_ops.engines.compose.reloading import RELOADERS
@@ -20,9 +19,11 @@ from techsapo_ops.engines.compose.scratch import scratch
 from techsapo_ops.engines.compose.standing import STOP_MARGIN, ComposeStack
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import ContainerUnit, Desired
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.engine import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _UP_SECONDS = 300.0
 _NEED = "dependency failed to start"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.base import GateError
+from techsapo_ops.stack.engine import GateError
 
 SHOWN_LINES = 20
 GIVE_UP_AFTER_RESTARTS = 3

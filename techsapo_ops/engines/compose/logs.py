@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import docker_time
 from techsapo_ops.adapters.process import stream
-from techsapo_ops.engines.base import LogLine
+from techsapo_ops.stack.engine import LogLine
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.standing import ComposeStack

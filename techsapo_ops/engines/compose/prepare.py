@@ -8,14 +8,14 @@ from pathlib import Path
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.compose import access, database
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import ContainerUnit, Desired
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 COMPOSE_FILES = "docker/"
 BUILT = ("techsapo/app", "techsapo/scheduler")

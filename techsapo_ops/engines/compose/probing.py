@@ -16,9 +16,11 @@ from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.redis_cli import login_options
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _FETCH = (
     "import sys, urllib.request as r\n"
@@ -34,7 +36,7 @@ def questions(spec: Spec, topology: Topology) -> dict[str, Command]:
     """
     found: dict[str, Command] = {}
     if spec.redis.password is not None:
-        ping = ("redis-cli", "--no-auth-warning", *login_options(spec, topology), "-e", "ping")
+        ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
     if (
         spec.mysql is not None

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import ContainerFacts
-from techsapo_ops.engines.base import Mismatch
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import ContainerUnit, Desired
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.engine import Mismatch
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.standing import ComposeStack

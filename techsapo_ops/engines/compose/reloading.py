@@ -12,7 +12,9 @@ from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _TIMEOUT = 30.0
 

@@ -18,11 +18,12 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines import throwaway
-from techsapo_ops.engines.base import GateError, Scratch
 from techsapo_ops.engines.compose import access
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.engine import GateError, Scratch
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 FOLDER = "/scratch"
 """Where the throwaway container has the folder that it shares with the host."""

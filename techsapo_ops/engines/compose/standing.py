@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import ContainerFacts, Docker

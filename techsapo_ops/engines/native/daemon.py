@@ -16,7 +16,7 @@ from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.launch import STATE_VARIABLE
 from techsapo_ops.engines.native.supervisor import Supervisor, is_somebody_elses
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.stack.layout import Layout
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0

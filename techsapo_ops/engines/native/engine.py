@@ -15,16 +15,18 @@ from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import Action, Mismatch, Observed, Plan, Scratch, Step
 from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import Desired, Program
-from techsapo_ops.spec.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Service, Topology, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import Desired, Program
+from techsapo_ops.stack.engine import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 CONFIGURATION = "supervisor/supervisord.conf"
 COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_STOP_SECONDS}

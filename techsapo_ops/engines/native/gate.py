@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.base import GateError, State
 from techsapo_ops.engines.native.supervisor import Process
+from techsapo_ops.stack.engine import GateError, State
 
 SHOWN_LINES = 20
 GIVE_UP_AFTER_EXITS = 3

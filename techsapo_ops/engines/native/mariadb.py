@@ -13,10 +13,10 @@ from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 EXPORTER_CNF = "mysqld-exporter.cnf"
 ROOT_PASSWORD = "mysql-root-password"  # noqa: S105 - a file's name

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.folders import open_file
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import service_users
 
 if TYPE_CHECKING:
     import psutil
@@ -63,7 +63,7 @@ def _users(state: Path) -> frozenset[int]:
     found = {os.getuid(), os.geteuid()}
     with suppress(FileNotFoundError):
         found.add(state.stat().st_uid)
-    for name in {facts.user for facts in services().values()}:
+    for name in service_users():
         with suppress(KeyError):  # not on this host
             found.add(pwd.getpwnam(name).pw_uid)
     return frozenset(found)

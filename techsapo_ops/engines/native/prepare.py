@@ -7,10 +7,10 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import owned_by_others
 from techsapo_ops.engines.native import mariadb, owners
 from techsapo_ops.engines.native.members import members_folder
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.layout import ACME_ROOT, Layout
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.layout import ACME_ROOT, Layout
+from techsapo_ops.stack.topology import Topology
 
 
 def folders(layout: Layout) -> None:

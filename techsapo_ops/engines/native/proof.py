@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from techsapo_ops.engines.base import Mismatch
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
-from techsapo_ops.spec.desired import Desired, Program
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.stack.desired import Desired, Program
+from techsapo_ops.stack.engine import Mismatch
+from techsapo_ops.stack.layout import Layout
 
 _RETITLED = {"nginx": "nginx: master process ", "redis": ""}
 """Kinds that overwrite the arguments which the kernel shows, and what stands before them then.

@@ -22,14 +22,15 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.catalogue.services import Probe
 from techsapo_ops.engines import throwaway
-from techsapo_ops.engines.base import GateError, Scratch
 from techsapo_ops.engines.native import launch, mariadb, owners
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.spec.topology import Service, Topology
+from techsapo_ops.stack.engine import GateError, Scratch
+from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0

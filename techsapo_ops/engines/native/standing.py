@@ -11,11 +11,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import build, noted
-from techsapo_ops.engines.base import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
-from techsapo_ops.spec.layout import BUILD_NOTE, SCHEDULER, Layout
+from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
 
 if TYPE_CHECKING:
     import psutil

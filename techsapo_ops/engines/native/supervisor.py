@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.engines.base import State
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.engine import State
 
 _STATES = {
     "STOPPED": State.STOPPED,

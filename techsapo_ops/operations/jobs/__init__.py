@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines.base import Engine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply import Tools
+from techsapo_ops.operations.apply.transaction import Tools
 from techsapo_ops.schedule.job import JobResult
-from techsapo_ops.spec.layout import Layout
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 Operation = Callable[["JobContext"], JobResult]
 

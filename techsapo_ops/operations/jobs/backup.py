@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup.sources import Stack
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from techsapo_ops.operations.certificate_metrics import write_metrics
-from techsapo_ops.operations.certificate_renew import Renewal, renew
-from techsapo_ops.operations.certificate_status import status
-from techsapo_ops.operations.certificates import Certificates, Need
+from techsapo_ops.operations.certificates.front import nginx_site
+from techsapo_ops.operations.certificates.metrics import write_metrics
+from techsapo_ops.operations.certificates.renew import Renewal, renew
+from techsapo_ops.operations.certificates.status import status
+from techsapo_ops.operations.certificates.wanted import Certificates, Need
 from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.nginx_site import nginx_site
 from techsapo_ops.schedule.job import JobResult
 
 _WAIT = 60.0

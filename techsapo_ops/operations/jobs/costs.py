@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from techsapo_ops.adapters.textfile import Sample
-from techsapo_ops.operations.costs import Books, costs
 from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.watch.costs import Books, costs
 from techsapo_ops.schedule.job import JobResult
 
 DAYS = 30

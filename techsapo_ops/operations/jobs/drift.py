@@ -7,7 +7,7 @@ from typing import get_args
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample
-from techsapo_ops.operations import drift
+from techsapo_ops.operations.apply import drift
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
 

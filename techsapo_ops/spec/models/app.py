@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -129,6 +129,12 @@ class Latency(Section):
 
 
 class _Provider(Section):
+    # What holds for every provider of a kind.
+    simulated: ClassVar[bool] = False
+    needs_key: ClassVar[bool] = False
+    announced_by: ClassVar[str | None] = None
+    """The vendor, by the kind that asks it itself, whose announcements of retired models hold here."""
+
     enabled: bool = True
     """false: the provider is kept in the spec but not asked."""
     timeout: PositiveDuration = "60s"
@@ -139,6 +145,8 @@ class _Provider(Section):
 
 class SimulatedProvider(_Provider):
     """Answers without any vendor, from a seed: for trying, load tests and drills."""
+
+    simulated = True
 
     kind: Literal["simulated"]
     """What answers: no vendor, a seeded simulation."""
@@ -176,6 +184,8 @@ class _ModelProvider(_Provider):
 class KeyedProvider(_ModelProvider):
     """One that may be asked with an API key."""
 
+    needs_key = True
+
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
     api_key_file: FilePath | None = None
@@ -186,6 +196,8 @@ class KeyedProvider(_ModelProvider):
 
 class OpenAIProvider(KeyedProvider):
     """OpenAI's own API."""
+
+    announced_by = "openai"
 
     kind: Literal["openai"]
     """What answers: OpenAI."""
@@ -200,6 +212,8 @@ class OpenAIProvider(KeyedProvider):
 class CompatibleProvider(KeyedProvider):
     """Any endpoint that speaks OpenAI's chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
 
+    needs_key = False
+
     kind: Literal["openai-compatible"]
     """What answers: an endpoint with OpenAI's chat completions."""
     base_url: Url
@@ -208,6 +222,8 @@ class CompatibleProvider(KeyedProvider):
 
 class GoogleProvider(KeyedProvider):
     """Google's Gemini API."""
+
+    announced_by = "google"
 
     kind: Literal["google"]
     """What answers: Gemini."""
@@ -222,6 +238,8 @@ class GoogleProvider(KeyedProvider):
 class AnthropicProvider(KeyedProvider):
     """Anthropic's Claude API."""
 
+    announced_by = "anthropic"
+
     kind: Literal["anthropic"]
     """What answers: Claude."""
     base_url: Url | None = None
@@ -233,6 +251,8 @@ class AgentProvider(_ModelProvider):
 
     The user that runs the app has to log in once by the program `claude`.
     """
+
+    announced_by = "anthropic"
 
     kind: Literal["claude-agent"]
     """What answers: Claude, by the program `claude` of the Claude Agent SDK."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.app import App, Audit, Budget, Providers, WallBounce, default_providers
-from techsapo_ops.spec.models.base import PROJECT_PATTERN, Name, Section, Text, is_loopback
+from techsapo_ops.spec.models.base import PROJECT_PATTERN, FilePath, Name, Section, Text, is_loopback
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
@@ -65,6 +65,9 @@ class Spec(Section):
     images: dict[ImageName, Text] = {}
     """Container images by service; `base` is what the app's image is built from, `docker-cli` and `restic`
     are where the scheduler's gets these two from."""
+    template_overrides: FilePath | None = None
+    """Folder of your own templates, which come before the built-in ones; default: template-overrides/
+    beside the spec."""
     environments: dict[Name, dict[str, Any]] = {}
     """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Tokens
+from typing_extensions import override
+
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import SDKModel
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 
@@ -30,10 +34,10 @@ class Anthropic(SDKModel):
     client = "AsyncAnthropic"
     error = "AnthropicError"
 
-    async def call(
+    @override
+    async def send(
         self, client: AsyncAnthropic, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
-        """One message."""
+    ) -> Completion:
         body: dict[str, Any] = {
             "model": self.model,
             "max_tokens": self.max_output_tokens,
@@ -46,7 +50,7 @@ class Anthropic(SDKModel):
             return await self._read_stream(await client.messages.create(**body, stream=True), tally)
         return read_message(await self.post(client, "/v1/messages", body), tally)
 
-    async def _read_stream(self, events: AsyncIterator[RawMessageStreamEvent], tally: Tally) -> Reply:
+    async def _read_stream(self, events: AsyncIterator[RawMessageStreamEvent], tally: Tally) -> Completion:
         """Text and tokens of a streamed message.
 
         Input is counted at the start, output at the end; of a stream that breaks off the longest answer is
@@ -68,16 +72,19 @@ class Anthropic(SDKModel):
             raise broken_off(sent is not None)
         return _reply("".join(text), stop, tally)
 
+    @override
     @staticmethod
     def import_sdk() -> ModuleType:
-        """See SDKModel.import_sdk."""
         import anthropic
         import anthropic.resources.messages
 
         return anthropic
 
 
-def read_message(message: dict[str, Any], tally: Tally) -> Reply:
+KIND = ProviderKind(Anthropic)
+
+
+def read_message(message: dict[str, Any], tally: Tally) -> Completion:
     """Text and tokens of a message's JSON. Raises ProviderError where Claude refused, and what `sdk_failures`
     lists for a body of another shape.
     """
@@ -86,10 +93,10 @@ def read_message(message: dict[str, Any], tally: Tally) -> Reply:
     return _reply(text, message["stop_reason"], tally)
 
 
-def _reply(text: str, stop: str | None, tally: Tally) -> Reply:
+def _reply(text: str, stop: str | None, tally: Tally) -> Completion:
     if stop == "refusal":
         raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
-    return Reply(text, tally.tokens, stop not in _CUT_OFF)
+    return Completion(text, tally.tokens, stop not in _CUT_OFF)
 
 
 def _tokens(usage: dict[str, Any], written: object) -> Tokens | None:

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.spec.models.app import (
-    AgentProvider,
-    AnthropicProvider,
-    CompatibleProvider,
-    GoogleProvider,
-    OpenAIProvider,
-    OpenRouterProvider,
-)
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Tokens,
-)
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Grades, Peer
+from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, well_formed
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.reading import read_answer, read_grades, well_formed
+from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
+from techsapo_ops.wallbounce.question import Question
 
-KeyedSpec = OpenAIProvider | CompatibleProvider | GoogleProvider | AnthropicProvider | OpenRouterProvider
-VendorSpec = KeyedSpec | AgentProvider
 _LONGEST_MESSAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Completion:
     """What came back of one call. `complete` is False where the vendor says that it was cut off.
 
     `tokens` is None where the vendor counted none.
@@ -58,19 +46,18 @@ class Tally:
 class LanguageModel(ABC):
     """A provider that is a language model at a vendor; a vendor's class knows how to make one call."""
 
-    def __init__(self, name: str, spec: VendorSpec, price: Price) -> None:
+    def __init__(self, name: str, spec: ModelSpec, price: Price) -> None:
         self.name = name
-        self.kind: str = spec.kind
+        self.kind = spec.kind
         self.model = spec.model
         self.timeout = seconds(spec.timeout)
         self.price = price
         self.max_output_tokens = spec.max_output_tokens
-        keyed = None if isinstance(spec, AgentProvider) else spec
-        self.stream = keyed is not None and keyed.stream
-        self._key = keyed.api_key if keyed is not None else None
+        self.stream = False
+        self._key: Secret | None = None
 
     @abstractmethod
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         """Make one call, as a stream where `stream` is set; tokens go to `tally` as soon as they are counted.
 
         Raises ProviderError; cancelling it closes the connection.
@@ -78,25 +65,26 @@ class LanguageModel(ABC):
 
     @abstractmethod
     async def warm(self) -> None:
-        """See Provider.warm."""
+        """Import the SDK, without holding up the event loop for long."""
 
     @abstractmethod
     async def close(self) -> None:
-        """See Provider.close."""
+        """Give connections back."""
 
-    async def answer(self, question: Question) -> Answer:
-        """See Provider.answer."""
-        return await self._answer(answer_prompt(question), question)
+    async def call(self, ask: Ask) -> Reply:
+        """One call to the model, read as what was asked for. Raises ProviderError with what it costs."""
+        match ask:
+            case AskAnswer(question=question):
+                return await self._answer(answer_prompt(question), question)
+            case AskRevision(question=question, own=own, critiques=critiques):
+                return await self._answer(revise_prompt(question, own, critiques), question)
+            case AskGrades(question=question, peers=peers, own=own_one):
+                return await self._grades(grade_prompt(question, peers, own_one), question, peers)
 
-    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
-        """See Provider.revise."""
-        return await self._answer(revise_prompt(question, own, critiques), question)
-
-    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-        """See Provider.grade."""
-        reply, tokens, taken = await self._ask(grade_prompt(question, peers, own), question)
+    async def _grades(self, prompt: Prompt, question: Question, peers: Sequence[Peer]) -> Grades:
+        reply, tokens, taken = await self._ask(prompt, question)
         cost = self.price.cost(tokens)
-        grades = read_grades(reply.text, peers)
+        grades = parse_grades(reply.text, peers)
         if peers and not grades:
             raise ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
         return Grades(self.name, self.model, grades, tokens, taken, cost)
@@ -104,7 +92,7 @@ class LanguageModel(ABC):
     async def _answer(self, prompt: Prompt, question: Question) -> Answer:
         reply, tokens, taken = await self._ask(prompt, question)
         cost = self.price.cost(tokens)
-        fields = read_answer(reply.text)
+        fields = parse_answer(reply.text)
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
@@ -126,7 +114,7 @@ class LanguageModel(ABC):
             structured=fields.structured,
         )
 
-    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Reply, Tokens, float]:
+    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Completion, Tokens, float]:
         started = time.perf_counter()
         sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
         tally = Tally()
@@ -152,6 +140,20 @@ class LanguageModel(ABC):
         if self._key:
             message = message.replace(self._key.reveal(), "********")
         return " ".join(message.split())[:_LONGEST_MESSAGE]
+
+
+class KeyedModel(LanguageModel):
+    """One that is asked with an API key, and that can stream."""
+
+    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
+        super().__init__(name, spec, price)
+        self.stream = spec.stream
+        self._key = spec.api_key
+
+
+def hush(library: str) -> None:
+    """Let an SDK log warnings at most: at debug some log whole requests, and no log may hold a question."""
+    logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
 def tokens_of(read: Any, written: Any, cached: Any) -> Tokens | None:

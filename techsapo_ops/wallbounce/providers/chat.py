@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Tokens
-from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.upstream import broken_off, told_failure
 
 
-def read_completion(completion: Any, tally: Tally) -> Reply:
+def read_completion(completion: Any, tally: Tally) -> Completion:
     """The first choice of a chat completion. Raises ProviderError where it is none, an error, or a refusal.
 
     OpenRouter, and proxies, tell some errors in a body with status 200.
@@ -52,7 +53,7 @@ class Chunks:
         except (KeyError, TypeError, AttributeError):
             raise _unreadable("the stream holds what is no chunk of a chat completion") from None
 
-    def reply(self, tally: Tally) -> Reply:
+    def reply(self, tally: Tally) -> Completion:
         """What the chunks add up to. Raises ProviderError where the last one never came, or for a refusal."""
         if not self.done and self._finish is None:
             raise broken_off(self._any)
@@ -77,12 +78,12 @@ def _raise_for_error(body: Any) -> None:
         raise told_failure("", str(error))
 
 
-def _reply(text: Any, refusal: Any, finish: Any, tally: Tally) -> Reply:
+def _reply(text: Any, refusal: Any, finish: Any, tally: Tally) -> Completion:
     if finish == "content_filter" or (refusal and not text):
         raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
     if not isinstance(text, str):
         raise _unreadable("the reply is not text")
-    return Reply(text, tally.tokens, finish != "length")
+    return Completion(text, tally.tokens, finish != "length")
 
 
 def _unreadable(message: str) -> ProviderError:

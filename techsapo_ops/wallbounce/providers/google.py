@@ -11,12 +11,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.imports import first_use, without
 from techsapo_ops.spec.models.app import GoogleProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import schema_turned_away
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
@@ -25,6 +29,7 @@ from techsapo_ops.wallbounce.providers.upstream import (
     open_session,
     status_failure,
 )
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp
@@ -48,7 +53,7 @@ class _Made:
     connection_errors: tuple[type[Exception], ...]
 
 
-class Google(LanguageModel):
+class Google(KeyedModel):
     """One Gemini model."""
 
     def __init__(self, name: str, spec: GoogleProvider, price: Price) -> None:
@@ -59,17 +64,17 @@ class Google(LanguageModel):
         self._structured = True
         self._made = Once(self._make)
 
+    @override
     async def warm(self) -> None:
-        """Import the SDK in a thread and make its client."""
         await self._made.get()
 
+    @override
     async def close(self) -> None:
-        """Close the connection pool."""
         if self._made.made is not None:
             await self._made.made.session.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
-        """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         made: _Made = await self._made.get()
         try:
             if self._structured:
@@ -93,7 +98,7 @@ class Google(LanguageModel):
 
     async def _call(
         self, client: AsyncClient, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
+    ) -> Completion:
         from google.genai import types
 
         thinking = None
@@ -119,6 +124,7 @@ class Google(LanguageModel):
 
     async def _make(self) -> _Made:
         import_errors = await asyncio.to_thread(first_use, _import_sdk)
+        hush("google_genai")
         session = open_session()
         try:
             client = await asyncio.to_thread(
@@ -130,15 +136,18 @@ class Google(LanguageModel):
         return _Made(client, session, *import_errors)
 
 
-def read_generation(response: GenerateContentResponse, tally: Tally) -> Reply:
+KIND = ProviderKind(Google)
+
+
+def read_generation(response: GenerateContentResponse, tally: Tally) -> Completion:
     """Text and tokens of the first candidate. Raises ProviderError where prompt or answer was blocked."""
     finish = _look_at(response, tally)
     if not response.candidates:
         raise ProviderError(FailureKind.BAD_ANSWER, "the reply holds no candidate", began=True)
-    return Reply(_text_of(response), tally.tokens, finish != _CUT_OFF)
+    return Completion(_text_of(response), tally.tokens, finish != _CUT_OFF)
 
 
-async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally: Tally) -> Reply:
+async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally: Tally) -> Completion:
     """What streamed responses add up to; the last one says why it ends. Each counts all tokens so far."""
     text: list[str] = []
     finish: str | None = None
@@ -147,7 +156,7 @@ async def _read_stream(responses: AsyncIterator[GenerateContentResponse], tally:
         text.append(_text_of(response))
     if finish is None:
         raise broken_off(bool(text))
-    return Reply("".join(text), tally.tokens, finish != _CUT_OFF)
+    return Completion("".join(text), tally.tokens, finish != _CUT_OFF)
 
 
 def _look_at(response: GenerateContentResponse, tally: Tally) -> str | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.spec.models.app import OpenAIProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Reply, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import SDKModel
 from techsapo_ops.wallbounce.providers.upstream import broken_off, told_failure
 
@@ -30,9 +33,9 @@ class OpenAISDK(SDKModel):
     client = "AsyncOpenAI"
     error = "OpenAIError"
 
+    @override
     @staticmethod
     def import_sdk() -> ModuleType:
-        """See SDKModel.import_sdk."""
         import openai
         import openai.resources.responses
 
@@ -47,10 +50,10 @@ class OpenAI(OpenAISDK):
         self._effort = spec.reasoning_effort
         self._verbosity = spec.verbosity
 
-    async def call(
+    @override
+    async def send(
         self, client: AsyncOpenAI, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
-        """One response."""
+    ) -> Completion:
         body: dict[str, Any] = {
             "model": self.model,
             "instructions": system,
@@ -77,7 +80,10 @@ class OpenAI(OpenAISDK):
         return read_response(await self.post(client, "/responses", body), tally)
 
 
-async def read_stream(events: AsyncIterator[ResponseStreamEvent], tally: Tally) -> Reply:
+KIND = ProviderKind(OpenAI)
+
+
+async def read_stream(events: AsyncIterator[ResponseStreamEvent], tally: Tally) -> Completion:
     """The response that a stream ends with; it holds the whole text. Raises as read_response does."""
     last: Response | None = None
     event: ResponseStreamEvent | None = None
@@ -91,7 +97,7 @@ async def read_stream(events: AsyncIterator[ResponseStreamEvent], tally: Tally) 
     return read_response(last.to_dict(), tally)
 
 
-def read_response(response: dict[str, Any], tally: Tally) -> Reply:
+def read_response(response: dict[str, Any], tally: Tally) -> Completion:
     """Text and tokens of a response's JSON. Raises ProviderError where the model failed or refused, and what
     `sdk_failures` lists for a body of another shape.
     """
@@ -108,4 +114,4 @@ def read_response(response: dict[str, Any], tally: Tally) -> Reply:
     reason = (response.get("incomplete_details") or {}).get("reason")
     if reason == "content_filter" or (refused and not text):
         raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
-    return Reply(text, tally.tokens, response.get("status") in {"completed", None})
+    return Completion(text, tally.tokens, response.get("status") in {"completed", None})

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.base import Reply, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key
 from techsapo_ops.wallbounce.providers.openai import OpenAISDK
 
 if TYPE_CHECKING:
@@ -22,10 +25,10 @@ class OpenRouter(OpenAISDK):
     base_url = "https://openrouter.ai/api/v1"
     headers = {"X-Title": "TechSapo"}
 
-    async def call(
+    @override
+    async def send(
         self, client: AsyncOpenAI, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
-        """One chat completion."""
+    ) -> Completion:
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt.user}],
@@ -44,3 +47,6 @@ class OpenRouter(OpenAISDK):
         ):
             chunks.add(chunk.model_dump(), tally)
         return chunks.reply(tally)
+
+
+KIND = ProviderKind(OpenRouter, lacks=key)

@@ -13,14 +13,16 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import load
-from techsapo_ops.spec.models.app import AnthropicProvider, OpenAIProvider, OpenRouterProvider
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import LanguageModel, Reply, Tally
-from techsapo_ops.wallbounce.providers.pieces import MEDIA_TYPE
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
+from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
+from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE
 from techsapo_ops.wallbounce.providers.upstream import (
     Once,
     connection_failure,
@@ -28,6 +30,7 @@ from techsapo_ops.wallbounce.providers.upstream import (
     status_failure,
     told_failure,
 )
+from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,7 +47,7 @@ _OURS = {"content-encoding", "content-length", "transfer-encoding"}
 """Headers of a response that no longer hold once aiohttp has read and decompressed it."""
 
 
-class SDKModel(LanguageModel):
+class SDKModel(KeyedModel):
     """A model behind the SDK of OpenAI or Anthropic; which of its calls is made is the subclass's.
 
     The SDK's own retries are off. A model that turns the schema away is asked in words from then on.
@@ -57,45 +60,43 @@ class SDKModel(LanguageModel):
     error: ClassVar[str]
     """The base of its errors."""
 
-    def __init__(
-        self, name: str, spec: OpenAIProvider | OpenRouterProvider | AnthropicProvider, price: Price
-    ) -> None:
+    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
         self._base_url = spec.base_url or self.base_url
         self._structured = True
         self._sdk: Any = None
         self._client = Once(self._make)
 
+    @override
     async def warm(self) -> None:
-        """Import the SDK in a thread and make its client."""
         await self._client.get()
 
+    @override
     async def close(self) -> None:
-        """Close the connection pool."""
         if self._client.made is not None:
             await self._client.made.close()
 
-    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Reply:
-        """One call, without the schema once the model has turned it away. See LanguageModel.complete."""
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
         client = await self._client.get()
         sdk = self._sdk
         try:
             if self._structured:
                 try:
-                    return await self.call(client, prompt, prompt.system, tally, structured=True)
+                    return await self.send(client, prompt, prompt.system, tally, structured=True)
                 except sdk.BadRequestError as error:
                     if not schema_turned_away(400, told(error)):
                         raise
                     self._structured = False
             words = with_schema(prompt, question.language)
-            return await self.call(client, prompt, words, tally, structured=False)
+            return await self.send(client, prompt, words, tally, structured=False)
         except sdk_failures(getattr(sdk, self.error)) as error:
             raise sdk_failure(sdk, error, self.timeout) from None
 
     @abstractmethod
-    async def call(
+    async def send(
         self, client: Any, prompt: Prompt, system: str, tally: Tally, *, structured: bool
-    ) -> Reply:
+    ) -> Completion:
         """One call of the SDK."""
 
     async def post(self, client: Any, path: str, body: dict[str, Any]) -> Any:
@@ -116,6 +117,7 @@ class SDKModel(LanguageModel):
 
     async def _make(self) -> Any:
         self._sdk = await asyncio.to_thread(first_use, self.import_sdk)
+        hush(self._sdk.__name__)
         return getattr(self._sdk, self.client)(
             api_key=self._key.reveal() if self._key else "none",  # the SDKs insist on one, a proxy may not
             base_url=self._base_url,

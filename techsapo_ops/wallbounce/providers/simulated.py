@@ -12,116 +12,54 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import re
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.resources import files
 from math import exp, log, sqrt
-
-import yaml
 
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.model import (
-    MAX_CLAIMS,
-    Answer,
-    ClaimGrade,
-    Critique,
-    FailureKind,
-    Grade,
-    Grades,
-    Language,
-    Peer,
-    ProviderError,
-    Question,
-    Risk,
-    Score,
-    Stance,
-    Tokens,
-)
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.provider import SIMULATED, Price
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind, nothing
+from techsapo_ops.wallbounce.providers.knowledge import fold, knowledge
+from techsapo_ops.wallbounce.question import Question
 
 MARK: Mapping[Language, str] = {"ja": "（シミュレーション）", "en": "(simulated) "}
 RETRY_AFTER = 2.0
-_SENTENCE = re.compile(r"[^。]+。|.+?[.](?=\s|$)")
-_COMMAND = re.compile(r"「([a-z][^」]*)」|`([^`]+)`")
-
-
-@cache
-def _sentences(text: str) -> tuple[str, ...]:
-    return tuple(s.strip() for s in _SENTENCE.findall(text))[:MAX_CLAIMS]
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One thing that simulated providers know; `match` holds folded words of a question."""
-
-    match: tuple[str, ...]
-    text: Mapping[Language, str]
-
-    def claims(self, language: Language) -> tuple[str, ...]:
-        """Its sentences; the first is the root cause."""
-        return _sentences(self.text[language])
-
-    def commands(self, language: Language) -> tuple[str, ...]:
-        """The commands that it quotes."""
-        return tuple(ja or en for ja, en in _COMMAND.findall(self.text[language]))
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """simulated.yaml."""
-
-    topics: tuple[Topic, ...]
-    openings: Mapping[Language, tuple[str, ...]]
-    closings: Mapping[Language, tuple[str, ...]]
-
-    def right(self, folded: str) -> int:
-        """Index of the topic that answers a folded question; the last one fits everything."""
-        return _right(tuple(topic.match for topic in self.topics), folded)
-
-
-@lru_cache(maxsize=64)
-def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
-    for index, words in enumerate(matches):
-        if any(word in folded for word in words):
-            return index
-    return len(matches) - 1
-
-
-@cache
-def knowledge() -> Knowledge:
-    """The content of simulated.yaml."""
-    text = (files("techsapo_ops.wallbounce.providers") / "simulated.yaml").read_text(encoding="utf-8")
-    raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
-    topics = tuple(
-        Topic(tuple(_fold(word) for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
-        for t in raw["topics"].values()
-    )
-    return Knowledge(topics, raw["openings"], raw["closings"])
+FREE = Price(0.0, 0.0)
 
 
 class Simulated:
     """Answers from a seed; the same seed and question always give the same answer, latency and failure."""
 
-    kind = "simulated"
+    kind = SIMULATED
     max_output_tokens = 1024
 
     def __init__(self, name: str, spec: SimulatedProvider) -> None:
         self.name = name
         self.model = f"simulated-{spec.seed}"
         self.timeout = seconds(spec.timeout)
-        self.price = Price(spec.price.input, spec.price.output) if spec.price else Price(0.0, 0.0)
+        self.price = Price(spec.price.input, spec.price.output) if spec.price else FREE
         self._spec = spec
         self._mean = seconds(spec.latency.mean)
         self._known = knowledge()  # read now, so that the first question does not wait for it
         self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
 
-    async def answer(self, question: Question) -> Answer:
-        """Wait for the drawn latency, then answer or fail as drawn. See Provider.answer."""
+    async def call(self, ask: Ask) -> Reply:
+        """Wait for the drawn latency, then reply or fail as drawn."""
+        match ask:
+            case AskAnswer(question=question):
+                return await self._answer(question)
+            case AskGrades(question=question, peers=peers, own=measure):
+                return await self._grades(question, peers, measure)
+            case AskRevision(question=question, own=own, critiques=critiques):
+                return await self._revision(question, own, critiques)
+
+    async def _answer(self, question: Question) -> Answer:
         started = time.perf_counter()
         own = _random(f"{self._spec.seed}", question.text)
         await self._work(own)
@@ -129,8 +67,8 @@ class Simulated:
         tokens = len(question.text) + 120
         return self._answered(own, question, topic, sure, tokens, started)
 
-    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-        """Grade as drawn, for each peer from seed, question and what it says. See Provider.grade."""
+    async def _grades(self, question: Question, peers: Sequence[Peer], own: Answer | None) -> Grades:
+        """Grades as drawn, for each peer from seed, question and what it says."""
         started = time.perf_counter()
         await self._work(_random(f"grading {self._spec.seed}", question.text))
         view = self._topic_of(own.text) if own is not None else None
@@ -142,8 +80,8 @@ class Simulated:
         taken = time.perf_counter() - started
         return Grades(self.name, self.model, grades, tokens, taken, self.price.cost(tokens))
 
-    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
-        """Keep the own answer, or take a cause that a critique names. See Provider.revise."""
+    async def _revision(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        """The own answer, or one with a cause that a critique names."""
         started = time.perf_counter()
         held = "\0".join(critique.objection for critique in critiques)
         drawn = _random(f"revising {self._spec.seed}", f"{question.text}\0{held}")
@@ -214,7 +152,7 @@ class Simulated:
         return None
 
     def _believes(self, own: random.Random, question: Question, topic: int | None) -> bool:
-        right = topic == self._known.right(_fold(question.text))
+        right = topic == self._known.right(fold(question.text))
         rate = self._spec.grader_true_positive if right else self._spec.grader_false_positive
         return own.random() < rate
 
@@ -254,7 +192,7 @@ class Simulated:
         shared = _random("shared", question.text)
         common_luck, common_wrong = shared.random(), shared.random()
         luck = common_luck if own.random() < self._spec.correlation else own.random()
-        right = self._known.right(_fold(question.text))
+        right = self._known.right(fold(question.text))
         same, other = own.random() < self._spec.same_wrong, own.random()
         if luck < self._spec.accuracy:
             return right, round(own.uniform(0.84, 0.97), 2)
@@ -268,11 +206,9 @@ class Simulated:
         return f"{MARK[language]}{opening}{known.topics[topic].text[language]}{closing}"
 
 
+KIND = ProviderKind(lambda name, spec, _price: Simulated(name, spec), lacks=nothing, price=lambda _: FREE)
+
+
 def _random(salt: str, text: str) -> random.Random:
     digest = hashlib.sha256(f"{salt}\0{text}".encode(errors="surrogatepass")).digest()
     return random.Random(int.from_bytes(digest[:8], "big"))  # noqa: S311 - a simulation, not a secret
-
-
-@lru_cache(maxsize=64)
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()

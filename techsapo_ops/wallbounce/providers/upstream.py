@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from techsapo_ops.adapters.http import os_reason
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import retry_after
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def told_failure(code: object, message: str) -> ProviderError:
 def status_failure(status: int, message: str, headers: Mapping[str, str]) -> ProviderError:
     """What an HTTP status other than 2xx means. 529 is Anthropic's "overloaded"; `headers` ignore case.
 
-    429 for want of money (OpenAI's insufficient_quota) is a refusal: waiting does not help.
+    429 because no money is left (OpenAI's insufficient_quota) is a refusal: waiting does not help.
     """
     told = f"HTTP {status}: {message}"
     wait = retry_after(headers)

@@ -9,6 +9,7 @@ import pytest
 
 from techsapo_ops.adapters import host
 from techsapo_ops.adapters.host import find_binaries, gather
+from techsapo_ops.services.registry import binary_names, service_users
 
 
 def executable(path: Path, mode: int = 0o755) -> Path:
@@ -19,12 +20,12 @@ def executable(path: Path, mode: int = 0o755) -> Path:
 
 
 def test_an_empty_path_finds_nothing(tmp_path: Path) -> None:
-    assert gather(tmp_path, "").binaries == {}
+    assert gather(tmp_path, "", binary_names()).binaries == {}
 
 
 def test_a_path_with_python_alone_finds_nothing_else(tmp_path: Path) -> None:
     executable(tmp_path / "bin/python3")
-    assert gather(tmp_path, str(tmp_path / "bin")).binaries == {}
+    assert gather(tmp_path, str(tmp_path / "bin"), binary_names()).binaries == {}
 
 
 def test_the_first_folder_on_the_path_wins(tmp_path: Path) -> None:
@@ -119,15 +120,15 @@ def test_a_script_must_be_readable_and_executable(open_folder: Path) -> None:
 @root_only
 def test_only_users_that_reach_the_state_directory_are_listed(open_folder: Path) -> None:
     state = open_folder / "project/.techsapo"
-    existing = {user for user in host._service_users() if _exists(user)}
-    assert gather(state, "").users == existing
+    existing = {user for user in service_users() if _exists(user)}
+    assert gather(state, "", (), service_users()).users == existing
     (open_folder / "project").mkdir(mode=0o700)
-    assert gather(state, "").users == frozenset()
+    assert gather(state, "", (), service_users()).users == frozenset()
 
 
 @root_only
 def test_the_app_s_users_are_among_those_that_reach_the_state(open_folder: Path) -> None:
-    facts = gather(open_folder, "")
+    facts = gather(open_folder, "", (), service_users())
     assert facts.app_users <= facts.users
 
 
@@ -140,12 +141,11 @@ def test_a_python_below_a_closed_home_can_not_be_run_by_others(
     venv = open_folder / "venv/bin/python"
     venv.parent.mkdir(parents=True)
     venv.symlink_to(python)
-    monkeypatch.setattr(host, "_service_users", lambda: ["nobody"])
     monkeypatch.setattr(host, "_python_paths", lambda: (venv,))
-    assert gather(open_folder, "").users == {"nobody"}
-    assert gather(open_folder, "").app_users == frozenset()
+    assert gather(open_folder, "", (), ["nobody"]).users == {"nobody"}
+    assert gather(open_folder, "", (), ["nobody"]).app_users == frozenset()
     (open_folder / "home").chmod(0o755)
-    assert gather(open_folder, "").app_users == {"nobody"}
+    assert gather(open_folder, "", (), ["nobody"]).app_users == {"nobody"}
 
 
 def _exists(name: str) -> bool:

@@ -26,8 +26,9 @@ from techsapo_ops.backup.repository import Repository
 from techsapo_ops.cli.backup import _value
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups, restore
-from techsapo_ops.operations.backup_stack import Stack
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack
 
 ARCHIVES = tuple(hostile.archives(Path("/victim"), "paths/x"))
 
@@ -274,7 +275,8 @@ from dataclasses import replace
 from pathlib import Path
 from techsapo_ops.cli.wiring import backup_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import backups, restore
+from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup import restore
 spec, *places = sys.argv[1:]
 stack = backup_stack(Path(spec))
 pages = int(Path("/proc/self/statm").read_text().split()[0])

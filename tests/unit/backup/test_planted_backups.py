@@ -20,7 +20,7 @@ from techsapo_ops.backup.origin import MAC, Keyring, State
 from techsapo_ops.backup.repository import CHECKS, MANIFEST, SUMS, Backup, Repository
 from techsapo_ops.backup.retention import Known, judge
 from techsapo_ops.backup.verify import check_sums, refused
-from techsapo_ops.operations.backup_metrics import samples
+from techsapo_ops.operations.backup.metrics import samples
 from techsapo_ops.spec.models.data import Keep
 
 AT = datetime(2026, 1, 31, 3, tzinfo=UTC)

@@ -16,7 +16,7 @@ from monitoring_stack import EVERYTHING, spec_of
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
-from techsapo_ops.render.dashboards import dashboard_json
+from techsapo_ops.services.grafana.dashboards import dashboard_json
 
 every_dashboard = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda d: d.name)
 UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {

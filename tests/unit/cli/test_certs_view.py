@@ -4,8 +4,8 @@ import pytest
 
 from techsapo_ops.cli.certs_view import renewal_error
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificate_renew import Renewal
-from techsapo_ops.operations.certificates import Due, Need
+from techsapo_ops.operations.certificates.renew import Renewal
+from techsapo_ops.operations.certificates.wanted import Due, Need
 
 
 @pytest.mark.parametrize(

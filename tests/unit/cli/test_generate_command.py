@@ -102,12 +102,12 @@ def test_a_wrong_spec_is_an_error_and_a_wrong_option_is_usage(project: Path) -> 
 
 
 def test_a_broken_override_is_named_with_its_line(project: Path) -> None:
-    override = project / "templates/logrotate/techsapo.j2"
+    override = project / "template-overrides/logrotate/techsapo.j2"
     override.parent.mkdir(parents=True)
     override.write_text("size {{ size }}\n{{ no_such_value }}\n")
     done = techsapo(project, "generate")
     assert done.returncode == 1
-    assert "templates/logrotate/techsapo.j2:2" in done.stderr
+    assert "template-overrides/logrotate/techsapo.j2:2" in done.stderr
 
 
 def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
     listed = json.loads(techsapo(project, "templates", "list", "--json").stdout)
     assert {"name": name, "overridden": False} in listed
     ejected = techsapo(project, "templates", "eject", name)
-    copy = project / "templates" / name
+    copy = project / "template-overrides" / name
     assert ejected.stdout.strip() == str(copy)
     assert copy.read_text() == (template_root() / name).read_text()
     assert techsapo(project, "templates", "eject", name).returncode == 1

@@ -128,7 +128,16 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
 
 @pytest.mark.parametrize(
     "name",
-    ["techsapo.yaml", ".env", "templates", "templates/redis/redis.conf.j2", ".techsapo", ".techsapo/run"],
+    [
+        "techsapo.yaml",
+        ".env",
+        "template-overrides",
+        "template-overrides/redis/redis.conf.j2",
+        "templates",
+        "templates/redis/redis.conf.j2",
+        ".techsapo",
+        ".techsapo/run",
+    ],
 )
 @pytest.mark.parametrize("how", ["owner", "mode", "group"])
 def test_one_file_or_folder_of_anothers_is_enough(project: Path, name: str, how: str) -> None:
@@ -181,13 +190,23 @@ def test_the_user_who_ran_sudo_is_trusted_and_nobody_else(project: Path) -> None
         refused(techsapo(project, "validate", SUDO_UID=value), project)
 
 
-def test_a_template_of_another_user_is_not_run_by_plan(project: Path) -> None:
-    template = project / "templates" / "redis" / "redis.conf.j2"
+@pytest.mark.parametrize("folder", ["template-overrides", "templates", "mine", "../mine"])
+def test_a_template_of_another_user_is_not_run_by_plan(project: Path, folder: str) -> None:
+    if folder.endswith("mine"):
+        (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: {folder}\n")
+    template = project.parent / os.path.normpath(f"{project.name}/{folder}") / "redis" / "redis.conf.j2"
     template.parent.mkdir(parents=True)
     template.write_text(PAYLOAD % (project / "ran"))
     owned_by(ALICE, template)
-    refused(techsapo(project, "plan"), template)
+    said = refused(techsapo(project, "plan"), template)
     assert not (project / "ran").exists()
+    if folder.endswith("mine"):
+        mine = template.parents[1]
+        assert f"`techsapo trust add {mine}`" in said
+        assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
+        assert trust.without_sudo(project / "techsapo.yaml", mine).startswith(f"`techsapo trust add {mine}`")
+        techsapo(project, "trust", "add", str(mine))
+        assert techsapo(project, "validate").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -303,6 +322,16 @@ def test_doctor_shows_it_as_a_check_and_reads_nothing_else(project: Path) -> Non
     assert {f["topic"] for f in found} == {"trust"}
     assert {f["level"] for f in found} == {"missing"}
     assert f"techsapo trust add {project}" in found[-1]["remedy"]
+
+
+def test_doctor_shows_a_folder_of_templates_that_the_spec_names_as_a_check_too(project: Path) -> None:
+    (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: mine\n")
+    (project / "mine").mkdir()
+    owned_by(ALICE, project / "mine")
+    done = techsapo(project, "doctor", "--json")
+    found = json.loads(done.stdout)["findings"]
+    assert {f["topic"] for f in found} == {"trust"}
+    assert f"techsapo trust add {project / 'mine'}" in found[-1]["remedy"]
 
 
 def run_of(project: Path) -> dict[str, object]:

@@ -13,8 +13,8 @@ from techsapo_ops import __version__
 from techsapo_ops.engines.native.engine import _record
 from techsapo_ops.engines.native.standing import NativeStack
 from techsapo_ops.engines.state import STATE, StateFile
-from techsapo_ops.render.programs import programs
-from techsapo_ops.spec.desired import Desired
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Desired
 
 
 @pytest.mark.parametrize(("recorded_by", "as_it_is"), [(__version__, True), ("0.1.0", False)])
@@ -23,7 +23,7 @@ def test_a_version_sees_that_another_one_started_what_it_recorded(
 ) -> None:
     model = spec()
     where = topology(model, tmp_path)
-    app = next(p for p in programs(model, where) if p.service == "app")
+    app = next(p for p in programs(where) if p.service == "app")
     app = replace(app, environment={**app.environment, "TECHSAPO_VERSION": recorded_by})
     StateFile(where.layout.state).put(_record(app, where.of_kind("app")[0], Desired(where, (), (app,))))
     written = json.loads((where.layout.state / STATE).read_text(encoding="utf-8"))["services"]["app"]

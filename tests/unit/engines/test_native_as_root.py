@@ -26,10 +26,10 @@ from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import programs
 from techsapo_ops.schedule.log import RunLog
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.layout import Layout
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
 
@@ -120,7 +120,7 @@ def test_the_folder_of_nginx_whose_master_stays_root_is_not_its_workers(tmp_path
     facts = host(root=True, users=frozenset({SERVICE}))
     wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
     where = topology(wanted, tmp_path, facts=facts)
-    desired = Desired(where, (), programs(wanted, where))
+    desired = Desired(where, (), programs(where))
     (program,) = [p for p in desired.programs if p.service == "nginx"]
     assert (program.user, where.of_kind("nginx")[0].user) == (None, SERVICE)
     folder, uid = program.directory, pwd.getpwnam(SERVICE).pw_uid
@@ -337,7 +337,7 @@ def test_a_data_folder_that_a_user_began_is_taken_over_for_a_service_of_roots_wi
 ) -> None:
     wanted = spec(app={"instances": [{"port": 4000}]})
     where = topology(wanted, tmp_path, facts=host(root=True))
-    (program,) = [p for p in programs(wanted, where) if p.service == "app"]
+    (program,) = [p for p in programs(where) if p.service == "app"]
     (program.directory / "below").mkdir(parents=True)
     for path in (program.directory, program.directory / "below"):
         os.chown(path, ALICE, ALICE)

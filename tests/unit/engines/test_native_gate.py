@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.base import GateError, State
 from techsapo_ops.engines.native.gate import Watched, wait_ready
 from techsapo_ops.engines.native.supervisor import Process
+from techsapo_ops.stack.engine import GateError, State
 
 READY = ProbeResult(True, "HTTP 200", 0.0)
 REFUSED = ProbeResult(False, "connection refused", 0.0)

@@ -15,8 +15,8 @@ from techsapo_ops.engines.native.standing import NativeStack
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.layout import LONGEST_SOCKET_PATH, Layout
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
 
 RECORD = Record("app", "app", "127.0.0.1", 4000, None, ("redis",), 10, "f", "c", {"app/x": "d"}, True, 5.5)
 

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from stacks import host, spec, topology
 
-from techsapo_ops.engines.base import Action, Observed, ObservedService, State
 from techsapo_ops.engines.planning import in_order, plan, select
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import programs
-from techsapo_ops.spec.desired import Desired, RenderedFile
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Desired, RenderedFile
+from techsapo_ops.stack.engine import Action, Observed, ObservedService, State
+from techsapo_ops.stack.topology import Topology
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "plan_steps.yaml").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ FILES = (RenderedFile("prometheus/prometheus.yml", "global: {}\n"),)
 def wanted(**sections: Any) -> Desired:
     model = spec(**sections)
     where = topology(model, Path("/srv/techsapo"))
-    return Desired(where, FILES, programs(model, where))
+    return Desired(where, FILES, programs(where))
 
 
 def up_to_date(desired: Desired) -> dict[str, ObservedService]:

@@ -16,20 +16,23 @@ from techsapo_ops.adapters import disk
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.catalogue.services import services
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
 from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts
 from techsapo_ops.health.report import Part, PartStatus, Status
+from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Layout, Service, Topology, resolve
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import NATIVE
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def service(kind: str, port: int) -> Service:
-    return Service(kind, kind, "127.0.0.1", port, services()[kind])
+    return Service(kind, kind, "127.0.0.1", port, kind_of(kind).facts)
 
 
 def app_says(status: str, body: object) -> Part:
@@ -279,7 +282,7 @@ def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> N
 def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> tuple[Spec, Topology]:
     spec = Spec.model_validate({"project": "techsapo", "app": {"port": port}})
     layout = Layout(tmp_path / ".techsapo", tmp_path / ".techsapo/generated")
-    return spec, resolve(spec, "native", layout, HostFacts("python3", binaries=binaries or {}))
+    return spec, resolve(spec, NATIVE, layout, HostFacts("python3", binaries=binaries or {}))
 
 
 def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.operations.alerts import listed
+from techsapo_ops.operations.watch.alerts import listed
 
 
 def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quiet(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import (
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply import up as stack
+from techsapo_ops.operations.apply.difference import difference
+from techsapo_ops.operations.apply.drift import drift
+from techsapo_ops.operations.apply.journal import Journal
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.rollback import RollbackReport, rollback
+from techsapo_ops.operations.apply.transaction import Outcome, Tools
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import (
     Action,
     Engine,
     LogLine,
@@ -24,16 +34,6 @@ from techsapo_ops.engines.base import (
     State,
     Step,
 )
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import stack
-from techsapo_ops.operations.apply import Outcome, Tools
-from techsapo_ops.operations.difference import difference
-from techsapo_ops.operations.drift import drift
-from techsapo_ops.operations.journal import Journal
-from techsapo_ops.operations.ledger import Ledger
-from techsapo_ops.operations.rollback import RollbackReport, rollback
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Desired
 
 OFF = {"enabled": False}
 SECTIONS: dict[str, Any] = {
@@ -224,7 +224,7 @@ def test_an_up_with_nothing_to_do_is_not_recorded(project: Project) -> None:
 def test_images_that_no_kept_apply_names_are_discarded(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.operations.ledger.KEPT", 2)
+    monkeypatch.setattr("techsapo_ops.operations.apply.ledger.KEPT", 2)
     for number, memory in enumerate(("100M", "200M", "300M", "400M"), 1):
         project.engine.image = (number + 1) // 2
         project.up(memory)

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificate_deploy import Deployment, deploy, finish
+from techsapo_ops.operations.certificates.deploy import Deployment, deploy, finish
 from techsapo_ops.spec.models.edge import Certificate
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

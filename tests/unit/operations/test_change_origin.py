@@ -13,25 +13,24 @@ from stacks import host, spec, topology
 
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
-from techsapo_ops.operations import origin
-from techsapo_ops.operations.changes import ChangeKind, FileChange, changes
-from techsapo_ops.operations.generate import write_files
-from techsapo_ops.operations.ledger import Entry, Ledger
-from techsapo_ops.operations.snapshot import Snapshot
-from techsapo_ops.operations.stack import desired_state
-from techsapo_ops.operations.upgrade import with_new_build
+from techsapo_ops.operations.apply import origin
+from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
+from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.operations.apply.up import desired_state
+from techsapo_ops.operations.apply.upgrade import with_new_build
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.topology import Topology
 
 REDIS = "redis/redis.conf"
 SECTIONS: dict[str, Any] = {"redis": {"maxmemory": "256mb"}}
 
 
-def render(model: Spec, where: Topology, overrides: Mapping[str, str] | None) -> Desired:
-    return desired_state(model, where, Templates(None, overrides))
+def render(where: Topology, overrides: Mapping[str, str] | None) -> Desired:
+    return desired_state(where, Templates(None, overrides))
 
 
 def never(*_: object) -> Desired:
@@ -44,7 +43,7 @@ def wanted(
     model = spec(**(sections or SECTIONS))
     facts = replace(host(), python=python or host().python)
     where = topology(model, folder, facts=facts)
-    return Snapshot(desired_state(model, where, Templates(None, overrides)), model, overrides or {})
+    return Snapshot(desired_state(where, Templates(None, overrides)), model, overrides or {})
 
 
 def record(snapshot: Snapshot, version: str = "", **more: Any) -> None:
@@ -128,7 +127,7 @@ def test_a_program_that_was_installed_is_the_hosts(tmp_path: Path) -> None:
     new = wanted(tmp_path)
     less = replace(host(), binaries={n: b for n, b in host().binaries.items() if n != "redis-server"})
     model = spec(**SECTIONS)
-    before = Snapshot(desired_state(model, topology(model, tmp_path, facts=less), Templates(None)), model, {})
+    before = Snapshot(desired_state(topology(model, tmp_path, facts=less), Templates(None)), model, {})
     record(before)
     _, services = found(new, running(before))
     assert services["redis"] == ["host"]

@@ -10,9 +10,9 @@ import pytest
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.base import Observed, ObservedService, State
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.costs import AUDIT, Books, costs
+from techsapo_ops.operations.watch.costs import AUDIT, Books, costs
+from techsapo_ops.stack.engine import Observed, ObservedService, State
 from techsapo_ops.stores.audit.costs import Call, Request, Rows
 
 ROWS = Rows(

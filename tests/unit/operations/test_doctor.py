@@ -17,8 +17,11 @@ from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
+from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Layout, Topology, resolve
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import COMPOSE, NATIVE
+from techsapo_ops.stack.topology import Topology
 
 ALL = {
     name: f"/usr/bin/{name}"
@@ -46,7 +49,7 @@ def free_ports() -> dict[str, object]:
 def stack(state: Path, binaries: dict[str, str], **host: object) -> tuple[Spec, Topology]:
     spec = Spec.model_validate(free_ports())
     facts = HostFacts("/usr/bin/python3", binaries=binaries, **host)
-    return spec, resolve(spec, "native", Layout(state, state / "generated"), facts)
+    return spec, resolve(spec, NATIVE, Layout(state, state / "generated"), facts)
 
 
 def by_name(diagnosis: Diagnosis) -> dict[str, Finding]:
@@ -106,7 +109,7 @@ def test_the_tls_port_of_nginx_is_looked_at_too(tmp_path: Path) -> None:
         settings = {**free_ports(), "certificates": {"web": {"names": ["a.example"]}}}
         settings["nginx"] = {"listen": free_port(), "tls_listen": port}
         spec = Spec.model_validate(settings)
-        topology = resolve(spec, "native", Layout(tmp_path, tmp_path), HostFacts("python3", binaries=ALL))
+        topology = resolve(spec, NATIVE, Layout(tmp_path, tmp_path), HostFacts("python3", binaries=ALL))
         found = by_name(examine(spec, topology))
     assert found[f"port {port}"].level is Level.MISSING
     assert "nginx" in found[f"port {port}"].detail
@@ -160,7 +163,7 @@ def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.M
 def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"logrotate": "x", "setpriv": "x"})
-    topology = resolve(spec, "compose", Layout(tmp_path, tmp_path), facts)
+    topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
     diagnosis = examine(spec, topology)
     assert "docker.io" in diagnosis.packages
     assert not diagnosis.complete
@@ -172,7 +175,7 @@ def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
 def test_a_daemon_that_refuses_the_files_is_named_once(tmp_path: Path, version: str, level: Level) -> None:
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"docker": "/usr/bin/docker"})
-    topology = resolve(spec, "compose", Layout(tmp_path, tmp_path), facts)
+    topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
     found = examine(spec, topology, DockerFacts(version, "2.26.1")).findings
     assert [(f.level, version in f.detail) for f in found if f.name == "docker"] == [(level, True)]
 

@@ -12,11 +12,11 @@ import pytest
 from stacks import host, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.changes import ChangeKind, FileChange, changes
-from techsapo_ops.operations.generate import write_files
-from techsapo_ops.operations.manifest import MANIFEST
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
+from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.operations.apply.written import MANIFEST
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.topology import Topology
 
 OLD = (
     RenderedFile("a.conf", "a = 1\n"),

@@ -12,11 +12,11 @@ import pytest
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import ledger as ledgers
-from techsapo_ops.operations.journal import FILES, SERVICES, Journal
-from techsapo_ops.operations.ledger import Entry, Ledger
-from techsapo_ops.operations.snapshot import Snapshot, spec_hash
-from techsapo_ops.operations.stack import desired_state
+from techsapo_ops.operations.apply import ledger as ledgers
+from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
+from techsapo_ops.operations.apply.up import desired_state
 from techsapo_ops.render.templates import Templates
 
 BASE = Entry(
@@ -36,7 +36,7 @@ BASE = Entry(
 
 def snapshot(folder: Path, engine: Any = "native", **sections: Any) -> Snapshot:
     model = spec(**(sections or EVERYTHING))
-    return Snapshot(desired_state(model, topology(model, folder, engine), Templates(None)), model)
+    return Snapshot(desired_state(topology(model, folder, engine), Templates(None)), model)
 
 
 @pytest.mark.parametrize("engine", ["native", "compose"])

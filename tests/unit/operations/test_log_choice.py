@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from techsapo_ops.engines.base import LogLine
-from techsapo_ops.operations.log_choice import LogChoice, line_level
+from techsapo_ops.operations.watch.log_lines import LogChoice, line_level
+from techsapo_ops.stack.engine import LogLine
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "cases/log_levels.yaml").read_text()

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from stacks import spec, topology
 
-from techsapo_ops.engines.base import Action, Observed, ObservedService, Plan, State, Step
-from techsapo_ops.operations.redis_certificate import (
+from techsapo_ops.operations.certificates.redis import (
     ensure_redis_certificate,
     names,
     with_redis_certificate,
 )
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.topology import Topology
 
 SECURE = spec(redis={"tls": True})
 SERVICES = ("redis", "app", "redis-exporter", "nginx")

@@ -10,8 +10,8 @@ import pytest
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.base import Observed, ObservedService, State
-from techsapo_ops.operations.backup_stack import Stack, sources, sweep_snapshot
+from techsapo_ops.operations.backup.sources import Stack, sources, sweep_snapshot
+from techsapo_ops.stack.engine import Observed, ObservedService, State
 
 
 class Volume:

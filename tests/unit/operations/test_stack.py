@@ -13,7 +13,15 @@ from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.base import (
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply import up as stack
+from techsapo_ops.operations.apply.certificates import ensure_certificates
+from techsapo_ops.operations.apply.report import notes, service_url
+from techsapo_ops.operations.apply.stop import down, restart
+from techsapo_ops.operations.watch.usage import Monitor, request_count
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import (
     Action,
     Engine,
     Mismatch,
@@ -24,15 +32,7 @@ from techsapo_ops.engines.base import (
     Step,
     Usage,
 )
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations import stack
-from techsapo_ops.operations.monitor import Monitor, request_count
-from techsapo_ops.operations.stack_certificates import ensure_certificates
-from techsapo_ops.operations.stack_report import notes, service_url
-from techsapo_ops.operations.stack_stop import down, restart
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Desired
-from techsapo_ops.spec.topology import Topology
+from techsapo_ops.stack.topology import Topology
 
 
 class NoProgram:

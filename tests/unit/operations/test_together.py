@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from techsapo_ops.engines.base import Action, Step
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.together import stretches, together
+from techsapo_ops.operations.apply.together import stretches, together
+from techsapo_ops.stack.engine import Action, Step
 
 
 def steps(*names: str, action: Action = Action.CREATE) -> list[Step]:

@@ -12,7 +12,7 @@ from monitoring_stack import monitoring_files, spec_of, topology_of
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "a\nb: c", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
@@ -61,7 +61,7 @@ def test_containers_find_their_secrets_where_compose_puts_them() -> None:
 
 def test_every_secret_file_that_is_named_is_rendered() -> None:
     spec = spec_of()
-    made = {f.path for f in secret_files(spec, topology_of(spec, Path("/srv/techsapo")))}
+    made = {f.path for f in secret_files(topology_of(spec, Path("/srv/techsapo")))}
     named = set(re.findall(r"/srv/techsapo/(secrets/[\w.-]+)", rendered().content))
     assert named
     assert named - made == set()

@@ -7,8 +7,8 @@ import yaml
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.render.appspec import app_spec_files
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 
@@ -17,8 +17,8 @@ def app_spec(directory: Path, facts: HostFacts | None = None, **sections: Any) -
     """The file's text, and the spec that the app makes of it with the rendered secret files."""
     wanted = spec(**sections)
     where = topology(wanted, directory, facts=facts)
-    (file,) = app_spec_files(wanted, where)
-    secrets = {str(where.layout.config / f.path): f.content for f in secret_files(wanted, where)}
+    (file,) = app_spec_files(where)
+    secrets = {str(where.layout.config / f.path): f.content for f in secret_files(where)}
     secrets[str(where.layout.mysql_password)] = "made-by-the-engine"
     return file.content, load(file.content, {}, secrets.__getitem__, cross_check=False).spec
 

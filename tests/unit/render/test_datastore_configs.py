@@ -8,14 +8,15 @@ import pytest
 from stacks import HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.datastores import my_cnf_quote, mysql_files, redis_files, redis_quote
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
+from techsapo_ops.services.redis.configuration import redis_files, redis_quote
+from techsapo_ops.stack.desired import RenderedFile
 
 
 def redis_conf(directory: Path, **redis: Any) -> RenderedFile:
     wanted = spec(redis=redis)
-    (file,) = redis_files(wanted, topology(wanted, directory), Templates())
+    (file,) = redis_files(topology(wanted, directory), Templates())
     return file
 
 
@@ -66,12 +67,12 @@ def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
 
 def test_without_redis_there_is_no_redis_conf(tmp_path: Path) -> None:
     wanted = spec(redis={"enabled": False})
-    assert redis_files(wanted, topology(wanted, tmp_path), Templates()) == ()
+    assert redis_files(topology(wanted, tmp_path), Templates()) == ()
 
 
 def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
     wanted = spec(mysql={"database": "audit_x", "user": "someone"})
-    (file,) = mysql_files(wanted, topology(wanted, tmp_path), Templates())
+    (file,) = mysql_files(topology(wanted, tmp_path), Templates())
     assert f'init-file = "{tmp_path}/.techsapo/keys/mysql-init.sql"' in file.content
     assert "socket = mysqld.sock" in file.content
     assert "audit_x" in file.content
@@ -80,9 +81,9 @@ def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_leng
 
 def test_mariadb_of_root_without_its_user_is_told_to_run_as_root(tmp_path: Path) -> None:
     wanted = spec(mysql={})
-    (alone,) = mysql_files(wanted, topology(wanted, tmp_path, facts=host(root=True)), Templates())
+    (alone,) = mysql_files(topology(wanted, tmp_path, facts=host(root=True)), Templates())
     facts = host(root=True, users=frozenset({"mysql"}))
-    (able,) = mysql_files(wanted, topology(wanted, tmp_path, facts=facts), Templates())
+    (able,) = mysql_files(topology(wanted, tmp_path, facts=facts), Templates())
     assert "user = root" in alone.content
     assert "user = root" not in able.content
 

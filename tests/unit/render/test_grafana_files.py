@@ -11,7 +11,7 @@ import yaml
 from monitoring_stack import monitoring_files, spec_of
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.grafana import ini
+from techsapo_ops.services.grafana.provisioning import ini
 
 
 def ini_values(content: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from techsapo_ops.render.templates import Templates
 
 def config(directory: Path, **logs: object) -> str:
     wanted = spec(logs=logs)
-    (file,) = logrotate_files(wanted, topology(wanted, directory), Templates())
+    (file,) = logrotate_files(topology(wanted, directory), Templates())
     return file.content
 
 

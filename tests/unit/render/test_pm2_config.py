@@ -8,14 +8,14 @@ from typing import Any
 from stacks import EVERYTHING, HOSTILE_FOLDER, spec, topology
 
 from techsapo_ops.render.pm2 import instance_script, pm2_files
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Program
 
 
 def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:
     wanted = spec(**sections)
-    (file,) = pm2_files(wanted, topology(wanted, directory), Templates())
+    (file,) = pm2_files(topology(wanted, directory), Templates())
     _, _, value = file.content.partition("module.exports = ")
     (app,) = json.loads(value.strip().removesuffix(";"))["apps"]
     found: dict[str, Any] = app
@@ -26,7 +26,7 @@ def test_one_instance_is_started_as_it_is_under_a_hostile_folder_too(tmp_path: P
     wanted = spec()
     where = topology(wanted, tmp_path / HOSTILE_FOLDER)
     app = ecosystem(tmp_path / HOSTILE_FOLDER)
-    (program,) = [p for p in programs(wanted, where) if p.service == "app"]
+    (program,) = [p for p in programs(where) if p.service == "app"]
     assert app["name"] == "techsapo"
     assert (app["script"], *app["args"]) == program.argv
     assert app["out_file"] == str(where.layout.logs / "pm2" / "techsapo.log")

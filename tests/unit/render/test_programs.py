@@ -9,14 +9,15 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.pages import THRESHOLDS
-from techsapo_ops.render.programs import programs, prometheus_size
-from techsapo_ops.spec.desired import Program
+from techsapo_ops.services.app.pages import THRESHOLDS
+from techsapo_ops.services.prometheus.kind import prometheus_size
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.desired import Program
 
 
 def made(directory: Path, facts: HostFacts | None = None, **sections: Any) -> dict[str, Program]:
     wanted = spec(**sections)
-    return {p.service: p for p in programs(wanted, topology(wanted, directory, facts=facts))}
+    return {p.service: p for p in programs(topology(wanted, directory, facts=facts))}
 
 
 def test_no_secret_is_in_an_argv_or_an_environment(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
     wanted = spec(**EVERYTHING)
     where = topology(wanted, tmp_path)
     files = rendered(wanted, where)
-    for program in programs(wanted, where):
+    for program in programs(where):
         for word in program.argv:
             _, found, path = word.partition(f"{where.layout.config}/")
             if found:
@@ -73,7 +74,7 @@ def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
         wanted = spec(**{**EVERYTHING, **sections})
         where = topology(wanted, tmp_path)
         files = tuple(rendered(wanted, where).values())
-        return {p.service: p.config_digest(files) for p in programs(wanted, where)}
+        return {p.service: p.config_digest(files) for p in programs(where)}
 
     before = digests()
 
@@ -164,4 +165,4 @@ def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv(tmp_path: 
     where = topology(wanted, tmp_path)
     nameless = replace(where, services=tuple(replace(s, binary=None) for s in where.services))
     with pytest.raises(OpsError, match="no executable is known for redis"):
-        programs(wanted, nameless)
+        programs(nameless)

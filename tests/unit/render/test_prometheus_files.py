@@ -12,7 +12,7 @@ from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.alert_rules import duration_text
+from techsapo_ops.services.prometheus.alert_rules import duration_text
 from techsapo_ops.spec.models.base import seconds
 
 HOSTILE = [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
@@ -11,14 +12,14 @@ from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import RenderedFile
-from techsapo_ops.spec.topology import EngineName
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.places import EngineName
 
 
 def test_the_same_spec_gives_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:
     one, other = spec(**EVERYTHING), spec(**EVERYTHING)
-    first = render_stack(one, topology(one, tmp_path), Templates())
-    second = render_stack(other, topology(other, tmp_path), Templates())
+    first = render_stack(topology(one, tmp_path), Templates())
+    second = render_stack(topology(other, tmp_path), Templates())
     assert first == second
     assert [f.path for f in first] == sorted({f.path for f in first})
 
@@ -70,7 +71,7 @@ def test_an_edit_of_the_package_is_another_image_for_containers_and_nothing_for_
     wanted = spec()
     engines: tuple[EngineName, ...] = ("native", "compose")
     before = {engine: app_tags(rendered(wanted, topology(wanted, tmp_path, engine))) for engine in engines}
-    monkeypatch.setattr("techsapo_ops.render.app_image._digest", lambda: "another")
+    monkeypatch.setattr("techsapo_ops.render.package.content", lambda: SimpleNamespace(digest="another"))
     assert before["native"] == {f"techsapo/app:{__version__}"}
     assert app_tags(rendered(wanted, topology(wanted, tmp_path, "native"))) == before["native"]
     assert app_tags(rendered(wanted, topology(wanted, tmp_path, "compose"))) != before["compose"]

@@ -8,8 +8,8 @@ import yaml
 from stacks import rendered, spec, topology
 
 from techsapo_ops.catalogue.jobs import jobs
-from techsapo_ops.spec.desired import RenderedFile
 from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.stack.desired import RenderedFile
 
 RULES = "prometheus/rules/recording.yml"
 

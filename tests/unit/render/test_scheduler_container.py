@@ -12,15 +12,19 @@ from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.stack_report import notes
-from techsapo_ops.operations.timetable import NOBODY
-from techsapo_ops.render.compose import DOCKERFILE, PRODUCTION_YML, SCHEDULER_DOCKERFILE
-from techsapo_ops.render.prometheus import expected_jobs
-from techsapo_ops.render.scheduler import places
+from techsapo_ops.operations.apply.report import notes
+from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.render.compose import PRODUCTION_YML
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.render.timers import TimedJob, timer_files
-from techsapo_ops.spec.layout import Layout
+from techsapo_ops.services.app.image import DOCKERFILE
+from techsapo_ops.services.prometheus.scrape import expected_jobs
+from techsapo_ops.services.registry import resolve
+from techsapo_ops.services.scheduler.container import binds
+from techsapo_ops.services.scheduler.image import DOCKERFILE as SCHEDULER_DOCKERFILE
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import COMPOSE
 
 SOCKET = "/var/run/docker.sock"
 USER = Owner(uid=1000, gid=100, home="/home/ops", zone="Asia/Tokyo", socket_gid=998)
@@ -70,6 +74,16 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     assert made["command"][:2] == ["schedule", "--file"]
 
 
+@pytest.mark.parametrize(("named", "seen"), [("../shared/mine", ["shared/mine"]), ("mine", [])])
+def test_it_sees_the_folder_of_templates_that_the_spec_names(
+    tmp_path: Path, named: str, seen: list[str]
+) -> None:
+    wanted = spec(schedule={"docker_socket": SOCKET}, template_overrides=named)
+    project = tmp_path / "project"
+    found = {bind.source for bind in binds(resolve(wanted, COMPOSE, around(project), host()))}
+    assert found == {project, Path(SOCKET), *(tmp_path / name for name in seen)}
+
+
 def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:
     assert service(tmp_path, Owner())["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 
@@ -107,7 +121,8 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
             }
         },
     )  # fmt: skip
-    found = {str(place.path): place.writable for place in places(wanted, around(project))}
+    where = resolve(wanted, COMPOSE, around(project), host())
+    found = {bind.target: bind.writable for bind in binds(where)}
     assert found == {
         "/backup": True, "/mnt/far": True, "/etc/ssl/certs": True, str(project): True,
         "/app": False, "/etc/techsapo": False, "/etc/a.pem": False, "/srv/keys": False, SOCKET: False,
@@ -119,7 +134,7 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
 def test_a_folder_that_would_hide_the_containers_own_is_refused(path: str, tmp_path: Path) -> None:
     wanted = spec(schedule={"docker_socket": SOCKET}, backup={"path": path})
     with pytest.raises(OpsError, match=rf"backup\.path: .* can't be given {path}") as caught:
-        places(wanted, around(tmp_path))
+        binds(resolve(wanted, COMPOSE, around(tmp_path), host()))
     assert "cron" in caught.value.hint
 
 
@@ -129,7 +144,7 @@ def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobo
     for schedule, started in (({}, False), ({"docker_socket": SOCKET}, True), ({"by": "cron"}, True)):
         wanted = spec(schedule=schedule)
         made = topology(wanted, tmp_path, "compose")
-        assert bool(expected_jobs(wanted, made)) is started
+        assert bool(expected_jobs(made)) is started
         assert (NOBODY in notes(wanted, made)) is not started
 
 

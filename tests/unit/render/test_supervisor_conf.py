@@ -13,7 +13,6 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 from supervisor.options import ServerOptions, UnhosedConfigParser
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.programs import programs
 from techsapo_ops.render.supervisor import (
     housekeeping_argv,
     launcher_argv,
@@ -23,13 +22,15 @@ from techsapo_ops.render.supervisor import (
     supervisor_path,
 )
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.topology import Layout, Topology
+from techsapo_ops.services.registry import programs
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
 
 @contextmanager
 def loaded(wanted: Any, where: Topology, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The programs as supervisor itself reads them from its configuration."""
-    (file,) = supervisor_files(wanted, where, Templates())
+    (file,) = supervisor_files(where, Templates())
     path = where.layout.config / file.path
     path.parent.mkdir(parents=True)
     path.write_text(file.content, encoding="utf-8")
@@ -48,7 +49,7 @@ def test_supervisor_reads_back_every_argv_and_place(
     wanted = spec(**EVERYTHING)
     where = topology(wanted, tmp_path / folder)
     with loaded(wanted, where, monkeypatch) as configs:
-        expected = programs(wanted, where)
+        expected = programs(where)
         assert set(configs) == {p.service for p in expected} | {"housekeeping", "scheduler"}
         for program in expected:
             config = configs[program.service]
@@ -62,8 +63,8 @@ def test_supervisor_reads_back_every_argv_and_place(
             assert config.environment == {**program.environment, "TECHSAPO_SERVICE": program.service}
             assert config.stopwaitsecs == program.stop_seconds
             assert not config.autostart
-        assert tuple(shlex.split(configs["housekeeping"].command)) == housekeeping_argv(wanted, where)
-        jobs = scheduler(wanted, where)
+        assert tuple(shlex.split(configs["housekeeping"].command)) == housekeeping_argv(where)
+        jobs = scheduler(where)
         assert jobs is not None
         assert tuple(shlex.split(configs["scheduler"].command)) == jobs.argv
         assert configs["scheduler"].environment == dict(jobs.environment)
@@ -86,7 +87,7 @@ def test_control_characters_are_refused() -> None:
 def test_the_launcher_is_told_the_user_of_each_service(tmp_path: Path) -> None:
     wanted = spec()
     where = topology(wanted, tmp_path, facts=host(root=True, users=frozenset({"redis"})))
-    (file,) = supervisor_files(wanted, where, Templates())
+    (file,) = supervisor_files(where, Templates())
     assert "--user redis -- /usr/bin/redis-server" in file.content
     assert "\nuser = root\n" in file.content
 
@@ -103,6 +104,6 @@ def test_a_deep_projects_socket_lies_in_a_short_folder(tmp_path: Path) -> None:
     wanted = spec()
     state = tmp_path / ("深" * 40) / ".techsapo"
     where = topology(wanted, tmp_path).relocated(Layout(state, state / "generated"))
-    (file,) = supervisor_files(wanted, where, Templates())
+    (file,) = supervisor_files(where, Templates())
     line = next(line for line in file.content.splitlines() if line.startswith("file = "))
     assert len(line.removeprefix("file = ").encode()) < 100

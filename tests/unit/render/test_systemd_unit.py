@@ -33,7 +33,7 @@ def unit(directory: Path, *, root: bool = True, environment: str | None = None) 
     wanted = spec()
     where = topology(wanted, directory, facts=host(root=root))
     where = where.relocated(replace(where.layout, environment=environment))
-    (file,) = systemd_files(wanted, where, Templates())
+    (file,) = systemd_files(where, Templates())
     lines = [line for line in file.content.splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates, go_template_text, to_json, to_yaml
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.formats import go_template_text, to_json, to_yaml
 
 GROUPS = {"groups": [{"name": "g", "rules": []}]}
 RULES = "prometheus/rules.yml.j2"

@@ -9,7 +9,7 @@ from orchestrator import QUICK, client_of, make_app
 from servers import free_port
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.wallbounce.model import FailureKind
+from techsapo_ops.wallbounce.failures import FailureKind
 
 
 def get(app: App, *paths: str) -> list[httpx.Response]:

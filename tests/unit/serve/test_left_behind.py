@@ -3,15 +3,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orchestrator import QUICK, client_of, make_app
 
-from techsapo_ops.serve.progress import told_to
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import Latency, SimulatedProvider
 from techsapo_ops.stores.flights import Flight
+from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.events import Event
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.providers.simulated import Simulated
+from techsapo_ops.wallbounce.question import Question
 
 QUESTIONS = 10
 
@@ -22,19 +29,34 @@ def test_an_analysis_leaves_no_circle_for_the_garbage_collector(tmp_path: Path, 
     assert circles(tmp_path, accept) == []
 
 
+def test_a_provider_that_fails_leaves_no_circle_either(tmp_path: Path) -> None:
+    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
+    assert circles(tmp_path, "application/json", providers) == []
+
+
 def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
     # 600 pooled connections kept 200 documents, with all answers and grades: 5 MB.
+    kept: list[Context] = []
+
+    class Pooling(Simulated):
+        async def call(self, ask: Ask) -> Reply:
+            kept.append(copy_context())  # what uvloop keeps with a connection
+            return await super().call(ask)
+
+    providers = [Pooling(n, SimulatedProvider(kind="simulated", latency=Latency(mean="0s"))) for n in "ab"]
     flight = Flight[str, Event]()
     gone = weakref.ref(flight)
-    with told_to(flight):
-        kept = copy_context()  # what uvloop keeps with a connection
+    bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))
+    asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=flight.tell))
+    assert flight.events
     del flight
-    assert gone() is None, list(kept.items())
+    assert kept
+    assert gone() is None, [list(each.items()) for each in kept]
 
 
-def circles(directory: Path, accept: str) -> list[str]:
+def circles(directory: Path, accept: str, providers: dict[str, Any] = QUICK) -> list[str]:
     """Names of our own types among what only the garbage collector frees after some questions."""
-    app = make_app(directory, providers=QUICK)
+    app = make_app(directory, providers=providers)
 
     async def main() -> list[str]:
         async with client_of(app) as client:

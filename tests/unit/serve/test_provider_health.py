@@ -5,7 +5,7 @@ import pytest
 from techsapo_ops.serve.provider_health import FORGOTTEN, ProviderHealth
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.model import FailureKind
+from techsapo_ops.wallbounce.failures import FailureKind
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 NAME = {"provider": "sim-a"}

@@ -221,13 +221,14 @@ def test_prompts_reach_providers_masked_where_the_spec_says_so(tmp_path: Path) -
     app = make_app(tmp_path, wallbounce={"mask_prompts": True})
     seen: list[str] = []
     inner = app.registry.usable[0]
-    real = inner.answer
+    real = inner.call
 
-    async def spy(question: Any) -> Any:
-        seen.append(question.text)
-        return await real(question)
+    async def spy(ask: Any) -> Any:
+        if ask.phase == "answer":
+            seen.append(ask.question.text)
+        return await real(ask)
 
-    object.__setattr__(inner, "answer", spy)
+    object.__setattr__(inner, "call", spy)
 
     async def main() -> None:
         async with client_of(app) as client:

@@ -86,3 +86,9 @@ def test_what_was_given_is_the_whole_spec_for_the_version_that_reads_it(loaded: 
 
 def test_a_spec_built_in_code_is_data_too() -> None:
     assert resolved(Spec(project="x"))["monitoring"]["grafana"]["admin_password"] == "********"
+
+
+def test_the_spec_that_is_recorded_has_no_field_that_version_0_1_refuses(loaded: Loader) -> None:
+    assert "template_overrides" not in to_yaml_data(loaded("project: x\n").spec, lambda path: path)
+    named = loaded("project: x\ntemplate_overrides: mine\n").spec
+    assert to_yaml_data(named, lambda path: path)["template_overrides"] == "mine"

@@ -7,7 +7,7 @@ import pytest
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import RenderedFile
+from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.validators.check import Staging, check, known, require
 from techsapo_ops.validators.report import ValidationReport
 

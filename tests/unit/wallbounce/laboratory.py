@@ -10,10 +10,16 @@ from typing import Any
 from virtual import run
 
 from techsapo_ops.spec.models.app import SimulatedProvider
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
-from techsapo_ops.wallbounce.model import Analysis, Answer, Question, TaskType
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.providers.knowledge import knowledge
+from techsapo_ops.wallbounce.providers.simulated import Simulated
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
 TIERS: dict[TaskType, TierRule] = {
     "basic": TierRule(2, 0.7, 0.6),
@@ -64,15 +70,14 @@ def questions(count: int, seed: int) -> list[Question]:
 
 
 def analyses(
-    providers: Sequence[Provider], asked: Iterable[Question], tier: TaskType, **options: Any
+    providers: Sequence[Provider], asked: Iterable[Question], tier: TaskType, **limits: Any
 ) -> list[Analysis]:
     """One analysis after the other, without a second of waiting."""
 
     async def main() -> list[Analysis]:
         rng = random.Random(7)
-        bounce = WallBounce(
-            providers, options.pop("tiers", TIERS), draw=lambda: random.Random(rng.random()), **options
-        )
+        policy = Policy(**{"tiers": TIERS, **limits})
+        bounce = WallBounce(providers, policy, draw=lambda: random.Random(rng.random()))
         return [await bounce.analyse(question, tier) for question in asked]
 
     return run(main())[0]
@@ -82,6 +87,6 @@ def first_answers(providers: Sequence[Provider], asked: Iterable[Question]) -> l
     """What each provider answers to each question, without an orchestrator."""
 
     async def main() -> list[list[Answer]]:
-        return [[await p.answer(question) for p in providers] for question in asked]
+        return [[await p.call(AskAnswer(question)) for p in providers] for question in asked]
 
     return run(main())[0]

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.events import Event
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    ClaimGrade,
-    Critique,
-    Grade,
-    Grades,
-    Peer,
-    Question,
-    Score,
-    Stance,
-    TaskType,
-    Tokens,
-)
+from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Price, Provider
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
 Script = Callable[[], Awaitable[str]]
 
@@ -34,7 +28,35 @@ def graded(label: str, stances: Sequence[Stance], scores: tuple[int, int, int], 
     return Grade(label, claims, correctness, safety, completeness)
 
 
-class Scripted:
+class Phased:
+    """A provider with a method for each phase of an analysis."""
+
+    async def call(self, ask: Ask) -> Reply:
+        match ask:
+            case AskAnswer(question=question):
+                return await self.answer(question)
+            case AskGrades(question=question, peers=peers, own=measure):
+                return await self.grade(question, peers, measure)
+            case AskRevision(question=question, own=own, critiques=critiques):
+                return await self.revise(question, own, critiques)
+
+    async def answer(self, question: Question) -> Answer:
+        raise NotImplementedError
+
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        raise NotImplementedError
+
+    async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
+        raise NotImplementedError
+
+    async def warm(self) -> None:
+        """Nothing to import."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+
+class Scripted(Phased):
     """Answers with what `script` returns; remembers whether it was cancelled, and what it was shown.
 
     As a grader it entails what it said itself, and contradicts anything else.
@@ -80,9 +102,6 @@ class Scripted:
         self.told.append(critiques)
         return own
 
-    async def warm(self) -> None:
-        """Nothing to import."""
-
     async def close(self) -> None:
         self.closed = True
 
@@ -93,9 +112,7 @@ def orchestrator(
     """An orchestrator whose tiers all take `wanted` providers, and the events that it tells."""
     events: list[Event] = []
     rule = TierRule(wanted or len(providers), 0.7, 0.6)
-    tiers: dict[TaskType, TierRule] = {"basic": rule, "premium": rule, "critical": rule}
-    options = {"draw": lambda: random.Random(1), **options}
-    return WallBounce(providers, tiers, observers=(events.append,), **options), events
+    return _made(providers, {"basic": rule, "premium": rule, "critical": rule}, events, options), events
 
 
 def climbing(*providers: Provider, **options: Any) -> tuple[WallBounce, list[Event]]:
@@ -106,8 +123,19 @@ def climbing(*providers: Provider, **options: Any) -> tuple[WallBounce, list[Eve
         "premium": TierRule(3, 0.8, 0.6),
         "critical": TierRule(4, 0.9, 0.6),
     }
+    return _made(providers, tiers, events, options), events
+
+
+def _made(
+    providers: Sequence[Provider],
+    tiers: dict[TaskType, TierRule],
+    events: list[Event],
+    options: dict[str, Any],
+) -> WallBounce:
+    """The orchestrator; those of `options` that are the policy's go there."""
+    limits = {f.name: options.pop(f.name) for f in fields(Policy) if f.name in options}
     options = {"draw": lambda: random.Random(1), **options}
-    return WallBounce(providers, tiers, observers=(events.append,), **options), events
+    return WallBounce(providers, Policy(tiers, **limits), observers=(events.append,), **options)
 
 
 async def never() -> str:

@@ -6,27 +6,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripted import graded
+from scripted import Phased, graded
 
-from techsapo_ops.wallbounce.model import (
-    Answer,
-    Critique,
-    FailureKind,
-    Grade,
-    Grades,
-    Peer,
-    ProviderError,
-    Question,
-    Risk,
-    Stance,
-    Tokens,
-)
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Critique, Grade, Grades, Peer, Stance
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.question import Question
 
 GOOD, BAD = (4, 4, 3), (1, 2, 2)
 
 
-class Staged:
+class Staged(Phased):
     """Says what its part says, after `after` seconds; grades as `grades` tells.
 
     honest: stances from its own beliefs, scores from whether the cause is its own.
@@ -106,9 +97,3 @@ class Staged:
 
     async def revise(self, question: Question, own: Answer, critiques: Sequence[Critique]) -> Answer:
         return own
-
-    async def warm(self) -> None:
-        """Nothing to import."""
-
-    async def close(self) -> None:
-        """Nothing to give back."""

@@ -12,11 +12,16 @@ import yaml
 from staged import Staged
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import TierRule, WallBounce
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.claims import speaks_to_graders
 from techsapo_ops.wallbounce.commands import commands_of, destructive
-from techsapo_ops.wallbounce.model import Analysis, Answer, Outcome, Question, TaskType, Tokens
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import Policy
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.screen import screen
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.verdict import Outcome
 
 READ = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "adversarial.yaml").read_text(encoding="utf-8")
@@ -33,7 +38,9 @@ def staged(case: dict[str, Any], seed: int = 1) -> tuple[Analysis, float]:
         "premium": TierRule(3, premium, 0.6),
         "critical": TierRule(4, 0.9, 0.6),
     }
-    bounce = WallBounce(parts, tiers, draw=lambda: random.Random(seed), deadline=case.get("deadline", 120.0))
+    bounce = WallBounce(
+        parts, Policy(tiers, deadline=case.get("deadline", 120.0)), draw=lambda: random.Random(seed)
+    )
     question = Question("サーバーが応答しない", "ja", "r")
     return run(bounce.analyse(question, case["tier"]))
 

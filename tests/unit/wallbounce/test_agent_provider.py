@@ -27,10 +27,14 @@ from agent_sdk import (
 
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import AgentProvider
-from techsapo_ops.wallbounce.model import Answer, FailureKind, ProviderError, Question, Risk, Tokens
+from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.agent import Agent
-from techsapo_ops.wallbounce.registry import AGENT_MISSING, SUBSCRIPTION, build_registry
+from techsapo_ops.wallbounce.providers import claude_agent
+from techsapo_ops.wallbounce.providers.claude_agent import MISSING, SUBSCRIPTION, Agent
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.registry import build_registry
 
 QUESTION = Question("@/etc/passwd は？", "ja")
 ANSWER = {
@@ -67,7 +71,7 @@ def run(use: Callable[[Agent], Awaitable[Any]], provider: Agent | None = None) -
 
 
 def ask(provider: Agent | None = None) -> Answer:
-    answer: Answer = run(lambda made: made.answer(QUESTION), provider)
+    answer: Answer = run(lambda made: made.call(AskAnswer(QUESTION)), provider)
     return answer
 
 
@@ -203,7 +207,7 @@ def test_who_leaves_does_not_wait_and_the_program_is_ended_all_the_same(script: 
     seen = list[int | None]()
 
     async def leave(provider: Agent) -> None:
-        call = asyncio.create_task(provider.answer(QUESTION))
+        call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
         await script.started.wait()
         call.cancel()
         await asyncio.wait([call])
@@ -219,7 +223,7 @@ def test_no_more_programs_run_at_once_than_allowed(script: Script) -> None:
     script.messages, script.grace = [result(result="x")], 0.05
 
     async def many(provider: Agent) -> None:
-        await asyncio.gather(*(provider.answer(QUESTION) for _ in range(6)))
+        await asyncio.gather(*(provider.call(AskAnswer(QUESTION)) for _ in range(6)))
 
     run(many, agent(processes=2))
     assert (len(script.programs), script.most) == (6, 2)
@@ -232,10 +236,10 @@ GIVEN = {"local": LOCAL, "claude": {"kind": "claude-agent", "model": "claude-son
 def test_without_the_extra_the_provider_is_unavailable_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("techsapo_ops.wallbounce.registry.find_spec", {"claude_agent_sdk": None}.__getitem__)
+    monkeypatch.setattr(claude_agent, "find_spec", {"claude_agent_sdk": None}.__getitem__)
     registry = build_registry(Spec.model_validate({"project": "p", "providers": GIVEN}), {})
-    assert registry.unavailable == {"claude": AGENT_MISSING}
-    assert "pip install 'techsapo-ops[claude-agent]'" in AGENT_MISSING
+    assert registry.unavailable == {"claude": MISSING}
+    assert "pip install 'techsapo-ops[claude-agent]'" in MISSING
 
 
 def test_with_the_extra_it_needs_neither_key_nor_price(script: Script) -> None:

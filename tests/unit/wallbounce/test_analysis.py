@@ -5,9 +5,11 @@ import asyncio
 import pytest
 from scripted import Scripted, never, orchestrator
 
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.decorators.bounded import MAX_ANSWER
 from techsapo_ops.wallbounce.events import Abandoned, Answered, Cancelled, Failed, Settled
-from techsapo_ops.wallbounce.model import AnalysisError, FailureKind, ProviderError, Question
-from techsapo_ops.wallbounce.provider import MAX_ANSWER
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.question import Question
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 ADVICE = "「df -h」で空き容量を確認し、古いログを削除してください。"

@@ -5,10 +5,13 @@ import asyncio
 import pytest
 from scripted import Scripted, never
 
+from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, Breaker, CircuitOpen
+from techsapo_ops.wallbounce.decorators.guarded import Guarded
+from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
-from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
 
 DOWN = FailureKind.UNAVAILABLE
@@ -115,18 +118,19 @@ def test_a_call_from_before_it_opened_can_neither_close_nor_reopen_it() -> None:
     assert len(events) == 2
 
 
-def guarded(provider: Scripted, failures: int = 2) -> Guarded:
-    return Guarded(provider, breaker(failures)[0], RetryPolicy(attempts=1))
+def guarded(provider: Scripted, failures: int = 2) -> tuple[Retrying, Breaker]:
+    made = breaker(failures)[0]
+    return Retrying(Guarded(provider, made), RetryPolicy(attempts=1)), made
 
 
 def test_time_outs_count_against_a_provider_even_when_the_caller_has_the_same_deadline() -> None:
     async def main() -> None:
-        guard = guarded(Scripted("a", never, timeout=0.05))
+        guard, made = guarded(Scripted("a", never, timeout=0.05))
         for _ in range(2):
             with pytest.raises((ProviderError, TimeoutError)):  # whichever comes first on a busy machine
                 async with asyncio.timeout(0.05):
-                    await guard.answer(QUESTION)
-        assert guard.breaker.state == "open"
+                    await guard.call(AskAnswer(QUESTION))
+        assert made.state == "open"
 
     asyncio.run(main())
 
@@ -134,14 +138,14 @@ def test_time_outs_count_against_a_provider_even_when_the_caller_has_the_same_de
 def test_a_caller_that_leaves_teaches_the_breaker_nothing() -> None:
     async def main() -> None:
         provider = Scripted("a", never)
-        guard = guarded(provider, failures=1)
-        call = asyncio.create_task(guard.answer(QUESTION))
+        guard, made = guarded(provider, failures=1)
+        call = asyncio.create_task(guard.call(AskAnswer(QUESTION)))
         await asyncio.sleep(0.01)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         assert provider.cancelled
-        assert guard.breaker.state == "closed"
+        assert made.state == "closed"
 
     asyncio.run(main())
 
@@ -156,7 +160,8 @@ def test_retries_stop_when_the_breaker_opens() -> None:
 
     async def no_sleep(_: float) -> None: ...
 
-    guard = Guarded(Scripted("a", fails), breaker()[0], RetryPolicy(attempts=10), sleep=no_sleep)
+    inner = Guarded(Scripted("a", fails), breaker()[0])
+    guard = Retrying(inner, RetryPolicy(attempts=10), sleep=no_sleep)
     with pytest.raises(CircuitOpen):
-        asyncio.run(guard.answer(QUESTION))
+        asyncio.run(guard.call(AskAnswer(QUESTION)))
     assert calls == 2

@@ -5,9 +5,10 @@ from itertools import combinations, permutations
 import pytest
 from scripted import graded
 
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
 from techsapo_ops.wallbounce.clusters import entailed_share, entails, leading, mutual, partition
-from techsapo_ops.wallbounce.model import MAX_CLAIMS, Answer, Stance, Tokens
+from techsapo_ops.wallbounce.grades import Stance
 from techsapo_ops.wallbounce.screen import disagree, jaccard, marks, screen
 
 STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT}

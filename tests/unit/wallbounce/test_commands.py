@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
-from techsapo_ops.wallbounce.model import Answer, Tokens
 
 CASES = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "commands.yaml").read_text(encoding="utf-8")

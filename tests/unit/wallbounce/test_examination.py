@@ -11,20 +11,14 @@ import pytest
 from scripted import Scripted, climbing, graded, never, orchestrator
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import WallBounce
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.events import Bounced, Escalated, Event, Graded, Revised
-from techsapo_ops.wallbounce.model import (
-    Analysis,
-    Answer,
-    Critique,
-    Grades,
-    Outcome,
-    Peer,
-    Question,
-    Stance,
-    TaskType,
-    Tokens,
-)
+from techsapo_ops.wallbounce.grades import Critique, Grades, Peer, Stance
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.verdict import Outcome
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 DISK = "ディスクの空き容量が尽きています。「df -h」で確認してください。"
@@ -154,13 +148,14 @@ def test_bounces_can_be_turned_off() -> None:
 def test_an_escalation_that_the_budget_does_not_allow_ends_in_a_refusal() -> None:
     asked: list[float] = []
 
-    async def afford(usd: float) -> bool:
-        asked.append(usd)
-        return False
+    class Broke:
+        async def afford(self, usd: float) -> bool:
+            asked.append(usd)
+            return False
 
     voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
     bounce, _ = climbing(*voices)
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", afford=afford))
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", payer=Broke()))
     assert analysis.verdict.outcome is Outcome.REFUSED
     assert "refused_for_budget" in analysis.verdict.notes
     assert len(analysis.answers) == 2

@@ -8,11 +8,17 @@ from collections.abc import Callable
 import pytest
 from scripted import Scripted, never, orchestrator
 
-from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.guard import Guarded
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError, Question
-from techsapo_ops.wallbounce.provider import Provider, worst_cost
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen
+from techsapo_ops.wallbounce.context import Charge, Context
+from techsapo_ops.wallbounce.decorators.guarded import Guarded
+from techsapo_ops.wallbounce.decorators.metered import Metered
+from techsapo_ops.wallbounce.decorators.retrying import Retrying
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
+from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 QUESTION = Question("何が起きましたか", "ja", "req-1")
 TEXT = "ディスクが一杯です"
@@ -22,8 +28,26 @@ PAID = 0.25
 async def no_sleep(_: float) -> None: ...
 
 
-def guarded(inner: Provider, attempts: int = 3) -> Guarded:
-    return Guarded(inner, Breaker("a", "m"), RetryPolicy(attempts=attempts), sleep=no_sleep)
+def guarded(inner: Provider, attempts: int = 3) -> Provider:
+    return Retrying(Guarded(inner, Breaker("a", "m")), RetryPolicy(attempts=attempts), sleep=no_sleep)
+
+
+class Purse:
+    """A payer with money for everything, which remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.held: list[float] = []
+        self.booked: list[Charge] = []
+
+    async def afford(self, usd: float) -> bool:
+        return True
+
+    async def hold(self, usd: float) -> int:
+        self.held.append(usd)
+        return len(self.held)
+
+    def book(self, held: int, charge: Charge) -> None:
+        self.booked.append(charge)
 
 
 def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
@@ -41,21 +65,21 @@ def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
 
 
 def test_an_answer_that_took_two_billed_attempts_costs_all_three() -> None:
-    once = asyncio.run(Scripted("a", TEXT).answer(QUESTION)).cost_usd
-    answer = asyncio.run(guarded(Scripted("a", breaks_off(2))).answer(QUESTION))
+    once = asyncio.run(Scripted("a", TEXT).call(AskAnswer(QUESTION))).cost_usd
+    answer = asyncio.run(guarded(Scripted("a", breaks_off(2))).call(AskAnswer(QUESTION)))
     assert answer.cost_usd == pytest.approx(once + 2 * PAID)
 
 
 def test_a_call_that_failed_for_good_costs_what_its_attempts_did() -> None:
     with pytest.raises(ProviderError) as caught:
-        asyncio.run(guarded(Scripted("a", breaks_off(9))).answer(QUESTION))
+        asyncio.run(guarded(Scripted("a", breaks_off(9))).call(AskAnswer(QUESTION)))
     assert caught.value.cost_usd == pytest.approx(3 * PAID)
 
 
 def test_a_call_that_was_cut_off_costs_its_worst_case() -> None:
     provider = Scripted("a", never, timeout=0.05)
     with pytest.raises(ProviderError) as caught:
-        asyncio.run(guarded(provider).answer(QUESTION))
+        asyncio.run(guarded(provider).call(AskAnswer(QUESTION)))
     assert caught.value.kind is FailureKind.TIMEOUT
     assert caught.value.cost_usd == pytest.approx(worst_cost(provider, QUESTION))
 
@@ -88,16 +112,26 @@ def test_the_limit_of_one_request_takes_failed_calls_into_account() -> None:
     assert analysis.cost_usd > limit, "what was billed is said, though it was more than was foreseen"
 
 
-def test_a_guard_around_another_provider_keeps_its_breaker() -> None:
-    breaker = Breaker("a", "m", failures=1)
-    guard = Guarded(Scripted("a", breaks_off(9)), breaker, RetryPolicy(attempts=1))
-    wrapped: list[Provider] = []
+def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> None:
+    payer = Purse()
+    metered = Metered(Scripted("a", breaks_off(9)))
+    guard = Retrying(Guarded(metered, Breaker("a", "m", failures=2)), RetryPolicy(), sleep=no_sleep)
+    with pytest.raises(CircuitOpen) as caught:
+        asyncio.run(guard.call(AskAnswer(QUESTION, context=Context(payer=payer))))
+    assert caught.value.cost_usd == pytest.approx(2 * PAID)
+    assert payer.held == [worst_cost(metered, QUESTION)] * 2
+    assert [(c.phase, c.status, c.cost_usd) for c in payer.booked] == [("answer", "unavailable", PAID)] * 2
 
-    def wrap(inner: Provider) -> Provider:
-        wrapped.append(inner)
-        return inner
 
+def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charge_its_worst_case() -> None:
+    payer = Purse()
+    guard = Retrying(Metered(Scripted("a", never, timeout=0.05)), RetryPolicy())
     with pytest.raises(ProviderError):
-        asyncio.run(guard.around(wrap).answer(QUESTION))
-    assert wrapped == [guard.inner]
-    assert guard.breaker.state == "open"
+        asyncio.run(guard.call(AskAnswer(QUESTION, context=Context(payer=payer))))
+    (charge,) = payer.booked
+    assert (charge.provider, charge.status, charge.cost_usd) == ("a", "cut_off", None)
+
+
+def test_without_a_payer_nothing_is_set_aside() -> None:
+    answer = asyncio.run(Metered(Scripted("a", TEXT)).call(AskAnswer(QUESTION)))
+    assert answer.text == TEXT

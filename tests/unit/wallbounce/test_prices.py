@@ -4,9 +4,11 @@ from importlib.metadata import version
 
 import pytest
 
-from techsapo_ops.wallbounce.model import Question, Tokens
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prices import list_price
-from techsapo_ops.wallbounce.provider import WORST_CASE, Price, worst_cost
+from techsapo_ops.wallbounce.provider import WORST_CASE, Price
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 KNOWN = [
     ("openai", "gpt-6.1-sol"),

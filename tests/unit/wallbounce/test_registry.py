@@ -6,8 +6,9 @@ import pytest
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.provider import WORST_CASE
-from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry, tier_rules
+from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry
 
 SIMULATED = {"kind": "simulated"}
 LOCAL = {
@@ -115,6 +116,6 @@ def test_the_specs_price_goes_before_the_list_price() -> None:
 
 
 def test_tier_rules_come_from_the_spec() -> None:
-    rules = tier_rules(spec(wallbounce={"consensus": 0.5}))
+    rules = policy_of(spec(wallbounce={"consensus": 0.5})).tiers
     assert (rules["critical"].providers, rules["critical"].confidence) == (4, 0.9)
     assert {r.consensus for r in rules.values()} == {0.5}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techsapo_ops.wallbounce.breaker import CircuitOpen
-from techsapo_ops.wallbounce.model import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries, retry_after
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)

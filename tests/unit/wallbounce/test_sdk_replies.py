@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.wallbounce.model import Tokens
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.providers.anthropic import read_message
 from techsapo_ops.wallbounce.providers.base import Tally
 from techsapo_ops.wallbounce.providers.openai import read_response

@@ -11,9 +11,13 @@ import pytest
 from laboratory import TIERS, Setting, analyses, questions, right
 from virtual import run
 
-from techsapo_ops.wallbounce.analysis import TierRule
-from techsapo_ops.wallbounce.model import Analysis, Answer, Critique, Question
+from techsapo_ops.wallbounce.analysis import Analysis
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import AskAnswer, AskRevision
+from techsapo_ops.wallbounce.grades import Critique
 from techsapo_ops.wallbounce.providers.simulated import Simulated
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TierRule
 
 ASKED = 800
 """Standard error of a share near .8: .014. Tolerances are about three of them."""
@@ -68,7 +72,7 @@ def talk(*, guided: bool) -> tuple[tuple[float, float, float], ...]:
     async def main() -> list[list[tuple[Question, list[Answer]]]]:
         rounds: list[list[tuple[Question, list[Answer]]]] = [[], [], []]
         for question in questions(TALKS, 5):
-            answers = [await v.answer(question) for v in voices]
+            answers = [await v.call(AskAnswer(question)) for v in voices]
             for held in rounds:
                 held.append((question, answers))
                 answers = [await told(v, question, answers, n, lot) for n, v in enumerate(voices)]
@@ -82,7 +86,7 @@ async def told(
 ) -> Answer:
     own = answers[place]
     other = lot.choice([a for n, a in enumerate(answers) if n != place])
-    return await voice.revise(question, own, [Critique(own.root_cause, other.root_cause)])
+    return await voice.call(AskRevision(question, own, [Critique(own.root_cause, other.root_cause)]))
 
 
 def figures(held: list[tuple[Question, list[Answer]]]) -> tuple[float, float, float]:

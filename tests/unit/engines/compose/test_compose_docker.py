@@ -19,8 +19,11 @@ from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.scratch import bind
 from techsapo_ops.engines.compose.standing import ComposeStack, size_bytes
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.desired import ContainerUnit, Desired
-from techsapo_ops.spec.topology import Layout, Topology
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import COMPOSE
+from techsapo_ops.stack.topology import Topology
 
 
 class Client:
@@ -218,7 +221,9 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
     }
     layout = Layout(Path("/srv/x/.techsapo"), Path("/srv/x/.techsapo/generated"))
     unit = ContainerUnit("redis", "docker/production/docker-compose.prod.yml", "redis:8", "{}")
-    desired = Desired(Topology("compose", layout, HostFacts("python"), (), ()), (), containers=(unit,))
+    desired = Desired(
+        Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ()), (), containers=(unit,)
+    )
     stack = ComposeStack(layout, "p", Docker(Client(answers)))
     assert ["other settings" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
 

@@ -12,18 +12,18 @@ from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.base import Action, GateError, Observed, ObservedService, State
 from techsapo_ops.engines.compose import access, database, gate, prepare
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.standing import observed
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, standing
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.stack import desired_state
+from techsapo_ops.operations.apply.up import desired_state
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.desired import Desired
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Action, GateError, Observed, ObservedService, State
 
 FACTS = ContainerFacts(
     "c1", "p-redis-1", "p", "redis", Path("/srv"), "running", "sha256:1", "redis:8", "h", pid=7
@@ -36,7 +36,7 @@ RECORD = Record(
 
 def wanted(directory: Path, **sections: object) -> Desired:
     made = spec(**{**EVERYTHING, **sections})
-    return desired_state(made, topology(made, directory, "compose"), Templates())
+    return desired_state(topology(made, directory, "compose"), Templates())
 
 
 def standing_as(desired: Desired) -> Observed:

@@ -1,0 +1,71 @@
+"""Certificates that nginx must find when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.certs.store import Store, Version
+    from techsapo_ops.operations.certificates.wanted import Certificates
+
+
+def ensure_certificates(spec: Spec, topology: Topology) -> str:
+    """See to it that every certificate of nginx is there; returns why one was written, or "".
+
+    `self-signed` is made and renewed here, `files` are checked and taken over from where the spec says,
+    relative to the spec's folder. Until a first order has succeeded, `acme` has a self-signed stand-in.
+    Hooks and `install_to` are left to the next `techsapo certs renew`. Raises OpsError for files that no
+    server should be given.
+    """
+    if not topology.has("nginx") or not spec.certificates:
+        return ""
+    from techsapo_ops.adapters.process import SubprocessRunner  # with cryptography: for stacks with TLS
+    from techsapo_ops.operations.certificates.wanted import Certificates
+
+    certificates = Certificates(spec, topology, SubprocessRunner(), None)
+    reasons = [_ensure(certificates, name) for name, _ in certificates.kept()]
+    return "; ".join(reason for reason in reasons if reason)
+
+
+def _ensure(certificates: Certificates, name: str) -> str:
+    from techsapo_ops.certs.checks import require
+    from techsapo_ops.certs.self_signed import sign
+    from techsapo_ops.certs.store import Origin
+    from techsapo_ops.operations.certificates.deploy import in_use
+    from techsapo_ops.operations.certificates.wanted import Need
+
+    certificate, store = certificates.spec.certificates[name], certificates.store(name)
+    store.adopt(certificate.source)
+    newest = store.newest()
+    if certificate.source == "acme" and newest is not None:
+        return _linked(store, newest)
+    due = certificates.due(name)
+    if due.need not in {Need.ISSUE, Need.RENEW, Need.TAKE_OVER}:
+        return _linked(store, newest)
+    now = datetime.now(UTC)
+    if certificate.source == "files":
+        origin, pair = Origin("files"), certificates.files(name)
+        require(pair, certificates.required(name), now)
+    else:
+        origin = Origin("self-signed")
+        authority = certificates.authority()
+        names = certificates.names(name)
+        pair = sign(names, authority, key_type=certificate.key_type, days=certificate.days, now=now)
+    version = store.put(pair, origin)
+    store.activate(version)
+    store.remember(replace(in_use(store.state, version, certificate, now), renewed_at=now))
+    store.prune()
+    return f"certificate {name}: {due.reason}"
+
+
+def _linked(store: Store, newest: Version | None) -> str:
+    """Mend the links to the certificate in use where they are missing, without which nginx does not start."""
+    if newest is None or store.live() is not None:
+        return ""
+    store.activate(store.find(store.state.deployed) or newest)
+    return f"certificate {store.name}: its link was missing"

@@ -1,0 +1,103 @@
+"""What writing rendered files would change on disk."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from techsapo_ops.engines.compose.access import own_mode
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.written import Manifest, digest, read_manifest
+from techsapo_ops.stack.desired import RenderedFile
+
+
+class ChangeKind(StrEnum):
+    """How a file on disk differs from the wanted one."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    EDITED = "edited"
+    """It differs, and not by our hand: it is kept unless forced."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file that differs. `diff` is unified; of a file with secrets it says only that it differs."""
+
+    path: str
+    kind: ChangeKind
+    diff: str
+
+
+def changes(files: Sequence[RenderedFile], directory: Path) -> tuple[FileChange, ...]:
+    """Compare `files` with what is below `directory`, sorted by path.
+
+    A file that differs and whose content we did not write counts as edited, also where we wrote none:
+    what stands in our way may be someone's work. Raises OpsError when a file can't be read.
+    """
+    manifest = read_manifest(directory)
+    wanted = {file.path: file for file in files}
+    found = [change for file in files if (change := _compare(file, directory, manifest)) is not None]
+    for path, written in manifest.files.items():
+        if path in wanted:
+            continue
+        content = read_content(directory / path)
+        if content is None:
+            continue
+        kind = ChangeKind.REMOVED if manifest.owns(path, content) else ChangeKind.EDITED
+        found.append(FileChange(path, kind, _diff(path, content, b"", written.secret)))
+    return tuple(sorted(found, key=lambda change: change.path))
+
+
+def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileChange | None:
+    path = directory / file.path
+    content = read_content(path)
+    new = file.content.encode()
+    if content is None:
+        return FileChange(file.path, ChangeKind.ADDED, _diff(file.path, b"", new, file.secret))
+    if digest(content) == file.digest:
+        mode = own_mode(path)
+        if mode == file.mode:
+            return None
+        note = f"mode {mode:04o} → {file.mode:04o}\n"
+        return FileChange(file.path, ChangeKind.CHANGED, note)
+    known = manifest.files.get(file.path)
+    secret = file.secret or (known is not None and known.secret)
+    kind = ChangeKind.CHANGED if manifest.owns(file.path, content) else ChangeKind.EDITED
+    return FileChange(file.path, kind, _diff(file.path, content, new, secret))
+
+
+def read_content(path: Path) -> bytes | None:
+    """Content of a file; None where there is none. Raises OpsError for what is no readable file."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise OpsError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _diff(path: str, old: bytes, new: bytes, secret: bool) -> str:
+    if secret:
+        return "holds a secret: content not shown\n"
+    lines = difflib.unified_diff(_lines(old), _lines(new), f"{path} (on disk)", f"{path} (generated)")
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _lines(content: bytes) -> list[str]:
+    return content.decode(errors="replace").splitlines(keepends=True)
+
+
+def edited_error(edited: Sequence[FileChange], directory: Path) -> OpsError:
+    """The error that names hand-edited files."""
+    names = "\n".join(f"  {os.fspath(directory / change.path)}" for change in edited)
+    return OpsError(
+        f"edited by hand, so nothing was written:\n{names}",
+        "`techsapo generate --check --diff` shows the edits; move them into the spec or a template "
+        "(`techsapo templates eject`), or overwrite them with `techsapo generate --force`",
+    )

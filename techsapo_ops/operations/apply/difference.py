@@ -1,0 +1,112 @@
+"""What changed between an earlier apply and now: files as unified diffs, services in words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from techsapo_ops.operations.apply.changes import read_content
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.rollback import choose
+from techsapo_ops.operations.apply.written import read_manifest
+from techsapo_ops.stack.desired import Desired, Program
+from techsapo_ops.stack.layout import Layout
+
+HIDDEN = "holds a secret: content not shown\n"
+
+
+@dataclass(frozen=True, slots=True)
+class FileDifference:
+    """One file: `kind` is added, changed or removed since; `diff` never shows a secret."""
+
+    path: str
+    kind: str
+    diff: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDifference:
+    """One service, and what became of it since, in words."""
+
+    service: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """All that differs between the apply `since` and now; `now` is the last good apply."""
+
+    since: Entry
+    now: Entry
+    files: tuple[FileDifference, ...]
+    services: tuple[ServiceDifference, ...]
+
+
+def difference(layout: Layout, reference: str | None) -> Difference:
+    """Compare an apply (by default the last good one before the present) with the files as they are now.
+
+    Raises OpsError where there is no such apply.
+    """
+    ledger = Ledger(layout.state)
+    since = choose(ledger, reference)
+    current = ledger.current()
+    assert current is not None, "choose found a good one"  # noqa: S101 - a mistake of ours, no input
+    old, new = ledger.load_state(since).desired, ledger.load_state(current).desired
+    return Difference(since, current, tuple(_files(since, old, layout)), tuple(_services(old, new)))
+
+
+def _files(since: Entry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
+    manifest = read_manifest(layout.config)
+    before = {file.path: file for file in old.files}
+    for path in sorted({*before, *manifest.files}):
+        file = before.get(path)
+        content = read_content(layout.config / path)
+        was = file.content.encode() if file is not None else None
+        if was == content:
+            continue
+        kind = "added" if was is None else "removed" if content is None else "changed"
+        written = manifest.files.get(path)
+        secret = (file is not None and file.secret) or (written is not None and written.secret)
+        diff = HIDDEN if secret else _diff(path, was or b"", content or b"", f"@{since.id}")
+        yield FileDifference(path, kind, diff)
+
+
+def _diff(path: str, old: bytes, new: bytes, label: str) -> str:
+    lines = difflib.unified_diff(
+        old.decode(errors="replace").splitlines(keepends=True),
+        new.decode(errors="replace").splitlines(keepends=True),
+        f"{path} ({label})",
+        f"{path} (now)",
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def _services(old: Desired, new: Desired) -> Iterator[ServiceDifference]:
+    before = {s.name for s in old.topology.services}
+    after = {s.name for s in new.topology.services}
+    if old.topology.engine != new.topology.engine:
+        yield ServiceDifference("stack", f"engine {old.topology.engine} → {new.topology.engine}")
+    for name in sorted(before - after):
+        yield ServiceDifference(name, "removed")
+    for name in sorted(after - before):
+        yield ServiceDifference(name, "added")
+    programs = {p.service: p for p in old.programs}
+    for program in new.programs:
+        was = programs.get(program.service)
+        if was is not None and (what := _changed(was, program)):
+            yield ServiceDifference(program.service, what)
+
+
+def _changed(old: Program, new: Program) -> str:
+    """How the start of a program changed; arguments hold no secrets by the rules of this house."""
+    gone = [f"-{word}" for word in old.argv if word not in new.argv]
+    come = [f"+{word}" for word in new.argv if word not in old.argv]
+    words = [*gone, *come]
+    if old.argv != new.argv and not words:
+        words = ["its arguments in another order"]
+    if old.user != new.user:
+        words.append(f"user {old.user or 'of the tool'} → {new.user or 'of the tool'}")
+    if old.environment != new.environment:
+        words.append("its environment")
+    return " ".join(words)

@@ -1,0 +1,106 @@
+"""The apply that is under way, so that the next command knows of one that was killed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+
+BEGUN, FILES, PREPARED, SERVICES, READ_BACK, BACK = (
+    "begun", "files", "prepared", "services", "read-back", "going-back",
+)  # fmt: skip
+_WORDS = {
+    BEGUN: "before any file was written",
+    FILES: "after the files were written",
+    PREPARED: "before the first service",
+    SERVICES: "while services were changed",
+    READ_BACK: "while reading back what runs",
+    BACK: "while going back",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the journal says: the apply as it would be recorded if it ended now, and how far it got."""
+
+    entry: Entry
+    phase: str
+    done: tuple[str, ...] = ()
+
+
+class Journal:
+    """`ledger/journal.json`; there only while an apply is under way or after one was killed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.path = ledger.folder / "journal.json"
+        self._note: Note | None = None
+
+    def begin(self, entry: Entry) -> None:
+        """Note an apply before anything is touched. Raises OpsError where that can't be written."""
+        self._ledger.make_folders()
+        self._write(Note(entry, BEGUN))
+
+    def reached(self, phase: str, service: str | None = None) -> None:
+        """Note that `phase` was reached, or one more service of it was done."""
+        assert self._note is not None, "begin comes first"  # noqa: S101 - a mistake of ours, no input
+        done = (*self._note.done, service) if service is not None else self._note.done
+        self._write(replace(self._note, phase=phase, done=done))
+
+    def commit(self, entry: Entry) -> frozenset[str]:
+        """Record the apply, then forget the note: killed in between, `recover` finds it recorded.
+
+        Returns what Ledger.record does.
+        """
+        forgotten = self._ledger.record(entry)
+        self.path.unlink(missing_ok=True)
+        self._note = None
+        return forgotten
+
+    def recover(self) -> Entry | None:
+        """Record an apply that was killed as failed and return it; None when there was none."""
+        note = self._read()
+        if note is None:
+            self.path.unlink(missing_ok=True)
+            return None
+        entry = None
+        if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
+            where = _WORDS.get(note.phase, note.phase)
+            done = f" (done: {', '.join(note.done)})" if note.done else ""
+            entry = replace(
+                note.entry, result="failed", reason=f"interrupted {where}{done}", seconds=self._seconds(note)
+            )
+            self._ledger.record(entry)
+        self.path.unlink(missing_ok=True)
+        return entry
+
+    def _seconds(self, note: Note) -> float:
+        """For how long the noted apply is known to have run: until the note was last written."""
+        return max(0.0, self.path.stat().st_mtime - note.entry.time.timestamp())
+
+    def _write(self, note: Note) -> None:
+        value = {**asdict(note)}
+        value["entry"]["time"] = note.entry.time.isoformat()
+        write_atomic(self.path, json.dumps(value, ensure_ascii=False).encode(), 0o600)
+        self._note = note
+
+    def _read(self) -> Note | None:
+        try:
+            value: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
+            entry = Entry(
+                **{
+                    **value["entry"],
+                    "time": datetime.fromisoformat(value["entry"]["time"]),
+                    "files": tuple((str(path), str(kind)) for path, kind in value["entry"]["files"]),
+                    "steps": (),
+                }
+            )
+            return Note(entry, value["phase"], tuple(value["done"]))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError):
+            return None  # written whole or not at all: only a hand can have damaged it

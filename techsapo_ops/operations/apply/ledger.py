@@ -1,0 +1,259 @@
+"""What was applied to a stack, when, by whom and how it went: one file an apply, contents by digest.
+
+    <state>/ledger/000007.json       one apply
+    <state>/ledger/objects/<sha256>  contents of files, and the snapshots that name them
+    <state>/ledger/journal.json      the apply that is under way: see operations.journal
+
+Everything is readable by its owner alone, since rendered secrets are among the contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
+
+KEPT = 50
+"""Applies that are kept, beside the last good one."""
+Result = Literal["ok", "failed", "rolled-back"]
+_ENTRY = re.compile(r"\d{6,}\.json")
+_REFERENCE = re.compile(r"@?(\d{1,12})")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step as it was performed; `error` is its message, or None."""
+
+    action: str
+    service: str
+    reason: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
+
+    `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
+    `restores` is the apply that a roll back went to, `files` what was written, by path.
+    """
+
+    id: int
+    time: datetime
+    user: str
+    command: str
+    version: str
+    engine: str
+    environment: str | None
+    spec_hash: str
+    state: str
+    identity: str
+    result: Result
+    reason: str = ""
+    restores: int | None = None
+    back_to: int | None = None
+    seconds: float = 0.0
+    files: tuple[tuple[str, str], ...] = ()
+    steps: tuple[Done, ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether the stack was what was asked for afterwards."""
+        return self.result == "ok"
+
+
+class Ledger:
+    """The ledger below the state directory `state`; see the module for its files."""
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "ledger"
+        self._objects = self.folder / "objects"
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All applies that can be read, oldest first."""
+        return tuple(entry for _, entry in self._read() if entry is not None)
+
+    def damaged(self) -> tuple[Path, ...]:
+        """Files of applies that can't be read; they are passed over."""
+        return tuple(path for path, entry in self._read() if entry is None)
+
+    def _read(self) -> list[tuple[Path, Entry | None]]:
+        if not self.folder.is_dir():
+            return []
+        try:
+            paths = [p for p in self.folder.iterdir() if _ENTRY.fullmatch(p.name)]
+            found = [(path, _content(path)) for path in sorted(paths, key=lambda p: int(p.stem))]
+            return [(path, _entry(data)) for path, data in found if data is not None]
+        except OSError as error:
+            raise OpsError(
+                f"cannot read the ledger {self.folder}: {error.strerror}", "run as the user who ran `up`"
+            ) from None
+
+    def next_id(self) -> int:
+        """The number of the next apply; numbers are never given twice."""
+        return max((int(path.stem) for path, _ in self._read()), default=0) + 1
+
+    def current(self) -> Entry | None:
+        """The last good apply: what the stack should be now. None before the first."""
+        return next((entry for entry in reversed(self.entries()) if entry.good), None)
+
+    def before(self, entry: Entry) -> Entry | None:
+        """The last good apply before `entry` whose state differs from it.
+
+        A roll back counts as the apply that it restored, so that rolling back twice goes back twice instead
+        of to and fro.
+        """
+        entries = {e.id: e for e in self.entries()}
+        start = entry
+        while start.restores is not None and start.restores in entries:
+            start = entries[start.restores]
+        earlier = [e for e in entries.values() if e.id < start.id and e.good and e.identity != entry.identity]
+        return earlier[-1] if earlier else None
+
+    def find(self, reference: str) -> Entry:
+        """The apply that `@7` or `7` names: numbers as `techsapo history` shows them, fixed for ever.
+
+        Raises OpsError (exit code 2) for anything else and for one that is not there.
+        """
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise OpsError(
+                f"{reference!r} names no apply", "write e.g. @7, as `techsapo history` shows it", exit_code=2
+            )
+        entries = self.entries()
+        found = next((e for e in entries if e.id == int(match[1])), None)
+        if found is None:
+            there = (
+                f"there are @{entries[0].id} to @{entries[-1].id}" if entries else "nothing was applied yet"
+            )
+            raise OpsError(f"there is no apply @{match[1]}", there, exit_code=2)
+        return found
+
+    def keep(self, content: bytes) -> str:
+        """Store `content` unless it is there already; returns its SHA-256."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._objects / digest
+        if not path.exists():
+            self.make_folders()
+            write_atomic(path, content, 0o600)
+        return digest
+
+    def content(self, digest: str) -> bytes:
+        """What is stored under `digest`. Raises OpsError when it is gone or damaged."""
+        try:
+            found = (self._objects / digest).read_bytes()
+        except OSError as error:
+            raise OpsError(
+                f"the ledger lacks {digest[:12]}: {error.strerror}", "this apply can't be gone back to"
+            ) from None
+        if hashlib.sha256(found).hexdigest() != digest:
+            raise OpsError(f"{digest[:12]} in the ledger is damaged", "this apply can't be gone back to")
+        return found
+
+    def save_state(self, snapshot: Snapshot) -> str:
+        """Store `snapshot` with all its files; returns the name for `load_state`."""
+        return self.keep(freeze(snapshot, self.keep))
+
+    def load_state(self, entry: Entry) -> Snapshot:
+        """The snapshot of an apply. Raises OpsError when it is damaged or of another version."""
+        try:
+            return thaw(self.content(entry.state), self.content)
+        except (ValueError, KeyError, TypeError) as error:
+            raise OpsError(
+                f"@{entry.id} was recorded in a way that this version can't read ({error})",
+                f"techsapo {entry.version} wrote it",
+            ) from None
+
+    def files(self, entry: Entry) -> list[dict[str, Any]]:
+        """Path, digest, mode, secret and owner of each file of an apply."""
+        return file_entries(self.content(entry.state))
+
+    def record(self, entry: Entry) -> frozenset[str]:
+        """Add one apply, and forget the oldest beyond `KEPT`; ids of the images that only those named."""
+        self.make_folders()
+        write_atomic(self._path(entry.id), _data(entry), 0o600)
+        return self._prune()
+
+    def make_folders(self) -> None:
+        """The ledger's folders, for their owner alone."""
+        try:
+            for folder in (self.folder, self._objects):
+                with opened(folder, make=0o700):
+                    pass
+        except OSError as error:
+            raise OpsError(f"cannot make the ledger {self.folder}: {error.strerror}") from None
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.json"
+
+    def _prune(self) -> frozenset[str]:
+        entries = self.entries()
+        good = self.current()
+        keep = {entry.id for entry in entries[-KEPT:]} | ({good.id} if good is not None else set())
+        gone = [entry for entry in entries if entry.id not in keep]
+        for entry in gone:
+            self._path(entry.id).unlink(missing_ok=True)
+        if gone:
+            self.sweep(entry.state for entry in entries if entry.id in keep)
+        kept = {image for entry in entries if entry.id in keep for image in entry.images.values()}
+        return frozenset(image for entry in gone for image in entry.images.values()) - kept
+
+    def sweep(self, states: Iterable[str]) -> None:
+        """Delete every object that none of `states` names; nothing while one of them can't be read."""
+        named: set[str] = set()
+        for state in states:
+            try:
+                named.update((state, *(entry["digest"] for entry in file_entries(self.content(state)))))
+            except (OpsError, ValueError, KeyError):
+                return  # what it names is unknown: too much is better than too little
+        for path in self._objects.iterdir():
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+
+def now() -> datetime:
+    """The present, to the second, with a time zone."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def describe_files(files: Sequence[tuple[str, str]]) -> str:
+    """`3 files`, `1 file`, or nothing."""
+    return "" if not files else "1 file" if len(files) == 1 else f"{len(files)} files"
+
+
+def _data(entry: Entry) -> bytes:
+    value = {**asdict(entry), "time": entry.time.isoformat()}
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
+        return None
+
+
+def _entry(data: bytes) -> Entry | None:
+    try:
+        value = json.loads(data)
+        entry = Entry(**value)
+        return replace(
+            entry,
+            time=datetime.fromisoformat(value["time"]),
+            files=tuple((str(path), str(kind)) for path, kind in value["files"]),
+            steps=tuple(Done(**step) for step in value["steps"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

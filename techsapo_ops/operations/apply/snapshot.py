@@ -1,0 +1,232 @@
+"""The whole wanted state of a stack as one JSON document, so that it can be had again later.
+
+A roll back needs neither the old spec nor the old templates, and no tool has to judge the files again:
+they were accepted and ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.services.registry import facts as facts_of_kinds
+from techsapo_ops.spec.load import load
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
+from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import places_of
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Absent, Topology
+
+_VERSION = 1
+_FACTS_SINCE = ("published", "runs_package")
+"""Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one apply wanted, and the resolved spec it came from (the engine asks databases with it).
+
+    `overrides` are the operator's own templates by name, None where version 0.1 did not keep them. `given`,
+    of an apply that was read from the ledger, is the spec without the defaults that were filled in
+    (`spec`), and which secrets it names by file (`files`: file by dotted path).
+    """
+
+    desired: Desired
+    spec: Spec
+    overrides: Mapping[str, str] | None = None
+    given: Mapping[str, Any] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Digest of what the services get to see: equal for two applies that make no difference.
+
+        Facts about the host and comments in the spec are left out.
+        """
+        desired = self.desired
+        value = [
+            desired.topology.engine,
+            [service.name for service in desired.topology.services],
+            sorted((f.path, f.digest, f.mode) for f in desired.files),
+            sorted((u.service, u.fingerprint, u.reload_signal or "") for u in desired.units),
+        ]
+        return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+    def only(self, names: Collection[str]) -> Snapshot:
+        """The same state with no other services than `names`."""
+        desired = self.desired
+        topology = replace(
+            desired.topology, services=tuple(s for s in desired.topology.services if s.name in names)
+        )
+        return replace(
+            self,
+            desired=replace(
+                desired,
+                topology=topology,
+                programs=tuple(p for p in desired.programs if p.service in names),
+                containers=tuple(c for c in desired.containers if c.service in names),
+            ),
+        )
+
+
+def spec_hash(spec: Spec) -> str:
+    """SHA-256 of the resolved spec with its secrets masked, hexadecimal: a short secret can't be guessed."""
+    text = json.dumps(resolved(spec), sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
+    """`snapshot` as JSON. `keep` stores the content of a file and returns its digest.
+
+    The document holds the spec's secrets: it is written for its owner alone.
+    """
+    desired = snapshot.desired
+    topology = desired.topology
+    value = {
+        "version": _VERSION,
+        "topology": {
+            "engine": topology.engine,
+            "layout": _layout_data(topology.layout),
+            "host": {
+                **asdict(topology.host),
+                "users": sorted(topology.host.users),
+                "app_users": sorted(topology.host.app_users),
+            },
+            "services": [_service_data(service) for service in topology.services],
+            "absent": [asdict(absent) for absent in topology.absent],
+        },
+        "programs": [{**asdict(p), "directory": str(p.directory)} for p in desired.programs],
+        "containers": [asdict(container) for container in desired.containers],
+        "files": [
+            {
+                "path": file.path,
+                "digest": keep(file.content.encode()),
+                "mode": file.mode,
+                "secret": file.secret,
+                "owner": file.owner,
+            }
+            for file in desired.files
+        ],
+        "spec": to_yaml_data(snapshot.spec, lambda path: path),
+        # These two are not needed to go back, and version 0.1 passes over them: they tell what of a later
+        # plan comes from the spec, and what from a new version's defaults and templates.
+        "given": snapshot.given or _given(snapshot.spec),
+        "overrides": snapshot.overrides,
+        "secrets": {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()},
+    }
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+
+
+def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
+    """The snapshot of a document that `freeze` made; `content` gives a file's bytes by digest.
+
+    Raises KeyError, TypeError or ValueError for a document of another shape, OpsError for a spec that
+    this version no longer takes.
+    """
+    value = json.loads(document)
+    if value["version"] != _VERSION:
+        raise ValueError(f"version {value['version']}")
+    files = tuple(
+        RenderedFile(
+            f["path"], content(f["digest"]).decode(), mode=f["mode"], secret=f["secret"], owner=f["owner"]
+        )
+        for f in value["files"]
+    )
+    programs = tuple(
+        Program(**{**_tuples(entry), "directory": Path(entry["directory"])}) for entry in value["programs"]
+    )
+    containers = tuple(ContainerUnit(**_tuples(entry)) for entry in value["containers"])
+    spec = _read_spec(value["spec"], value["secrets"])
+    desired = Desired(_topology(value["topology"], spec), files, programs, containers)
+    return Snapshot(desired, spec, value.get("overrides"), value.get("given"))
+
+
+def _read_spec(data: Mapping[str, Any], secrets: Mapping[str, str]) -> Spec:
+    text = json.dumps(data, ensure_ascii=False)
+    loaded = load(text, {}, secrets.__getitem__, filename="the recorded spec", cross_check=False)
+    return loaded.spec
+
+
+def spec_now(snapshot: Snapshot) -> Spec:
+    """The spec of an apply as this version reads it: what it left to the defaults has this version's.
+
+    Of an apply that version 0.1 recorded, the defaults of then. Raises OpsError for a spec that this version
+    no longer takes.
+    """
+    if snapshot.given is None:
+        return snapshot.spec
+    values = secrets_of(snapshot.spec)
+    secrets = {file: values[path].reveal() for path, file in snapshot.given["files"].items()}
+    return _read_spec(snapshot.given["spec"], secrets)
+
+
+def _given(spec: Spec) -> dict[str, Any]:
+    files = {path: secret.file for path, secret in secrets_of(spec).items() if secret.file is not None}
+    return {"spec": as_given(spec), "files": files}
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists only; every sequence of ours is a tuple."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+
+
+def file_entries(document: bytes) -> list[dict[str, Any]]:
+    """Path, digest, mode, secret and owner of each file of a frozen snapshot."""
+    entries: list[dict[str, Any]] = json.loads(document)["files"]
+    return entries
+
+
+def _layout_data(layout: Layout) -> dict[str, str | None]:
+    return {
+        "state": str(layout.state),
+        "config": str(layout.config),
+        "spec": str(layout.spec) if layout.spec is not None else None,
+        "environment": layout.environment,
+    }
+
+
+def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
+    where = value["layout"]
+    host = value["host"]
+    return Topology(
+        spec,
+        places_of(value["engine"]),
+        Layout(
+            Path(where["state"]),
+            Path(where["config"]),
+            Path(where["spec"]) if where["spec"] is not None else None,
+            where["environment"],
+        ),
+        HostFacts(
+            **{
+                **host,
+                "users": frozenset(host["users"]),
+                "app_users": frozenset(host["app_users"]),
+                "owner": Owner(**host.get("owner", {})),
+            }
+        ),
+        tuple(_service(entry) for entry in value["services"]),
+        tuple(Absent(**entry) for entry in value["absent"]),
+    )
+
+
+def _service_data(service: Service) -> dict[str, Any]:
+    value = asdict(service)
+    for name in _FACTS_SINCE:
+        del value["facts"][name]
+    return value
+
+
+def _service(entry: Mapping[str, Any]) -> Service:
+    facts = entry["facts"]
+    known = facts_of_kinds().get(entry["kind"])
+    since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
+    made = ServiceFacts(**{**_tuples(facts), **since, "probe": Probe(**facts["probe"])})
+    return Service(**{**_tuples(entry), "facts": made})

@@ -1,0 +1,52 @@
+"""What becomes of a plan's steps for reasons that the engine's notes do not know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from techsapo_ops.operations.apply.readback import Proof
+from techsapo_ops.operations.apply.rolling import DISTURBING
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Action, Engine, Observed, Plan, State, Step
+
+
+def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:
+    """The instance of the same kind whose start failed, for one that still runs and was to be disturbed.
+
+    A new version that does not start takes one instance down and not all.
+    """
+    seen = before.services.get(step.service)
+    if step.action not in DISTURBING or seen is None or seen.state is not State.RUNNING:
+        return None
+    kinds = {s.name: s.kind for s in desired.topology.services}
+    return next((n for n in kinds if n in failed and kinds[n] == kinds[step.service]), None)
+
+
+def mended(plan: Plan, desired: Desired, engine: Engine, proof: Proof) -> Plan:
+    """`plan` with a step for each service that seems up to date and by its own account is not.
+
+    After a kill between a reload and its proof, or when someone started a process with other arguments,
+    the engine's notes say that all is well. A service that does not answer is left to its gate.
+    """
+    quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
+    found = {m.service: m for m in proof(desired, engine, quiet, 0.0) if m.answered} if quiet else {}
+    kinds = {s.name: s for s in desired.topology.services}
+
+    def step(one: Step) -> Step:
+        mismatch = found.get(one.service)
+        if mismatch is None or one.action is not Action.NOTHING:
+            return one
+        reloads = not mismatch.restart and kinds[one.service].facts.reload is not None
+        return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
+
+    return Plan(tuple(step(one) for one in plan.steps)) if found else plan
+
+
+def with_renewed(plan: Plan, renewed: str) -> tuple[Step, ...]:
+    """The steps of `plan`, with a reload of nginx where a certificate was `renewed`; the words say which."""
+    if not renewed:
+        return plan.steps
+    return tuple(
+        Step(Action.RELOAD, s.service, renewed) if s.service == "nginx" and s.action is Action.NOTHING else s
+        for s in plan.steps
+    )

@@ -1,0 +1,45 @@
+"""What Prometheus is told of the backups, through node exporter's textfile collector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from techsapo_ops.adapters.textfile import Sample, write_textfile
+from techsapo_ops.backup.repository import SAFETY_TAG, Repository
+from techsapo_ops.stack.layout import Layout
+
+NAME = "backups"
+"""Name of the file and value of its label `name`."""
+
+
+def write_metrics(repository: Repository, layout: Layout) -> None:
+    """Tell of all backups as they are now. Raises OpsError where the file can't be written."""
+    write_textfile(layout.textfiles, NAME, samples(repository))
+
+
+def samples(repository: Repository) -> Iterator[Sample]:
+    """The series as they are now; one is absent while there is nothing to say."""
+    # A backup that somebody planted is no backup, whatever time it tells.
+    known = [m for b in repository.ours() if (m := b.read()).tag != SAFETY_TAG]
+    checks = {b.id: repository.checks(b) for b in repository.backups()}
+    yield Sample("techsapo_backups", len(known))
+    if known:
+        newest = known[-1]
+        yield Sample("techsapo_backup_newest_timestamp_seconds", newest.started.timestamp())
+        for part in newest.parts:
+            source = {"source": part.kind}
+            yield Sample("techsapo_backup_size_bytes", part.bytes, source)
+            yield Sample("techsapo_backup_duration_seconds", part.seconds, source)
+    good = [m for m in known if checks[m.id].get("deep", {}).get("ok")]
+    if good:
+        yield Sample("techsapo_backup_newest_verified_timestamp_seconds", good[-1].started.timestamp())
+        for found in checks[good[-1].id]["deep"]["parts"]:
+            yield Sample("techsapo_backup_recovery_seconds", found["seconds"], {"source": found["kind"]})
+    # Also of backups that are too damaged to be counted.
+    looks = [check[key] for check in checks.values() for key in ("quick", "deep") if key in check]
+    if looks:
+        last = max(looks, key=lambda look: datetime.fromisoformat(look["at"]))
+        at = datetime.fromisoformat(last["at"]).timestamp()
+        yield Sample("techsapo_backup_last_verification_timestamp_seconds", at)
+        yield Sample("techsapo_backup_last_verification_success", float(bool(last["ok"])))

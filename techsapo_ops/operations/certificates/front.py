@@ -1,0 +1,112 @@
+"""What a certificate's deploy needs of nginx: check, reload, and what it really serves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.tls import served_certificate
+from techsapo_ops.engines.compose import prepare
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.nginx.site import NGINX_CONF
+from techsapo_ops.services.registry import programs
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.engine import Engine, State
+from techsapo_ops.stack.layout import ACME_ROOT
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+_HANDSHAKE_SECONDS = 5.0
+_PATIENCE = 5.0
+_PAUSE = 0.005
+_STEADY = 8
+_CHECK_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class NginxSite:
+    """nginx of a stack, natively or in its container."""
+
+    spec: Spec
+    topology: Topology
+    engine: Engine
+    runner: Runner
+    service: Service
+
+    @property
+    def address(self) -> Address:
+        """Where it speaks TLS, as this host reaches it."""
+        host = self.topology.address(self.service, Viewpoint.HOST).host
+        return Address(host, self.spec.nginx.tls_listen)
+
+    @property
+    def url(self) -> str:
+        """Where it speaks plain HTTP, as this host reaches it."""
+        return self.topology.address(self.service, Viewpoint.HOST).url()
+
+    @property
+    def challenges(self) -> Path:
+        """The folder whose files answer http-01, as nginx sees it."""
+        return self.topology.data_dir(self.service) / ACME_ROOT
+
+    def running(self) -> bool:
+        """Whether it runs now."""
+        observed = self.engine.observe()
+        found = observed.services.get(self.service.name)
+        return observed.running and found is not None and found.state in {State.RUNNING, State.STARTING}
+
+    def run(self, command: Command) -> Completed:
+        """Run a command as nginx, where nginx is. Raises OpsError when it does not run."""
+        return self.engine.run_in(self.service.name, command)
+
+    def check(self) -> None:
+        """`nginx -t` on the files that it would read. Raises OpsError with nginx's own words."""
+        if self.topology.engine == "compose":
+            # The container's user may not read a new key yet; a reload sees to that, but this comes before.
+            prepare.certificates(self.topology)
+            config = self.topology.config_dir() / NGINX_CONF
+            prefix = str(self.topology.data_dir(self.service))
+            done = self.run(Command(("nginx", "-p", prefix, "-c", str(config), "-e", "stderr", "-t")))
+        else:
+            # As its master, which may read the key, and not as `run`: that is the workers' user.
+            program = next(p for p in programs(self.topology) if p.service == self.service.name)
+            command = Command((*program.argv, "-t"), cwd=program.directory)
+            done = self.runner.run(command, timeout=_CHECK_SECONDS)
+        if done.code != 0:
+            raise OpsError(f"nginx -t refuses the certificate: {done.output[-800:]}")
+
+    def reload(self) -> None:
+        """Make it read its files anew. Raises OpsError."""
+        self.engine.reload(self.service.name)
+
+    def served(self, name: str | None) -> bytes:
+        """The certificate (DER) that a client asking for `name` is shown. Raises OpsError."""
+        return served_certificate(self.address, name, timeout=_HANDSHAKE_SECONDS)
+
+    def confirm(self, name: str | None, wanted: bytes) -> None:
+        """Wait until `wanted` (DER) is what clients asking for `name` get. Raises OpsError.
+
+        Several handshakes in a row have to show it: after a reload, nginx leaves its old workers accepting
+        for 100 ms beside the new ones, and while all are idle it is an old one that takes a connection.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        steady = 0
+        while steady < _STEADY:
+            trouble = "nginx still serves another certificate"
+            try:
+                steady = steady + 1 if self.served(name) == wanted else 0
+            except OpsError as error:
+                steady, trouble = 0, error.message
+            if steady == 0 and time.monotonic() >= deadline:
+                raise OpsError(f"read back from {self.address}: {trouble}")
+            time.sleep(_PAUSE)
+
+
+def nginx_site(spec: Spec, topology: Topology, engine: Engine, runner: Runner) -> NginxSite | None:
+    """nginx of the stack; None for a stack without one."""
+    service = topology.find("nginx")
+    return NginxSite(spec, topology, engine, runner, service) if service is not None else None

@@ -1,0 +1,329 @@
+"""Issuing, renewing, taking over and revoking the certificates of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from techsapo_ops.adapters.acme import AcmeError
+from techsapo_ops.adapters.acme_messages import Binding, renewal_id
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.certs.account import Account
+from techsapo_ops.certs.challenges import DnsResponder, HttpResponder, Responder
+from techsapo_ops.certs.checks import require
+from techsapo_ops.certs.material import Pair
+from techsapo_ops.certs.order import Orders, Wanted, obtain
+from techsapo_ops.certs.policy import Window, renewal_time
+from techsapo_ops.certs.self_signed import sign
+from techsapo_ops.certs.store import Origin, Store, Version
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.certificates.deploy import deploy, finish
+from techsapo_ops.operations.certificates.wake import wake_for
+from techsapo_ops.operations.certificates.wanted import Certificates, Due, Need, window_of
+from techsapo_ops.spec.models.edge import Certificate
+
+REASONS = {
+    "unspecified": 0,
+    "keyCompromise": 1,
+    "affiliationChanged": 3,
+    "superseded": 4,
+    "cessationOfOperation": 5,
+}
+"""Why a certificate is revoked, by the names and codes of RFC 5280, 5.3.1, that a subscriber may give."""
+
+_SHORTEST_ASK = timedelta(minutes=1)
+_ASK_AGAIN = timedelta(hours=6)  # RFC 9773, 4.3.3
+_LONGEST_ASK = timedelta(days=1)
+_STACK_WAIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What was done for one certificate. `next` is when it will be renewed; `served` says that nginx was
+    seen to serve it."""
+
+    name: str
+    due: Due
+    error: OpsError | None = None
+    next: datetime | None = None
+    served: bool = False
+
+
+def renew(
+    certificates: Certificates,
+    names: Sequence[str] = (),
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    wait: float = 0.0,
+) -> tuple[Renewal, ...]:
+    """Do for each certificate what it needs, and nothing for one that needs nothing.
+
+    `names` limits them; `force` renews what is not due. One that fails does not keep the others from
+    being renewed: its error is in its Renewal. Raises OpsError for an unknown name, and when another
+    techsapo is at work on the certificates for longer than `wait` seconds.
+    """
+    chosen = list(certificates.kept(names))
+    if dry_run:
+        return tuple(_planned(certificates, name, force) for name, _ in chosen)
+    with working(certificates, wait):
+        found = tuple(_renewed(certificates, name, force) for name, _ in chosen)
+        wake_for(certificates, [renewal.name for renewal in found if renewal.error is not None])
+        return found
+
+
+def redeploy(
+    certificates: Certificates, names: Sequence[str] = (), *, wait: float = 0.0
+) -> tuple[Renewal, ...]:
+    """Put the newest stored version of each certificate into use and prove it, also where it is already.
+
+    Raises as `renew` does.
+    """
+    found = []
+    with working(certificates, wait):
+        for name, _ in certificates.kept(names):
+            newest = certificates.store(name).newest()
+            due = Due(Need.DEPLOY, "asked for")
+            if newest is None:
+                error = OpsError(
+                    f"certificate {name}: there is none to deploy", f"`techsapo certs issue {name}`"
+                )
+                found.append(Renewal(name, due, error))
+            else:
+                found.append(_attempt(certificates, name, due, newest))
+    return tuple(found)
+
+
+def revocable(certificates: Certificates, name: str, reason: str) -> Version:
+    """The version that `revoke` would revoke. Raises OpsError for one that no CA issued, an unknown name or
+    reason."""
+    ((name, _),) = certificates.kept([name])
+    if reason not in REASONS:
+        raise OpsError(f"there is no reason {reason}", f"there are: {', '.join(REASONS)}", exit_code=2)
+    version = certificates.store(name).live()
+    if version is None or version.origin.source != "acme":
+        raise OpsError(f"certificate {name} is not from an ACME CA", "there is nothing to revoke")
+    return version
+
+
+def revoke(certificates: Certificates, name: str, reason: str, *, wait: float = 0.0) -> Version:
+    """Revoke the certificate `name` at its CA; returns the version, which stays in use until it is renewed.
+
+    One that is revoked already is no error: a run that was killed may not have noted it. Raises OpsError as
+    `revocable` does, and for what the CA refuses.
+    """
+    with working(certificates, wait):
+        version = revocable(certificates, name, reason)
+        account = _account(certificates, name, version.origin.directory)
+        leaf = version.pair.leaf
+        try:
+            account.ask(lambda server: server.revoke(leaf, REASONS[reason]))
+        except AcmeError as error:
+            if error.code != "alreadyRevoked":
+                raise
+        store = certificates.store(name)
+        store.remember(replace(store.state, revoked=version.number))
+        return version
+
+
+def working(certificates: Certificates, wait: float) -> AbstractContextManager[object]:
+    """Be the only techsapo at work on certificates. Not by the stack's lock: an order may take minutes."""
+    return exclusive(certificates.topology.layout.state / "certs.lock", wait=wait)
+
+
+def _planned(certificates: Certificates, name: str, force: bool) -> Renewal:
+    try:
+        due = certificates.due(name, force=force)
+    except OpsError as error:
+        return Renewal(name, Due(Need.NOTHING, ""), error)
+    return Renewal(name, due, next=due.at)
+
+
+def _renewed(certificates: Certificates, name: str, force: bool) -> Renewal:
+    due = Due(Need.RENEW, "")
+    try:
+        newest = certificates.store(name).newest()
+        pair = newest.intact if newest is not None else None
+        if newest is not None and pair is not None:
+            Orders(certificates.topology.layout.acme).settle(name, pair.private_key.public_key())
+            _ask_window(certificates, name, newest)
+        due = certificates.due(name, force=force)
+        if due.need is Need.NOTHING:
+            _succeeded(certificates.store(name))
+            return Renewal(name, due, next=due.at)
+    except OpsError as error:
+        _failed(certificates, name, error)
+        return Renewal(name, due, error)
+    return _attempt(certificates, name, due)
+
+
+def _attempt(certificates: Certificates, name: str, due: Due, version: Version | None = None) -> Renewal:
+    store = certificates.store(name)
+    try:
+        if version is None:
+            version = _new_version(certificates, name, due)
+        with locked(certificates.topology.layout, _STACK_WAIT):
+            work = certificates.deployment(name)
+            if due.need is Need.FINISH:
+                finish(work)
+                served = False
+            else:
+                served = deploy(work, version)
+        _succeeded(store)
+        if due.need in {Need.ISSUE, Need.RENEW}:  # so that the time that is told is the one that counts
+            _ask_window(certificates, name, version)
+    except OpsError as error:
+        _failed(certificates, name, error)
+        return Renewal(name, due, error)
+    source = certificates.spec.certificates[name].source
+    at = renewal_time(version.pair.leaf, window_of(store.state, version)) if source != "files" else None
+    return Renewal(name, due, next=at, served=served)
+
+
+def _new_version(certificates: Certificates, name: str, due: Due) -> Version:
+    store, certificate = certificates.store(name), certificates.spec.certificates[name]
+    if due.need in {Need.DEPLOY, Need.FINISH}:
+        newest = store.newest()
+        assert newest is not None  # noqa: S101 - only a stored version needs a deploy
+        return newest
+    directory = ""
+    orders = Orders(certificates.topology.layout.acme)
+    if certificate.source == "files":
+        pair = certificates.files(name)
+        require(pair, certificates.required(name), certificates.now())
+    elif certificate.source == "self-signed":
+        pair = sign(
+            certificates.names(name),
+            certificates.authority(),
+            key_type=certificate.key_type,
+            days=certificate.days,
+            now=certificates.now(),
+        )
+    else:
+        directory = certificate.acme_directory
+        pair = _ordered(certificates, name, certificate, orders)
+    version = store.put(pair, Origin(certificate.source, directory))
+    store.remember(replace(store.state, renewed_at=certificates.now(), retry_at=None))
+    orders.drop(name)
+    return version
+
+
+def _ordered(certificates: Certificates, name: str, certificate: Certificate, orders: Orders) -> Pair:
+    store = certificates.store(name)
+    state = store.state
+    if state.retry_at is not None and state.retry_at > certificates.now():
+        raise AcmeError(
+            f"the CA wants to be asked again at {state.retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
+            f"{state.failure or 'too many requests'}",
+            "`techsapo certs renew` waits until then by itself",
+            code="rateLimited",
+            retry_at=state.retry_at,
+        )
+    newest = store.newest()
+    replaces = None
+    directory = certificate.acme_directory
+    pair = newest.intact if newest is not None else None
+    if newest is not None and pair is not None and newest.origin == Origin("acme", directory):
+        replaces = renewal_id(pair.leaf)
+    wanted = Wanted(name, certificate.names, certificate.key_type, replaces)
+    account = _account(certificates, name, directory)
+    certificates.say(f"ordering certificate {name} from {account.server.host}")
+    pair = obtain(wanted, account, orders, _responder(certificates, certificate), say=certificates.say)
+    skew = account.server.skew
+    try:
+        require(pair, certificates.required(name), certificates.now())
+    except OpsError as error:
+        hint = error.hint if abs(skew) < timedelta(minutes=5) else f"this host's clock is off by {abs(skew)}"
+        raise OpsError(error.message, hint) from None
+    return pair
+
+
+def _responder(certificates: Certificates, certificate: Certificate) -> Responder:
+    if certificate.challenge == "dns-01":
+        return DnsResponder(certificates.runner, certificate.dns_hook or "", certificates.folder)
+    site = certificates.site
+    if site is None or not site.running():
+        raise OpsError(
+            "http-01 needs the stack's nginx, which does not run",
+            "`techsapo up` starts it; dns-01 works without",
+        )
+    return HttpResponder(site.run, site.challenges, site.url)
+
+
+def _account(certificates: Certificates, name: str, directory: str) -> Account:
+    certificate = certificates.spec.certificates[name]
+    ca_file, key_id, key = certificate.ca_file, certificate.eab_key_id, certificate.eab_hmac_key
+    binding = None
+    if key_id is not None and key is not None and directory == certificate.acme_directory:
+        binding = Binding(key_id, key.reveal())
+    return Account(
+        certificates.topology.layout.acme,
+        directory,
+        certificate.contact,
+        ca_file=certificates.folder / Path(ca_file).expanduser() if ca_file is not None else None,
+        binding=binding,
+        spec_path=f"certificates.{name}",
+        say=certificates.say,
+    )
+
+
+def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
+    """Ask the CA when it wants the certificate to be renewed, as often as it allows.
+
+    A CA that can't be asked keeps nothing from being renewed by the certificate's own life.
+    """
+    certificate, store, now = (
+        certificates.spec.certificates[name],
+        certificates.store(name),
+        certificates.now(),
+    )
+    state = store.state
+    if newest.origin != Origin("acme", certificate.acme_directory):
+        return
+    leaf = newest.pair.leaf
+    serial = f"{leaf.serial_number:x}"
+    asked = state.window_serial == serial and state.ask_window_at is not None and state.ask_window_at > now
+    if asked or leaf.not_valid_after_utc <= now:
+        return
+    try:
+        found = _account(certificates, name, newest.origin.directory).server.renewal_window(leaf)
+    except AcmeError as error:
+        certificates.say(f"certificate {name}: no renewal information: {error.message}")
+        return
+    window, again = None, _ASK_AGAIN
+    if found is not None:
+        start, end, seconds = found
+        window = Window(start, end)
+        if seconds:
+            again = min(max(timedelta(seconds=seconds), _SHORTEST_ASK), _LONGEST_ASK)
+    store.remember(replace(state, window=window, window_serial=serial, ask_window_at=now + again))
+
+
+def _succeeded(store: Store) -> None:
+    state = store.state
+    if state.failures or state.failure:
+        store.remember(replace(state, failures=0, failure="", retry_at=None))
+
+
+def _failed(certificates: Certificates, name: str, error: OpsError) -> None:
+    """Remember a failure, for `status`, metrics and the time that a CA asked to wait."""
+    store = certificates.store(name)
+    try:
+        state = store.state
+        retry_at = error.retry_at if isinstance(error, AcmeError) else None
+        waiting = state.retry_at is not None and retry_at == state.retry_at
+        store.remember(
+            replace(
+                state,
+                failures=state.failures + 1,
+                failed_at=certificates.now(),
+                failure=state.failure if waiting else error.message,
+                retry_at=retry_at,
+            )
+        )
+    except OpsError as second:
+        certificates.say(f"certificate {name}: the failure can't be noted: {second.message}")

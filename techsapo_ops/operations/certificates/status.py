@@ -1,0 +1,229 @@
+"""How the certificates are: those of the stack, those watched elsewhere, and any file or port."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.tls import served_certificate, trust_problem
+from techsapo_ops.certs.checks import chain_problems, missing, problems, validity
+from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
+from techsapo_ops.certs.policy import renewal_time, share_left
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.wanted import Certificates, Need, utc_now, window_of
+from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
+from techsapo_ops.spec.models.edge import Certificate
+
+_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One certificate. What could not be found out is None; `attention` says what needs someone."""
+
+    name: str
+    source: str
+    where: str
+    """The file, or host:port."""
+    names: tuple[str, ...] = ()
+    issuer: str | None = None
+    key: str | None = None
+    serial: str | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    days_left: float | None = None
+    renews_at: datetime | None = None
+    served: bool | None = None
+    """Whether what is served is what is stored; None where nothing is served."""
+    chain: str | None = None
+    """"ok", or what is wrong with the chain."""
+    version: int | None = None
+    renewed_at: datetime | None = None
+    failures: int = 0
+    """Attempts to renew or deploy that failed since the last success."""
+    attention: tuple[str, ...] = ()
+
+
+def status(certificates: Certificates, targets: Sequence[str] = ()) -> tuple[Status, ...]:
+    """Every certificate of the spec, or those of `targets`: names, files (PEM) or host:port.
+
+    Raises OpsError for a target that is none of these.
+    """
+    names = list(certificates.spec.certificates)
+    wanted = list(targets) or names
+    with ThreadPoolExecutor(max(min(len(wanted), 16), 1)) as pool:
+        return tuple(pool.map(lambda target: _one(certificates, target), wanted))
+
+
+def status_elsewhere(targets: Sequence[str]) -> tuple[Status, ...]:
+    """Files (PEM) and servers (host:port), which need no spec. Raises OpsError for any other target."""
+    with ThreadPoolExecutor(min(len(targets), 16)) as pool:
+        return tuple(pool.map(lambda target: _elsewhere(target, (), utc_now()), targets))
+
+
+def is_elsewhere(target: str) -> bool:
+    """Whether `target` is a file or a host:port."""
+    return bool(re.fullmatch(HOST_PORT_PATTERN, target)) or "/" in target or Path(target).exists()
+
+
+def _one(certificates: Certificates, target: str) -> Status:
+    certificate = certificates.spec.certificates.get(target)
+    now = certificates.now()
+    if certificate is None:
+        return _elsewhere(target, certificates.spec.certificates, now)
+    if certificate.source != "external":
+        return _kept(certificates, target, certificate)
+    if certificate.address is not None:
+        ca_file = (
+            certificates.folder / Path(certificate.ca_file).expanduser() if certificate.ca_file else None
+        )
+        return _served_elsewhere(target, certificate.address, now, certificate.names, ca_file)
+    path = certificates.folder / Path(certificate.certificate_file or "").expanduser()
+    return _file(target, "external", path, now, certificate.names)
+
+
+def _elsewhere(target: str, known: Iterable[str], now: datetime) -> Status:
+    if not is_elsewhere(target):
+        raise OpsError(
+            f"{target} is no certificate of the spec, no file and no HOST:PORT",
+            f"there are: {', '.join(known) or 'none'}",
+            exit_code=2,
+        )
+    if re.fullmatch(HOST_PORT_PATTERN, target):
+        return _served_elsewhere(target, target, now)
+    return _file(target, "file", Path(target).expanduser(), now)
+
+
+def _kept(certificates: Certificates, name: str, certificate: Certificate) -> Status:
+    store = certificates.store(name)
+    blank = Status(name, certificate.source, str(store.chain))
+    try:
+        state, live = store.state, store.live()
+    except OpsError as error:
+        return _with(blank, attention=(error.message,))
+    needs = list(_needs(certificates, name))
+    if state.failures:
+        needs.append(f"the last attempt failed: {state.failure.splitlines()[0]}")
+    blank = _with(blank, renewed_at=state.renewed_at, failures=state.failures)
+    pair = live.intact if live is not None else None
+    if live is None or pair is None:
+        gone = "there is none yet" if live is None else "its files are damaged"
+        return _with(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
+    leaf, now = pair.leaf, certificates.now()
+    found = list(problems(pair, certificates.required(name), now))
+    wrong_chain = chain_problems(pair.certificates)
+    served, unserved = _served(certificates, name, leaf)
+    if unserved:
+        found.append(unserved)
+    if certificate.source == "files" and not needs and not found and _soon(leaf, now):
+        found.append("it ends soon: put new files in place")
+    return _with(
+        _facts(blank, leaf, now),
+        renews_at=renewal_time(leaf, window_of(state, live)) if certificate.source != "files" else None,
+        served=served,
+        chain=wrong_chain[0] if wrong_chain else "ok",
+        version=live.number,
+        attention=tuple(dict.fromkeys((*found, *needs))),
+    )
+
+
+def _needs(certificates: Certificates, name: str) -> Iterator[str]:
+    """What the next `renew` would do, or why it can't tell."""
+    try:
+        due = certificates.due(name)
+    except OpsError as error:
+        yield error.message
+        return
+    if due.need is not Need.NOTHING:
+        yield f"{due.need} is due: {due.reason}"
+
+
+def _served(certificates: Certificates, name: str, leaf: x509.Certificate) -> tuple[bool | None, str]:
+    """Whether nginx serves `leaf`, and what needs someone."""
+    site = certificates.site
+    if site is None or not certificates.serves(name) or not site.running():
+        return None, ""
+    asked = next((n.replace("*", "www", 1) for n in (*certificates.required(name), *names_of(leaf))), None)
+    try:
+        same = site.served(asked) == leaf.public_bytes(Encoding.DER)
+    except OpsError as error:
+        return False, error.message
+    return same, "" if same else f"nginx serves another one: `techsapo certs deploy {name}`"
+
+
+def _served_elsewhere(
+    name: str, where: str, now: datetime, names: Sequence[str] = (), ca_file: Path | None = None
+) -> Status:
+    host, _, port = where.rpartition(":")
+    host = host.strip("[]")
+    blank = Status(name, "external", where)
+    asked = names[0].replace("*", "www", 1) if names else host
+    address = Address(host, int(port))
+    try:
+        leaf = x509.load_der_x509_certificate(served_certificate(address, asked, timeout=_TIMEOUT))
+        distrust = trust_problem(address, asked, timeout=_TIMEOUT, ca_file=ca_file)
+    except OpsError as error:
+        return _with(blank, attention=(error.message,))
+    found = [*validity(leaf, now), *missing(leaf, names or (asked,))]
+    if distrust:
+        found.append(f"clients don't trust it: {distrust}")
+    if not validity(leaf, now) and _soon(leaf, now):
+        found.append("it ends soon")
+    return _with(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
+
+
+def _file(name: str, source: str, path: Path, now: datetime, names: Sequence[str] = ()) -> Status:
+    blank = Status(name, source, str(path))
+    try:
+        chain = read_chain(path.read_bytes(), str(path))
+    except OSError as error:
+        return _with(blank, attention=(f"cannot read {path}: {error.strerror}",))
+    except OpsError as error:
+        return _with(blank, attention=(error.message,))
+    wrong = chain_problems(chain)
+    found = [*wrong, *validity(chain[0], now), *missing(chain[0], names)]
+    if not validity(chain[0], now) and _soon(chain[0], now):
+        found.append("it ends soon")
+    return _with(_facts(blank, chain[0], now), chain=wrong[0] if wrong else "ok", attention=tuple(found))
+
+
+def _soon(leaf: x509.Certificate, now: datetime) -> bool:
+    """Whether someone should have renewed it by now: less is left than ours are renewed at."""
+    total = life(leaf)
+    return leaf.not_valid_after_utc - now < min(total * float(share_left(total)), timedelta(days=21))
+
+
+def _facts(blank: Status, leaf: x509.Certificate, now: datetime) -> Status:
+    key = leaf.public_key()
+    words = type(key).__name__.removesuffix("PublicKey").lstrip("_")
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        words = {"secp256r1": "ECDSA P-256", "secp384r1": "ECDSA P-384"}.get(
+            key.curve.name, f"ECDSA {key.curve.name}"
+        )
+    elif isinstance(key, rsa.RSAPublicKey):
+        words = f"RSA {key.key_size}"
+    return _with(
+        blank,
+        names=names_of(leaf),
+        issuer=issuer_of(leaf),
+        key=words,
+        serial=f"{leaf.serial_number:x}",
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        days_left=round(days_left(leaf, now), 2),
+    )
+
+
+def _with(status: Status, **changes: object) -> Status:
+    from dataclasses import replace
+
+    return replace(status, **changes)  # type: ignore[arg-type] # each caller names fields of Status

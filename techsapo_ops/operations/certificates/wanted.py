@@ -1,0 +1,211 @@
+"""The certificates of a stack, and what each of them needs now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.certs.checks import validity
+from techsapo_ops.certs.material import Pair, canonical, names_of
+from techsapo_ops.certs.policy import Window, renewal_time
+from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, local_authority, why_new
+from techsapo_ops.certs.state import CertificateState
+from techsapo_ops.certs.store import Store, Version, read_pair
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.deploy import Deployment, installed
+from techsapo_ops.operations.certificates.front import NginxSite
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.stack.topology import Topology
+
+
+class Need(StrEnum):
+    """What is to be done for a certificate."""
+
+    NOTHING = "nothing"
+    ISSUE = "issue"
+    RENEW = "renew"
+    TAKE_OVER = "take over"
+    """source files: the files are new."""
+    DEPLOY = "deploy"
+    """A stored version is not in use yet."""
+    FINISH = "finish"
+    """It is in use, but its link or its deploy hooks are still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a certificate needs and why; `at` is when it will be renewed, where that is known."""
+
+    need: Need
+    reason: str
+    at: datetime | None = None
+
+
+def utc_now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)
+
+
+def _tell_nobody(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """The certificates of one stack, and what work on them needs."""
+
+    spec: Spec
+    topology: Topology
+    runner: Runner
+    site: NginxSite | None
+    now: Callable[[], datetime] = utc_now
+    say: Callable[[str], None] = _tell_nobody
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder: where hooks run and relative paths begin."""
+        return self.topology.layout.spec_file.parent
+
+    def kept(self, names: Sequence[str] = ()) -> Iterator[tuple[str, Certificate]]:
+        """The certificates that are kept here, in the spec's order; `names` limits them.
+
+        Raises OpsError for a name that is no certificate of this stack.
+        """
+        certificates = self.spec.certificates
+        for name in names:
+            if name not in certificates or certificates[name].source == "external":
+                known = [n for n, c in certificates.items() if c.source != "external"]
+                why = "is served elsewhere" if name in certificates else "is not in the spec"
+                raise OpsError(
+                    f"certificate {name} {why}",
+                    f"there are: {', '.join(known)}" if known else "describe it under `certificates`",
+                    exit_code=2,
+                )
+        for name, certificate in certificates.items():
+            if certificate.source != "external" and (not names or name in names):
+                yield name, certificate
+
+    def store(self, name: str) -> Store:
+        """Where certificate `name` is kept."""
+        return Store(self.topology.layout.certs / name)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """The names that certificate `name` is made for."""
+        certificate = self.spec.certificates[name]
+        server = self.spec.nginx.server_name if self.serves(name) else None
+        return certificate.names or ((server,) if server is not None else ("localhost",))
+
+    def required(self, name: str) -> tuple[str, ...]:
+        """The names that certificate `name` must be good for before it is served."""
+        certificate = self.spec.certificates[name]
+        server = self.spec.nginx.server_name if self.serves(name) else None
+        return tuple(dict.fromkeys((*certificate.names, *((server,) if server is not None else ()))))
+
+    def serves(self, name: str) -> bool:
+        """Whether nginx serves certificate `name`."""
+        return self.spec.served_certificate == name
+
+    def authority(self) -> Authority:
+        """The stack's own CA. Raises OpsError."""
+        return local_authority(self.topology.layout.certs / CA_FOLDER, self.now())
+
+    def files(self, name: str) -> Pair:
+        """The pair that the spec names for a certificate of source files. Raises OpsError."""
+        certificate = self.spec.certificates[name]
+        key, chain = (
+            self.folder / Path(path or "").expanduser()
+            for path in (certificate.private_key_file, certificate.certificate_file)
+        )
+        return read_pair(key, chain)
+
+    def deployment(self, name: str) -> Deployment:
+        """What putting certificate `name` into use works with."""
+        return Deployment(
+            store=self.store(name),
+            certificate=self.spec.certificates[name],
+            names=self.required(name),
+            site=self.site if self.serves(name) else None,
+            runner=self.runner,
+            folder=self.folder,
+            now=self.now,
+            say=self.say,
+        )
+
+    def due(self, name: str, *, force: bool = False) -> Due:
+        """What certificate `name` needs now. Raises OpsError when its files can't be read."""
+        store = self.store(name)
+        store.adopt(self.spec.certificates[name].source)
+        newest, state = store.newest(), store.state
+        source = self.spec.certificates[name].source
+        if source == "files":
+            pair = self.files(name)
+            have = newest.intact if newest is not None else None
+            if have is None or (have.key, have.chain) != (pair.key, pair.chain):
+                return Due(Need.TAKE_OVER, "its files are new" if newest else "it was not taken over yet")
+        else:
+            why = (
+                self._self_signed(name, newest)
+                if source == "self-signed"
+                else self._acme(name, newest, state)
+            )
+            if force and not why:
+                why = "--force"
+            if why:
+                first = newest is None or newest.origin.source != source
+                return Due(Need.ISSUE if first else Need.RENEW, why)
+        if newest is None:
+            raise OpsError(f"certificate {name} has no version")
+        at = renewal_time(newest.pair.leaf, window_of(state, newest)) if source != "files" else None
+        live = store.live()
+        if state.deployed != newest.number or live is None or live.number != newest.number:
+            return Due(Need.DEPLOY, f"version {newest.number} was not in use yet", at)
+        if state.hooks == "pending":
+            return Due(Need.FINISH, "its deploy hooks had not all run", at)
+        if not installed(self.deployment(name)):
+            return Due(Need.FINISH, "its link in install_to was missing", at)
+        return Due(Need.NOTHING, "", at)
+
+    def _self_signed(self, name: str, newest: Version | None) -> str:
+        if newest is None:
+            return "there was none"
+        pair = newest.intact
+        if pair is None:
+            return "its files could not be read"
+        key_type = self.spec.certificates[name].key_type
+        return why_new(pair, self.names(name), key_type, self.authority(), self.now())
+
+    def _acme(self, name: str, newest: Version | None, state: CertificateState) -> str:
+        certificate = self.spec.certificates[name]
+        if newest is None or newest.origin.source != "acme":
+            return "there was none from the CA"
+        if newest.origin.directory != certificate.acme_directory:
+            return "the ACME directory changed"
+        if state.revoked == newest.number:
+            return "it was revoked"
+        pair = newest.intact
+        if pair is None:
+            return "its files could not be read"
+        leaf = pair.leaf
+        if pair.key_type != certificate.key_type:
+            return "the key type changed"
+        if set(names_of(leaf)) != {canonical(n) for n in certificate.names}:
+            return "the names changed"
+        if leaf.not_valid_after_utc <= self.now():
+            return validity(leaf, self.now())[0]
+        window = window_of(state, newest)
+        if renewal_time(leaf, window) > self.now():
+            return ""
+        if window is not None:
+            return "the CA asks for it"
+        left = leaf.not_valid_after_utc - self.now()
+        return f"{left / (leaf.not_valid_after_utc - leaf.not_valid_before_utc):.0%} of its life is left"
+
+
+def window_of(state: CertificateState, version: Version) -> Window | None:
+    """The CA's wish for `version`, where it was asked about this very certificate."""
+    return state.window if state.window_serial == f"{version.pair.leaf.serial_number:x}" else None

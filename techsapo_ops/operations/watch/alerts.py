@@ -1,0 +1,190 @@
+"""What fires, what could, and whether a notification would arrive."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import yaml
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.services.prometheus.alert_rules import alert_rule, runbook_url
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.topology import Topology
+
+State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
+ORDER: tuple[State, ...] = ("firing", "pending", "silenced", "inhibited", "unknown", "quiet", "off")
+"""From what needs a look down to what does not."""
+TEST_LABEL = "techsapo_test"
+"""Label that tells a synthetic alert from a real one; its value is new each time."""
+POLL = 0.2
+"""Seconds between looks at Alertmanager's counters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An alert of the catalogue, or one of those that it fires. `since` is when the condition began."""
+
+    alert: Alert
+    state: State
+    rule: Mapping[str, Any]
+    """The rule as Prometheus runs it, the spec's changes included."""
+    labels: Mapping[str, str]
+    summary: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a synthetic alert fared on its way: seconds until Alertmanager had told each of `integrations`."""
+
+    receiver: str
+    integrations: tuple[str, ...]
+    seconds: float
+
+
+def listed(
+    spec: Spec, topology: Topology, prometheus: Prometheus | None, alertmanager: Alertmanager | None
+) -> tuple[tuple[Listed, ...], str]:
+    """Every alert, those that fire first, and why states are not known where that is so.
+
+    None stands for a server that the stack goes without.
+    """
+    try:
+        waiting = prometheus.alerts() if prometheus is not None else None
+        held = alertmanager.alerts() if alertmanager is not None else ()
+        trouble = "" if waiting is not None else "this stack runs no Prometheus"
+    except (Unreachable, ApiError) as error:
+        waiting, held, trouble = None, (), error.message
+    muted = {_identity(a.labels): a for a in held if a.state == "suppressed"}
+    found: list[Listed] = []
+    for alert in alerts().values():
+        settings = spec.monitoring.alerts.get(alert.name)
+        rule = alert_rule(spec, alert, ())
+        quiet = Listed(alert, "quiet", rule, {}, alert.summary[spec.locale])
+        mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name]
+        disabled = settings is not None and not settings.enabled
+        if disabled or (alert.exporter is not None and not topology.has(alert.exporter)):
+            found.append(replace(quiet, state="off"))
+        elif waiting is None:
+            found.append(replace(quiet, state="unknown"))
+        elif not mine:
+            found.append(quiet)
+        for one in mine:
+            state: State = "firing" if one.state == "firing" else "pending"
+            hushed = muted.get(_identity(one.labels))
+            if hushed is not None:
+                state = "silenced" if hushed.silenced else "inhibited"
+            summary = one.annotations.get("summary", "")
+            found.append(Listed(alert, state, rule, one.labels, summary, one.since))
+    return tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble
+
+
+def known(name: str) -> Alert:
+    """The alert of that name. Raises OpsError for none."""
+    alert = alerts().get(name)
+    if alert is None:
+        from techsapo_ops.spec.problems import did_you_mean
+
+        hint = did_you_mean(name, alerts()) or "`techsapo alerts list` lists them"
+        raise OpsError(f"there is no alert {name}", hint, exit_code=2)
+    return alert
+
+
+def try_out(
+    spec: Spec,
+    alert: Alert,
+    server: Alertmanager,
+    *,
+    within: float,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Delivery:
+    """Send a synthetic `alert` and wait, at most `within` seconds, until Alertmanager has told its receiver.
+
+    It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
+    group of a real one nor is muted by a worse one. Alertmanager counts notifications by integration: one
+    that a real alert sends at that very moment can't be told apart. The alert ends with this call.
+    Raises OpsError where it reaches nobody, was refused, or is not sent in time.
+    """
+    receiver = WATCHDOG_RECEIVER if alert.name == "Watchdog" else alert.severity
+    integrations = _integrations(server.status().config, receiver)
+    if not integrations:
+        raise OpsError(
+            f"{alert.name} goes to the receiver {receiver}, which tells nobody",
+            f"add a receiver to notifications.{receiver}, then `techsapo up`",
+        )
+    number = uuid.uuid4().hex[:8]
+    labels = {
+        "alertname": alert.name,
+        "severity": alert.severity,
+        "priority": alert.priority,
+        "service": f"test-{number}",
+        TEST_LABEL: number,
+    }
+    text = {
+        "ja": "これは通知の試験です。対応は要りません。",
+        "en": "This is a test of notifications. Nothing is wrong.",
+    }
+    annotations = {
+        "summary": f"[TEST] {alert.name}",
+        "description": text[spec.locale],
+        "runbook_url": runbook_url(spec, alert),
+    }
+    before, started = server.sent(), clock()
+    server.post(labels, annotations, datetime.now(UTC) + timedelta(seconds=within + 60))
+    try:
+        while clock() - started < within:
+            pause(POLL)
+            now = server.sent()
+            failed = [i for i in integrations if _risen(before, now, i, "failed")]
+            if failed:
+                raise OpsError(
+                    f"Alertmanager could not deliver to {', '.join(failed)} of receiver {receiver}",
+                    "`techsapo logs alertmanager -n 20` has the receiver's answer",
+                )
+            if all(_risen(before, now, i, "attempted") for i in integrations):
+                return Delivery(receiver, integrations, clock() - started)
+        raise OpsError(f"no notification within {within:g} s", _why_late(spec, server, labels, alert))
+    finally:
+        server.post(labels, annotations, datetime.now(UTC))
+
+
+def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert: Alert) -> str:
+    held = next((a for a in server.alerts() if a.labels == labels), None)
+    if held is None:
+        return "Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`"
+    if held.silenced:
+        return "a silence matches it: `techsapo alerts silence --list` shows which"
+    if spec.notifications.business_hours is not None and alert.priority == "P2":
+        return "it may wait for notifications.business_hours, as alerts of priority P2 do"
+    return "monitoring.alertmanager.group_wait may be longer than that: wait longer with --within"
+
+
+def _integrations(config: str, receiver: str) -> tuple[str, ...]:
+    """The integrations of a receiver, as Alertmanager's metrics name them."""
+    receivers: Sequence[Mapping[str, Any]] = yaml.safe_load(config).get("receivers") or ()
+    for entry in receivers:
+        if entry["name"] == receiver:
+            return tuple(k.removesuffix("_configs") for k, v in entry.items() if k.endswith("_configs") and v)
+    return ()
+
+
+def _risen(before: Mapping[str, Sent], now: Mapping[str, Sent], integration: str, what: str) -> bool:
+    nothing = Sent(0, 0)
+    return bool(
+        getattr(now.get(integration, nothing), what) > getattr(before.get(integration, nothing), what)
+    )
+
+
+def _identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset(labels.items())

@@ -1,0 +1,180 @@
+"""alertmanager.yml and its notification texts. Secrets are named by file, never written here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techsapo_ops.catalogue.alerts import SEVERITIES, Priority, alerts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.monitoring import (
+    EmailReceiver,
+    RawReceiver,
+    Receiver,
+    SlackReceiver,
+    WebhookReceiver,
+)
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import go_template_text
+from techsapo_ops.stack.secrets import secret_name
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+ALERTMANAGER_YML = "alertmanager/alertmanager.yml"
+NOTIFICATION_TEXTS = "alertmanager/templates/techsapo.tmpl"
+
+WATCHDOG_RECEIVER = "watchdog"
+"""Takes the alert that always fires."""
+BUSINESS_HOURS = "business-hours"
+"""Name of the time interval of `notifications.business_hours`."""
+PATIENT: Priority = "P2"
+"""Alerts of this priority wait for business hours, unless they are critical."""
+
+
+def alertmanager_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """alertmanager/alertmanager.yml and its templates, or nothing where the stack has no Alertmanager.
+
+    With receivers passed through as they are, the file may hold secrets, and is then readable by
+    Alertmanager alone. Raises OpsError for a receiver that could never send.
+    """
+    if not topology.has("alertmanager"):
+        return ()
+    spec = topology.spec
+    settings = spec.monitoring.alertmanager
+    by_receiver = _by_receiver(spec)
+    content = templates.render(
+        "alertmanager/alertmanager.yml.j2",
+        smtp=_smtp(spec, topology),
+        group_wait=settings.group_wait,
+        group_interval=settings.group_interval,
+        repeat_interval=settings.repeat_interval,
+        routes=_routes(spec),
+        hours=_hours(spec),
+        inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
+        causes=_causes(topology),
+        receivers=[_receiver(spec, topology, name, receivers) for name, receivers in by_receiver.items()],
+    )
+    raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
+    texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2")
+    return (
+        RenderedFile(
+            ALERTMANAGER_YML,
+            content,
+            mode=0o600 if raw else 0o644,
+            secret=raw,
+            owner="alertmanager" if raw else None,
+        ),
+        RenderedFile(NOTIFICATION_TEXTS, texts),
+    )
+
+
+def _routes(spec: Spec) -> list[dict[str, Any]]:
+    """Where alerts go, first match first: patient ones of a severity stand before its rest."""
+    found: list[dict[str, Any]] = []
+    for severity in SEVERITIES:
+        matcher = f'severity="{severity}"'
+        if spec.notifications.business_hours is not None and severity != "critical":
+            found.append(
+                {
+                    "receiver": severity,
+                    "matchers": [matcher, f'priority="{PATIENT}"'],
+                    "active_time_intervals": [BUSINESS_HOURS],
+                }
+            )
+        found.append({"receiver": severity, "matchers": [matcher]})
+    return found
+
+
+def _causes(topology: Topology) -> list[tuple[str, list[str]]]:
+    """Alerts that name a cause and that this stack can have, each with those about its effects."""
+    catalogue = alerts()
+    effects: dict[str, list[str]] = {}
+    for alert in catalogue.values():
+        for cause in alert.muted_by:
+            exporter = catalogue[cause].exporter
+            if exporter is None or topology.has(exporter):
+                effects.setdefault(cause, []).append(alert.name)
+    return list(effects.items())
+
+
+def _hours(spec: Spec) -> list[dict[str, Any]]:
+    hours = spec.notifications.business_hours
+    if hours is None:
+        return []
+    interval = {
+        "weekdays": list(hours.days),
+        "times": [{"start_time": hours.start, "end_time": hours.end}],
+        "location": hours.timezone,
+    }
+    return [{"name": BUSINESS_HOURS, "time_intervals": [interval]}]
+
+
+def _by_receiver(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
+    notifications = spec.notifications
+    return {
+        "critical": notifications.critical,
+        "warning": notifications.warning,
+        "info": notifications.info,
+        WATCHDOG_RECEIVER: notifications.watchdog,
+    }
+
+
+def _smtp(spec: Spec, topology: Topology) -> dict[str, Any]:
+    smtp = spec.notifications.smtp
+    if smtp is None:
+        return {}
+    settings: dict[str, Any] = {
+        "smtp_smarthost": smtp.smarthost,
+        "smtp_from": go_template_text(smtp.sender),
+        "smtp_require_tls": smtp.require_tls,
+    }
+    if smtp.username is not None:
+        settings["smtp_auth_username"] = smtp.username
+    if smtp.password is not None:
+        settings["smtp_auth_password_file"] = _secret(topology, "notifications.smtp.password")
+    return settings
+
+
+def _secret(topology: Topology, path: str) -> str:
+    return str(topology.secret_path(secret_name(path)))
+
+
+def _receiver(spec: Spec, topology: Topology, name: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
+    """Alertmanager's receiver `name`: all of the spec's below it, each under the key of its kind."""
+    merged: dict[str, Any] = {"name": name}
+    for number, receiver in enumerate(receivers):
+        path = f"notifications.{name}.{number}"
+        match receiver:
+            case SlackReceiver() | WebhookReceiver() if receiver.url is None:
+                raise OpsError(f"{path}: {receiver.kind} has no url", "write url or url_file")
+            case SlackReceiver():
+                slack = {
+                    "api_url_file": _secret(topology, f"{path}.url"),
+                    "send_resolved": True,
+                    "title": '{{ template "techsapo.title" . }}',
+                    "text": '{{ template "techsapo.text" . }}',
+                    "fallback": '{{ template "techsapo.title" . }}',
+                    "color": '{{ template "techsapo.color" . }}',
+                }
+                if receiver.channel is not None:
+                    slack["channel"] = go_template_text(receiver.channel)
+                merged.setdefault("slack_configs", []).append(slack)
+            case EmailReceiver():
+                if spec.notifications.smtp is None:
+                    raise OpsError(f"{path}: e-mail needs a mail server", "add notifications.smtp")
+                merged.setdefault("email_configs", []).append(
+                    {
+                        "to": go_template_text(receiver.to),
+                        "send_resolved": True,
+                        "headers": {"Subject": '{{ template "techsapo.title" . }}'},
+                        "html": "",
+                        "text": '{{ template "techsapo.text" . }}',
+                    }
+                )
+            case WebhookReceiver():
+                url_file = _secret(topology, f"{path}.url")
+                merged.setdefault("webhook_configs", []).append({"url_file": url_file, "send_resolved": True})
+            case RawReceiver():
+                for key, configs in receiver.config.items():
+                    merged.setdefault(key, []).extend(configs)
+    return merged

@@ -1,0 +1,98 @@
+"""Alertmanager: who is told of which alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+
+class Alertmanager(Kind):
+    """alertmanager."""
+
+    facts = ServiceFacts(
+        kind="alertmanager",
+        title="Alertmanager",
+        binary="prometheus-alertmanager",
+        package="prometheus-alertmanager",
+        image="prom/alertmanager:v0.28.1",
+        port=9093,
+        user="prometheus",
+        uid=65534,
+        data=True,
+        container_data="/alertmanager",
+        probe=Probe("http", "/-/ready"),
+        reload="HUP",
+        metrics_path="/metrics",
+        published=True,
+    )
+    monitors = True
+    networks = ("edge", "metrics")
+    reads = ("alertmanager/",)
+    secrets = ("notifications",)
+    port_setting = "monitoring.alertmanager.port"
+    validator = Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml")
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, unless the spec turns it off."""
+        settings = spec.monitoring.alertmanager
+        if settings.enabled:
+            yield Wanted(self.name, settings.host, settings.port)
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+        """alertmanager.yml and the texts of its notifications."""
+        from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+
+        return alertmanager_files(topology, templates)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """alertmanager, on its port and alone."""
+        from techsapo_ops.stack.desired import Program
+
+        config, storage, *more = _arguments(topology, service)
+        listens = f"--web.listen-address={topology.listens(service)}"
+        return Program(
+            service.name,
+            (executable(service), config, storage, listens, *more),
+            topology.data_dir(service),
+            user=service.user,
+            reload_signal=service.facts.reload,
+            config=(*self.reads, "secrets/notifications-"),
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The same in its image."""
+        from techsapo_ops.stack.container import Container
+
+        port = service.facts.port
+        return Container(
+            command=_arguments(topology, service),
+            port=port,
+            healthcheck=("amtool", f"--alertmanager.url=http://127.0.0.1:{port}", "config", "show"),
+            config=("alertmanager",),
+            volume=service.facts.container_data,
+            memory_mb=256,
+        )
+
+
+def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
+    from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
+    from techsapo_ops.stack.address import Viewpoint
+
+    return (
+        f"--config.file={topology.config_dir() / ALERTMANAGER_YML}",
+        f"--storage.path={topology.data_dir(service)}",
+        f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
+        "--cluster.listen-address=",
+    )

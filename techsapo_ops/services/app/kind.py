@@ -1,0 +1,193 @@
+"""The app: `techsapo serve`, one or more instances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from techsapo_ops import __version__
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Bind, Build, Container, Package
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+JOB = "techsapo-app"
+
+
+class App(Kind):
+    """The orchestrator API."""
+
+    facts = ServiceFacts(
+        kind="app",
+        title="TechSapo",
+        image="techsapo/app:local",
+        port=4000,
+        user="techsapo",
+        uid=10001,
+        data=True,
+        probe=Probe("http", "/ping"),
+        needs=("redis", "mysql"),
+        metrics_path="/metrics",
+        published=True,
+        runs_package=True,
+    )
+    networks = ("edge", "data", "metrics")
+    reads = ("app/",)
+    unread = ("pages",)  # read anew by each page that is looked at
+    secrets = ("providers", "redis.password", "mysql.password")
+    port_setting = "app.port"
+    vital = True
+
+    @property
+    def job(self) -> str:
+        """The guide's name for it."""
+        return JOB
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """`app`, or `app-1`, `app-2`, … where there are several."""
+        instances = spec.app.resolved_instances
+        several = len(instances) > 1
+        for n, instance in enumerate(instances, 1):
+            name = f"{self.name}-{n}" if several else self.name
+            yield Wanted(name, spec.app.host, instance.port, instance.weight, instance.backup)
+
+    def setting_of(self, service: Service) -> str:
+        """Each of several instances has its port in the list."""
+        return self.port_setting if service.name == self.name else "app.instances"
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - no template
+        """Its part of the spec, and what its pages draw."""
+        from techsapo_ops.services.app.pages import page_files
+        from techsapo_ops.services.app.rendered_spec import app_spec_files
+
+        return (*app_spec_files(topology), *page_files(topology.spec))
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """MariaDB's password that was made at the first start."""
+        from techsapo_ops.services.mysql.kind import APP_PASSWORD
+
+        made = topology.spec.mysql is not None and topology.spec.mysql.password is None
+        return {APP_PASSWORD: topology.layout.mysql_password} if made else {}
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """`techsapo serve` with the Python that runs the tool."""
+        from techsapo_ops.services.mysql.kind import APP_PASSWORD
+        from techsapo_ops.stack.desired import Program
+
+        # Where Redis and MariaDB are, it reads in its part of the spec.
+        argv = (
+            topology.host.python,
+            "-m",
+            "techsapo_ops",
+            *_arguments(topology, service, ("prometheus",)),
+        )
+        return Program(
+            service.name,
+            argv,
+            topology.data_dir(service),
+            # Version 0.1 compares nothing else: with it, going back to 0.1 restarts the app.
+            environment={"PYTHONUNBUFFERED": "1", "TECHSAPO_VERSION": __version__},
+            user=service.user,
+            stop_seconds=_stop_seconds(topology),
+            config=(
+                *self.reads,
+                "secrets/providers-",
+                "secrets/redis-password",
+                f"secrets/{APP_PASSWORD}",
+            ),
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The same in an image with this package."""
+        from techsapo_ops.services.redis.tls import ca_bind
+        from techsapo_ops.stack.container import Container
+
+        port = service.facts.port
+        probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
+        return Container(
+            command=_arguments(topology, service, ("redis", "mysql", "prometheus")),
+            port=port,
+            healthcheck=("python", "-c", probe),
+            config=("app", "pages"),
+            binds=(*ca_bind(topology), *_own_binds(topology)),
+            volume=service.facts.container_data,
+            memory_mb=512,
+            pids=256,
+            stop_seconds=_stop_seconds(topology),
+            # The kernel keeps SIGTERM from a first process that does not handle it yet, as Python does while
+            # importing: a stop within the first second would last until all of `stop_seconds` are over.
+            extra={"init": True},
+        )
+
+    def build(self, topology: Topology, templates: Templates, package: Package) -> Build:
+        """An image with this package as it is installed."""
+        from techsapo_ops.services.app.image import app_build
+
+        return app_build(topology, templates, package)
+
+    def built_from(self, spec: Spec) -> tuple[str, ...]:
+        """A Python."""
+        from techsapo_ops.services.app.image import base_image
+
+        return (base_image(spec),)
+
+
+def _stop_seconds(topology: Topology) -> int:
+    from techsapo_ops.spec.models.base import seconds
+
+    app = topology.spec.app
+    return math.ceil(seconds(app.drain) + seconds(app.limits.request_timeout)) + 5
+
+
+def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
+    from techsapo_ops.services.app.pages import THRESHOLDS
+    from techsapo_ops.services.redis.tls import told_ca
+
+    listens = topology.listens(service)
+    return (
+        "serve", "--rendered", "--file", str(topology.config_dir() / "app" / "techsapo.yaml"),
+        "--instance", service.name, "--host", listens.host, "--port", str(listens.port),
+        "--data", str(topology.data_dir(service)), "--thresholds", str(topology.config_dir() / THRESHOLDS),
+        *told_addresses(topology, told), *told_ca(topology),
+    )  # fmt: skip
+
+
+def told_addresses(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it."""
+    from techsapo_ops.stack.address import Viewpoint
+
+    return tuple(
+        word
+        for kind in kinds
+        for other in topology.of_kind(kind)
+        for word in (f"--{kind}", str(topology.address(other, Viewpoint.SERVICE)))
+    )
+
+
+def _own_binds(topology: Topology) -> Iterable[Bind]:
+    from techsapo_ops.services.app.rendered_spec import (
+        CONTAINER_CALIBRATION,
+        CONTAINER_KEYS_FOLDER,
+        calibration_file,
+        keys_file,
+    )
+    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.stack.container import Bind
+
+    spec, layout = topology.spec, topology.layout
+    if resolved_auth(spec, layout.environment).required:
+        # `techsapo keys` writes here, perhaps only later.
+        yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)
+    if spec.wallbounce.calibration is not None:
+        # The one file: its folder is the user's and may hold secrets. It is read at start only.
+        yield Bind(calibration_file(spec.wallbounce.calibration, layout), CONTAINER_CALIBRATION)

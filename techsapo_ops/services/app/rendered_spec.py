@@ -1,0 +1,82 @@
+"""app/techsapo.yaml: the part of the spec that the app reads, resolved, every secret as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.services.mysql.kind import APP_PASSWORD
+from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.root import APP_SECTIONS
+from techsapo_ops.spec.redact import to_yaml_data
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.formats import to_yaml
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.secrets import secret_name
+from techsapo_ops.stack.topology import Topology
+
+APP_SPEC = "app/techsapo.yaml"
+CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"
+"""Where the app's container finds the fitted weights of confidence."""
+CONTAINER_KEYS_FOLDER = "/etc/techsapo/api-keys"
+"""Where the app's container finds the folder of the API keys' digests."""
+
+_HEAD = "# Made by `techsapo generate` from your techsapo.yaml: change that one.\n"
+
+
+def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
+    """app/techsapo.yaml for `techsapo serve`.
+
+    Only what the app reads is in it: a changed alert must not restart the app, and the app's user can't
+    open the secrets of others. Which instances there are is left out for the same reason; each is told
+    its own address on its command line.
+    """
+    spec, layout = topology.spec, topology.layout
+    data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
+    app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
+    told = {k: v for k, v in app_data.get("app", {}).items() if k not in {"host", "port", "instances"}}
+    app_data["app"] = {**told, "auth": {**told.get("auth", {}), **_auth(topology)}}
+    if spec.wallbounce.calibration is not None:
+        weights = calibration_file(spec.wallbounce.calibration, layout)
+        told_of = topology.places.seen(weights, CONTAINER_CALIBRATION)
+        app_data["wallbounce"]["calibration"] = str(told_of).replace("${", "$${")
+    if not spec.redis.tls:
+        del app_data["redis"]["tls"]  # the word alone would start every app anew
+    if not topology.has("redis"):
+        app_data["redis"] = {"enabled": False}
+    if not topology.has("mysql"):
+        app_data.pop("mysql", None)
+    elif spec.mysql is not None and spec.mysql.password is None:
+        managed = topology.places.seen(layout.mysql_password, topology.secret_path(APP_PASSWORD))
+        # The loader takes `${` for a variable; a folder may be called so.
+        app_data["mysql"]["password_file"] = str(managed).replace("${", "$${")
+    return (RenderedFile(APP_SPEC, _HEAD + to_yaml(app_data) + "\n", owner="app"),)
+
+
+def calibration_file(named: str, layout: Layout) -> Path:
+    """The file of fitted weights on the host."""
+    return layout.spec_file.parent / named
+
+
+def keys_file(spec: Spec, layout: Layout) -> Path:
+    """The file of API keys on the host."""
+    named = spec.app.auth.keys_file
+    return layout.spec_file.parent / named if named else layout.api_keys
+
+
+def _auth(topology: Topology) -> dict[str, Any]:
+    """What the app can't see of its surroundings: whether it is reachable, where the keys are, and nginx."""
+    spec, places = topology.spec, topology.places
+    auth = resolved_auth(spec, topology.layout.environment)
+    here = keys_file(spec, topology.layout)
+    proxies = list(auth.proxies)
+    if not proxies:
+        fronts = topology.of_kind("nginx")
+        proxies = [name for front in fronts for name in places.seen_as(front)]
+    return {
+        "required": auth.required,
+        "refuse_without_keys": auth.refuse_without_keys,
+        "keys_file": str(places.seen(here, f"{CONTAINER_KEYS_FOLDER}/keys.json")).replace("${", "$${"),
+        "proxies": proxies,
+    }

@@ -1,0 +1,209 @@
+"""The catalogue's dashboards as Grafana's JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.prometheus.alert_rules import runbook_url, threshold_of
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.formats import to_json
+
+PROMETHEUS_UID = "techsapo-prometheus"
+"""Uid of the data source that the dashboards start with."""
+
+_DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_CHOICES = (
+    ("instance", "techsapo_build_info", {"ja": "インスタンス", "en": "Instance"}),
+    ("provider", "techsapo_provider_info", {"ja": "プロバイダー", "en": "Provider"}),
+)
+"""Variables: name, which is also the label, a metric that has every value of it, and the words."""
+_COLORS = {"good": "green", "warning": "yellow", "critical": "red"}
+
+
+def dashboard_json(spec: Spec, dashboard: Dashboard) -> str:
+    """The dashboard as Grafana's JSON, in the spec's language and with its thresholds."""
+    locale = spec.locale
+    value = {
+        "uid": dashboard.uid,
+        "title": dashboard.title[locale],
+        "description": dashboard.description[locale],
+        "tags": ["techsapo"],
+        "editable": False,
+        "graphTooltip": 1,
+        "schemaVersion": 41,
+        "timezone": "browser",
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "templating": {"list": _variables(dashboard, locale)},
+        "annotations": {"list": [_alert_annotation(locale)]},
+        "panels": _panels(spec, dashboard),
+    }
+    return to_json(value, indent=2) + "\n"
+
+
+def _variables(dashboard: Dashboard, locale: str) -> list[dict[str, Any]]:
+    """The data source, and of the others those that an expression of the dashboard reads."""
+    japanese = locale == "ja"
+    exprs = [query.expr for panel in dashboard.panels for query in panel.queries]
+    chosen = [
+        {
+            "type": "query",
+            "name": name,
+            "label": label[locale],
+            "datasource": _DATASOURCE,
+            "query": {"query": f"label_values({metric}, {name})", "refId": name},
+            "refresh": 2,
+            "sort": 1,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"selected": True, "text": "All", "value": "$__all"},
+            "hide": 0,
+        }
+        for name, metric, label in _CHOICES
+        if any(f"${name}" in expr for expr in exprs)
+    ]
+    return [
+        {
+            "type": "datasource",
+            "name": "datasource",
+            "label": "データソース" if japanese else "Data source",
+            "query": "prometheus",
+            "current": {"selected": True, "text": "Prometheus", "value": PROMETHEUS_UID},
+            "hide": 0,
+        },
+        *chosen,
+    ]
+
+
+def _alert_annotation(locale: str) -> dict[str, Any]:
+    return {
+        "name": "アラート" if locale == "ja" else "Alerts",
+        "datasource": _DATASOURCE,
+        "enable": True,
+        "iconColor": "red",
+        "expr": 'ALERTS{alertstate="firing",severity=~"critical|warning"}',
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{severity}} {{instance}}",
+    }
+
+
+def _panels(spec: Spec, dashboard: Dashboard) -> list[dict[str, Any]]:
+    """Rows and panels from top to bottom, numbered from 1, on Grafana's grid of 24 columns."""
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for row in dashboard.rows:
+        panels.append(
+            {
+                "id": len(panels) + 1,
+                "type": "row",
+                "title": row.title[spec.locale],
+                "collapsed": False,
+                "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+                "panels": [],
+            }
+        )
+        x, y = 0, y + 1
+        for panel in row.panels:
+            grid = {"x": x, "y": y, "w": panel.width, "h": row.height}
+            panels.append({"id": len(panels) + 1, **_panel(spec, panel), "gridPos": grid})
+            x += panel.width
+        y += row.height
+    return panels
+
+
+def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
+    locale = spec.locale
+    defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": _thresholds(spec, panel.thresholds)}
+    defaults.update(
+        {bound: value for bound, value in (("min", panel.min), ("max", panel.max)) if value is not None}
+    )
+    calculated = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+    match panel.kind:
+        case "timeseries":
+            defaults["custom"] = {
+                "lineWidth": 2,
+                "fillOpacity": 10,
+                "showPoints": "never",
+                "spanNulls": False,
+                "thresholdsStyle": {"mode": "dashed" if panel.thresholds else "off"},
+            }
+            options: dict[str, Any] = {
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            }
+        case "stat":
+            options = {
+                "reduceOptions": calculated,
+                "colorMode": "value",
+                "graphMode": "area" if panel.shows == "value" else "none",
+                "textMode": "auto" if panel.shows == "value" else "value_and_name",
+            }
+        case "gauge":
+            options = {"reduceOptions": calculated, "showThresholdMarkers": True}
+        case "bargauge":
+            options = {"reduceOptions": calculated, "orientation": "horizontal", "displayMode": "basic"}
+    value: dict[str, Any] = {
+        "type": panel.kind,
+        "title": panel.title[locale],
+        "description": panel.description[locale],
+        "datasource": _DATASOURCE,
+        "targets": [
+            {
+                "refId": chr(ord("A") + n),
+                "datasource": _DATASOURCE,
+                "expr": query.expr,
+                "legendFormat": query.legend[locale],
+                # A name is that of the present; over time there would be several.
+                "range": panel.shows == "value",
+                "instant": panel.shows == "name",
+            }
+            for n, query in enumerate(panel.queries)
+        ],
+        "fieldConfig": {"defaults": defaults, "overrides": []},
+        "options": options,
+    }
+    links = _links(spec, panel.thresholds)
+    if links:
+        value["links"] = links
+    return value
+
+
+def _thresholds(spec: Spec, thresholds: Thresholds | None) -> dict[str, Any]:
+    found = thresholds or Thresholds()
+    numbers = {
+        level: _number(spec, bound)
+        for level, bound in (("warning", found.warning), ("critical", found.critical))
+        if bound is not None
+    }
+    if found.bad == "above":
+        lowest, rising = "good", sorted(numbers.items(), key=lambda item: item[1])
+    else:
+        # A step colours the values from it upwards: below the lowest bound is the worst level.
+        falling = sorted(numbers.items(), key=lambda item: item[1])
+        levels = [level for level, _ in falling] + ["good"]
+        lowest = levels[0]
+        rising = [(level, number) for level, (_, number) in zip(levels[1:], falling, strict=True)]
+    steps: list[dict[str, Any]] = [{"color": _COLORS[lowest], "value": None}]
+    steps += [{"color": _COLORS[level], "value": number} for level, number in rising]
+    return {"mode": "absolute", "steps": steps}
+
+
+def _number(spec: Spec, bound: float | str) -> float:
+    if not isinstance(bound, str):
+        return bound
+    number = threshold_of(spec, alerts()[bound])
+    if number is None:
+        raise OpsError(f"alert {bound} has no threshold that a panel could show")
+    return number
+
+
+def _links(spec: Spec, thresholds: Thresholds | None) -> list[dict[str, Any]]:
+    """Links to the runbooks of the alerts whose thresholds are shown, where they are published."""
+    if thresholds is None or spec.monitoring.runbook_url is None:
+        return []
+    names = [b for b in (thresholds.warning, thresholds.critical) if isinstance(b, str)]
+    return [{"title": name, "url": runbook_url(spec, alerts()[name]), "targetBlank": True} for name in names]

@@ -1,0 +1,125 @@
+"""Grafana's settings, its provisioning, and the dashboards it is given."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.secrets import secret_name
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+ALERTMANAGER_UID = "techsapo-alertmanager"
+ADMIN_PASSWORD = "monitoring.grafana.admin_password"  # noqa: S105 - the secret's path in the spec
+
+_BARE_INI = re.compile(r"[\w./@+:-]+", re.ASCII)
+_UNWRITABLE_INI = re.compile(r"[\x00-\x1f\x7f`]|\$(__\w+)?\{|%\(")
+
+
+def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """grafana/grafana.ini, grafana/provisioning/ and grafana/dashboards/, or nothing without a Grafana.
+
+    In a container the image's GF_PATHS_* variables stand above grafana.ini: point GF_PATHS_CONFIG,
+    GF_PATHS_DATA and GF_PATHS_PROVISIONING at the same places. Raises OpsError for a value that
+    grafana.ini can't hold.
+    """
+    service, spec = topology.find("grafana"), topology.spec
+    if service is None:
+        return ()
+    config = topology.config_dir() / "grafana"
+    provisioning = "grafana/provisioning"
+    return (
+        *(
+            RenderedFile(f"grafana/dashboards/{name}.json", dashboard_json(spec, dashboard))
+            for name, dashboard in dashboards().items()
+        ),
+        RenderedFile("grafana/grafana.ini", _ini_file(topology, templates, service)),
+        RenderedFile(
+            f"{provisioning}/dashboards/techsapo.yml",
+            templates.render(
+                "grafana/dashboards.yml.j2", folder=spec.project, path=_unexpanded(f"{config}/dashboards")
+            ),
+        ),
+        RenderedFile(
+            f"{provisioning}/datasources/techsapo.yml",
+            templates.render("grafana/datasources.yml.j2", datasources=_datasources(topology)),
+        ),
+    )
+
+
+def ini(text: str) -> str:
+    """`text` as a value of grafana.ini, which go-ini reads and whose values Grafana expands.
+
+    Raises OpsError for what has no escape there: control characters, backquotes, `${`, `$__file{`, `%(`.
+    """
+    if _UNWRITABLE_INI.search(text):
+        raise OpsError(
+            f"grafana.ini can't hold {text!r}",
+            "avoid control characters, backquotes, ${ and %( in monitoring.grafana and in folder names",
+        )
+    return text if _BARE_INI.fullmatch(text) else f"`{text}`"
+
+
+def _unexpanded(text: str) -> str:
+    """`text` for provisioning YAML, in which Grafana expands `$NAME`."""
+    return text.replace("$", "$$")
+
+
+def _ini_file(topology: Topology, templates: Templates, service: Service) -> str:
+    spec, listens = topology.spec, topology.listens(service)
+    password_file = str(topology.secret_path(secret_name(ADMIN_PASSWORD)))
+    ini(password_file)
+    if "}" in password_file:
+        raise OpsError(f"grafana.ini can't name the file {password_file!r}", "use a folder without }")
+    reference = f"$__file{{{password_file}}}"
+    bare = _BARE_INI.fullmatch(password_file)
+    return templates.render(
+        "grafana/grafana.ini.j2",
+        http_addr="" if topology.places.isolated else listens.host,
+        http_port=listens.port,
+        data=str(topology.data_dir(service)),
+        config=str(topology.config_dir() / "grafana"),
+        admin_user=spec.monitoring.grafana.admin_user,
+        admin_password_file=reference if bare else f"`{reference}`",
+        language="ja-JP" if spec.locale == "ja" else "en-US",
+        ini=ini,
+    )
+
+
+def _datasources(topology: Topology) -> list[dict[str, Any]]:
+    prometheus = [
+        {
+            "name": "Prometheus",
+            "uid": PROMETHEUS_UID,
+            "type": "prometheus",
+            "access": "proxy",
+            "url": topology.address(service, Viewpoint.SERVICE).url(),
+            "isDefault": True,
+            "editable": False,
+            "jsonData": {
+                "httpMethod": "POST",
+                "prometheusType": "Prometheus",
+                "timeInterval": topology.spec.monitoring.prometheus.scrape_interval,
+            },
+        }
+        for service in topology.of_kind("prometheus")
+    ]
+    alertmanager = [
+        {
+            "name": "Alertmanager",
+            "uid": ALERTMANAGER_UID,
+            "type": "alertmanager",
+            "access": "proxy",
+            "url": topology.address(service, Viewpoint.SERVICE).url(),
+            "editable": False,
+            "jsonData": {"implementation": "prometheus", "handleGrafanaManagedAlerts": False},
+        }
+        for service in topology.of_kind("alertmanager")
+    ]
+    return prometheus + alertmanager

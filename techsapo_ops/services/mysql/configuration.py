@@ -1,0 +1,60 @@
+"""my.cnf."""
+
+from __future__ import annotations
+
+import re
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models.base import size_bytes
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+MY_CNF = "mysql/my.cnf"
+INIT_SQL = "mysql-init/grants.sql"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """mysql/my.cnf; nothing where there is no MariaDB."""
+    service, mysql, places = topology.find("mysql"), topology.spec.mysql, topology.places
+    if service is None or mysql is None:
+        return ()
+    listens = topology.listens(service)
+    content = templates.render(
+        "mysql/my.cnf.j2",
+        # mariadbd refuses to run as root unless it is told to.
+        user="root" if places.starts_as_root(topology.host) and service.user is None else None,
+        data=str(topology.data_dir(service)),
+        socket="/run/mysqld/mysqld.sock" if places.from_images else None,
+        port=listens.port,
+        bind=listens.host,
+        # In a container the image's entry point does what this does here.
+        init_file=None if places.from_images else str(topology.layout.mysql_init),
+        database=mysql.database,
+        login=mysql.user,
+        buffer_pool=size_bytes(mysql.buffer_pool),
+        quote=my_cnf_quote,
+    )
+    files = (RenderedFile(MY_CNF, content, owner="mysql"),)
+    if not places.from_images:
+        return files
+    login = f"'{mysql.user}'@'%'"
+    sql = (
+        "-- Run once, on a new database. The exporter uses the app's login; root comes in by the socket\n"
+        "-- alone, from inside the container. The health check may log in there and do nothing more.\n"
+        "CREATE USER IF NOT EXISTS 'mysql'@'127.0.0.1';\n"
+        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {login};\n"
+        "DROP USER IF EXISTS 'root'@'%';\n"
+        "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;\n"
+    )
+    return (*files, RenderedFile(INIT_SQL, sql))
+
+
+def my_cnf_quote(text: str) -> str:
+    """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
+    if _CONTROL.search(text):
+        raise OpsError(f"{text!r} holds a control character", "rename the folder")
+    # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
+    return '"' + text.replace("\\", "\\\\") + '"'

@@ -1,0 +1,95 @@
+"""What a database holds: tables, rows, checksums, routines, and where its binlog stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from techsapo_ops.services.mysql.session import Session, literal, name
+
+_PLAIN = frozenset({"InnoDB"})
+"""Engines whose tables a consistent snapshot covers."""
+
+
+def begin(session: Session) -> dict[str, Any]:
+    """Open a consistent snapshot and return its place in the binlog; empty where there is none."""
+    session.ask("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    session.ask("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    status = {row[0].lower(): row[1] for row in session.ask("SHOW STATUS LIKE 'binlog_snapshot_%'")}
+    if not status.get("binlog_snapshot_file"):
+        return {}
+    return {"file": status["binlog_snapshot_file"], "position": int(status["binlog_snapshot_position"])}
+
+
+def collect(session: Session, database: str) -> dict[str, Any]:
+    """Tables with their rows and checksums, and how many views, triggers, routines and events there are."""
+    where = literal(database)
+    tables = {}
+    listed = session.ask(
+        f"SELECT TABLE_NAME, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {where} "
+        "AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME"
+    )
+    for table, engine in listed:
+        full = f"{name(database)}.{name(table)}"
+        tables[table] = {
+            "engine": engine,
+            "rows": int(session.one(f"SELECT COUNT(*) FROM {full}")),
+            "checksum": session.ask(f"CHECKSUM TABLE {full}")[0][1],
+        }
+    return {"tables": tables, **_others(session, database)}
+
+
+def rows(session: Session, database: str) -> dict[str, int]:
+    """Rows by table, as they are now."""
+    listed = session.ask(
+        f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {literal(database)} "
+        "AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME"
+    )
+    return {t: int(session.one(f"SELECT COUNT(*) FROM {name(database)}.{name(t)}")) for (t,) in listed}
+
+
+def _others(session: Session, database: str) -> dict[str, int]:
+    where = literal(database)
+    asked = {
+        "views": f"TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = {where}",
+        "triggers": f"TRIGGERS WHERE TRIGGER_SCHEMA = {where}",
+        "routines": f"ROUTINES WHERE ROUTINE_SCHEMA = {where}",
+        "events": f"EVENTS WHERE EVENT_SCHEMA = {where}",
+    }
+    return {
+        key: int(session.one(f"SELECT COUNT(*) FROM information_schema.{source}"))
+        for key, source in asked.items()
+    }
+
+
+def differences(facts: Mapping[str, Any], session: Session, database: str, *, checksums: bool) -> list[str]:
+    """How a restored database differs from the facts of its backup, one sentence each.
+
+    `checksums` is False where the server's version differs: CHECKSUM TABLE depends on the row format.
+    """
+    found = collect(session, database)
+    wrong = []
+    was: Mapping[str, Mapping[str, Any]] = facts["tables"]
+    exact = bool(facts["exact"])
+    for table in sorted({*was, *found["tables"]}):
+        if table not in found["tables"]:
+            wrong.append(f"table {table} is missing")
+            continue
+        if table not in was:
+            wrong.append(f"table {table} was not there")
+            continue
+        before, after = was[table], found["tables"][table]
+        if not exact or before["engine"] not in _PLAIN:
+            continue  # counted at another moment than it was dumped
+        if before["rows"] != after["rows"]:
+            wrong.append(f"table {table} has {after['rows']} rows, not {before['rows']}")
+        elif checksums and before["checksum"] != after["checksum"]:
+            wrong.append(
+                f"table {table} has other content: checksum {after['checksum']}, not {before['checksum']}"
+            )
+    wrong += [
+        f"there are {found[key]} {key}, not {facts[key]}"
+        for key in ("views", "triggers", "routines", "events")
+        if found[key] != facts[key]
+    ]
+    return wrong

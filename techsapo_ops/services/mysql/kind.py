@@ -1,0 +1,128 @@
+"""MariaDB: the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted, executable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+SERVER_PASSWORD = "mysql-server.password"  # noqa: S105 - a file's name
+APP_PASSWORD = "mysql-password"  # noqa: S105 - likewise
+INIT = "mysql-init"
+"""Folder of the rendered configuration with the SQL that the image runs on a new database."""
+_MEGABYTE = 1024**2
+
+
+class Mysql(Kind):
+    """mariadbd."""
+
+    facts = ServiceFacts(
+        kind="mysql",
+        title="MariaDB",
+        binary="mariadbd",
+        package="mariadb-server",
+        image="mariadb:11.8",
+        port=3306,
+        user="mysql",
+        uid=999,
+        data=True,
+        container_data="/var/lib/mysql",
+        probe=Probe("mysql"),
+    )
+    networks = ("data",)
+    reads = ("mysql/",)
+    unread = (INIT,)
+    deadline = 90.0  # crash recovery
+    container_deadline = 120.0  # a new database
+    port_setting = "mysql.port"
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, where the spec has a section for it."""
+        if spec.mysql is not None:
+            yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+        """my.cnf and what the image runs on a new database."""
+        from techsapo_ops.services.mysql.configuration import mysql_files
+
+        return mysql_files(topology, templates)
+
+    def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:
+        """The spec's password, which an image's entry point sets."""
+        from techsapo_ops.stack.secrets import secret_file
+
+        mysql = topology.spec.mysql
+        if topology.places.from_images and mysql is not None and mysql.password is not None:
+            yield secret_file(SERVER_PASSWORD, mysql.password.reveal(), self.name)
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """The password that was made at the first start."""
+        made = topology.spec.mysql is not None and topology.spec.mysql.password is None
+        return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """mariadbd on its my.cnf, with the SQL of each start."""
+        from techsapo_ops.services.mysql.configuration import MY_CNF
+        from techsapo_ops.stack.desired import Program
+
+        argv = (
+            executable(service),
+            f"--defaults-file={topology.config_dir() / MY_CNF}",
+            f"--init-file={topology.layout.mysql_init}",
+        )
+        return Program(
+            service.name,
+            argv,
+            topology.data_dir(service),
+            user=service.user,
+            stop_seconds=30,
+            # A new password takes effect by the SQL that runs at the start.
+            config=(*self.reads, f"secrets/{APP_PASSWORD}"),
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """mariadbd on its my.cnf; the image's entry point makes database and login."""
+        from techsapo_ops.services.mysql.configuration import MY_CNF
+        from techsapo_ops.spec.models.base import size_bytes
+        from techsapo_ops.stack.container import Container
+
+        environment: dict[str, str] = {}
+        memory = 512
+        if (mysql := topology.spec.mysql) is not None:
+            memory += size_bytes(mysql.buffer_pool) // _MEGABYTE
+            environment = {
+                "MARIADB_DATABASE": mysql.database,
+                "MARIADB_USER": mysql.user,
+                "MARIADB_PASSWORD_FILE": str(topology.secret_path(SERVER_PASSWORD)),
+                "MARIADB_RANDOM_ROOT_PASSWORD": "1",
+            }
+        return Container(
+            command=("mariadbd", f"--defaults-file={topology.config_dir() / MY_CNF}"),
+            port=service.facts.port,
+            # Not by the socket: the image's first start has a server there that is not set up yet.
+            healthcheck=(
+                "mariadb-admin", "--no-defaults", "--skip-ssl", "--host=127.0.0.1",
+                f"--port={service.facts.port}", "--user=mysql", "ping",
+            ),
+            environment=environment,
+            config=("mysql",),
+            mounts={INIT: "/docker-entrypoint-initdb.d"},
+            volume=service.facts.container_data,
+            tmpfs=("/tmp", "/run/mysqld:mode=1777"),  # noqa: S108 - the container's own
+            memory_mb=memory,
+            pids=512,
+            stop_seconds=30,
+        )  # fmt: skip

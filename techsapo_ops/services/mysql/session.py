@@ -1,0 +1,110 @@
+"""A session with MariaDB through its own client, which works wherever the client runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from techsapo_ops.adapters.pipes import Running, conversation
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.backup import Door
+
+_END = "techsapo-end-of-answer"
+_CHATTER = "WARNING: option --ssl-verify-server-cert is disabled"
+"""What MariaDB's programs say at every login by password without TLS, on the loopback address too."""
+
+
+class Redefined(OpsError):
+    """A table was made or altered after the snapshot that is read."""
+
+
+class Session:
+    """One connection; statements are answered in turn."""
+
+    def __init__(self, client: Running) -> None:
+        self._client = client
+        self._left = b""
+
+    def ask(self, sql: str) -> list[list[str]]:
+        """Run statements and return their rows. Raises OpsError with the server's words."""
+        self._client.write(f"{sql};\nSELECT '{_END}';\n".encode())
+        rows = []
+        while (line := self._line()) != _END:
+            rows.append(line.split("\t"))
+        return rows
+
+    def one(self, sql: str) -> str:
+        """The first value of the first row; empty without one."""
+        rows = self.ask(sql)
+        return rows[0][0] if rows else ""
+
+    def end(self) -> None:
+        """Break off what it is asked, from another thread; that one's `ask` raises OpsError."""
+        self._client.stop()
+
+    def _line(self) -> str:
+        while b"\n" not in self._left:
+            data = self._client.read()
+            if not data:
+                self._client.wait()
+                raise told(self._client)
+            self._left += data
+        line, _, self._left = self._left.partition(b"\n")
+        return line.decode(errors="replace")
+
+
+@contextmanager
+def session(door: Door, *, timeout: float = 3600.0) -> Iterator[Session]:
+    """A connection that ends with the block, and is cut when it lasts longer than `timeout` seconds."""
+    with conversation(
+        door.command(
+            "mariadb", "--batch", "--unbuffered", "--skip-column-names", "--default-character-set=utf8mb4"
+        ),
+        timeout,
+    ) as client:
+        yield Session(client)
+
+
+def told(client: Running) -> OpsError:
+    """What is to be told when MariaDB, or a client of it, failed."""
+    said = "\n".join(line for line in client.said.splitlines() if not line.startswith(_CHATTER))
+    if "Access denied" in said or "ERROR 1045" in said:
+        return OpsError(
+            f"MariaDB refused the login: {said}",
+            "the keys folder and the server differ; `techsapo up` mends it",
+        )
+    if "Table definition has changed" in said:  # ER_TABLE_DEF_CHANGED, 1412
+        return Redefined(
+            f"a table was altered while it was read: {said}", "try again when the migration has ended"
+        )
+    if "Lock wait timeout" in said:
+        return OpsError(
+            f"MariaDB is locked by another session: {said}",
+            "end that session (`SHOW PROCESSLIST` names it) and try again",
+        )
+    if "Can't connect" in said or "ERROR 2002" in said or "ERROR 2003" in said:
+        return OpsError(f"MariaDB can't be reached: {said}", "`techsapo health` shows whether it runs")
+    if "Lost connection" in said or "server has gone away" in said:
+        return OpsError(f"MariaDB went away: {said}", "`techsapo logs mysql` tells why")
+    ended = client.failure()
+    return OpsError(
+        ended.message.replace(client.said, said).rstrip(": "), "`techsapo logs mysql` may tell why"
+    )
+
+
+def version(asking: Session) -> str:
+    """`MariaDB 11.8.9`: without the suffix by which the server tells that it keeps a log."""
+    text = asking.one("SELECT VERSION()")
+    found = re.match(r"\d+\.\d+\.\d+", text)
+    return f"MariaDB {found[0] if found else text}"
+
+
+def literal(text: str) -> str:
+    """`text` as a string of SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def name(text: str) -> str:
+    """`text` as a name of SQL."""
+    return "`" + text.replace("`", "``") + "`"

@@ -1,0 +1,130 @@
+"""nginx.conf: the load balancer in front of the app, and TLS.
+
+No path of the project is written into the file unless a certificate lies outside its tree: nginx takes
+relative ones from its prefix (`-p`), or for certificates from the folder of its configuration file. It
+could not hold every path, since it has no escape for `$`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+from pathlib import Path
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+NGINX_CONF = "nginx/nginx.conf"
+CONFIG_LOCATION = "/nginx-config"
+"""Answers with the digest of the configuration that the answering worker runs, to this host alone."""
+_DIGEST_HERE = "0" * 64
+_DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
+
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$]")
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """nginx/nginx.conf, or nothing where the stack has no nginx.
+
+    Raises OpsError for a certificate folder that nginx can't be given.
+    """
+    service, spec = topology.find("nginx"), topology.spec
+    if service is None:
+        return ()
+    certificate = spec.served_certificate
+    apps = topology.of_kind("app")
+    content = templates.render(
+        "nginx/nginx.conf.j2",
+        user=_user(topology, service),
+        shutdown_seconds=SHUTDOWN_SECONDS,
+        max_body=nginx_size(spec.app.limits.max_body),
+        max_body_bytes=size_bytes(spec.app.limits.max_body),
+        read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
+        servers=[
+            {"address": str(topology.address(a, Viewpoint.SERVICE)), "weight": a.weight, "backup": a.backup}
+            for a in apps
+        ],
+        listen=_listen(topology, service, topology.listens(service).port),
+        tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
+        server_name=spec.nginx.server_name,
+        status_networks=_status_networks(topology, service),
+        tls=certificate is not None,
+        redirect=spec.nginx.redirect,
+        redirect_host=_redirect_host(spec),
+        hsts=spec.nginx.hsts,
+        certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
+        quote=quote,
+        config_location=CONFIG_LOCATION,
+        config_digest=_DIGEST_HERE,
+    )
+    # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)),)
+
+
+def config_digest(file: RenderedFile) -> str | None:
+    """What nginx answers at CONFIG_LOCATION once it runs `file`; None where a template has no such place."""
+    found = _DIGEST_LINE.search(file.content)
+    return found[1] if found is not None else None
+
+
+def quote(text: str) -> str:
+    """`text` as one word of nginx.conf. Raises OpsError for `$` and control characters."""
+    if _UNWRITABLE.search(text):
+        raise OpsError(f"nginx can't be given the path {text!r}", "use a folder without $")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def nginx_size(size: str) -> str:
+    """The spec's `10M` in nginx's words, which end at `g` and know no `B`: `10m`, or plain bytes."""
+    number = size_bytes(size)
+    for unit, factor in (("g", 1024**3), ("m", 1024**2), ("k", 1024)):
+        if number and number % factor == 0:
+            return f"{number // factor}{unit}"
+    return str(number)
+
+
+def _user(topology: Topology, service: Service) -> str | None:
+    if not topology.places.starts_as_root(topology.host):
+        return None
+    # Without `user`, workers of a root master become Debian's www-data, who may not reach this folder.
+    return service.user or "root"
+
+
+def _listen(topology: Topology, service: Service, port: int) -> str:
+    if topology.places.isolated:
+        return str(port)
+    host = topology.listens(service).host
+    if host == "::":
+        return f"[::]:{port} ipv6only=off"
+    return str(Address(host, port))
+
+
+def _status_networks(topology: Topology, service: Service) -> tuple[str, ...]:
+    if topology.places.neighbours:
+        return (*_LOOPBACK, *topology.places.neighbours)
+    # A connection from this host to one of its own other addresses comes from that address.
+    own = topology.listens(service).host
+    return _LOOPBACK if own in {*_LOOPBACK, "0.0.0.0", "::"} else (*_LOOPBACK, own)  # noqa: S104 - compared
+
+
+def _redirect_host(spec: Spec) -> str:
+    name = spec.nginx.server_name
+    host = name if name is not None and not name.startswith("*") else "$host"
+    return host if spec.nginx.tls_listen == 443 else f"{host}:{spec.nginx.tls_listen}"
+
+
+def _certificate_folder(topology: Topology, name: str) -> str:
+    folder = topology.certificate_dir(name)
+    return os.path.relpath(folder, Path(topology.config_dir()) / "nginx")

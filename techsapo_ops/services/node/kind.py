@@ -1,0 +1,84 @@
+"""node exporter: the host, and through its textfile collector the jobs, backups and certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.topology import Topology
+
+_USER = 10002
+_TEXTFILES = "/textfile"
+_HOST = "/host"
+
+
+class NodeExporter(Kind):
+    """prometheus-node-exporter."""
+
+    facts = ServiceFacts(
+        kind="node-exporter",
+        title="node exporter",
+        binary="prometheus-node-exporter",
+        package="prometheus-node-exporter",
+        image="prom/node-exporter:v1.9.1",
+        port=9100,
+        user="prometheus",
+        uid=65534,
+        data=True,
+        probe=Probe("http", "/"),
+        metrics_path="/metrics",
+    )
+    monitors = True
+    networks = ("metrics",)
+    port_setting = "monitoring.exporters.node.port"
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, unless the spec turns it off."""
+        if spec.monitoring.exporters.node.enabled:
+            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.node.port)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """The exporter, on its port."""
+        from techsapo_ops.stack.desired import Program
+
+        argv = (
+            executable(service),
+            f"--web.listen-address={topology.listens(service)}",
+            f"--collector.textfile.directory={topology.layout.textfiles}",
+            # Debian's build turns it on: an error line a scrape where no systemd runs, and nothing reads it.
+            "--no-collector.systemd",
+        )
+        return Program(service.name, argv, topology.data_dir(service), user=service.user)
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The same, with the host's file systems and processes to look at."""
+        from techsapo_ops.stack.container import Bind, Container, wget
+
+        return Container(
+            command=(
+                f"--path.rootfs={_HOST}",
+                f"--path.procfs={_HOST}/proc",
+                f"--path.sysfs={_HOST}/sys",
+                f"--collector.textfile.directory={_TEXTFILES}",
+            ),
+            port=service.facts.port,
+            healthcheck=wget(service.facts.port, "/"),
+            binds=(
+                # Jobs write here, the first of them perhaps later: an empty folder will do.
+                Bind(topology.layout.textfiles, _TEXTFILES, create=True),
+                Bind(Path("/"), _HOST),
+            ),
+            # The image's own user is that of others too, and here it would read their secrets below /host.
+            # With a group: a user that the image does not know is in root's.
+            extra={"pid": "host", "user": f"{_USER}:{_USER}"},
+        )

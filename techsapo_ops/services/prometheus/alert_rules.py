@@ -1,0 +1,134 @@
+"""Alert rules for Prometheus: the catalogue's alerts with the spec's thresholds, durations and language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.formats import go_template_text
+
+RUNBOOKS = "docs/runbooks/"
+"""Where the pages are, seen from the repository's root."""
+
+
+def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
+    """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
+
+    `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
+    left out. Raises OpsError for changes to an alert that does
+    not exist, to a threshold or window that it does not have, and for a window that is too short.
+    """
+    catalogue = alerts()
+    _check(spec)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for alert in catalogue.values():
+        settings = spec.monitoring.alerts.get(alert.name)
+        if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
+            groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs))
+    return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
+
+
+def runbook_url(spec: Spec, alert: Alert) -> str:
+    """Where the alert's page is: below `monitoring.runbook_url`, else its path in the repository."""
+    base = spec.monitoring.runbook_url
+    return RUNBOOKS + alert.runbook if base is None else f"{base.rstrip('/')}/{alert.runbook}"
+
+
+def duration_text(total: float) -> str:
+    """Seconds as a Prometheus duration: 90.5 is `1m30s500ms`."""
+    left = round(total * 1000)
+    parts = []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def threshold_of(spec: Spec, alert: Alert) -> float | None:
+    """The number that `alert` compares with: the spec's own for it, else what a related field says."""
+    settings = spec.monitoring.alerts.get(alert.name)
+    if settings is not None and settings.threshold is not None:
+        return settings.threshold
+    related = {
+        "BudgetHigh": 100 * spec.budget.warn_at,
+        "ErrorBudgetBurnFast": spec.monitoring.availability_percent,
+        "ErrorBudgetBurnSlow": spec.monitoring.availability_percent,
+    }
+    return related.get(alert.name, alert.threshold)
+
+
+def _check(spec: Spec) -> None:
+    catalogue = alerts()
+    least = 2 * seconds(spec.monitoring.prometheus.scrape_interval)
+    for name, changes in spec.monitoring.alerts.items():
+        where = f"monitoring.alerts.{name}"
+        if name not in catalogue:
+            raise OpsError(f"{where}: there is no such alert", f"there are {', '.join(catalogue)}")
+        if changes.threshold is not None and catalogue[name].threshold is None:
+            raise OpsError(f"{where}.threshold: this alert has no threshold", "remove it")
+        if changes.window is None:
+            continue
+        if catalogue[name].window is None:
+            raise OpsError(f"{where}.window: this alert has no window of its own", "remove it")
+        if seconds(changes.window) < least:
+            raise OpsError(
+                f"{where}.window: {changes.window} does not hold two scrapes",
+                f"write {duration_text(least)} or more, or scrape more often",
+            )
+
+
+def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
+    """`alert` as a rule of Prometheus; see alert_groups."""
+    settings = spec.monitoring.alerts.get(alert.name)
+    threshold = threshold_of(spec, alert)
+    for_ = _default_for(spec, alert) if settings is None or settings.for_ is None else settings.for_
+    window = alert.window if settings is None or settings.window is None else settings.window
+    if window is not None:
+        # Where it is scraped seldom, the catalogue's own window could hold too little for a rate.
+        window = duration_text(max(seconds(window), 2 * seconds(spec.monitoring.prometheus.scrape_interval)))
+    rule: dict[str, Any] = {
+        "alert": alert.name,
+        "expr": alert.expression(threshold=threshold, window=window, jobs=jobs),
+    }
+    if seconds(for_) > 0:
+        rule["for"] = for_
+
+    def text(by_locale: str) -> str:
+        number = "" if threshold is None else promql_number(threshold)
+        words = by_locale.replace("{threshold}", number)
+        words = words.replace("{window}", _spoken(seconds(window or "0s"), spec.locale))
+        return words.replace("{for}", _spoken(seconds(for_), spec.locale))
+
+    rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
+    rule["annotations"] = {
+        "summary": text(alert.summary[spec.locale]),
+        "description": text(alert.description[spec.locale]),
+        "runbook_url": go_template_text(runbook_url(spec, alert)),
+    }
+    return rule
+
+
+def _default_for(spec: Spec, alert: Alert) -> str:
+    """The catalogue's `for`. Of an exporter's alert no shorter than from one scrape to the next and the
+    evaluation after it: one scrape that met a restart would else be an alert where it is scraped seldom.
+    """
+    if alert.exporter is None:
+        return alert.for_
+    prometheus = spec.monitoring.prometheus
+    least = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)
+    return duration_text(max(seconds(alert.for_), least))
+
+
+def _spoken(total: float, locale: str) -> str:
+    """A duration as people say it: 90 s is `1 分 30 秒` or `1 min 30 s`."""
+    units = {"d": " 日", "h": " 時間", "m": " 分", "s": " 秒", "ms": " ミリ秒"}
+    if locale != "ja":
+        units = {"d": " d", "h": " h", "m": " min", "s": " s", "ms": " ms"}
+    parts = re.findall(r"(\d+)([a-z]+)", duration_text(total))
+    return " ".join(number + units[unit] for number, unit in parts)

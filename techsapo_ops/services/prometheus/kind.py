@@ -1,0 +1,120 @@
+"""Prometheus: metrics, recording rules and alert rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+
+class Prometheus(Kind):
+    """prometheus."""
+
+    facts = ServiceFacts(
+        kind="prometheus",
+        title="Prometheus",
+        binary="prometheus",
+        package="prometheus",
+        image="prom/prometheus:v3.5.0",
+        port=9090,
+        user="prometheus",
+        uid=65534,
+        data=True,
+        container_data="/prometheus",
+        probe=Probe("http", "/-/ready"),
+        # What it scrapes, so that its first round finds everything there.
+        after=(
+            "app",
+            "nginx",
+            "alertmanager",
+            "node-exporter",
+            "redis-exporter",
+            "mysqld-exporter",
+            "nginx-exporter",
+        ),
+        reload="HUP",
+        metrics_path="/metrics",
+        published=True,
+    )
+    monitors = True
+    networks = ("edge", "metrics")
+    reads = ("prometheus/",)
+    deadline = 90.0  # a write-ahead log to replay
+    port_setting = "monitoring.prometheus.port"
+    validator = Tool("promtool", "prometheus", "checks the generated Prometheus files")
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, unless the spec turns it off."""
+        settings = spec.monitoring.prometheus
+        if settings.enabled:
+            yield Wanted(self.name, settings.host, settings.port)
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+        """prometheus.yml and its rules."""
+        from techsapo_ops.services.prometheus.scrape import prometheus_files
+
+        return prometheus_files(topology, templates)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """prometheus, on its port."""
+        from techsapo_ops.stack.desired import Program
+
+        config, storage, retention, *more = self._arguments(topology, service)
+        listens = f"--web.listen-address={topology.listens(service)}"
+        return Program(
+            service.name,
+            (executable(service), config, storage, retention, listens, *more),
+            topology.data_dir(service),
+            user=service.user,
+            stop_seconds=30,
+            reload_signal=service.facts.reload,
+            config=self.reads,
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The same in its image."""
+        from techsapo_ops.stack.container import Container
+
+        port = service.facts.port
+        return Container(
+            command=tuple(self._arguments(topology, service)),
+            port=port,
+            healthcheck=("promtool", "check", "ready", f"--url=http://127.0.0.1:{port}"),
+            config=("prometheus",),
+            volume=service.facts.container_data,
+            memory_mb=1024,
+            stop_seconds=30,
+        )
+
+    @staticmethod
+    def _arguments(topology: Topology, service: Service) -> Iterable[str]:
+        from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
+        from techsapo_ops.stack.address import Viewpoint
+
+        settings = topology.spec.monitoring.prometheus
+        yield f"--config.file={topology.config_dir() / PROMETHEUS_YML}"
+        yield f"--storage.tsdb.path={topology.data_dir(service)}"
+        yield f"--storage.tsdb.retention.time={settings.retention}"
+        yield f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}"
+        yield "--web.enable-lifecycle"
+        yield "--enable-feature=exemplar-storage"  # else it drops the request ids that it scrapes
+        if topology.spec.backup.prometheus:
+            yield "--web.enable-admin-api"
+        if settings.retention_size is not None:
+            yield f"--storage.tsdb.retention.size={prometheus_size(settings.retention_size)}"
+
+
+def prometheus_size(size: str) -> str:
+    """The spec's `10M`, `10MB` or `1024` as Prometheus reads it: `10MB`, `1024B` (powers of 1024)."""
+    return size.upper().removesuffix("B") + "B"

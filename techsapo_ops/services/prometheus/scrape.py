@@ -1,0 +1,140 @@
+"""prometheus.yml, recording rules and alert rules, in a form that Prometheus 2.53 and 3.x both take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.app.kind import JOB
+from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.scheduler.timetable import unattended
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+PROMETHEUS_YML = "prometheus/prometheus.yml"
+RECORDING_RULES = "prometheus/rules/recording.yml"
+ALERT_RULES = "prometheus/rules/alerts.yml"
+
+_FIRST = (
+    "app", "prometheus", "alertmanager", "grafana",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
+)  # fmt: skip
+"""Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
+LONGEST_SCRAPE_INTERVAL = 120
+"""Seconds; the rules look back 5 minutes, and a rate needs two samples within its window."""
+
+
+def prometheus_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """prometheus/prometheus.yml and its rules, or nothing where the stack has no Prometheus.
+
+    Raises OpsError for settings that Prometheus could not take over as they are meant.
+    """
+    if not topology.has("prometheus"):
+        return ()
+    spec = topology.spec
+    settings = spec.monitoring.prometheus
+    if seconds(settings.scrape_interval) > LONGEST_SCRAPE_INTERVAL:
+        raise OpsError(
+            f"monitoring.prometheus.scrape_interval: {settings.scrape_interval} is too long for alerts "
+            "that look back 5 minutes",
+            "write 2m or less",
+        )
+    recorded = [*recording_groups(), *expected_jobs(topology)]
+    alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
+    jobs = [*_own_jobs(topology), *_extra_jobs(spec)]
+    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != JOB])
+    return (
+        RenderedFile(
+            PROMETHEUS_YML,
+            templates.render(
+                "prometheus/prometheus.yml.j2",
+                scrape_interval=settings.scrape_interval,
+                evaluation_interval=settings.evaluation_interval,
+                external_labels=_external_labels(spec),
+                alertmanagers=alertmanagers,
+                jobs=jobs,
+            ),
+        ),
+        RenderedFile(ALERT_RULES, templates.render("prometheus/rules.yml.j2", groups=groups)),
+        RenderedFile(RECORDING_RULES, templates.render("prometheus/rules.yml.j2", groups=recorded)),
+    )
+
+
+def recording_groups() -> list[dict[str, Any]]:
+    """The catalogue's recording rules as rule groups of Prometheus."""
+    return [
+        {
+            "name": f"techsapo-{group}",
+            "rules": [{"record": rule.record, "expr": rule.expr} for rule in rules],
+        }
+        for group, rules in recording_rules().items()
+    ]
+
+
+def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
+    """A rule for each job that somebody starts, where node exporter is there to tell of its runs."""
+    schedule = topology.spec.schedule
+    if schedule.by == "none" or unattended(topology) or not topology.has("node-exporter"):
+        return []
+    times = schedule.times()
+    rules = [
+        {"record": JOB_EXPECTED, "expr": "vector(1)", "labels": {"name": name}}
+        for name in scheduled_jobs()
+        if times.get(name) is not None
+    ]
+    return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
+
+
+def _external_labels(spec: Spec) -> dict[str, str]:
+    labels = spec.monitoring.prometheus.external_labels
+    for name, value in labels.items():
+        if "$" in value:
+            # 3.x expands ${VAR} and $$ here, 2.53 does not: no spelling means the same to both.
+            raise OpsError(
+                f"monitoring.prometheus.external_labels.{name}: Prometheus 3 would expand the $",
+                "write the value without $",
+            )
+    return dict(labels)
+
+
+def _address(topology: Topology, service: Service) -> str:
+    return str(topology.address(service, Viewpoint.SERVICE))
+
+
+def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
+    for kind in dict.fromkeys((*_FIRST, *(service.kind for service in topology.services))):
+        services = [s for s in topology.of_kind(kind) if s.facts.metrics_path is not None]
+        if services:
+            yield {
+                "name": JOB if kind == "app" else kind,
+                "path": services[0].facts.metrics_path,
+                "scheme": "http",
+                "interval": None,
+                "targets": [{"address": _address(topology, s), "instance": s.name} for s in services],
+            }
+
+
+def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
+    taken = {JOB, *_FIRST}
+    for number, job in enumerate(spec.monitoring.scrape):
+        if job.name in taken:
+            raise OpsError(
+                f"monitoring.scrape.{number}.name: there is a scrape job {job.name} already",
+                "choose another name",
+            )
+        taken.add(job.name)
+        yield {
+            "name": job.name,
+            "path": job.path,
+            "scheme": job.scheme,
+            "interval": job.interval,
+            "targets": [{"address": target, "instance": None} for target in job.targets],
+        }

@@ -1,0 +1,104 @@
+"""The Redis exporter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.topology import Topology
+
+PASSWORDS = "redis-exporter.json"
+
+_TIMEOUT = "-connection-timeout=3s"
+"""The exporter's own 15 s are longer than a scrape may take (10 s): where Redis hangs, `redis_up` would not
+become 0, but the scrape would fail, as if the exporter were down.
+"""
+
+
+class RedisExporter(Kind):
+    """prometheus-redis-exporter."""
+
+    facts = ServiceFacts(
+        kind="redis-exporter",
+        title="Redis exporter",
+        binary="prometheus-redis-exporter",
+        package="prometheus-redis-exporter",
+        image="oliver006/redis_exporter:v1.74.0",
+        port=9121,
+        user="prometheus",
+        uid=59000,
+        probe=Probe("http", "/health"),
+        needs=("redis",),
+        metrics_path="/metrics",
+    )
+    watches = "redis"
+    networks = ("data", "metrics")
+    port_setting = "monitoring.exporters.redis.port"
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, where there is a Redis to watch."""
+        if spec.monitoring.exporters.redis.enabled and spec.redis.enabled:
+            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.redis.port)
+
+    def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:
+        """Its password, by the address with the account in it, where it has one."""
+        from techsapo_ops.stack.secrets import secret_file
+
+        redis = topology.spec.redis
+        if redis.password is not None:
+            passwords = {redis_url(topology, redis.user or ""): redis.password.reveal()}
+            yield secret_file(PASSWORDS, json.dumps(passwords, ensure_ascii=False), self.name)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """The exporter, on its port."""
+        from techsapo_ops.stack.desired import Program
+
+        address, *login = self._arguments(topology)
+        listens = f"-web.listen-address={topology.listens(service)}"
+        secret = topology.spec.redis.password is not None
+        return Program(
+            service.name,
+            (executable(service), address, listens, *login),
+            topology.layout.run,
+            user=service.user,
+            config=("secrets/redis-exporter",) if secret else (),
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The exporter; its image has nothing to probe with."""
+        from techsapo_ops.services.redis.tls import ca_bind
+        from techsapo_ops.stack.container import Container
+
+        return Container(
+            command=tuple(self._arguments(topology)), port=service.facts.port, binds=ca_bind(topology)
+        )
+
+    def _arguments(self, topology: Topology) -> Iterable[str]:
+        redis = topology.spec.redis
+        yield f"-redis.addr={redis_url(topology)}"
+        yield _TIMEOUT
+        if redis.password is not None:
+            yield f"-redis.password-file={topology.secret_path(PASSWORDS)}"
+        if redis.user is not None:
+            yield f"-redis.user={redis.user}"
+        if redis.tls:
+            yield f"-tls-ca-cert-file={topology.redis_ca()}"
+
+
+def redis_url(topology: Topology, account: str = "") -> str:
+    """Where the exporter finds Redis, with the `account` where one is given."""
+    from techsapo_ops.stack.address import Viewpoint
+
+    address = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
+    scheme = "rediss" if topology.spec.redis.tls else "redis"
+    return f"{scheme}://{account}@{address}" if account else address.url(scheme=scheme)

@@ -1,0 +1,89 @@
+"""Redis: cache, budgets and limits that the app's instances share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted, executable
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+_MEGABYTE = 1024**2
+
+
+class Redis(Kind):
+    """redis-server."""
+
+    facts = ServiceFacts(
+        kind="redis",
+        title="Redis",
+        binary="redis-server",
+        package="redis-server",
+        image="redis:8.4-alpine",
+        port=6379,
+        user="redis",
+        uid=999,
+        data=True,
+        probe=Probe("redis"),
+    )
+    networks = ("data",)
+    reads = ("redis/",)
+    port_setting = "redis.port"
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
+        """One, unless the spec turns it off."""
+        if spec.redis.enabled:
+            yield Wanted(self.name, spec.redis.host, spec.redis.port)
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+        """redis.conf."""
+        from techsapo_ops.services.redis.configuration import redis_files
+
+        return redis_files(topology, templates)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """redis-server on its redis.conf."""
+        from techsapo_ops.services.redis.configuration import REDIS_CONF
+        from techsapo_ops.stack.desired import Program
+
+        return Program(
+            service.name,
+            (executable(service), str(topology.config_dir() / REDIS_CONF)),
+            topology.data_dir(service),
+            user=service.user,
+            stop_seconds=30,
+            config=self.reads,
+        )
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """The same, with memory for a snapshot."""
+        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.configuration import REDIS_CONF
+        from techsapo_ops.services.redis.tls import ca_bind, certificate_bind
+        from techsapo_ops.spec.models.base import size_bytes
+        from techsapo_ops.stack.container import Container
+
+        # Twice the limit of the data: a snapshot may copy every page that is written meanwhile.
+        memory = 2 * size_bytes(topology.spec.redis.maxmemory) // _MEGABYTE + 64
+        return Container(
+            command=("redis-server", str(topology.config_dir() / REDIS_CONF)),
+            port=service.facts.port,
+            # With a password, or an account, the answer is NOAUTH, which says as well that Redis is up.
+            healthcheck=(
+                "redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), *tls_options(topology), "ping",
+            ),
+            config=("redis",),
+            binds=(*certificate_bind(topology), *ca_bind(topology)),
+            volume=service.facts.container_data,
+            memory_mb=memory,
+            stop_seconds=30,
+        )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The kinds of services, in the order in which they are started, and what a spec comes to with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.kind import Alertmanager
+from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.grafana.kind import Grafana
+from techsapo_ops.services.mysql.exporter import MysqldExporter
+from techsapo_ops.services.mysql.kind import Mysql
+from techsapo_ops.services.nginx.exporter import NginxExporter
+from techsapo_ops.services.nginx.kind import Nginx
+from techsapo_ops.services.node.kind import NodeExporter
+from techsapo_ops.services.prometheus.kind import Prometheus
+from techsapo_ops.services.redis.exporter import RedisExporter
+from techsapo_ops.services.redis.kind import Redis
+from techsapo_ops.services.scheduler.kind import Scheduler
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.desired import Program
+from techsapo_ops.stack.facts import ServiceFacts
+from techsapo_ops.stack.kind import Kind
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import Places
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Absent, Topology
+
+_KINDS: list[Kind] = [
+    Redis(),
+    Mysql(),
+    App(),
+    Nginx(),
+    Alertmanager(),
+    NodeExporter(),
+    RedisExporter(),
+    MysqldExporter(),
+    NginxExporter(),
+    Prometheus(),
+    Grafana(),
+    Scheduler(),
+]
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Every kind, in the order in which services are started where they do not need each other."""
+    return tuple(_KINDS)
+
+
+def kind_of(service: Service | str) -> Kind:
+    """The kind of a service, or that of a name. Raises OpsError for one that there is not."""
+    name = service if isinstance(service, str) else service.kind
+    for kind in _KINDS:
+        if kind.name == name:
+            return kind
+    raise OpsError(f"there is no kind of service {name}", f"there are: {', '.join(k.name for k in _KINDS)}")
+
+
+def facts() -> Mapping[str, ServiceFacts]:
+    """What each kind is, by its name."""
+    return {kind.name: kind.facts for kind in _KINDS}
+
+
+def binary_names() -> tuple[str, ...]:
+    """Executables that some kind runs as."""
+    return tuple(kind.facts.binary for kind in _KINDS if kind.facts.binary is not None)
+
+
+def service_users() -> tuple[str, ...]:
+    """System users that some kind runs as where root starts it, each once."""
+    return tuple(dict.fromkeys(kind.facts.user for kind in _KINDS))
+
+
+@contextmanager
+def including(kind: Kind) -> Iterator[None]:
+    """`kind` as one more, the last to be started, for the length of a with block; for tests of the seam."""
+    _KINDS.append(kind)
+    try:
+        yield
+    finally:
+        _KINDS.remove(kind)
+
+
+def programs(topology: Topology) -> tuple[Program, ...]:
+    """One Program for each service, in the topology's order.
+
+    Raises OpsError for a service whose executable the topology does not know.
+    """
+    return tuple(kind_of(service).program(topology, service) for service in topology.services)
+
+
+def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topology:
+    """Decide which services run, and where.
+
+    What the host has nothing to run with is left out, and with it an exporter without what it watches; each
+    is listed in `absent`.
+    """
+    wanted = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    absent: dict[str, Absent] = {}
+    for kind, _ in wanted:
+        if places.lacks(kind.facts, host):
+            absent[kind.name] = _absence(kind.facts, host)
+    for kind, _ in wanted:
+        if kind.watches in absent and kind.name not in absent:
+            remedy = absent[kind.watches].remedy
+            absent[kind.name] = Absent(kind.name, f"nothing to watch without {kind.watches}", remedy)
+    present = [(kind, each) for kind, each in wanted if kind.name not in absent]
+    names: dict[str, list[str]] = {}
+    for kind, each in present:
+        names.setdefault(kind.name, []).append(each.name)
+    running = [
+        Service(
+            name=each.name,
+            kind=kind.name,
+            host=each.host,
+            port=each.port,
+            facts=kind.facts,
+            binary=host.binaries.get(kind.facts.binary) if kind.facts.binary else None,
+            user=places.user(kind.facts, host),
+            weight=each.weight,
+            backup=each.backup,
+            needs=tuple(name for needed in kind.facts.needs for name in names.get(needed, ())),
+        )
+        for kind, each in present
+    ]
+    return Topology(spec, places, layout, host, tuple(running), tuple(absent.values()))
+
+
+def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:
+    if facts.package is None:
+        remedy = f"install {facts.title} and run `techsapo up` again"
+        if "docker" in host.binaries:
+            remedy += ", or `techsapo up --engine compose`, whose image has it"
+    else:
+        remedy = f"`techsapo doctor --fix` (as root: apt-get install {facts.package})"
+    return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)

@@ -1,0 +1,76 @@
+"""The scheduler: starts the jobs, where `schedule.by` is service.
+
+The native engine runs it beside the services; in containers it is one of them, where it may have the Docker
+daemon's socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
+from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Build, Container, Package
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+
+class Scheduler(Kind):
+    """`techsapo schedule`."""
+
+    facts = ServiceFacts(
+        kind=SCHEDULER,
+        title="scheduler",
+        image="techsapo/scheduler:local",
+        # It listens nowhere; user and uid are the native engine's, which runs it beside the services.
+        port=0,
+        user="techsapo",
+        uid=0,
+        probe=Probe("tcp"),
+        after=("app", "nginx", "mysql", "redis", "node-exporter", "prometheus", "alertmanager"),
+    )
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        """One, where the engine does not run it beside the services."""
+        by_service = spec.schedule.by == "service" and spec.schedule.docker_socket is not None
+        if by_service and self.name not in places.companions:
+            yield Wanted(self.name, LOOPBACK, 0)
+
+    def container(self, topology: Topology, service: Service) -> Container:  # noqa: ARG002 - there is one
+        """The scheduler with what the jobs need of the host."""
+        from techsapo_ops.services.scheduler import container as given
+        from techsapo_ops.services.scheduler.timetable import schedule_words
+        from techsapo_ops.stack.container import Container
+
+        return Container(
+            command=schedule_words(topology.layout),
+            port=0,
+            # That its process runs, Docker sees by itself; whether it may talk to the daemon, this asks.
+            healthcheck=("docker", "version", "--format", "{{.Server.Version}}"),
+            environment=given.environment(topology),
+            binds=given.binds(topology),
+            memory_mb=512,
+            pids=512,
+            stop_seconds=SCHEDULER_STOP_SECONDS + 5,
+            extra=given.privileges(topology),
+        )
+
+    def build(self, topology: Topology, templates: Templates, package: Package) -> Build:
+        """An image with this package, the docker client and, for off-site backups, restic."""
+        from techsapo_ops.services.scheduler.image import scheduler_build
+
+        return scheduler_build(topology, templates, package)
+
+    def built_from(self, spec: Spec) -> tuple[str, ...]:
+        """The app's, and those that the programs come from."""
+        from techsapo_ops.services.app.image import base_image, docker_cli_image, restic_image
+
+        restic = restic_image(spec)
+        return base_image(spec), docker_cli_image(spec), *((restic,) if restic is not None else ())

@@ -1,0 +1,65 @@
+"""schedule/jobs.json: when jobs run, for the stack's own scheduler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from techsapo_ops import __version__
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import SCHEDULER, Layout
+from techsapo_ops.stack.topology import Topology
+
+JOBS_JSON = "schedule/jobs.json"
+
+
+def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
+    """The schedule as it was applied, or nothing where others start the jobs.
+
+    The scheduler reads this and not the spec: a spec that is being edited must not stop it. URLs to ping are
+    left out; each run reads its own from the spec.
+    """
+    if spec.schedule.by != "service":
+        return ()
+    data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping", "ping_file"}}})
+    return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)
+
+
+def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
+    """The folders that jobs write into beside the project, and the fields of the spec that name them."""
+    backup = spec.backup
+    if backup.path is not None:
+        yield project / Path(backup.path).expanduser(), "backup.path"
+    if backup.offsite is not None and ":" not in backup.offsite.restic:
+        yield project / Path(backup.offsite.restic).expanduser(), "backup.offsite.restic"
+    for name, certificate in spec.certificates.items():
+        if certificate.install_to is not None:
+            yield project / Path(certificate.install_to).expanduser(), f"certificates.{name}.install_to"
+
+
+def unattended(topology: Topology) -> bool:
+    """Whether nobody starts the jobs although `schedule.by` is service.
+
+    In containers a scheduler runs only where it may have the Docker daemon's socket.
+    """
+    beside = SCHEDULER in topology.places.companions
+    return topology.spec.schedule.by == "service" and not beside and not topology.has(SCHEDULER)
+
+
+def scheduler_argv(topology: Topology) -> tuple[str, ...]:
+    """The program beside the services that starts the jobs, on this host."""
+    return (topology.host.python, "-m", "techsapo_ops", *schedule_words(topology.layout))
+
+
+def schedule_words(layout: Layout) -> tuple[str, ...]:
+    """`schedule` and its options: the words after `techsapo`."""
+    chosen = ("--environment", layout.environment) if layout.environment is not None else ()
+    rendered = ("--rendered", str(layout.config / JOBS_JSON))
+    return ("schedule", "--file", str(layout.spec_file), *chosen, *rendered)
+
+
+def scheduler_environment() -> dict[str, str]:
+    """Its environment. Version 0.1 compares nothing else: with it, going back to 0.1 starts it anew."""
+    return {"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": "scheduler", "TECHSAPO_VERSION": __version__}

@@ -1,0 +1,197 @@
+"""An SQLite database, such as the audit log of a stack without MariaDB, by SQLite's online backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter, cannot_write
+from techsapo_ops.adapters.pipes import Running
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.backup.manifest import Part
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services import sqlite_tool
+from techsapo_ops.stack.backup import Door, Progress
+
+KIND = "sqlite"
+AUDIT = "audit.sqlite"
+"""Name of the audit log in the data folder of each instance of the app."""
+GRAFANA = "grafana.db"
+"""Name of Grafana's own database in its data folder."""
+_MAGIC = b"SQLite format 3\0"
+_LONGEST_HEAD = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database: `door` leads into the folder that it lies in, where `python` is to be had."""
+
+    door: Door
+    name: str
+    python: str
+
+    def command(self, *words: str) -> Command:
+        """The call of the tool on it."""
+        text = resources.files("techsapo_ops.backup").joinpath("sqlite_tool.py").read_text(encoding="utf-8")
+        return self.door.enter(Command((self.python, "-I", "-c", text, words[0], self.name, *words[1:])))
+
+    def run(self, *words: str) -> bytes:
+        """What the tool prints. Raises OpsError with its words."""
+        done = self.door.runner.run(self.command(*words), timeout=600)
+        if done.code != 0:
+            raise self.failed(done.output)
+        return done.stdout
+
+    def look(self) -> dict[str, Any] | None:
+        """The facts of it as it is now; None where it is not there."""
+        found: dict[str, Any] | None = json.loads(self.run("look"))
+        return found
+
+    def put(self, reader: PackedReader, part: Part, progress: Progress) -> None:
+        """Swap in what `reader` gives; nobody may have the database open. Raises OpsError."""
+        with Running(self.command("put", str(part.raw_bytes)), feed=True) as tool:
+            count = 0
+            try:
+                for data in reader:
+                    tool.write(data)
+                    count += len(data)
+                    progress(count)
+                tool.finish()
+            except OpsError as error:
+                if tool.said:
+                    raise self.failed(tool.said) from error
+                raise
+
+    def failed(self, said: str) -> OpsError:
+        """The error of a tool that said `said`."""
+        last = said.splitlines()[-1] if said else "the tool said nothing"
+        only = "grafana" if self.name == GRAFANA else KIND
+        return OpsError(
+            f"SQLite: {last}",
+            f"a damaged file can be moved away: then `techsapo restore --only {only}` brings a good one",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteSource:
+    """A copy of one database under the name `label`-STAMP.sqlite; `stall` is how long it may say nothing."""
+
+    kind: str
+    label: str
+    database: Database
+    stall: float = 600.0
+
+    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
+        """See Source.take.
+
+        SQLite's backup API copies the database within a transaction that reads, as the facts were counted
+        in it: with a write-ahead log, which the app's has, nobody who writes waits for that.
+        """
+        began = time.monotonic()
+        path = folder / f"{self.label}-{stamp}.sqlite.zst"
+        with Running(self.database.command("take"), read=True) as tool, PackedWriter(path, progress) as file:
+            head = b""
+            while b"\n" not in head and len(head) < _LONGEST_HEAD and (data := tool.read(self.stall)):
+                head += data
+            line, _, data = head.partition(b"\n")
+            file.write(data)
+            while data := tool.read(self.stall):
+                file.write(data)
+            if tool.wait() != 0:
+                raise self.database.failed(tool.said)
+            found = json.loads(line)
+            if file.raw_bytes != found.pop("bytes"):
+                raise OpsError(f"the copy of {self.database.name} broke off", "try again")
+        made_by = f"SQLite {found.pop('sqlite')}"
+        return Part(
+            self.kind, path.name, file.bytes, file.raw_bytes, file.sha256,
+            round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **found},
+        )  # fmt: skip
+
+
+def check(part: Part, reader: PackedReader) -> list[str]:
+    """What is wrong with a copy by its first bytes and its length."""
+    begin = b""
+    for data in reader:
+        begin = begin or data[: len(_MAGIC)]
+    if begin != _MAGIC:
+        return ["it is not an SQLite database"]
+    if reader.raw_bytes != part.raw_bytes:
+        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
+    return []
+
+
+def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """How `found` in a database differs from the facts of a backup."""
+    wanted, have = facts["tables"], found["tables"]
+    wrong = [f"table {name} is missing" for name in wanted if name not in have]
+    wrong += [f"table {name} was not there" for name in have if name not in wanted]
+    wrong += [
+        f"table {name} has {have[name]['rows']:,} rows, not {wanted[name]['rows']:,}"
+        for name in wanted
+        if name in have and have[name]["rows"] != wanted[name]["rows"]
+    ]
+    if not wrong and facts["schema"] != found["schema"]:
+        wrong = ["a table is defined otherwise"]
+    return wrong
+
+
+def described(kind: str, path: Path, parent: Path) -> Part:
+    """The part of a backup that the copy at `path` is, by unpacking it below `parent` and opening it there.
+
+    Raises OpsError for a copy that is damaged.
+    """
+    import sqlite3
+
+    reader = PackedReader(path)
+    with _unpacked(reader, parent, lambda _: None) as target:
+        try:
+            found = sqlite_tool.examine(str(target))
+        except sqlite3.Error as error:
+            raise OpsError(f"{path.name} can't be opened: {error}", "take another backup") from None
+    if found.pop("integrity") != ["ok"]:
+        raise OpsError(f"{path.name} is damaged: PRAGMA integrity_check finds faults", "take another backup")
+    made_by = f"SQLite {sqlite3.sqlite_version}"
+    return Part(
+        kind, path.name, path.stat().st_size, reader.raw_bytes, reader.sha256, 0.0, made_by, found
+    )  # fmt: skip
+
+
+@contextmanager
+def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterator[Path]:
+    """A copy as a file of its own below `parent`, gone after the block. Raises OpsError."""
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}.sqlite-", dir=parent) as folder:
+        target = Path(folder) / "copy.sqlite"
+        try:
+            with target.open("xb") as file:
+                for data in reader:
+                    file.write(data)
+                    progress(reader.raw_bytes)
+        except OSError as error:
+            raise cannot_write(target, error) from None
+        yield target
+
+
+def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> tuple[list[str], float]:
+    """Unpack a copy below `parent`, open it there, and compare: what is wrong, and the seconds until it
+    could be read. Raises OpsError where there is no room for it.
+    """
+    import sqlite3
+
+    began = time.monotonic()
+    with _unpacked(reader, parent, progress) as target:
+        seconds = time.monotonic() - began
+        try:
+            found = sqlite_tool.examine(str(target))
+        except sqlite3.Error as error:
+            return [f"it can't be opened: {error}"], seconds
+    wrong = [f"PRAGMA integrity_check: {said}" for said in found["integrity"] if said != "ok"]
+    return wrong + differences(part.facts, found), seconds

@@ -1,0 +1,301 @@
+"""The words that every engine understands: observe, plan, perform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
+    from techsapo_ops.adapters.address import Address
+    from techsapo_ops.adapters.process import Command, Completed
+    from techsapo_ops.spec.secret import Secret
+    from techsapo_ops.stack.desired import Desired
+
+
+class GateError(OpsError):
+    """A service did not become ready. `probe` is what its probe said, `lines` the end of its log."""
+
+    def __init__(self, service: str, probe: str, lines: tuple[str, ...], message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.service = service
+        self.probe = probe
+        self.lines = lines
+
+
+class State(StrEnum):
+    """State of one service as its engine sees it."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPED = "stopped"
+    BACKOFF = "backoff"
+    """It exited and is being started again."""
+    CRASHED = "crashed"
+    """It kept exiting; the engine gave up."""
+
+
+class Action(StrEnum):
+    """What a step does to a service."""
+
+    CREATE = "create"
+    RECREATE = "recreate"
+    RESTART = "restart"
+    RELOAD = "reload"
+    REMOVE = "remove"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedService:
+    """One service that exists. `fingerprint` and `config` are the digests it was started or reloaded with.
+
+    `files` has the digest of each configuration file by path, so that a plan can name those that changed.
+    `host`, `port` and `user` are what it was started with, for a list of services that reads no spec.
+    """
+
+    name: str
+    kind: str
+    state: State
+    pid: int | None = None
+    started: datetime | None = None
+    restarts: int = 0
+    exit_code: int | None = None
+    fingerprint: str = ""
+    config: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    drift: str = ""
+    """Why what runs is not what was started: made anew, or from another image, behind our back."""
+    container: str = ""
+    """Id of its container, where it has one."""
+    image: str = ""
+    """Id of the image that the container was made from."""
+    build: str | None = None
+    """Which build of this package its process runs, see adapters.build.
+
+    Empty where that is not known, None for a service that is none of ours.
+    """
+    gone: bool = False
+    """Whether somebody has removed its container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that exists of a stack. `running` says whether the engine itself is up."""
+
+    running: bool
+    services: Mapping[str, ObservedService] = field(default_factory=dict)
+    behind: tuple[str, ...] = ()
+    """Programs beside the services, such as the scheduler, that run another build than the one installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action on one service, and why."""
+
+    action: Action
+    service: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in the order in which they are performed; NOTHING steps are listed too."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def changes(self) -> tuple[Step, ...]:
+        """The steps that do something."""
+        return tuple(s for s in self.steps if s.action is not Action.NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What runs of one service is not what was wanted.
+
+    `what` says so in words, with both values where they may be shown. `restart` says that the service has
+    to be started anew to mend it, since a reload would not. `answered` is False where the service could
+    not be asked at all, which is no proof of either.
+    """
+
+    service: str
+    what: str
+    restart: bool = False
+    answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of one service's log; `time` is None where the line carries none that can be read."""
+
+    service: str
+    text: str
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A throwaway instance of a service, reachable at `address`, with its data below `directory`.
+
+    `user` and `password` are those of its administrator, where it has one. `run` runs a command where it
+    can be reached: in its own container, where `directory` is /scratch, or natively on this host.
+    """
+
+    address: Address
+    directory: Path
+    user: str | None = None
+    password: Secret | None = None
+    run: Callable[[Command], Completed] | None = None
+    enter: Callable[[Command], Command] | None = None
+    """The call that runs a command there, for one that is read or fed while it runs."""
+    container: str = ""
+    """Name of its container, where it has one; `address` is then that container's own loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one service uses now: CPU in percent of one core, resident memory in bytes."""
+
+    cpu_percent: float
+    memory_bytes: int
+
+
+class Running(Protocol):
+    """Brings a stack up and watches over it. Every method may raise OpsError."""
+
+    name: str
+    at_once: int
+    """How many services it can be told to start at the same time."""
+
+    def observe(self) -> Observed:
+        """What exists now."""
+        ...
+
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        """Steps from `observed` to `desired`; a pure computation. `only` limits it to some services."""
+        ...
+
+    def prepare(self, desired: Desired) -> None:
+        """Make what services need before any can start: directories, keys, the supervisor."""
+        ...
+
+    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
+        """Do what `steps`, which are performed at the same time next, would get in each other's way with."""
+        ...
+
+    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+        """Do one step; returns once the service is ready, raises GateError when it does not become so."""
+        ...
+
+    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
+        """How what *runs* of `services` differs from `desired`; none: the proof that it was applied.
+
+        Looked at from outside, never taken from the engine's own notes, and for all services at once so
+        that it is cheap: natively the arguments and the user of each process; with Compose the config
+        hash label, the image id and the project of each container against those that `desired` gives.
+        What a service has loaded (Prometheus, Alertmanager, nginx) is read back by
+        operations.readback, for both engines. A service that is not there is a mismatch too.
+        """
+        ...
+
+    def strangers(self) -> tuple[str, ...]:
+        """What of this stack runs without being one of its services, in words, one sentence each.
+
+        Natively processes of the stack that its supervisor does not know, with Compose containers of the
+        project that are no service of it.
+        """
+        ...
+
+    def images(self) -> Mapping[str, str]:
+        """Image id by service name for what runs now; empty for an engine without images."""
+        ...
+
+    def discard(self, images: Collection[str]) -> None:
+        """Remove those of `images`, by id, that were built here and that nothing needs any more."""
+        ...
+
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Stop all services in reverse order and the engine itself; returns the names stopped."""
+        ...
+
+    def restart(self, service: str) -> None:
+        """Restart one service and wait until it is ready."""
+        ...
+
+    def reload(self, service: str) -> None:
+        """Make one service read its configuration again, or restart it; wait until it is ready."""
+        ...
+
+    def logs(
+        self,
+        services: Sequence[str],
+        *,
+        follow: bool = False,
+        lines: int | None = 100,
+        since: datetime | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines of the services' logs, oldest first."""
+        ...
+
+    def usage(self) -> Mapping[str, Usage]:
+        """CPU and memory per running service."""
+        ...
+
+
+class Access(Protocol):
+    """Reaches into the services of a stack. Every method may raise OpsError."""
+
+    def run_in(self, service: str, command: Command) -> Completed:
+        """Run a command where `service` runs: same user, same network."""
+        ...
+
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
+        """The call that runs `command` where `service` runs, to be read or fed while it runs.
+
+        `root`: as root of its container, where it has one.
+        """
+        ...
+
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        """The call that runs `command` in the data folder of `service`, as its user; it need not run.
+
+        `image_of`: the service whose image, where it has one, holds the program, if not the same. With it,
+        `service` may also be one that is gone and has left its data; the user is then that of `image_of`.
+        """
+        ...
+
+    def left(self, kind: str) -> tuple[str, ...]:
+        """Names of services of `kind` that this stack has no more, and that have left their data."""
+        ...
+
+    def make_data(self, service: str, like: str) -> None:
+        """Make the data folder of `service`, which may be gone, as that of `like` is; see `left`."""
+        ...
+
+    def halt(self, service: str) -> None:
+        """Stop one service and leave it stopped; `restart` starts it again."""
+        ...
+
+    def scratch(
+        self, service: str, *, seed: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Scratch]:
+        """A throwaway instance of `service` for the length of a with block.
+
+        `seed` puts files into its folder before it starts: a Redis loads the dump.rdb that it finds there, a
+        Prometheus the blocks in `data`.
+        """
+        ...
+
+
+class Engine(Running, Access, Protocol):
+    """Both, which every engine is; what takes one of them says so."""

@@ -1,0 +1,50 @@
+"""What a kind of service is, whichever engine runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a service's readiness is asked; `path` is for kind http."""
+
+    kind: Literal["http", "redis", "mysql", "tcp"]
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFacts:
+    """The plain facts of a kind, which an apply records with each service."""
+
+    kind: str
+    title: str
+    image: str
+    """The official container image."""
+    port: int
+    """Port inside its container, and the default on the host."""
+    user: str
+    """System user that it drops to when started by root."""
+    uid: int
+    """User id of the image, the owner of the copies of its secrets; the scheduler's container runs as the
+    owner of the state directory instead."""
+    probe: Probe
+    binary: str | None = None
+    """Executable on PATH, and the Debian `package` that brings it."""
+    package: str | None = None
+    data: bool = False
+    """Whether it keeps data; `container_data` is where its image keeps it: a new volume takes its owner from
+    the folder that the image has there."""
+    container_data: str = "/data"
+    reload: str | None = None
+    """Signal that makes it take over changed configuration; None: it is restarted."""
+    needs: tuple[str, ...] = ()
+    """Kinds that must be ready first, where they are part of the stack."""
+    after: tuple[str, ...] = ()
+    """Kinds that are started first, but that it can do without."""
+    metrics_path: str | None = None
+    published: bool = False
+    """Whether a container of it has a port on this host; the others are private to the stack."""
+    runs_package: bool = False
+    """Whether natively it runs this package, with the Python that runs the tool."""

@@ -1,0 +1,62 @@
+"""Values as text of other languages, so that none breaks out of its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
+# Words that one YAML reader or another (1.1 in Go and PyYAML, 1.2 elsewhere) takes for something but text.
+_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+# Several lines that need no quotes: no blank at either end, and none of Unicode's other line breaks.
+_BLOCK = re.compile(r"\S([^\x85\u2028\u2029]*\S)?")
+_NEVER_FOLDED = 1 << 30
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style with indented lists; text is quoted unless every YAML reader takes it for text."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - signature
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"'
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        style = ""
+    elif "\n" in text and _BLOCK.fullmatch(text):
+        style = "|"
+    elif '"' in text:
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+
+
+def to_yaml(value: Any, indent: int = 0) -> str:
+    """`value` as YAML that can't break out of its place: scalars on one line, collections as a block.
+
+    Lines after the first are indented by `indent` spaces, so that a block can stand anywhere:
+    `key:\\n  {{ value | to_yaml(2) }}`. No line is folded and Japanese is kept as it is.
+    """
+    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=_NEVER_FOLDED)
+    text = text.removesuffix("...\n").rstrip("\n")
+    return text.replace("\n", "\n" + " " * indent).replace("\n" + " " * indent + "\n", "\n\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON, Japanese kept as it is. Raises ValueError for NaN and infinities."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def go_template_text(text: str) -> str:
+    """`text` as it must stand in a Go template to come out as it is."""
+    return text.replace("{{", '{{ "{{" }}')

@@ -1,0 +1,132 @@
+"""What a kind of service is to the rest of the tool: pure answers to what every room asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Build, Container, Package
+    from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.facts import ServiceFacts
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A service that a spec asks for, before it is known whether this host can run it."""
+
+    name: str
+    host: str
+    port: int
+    weight: int = 1
+    backup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program that checks or looks into services of a kind, and the Debian package that brings it."""
+
+    name: str
+    package: str
+    purpose: str
+
+
+class Kind:
+    """A kind of service. A new one is a folder below services/ with a subclass, and its line in the registry.
+
+    Most answers have a default; no method does any I/O.
+    """
+
+    facts: ServiceFacts
+    watches = ""
+    """For an exporter, the kind that it watches: without one it makes no sense."""
+    monitors = False
+    """Whether it stands in the compose file of what watches the stack, not in that of what is watched."""
+    networks: tuple[str, ...] = ()
+    """Those of the container networks that it is on: edge, data, metrics."""
+    reads: tuple[str, ...] = ()
+    """Prefixes of the rendered configuration, besides secrets, that call for a reload or a restart."""
+    unread: tuple[str, ...] = ()
+    """Folders that its container is given, and whose change calls for neither."""
+    secrets: tuple[str, ...] = ()
+    """Places in the spec whose secrets its services read, each with all below it."""
+    deadline = 45.0
+    """Seconds within which a started service has to be ready."""
+    container_deadline: float | None = None
+    """The same for a container, where its image's first start takes longer."""
+    port_setting = ""
+    """Where the spec says its port."""
+    vital = False
+    """Whether the stack is down without it."""
+    validator: Tool | None = None
+    """What checks its generated files."""
+
+    @property
+    def name(self) -> str:
+        """Its name, on the command line and everywhere else."""
+        return self.facts.kind
+
+    @property
+    def job(self) -> str:
+        """Name of its scrape job in Prometheus."""
+        return self.name
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        """The services of this kind that a spec asks for; none where it is not in this stack."""
+        raise NotImplementedError
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - none
+        """Its rendered configuration. Raises OpsError for a value that can't be written into it."""
+        return ()
+
+    def secret_files(self, topology: Topology) -> Iterable[RenderedFile]:  # noqa: ARG002 - most need none
+        """Secrets in a format of its own, beside the copies of those in `secrets`. Raises OpsError."""
+        return ()
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:  # noqa: ARG002 - most need none
+        """Secrets that the tool makes itself, by the name under which a container gets each."""
+        return {}
+
+    def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
+        """How `service` runs as a process of this host. Raises OpsError without its executable."""
+        raise OpsError(f"{service.name} runs in a container alone", "`techsapo up --engine compose`")
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """How `service` runs in a container of its image."""
+        raise NotImplementedError
+
+    def build(self, topology: Topology, templates: Templates, package: Package) -> Build | None:  # noqa: ARG002 - images are pulled
+        """How its image is built, with this `package` in it; None for one that is pulled."""
+        return None
+
+    def built_from(self, spec: Spec) -> tuple[str, ...]:  # noqa: ARG002 - likewise
+        """The images that its own is built from."""
+        return ()
+
+    def ports(self, topology: Topology, service: Service) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - one
+        """Its ports: in its container, and on this host."""
+        return ((service.facts.port, service.port),)
+
+    def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
+        """Where the spec says the port of `service`."""
+        return self.port_setting
+
+
+def executable(service: Service) -> str:
+    """Path of the executable of `service`. Raises OpsError where the host has none."""
+    if service.binary is None:
+        raise OpsError(
+            f"no executable is known for {service.name}", "`techsapo doctor` shows what is missing"
+        )
+    return service.binary

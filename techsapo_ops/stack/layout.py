@@ -1,0 +1,154 @@
+"""The directories of one stack; light to import, since `techsapo ps` needs nothing else of a spec."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+OVERRIDES = "template-overrides"
+"""Folder beside the spec whose templates come before ours, where the spec names no other one."""
+OLD_OVERRIDES = "templates"
+"""Where version 0.1 read them from. In a checkout that holds the spec too, it is the folder of ours."""
+SCHEDULER = "scheduler"
+"""The program that starts the jobs, where `schedule.by` is service."""
+SCHEDULER_STOP_SECONDS = 25
+"""How long it may take to end the runs that are under way."""
+
+ACME_ROOT = "acme"
+"""Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
+
+BUILD_NOTE = "build"
+"""File in an app instance's data folder: which build its process runs, see adapters.build."""
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path, without the closing NUL (`sun_path` in unix(7))."""
+_ROOM_FOR_NAME = len("/supervisor.sock") + len(".4194304")
+"""What supervisor appends: it binds `NAME.PID` first and links it to its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The directories of one stack.
+
+    `config` holds the generated files; the rest is made by the engine below `state`. `spec` and
+    `environment` are what a later `techsapo up` of this stack is given, such as the one after a reboot.
+    """
+
+    state: Path
+    config: Path
+    spec: Path | None = None
+    environment: str | None = None
+
+    @property
+    def spec_file(self) -> Path:
+        """The spec's path; by default techsapo.yaml beside the state directory."""
+        return self.spec or self.state.parent / "techsapo.yaml"
+
+    @property
+    def data(self) -> Path:
+        """Databases and other data, one folder a service."""
+        return self.state / "data"
+
+    @property
+    def run(self) -> Path:
+        """Pid files, and sockets where its path is short enough for them: see `socket_dir`."""
+        return self.state / "run"
+
+    @property
+    def scheduler_build(self) -> Path:
+        """Which build the scheduler's process runs."""
+        return self.run / f"{SCHEDULER}.{BUILD_NOTE}"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Folder of Unix sockets: `run`, or a short folder below /tmp where `run` is too deep.
+
+        A socket's path may have 107 bytes, which a project folder with a Japanese name soon exceeds. The
+        short name is made of the user and a digest of the state directory, so every command finds it again.
+        """
+        if len(os.fsencode(self.run)) + _ROOM_FOR_NAME <= LONGEST_SOCKET_PATH:
+            return self.run
+        digest = hashlib.sha256(os.fsencode(self.state)).hexdigest()[:16]
+        return Path("/tmp") / f"techsapo-{os.geteuid()}-{digest}"  # noqa: S108 - made 0700 and checked on use
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where the native engine's supervisor is talked to."""
+        return self.socket_dir / "supervisor.sock"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a service."""
+        return self.state / "logs"
+
+    @property
+    def certs(self) -> Path:
+        """One folder a certificate: fullchain.pem and privkey.pem."""
+        return self.state / "certs"
+
+    @property
+    def acme(self) -> Path:
+        """Keys of ACME accounts, and orders under way with theirs; no service is given this folder."""
+        return self.state / "acme"
+
+    @property
+    def keys(self) -> Path:
+        """Secrets that the tool made itself, such as the database password."""
+        return self.state / "keys"
+
+    @property
+    def backup_keys(self) -> Path:
+        """The key of the backups' manifests; not in `keys`, which is removed with the data."""
+        return self.state / "backup-keys"
+
+    @property
+    def backup_checks(self) -> Path:
+        """What was found out about each backup, where nobody who may write the backups' folder can."""
+        return self.state / "backup-checks"
+
+    @property
+    def api_keys(self) -> Path:
+        """Digests of the API keys; in a folder of its own, which a container can be given."""
+        return self.state / "api-keys" / "keys.json"
+
+    @property
+    def mysql_password(self) -> Path:
+        """The audit database's password, where the spec has none: made at the first start."""
+        return self.keys / "mysql-password"
+
+    @property
+    def redis_tls(self) -> Path:
+        """What the stack's Redis needs for TLS: its CA, its certificate, and what clients trust."""
+        return self.keys / "redis-tls"
+
+    @property
+    def redis_certificate(self) -> Path:
+        """Folder with fullchain.pem and privkey.pem of the stack's Redis."""
+        return self.redis_tls / "server"
+
+    @property
+    def redis_ca(self) -> Path:
+        """The CA certificate that clients of the stack's Redis trust; alone in a folder for containers."""
+        return self.redis_tls / "trust" / "ca.pem"
+
+    @property
+    def mysql_init(self) -> Path:
+        """SQL that MariaDB runs at each start: the database, its user and its password."""
+        return self.keys / "mysql-init.sql"
+
+    @property
+    def secrets(self) -> Path:
+        """Rendered copies of the spec's secrets, one file each, readable by their service alone."""
+        return self.config / "secrets"
+
+    @property
+    def textfiles(self) -> Path:
+        """Metrics of jobs, read by node exporter's textfile collector."""
+        return self.state / "textfile"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder a job: its lock, and a record and a log for each run."""
+        return self.state / "jobs"

@@ -1,0 +1,61 @@
+"""The open stack: what an operation takes as its one argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+
+class Stoppable(Protocol):
+    """An engine, or what is left of a stack without its spec."""
+
+    name: str
+
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Stop all services; returns the names stopped."""
+        ...
+
+
+Engines = Callable[[Spec, Topology], Engine]
+"""Builds the engine that runs a topology: another one than now where ports or passwords changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack, resolved on this host, and the doors through which it is worked on.
+
+    Built in one place, cli/wiring. `directory` is where the spec's relative paths begin, `user` works on it.
+    """
+
+    spec: Spec
+    topology: Topology
+    engine: Engine
+    runner: Runner
+    directory: Path
+    templates: Templates
+    engines: Engines
+    user: str = ""
+    leaves: Stoppable | None = None
+    """The stack as another engine brought it up, where that one still has it."""
+    check_spec: Callable[[str], object] = lambda _: None
+    """Raises OpsError for the text of a spec that could not be used in place of this one."""
+    config_paths: tuple[str, ...] | None = None
+    """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
+
+    @property
+    def layout(self) -> Layout:
+        """The directories of the stack."""
+        return self.topology.layout
+
+    def earlier(self, spec: Spec, topology: Topology) -> Stack:
+        """This stack as an earlier apply had it."""
+        return replace(self, spec=spec, topology=topology, engine=self.engines(spec, topology))

@@ -1,0 +1,101 @@
+"""Where everything is: which services a stack has, and their addresses, users and directories.
+
+Resolved once, from the spec and what the host offers; `render` and the engines both read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
+from techsapo_ops.stack.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A part that the stack goes without, why, and what would bring it."""
+
+    kind: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What a spec comes to on a host: the services, their addresses, and where everything of them is."""
+
+    spec: Spec = field(compare=False)
+    places: Places
+    layout: Layout
+    host: HostFacts
+    services: tuple[Service, ...]
+    absent: tuple[Absent, ...]
+
+    @property
+    def engine(self) -> EngineName:
+        """Name of the engine that runs it."""
+        return self.places.name
+
+    def of_kind(self, kind: str) -> tuple[Service, ...]:
+        """All services of one kind, in the spec's order."""
+        return tuple(s for s in self.services if s.kind == kind)
+
+    def find(self, name: str) -> Service | None:
+        """The service of that name, or of that kind where it is the only one."""
+        named = [s for s in self.services if s.name == name] or list(self.of_kind(name))
+        return named[0] if len(named) == 1 else None
+
+    def comes_after(self, service: Service) -> tuple[str, ...]:
+        """Names of the services that are started before `service`, as far as the stack has them."""
+        earlier = (s.name for s in self.services if s.kind in service.facts.after)
+        return tuple(dict.fromkeys((*service.needs, *earlier)))
+
+    def has(self, kind: str) -> bool:
+        """Whether the stack runs any service of this kind."""
+        return bool(self.of_kind(kind))
+
+    def published(self, service: Service) -> bool:
+        """Whether `service` can be reached from this host."""
+        return self.places.publishes(service)
+
+    def address(self, service: Service, viewpoint: Viewpoint) -> Address:
+        """Where `service` is reached from `viewpoint`."""
+        return self.places.address(service, viewpoint)
+
+    def listens(self, service: Service) -> Address:
+        """The address that `service` binds, where it runs."""
+        return self.places.listens(service)
+
+    def data_dir(self, service: Service) -> Path:
+        """Data directory of `service`, as the service sees it."""
+        return self.places.seen(self.layout.data / service.name, service.facts.container_data)
+
+    def config_dir(self) -> Path:
+        """Root of the generated configuration, as the services see it."""
+        return self.places.seen(self.layout.config, CONTAINER_CONFIG)
+
+    def secret_path(self, name: str) -> Path:
+        """Path of the rendered secret `name`, as its service sees it."""
+        return self.places.seen(self.layout.secrets / name, f"{CONTAINER_SECRETS}/{name}")
+
+    def certificate_dir(self, name: str) -> Path:
+        """Folder with fullchain.pem and privkey.pem of certificate `name`, as nginx sees it."""
+        return self.places.seen(self.layout.certs / name, f"{CONTAINER_CONFIG}/certs/{name}")
+
+    def redis_certificate_dir(self) -> Path:
+        """Folder with fullchain.pem and privkey.pem of Redis, as Redis sees it."""
+        return self.places.seen(self.layout.redis_certificate, f"{CONTAINER_CONFIG}/redis-tls")
+
+    def redis_ca(self) -> Path:
+        """The CA certificate that clients of Redis trust, as Redis and its clients in the stack see it."""
+        return self.places.seen(self.layout.redis_ca, f"{CONTAINER_CONFIG}/redis-ca/ca.pem")
+
+    def relocated(self, layout: Layout) -> Topology:
+        """The same stack with other directories, e.g. for a staging area."""
+        return replace(self, layout=layout)

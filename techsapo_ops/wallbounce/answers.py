@@ -1,0 +1,51 @@
+"""One provider's answer to a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_CLAIMS = 8
+"""Most atomic claims that one answer can make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens as the provider counted them; `cached` is the part of `input` that it had in its cache."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+
+
+class Risk(StrEnum):
+    """What following an answer's commands can do."""
+
+    READ = "read"
+    REVERSIBLE = "reversible"
+    DESTRUCTIVE = "destructive"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One provider's answer.
+
+    `self_confidence` (0 to 1) is what the provider says of itself, None where it says nothing.
+    `seconds` is the time the call took; `cost_usd` what it cost at the provider's price.
+    `claims` (at most MAX_CLAIMS), `root_cause`, `commands` and `risk` are there only where the provider kept
+    to the schema (`structured`); a plain answer has empty ones and a `risk` of None, which is unknown, not
+    harmless. `risk` is the provider's own word.
+    """
+
+    provider: str
+    model: str
+    text: str
+    tokens: Tokens
+    seconds: float
+    cost_usd: float
+    self_confidence: float | None = None
+    claims: tuple[str, ...] = ()
+    root_cause: str = ""
+    commands: tuple[str, ...] = ()
+    risk: Risk | None = None
+    structured: bool = False

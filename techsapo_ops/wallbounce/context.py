@@ -1,0 +1,64 @@
+"""What every call of one analysis carries along: who hears of it, and who pays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.events import Event, Observer, Phase
+from techsapo_ops.wallbounce.tiers import TaskType
+
+CUT_OFF = "cut_off"
+"""Status of a call that was given up while it was under way: what a vendor bills for it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A call that has ended, as it is booked. `status` is success, CUT_OFF or the kind of the failure.
+
+    `cost_usd` is None where the call was cut off, `seconds` what it took.
+    """
+
+    provider: str
+    model: str
+    phase: Phase
+    status: str
+    cost_usd: float | None
+    tokens: Tokens
+    seconds: float
+
+
+class Payer(Protocol):
+    """Who pays for the calls of one analysis."""
+
+    async def afford(self, usd: float) -> bool:
+        """Whether so much more may be spent; where it may, it is reserved."""
+        ...
+
+    async def hold(self, usd: float) -> int:
+        """Set `usd` aside for a call, in units of the payer. Raises ProviderError where there is no room."""
+        ...
+
+    def book(self, held: int, charge: Charge) -> None:
+        """Book a call for which `held` units were set aside; all of them are spent where it was cut off."""
+        ...
+
+
+def nobody(event: Event) -> None:
+    """Let an event pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The context of one analysis. It is passed on with each call and outlives none of them.
+
+    Nothing of it is kept in a context variable: a pooled connection to a vendor keeps those of the call that
+    opened it, and with them an analysis that is long over.
+    """
+
+    task_type: TaskType = "basic"
+    tell: Observer = nobody
+    """Hears of every event, in order, on the event loop."""
+    payer: Payer | None = None
+    """None where nothing is reserved or booked."""

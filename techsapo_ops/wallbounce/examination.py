@@ -1,0 +1,201 @@
+"""The cross-examination of one analysis: its candidate answers, and who graded whom how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from techsapo_ops.wallbounce.answers import Answer, Risk
+from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
+from techsapo_ops.wallbounce.clusters import Pair, entailed_share, entails, leading, mutual, partition
+from techsapo_ops.wallbounce.commands import destructive_in, identity
+from techsapo_ops.wallbounce.grades import Grade, Objection, Review, Stance
+from techsapo_ops.wallbounce.screen import screen
+from techsapo_ops.wallbounce.verdict import Evidence
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An answer that may be given, with its claims and what else is known of it."""
+
+    answer: Answer
+    claims: tuple[str, ...]
+    critical: frozenset[int]
+    manipulation: bool
+    destructive: frozenset[tuple[str, str]]
+    """What makes each of its destructive commands the one it is."""
+
+    @property
+    def cause(self) -> str:
+        """The root cause that the answer names, else its first critical claim."""
+        return self.answer.root_cause or self.claims[min(self.critical)]
+
+    @classmethod
+    def of(cls, answer: Answer) -> Candidate:
+        """`answer` as a candidate."""
+        claims = claims_of(answer)
+        danger = frozenset(identity(d) for d in destructive_in(answer))
+        critical = critical_claims(answer, claims, destroys=bool(danger))
+        return cls(answer, claims, critical, speaks_to_graders(answer), danger)
+
+
+@dataclass(slots=True)
+class Examination:
+    """Answers by index, and the grades by (grader, subject).
+
+    `_entailed` and `_shares` are written once for each pair, when its grade first comes: agreement is that of
+    independent answers and is never computed from what a bounce made of them. `_grades` is replaced when a
+    revision is graded better.
+    """
+
+    candidates: list[Candidate] = field(default_factory=list)
+    first_causes: list[str] = field(default_factory=list)
+    """The cause that each answer named before any bounce."""
+    _grades: dict[Pair, Grade] = field(default_factory=dict)
+    _entailed: dict[Pair, bool] = field(default_factory=dict)
+    _shares: dict[Pair, float] = field(default_factory=dict)
+    _apart: frozenset[Pair] = frozenset()
+
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers as they stand now."""
+        return tuple(s.answer for s in self.candidates)
+
+    def join(self, answers: Sequence[Answer]) -> None:
+        """Take in answers that were given without a look at any other."""
+        first = len(self.candidates)
+        self.candidates.extend(Candidate.of(a) for a in answers)
+        self.first_causes.extend(candidate.cause for candidate in self.candidates[first:])
+        self._apart |= screen(self.answers, first)
+
+    def take(self, grader: int, subject: int, grade: Grade) -> None:
+        """Take in a grade; the first one of a pair settles whether the two agree."""
+        pair = (grader, subject)
+        self._entailed.setdefault(pair, entails(grade, self.candidates[subject].critical))
+        self._shares.setdefault(pair, entailed_share(grade))
+        self._grades[pair] = grade
+
+    def ungraded(self) -> list[Pair]:
+        """(grader, subject) of every pair without a grade."""
+        everyone = range(len(self.candidates))
+        return [(g, s) for g in everyone for s in everyone if g != s and (g, s) not in self._grades]
+
+    def revise(self, index: int, candidate: Candidate, grades: dict[int, Grade]) -> None:
+        """Put a revision, graded by `grades` (by grader), in the place of an answer."""
+        self.candidates[index] = candidate
+        self._grades = {pair: g for pair, g in self._grades.items() if pair[1] != index}
+        self._grades.update({(grader, index): g for grader, g in grades.items()})
+
+    def grade(self, index: int) -> float:
+        """Mean peer grade of an answer now, 0 where nobody graded it."""
+        given = self.grades_of(index)
+        return fmean(g.mean for g in given.values()) if given else 0.0
+
+    def grades_of(self, index: int) -> dict[int, Grade]:
+        """The grades of an answer now, by grader."""
+        return {grader: g for (grader, subject), g in self._grades.items() if subject == index}
+
+    def agreeing(self) -> frozenset[Pair]:
+        """Pairs that agree. An answer that speaks to its graders agrees with nobody."""
+        told = mutual((pair for pair, yes in self._entailed.items() if yes), self._apart)
+        silenced = {i for i, candidate in enumerate(self.candidates) if candidate.manipulation}
+        return frozenset(pair for pair in told if not silenced & set(pair))
+
+    def leaders(self) -> tuple[tuple[int, ...], ...]:
+        """The largest clusters."""
+        return leading(len(self.candidates), self.agreeing())
+
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Every answer in one cluster, the largest first."""
+        return partition(len(self.candidates), self.agreeing(), self.grade)
+
+    def consensus(self) -> float:
+        """Share of claims that the graders' own answers entail, averaged over ordered pairs of answers."""
+        return fmean(self._shares.values()) if self._shares else 0.0
+
+    def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
+        """Mean share of claims entailed both ways, by pair of provider names."""
+        names = [s.answer.provider for s in self.candidates]
+        return tuple(
+            ((names[i], names[j]), fmean([share, self._shares[j, i]]))
+            for (i, j), share in sorted(self._shares.items())
+            if i < j and (j, i) in self._shares
+        )
+
+    def objections(self, index: int) -> tuple[Objection, ...]:
+        """The claims of an answer that some peer contradicts, with what is held against each."""
+        candidate = self.candidates[index]
+        against: dict[int, list[tuple[str, str]]] = {}
+        for (grader, subject), grade in sorted(self._grades.items()):
+            if subject != index:
+                continue
+            for number, given in enumerate(grade.claims):
+                if given.stance is Stance.CONTRADICTS:
+                    held = given.evidence.strip() or self.candidates[grader].answer.root_cause
+                    against.setdefault(number, []).append((self.candidates[grader].answer.provider, held))
+        return tuple(
+            Objection(
+                candidate.answer.provider, candidate.claims[number], tuple(held), number in candidate.critical
+            )
+            for number, held in sorted(against.items())
+        )
+
+    def stances(self, index: int, claim: int) -> dict[int, Stance]:
+        """How each grader stands to a claim of an answer now."""
+        return {grader: grade.claims[claim].stance for grader, grade in self.grades_of(index).items()}
+
+    def reviews(self) -> tuple[Review, ...]:
+        """Every grade as it stands now, with names."""
+        return tuple(
+            Review(
+                self.candidates[grader].answer.provider,
+                self.candidates[subject].answer.provider,
+                self.candidates[subject].claims,
+                grade,
+            )
+            for (grader, subject), grade in sorted(self._grades.items())
+        )
+
+    def destroys(self, index: int) -> bool:
+        """Whether an answer, by its own word or by ours, leads to what can't be undone."""
+        candidate = self.candidates[index]
+        return candidate.answer.risk is Risk.DESTRUCTIVE or bool(candidate.destructive)
+
+    def evidence(self) -> Evidence:
+        """What a verdict is made from.
+
+        The chosen answer is the best graded one of the best graded of the largest clusters.
+        """
+        cluster = max(
+            self.leaders(),
+            key=lambda c: (not self._silenced(c), fmean(map(self.grade, c)), [-i for i in c]),
+        )
+        chosen = max(cluster, key=lambda i: (self.grade(i), -i))
+        candidate = self.candidates[chosen]
+        return Evidence(
+            count=len(self.candidates),
+            chosen=chosen,
+            cluster=cluster,
+            consensus=self.consensus(),
+            grade=self.grade(chosen),
+            contradicted=any(self._outvoted(chosen, claim) for claim in candidate.critical),
+            destructive_split=self.destroys(chosen) and not self._unanimous(chosen, cluster),
+            manipulation=candidate.manipulation,
+            ungraded=bool(self.ungraded()),
+            self_confidence=candidate.answer.self_confidence,
+        )
+
+    def _silenced(self, cluster: tuple[int, ...]) -> bool:
+        return any(self.candidates[i].manipulation for i in cluster)
+
+    def _outvoted(self, index: int, claim: int) -> bool:
+        stances = list(self.stances(index, claim).values())
+        return stances.count(Stance.CONTRADICTS) > stances.count(Stance.ENTAILS)
+
+    def _unanimous(self, chosen: int, cluster: tuple[int, ...]) -> bool:
+        """All answers agree, and each of them proposes every destructive command of the chosen one."""
+        if len(cluster) < len(self.candidates):
+            return False
+        wanted = self.candidates[chosen].destructive
+        return all(self.destroys(i) and wanted <= s.destructive for i, s in enumerate(self.candidates))

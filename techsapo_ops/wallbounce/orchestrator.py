@@ -1,0 +1,144 @@
+"""Ask several providers at once, let them examine each other, and weigh what comes of it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Sequence
+
+from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.calibration import Calibration
+from techsapo_ops.wallbounce.calls import Calls
+from techsapo_ops.wallbounce.commands import read_table
+from techsapo_ops.wallbounce.context import Context, Payer, nobody
+from techsapo_ops.wallbounce.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.decorators.reported import Reported
+from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
+from techsapo_ops.wallbounce.failures import Failure, FailureKind
+from techsapo_ops.wallbounce.policy import Policy
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.run import Afford, Run
+from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.worst_cases import worst_of_tier
+
+RETRY_LATER = 5.0
+"""Seconds to wait after a fan-out in which every provider was busy or down and none said how long."""
+
+
+def _unforeseeable() -> random.Random:
+    return random.Random(secrets.randbits(64))  # noqa: S311 - order of peers, drawn so that no answer can foresee it
+
+
+class WallBounce:
+    """The orchestrator. `observers` hear every event, in order, on the event loop.
+
+    `providers` are asked in this order, as many as the tier takes; the rest join blind where a tier is
+    stepped up. `usable` says whether a provider is worth asking now (its breaker is not open). `draw` gives
+    the randomness of one analysis: who is shown to whom in which order.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        policy: Policy,
+        *,
+        observers: Sequence[Observer] = (),
+        calibration: Calibration | None = None,
+        usable: Callable[[Provider], bool] = lambda _: True,
+        draw: Callable[[], random.Random] = _unforeseeable,
+    ) -> None:
+        self._providers: tuple[Provider, ...] = tuple(Reported(Bounded(p)) for p in providers)
+        self._policy = policy
+        self._observers = tuple(observers)
+        self.calibration = calibration or Calibration()
+        self._usable = usable
+        self._draw = draw
+        read_table()
+
+    def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
+        """The providers that a question of `task_type` goes to first, when all are well."""
+        return self._providers[: self.rule(task_type).providers]
+
+    def rule(self, task_type: TaskType) -> TierRule:
+        """The rule of `task_type`."""
+        return self._policy.tiers[task_type]
+
+    def worst_case(self, question: Question, task_type: TaskType) -> float:
+        """Most USD that the answers and their grading can cost; bounces and escalations come on top."""
+        return worst_of_tier(self.chosen(task_type), question)
+
+    async def analyse(
+        self,
+        question: Question,
+        task_type: TaskType,
+        *,
+        payer: Payer | None = None,
+        hear: Observer = nobody,
+    ) -> Analysis:
+        """Ask the tier's providers at once and settle on one answer, or decline with the reason.
+
+        A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
+        calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events
+        of this analysis, after the observers. Raises AnalysisError when there is no provider, when the worst
+        case costs more than one request may, or when all fail.
+        """
+
+        def tell(event: Event) -> None:
+            for observer in self._observers:
+                observer(event)
+            hear(event)
+
+        context = Context(task_type, tell, payer)
+        try:
+            return await self._analyse(question, context)
+        except AnalysisError as error:
+            tell(Abandoned(question.request_id, task_type, error))
+            raise
+
+    async def _analyse(self, question: Question, context: Context) -> Analysis:
+        providers = tuple(p for p in self._providers if self._usable(p)) or self._providers
+        if not providers:
+            raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
+        self._check_budget(providers[: self.rule(context.task_type).providers], question)
+        calls = Calls(question, context)
+        run = Run(calls, providers, self._policy, self.calibration, self._draw(), self._afford(calls))
+        if not await run.answers():
+            raise _all_failed(run.failures)
+        analysis = await run.settle()
+        context.tell(Settled(question.request_id, analysis, run.agreement()))
+        return analysis
+
+    def _afford(self, calls: Calls) -> Afford:
+        """Whether more may be spent: within the limit of one request, and by who pays."""
+
+        async def afford(usd: float) -> bool:
+            limit, payer = self._policy.per_request_usd, calls.context.payer
+            if limit is not None and calls.cost_usd + usd > limit:
+                return False
+            return payer is None or await payer.afford(usd)
+
+        return afford
+
+    def _check_budget(self, providers: Sequence[Provider], question: Question) -> None:
+        limit = self._policy.per_request_usd
+        if limit is None:
+            return
+        worst = worst_of_tier(providers, question)
+        if worst > limit:
+            raise AnalysisError(
+                "over_request_budget",
+                f"this question may cost up to ${worst:.4f}, more than budget.per_request_usd (${limit:.4f})",
+            )
+
+
+def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:
+    told = ", ".join(f"{f.provider}: {f.kind}" for f in failures)
+    passing = {FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT}
+    retry_after = None
+    if any(f.kind in passing for f in failures):
+        waits = [f.retry_after for f in failures if f.retry_after is not None]
+        retry_after = min(waits) if waits else RETRY_LATER
+    return AnalysisError(
+        "providers_failed", f"every provider failed ({told})", failures=failures, retry_after=retry_after
+    )

@@ -1,0 +1,195 @@
+"""Claude on a subscription, by the Claude Agent SDK, which starts the program `claude` for each call.
+
+The program is an agent with tools, memory and settings. Here it has none of them: one turn, text to text.
+Messages and options: https://docs.claude.com/en/api/agent-sdk/python
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.imports import first_use
+from techsapo_ops.spec.models.app import AgentProvider
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.prompts import Prompt, with_schema
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, hush
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind
+from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
+
+SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
+MISSING = "the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'"
+_LOG_IN = "log in with `claude` as the user that runs the app"
+_LAST_WORDS = 5
+
+
+class Agent(LanguageModel):
+    """One Claude model behind the program `claude`. The schema is asked for in words: as an option it costs
+    the program a turn more.
+    """
+
+    def __init__(self, name: str, spec: AgentProvider, price: Price) -> None:
+        super().__init__(name, spec, price)
+        self._sdk = Once(_load)
+        self._free = asyncio.Semaphore(spec.processes)
+        self._calls: set[asyncio.Task[Completion]] = set()
+
+    @override
+    async def warm(self) -> None:
+        await self._sdk.get()
+
+    @override
+    async def close(self) -> None:
+        """End the programs under way; returns once they are gone."""
+        for call in self._calls:
+            if not call.cancelling():
+                call.cancel()
+        if self._calls:
+            await asyncio.wait(self._calls)
+
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        """One turn.
+
+        It runs in a task of its own: once cancelled, the SDK closes the program's input, terminates it 5 s
+        later and kills it after 5 s more. Nobody should wait for that, and a second cancellation would keep
+        the SDK from it.
+        """
+        call = asyncio.create_task(self._call(with_schema(prompt, question.language), prompt.user, tally))
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+
+    def _ended(self, call: asyncio.Task[Completion]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # taken note of, as nobody may be left who waits for it
+
+    async def _call(self, system: str, user: str, tally: Tally) -> Completion:
+        sdk = await self._sdk.get()
+        stderr: deque[str] = deque(maxlen=_LAST_WORDS)
+        result: Any = None
+        said: Any = None
+        resets: int | None = None
+        async with self._free:
+            try:
+                async for message in sdk.query(
+                    prompt=user, options=self._options(sdk, system, stderr.append)
+                ):
+                    if isinstance(message, sdk.ResultMessage):
+                        result = message
+                    elif isinstance(message, sdk.AssistantMessage):
+                        said = message
+                    elif isinstance(message, sdk.RateLimitEvent):
+                        resets = message.rate_limit_info.resets_at
+            except Exception as error:  # noqa: BLE001 - the SDK raises bare Exceptions beside its own
+                if result is None:  # else it repeats as an exception what the result says
+                    raise _failure(sdk, error, " ".join(stderr), began=said is not None) from None
+        if result is None:
+            raise ProviderError(FailureKind.BAD_ANSWER, "ended without a result", began=said is not None)
+        tally.tokens = _tokens(result.usage)
+        if result.is_error:
+            raise _told(result, said.error if said is not None else None, resets)
+        if result.stop_reason == "refusal":
+            raise ProviderError(
+                FailureKind.REFUSED, "the provider refused the question's content", began=True
+            )
+        return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
+
+    def _options(self, sdk: Any, system: str, stderr: Callable[[str], None]) -> Any:
+        return sdk.ClaudeAgentOptions(
+            model=self.model,
+            system_prompt=system,
+            max_turns=1,
+            tools=[],
+            strict_mcp_config=True,  # with `mcp_servers` left empty: none at all
+            setting_sources=[],
+            verbatim_prompts=True,  # else an @path in a question would be read and sent
+            cwd=tempfile.gettempdir(),
+            max_buffer_size=MAX_BODY,
+            stderr=stderr,
+            extra_args={"no-session-persistence": None},
+            env={
+                "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
+                "ANTHROPIC_AUTH_TOKEN": "",
+                "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
+                "CLAUDE_CODE_MAX_RETRIES": "0",  # see decorators/retrying.py
+                "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            },
+        )
+
+
+def _missing(_name: str, _spec: AgentProvider) -> str | None:
+    return MISSING if find_spec("claude_agent_sdk") is None else None
+
+
+KIND = ProviderKind(Agent, lacks=_missing, price=lambda _: SUBSCRIPTION)
+
+
+def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> ProviderError:
+    """What an exception of the SDK means that came before any result."""
+    if isinstance(error, sdk.CLINotFoundError):
+        return ProviderError(
+            FailureKind.UNAVAILABLE, "the program `claude` is not there; install the SDK anew"
+        )
+    if isinstance(error, sdk.CLIJSONDecodeError):
+        return ProviderError(
+            FailureKind.BAD_ANSWER, f"what `claude` wrote can't be read: {error}", began=True
+        )
+    told = stderr or str(error) or type(error).__name__
+    return ProviderError(FailureKind.UNAVAILABLE, f"`claude` failed: {told}", began=began)
+
+
+def _told(result: Any, category: str | None, resets: int | None) -> ProviderError:
+    """What a result with an error means. `category` is the last message's, `resets` a Unix time."""
+    told = result.result or "; ".join(result.errors or ()) or result.subtype
+    if result.subtype == "error_max_turns":
+        return ProviderError(FailureKind.BAD_ANSWER, "no answer within its one turn", began=True)
+    if category == "max_output_tokens":
+        return ProviderError(FailureKind.BAD_ANSWER, told, began=True)
+    if category == "authentication_failed" or result.api_error_status == 401:
+        return ProviderError(FailureKind.REFUSED, f"{told}; {_LOG_IN}")
+    word = "" if category == "unknown" else category
+    failure = told_failure(result.api_error_status or word or "", told)
+    if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
+        failure.retry_after = min(max(resets - time.time(), 0.0), MAX_RETRY_AFTER)
+    return failure
+
+
+def _tokens(usage: Any) -> Tokens | None:
+    """Tokens by the Messages API's names; None where they were not counted."""
+    if not isinstance(usage, dict):
+        return None
+    names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
+    counts = [usage.get(name) or 0 for name in names]
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    fresh, written, cached, output = counts
+    return Tokens(fresh + written + cached, output, cached)
+
+
+async def _load() -> Any:
+    try:
+        sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
+    except ImportError as error:
+        told = f"the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'"
+        raise ProviderError(FailureKind.UNAVAILABLE, told) from None
+    hush(sdk.__name__)
+    return sdk

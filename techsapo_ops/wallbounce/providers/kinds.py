@@ -1,0 +1,84 @@
+"""How providers of one kind are made. Each kind has a module of its name in this folder, with its KIND."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+from techsapo_ops.spec.models.app import Price as PriceSpec
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.wallbounce.prices import list_price
+from techsapo_ops.wallbounce.provider import Price, Provider
+
+
+class ModelSpec(Protocol):
+    """What the spec says of every provider that is a language model."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def timeout(self) -> str: ...
+    @property
+    def price(self) -> PriceSpec | None: ...
+    @property
+    def max_output_tokens(self) -> int: ...
+    @property
+    def attempts(self) -> int: ...
+
+
+class KeyedSpec(ModelSpec, Protocol):
+    """What it says of one that may be asked with an API key."""
+
+    @property
+    def api_key(self) -> Secret | None: ...
+    @property
+    def stream(self) -> bool: ...
+    @property
+    def base_url(self) -> str | None: ...
+
+
+def key(name: str, spec: KeyedSpec) -> str | None:
+    """It wants a key, wherever it is."""
+    return f"no key; set providers.{name}.api_key or api_key_file" if spec.api_key is None else None
+
+
+def key_or_address(name: str, spec: KeyedSpec) -> str | None:
+    """The vendor wants a key; what stands in its place at an address of its own may not."""
+    return key(name, spec) if spec.base_url is None else None
+
+
+def nothing(_name: str, _spec: Any) -> None:
+    """It can always be called."""
+
+
+def listed(spec: ModelSpec) -> Price | None:
+    """The vendor's list price: it does not hold for another address's own models, but none is better."""
+    return list_price(spec.kind, spec.model)
+
+
+def unknown(_spec: ModelSpec) -> None:
+    """Nobody says what its models cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKind:
+    """A kind of provider, by functions of its section of the spec.
+
+    `make` takes the provider's name, its section and its price; the SDK behind it is imported only when it is
+    first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of tokens
+    where the spec gives none.
+    """
+
+    make: Callable[[str, Any, Price], Provider]
+    lacks: Callable[[str, Any], str | None] = key_or_address
+    price: Callable[[Any], Price | None] = listed
+
+
+def provider_kind(kind: str) -> ProviderKind:
+    """The kind of that name in the spec."""
+    found: ProviderKind = import_module(f"{__package__}.{kind.replace('-', '_')}").KIND
+    return found

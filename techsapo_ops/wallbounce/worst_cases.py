@@ -1,0 +1,61 @@
+"""The most that calls can cost, for reserving it before anybody is asked. All in USD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskRevision, answer_size, size
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.question import Question
+
+PROMPT_OVERHEAD = 6_000
+"""Bytes that instructions and schema add to a prompt, generously."""
+BYTES_PER_TOKEN = 8
+"""Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6."""
+
+
+def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
+    """Most that one call about `question` can cost.
+
+    A token per UTF-8 byte, which no tokenizer exceeds, and the longest answer. `shown` is the number of bytes
+    that are sent beside the question: the peers' answers in grading, the critiques in a revision.
+    """
+    sent = size(question.text) + shown + PROMPT_OVERHEAD
+    return provider.price.cost(Tokens(sent, provider.max_output_tokens))
+
+
+def worst_of_ask(provider: Provider, ask: Ask) -> float:
+    """Most that a call with `ask` can cost."""
+    return worst_cost(provider, ask.question, ask.shown)
+
+
+def worst_of_tier(providers: Sequence[Provider], question: Question) -> float:
+    """Most that answers of all, and then each grading all others, can cost."""
+    answers = sum(worst_cost(p, question) for p in providers)
+    if len(providers) < 2:
+        return answers
+    longest = _longest(providers)
+    return answers + sum(worst_cost(p, question, longest - _longest([p])) for p in providers)
+
+
+def worst_of_round(authors: Sequence[Provider], revisions: Mapping[int, AskRevision]) -> float:
+    """Most that a round of bounces can cost: `revisions`, by index of the author, then all grading them."""
+    revising = sum(worst_of_ask(authors[i], ask) for i, ask in revisions.items())
+    longest = _longest([authors[i] for i in revisions])
+    question = next(iter(revisions.values())).question
+    return revising + sum(worst_cost(p, question, longest) for p in authors)
+
+
+def worst_of_escalation(
+    authors: Sequence[Provider], answers: Sequence[Answer], joining: Sequence[Provider], question: Question
+) -> float:
+    """Most that blind providers can cost: their answers, and the gradings that become due."""
+    shown = sum(answer_size(a) for a in answers) + _longest(joining)
+    answering = sum(worst_cost(p, question) for p in joining)
+    return answering + sum(worst_cost(p, question, shown) for p in (*authors, *joining))
+
+
+def _longest(providers: Sequence[Provider]) -> int:
+    """Bytes that an answer of each can have at most."""
+    return sum(p.max_output_tokens * BYTES_PER_TOKEN for p in providers)

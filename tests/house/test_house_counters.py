@@ -1,0 +1,270 @@
+"""Each counter counts: made-up source with what it is to find, and with what it is to leave alone."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.house import imports, names, ratchets, shape, signatures
+from tests.house.ratchets import Counter
+from tests.house.source import ROOT, Package
+
+
+def counted(counter: Counter, **texts: str) -> list[tuple[str, int]]:
+    """Path and line of what `counter` finds in modules called `room__name`; `package` is an __init__."""
+    paths = {
+        name: f"{name}.py".replace("package", "__init__").replace("__", "/", name.count("__"))
+        for name in texts
+    }
+    package = Package.of({paths[name]: textwrap.dedent(text) for name, text in texts.items()})
+    return sorted((place.path, place.line) for place in counter(package))
+
+
+def lines(counter: Counter, text: str, **others: str) -> list[int]:
+    """The lines of one module of operations/."""
+    return [
+        line for path, line in counted(counter, operations__x=text, **others) if path == "operations/x.py"
+    ]
+
+
+def test_the_kinds_are_those_of_the_catalogue() -> None:
+    assert set(yaml.safe_load((ROOT / "catalogue" / "services.yaml").read_text("utf-8"))) == names.KINDS
+
+
+def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:
+    text = '''\
+        """redis"""
+        KINDS = ("redis", "mysql",
+                 f"nginx{1}")
+        ALL = "redis mysql, app"
+        other = "redis.conf", "the app"
+        commands = Entry("jobs", "app")
+        """app"""
+        '''
+    assert lines(names.kind_names, text) == [2, 2, 3, 4]
+    assert counted(names.kind_names, services__redis__kind="a = 'redis'", spec__x="a = 'redis'") == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "if topology.engine == 'native': pass",
+        "a = 'compose' != name",
+        "if name in ('native', 'swarm'): pass",
+        "if name not in {'swarm'}: pass",
+        "if old.engine != new.engine: pass",
+        "if engine_name == x: pass",
+        "if state.engine.name == x: pass",
+        "if x is Engine.COMPOSE: pass",
+        "a = isinstance(x, NativeEngine)",
+        "a = isinstance(x, (int, base.NativeEngine))",
+        "a = isinstance(x, int | Helper)",
+        "a = issubclass(x, ComposeStack)",
+        "a = type(x) is NativeEngine",
+        "a = type(x).__name__ == 'NativeEngine'",
+        "a = hasattr(engine, 'docker')",
+        "match topology.engine:\n    case x: pass",
+        "match name:\n    case 'native': pass",
+        "match x:\n    case NativeEngine(): pass",
+        "a = {'native': 1, 'compose': 2}",
+        "a = TABLE[topology.engine]",
+        "a = TABLE['swarm']",
+        "a = TABLE.get(engine, 1)",
+        "a = name.startswith('compose')",
+        "if stack.is_compose: pass",
+        "if stack.containerised: pass",
+        "def uses_docker() -> bool: return True",
+        "def f(compose: bool = False): pass",
+        "class A:\n    containers: bool",
+    ],
+)
+def test_a_question_which_engine_runs_is_counted_in_any_spelling(asked: str) -> None:
+    engines = {
+        "engines__native__engine": "class NativeEngine: pass\nclass Helper: pass",
+        "engines__base": "class ComposeStack: pass\nclass State: pass",
+    }
+    assert len(lines(names.engine_tests, asked, **engines)) == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "if topology.engine is None: pass",
+        "a = topology.engine",
+        "resolve(spec, 'compose')",
+        "def f(engine: Literal['native', 'compose'] | None = None): pass",
+        "a = isinstance(x, State)",
+        "compose: Definition = make()",
+        "if service.name in by_engine: pass",
+        "if service.container: pass",
+        "TABLE['swarm'] = 1",
+        "for engine in engines: engine.stop()",
+    ],
+)
+def test_what_only_hands_an_engine_on_is_not_counted(told: str) -> None:
+    assert lines(names.engine_tests, told, engines__base="class State: pass") == []
+
+
+def test_engines_may_ask_themselves() -> None:
+    assert counted(names.engine_tests, engines__choice="a = engine == 'native'") == []
+
+
+@pytest.mark.parametrize(
+    "naming",
+    ["redis_port = 1", "a.REDIS", "a = 'rediss://'", "import redis", "from x import RedisLink", "f(redis=1)"],
+)
+def test_a_file_that_names_redis_is_counted_once(naming: str) -> None:
+    assert len(lines(names.redis_files, f"{naming}\n{naming}")) == 1
+
+
+def test_a_file_may_speak_of_redis_and_its_own_rooms_may_name_it() -> None:
+    assert lines(names.redis_files, '"""Redis."""\n# redis\ndef f():\n    "As Redis does."\n') == []
+    rooms = dict.fromkeys(("services__redis__kind", "stores__budget", "spec__models__data"), "import redis")
+    assert counted(names.redis_files, **rooms) == []
+    assert counted(names.redis_files, operations__redis_tls="", services__nginx="redis = 1") == [
+        ("operations/redis_tls.py", 1),
+        ("services/nginx.py", 1),
+    ]
+
+
+def test_long_signatures_are_counted_for_functions_methods_and_written_constructors() -> None:
+    text = """\
+        def six(a, b, c, d, e, f): pass
+        def seven(a, b, c, d, e, f, g): pass
+        def named(a, b, c, *, d, e, f, g): pass
+        async def rest(a, b, c, d, e, *f, **g): pass
+        def _private(a, b, c, d, e, f, g): pass
+        class A:
+            def six(self, a, b, c, d, e, f): pass
+            def __init__(self, a, b, c, d, e, f, g): pass
+            @staticmethod
+            def seven(a, b, c, d, e, f, g):
+                def inner(a, b, c, d, e, f, g): pass
+        class _B:
+            def seven(self, a, b, c, d, e, f, g): pass
+        @dataclass
+        class Wide:
+            a: int; b: int; c: int; d: int; e: int; f: int; g: int
+        """
+    assert lines(signatures.long_signatures, text) == [2, 3, 4, 8, 10]
+
+
+def test_a_command_may_have_as_many_options_as_it_needs_and_its_helpers_may_not() -> None:
+    text = """\
+        from techsapo_ops.cli.options import FileOption
+        def up(file: FileOption, b, c, d, e, f, g): pass
+        def ask(a: Annotated[str, typer.Option("--a")], b, c, d, e, f, g): pass
+        @app.command("list")
+        def listed(a, b, c, d, e, f, g): pass
+        def helper(a, b, c, d, e, f, g): pass
+        """
+    assert counted(signatures.long_signatures, cli__x=text) == [("cli/x.py", 6)]
+
+
+BAG = """\
+@dataclass
+class Order:
+    a: int
+    b: int
+
+def make(order: Order) -> int:
+    return _part(order)
+
+def _part(order: Order | None) -> int:
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["x.make(Order(1, 2))", "make(order=Order(1, 2))", "def f():\n    o = Order(1, 2)\n    make(o)"]
+)
+def test_a_dataclass_that_only_carries_arguments_is_counted(call: str) -> None:
+    assert lines(signatures.argument_bags, BAG, cli__x=call) == [2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "",
+        "make(Order(1, 2)); give(Order(1, 2))",
+        "orders = [Order(1, 2)]",
+        "def f() -> Order: return Order(1, 2)",
+        "class A:\n    order: Order\nmake(Order(1, 2))",
+        "def f():\n    o = Order(1, 2)\n    print(o.a)\n    make(o)",
+        "make(Order(1, 2))\ndef give(order: Order): pass",
+    ],
+)
+def test_a_dataclass_that_is_used_for_more_is_not(call: str) -> None:
+    assert lines(signatures.argument_bags, BAG, cli__x=call) == []
+
+
+def test_an_object_made_to_be_called_once_is_counted_too_and_a_value_with_methods_is_not() -> None:
+    job = "@dataclass\nclass {0}:\n    a: int\n    def run(self): pass\n"
+    made = "def f():\n    Job(1).run()\n    _Own(1).run()\n    Tool(1).run()\n    return Tool(2)\n"
+    text = job.format("Job") + job.format("Tool") + job.format("_Own") + made
+    assert lines(signatures.argument_bags, text) == [2]
+
+
+def test_circles_are_found_through_functions_types_and_packages() -> None:
+    found = counted(
+        imports.import_circles,
+        serve__a="def f():\n    from techsapo_ops.serve import b",
+        serve__b="if TYPE_CHECKING:\n    from techsapo_ops.serve.c import C",
+        serve__c="import os\nimport techsapo_ops.serve.a",
+        serve__d="from techsapo_ops.serve.a import f",
+        serve__e="from . import e, d",
+        serve__package="",
+    )
+    assert found == [("serve/a.py", 2), ("serve/b.py", 2), ("serve/c.py", 2)]
+
+
+def test_a_command_that_is_imported_is_counted_and_what_lies_in_its_folder_is_not() -> None:
+    found = counted(
+        imports.commands_imported,
+        cli__main='COMMANDS = {"up": Entry("up", "up"), "jobs": Entry("jobs", "app")}',
+        cli__up="",
+        cli__jobs__package="from techsapo_ops.cli.jobs import view",
+        cli__jobs__view="from techsapo_ops.cli.jobs import app",
+        cli__drift="def f():\n    from techsapo_ops.cli.up import show",
+        operations__x="from techsapo_ops.cli import up",
+    )
+    assert found == [("cli/drift.py", 2), ("operations/x.py", 1)]
+
+
+def test_long_files_are_counted() -> None:
+    assert counted(shape.long_files, a="\n" * 400, b="\n" * 401) == [("b.py", 401)]
+
+
+def test_docstrings_that_send_elsewhere_are_counted() -> None:
+    text = '''\
+        def f():
+            """See Engine.plan; more."""
+        def g():
+            """See `Engine.plan`."""
+        def h():
+            """See to it that all is well."""
+        '''
+    assert lines(shape.see_docstrings, text) == [2, 4]
+
+
+def test_classes_of_one_name_are_counted_in_each_module() -> None:
+    texts = {
+        "a": "class Part: pass\nclass Row: pass",
+        "b": "class _Part: pass",
+        "c": "class Row: pass\nclass Entry: pass",
+    }
+    assert counted(shape.named_alike, **texts) == [("a.py", 1), ("a.py", 2), ("b.py", 1), ("c.py", 1)]
+    assert counted(shape.unclear_names, **texts) == [("a.py", 1), ("b.py", 1)]
+
+
+def test_a_ceiling_is_lowered_to_the_count_but_not_below_its_goal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ceilings.yaml"
+    file.write_text("# kept\na:  # why\n  goal: 5\n  ceiling: 9\nb:\n  goal: 0\n  ceiling: 3\n")
+    monkeypatch.setattr(ratchets, "CEILINGS", file)
+    assert ratchets.lower({"a": 2, "b": 4}) == ["a"]
+    assert file.read_text() == "# kept\na:  # why\n  goal: 5\n  ceiling: 5\nb:\n  goal: 0\n  ceiling: 3\n"

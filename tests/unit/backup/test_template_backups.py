@@ -1,0 +1,133 @@
+"""The operator's own templates in a backup of the configuration, and where they come back to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hostile
+import pytest
+import yaml
+from hostile import END, ID, entry, names_of
+from projects import only_redis
+
+from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.sources import Stack, config_source
+from techsapo_ops.render.template_folders import builtin_names, template_root
+
+NAME = "redis/redis.conf.j2"
+
+
+def stack_in(folder: Path, **sections: Any) -> Stack:
+    folder.mkdir(exist_ok=True)
+    spec = only_redis(engine="native", **sections)
+    (folder / "techsapo.yaml").write_text(yaml.safe_dump(spec))
+    return backup_stack(folder / "techsapo.yaml")
+
+
+def write(folder: Path, text: str = "# mine\n") -> None:
+    (folder / "redis").mkdir(parents=True, exist_ok=True)
+    (folder / NAME).write_text(text)
+
+
+def held(stack: Stack) -> dict[str, Path]:
+    """The templates of a backup that is taken now, by their names in it."""
+    return {n: path for n, path in config_source(stack).trees.items() if n.startswith("template")}
+
+
+def restored(stack: Stack, files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Restore a backup with those files; returns what the list of files said of each."""
+    pieces = (*(entry(name, text.encode()) for name, text in files.items()), END)
+    hostile.write(stack.repository.path, pieces, names_of(pieces))
+    intent = restore.intend(stack, ID, ("config",), unauthenticated=True)
+    restore.perform(stack, intent)
+    return {target.path: (target.what, target.why) for target in intent.targets["config"]}
+
+
+def test_a_backup_holds_the_folder_in_use_by_one_name_wherever_it_is(tmp_path: Path) -> None:
+    stack = stack_in(tmp_path / "a", template_overrides="../shared")
+    assert held(stack) == {}, "a backup is made also where the folder is not there"
+    write(tmp_path / "shared")
+    assert held(stack) == {"template-overrides": stack.directory / "../shared"}
+    default = stack_in(tmp_path / "b")
+    write(default.directory / "template-overrides")
+    assert held(default) == {"template-overrides": default.directory / "template-overrides"}
+
+
+def test_a_backup_holds_the_old_folder_by_its_own_name_and_no_built_in_templates(tmp_path: Path) -> None:
+    stack = stack_in(tmp_path / "old")
+    write(stack.directory / "templates")
+    assert held(stack) == {"templates": stack.directory / "templates"}
+    write(stack.directory / "template-overrides")
+    assert set(held(stack)) == {"templates", "template-overrides"}
+    clone = stack_in(tmp_path / "clone")
+    shutil.copytree(template_root(), clone.directory / "templates")
+    assert held(clone) == {}
+
+
+@pytest.mark.parametrize("folder", [".", "..", ".techsapo"])
+def test_a_folder_that_holds_more_than_templates_is_neither_backed_up_nor_written_to(
+    tmp_path: Path, folder: str
+) -> None:
+    stack = stack_in(tmp_path / "project", template_overrides=folder)
+    (stack.directory / ".techsapo").mkdir()
+    assert held(stack) == {}
+    said = restored(stack, {"template-overrides/planted": "x", "templates/planted": "x"})
+    assert said == dict.fromkeys(
+        ("template-overrides/planted", "templates/planted"),
+        ("left", f"{stack.overrides.folder} does not hold templates alone"),
+    )
+    assert not list(tmp_path.rglob("planted"))
+
+
+def test_templates_of_an_old_backup_come_back_to_where_they_are_used_now(tmp_path: Path) -> None:
+    moved = stack_in(tmp_path / "moved")
+    target = moved.directory / "template-overrides" / NAME
+    assert restored(moved, {f"templates/{NAME}": "# then\n"}) == {str(target): ("new", "")}
+    assert target.read_text() == "# then\n"
+    unmoved = stack_in(tmp_path / "unmoved")
+    write(unmoved.directory / "templates")
+    assert restored(unmoved, {f"templates/{NAME}": "# then\n"}) == {
+        str(unmoved.directory / "templates" / NAME): ("replaced", "")
+    }
+
+
+def test_a_template_that_another_came_before_is_left(tmp_path: Path) -> None:
+    stack = stack_in(tmp_path / "project")
+    said = restored(stack, {f"template-overrides/{NAME}": "# new\n", f"templates/{NAME}": "# old\n"})
+    assert said[f"templates/{NAME}"] == ("left", f"template-overrides/{NAME} comes before it")
+    assert (stack.directory / "template-overrides" / NAME).read_text() == "# new\n"
+
+
+def test_the_built_in_templates_that_an_old_backup_of_a_clone_holds_are_left_there(tmp_path: Path) -> None:
+    stack = stack_in(tmp_path / "clone")
+    said = restored(stack, {f"templates/{name}": "of version 0.1\n" for name in builtin_names()})
+    assert set(said.values()) == {("left", "it is a built-in template of that version")}
+    assert len(said) == len(builtin_names())
+    assert not (stack.directory / "template-overrides").exists()
+
+
+@pytest.mark.parametrize(("then", "now"), [("mine", None), (None, "mine"), ("mine", "other")])
+def test_a_spec_that_would_look_for_them_elsewhere_is_refused_before_anything_changes(
+    tmp_path: Path, then: str | None, now: str | None
+) -> None:
+    def named(folder: str | None) -> dict[str, str]:
+        return {"template_overrides": folder} if folder is not None else {}
+
+    text = yaml.safe_dump(only_redis(engine="native", **named(then)))
+    stack = stack_in(tmp_path / "project", **named(now))
+    before = (stack.directory / "techsapo.yaml").read_text()
+    files = {"techsapo.yaml": text, f"template-overrides/{NAME}": "# then\n"}
+    with pytest.raises(OpsError, match="the spec in the backup has its templates in") as refused:
+        restored(stack, files)
+    assert "template_overrides" in refused.value.hint
+    assert (stack.directory / "techsapo.yaml").read_text() == before
+    assert not (stack.directory / (now or "template-overrides")).exists()
+    again = stack_in(tmp_path / "project", **named(then))
+    shutil.rmtree(again.repository.path)
+    assert set(restored(again, files).values()) == {("replaced", ""), ("new", "")}
+    assert backup_stack(again.directory / "techsapo.yaml").overrides.obstacle is None

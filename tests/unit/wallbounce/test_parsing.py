@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from techsapo_ops.wallbounce.answers import Risk
+from techsapo_ops.wallbounce.grades import Peer, Stance
+from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, split_confidence
+
+FIELDS: dict[str, Any] = {
+    "answer": "再起動します",
+    "root_cause": "設定の誤り",
+    "claims": ["a", "b"],
+    "commands": ["systemctl restart x"],
+    "risk": "reversible",
+    "self_conf": 0.8,
+}
+PEERS = (Peer("A", "x", claims=("1", "2")), Peer("B", "y", claims=("3",)))
+
+
+def answer(**changed: Any) -> str:
+    return json.dumps({**FIELDS, **changed}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(),
+        f"  \n{answer()}\n",
+        f"```json\n{answer()}\n```",
+        f"Here it is:\n```\n{answer()}\n```\nDone {{}}.",
+        f"Sure! {answer()} Anything else?",
+        answer().replace("します", "し\nます"),
+    ],
+)
+def test_a_structured_answer_is_found_wherever_it_stands(reply: str) -> None:
+    fields = parse_answer(reply)
+    assert fields.structured
+    assert fields.root_cause == "設定の誤り"
+    assert (fields.claims, fields.commands) == (("a", "b"), ("systemctl restart x",))
+    assert (fields.risk, fields.self_confidence) == (Risk.REVERSIBLE, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "expected"),
+    [
+        ({"claims": [str(n) for n in range(50)]}, "claims", tuple("01234567")),
+        ({"claims": "not a list"}, "claims", ()),
+        ({"claims": ["ok", 3, None, "", {"x": 1}]}, "claims", ("ok",)),
+        ({"commands": None}, "commands", ()),
+        ({"root_cause": ["x"]}, "root_cause", ""),
+        ({"root_cause": "x" * 9999}, "root_cause", "x" * 1000),
+        ({"risk": "harmless"}, "risk", None),
+        ({"risk": {"a": 1}}, "risk", None),
+        ({"self_conf": 1.5}, "self_confidence", None),
+        ({"self_conf": True}, "self_confidence", None),
+        ({"self_conf": float("nan")}, "self_confidence", None),
+        ({"self_conf": 10**400}, "self_confidence", None),
+        ({"self_conf": "0.9"}, "self_confidence", None),
+        ({"answer": "a\ud800b"}, "text", "a\ufffdb"),
+    ],
+)
+def test_a_field_that_is_not_what_it_should_be_is_left_empty(
+    changed: dict[str, Any], name: str, expected: object
+) -> None:
+    fields = parse_answer(json.dumps({**FIELDS, **changed}))
+    assert fields.structured
+    assert getattr(fields, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "whole"),
+    [
+        ('{"answer": "途中で切', "途中で切", False),
+        ('{"answer": "quote \\"x\\" and cut \\u30', 'quote "x" and cut', False),
+        ('{"answer": "ends in a backslash \\', "ends in a backslash", False),
+        ('{"answer": "whole", "claims": ["a', "whole", True),
+        ("ただの文章です", "ただの文章です", True),
+        ("{not json at all}", "{not json at all}", True),
+        ('{"other": 1}', '{"other": 1}', True),
+        ("[" * 100_000, "[" * 100_000, True),
+        ('{"a":' * 100_000, '{"a":' * 100_000, True),
+        ("", "", True),
+    ],
+)
+def test_everything_else_is_plain_text(reply: str, text: str, whole: bool) -> None:
+    fields = parse_answer(reply)
+    assert (fields.text.strip(), fields.whole, fields.structured) == (text, whole, False)
+    assert (fields.claims, fields.risk) == ((), None)
+
+
+@given(st.text(max_size=300))
+def test_no_reply_raises(reply: str) -> None:
+    parse_answer(reply)
+    parse_grades(reply, PEERS)
+
+
+@given(st.integers(0, len(answer())))
+def test_an_answer_cut_anywhere_is_never_taken_for_a_whole_one(cut: int) -> None:
+    fields = parse_answer(answer()[:cut])
+    assert fields.structured == (cut == len(answer()))
+
+
+def test_megabytes_of_white_space_are_read_at_once() -> None:
+    started = time.process_time()
+    parse_answer("a" + " \n" * 1_000_000 + "b")
+    parse_answer('{"answer": "' + "\\n" * 1_000_000)
+    assert time.process_time() - started < 5, "quadratic reading would take hours"
+
+
+def grade(label: object = "A", score: object = 3, claims: object = ()) -> dict[str, Any]:
+    given = {"score": score, "evidence": "e"}
+    return {
+        "label": label, "claims": claims, "correctness": given, "safety": {"score": 4}, "completeness": given,
+    }  # fmt: skip
+
+
+def graded(*grades: object) -> Any:
+    return parse_grades(json.dumps({"grades": grades}), PEERS)
+
+
+def test_grades_come_in_the_order_of_the_peers_with_a_stance_for_every_claim() -> None:
+    stances = [{"stance": "contradicts", "evidence": "no"}]
+    b, a = grade("B", claims=[{"stance": "maybe"}]), grade("A", claims=stances)
+    first, second = graded(b, a)
+    assert [first.label, second.label] == ["A", "B"]
+    assert [c.stance for c in first.claims] == [Stance.CONTRADICTS, Stance.SILENT]
+    assert first.claims[0].evidence == "no"
+    assert [c.stance for c in second.claims] == [Stance.SILENT]
+    assert first.mean == pytest.approx(10 / 12)
+
+
+@pytest.mark.parametrize("score", [5, -1, 3.5, "4", None, True, float("inf"), 10**30])
+def test_a_score_that_is_none_leaves_its_grade_out(score: object) -> None:
+    assert graded(grade(score=score)) == ()
+
+
+def test_unknown_labels_are_ignored_and_the_first_of_two_counts() -> None:
+    (only,) = graded(grade("Z"), grade("A", 1), grade("A", 4), "x", None, grade(7))
+    assert (only.label, only.correctness.value) == ("A", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("再起動します。\nconfidence: 0.85", ("再起動します。", 0.85)),
+        ("Restart it.\n\nConfidence：1.00\n", ("Restart it.", 1.0)),
+        ("no line at all", ("no line at all", None)),
+        ("confidence: 1.7", ("confidence: 1.7", None)),
+        ("confidence: 0.5 is what they say.", ("confidence: 0.5 is what they say.", None)),
+        ("confidence: 0.5", ("", 0.5)),
+        ("x" * 500 + "\nconfidence: 0.5", ("x" * 500, 0.5)),
+    ],
+)
+def test_the_stated_confidence_is_taken_off_the_answers_end(
+    text: str, expected: tuple[str, float | None]
+) -> None:
+    assert split_confidence(text) == expected

@@ -1,0 +1,177 @@
+"""A new vendor is its module, its section of the spec and its wire cases: nothing else names a vendor."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import pytest
+
+import techsapo_ops
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models import app as sections
+from techsapo_ops.wallbounce import providers
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer
+from techsapo_ops.wallbounce.context import Charge, Context
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.prompts import Prompt
+from techsapo_ops.wallbounce.provider import SIMULATED
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key, provider_kind
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.registry import build_registry
+
+PACKAGE = Path(techsapo_ops.__file__).parent
+QUESTION = Question("ディスクが一杯です", "ja", "req-1")
+DECORATORS = {"Bounded", "Guarded", "Metered", "Reported", "Retrying", "Decorator"}
+
+
+def kinds_of_the_spec() -> dict[str, type[Any]]:
+    """The section of the spec by kind."""
+    union = get_args(sections.Provider)[0]
+    return {get_args(s.model_fields["kind"].annotation)[0]: s for s in get_args(union)}
+
+
+def test_every_kind_of_the_spec_has_a_module_of_its_name_and_every_such_module_a_kind() -> None:
+    assert all(isinstance(provider_kind(kind), ProviderKind) for kind in kinds_of_the_spec())
+    modules = {m.name for m in iter_modules(providers.__path__)}
+    with_kind = {m for m in modules if hasattr(import_module(f"{providers.__name__}.{m}"), "KIND")}
+    assert with_kind == {kind.replace("-", "_") for kind in kinds_of_the_spec()}
+
+
+class ToyProvider(sections.KeyedProvider):
+    """A vendor that the package does not know."""
+
+    kind: Literal["toy-vendor"]
+    base_url: str | None = None
+
+
+class Toy(KeyedModel):
+    """Breaks off once, then answers in words."""
+
+    calls = 0
+
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        self.calls += 1
+        if self.calls == 1:
+            raise ProviderError(FailureKind.UNAVAILABLE, "broke off", began=True)
+        return Completion(f"{prompt.user}: df -h", None)
+
+    async def warm(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> type[ToyProvider]:
+    """The vendor's module, and its section of the spec."""
+    module = ModuleType("toy_vendor")
+    module.KIND = ProviderKind(Toy, lacks=key)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, f"{providers.__name__}.toy_vendor", module)
+    return ToyProvider
+
+
+def spec_with(section: sections.KeyedProvider) -> Spec:
+    base = Spec.model_validate({"project": "p", "wallbounce": {"breaker": {"failures": 1}}})
+    return base.model_copy(update={"providers": {"toy": section}})
+
+
+class Purse:
+    def __init__(self) -> None:
+        self.booked: list[Charge] = []
+
+    async def afford(self, usd: float) -> bool:
+        return True
+
+    async def hold(self, usd: float) -> int:
+        return 1
+
+    def book(self, held: int, charge: Charge) -> None:
+        self.booked.append(charge)
+
+
+def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: type[ToyProvider]) -> None:
+    given = {"kind": "toy-vendor", "model": "m", "api_key": "k", "price": {"input": 1, "output": 2}}
+    registry = build_registry(spec_with(toy.model_validate(given)), {})
+    (provider,) = registry.usable
+    assert (provider.name, provider.kind, provider.model) == ("toy", "toy-vendor", "m")
+    purse = Purse()
+    ask: Ask = AskAnswer(QUESTION, context=Context(payer=purse))
+    with pytest.raises(ProviderError):
+        asyncio.run(provider.call(ask))
+    assert [charge.status for charge in purse.booked] == ["unavailable"], "it is metered"
+    assert purse.booked[0].cost_usd, "and priced"
+    assert registry.breaker_of(provider) is registry.breakers[0]
+    assert not registry.worth_asking(provider), "and guarded"
+
+
+def test_its_failures_are_made_up_for_by_further_attempts(toy: type[ToyProvider]) -> None:
+    given = {"kind": "toy-vendor", "model": "m", "api_key": "k", "price": {"input": 1, "output": 2}}
+    spec = spec_with(toy.model_validate(given))
+    patient = spec.model_copy(update={"wallbounce": Spec.model_validate({"project": "p"}).wallbounce})
+    (provider,) = build_registry(patient, {}).usable
+    answer = asyncio.run(provider.call(AskAnswer(QUESTION)))
+    assert answer.provider == "toy"
+    assert "df -h" in answer.text
+
+
+def test_what_it_lacks_and_what_is_not_known_of_its_price_is_said(toy: type[ToyProvider]) -> None:
+    keyless = toy.model_validate({"kind": "toy-vendor", "model": "m"})
+    with pytest.raises(OpsError, match=r"set providers\.toy\.api_key"):
+        build_registry(spec_with(keyless), {})
+    unpriced = toy.model_validate({"kind": "toy-vendor", "model": "m", "api_key": "k"})
+    with pytest.raises(OpsError, match=r"set providers\.toy\.price"):
+        build_registry(spec_with(unpriced), {})
+
+
+def sources(*rooms: str) -> Iterator[tuple[str, ast.AST]]:
+    """Every node of the modules of these rooms but the vendors' own, with its place."""
+    for room in rooms:
+        for path in (PACKAGE / room).rglob("*.py"):
+            if path.parent.name != "providers":
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                    yield f"{path.relative_to(PACKAGE)}:{getattr(node, 'lineno', 0)}", node
+
+
+def test_nothing_outside_its_module_asks_for_a_vendor() -> None:
+    kinds = set(kinds_of_the_spec()) - {SIMULATED}
+    classes = {section.__name__ for section in kinds_of_the_spec().values()}
+    named = [
+        place
+        for place, node in sources("wallbounce", "serve")
+        if (isinstance(node, ast.Name) and node.id in classes)
+        or (isinstance(node, ast.alias) and node.name in classes)
+        or (
+            isinstance(node, ast.Compare | ast.MatchValue | ast.Dict)
+            and any(isinstance(n, ast.Constant) and n.value in kinds for n in ast.walk(node))
+        )
+    ]
+    assert not named
+
+
+def test_nobody_asks_what_a_provider_is_made_of() -> None:
+    asked = [
+        place
+        for place, node in sources("wallbounce", "serve")
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "isinstance"
+        and any(isinstance(name, ast.Name) and name.id in DECORATORS for name in ast.walk(node.args[1]))
+    ]
+    assert not asked
+
+
+def test_the_context_of_an_analysis_is_passed_and_in_no_context_variable() -> None:
+    used = [
+        place
+        for place, node in sources("wallbounce", "serve")
+        if isinstance(node, ast.alias) and node.name in {"contextvars", "ContextVar"}
+    ]
+    assert not used
