@@ -46,7 +46,15 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 def _context(file: Path, environment: str | None) -> JobContext:
     from techsapo_ops.cli.up import Progress
-    from techsapo_ops.cli.wiring import engine_for, engines, layout_beside, open_project, runner, topology_for
+    from techsapo_ops.cli.wiring import (
+        engine_for,
+        engines,
+        layout_beside,
+        open_project,
+        open_stack,
+        runner,
+        topology_for,
+    )
     from techsapo_ops.operations.apply.transaction import Tools
     from techsapo_ops.operations.jobs import JobContext
 
@@ -60,6 +68,7 @@ def _context(file: Path, environment: str | None) -> JobContext:
         spec=lambda: project().spec,
         topology=lambda: topology_for(project()),
         engine=lambda: engine_for(project(), topology_for(project())),
+        stack=lambda: open_stack(project()),
         tools=Tools(engines(), Progress(out)),
         runner=runner(),
         tell=lambda text: print(text, flush=True),

@@ -191,7 +191,7 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
 
     from techsapo_ops.adapters.folders import opened
     from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.api_keys import keys_owner
+    from techsapo_ops.services.app.api_keys import keys_owner
     from techsapo_ops.stores.keys import KeyFile
 
     project = open_project(file, environment)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.render.template_folders import Overrides, find_overrides
 from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.stack.template_folders import Overrides, find_overrides
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates

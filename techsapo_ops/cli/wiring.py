@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.native.standing import NativeStack
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.transaction import Engines
-    from techsapo_ops.operations.backup.sources import Stack as BackupStack
-    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.template_folders import Overrides
     from techsapo_ops.stack.topology import Topology
 
 
@@ -325,16 +324,6 @@ def stack_on(
         leaves=other_engine(project, topology),
         check_spec=project.check,
     )
-
-
-def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
-    """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup.sources import Stack
-
-    project = open_project(file, environment)
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
-    return Stack(project.spec, topology, engine, runner(), project.directory, project.check)
 
 
 def private_prober(spec: Spec, topology: Topology) -> Prober | None:

@@ -160,6 +160,8 @@ class Scratch:
     """The call that runs a command there, for one that is read or fed while it runs."""
     container: str = ""
     """Name of its container, where it has one; `address` is then that container's own loopback."""
+    by_hand: Callable[[Command], str] | None = None
+    """The line that a person types to run a command there; None where `address` is this host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,11 @@ class Running(Protocol):
 class Access(Protocol):
     """Reaches into the services of a stack. Every method may raise OpsError."""
 
+    python: str
+    """What starts Python beside a service, with the image of the app where it has one."""
+    enters_as_root: bool
+    """Whether `enter` can be root where a service runs; a process of this host never is for that."""
+
     def run_in(self, service: str, command: Command) -> Completed:
         """Run a command where `service` runs: same user, same network."""
         ...
@@ -262,7 +269,7 @@ class Access(Protocol):
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         """The call that runs `command` where `service` runs, to be read or fed while it runs.
 
-        `root`: as root of its container, where it has one.
+        `root`: as root there, where that is possible; see `enters_as_root`.
         """
         ...
 
@@ -272,6 +279,18 @@ class Access(Protocol):
         `image_of`: the service whose image, where it has one, holds the program, if not the same. With it,
         `service` may also be one that is gone and has left its data; the user is then that of `image_of`.
         """
+        ...
+
+    def reaches(self, service: str) -> bool:
+        """Whether there is a way to the data folder of `service` now, by `beside`."""
+        ...
+
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        """Whether the data folder of `service` has `file`; `image_of` as for `beside`."""
+        ...
+
+    def removal(self, service: str) -> str:
+        """How a person takes the data of `service` away, as a part of a sentence."""
         ...
 
     def left(self, kind: str) -> tuple[str, ...]:

@@ -119,6 +119,11 @@ class Layout:
         return self.keys / "mysql-password"
 
     @property
+    def mysql_root_password(self) -> Path:
+        """The password of MariaDB's root, where that one logs in by a password."""
+        return self.keys / "mysql-root-password"
+
+    @property
     def redis_tls(self) -> Path:
         """What the stack's Redis needs for TLS: its CA, its certificate, and what clients trust."""
         return self.keys / "redis-tls"

@@ -177,6 +177,8 @@ class ContainerPlaces:
         """Its name on the stack's networks for other services, else the port that it publishes."""
         if viewpoint is Viewpoint.SERVICE:
             return Address(service.name, service.facts.port)
+        if viewpoint is Viewpoint.WITHIN:
+            return Address("127.0.0.1", service.facts.port)
         return _outside(service, viewpoint) or Address(reachable_host(service.host), service.port)
 
     def lacks(self, facts: ServiceFacts, host: HostFacts) -> bool:  # noqa: ARG002 - images hold everything

@@ -14,8 +14,8 @@ from guarded_redis import USER, client, fetched, guarded_spec
 from projects import Project, project
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.sources import redis_door
 from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.services.redis.door import redis_door
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis import redis_server
 

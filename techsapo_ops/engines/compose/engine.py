@@ -36,6 +36,9 @@ class ComposeEngine(ComposeStack):
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
     """
 
+    python = "python"
+    enters_as_root = True
+
     def __init__(
         self,
         topology: Topology,
@@ -320,6 +323,22 @@ class ComposeEngine(ComposeStack):
         if gone:  # its own volume stands in place of the other's, whose spec is there as well
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
+
+    def reaches(self, service: str) -> bool:
+        """See Access.reaches."""
+        return service in self.containers()
+
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        """See Access.has_data."""
+        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
+        done = self.docker.attempt(*look.argv[1:])
+        if done.code not in {0, 1}:
+            raise OpsError(f"cannot look into the data of {service}: {done.output}")
+        return done.code == 0
+
+    def removal(self, service: str) -> str:
+        """See Access.removal."""
+        return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
 
     def left(self, kind: str) -> tuple[str, ...]:
         """See Engine.left."""

@@ -40,6 +40,9 @@ class NativeEngine(NativeStack):
     `seconds` overrides how long a service may take to become ready.
     """
 
+    python = sys.executable
+    enters_as_root = False
+
     def __init__(
         self,
         topology: Topology,
@@ -251,6 +254,18 @@ class NativeEngine(NativeStack):
         if self.topology.find(service) is not None or not image_of:
             return self.enter(service, command)
         return self.enter(image_of, replace(command, cwd=self.layout.data / service))
+
+    def reaches(self, service: str) -> bool:
+        """See Access.reaches: there is no container that could be missing."""
+        return self.topology.find(service) is not None
+
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:  # noqa: ARG002 - see Access
+        """See Access.has_data; nor may the folder be there."""
+        return (self.layout.data / service / file).exists()
+
+    def removal(self, service: str) -> str:
+        """See Access.removal."""
+        return f"move .techsapo/data/{service} away"
 
     def left(self, kind: str) -> tuple[str, ...]:
         """See Engine.left."""

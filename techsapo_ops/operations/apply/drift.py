@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.adapters.ports import listeners
+from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import read_content
@@ -16,7 +17,6 @@ from techsapo_ops.operations.apply.rollback import load
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import mended
 from techsapo_ops.operations.apply.transaction import Tools
-from techsapo_ops.operations.apply.written import digest, read_manifest
 from techsapo_ops.operations.certificates.redis import with_redis_certificate
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Engine, Observed, Plan
