@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from techsapo_ops.adapters.disk import existing
-from techsapo_ops.stack.host import HostFacts, Owner
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
 
 TOOLS = (
     "promtool",

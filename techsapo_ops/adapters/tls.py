@@ -6,11 +6,11 @@ import socket
 import ssl
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import os_reason
 from techsapo_ops.adapters.tls_trust import Trust, read_authorities
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.address import Address
 
 
 def served_certificate(address: Address, server_name: str | None, *, timeout: float) -> bytes:

@@ -71,8 +71,8 @@ class Trust:
         leaves = [ssl.PEM_cert_to_DER_cert(kept.pem) for kept in self._kept() if kept.pem and kept.leaf]
         if not leaves:
             return None
+        from techsapo_ops.adapters.address import Address
         from techsapo_ops.adapters.tls import served_certificate
-        from techsapo_ops.stack.address import Address
 
         try:
             shown = served_certificate(Address(host, port), host, timeout=min(seconds, _PEEK_SECONDS))

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.below import Place
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.backup import config_archive
@@ -149,7 +149,7 @@ class ConfigBackup(BackupKind):
         folder = _beside(stack)
         if (folder / _INDEX).exists():
             for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
-                place = Place(Path(entry["path"]))
+                place = NoFollowFile(Path(entry["path"]))
                 if entry["mode"] is None:
                     place.remove()
                 else:
@@ -166,7 +166,7 @@ class ConfigBackup(BackupKind):
                 shutil.rmtree(each_folder)
 
 
-def _put_aside(stack: Stack, places: Sequence[Place]) -> None:
+def _put_aside(stack: Stack, places: Sequence[NoFollowFile]) -> None:
     """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
     folder = _beside(stack)
     (folder / _INDEX).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.below import Place
+from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.secret_files import secret_paths, secret_values
 from techsapo_ops.errors import OpsError
@@ -59,7 +59,7 @@ def keys_name(stack: Stack) -> str:
     return f"api-keys/{stack.layout.api_keys.name}"
 
 
-def places(stack: Stack, part: Part) -> Mapping[str, Place]:
+def places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
     """Where each file of the archive belongs that is put back, by its name there.
 
     Only what the stack of today names: the archive's names choose among these, and below them. Generated
@@ -84,7 +84,7 @@ def places(stack: Stack, part: Part) -> Mapping[str, Place]:
         for count in range(len(parts), 0, -1):
             top = "/".join(parts[:count])
             if top in tops and not (top in files and count < len(parts)) and name not in left:
-                found[name] = Place(tops[top].joinpath(*parts[count:]))
+                found[name] = NoFollowFile(tops[top].joinpath(*parts[count:]))
                 break
     return found
 

@@ -45,7 +45,7 @@ def require_trusted_folder(directory: Path, loaded: LoadedSpec) -> None:
     """Raise UntrustedError where root must not use the folder of templates that the spec names."""
     if loaded.spec.template_overrides is None:  # those beside the spec were looked at with it
         return
-    from techsapo_ops.adapters.trust import folder_doubts, refusal
+    from techsapo_ops.operations.root_trust import folder_doubts, refusal
 
     if doubts := folder_doubts(overrides_of(directory, loaded).folder):
         raise refusal(doubts)

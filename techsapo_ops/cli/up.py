@@ -97,7 +97,6 @@ def up(
 
       techsapo up -e production --yes
     """
-    from techsapo_ops.adapters.trust import without_sudo
     from techsapo_ops.cli.stack_view import show_plan
     from techsapo_ops.cli.wiring import (
         acting_user,
@@ -109,6 +108,7 @@ def up(
         runner,
     )
     from techsapo_ops.operations.apply import up as stack
+    from techsapo_ops.operations.root_trust import without_sudo
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
@@ -127,7 +127,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
     """
     if os.geteuid() == 0:
-        from techsapo_ops.adapters.trust import require_trust as require
+        from techsapo_ops.operations.root_trust import require_trust as require
 
         require(file.resolve() if file is not None else None, others=[path.absolute() for path in others])
 

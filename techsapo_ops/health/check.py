@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.errors import OpsError
@@ -23,7 +24,7 @@ from techsapo_ops.health.parts import (
 from techsapo_ops.health.report import HealthReport, Part, PartStatus
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

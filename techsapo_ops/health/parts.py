@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.report import Part, PartStatus
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.service import Service
 

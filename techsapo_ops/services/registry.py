@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.kind import Alertmanager
 from techsapo_ops.services.app.kind import App
@@ -21,7 +22,6 @@ from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.facts import ServiceFacts
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.kind import Kind
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import Places

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -17,21 +16,6 @@ class Viewpoint(StrEnum):
     """From where the service itself runs: see Access.enter."""
     OUTSIDE = "outside"
     """From a user's browser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Host and port of a service as one viewpoint sees it."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def url(self, path: str = "", scheme: str = "http") -> str:
-        """`scheme://host:port` followed by `path`."""
-        return f"{scheme}://{self}{path}"
 
 
 def is_local(host: str) -> bool:

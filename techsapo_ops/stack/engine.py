@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
+    from techsapo_ops.adapters.address import Address
     from techsapo_ops.adapters.process import Command, Completed
     from techsapo_ops.spec.secret import Secret
-    from techsapo_ops.stack.address import Address
     from techsapo_ops.stack.desired import Desired
 
 

@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-STATE_DIRECTORY = ".techsapo"
-"""Folder beside the spec that holds everything that the tool makes."""
 OVERRIDES = "template-overrides"
 """Folder beside the spec whose templates come before ours, where the spec names no other one."""
 OLD_OVERRIDES = "templates"

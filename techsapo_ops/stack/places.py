@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from techsapo_ops.spec.models.base import reachable_host
-from techsapo_ops.stack.address import Address, Viewpoint, is_local, listen_host
+from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.service import Service
 
 EngineName = Literal["native", "compose"]

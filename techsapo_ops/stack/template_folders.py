@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 
 from techsapo_ops.adapters.build import PACKAGED_TEMPLATES, TEMPLATES
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.findings import Finding
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 
 FIELD = ("template_overrides",)
 FIXED = frozenset({"init/techsapo.yaml.j2", "systemd/job.service.j2", "systemd/job.timer.j2"})

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.address import Address, Viewpoint
-from techsapo_ops.stack.host import HostFacts
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
 from techsapo_ops.stack.service import Service

@@ -17,6 +17,7 @@ import servers
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 from stacks import HOSTILE_FOLDER, real_host, spec, topology
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.render.logrotate import log_files, logrotate_files
 from techsapo_ops.render.stack import render_stack
@@ -24,7 +25,6 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab

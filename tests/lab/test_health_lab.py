@@ -9,11 +9,11 @@ import peers
 import pytest
 import servers
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import NATIVE
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import servers
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.facts import Probe
 
 pytestmark = pytest.mark.lab

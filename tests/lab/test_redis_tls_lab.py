@@ -15,10 +15,10 @@ from guarded_redis import client, fetched, guarded_spec
 from projects import Project, project
 from servers import wait_for
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate, trust_problem
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.facts import Probe
 
 pytestmark = pytest.mark.lab

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
@@ -20,7 +21,6 @@ from techsapo_ops.engines import throwaway
 from techsapo_ops.engines.compose import access
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
@@ -26,7 +27,6 @@ from techsapo_ops.engines.native import launch, mariadb, owners
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Address
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.service import Service

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.engine import ObservedService, State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.host import HostFacts, Owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.engines.compose import prepare
@@ -13,7 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.engine import Engine, State
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.tls import served_certificate, trust_problem
 from techsapo_ops.certs.checks import chain_problems, missing, problems, validity
 from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
@@ -21,7 +22,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.wanted import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.stack.address import Address
 
 _TIMEOUT = 5.0
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.pipes import Running, conversation
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec

@@ -13,11 +13,12 @@ import os
 import re
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates

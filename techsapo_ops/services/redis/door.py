@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services.redis.client import login_options
-from techsapo_ops.stack.address import Address, Viewpoint
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Redis, and reads no spec

@@ -13,7 +13,9 @@ import pytest
 from servers import free_port
 
 from techsapo_ops.adapters import disk
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
@@ -21,8 +23,6 @@ from techsapo_ops.health.parts import app_part, certificate_part, disk_part, pro
 from techsapo_ops.health.report import Part, PartStatus, Status
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.address import Address
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import NATIVE
 from techsapo_ops.stack.service import Service

@@ -10,6 +10,7 @@ from servers import free_port
 
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.disk import Room, file_system
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.engines.compose.facts import DockerFacts
@@ -18,7 +19,6 @@ from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.topology import Topology

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.host import HostFacts
 
 
 def app_spec(directory: Path, facts: HostFacts | None = None, **sections: Any) -> tuple[str, Spec]:

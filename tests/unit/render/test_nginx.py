@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, topology
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
-from techsapo_ops.stack.host import HostFacts
 
 
 def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.pages import THRESHOLDS
 from techsapo_ops.services.prometheus.kind import prometheus_size
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.host import HostFacts
 
 
 def made(directory: Path, facts: HostFacts | None = None, **sections: Any) -> dict[str, Program]:

@@ -9,10 +9,10 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.places import EngineName
 
 

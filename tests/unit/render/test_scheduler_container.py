@@ -10,6 +10,7 @@ import pytest
 import yaml
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
+from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
@@ -22,7 +23,6 @@ from techsapo_ops.services.registry import resolve
 from techsapo_ops.services.scheduler.container import binds
 from techsapo_ops.services.scheduler.image import DOCKERFILE as SCHEDULER_DOCKERFILE
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.host import Owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE
 

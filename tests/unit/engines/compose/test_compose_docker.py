@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from techsapo_ops.adapters.docker import Docker, docker_time, full_reference, without_progress
+from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.choice import Image, find_out, registry_of
 from techsapo_ops.engines.compose import prepare
@@ -20,7 +21,6 @@ from techsapo_ops.engines.compose.standing import ComposeStack, size_bytes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.host import HostFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE
 from techsapo_ops.stack.topology import Topology

@@ -155,7 +155,7 @@ class BudgetStore:
         self._prefix = prefix
         self._spent_before = spent_before
         self._lost = lost
-        self._script = (files("techsapo_ops.adapters") / "budget.lua").read_text(encoding="utf-8")
+        self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
         self._books: dict[str, _Book] = {}
         self._seeding = asyncio.Lock()
 

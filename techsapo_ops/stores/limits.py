@@ -5,13 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, Told, login, pause_after, unheard
-from techsapo_ops.spec.models.base import reachable_host
-from techsapo_ops.spec.models.data import Redis as RedisSpec
-from techsapo_ops.stack.address import Address
+from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, RedisServer, Told, pause_after, unheard
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -47,17 +43,14 @@ class Allowance:
 
 
 class RateLimiter:
-    """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over.
+    """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over."""
 
-    `ca`: see redis_link.login.
-    """
-
-    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard, *, ca: Path | None = None) -> None:
+    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter as Window
 
         self._here = Window(MemoryStorage())
-        self._redis = _storage(spec, prefix, ca) if spec.enabled else None
+        self._redis = _storage(server, prefix) if server is not None else None
         self._shared = Window(self._redis) if self._redis is not None else None
         self._told = told
         self._paused_until = 0.0
@@ -102,16 +95,15 @@ async def _ask(window: Any, item: Any, caller: str) -> Allowance:
     return Allowance(bool(allowed), item.amount, max(0, int(stats.remaining)), float(stats.reset_time))
 
 
-def _storage(spec: RedisSpec, prefix: str, ca: Path | None) -> Storage:
+def _storage(server: RedisServer, prefix: str) -> Storage:
     from limits.aio.storage import RedisStorage
 
-    address = Address(reachable_host(spec.host), spec.port)
     return RedisStorage(
-        address.url(scheme="async+rediss" if spec.tls else "async+redis"),
+        server.url("async+redis"),
         implementation="redispy",
         key_prefix=prefix,
         wrap_exceptions=False,
         socket_timeout=SHARED_TIMEOUT,
         socket_connect_timeout=SHARED_TIMEOUT,
-        **login(spec, ca),
+        **server.login(),
     )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.serve.standing import FORGOTTEN, Standing
+from techsapo_ops.serve.provider_health import FORGOTTEN, ProviderHealth
 from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.failures import FailureKind
@@ -16,14 +16,14 @@ class Fixture:
         self.now = 0.0
         provider = Simulated("sim-a", SimulatedProvider(kind="simulated"))
         self.breaker = Breaker("sim-a", "m", failures=3, cooldown=600, clock=lambda: self.now)
-        self.standing = Standing([provider], clock=lambda: self.now)
-        self.standing.watch([self.breaker])
+        self.health = ProviderHealth([provider], clock=lambda: self.now)
+        self.health.watch([self.breaker])
 
     def fail(self, kind: FailureKind = FailureKind.UNAVAILABLE) -> None:
-        self.standing.failed("sim-a", kind)
+        self.health.failed("sim-a", kind)
 
     def up(self) -> float:
-        return {labels["provider"]: value for labels, value in self.standing.up()}["sim-a"]
+        return {labels["provider"]: value for labels, value in self.health.up()}["sim-a"]
 
 
 def test_one_failure_may_be_the_questions_fault_and_two_are_the_providers() -> None:
@@ -33,8 +33,8 @@ def test_one_failure_may_be_the_questions_fault_and_two_are_the_providers() -> N
     assert f.up() == 1
     f.fail()
     assert f.up() == 0
-    assert list(f.standing.consecutive_failures()) == [(NAME, 2)]
-    f.standing.answered("sim-a")
+    assert list(f.health.consecutive_failures()) == [(NAME, 2)]
+    f.health.answered("sim-a")
     assert f.up() == 1
 
 
@@ -61,7 +61,7 @@ def test_a_provider_stays_down_while_its_breaker_keeps_questions_from_it() -> No
     f.now = FORGOTTEN + 1
     assert f.breaker.state == "open"
     assert f.up() == 0
-    assert list(f.standing.consecutive_failures()) == [(NAME, 3)]
+    assert list(f.health.consecutive_failures()) == [(NAME, 3)]
 
 
 @pytest.mark.parametrize(("advance", "state"), [(0, "open"), (601, "half-open")])
@@ -70,5 +70,5 @@ def test_exactly_one_state_of_a_breaker_is_1(advance: float, state: str) -> None
     for _ in range(3):
         f.breaker.admit().ended(FailureKind.TIMEOUT)
     f.now = advance
-    assert [labels["state"] for labels, value in f.standing.breaker_states() if value] == [state]
-    assert len(list(f.standing.breaker_states())) == 3
+    assert [labels["state"] for labels, value in f.health.breaker_states() if value] == [state]
+    assert len(list(f.health.breaker_states())) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus
 from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve import health
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.spending import Spending
+from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
 
@@ -26,45 +28,63 @@ _JOBS = {
 """What jobs leave for node exporter's textfile collector."""
 
 
-async def overview(parts: Parts, prometheus: Prometheus | None) -> dict[str, Any]:
-    """One document; alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-    _, body = await health.detailed(parts)
-    alerts: list[dict[str, Any]] | None = None
-    jobs: list[dict[str, Any]] | None = None
-    watched = "absent"
-    if prometheus is not None:
-        try:
-            alerts, jobs = await asyncio.gather(
-                asyncio.to_thread(_alerts, prometheus), asyncio.to_thread(_jobs, prometheus)
-            )
-            watched = "ready"
-        except (Unreachable, ApiError):
-            watched = "unreachable"
-    spent = await asyncio.to_thread(_costs, parts)
-    own = await asyncio.to_thread(parts.thresholds)
-    return {
-        "health": body,
-        "watched": watched,
-        "alerts": alerts,
-        "jobs": jobs,
-        "costs": {
-            "budget": [
-                {
-                    "period": labels["period"],
-                    "percent": percent,
-                    "limit_usd": _limit(parts, labels["period"]),
-                    "warn_percent": own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
-                }
-                for labels, percent in parts.spending.percent()
-            ],
-            "month": spent,
-        },
-    }
+class StatusReport:
+    """Health, alerts, jobs and costs in one document; `thresholds` tells the alerts' thresholds as they are
+    now. `prometheus` is None where the stack has none.
+    """
 
+    def __init__(
+        self,
+        health: Health,
+        prometheus: Prometheus | None,
+        spending: Spending,
+        audit: AuditLog,
+        thresholds: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._health = health
+        self._prometheus = prometheus
+        self._spending = spending
+        self._audit = audit
+        self._thresholds = thresholds
 
-def _limit(parts: Parts, period: str) -> float:
-    budget = parts.spec.budget
-    return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
+    async def document(self) -> dict[str, Any]:
+        """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
+        _, body = await self._health.detailed()
+        alerts: list[dict[str, Any]] | None = None
+        jobs: list[dict[str, Any]] | None = None
+        watched = "absent"
+        if self._prometheus is not None:
+            try:
+                alerts, jobs = await asyncio.gather(
+                    asyncio.to_thread(_alerts, self._prometheus), asyncio.to_thread(_jobs, self._prometheus)
+                )
+                watched = "ready"
+            except (Unreachable, ApiError):
+                watched = "unreachable"
+        spent = await asyncio.to_thread(_costs, self._audit)
+        own = await asyncio.to_thread(self._thresholds)
+        return {
+            "health": body,
+            "watched": watched,
+            "alerts": alerts,
+            "jobs": jobs,
+            "costs": {
+                "budget": [
+                    {
+                        "period": labels["period"],
+                        "percent": percent,
+                        "limit_usd": self._limit(labels["period"]),
+                        "warn_percent": own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
+                    }
+                    for labels, percent in self._spending.percent()
+                ],
+                "month": spent,
+            },
+        }
+
+    def _limit(self, period: str) -> float:
+        budget = self._spending.budget
+        return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
 def _alerts(prometheus: Prometheus) -> list[dict[str, Any]]:
@@ -97,12 +117,10 @@ def _jobs(prometheus: Prometheus) -> list[dict[str, Any]]:
     return [rows[name] for name in sorted(rows)]
 
 
-def _costs(parts: Parts) -> dict[str, Any] | None:
+def _costs(audit: AuditLog) -> dict[str, Any] | None:
     """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
     try:
-        found = parts.audit.costs_since(
-            datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        )
+        found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
     except OpsError as error:
         log.warning("Costs can not be read", error=error.message)
         return None

@@ -58,7 +58,7 @@ class _Children(Generic[C]):
             yield child.lines(wanted)
 
 
-class Series:
+class MetricRegistry:
     """Counters and histograms to add to, gauges and untyped series with a function that reads them.
 
     Raises KeyError for a name that the catalogue has not, or has as another kind.

@@ -1,4 +1,4 @@
-"""What a host offers to a stack, as a plain value."""
+"""What a host offers, as plain values; light to import, and without a look at the host."""
 
 from __future__ import annotations
 

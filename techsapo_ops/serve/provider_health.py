@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from techsapo_ops.catalogue.vendors import Vendor, vendor_of
-from techsapo_ops.serve.series import Sample
+from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.windows import Mean
 from techsapo_ops.wallbounce.breaker import Breaker, State
 from techsapo_ops.wallbounce.failures import FailureKind
@@ -30,7 +30,7 @@ class _Provider:
     failed_at: float = 0.0
 
 
-class Standing:
+class ProviderHealth:
     """What this instance knows of its providers. `clock` counts seconds."""
 
     def __init__(self, providers: Sequence[Provider], clock: Callable[[], float] = time.monotonic) -> None:

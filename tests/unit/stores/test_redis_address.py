@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.adapters import cache, limits, redis_link
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.adapters.redis_link import RedisServer, connect
+from techsapo_ops.stores import cache, limits
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from techsapo_ops.spec.models.data import Redis
     ],
 )
 def test_link_cache_and_rate_limits_ask_the_same_address(listens: str, asked: str) -> None:
-    spec = Redis(host=listens, port=7001)
+    server = RedisServer(listens, 7001)
     clients = (
-        redis_link.connect(spec),
-        cache._connect(spec, None),
-        limits._storage(spec, "x", None).bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
+        connect(server),
+        cache._connect(server),
+        limits._storage(server, "x").bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
     )
     places = [client.connection_pool.connection_kwargs for client in clients]
     assert [(place["host"], place["port"]) for place in places] == [(asked, 7001)] * 3

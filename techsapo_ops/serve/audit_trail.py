@@ -1,4 +1,4 @@
-"""What is written down about one request, in the log and the audit log."""
+"""What is written down about each request, in the log and the audit log."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 
 import structlog
 
-from techsapo_ops.adapters.audit_spool import AuditRow
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.metering import Account
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.spending import Event as SpendingEvent
+from techsapo_ops.serve.spending import LostReservation
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -23,11 +26,36 @@ log = structlog.get_logger()
 OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
 
 
-@dataclass(slots=True)
-class Record:
-    """One request. The prompt itself is in no log, and in the audit log masked or not at all."""
+class AuditTrail:
+    """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
 
-    parts: Parts
+    The prompt itself is in no log, and in the audit log masked (`keep_prompts`) or not at all.
+    """
+
+    def __init__(
+        self, instance: str, audit: AuditLog, metrics: Metrics, *, keep_prompts: bool, simulated: bool
+    ) -> None:
+        self.instance = instance
+        self.audit = audit
+        self.metrics = metrics
+        self.keep_prompts = keep_prompts
+        self.simulated = simulated
+
+    def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
+        """A request that came just now."""
+        return AuditedRequest(self, prompt, task_type, request_id, caller)
+
+    def lost(self, event: SpendingEvent) -> None:
+        """Write down a request whose instance died: of it only what it may have cost is known."""
+        if isinstance(event, LostReservation):
+            self.audit.put(_lost_row(event, self.instance))
+
+
+@dataclass(slots=True)
+class AuditedRequest:
+    """One request, from its coming to its end."""
+
+    trail: AuditTrail
     prompt: str
     task_type: TaskType
     request_id: str
@@ -81,8 +109,13 @@ class Record:
             processingTime=self.elapsed_ms(),
         )
         if code in OUT_OF_BUDGET:
-            self.parts.metrics.over_budget(code)
+            self.trail.metrics.over_budget(code)
         self._audit(code)
+
+    def timed_out(self, detail: str) -> None:
+        """There is no verdict in time."""
+        self.trail.metrics.ended(self.task_type, "error")
+        self.failed("timeout", detail)
 
     def abandoned(self) -> None:
         """The client went away."""
@@ -101,13 +134,11 @@ class Record:
         told = document or {}
         hit = told.get("cache") == "hit"
         spent = self.account.spent_usd if self.account is not None and not hit else 0.0
-        keep = self.parts.spec.audit.prompt == "masked"
-        simulated = self.parts.registry.simulated
-        self.parts.audit.put(
+        self.trail.audit.put(
             AuditRow(
                 id=uuid.uuid4().hex,
                 time=self.time,
-                instance=self.parts.instance,
+                instance=self.trail.instance,
                 request_id=self.request_id,
                 user_id=self.caller.user,
                 task_type=self.task_type,
@@ -116,13 +147,13 @@ class Record:
                 confidence=told.get("confidence"),
                 consensus=told.get("consensus"),
                 accepted=told.get("accepted"),
-                simulated=told.get("simulated", simulated),
+                simulated=told.get("simulated", self.trail.simulated),
                 cache=told.get("cache", "miss"),
                 cost_usd=spent,
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
-                prompt=_storable(mask(self.prompt).text) if keep else None,
+                prompt=_storable(mask(self.prompt).text) if self.trail.keep_prompts else None,
                 threshold=told["thresholds"]["confidence"] if "thresholds" in told else None,
                 calls=tuple(self.account.calls) if self.account is not None and not hit else (),
             )
@@ -132,3 +163,25 @@ class Record:
 def _storable(text: str) -> str:
     """Text that UTF-8 can hold, at most what a TEXT column takes."""
     return text.encode(errors="replace")[:65_000].decode(errors="ignore")
+
+
+def _lost_row(event: LostReservation, instance: str) -> AuditRow:
+    return AuditRow(
+        id=uuid.uuid4().hex,
+        time=event.time,
+        instance=instance,
+        request_id=event.request_id,
+        user_id=None,
+        task_type="",
+        prompt_hash="",
+        providers=(),
+        confidence=None,
+        consensus=None,
+        accepted=None,
+        simulated=False,
+        cache="miss",
+        cost_usd=event.usd,
+        status="instance_died",
+        processing_ms=0,
+        key_id=event.key or None,
+    )

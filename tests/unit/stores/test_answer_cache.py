@@ -6,8 +6,8 @@ import time
 import pytest
 from servers import free_port
 
-from techsapo_ops.adapters.cache import AnswerCache, MemoryCache
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.adapters.redis_link import RedisServer
+from techsapo_ops.stores.cache import AnswerCache, MemoryCache
 
 
 def test_a_value_is_gone_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +15,7 @@ def test_a_value_is_gone_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) 
     cache.set("a", b"1", ttl=10)
     assert cache.get("a") == b"1"
     later = time.monotonic() + 11
-    monkeypatch.setattr("techsapo_ops.adapters.cache.time.monotonic", lambda: later)
+    monkeypatch.setattr("techsapo_ops.stores.cache.time.monotonic", lambda: later)
     assert cache.get("a") is None
     assert len(cache) == 0
 
@@ -41,7 +41,7 @@ def test_the_size_in_bytes_is_bounded_too() -> None:
 
 def test_a_redis_that_is_not_there_costs_no_caller_anything() -> None:
     async def main() -> None:
-        cache = AnswerCache(Redis(port=free_port()), "t:")
+        cache = AnswerCache(RedisServer("127.0.0.1", free_port()), "t:")
         assert await cache.get("k") is None
         await cache.set("k", b"v", 10)
         assert await cache.get("k") == b"v"

@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from techsapo_ops.adapters.audit_costs import Report, report, spent_since
-from techsapo_ops.adapters.audit_spool import AuditRow, Spool
-from techsapo_ops.adapters.audit_store import AuditStore, database_errors
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.costs import Report, report, spent_since
+from techsapo_ops.stores.audit.spool import AuditRow, Spool
+from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
 

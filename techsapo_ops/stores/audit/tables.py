@@ -9,11 +9,11 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.audit_migrate import upgrade
-from techsapo_ops.adapters.audit_spool import AuditCall, AuditRow
+from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Insert, Table

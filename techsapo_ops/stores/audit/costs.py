@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from techsapo_ops.adapters.audit_migrate import upgrade
-from techsapo_ops.adapters.audit_store import audit_engine, audit_tables, database_errors
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.tables import audit_engine, audit_tables, database_errors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from servers import free_port, wait_for
 
-from techsapo_ops.adapters.audit import AuditLog
-from techsapo_ops.adapters.audit_spool import AuditRow, Spool
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow, Spool
 
 ROW = AuditRow(
     id="0" * 32,

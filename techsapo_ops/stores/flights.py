@@ -9,21 +9,24 @@ from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 from techsapo_ops.adapters.redis_link import Away, RedisLink
-from techsapo_ops.wallbounce.events import Event
 
 T = TypeVar("T")
+E = TypeVar("E")
 
 
-class Flight(Generic[T]):
-    """One piece of work that several wait for. It is cancelled when the last of them goes."""
+class Flight(Generic[T, E]):
+    """One piece of work that several wait for: its result T, its events E until then.
+
+    It is cancelled when the last of them goes.
+    """
 
     def __init__(self) -> None:
         self.task: asyncio.Task[T] | None = None
         self.waiting = 0
-        self.events: list[Event] = []
+        self.events: list[E] = []
         self._changed = asyncio.Event()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: E) -> None:
         """Add an event for whoever follows, now or later."""
         self.events.append(event)
         self._changed.set()
@@ -32,7 +35,7 @@ class Flight(Generic[T]):
         """There will be no further event."""
         self._changed.set()
 
-    async def follow(self) -> AsyncIterator[Event]:
+    async def follow(self) -> AsyncIterator[E]:
         """Every event from the first one on, until the work is done."""
         seen = 0
         while True:
@@ -61,24 +64,24 @@ class Flight(Generic[T]):
                 self.task.cancel()
 
 
-class Flights(Generic[T]):
+class Flights(Generic[T, E]):
     """Work under way by key, in this process."""
 
     def __init__(self) -> None:
-        self._under_way: dict[str, Flight[T]] = {}
+        self._under_way: dict[str, Flight[T, E]] = {}
 
-    def board(self, key: str, work: Callable[[Flight[T]], Awaitable[T]]) -> tuple[Flight[T], bool]:
+    def board(self, key: str, work: Callable[[Flight[T, E]], Awaitable[T]]) -> tuple[Flight[T, E], bool]:
         """The flight of `key`, and whether `work` was started for it just now."""
         flight = self._under_way.get(key)
         if flight is not None and flight.task is not None and not flight.task.cancelling():
             return flight, False
-        flight = Flight[T]()
+        flight = Flight[T, E]()
         flight.task = asyncio.create_task(self._fly(key, flight, work))
         flight.task.add_done_callback(_looked_at)
         self._under_way[key] = flight
         return flight, True
 
-    async def _fly(self, key: str, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> T:
+    async def _fly(self, key: str, flight: Flight[T, E], work: Callable[[Flight[T, E]], Awaitable[T]]) -> T:
         try:
             return await work(flight)
         finally:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters.below import Place
+from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.errors import OpsError
 
 
 def test_a_file_is_written_with_missing_folders_and_without_special_modes(tmp_path: Path) -> None:
-    place = Place(tmp_path / "a" / "b" / "file")
+    place = NoFollowFile(tmp_path / "a" / "b" / "file")
     assert place.look() is None
     place.remove()
     place.put(io.BytesIO(b"content"), 0o6755)
@@ -44,7 +44,7 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(depth: str, tmp_path: Path
         else:
             (top / "b").mkdir()
             (top / "b" / "file").symlink_to(outside / "file")
-    place = Place(top / "b" / "file")
+    place = NoFollowFile(top / "b" / "file")
     for work in (place.look, lambda: place.put(io.BytesIO(b"x"), 0o644), lambda: place.copy_to(io.BytesIO())):
         with pytest.raises(OpsError, match=r"symbolic"):
             work()
@@ -56,13 +56,13 @@ def test_a_pipe_or_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
         with pytest.raises(OpsError, match="no regular file"):
-            Place(tmp_path / name).put(io.BytesIO(b"x"), 0o644)
+            NoFollowFile(tmp_path / name).put(io.BytesIO(b"x"), 0o644)
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Place(tmp_path / "file")
+    place = NoFollowFile(tmp_path / "file")
     place.put(io.BytesIO(b"old"), 0o644)
 
     def full(_: int) -> None:

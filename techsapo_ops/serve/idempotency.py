@@ -13,9 +13,10 @@ from starlette.requests import Request
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.flights import Flight, Flights, SharedLock
-from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import Flight, Flights, SharedLock
+from techsapo_ops.wallbounce.events import Event
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""
@@ -24,13 +25,13 @@ _SANE = re.compile(r"[\x21-\x7e]{1,255}")
 Document = dict[str, Any]
 
 
-class Replies:
+class Idempotency:
     """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._kept = parts.replies
-        self._flights = Flights[Document]()
-        self._lock = SharedLock(parts.link, f"{parts.spec.project}:replying:")
+    def __init__(self, kept: AnswerCache, lock: SharedLock) -> None:
+        self._kept = kept
+        self._lock = lock
+        self._flights = Flights[Document, Event]()
 
     async def once(
         self, request: Request, caller: Caller, body: BaseModel, work: Callable[[], Awaitable[Document]]
@@ -49,7 +50,7 @@ class Replies:
         ).hexdigest()
         name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
 
-        async def fly(_: Flight[Document]) -> Document:
+        async def fly(_: Flight[Document, Event]) -> Document:
             async def first() -> Document:
                 reply = {"sent": sent, "document": await work()}
                 await self._kept.set(name, dump(reply), KEEP)

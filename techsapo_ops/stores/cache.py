@@ -6,11 +6,9 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis_link import Told, client_options, unheard
-from techsapo_ops.spec.models.data import Redis as RedisSpec
+from techsapo_ops.adapters.redis_link import RedisServer, Told, unheard
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -77,12 +75,12 @@ class AnswerCache:
     tried again by itself; the first error and the recovery are logged, not each request.
     """
 
-    def __init__(self, spec: RedisSpec, prefix: str, told: Told = unheard, *, ca: Path | None = None) -> None:
+    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
         self._memory = MemoryCache()
         self._told = told
         self._prefix = prefix
-        self._where = f"{spec.host}:{spec.port}"
-        self._redis: Redis | None = _connect(spec, ca) if spec.enabled else None
+        self._where = str(server)
+        self._redis: Redis | None = _connect(server) if server is not None else None
         self._errors = 0
         self._last_error = ""
         self._paused_until = 0.0
@@ -162,7 +160,7 @@ class AnswerCache:
         self._errors = 0
 
 
-def _connect(spec: RedisSpec, ca: Path | None) -> Redis:
+def _connect(server: RedisServer) -> Redis:
     from redis.asyncio import Redis
 
-    return Redis(ssl=spec.tls, **client_options(spec, ca, REDIS_TIMEOUT))
+    return Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT))

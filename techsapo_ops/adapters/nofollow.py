@@ -24,7 +24,7 @@ _PIECE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NoFollowFile:
     """A file by its absolute path; links that the user wants followed are resolved in it."""
 
     path: Path
