@@ -99,7 +99,8 @@ def _show(report: UpReport, out: Output) -> None:
     if not out.quiet:
         out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
     for tool in report.missing_tools:
-        out.say(f"not checked, because {tool.tool} is not installed: {', '.join(tool.unchecked)} ({tool.remedy})")
+        unchecked = ", ".join(tool.unchecked)
+        out.say(f"not checked, because {tool.tool} is not installed: {unchecked} ({tool.remedy})")
     if report.absent:
         out.say("not running:")
         width = max(len(a.kind) for a in report.absent)

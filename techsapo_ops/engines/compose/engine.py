@@ -334,6 +334,10 @@ class ComposeEngine(ComposeStack, Engine):
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
 
+    def tool(self, service: str, command: Command) -> Command:
+        """See Access.tool: its image has it."""
+        return self.enter(service, command)
+
     def reaches(self, service: str) -> bool:
         """See Access.reaches."""
         return service in self.containers()
