@@ -215,7 +215,7 @@ class AcmeServer:
         return messages.ExternalAccountBinding.from_data(
             self._key.public_key(),
             binding.key_id,
-            binding.hmac_key.reveal(),
+            binding.hmac_key,
             messages.Directory(self._directory()),
         )
 

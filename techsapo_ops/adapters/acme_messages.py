@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-
-from techsapo_ops.spec.secret import Secret
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -59,7 +57,7 @@ class Binding:
     """What ties an account to one at the CA's own site (RFC 8555, 7.3.4)."""
 
     key_id: str
-    hmac_key: Secret
+    hmac_key: str = field(repr=False)
     """In base64url."""
 
 

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
 
+STATE_DIRECTORY = ".techsapo"
+"""Folder beside the spec that holds everything that the tool makes."""
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""

@@ -7,24 +7,15 @@ import os
 import pwd
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.folders import may_be_link
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, STATE_DIRECTORY
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
-_OF_SERVICES = {"data", "scratch"}
-"""Below these in the state directory each folder is some service's own; root opens them by descriptor."""
-
-_MANY = {"backups", "jobs", "restic-cache"}
-"""Below these are many files that root does not act by: they are authenticated, or only shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,50 +132,6 @@ class Judge:
         if all(str(doubt) != str(known) for known in self.doubts):
             self.doubts.append(doubt)
 
-    def spec(self, spec: Path) -> None:
-        """Look at a spec and at what the tool takes or keeps beside it."""
-        self.way(spec)
-        # Not only passed through: into a sticky folder others could put what is missing here.
-        self.look(str(spec.parent))
-        self.way(spec.parent / ".env")
-        for name in (OVERRIDES, OLD_OVERRIDES):
-            self.tree(spec.parent / name)
-        self.state(spec.parent / STATE_DIRECTORY)
-
-    def tree(self, folder: Path) -> None:
-        """Look at a folder, the way to it, and everything in it."""
-        for path in _below(folder):
-            self.way(path)
-
-    def state(self, state: Path) -> None:
-        """Look at a state directory and the tool's own folders in it; services own what is in `data`.
-
-        A file system that is mounted there may be sticky, as a tmpfs is by default: root neither follows nor
-        takes over what others put into it.
-        """
-        self.way(state)
-        for top in entries(state):
-            if top.is_dir(follow_symlinks=False):
-                self.look(top.path, passed=True)
-                for inner in entries(Path(top.path)):
-                    self._below_state(inner, (top.name, inner.name))
-                if top.name not in _OF_SERVICES | _MANY:
-                    self.inside(top.path, also=_service_users)
-            else:
-                self._below_state(top, (top.name,))
-
-    def _below_state(self, entry: os.DirEntry[str], names: tuple[str, ...]) -> None:
-        if entry.is_symlink():
-            if may_be_link(names):
-                self.look(entry.path)
-                leads_to = Path(entry.path).resolve()
-                self.way(leads_to.parent if names[0] == "data" and len(names) == 2 else leads_to)
-            elif names[0] != "certs":  # a certificate in use is a link of ours
-                why, cure = "is a symbolic link, which root does not follow there", f"rm {entry.path}"
-                self._doubt(Path(entry.path), why, cure, is_link=True, everyone=True)
-        elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
-            self.look(entry.path)
-
     def inside(self, top: str, *, also: Callable[[], frozenset[int]] = frozenset) -> None:
         """Look for what an earlier owner of the folder `top` has left in it; `also` tells who else may.
 
@@ -202,18 +149,6 @@ class Judge:
                     why, cure = f"is owned by {user_name(uid)}", f"chown -R root {top}"
                     self._doubt(Path(path), why, cure, users=frozenset({uid}))
                     return
-
-
-@cache
-def _service_users() -> frozenset[int]:
-    """Whose the rendered secrets may be: each service's own, on this host or in its container."""
-    from techsapo_ops.services.registry import facts as services
-
-    found = {facts.uid for facts in services().values()}
-    for name in {facts.user for facts in services().values()}:
-        with suppress(KeyError):  # not on this host
-            found.add(pwd.getpwnam(name).pw_uid)
-    return frozenset(found)
 
 
 def user_name(uid: int, *, short: bool = False) -> str:
@@ -274,12 +209,3 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
     except OSError as error:
         raise _blind(folder, error) from None
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    yield folder
-    for entry in entries(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
-        else:
-            yield Path(entry.path)

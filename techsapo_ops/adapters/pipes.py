@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
@@ -161,6 +161,15 @@ class Running:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def pour(pieces: Iterable[bytes], program: Running, progress: Callable[[int], None]) -> None:
+    """Write every piece to `program`; `progress` is told how many bytes are done. Raises OpsError."""
+    count = 0
+    for data in pieces:
+        program.write(data)
+        count += len(data)
+        progress(count)
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
-from techsapo_ops.stack.facts import Probe
 
 _SHOWN = 200
 _LONGEST_LINE = 4096
@@ -31,8 +30,22 @@ class _NoTls(Exception):
     """A peer does not speak TLS, or not as one that is to be trusted."""
 
 
+class Question(Protocol):
+    """How a service's readiness is asked."""
+
+    @property
+    def kind(self) -> str:
+        """http, redis, mysql or tcp."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """What is asked for, for http."""
+        ...
+
+
 def probe(
-    kind: Probe,
+    kind: Question,
     address: Address,
     *,
     timeout: float,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from techsapo_ops.spec.models.base import reachable_host
-from techsapo_ops.spec.models.data import Redis as RedisSpec
+from techsapo_ops.adapters.address import Address, reachable_host
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -33,6 +33,62 @@ QUEUE_TIMEOUT = 5.0
 """Longest time in seconds that a caller waits for a free connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class RedisServer:
+    """A Redis and how a client logs in there.
+
+    Where it speaks `tls`, it has to show a certificate for its address that `ca` has signed (None: one of the
+    system's CAs).
+    """
+
+    host: str
+    """What it listens on; a client of this host asks the address that leads there."""
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def url(self, scheme: str) -> str:
+        """Where a client of this host connects, without the login; `scheme` gets an s where it is TLS."""
+        return Address(reachable_host(self.host), self.port).url(scheme=scheme + "s" * self.tls)
+
+    def login(self) -> dict[str, Any]:
+        """Options of redis-py, and of what is built on it, that log a client in.
+
+        That it is to speak TLS, the caller says in its own way.
+        """
+        options: dict[str, Any] = {}
+        if self.tls:
+            ca = str(self.ca) if self.ca is not None else None
+            options |= {"ssl_ca_certs": ca, "ssl_check_hostname": True}
+        if self.password is not None:
+            options["password"] = self.password
+        if self.user is not None:
+            options["username"] = self.user
+        return options
+
+    def client_options(self, timeout: float) -> dict[str, Any]:
+        """Options of a connection of redis-py that waits `timeout` seconds at most and never retries by
+        itself.
+        """
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        return {
+            "host": reachable_host(self.host),
+            "port": self.port,
+            **self.login(),
+            "socket_timeout": timeout,
+            "socket_connect_timeout": timeout,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+        }
+
+
 class Away(Exception):
     """Redis is not configured, does not answer, or failed a moment ago."""
 
@@ -49,16 +105,14 @@ def unheard(_ok: bool) -> None:
 
 
 class RedisLink:
-    """Calls to Redis, or Away at once while it is known not to answer.
+    """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
 
-    `used_for` is told in the log. `ca`: see login.
+    `used_for` is told in the log.
     """
 
-    def __init__(
-        self, spec: RedisSpec, used_for: str, told: Told = unheard, *, ca: Path | None = None
-    ) -> None:
-        self._redis: Redis | None = connect(spec, ca) if spec.enabled else None
-        self._where = f"{spec.host}:{spec.port}"
+    def __init__(self, server: RedisServer | None, used_for: str, told: Told = unheard) -> None:
+        self._redis: Redis | None = connect(server) if server is not None else None
+        self._where = str(server)
         self._used_for = used_for
         self._told = told
         self._paused_until = 0.0
@@ -104,49 +158,14 @@ class RedisLink:
             await self._redis.connection_pool.disconnect()
 
 
-def login(spec: RedisSpec, ca: Path | None) -> dict[str, Any]:
-    """Options of redis-py, and of what is built on it, that log a client in.
-
-    Where Redis speaks TLS, it has to show a certificate for its address that `ca` has signed (None: one of
-    the system's CAs). That it is to speak TLS, the caller says in its own way.
-    """
-    options: dict[str, Any] = {}
-    if spec.tls:
-        options |= {"ssl_ca_certs": str(ca) if ca is not None else None, "ssl_check_hostname": True}
-    if spec.password is not None:
-        options["password"] = spec.password.reveal()
-    if spec.user is not None:
-        options["username"] = spec.user
-    return options
-
-
-def client_options(spec: RedisSpec, ca: Path | None, timeout: float) -> dict[str, Any]:
-    """Options of a connection of redis-py that waits `timeout` seconds at most and never retries by itself.
-
-    `ca`: see login.
-    """
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    return {
-        "host": reachable_host(spec.host),
-        "port": spec.port,
-        **login(spec, ca),
-        "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
-
-
-def connect(spec: RedisSpec, ca: Path | None = None) -> Redis:
-    """A client whose callers queue for few connections; nothing is connected yet. `ca`: see login."""
+def connect(server: RedisServer) -> Redis:
+    """A client whose callers queue for few connections; nothing is connected yet."""
     from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 
     pool = BlockingConnectionPool(
         max_connections=CONNECTIONS,
         timeout=QUEUE_TIMEOUT,
-        connection_class=SSLConnection if spec.tls else Connection,
-        **client_options(spec, ca, SHARED_TIMEOUT),
+        connection_class=SSLConnection if server.tls else Connection,
+        **server.client_options(SHARED_TIMEOUT),
     )
     return Redis(connection_pool=pool)

@@ -13,7 +13,7 @@ from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import open_plain
-from techsapo_ops.backup import shapes
+from techsapo_ops.stack import shapes
 
 _LONGEST = 4 * 1024 * 1024
 

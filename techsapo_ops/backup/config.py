@@ -1,181 +1,287 @@
-"""The configuration: the spec, the generated files, certificates, and what `backup.config.paths` names.
-
-What is secret stays out, since the folder of the backups is not encrypted: an encrypted off-site repository
-takes it (see backup.offsite).
-"""
+"""The configuration: spec, templates, API keys and `backup.config.paths`; the rest follows from the spec."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import tarfile
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-import yaml
+from typing_extensions import override
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
+from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.nofollow import NoFollowFile
+from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.shapes import MOST_FILES
+from techsapo_ops.backup import config_archive
+from techsapo_ops.backup.config_archive import digest_of
+from techsapo_ops.backup.config_places import (
+    NAMED,
+    changed,
+    config_source,
+    keys_name,
+    left_templates,
+    places,
+    require_same_overrides,
+)
+from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.secret import MASK
-from techsapo_ops.stack.backup import Progress
+from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Target
+from techsapo_ops.stack.shapes import each, has, member, sha256, text
 
-KIND = "config"
-_PRIVATE_KEY = b"PRIVATE KEY-----"
-_SHORTEST = 4
-"""A shorter secret stands in every file by chance."""
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_BESIDE = "config-before-restore"
+_UNPACKED = "config-restoring"
+_INDEX = "index.json"
+_LARGEST_SPEC = 16 * 1024 * 1024
+"""Bytes of a spec, which is looked into in memory."""
+
+
+def _listed(value: Any) -> bool:
+    most = config_archive.MOST_FILES
+    return isinstance(value, dict) and len(value) <= most and each(sha256, member)(value)
+
+
+_FACTS = has(files=_listed, also={"left_out": each(text)})
+
+
+class ConfigBackup(BackupKind):
+    """The spec with what belongs to it. Files that the backup does not hold stay as they are."""
+
+    name = config_archive.KIND
+    title = "the configuration"
+    by_name_only = True
+    keeps_replaced = True
+    is_configuration = True
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        return [config_source(stack)]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        return f"{len(part.facts['files'])} files"
+
+    @override
+    def warnings(self, part: Part) -> Sequence[str]:
+        # Those that were meant to be in the archive: the user named them.
+        left: Mapping[str, str] = part.facts.get("left_out", {})
+        return [f"{name} was left out: {why}" for name, why in left.items() if name.startswith(NAMED)]
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return config_archive.check(part, reader)
+
+    @override
+    def service(self, kind: str) -> str:
+        return ""
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        differing = len(self.differences(stack, part))
+        every = len(places(stack, part))
+        return f"techsapo-ops {__version__}", f"{differing} of {every} files differ" if every else ""
+
+    @override
+    def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
+        # Raises OpsError where a link stands on the way to one.
+        there = places(stack, part)
+        differing = set(changed(stack, part))
+        found = [
+            Target(
+                str(place.path), ("replaced" if place.look() else "new") if name in differing else "the same"
+            )
+            for name, place in there.items()
+        ]
+        found += [
+            Target(f"/{name.removeprefix(NAMED)}", "left", "it is not below backup.config.paths")
+            for name in part.facts["files"]
+            if name.startswith(NAMED) and name not in there
+        ]
+        found += [Target(name, "left", why) for name, why in left_templates(stack, part).items()]
+        return tuple(sorted(found, key=lambda target: target.path))
+
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
+        # Raises OpsError for a spec that does not hold as it would come back.
+        spec = stack.layout.spec_file.name
+        for name, _, content in _contents(part, reader):
+            if name == spec:
+                require_same_overrides(stack, part, stack.check_spec(_spec(stack, content)))
+
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        # All of it is unpacked into a private folder and checked before a file is replaced.
+        there = places(stack, part)
+        with _unpacked(stack, part, reader, frozenset(changed(stack, part))) as files:
+            _put_aside(stack, [there[file.name] for file in files])
+            for file in files:
+                place = there[file.name]
+                facts = place.look()
+                mode, owner = file.mode, None
+                if facts is not None:
+                    mode, owner = facts.st_mode, (facts.st_uid, facts.st_gid)
+                elif file.name == keys_name(stack):
+                    owner = keys_owner(stack.topology)
+                with file.path.open("rb") as content:
+                    place.put(content, mode, owner)
+                progress(file.path.stat().st_size)
+
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        return [f"{name} is not what was backed up" for name in changed(stack, part)]
+
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
+        folder = _beside(stack)
+        if (folder / _INDEX).exists():
+            for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
+                place = NoFollowFile(Path(entry["path"]))
+                if entry["mode"] is None:
+                    place.remove()
+                else:
+                    with (folder / str(number)).open("rb") as content:
+                        place.put(content, entry["mode"], tuple(entry["owner"]))
+        self.forget(stack, kind)
+
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        folder = _beside(stack)
+        (folder / _INDEX).unlink(missing_ok=True)  # half a folder without it means nothing
+        for each_folder in (folder, stack.layout.state / _UNPACKED):
+            if each_folder.exists():
+                shutil.rmtree(each_folder)
+
+
+def _put_aside(stack: Stack, places: Sequence[NoFollowFile]) -> None:
+    """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
+    folder = _beside(stack)
+    (folder / _INDEX).unlink(missing_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
+    private_folder(folder, stack.layout.state)
+    index = []
+    for number, place in enumerate(places):
+        if place.look() is not None:
+            try:
+                with _new(folder / str(number)) as copy:
+                    facts = place.copy_to(copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            except OSError as error:
+                raise cannot_write(folder / str(number), error) from None
+            owner = [facts.st_uid, facts.st_gid]
+            index.append({"path": str(place.path), "mode": facts.st_mode & 0o777, "owner": owner})
+        else:
+            index.append({"path": str(place.path), "mode": None, "owner": None})
+    write_atomic(folder / _INDEX, json.dumps(index).encode(), 0o600)
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigSource:
-    """Files of the configuration.
+class _File:
+    """A file of the archive, unpacked at `path`."""
 
-    `trees` are folders or files by the name they get in the archive; `secret_paths` stay out, as does every
-    file that holds one of `secrets` or a private key. `masked` are files whose secrets are masked instead.
-    """
-
-    trees: Mapping[str, Path]
-    secrets: tuple[bytes, ...] = ()
-    secret_paths: frozenset[Path] = frozenset()
-    masked: frozenset[Path] = frozenset()
-    kind: str = field(default=KIND, init=False)
-
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take. Raises OpsError for a file that can't be read."""
-        began = time.monotonic()
-        path = folder / f"config-{stamp}.tar.zst"
-        digests: dict[str, str] = {}
-        left_out: dict[str, str] = {}
-        with PackedWriter(path, progress) as file, tarfile.open(fileobj=file, mode="w|") as tar:  # type: ignore[call-overload] # write() is all it calls
-            for name, source in self._files():
-                content, why = self.content(source)
-                if content is None:
-                    left_out[name] = why
-                    continue
-                entry = tarfile.TarInfo(name)
-                facts = source.stat()
-                entry.size, entry.mtime, entry.mode = len(content), int(facts.st_mtime), facts.st_mode & 0o777
-                tar.addfile(entry, io.BytesIO(content))
-                digests[name] = hashlib.sha256(content).hexdigest()
-                if len(digests) > MOST_FILES:
-                    raise OpsError(
-                        f"the configuration has more than {MOST_FILES:,} files",
-                        "name fewer folders in backup.config.paths",
-                    )
-        return Part(
-            KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
-            f"techsapo-ops {__version__}", {"files": digests, "left_out": left_out},
-        )  # fmt: skip
-
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        seen: set[str] = set()
-        for name, top in self.trees.items():
-            for path in _walk(top):
-                below = path.relative_to(top)
-                full = name if path == top else f"{name}/{below.as_posix()}"
-                if full not in seen:
-                    seen.add(full)
-                    yield full, path
-
-    def digest(self, path: Path) -> str:
-        """SHA-256 of a file as it would be backed up; empty where it would be left out."""
-        content, _ = self.content(path)
-        return hashlib.sha256(content).hexdigest() if content is not None else ""
-
-    def content(self, path: Path) -> tuple[bytes | None, str]:
-        """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
-        found = path.resolve()  # `..` in backup.config.paths leads to them as well
-        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
-            return None, "it is secret"
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise OpsError(f"cannot read {path}: {error.strerror}", "run it as a user who may") from None
-        if path in self.masked:
-            content = self._without(content)
-        if _PRIVATE_KEY in content:
-            return None, "it holds a private key"
-        if self._holds_secret(path, content):
-            return None, "it holds a secret of the spec"
-        return content, ""
-
-    def _without(self, content: bytes) -> bytes:
-        """The YAML in `content` with every scalar masked that holds a secret, however it is quoted there."""
-        text = content.decode("utf-8", errors="surrogateescape")
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
-        tokens = [t for t in yaml.scan(text) if isinstance(t, yaml.ScalarToken)]
-        for token in reversed(tokens):
-            if any(secret in token.value for secret in known):
-                start, end = token.start_mark.index, token.end_mark.index
-                text = f'{text[:start]}"{MASK}"{text[end:]}'
-        masked = text.encode("utf-8", errors="surrogateescape")
-        for secret in self.secrets:  # those in comments
-            for form in _forms(secret):
-                masked = masked.replace(form, MASK.encode())
-        return masked
-
-    def _holds_secret(self, path: Path, content: bytes) -> bool:
-        if any(form in content for secret in self.secrets for form in _forms(secret)):
-            return True
-        if path.suffix not in {".yaml", ".yml", ".json"}:
-            return False
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
-        try:
-            scalars = [t.value for t in yaml.scan(content) if isinstance(t, yaml.ScalarToken)]
-        except yaml.YAMLError:  # JSON may hold what YAML does not allow, or it is neither
-            return False
-        return any(secret in scalar for secret in known for scalar in scalars)
+    name: str
+    path: Path
+    mode: int
 
 
-def _forms(secret: bytes) -> Iterator[bytes]:
-    """A secret as it may stand in a file: plain, or escaped as YAML, JSON and shells do."""
-    if len(secret) < _SHORTEST:
-        return
-    text = secret.decode()
-    forms = {
-        secret,
-        secret.replace(b"'", b"''"),
-        secret.replace(b"'", b"'\\''"),
-        json.dumps(text)[1:-1].encode(),
-        json.dumps(text, ensure_ascii=False)[1:-1].encode(),
-    }
-    yield from sorted(forms, key=len, reverse=True)
+def _beside(stack: Stack) -> Path:
+    return stack.layout.state / _BESIDE
 
 
-def _walk(top: Path) -> Iterable[Path]:
-    if top.is_dir():
-        return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
-    if not top.is_file():
-        raise OpsError(f"{top} is not there", "remove it from backup.config.paths")
-    return [top]
-
-
-def check(part: Part, reader: PackedReader) -> list[str]:
-    """What is wrong with an archive, by its entries and the digests of its files."""
+def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    """Name, mode and content of each file of the archive. Raises OpsError for one not in the manifest."""
     wanted: Mapping[str, str] = part.facts["files"]
-    missing = set(wanted)
-    wrong = []
     try:
         for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                return [f"{entry.name!r} was not there: the manifest does not have it"]
-            missing.discard(entry.name)
-            if digest_of(content) != wanted[entry.name]:
-                wrong.append(f"{entry.name} has other content")
+                raise ArchiveError(f"{entry.name!r} is not in the manifest")
+            yield entry.name, entry.mode, content
     except ArchiveError as error:
-        return [f"its archive can't be used: {error}"]
-    return wrong + [f"{name} is missing" for name in sorted(missing)]
+        raise OpsError(
+            f"{reader.path}: this archive of the configuration can't be used: {error}", "choose another one"
+        ) from None
 
 
-def digest_of(content: Iterable[bytes]) -> str:
-    """SHA-256 of what comes in pieces, hexadecimal."""
-    digest = hashlib.sha256()
-    for data in content:
-        digest.update(data)
-    return digest.hexdigest()
+@contextmanager
+def _unpacked(stack: Stack, part: Part, reader: PackedReader, names: frozenset[str]) -> Iterator[list[_File]]:
+    """The files of these names in a private folder, each with the digest of the manifest.
+
+    They are gone after the block. The spec has its secrets filled in.
+    """
+    state = stack.layout.state
+    folder = state / _UNPACKED
+    if folder.exists():  # of a run that was killed
+        shutil.rmtree(folder)
+    private_folder(folder, state)
+    try:
+        files: list[_File] = []
+        for name, mode, content in _contents(part, reader):
+            if name not in names:
+                continue
+            path = folder / str(len(files))
+            pieces = content
+            if name == stack.layout.spec_file.name:
+                pieces = iter([_whole(content)])
+            try:
+                with _new(path) as copy:
+                    digest = digest_of(_tee(pieces, copy))
+            except OSError as error:
+                raise cannot_write(path, error) from None
+            if digest != part.facts["files"][name]:
+                raise OpsError(
+                    f"{reader.path}: {name} has other content than the manifest says", "choose another one"
+                )
+            files.append(_File(name, path, mode))
+        for file in files:
+            if file.name == stack.layout.spec_file.name:
+                file.path.write_text(_spec(stack, iter([file.path.read_bytes()])), encoding="utf-8")
+        yield files
+    finally:
+        shutil.rmtree(folder)
+
+
+def _tee(pieces: Iterator[bytes], file: IO[bytes]) -> Iterator[bytes]:
+    for data in pieces:
+        file.write(data)
+        yield data
+
+
+def _whole(content: Iterator[bytes]) -> bytes:
+    data = b""
+    for piece in content:
+        data += piece
+        if len(data) > _LARGEST_SPEC:
+            raise OpsError("the spec in the backup is too large", "choose another one")
+    return data
+
+
+def _spec(stack: Stack, content: Iterator[bytes]) -> str:
+    """The spec as it would come back: with the secrets of the present one where they are masked."""
+    path = stack.layout.spec_file
+    try:
+        text = _whole(content).decode()
+    except UnicodeDecodeError:
+        raise OpsError(
+            "the spec in the backup is not UTF-8\nnothing was touched", "choose another one"
+        ) from None
+    return filled(text, read_text(path, what="spec") if path.exists() else "", path.name)
+
+
+def _new(path: Path) -> IO[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
-from techsapo_ops import __version__
-from techsapo_ops.backup.manifest import Manifest, Part
+from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.repository import Backup, Repository, stamp
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.backup import Source
+from techsapo_ops.stack.backup import Part, Source
 
-Told = Callable[[str, int], None]
-"""Told of a source's kind and how many of its bytes are done."""
+
+class Watch:
+    """Looks on while sources are taken, from several threads; this one looks away."""
+
+    def told(self, kind: str, count: int) -> None:
+        """Of the source `kind`, `count` bytes are done."""
+
+    def ended(self, part: Part) -> None:
+        """A source is done."""
 
 
 class _Cancelled(Exception):
     """Another source has failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a new backup is of, and what it is called."""
-
-    sources: Sequence[Source]
-    project: str
-    engine: str
-    tag: str = ""
-    left_out: Mapping[str, str] | None = None
-
-
 def create(
     repository: Repository,
-    order: Order,
+    draft: Manifest,
+    sources: Sequence[Source],
     now: Callable[[], datetime],
-    told: Told = lambda _kind, _bytes: None,
-    ended: Callable[[Part], None] = lambda _: None,
+    watch: Watch | None = None,
 ) -> Backup:
     """Take all sources at once and return the finished backup; the caller holds the repository's lock.
 
@@ -45,39 +41,40 @@ def create(
     """
     started = now()
     name, partial, sequence = repository.begin(started)
+    try:
+        parts = _take(sources, partial, stamp(started), watch or Watch())
+        manifest = replace(draft, id=name, sequence=sequence, started=started, ended=now(), parts=parts)
+        return repository.commit(partial, manifest)
+    except BaseException:
+        repository.abandon(partial)
+        raise
+
+
+def _take(sources: Sequence[Source], folder: Path, stamp: str, watch: Watch) -> tuple[Part, ...]:
     cancelled = False
 
     def take(source: Source) -> Part:
         def progress(count: int) -> None:
             if cancelled:
                 raise _Cancelled
-            told(source.kind, count)
+            watch.told(source.kind, count)
 
-        part = source.take(partial, stamp(started), progress)
-        ended(part)
+        part = source.take(folder, stamp, progress)
+        watch.ended(part)
         return part
 
-    try:
-        with ThreadPoolExecutor(max(len(order.sources), 1), "backup") as pool:
-            futures = {pool.submit(take, source): source for source in order.sources}
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                cancelled = True
-        failed = [f for f in done if f.exception() is not None]
-        for future in failed:
-            error = future.exception()
-            if isinstance(error, OpsError):
-                raise OpsError(f"{futures[future].kind}: {error.message}", error.hint) from None
-        for future in failed:
-            if (error := future.exception()) is not None and not isinstance(error, _Cancelled):
-                raise error
-        parts = tuple(future.result() for future in futures)
-        manifest = Manifest(
-            name, sequence, order.project, order.engine, __version__, started, now(), parts,
-            order.tag, order.left_out or {},
-        )  # fmt: skip
-        return repository.commit(partial, manifest)
-    except BaseException:
-        repository.abandon(partial)
-        raise
+    with ThreadPoolExecutor(max(len(sources), 1), "backup") as pool:
+        futures = {pool.submit(take, source): source for source in sources}
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            cancelled = True
+    failed = [f for f in done if f.exception() is not None]
+    for future in failed:
+        error = future.exception()
+        if isinstance(error, OpsError):
+            raise OpsError(f"{futures[future].kind}: {error.message}", error.hint) from None
+    for future in failed:
+        if (error := future.exception()) is not None and not isinstance(error, _Cancelled):
+            raise error
+    return tuple(future.result() for future in futures)

@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.backup import shapes
+from techsapo_ops import __version__
+from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack import shapes
+from techsapo_ops.stack.backup import Part
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
@@ -23,30 +26,6 @@ _MOST_VALUES = 1_000_000
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 """Years whose times can be told in every zone, and as seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One source's file in a backup.
-
-    `bytes` and `sha256` are those of the packed file, `raw_bytes` what it holds. `facts` were asked of the
-    server at the moment of the dump, not read from the file; their keys are the source's own.
-    """
-
-    kind: str
-    file: str
-    bytes: int
-    raw_bytes: int
-    sha256: str
-    seconds: float
-    server: str = ""
-    """Name and version of the server that was dumped."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def source(self) -> str:
-        """The word that `--only` knows it by: `sqlite` of `sqlite:app-2`."""
-        return self.kind.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +43,14 @@ class Manifest:
     tag: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sources that were not backed up, and why."""
+
+    @classmethod
+    def draft(
+        cls, project: str, engine: str, tag: str = "", left_out: Mapping[str, str] | None = None
+    ) -> Manifest:
+        """What is known of a backup before it begins."""
+        now = datetime.now(UTC)
+        return cls("", 0, project, engine, __version__, now, now, (), tag, left_out or {})
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -130,8 +117,8 @@ def read(data: bytes, where: str) -> Manifest:
 
 def _part(found: Mapping[str, Any]) -> Part:
     part = Part(**found)
-    shape = shapes.FACTS.get(part.source)
-    if shape is not None and not shape(part.facts):
+    kind = registry.find(part.source)
+    if kind is not None and not kind.fits(part.facts):
         raise ValueError(part.kind)
     return part
 

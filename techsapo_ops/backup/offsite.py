@@ -11,6 +11,7 @@ from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.stack import Stack
 
 _NO_REPOSITORY = 10
 _LOCKED = 11
@@ -39,6 +40,26 @@ def login(offsite: Offsite) -> dict[str, str]:
         if name is not None and value is not None:
             found |= {user_variable: name, secret_variable: value.reveal()}
     return found
+
+
+def restic_of(stack: Stack) -> Restic | None:
+    """The off-site repository, where the spec has one. Raises OpsError where it can't be used."""
+    offsite = stack.spec.backup.offsite
+    if offsite is None:
+        return None
+    binary = stack.topology.host.binaries.get("restic")
+    if binary is None:
+        raise OpsError("backup.offsite needs restic, which is not on PATH", "apt-get install restic")
+    if offsite.password is None:
+        raise OpsError(
+            "backup.offsite has no password: restic encrypts everything",
+            "set backup.offsite.password_file, and keep a copy of it off this host",
+        )
+    place = (
+        offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
+    )
+    cache = stack.layout.state / "restic-cache"
+    return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, login(offsite))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, opened
@@ -18,9 +18,13 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup.manifest import Manifest, Part
+from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.backup import Part
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
@@ -256,6 +260,13 @@ class Repository:
                 pass
         except OSError as error:
             raise cannot_write(folder, error) from None
+
+
+def repository_of(stack: Stack) -> Repository:
+    """Where the backups of a stack are."""
+    named, layout = stack.spec.backup.path, stack.layout
+    path = stack.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
+    return Repository(path, Keyring(layout.backup_keys), layout.backup_checks)
 
 
 def stamp(now: datetime) -> str:

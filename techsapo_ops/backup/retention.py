@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -13,8 +13,8 @@ from techsapo_ops.spec.models.data import Keep
 class Known:
     """What retention looks at of one backup, oldest first in a list of them.
 
-    `good`: whole, and not found wrong; `deep`: restored on trial and found right; `binlog`: file of the
-    server's binlog that going on from it begins with; `kinds`: what it holds; `safety`: made by a restore;
+    `good`: whole, and not found wrong; `deep`: restored on trial and found right; `logs`: those of the
+    servers with which going on from it begins; `kinds`: what it holds; `safety`: made by a restore;
     `tampered`: changed, or put there, by somebody else as far as can be told.
     """
 
@@ -22,7 +22,7 @@ class Known:
     started: datetime
     good: bool = True
     deep: bool = False
-    binlog: str = ""
+    logs: frozenset[str] = frozenset()
     kinds: tuple[str, ...] = ()
     safety: bool = False
     tampered: bool = False
@@ -48,13 +48,13 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], tuple[int, ...]]], ...] = (
 
 
 def judge(
-    backups: Sequence[Known], keep: Keep, zone: tzinfo, binlogs: Sequence[str] | None
+    backups: Sequence[Known], keep: Keep, zone: tzinfo, logs: Collection[str] | None
 ) -> tuple[Verdict, ...]:
     """A verdict on each of `backups`, which are oldest first; days begin in `zone`.
 
     Of each period the last good backup counts; periods are counted by the backups that are there, so that a
     pause or a clock set back removes nothing. Backups of other sources are counted by themselves: one of
-    Redis alone is no reason for last night's of everything to go. `binlogs` are the files that the server
+    a single source is no reason for last night's of everything to go. `logs` are those that the server
     still has, oldest first; None where it can't be asked, and then every backup stays that such a file may
     still follow. One that was tampered with takes no other's place, and stays to be looked at.
     """
@@ -67,10 +67,10 @@ def judge(
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
     for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
         reasons[backup.id].append("what a restore replaced")
-    chain = [b for b in good if b.binlog and (binlogs is None or b.binlog in binlogs)]
+    chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
         since = "the point-in-time chain begins here"
-        reasons[chain[0].id].append(since if binlogs is not None else f"{since}, as far as is known")
+        reasons[chain[0].id].append(since if logs is not None else f"{since}, as far as is known")
     return tuple(Verdict(b.id, bool(reasons[b.id]), tuple(reasons[b.id]) or (_removed(b),)) for b in backups)
 
 

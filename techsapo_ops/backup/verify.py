@@ -1,22 +1,25 @@
-"""Looks at a backup without restoring it: digests, redis-check-rdb, last line, listing."""
+"""Looks at a backup: its digests, what each kind finds in its part, and what that restores to on trial."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from time import monotonic
 
-from techsapo_ops.adapters.packed import PackedReader, file_sha256, open_plain
-from techsapo_ops.backup.manifest import LONGEST, Part
+from techsapo_ops.adapters.packed import file_sha256, open_plain
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.manifest import LONGEST
 from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
-from techsapo_ops.backup.shapes import file_name
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.shapes import file_name
+from techsapo_ops.stack.stack import Stack
 
 _MOST = 20
 _LONGEST_SUMS = 1024 * 1024
-Checker = Callable[[Part, PackedReader], list[str]]
-"""Reads a part to its end and says what is wrong with its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +109,14 @@ def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
     return few(wrong + [f"{name} does not belong to it" for name in there if name not in listed])
 
 
-def check_part(backup: Backup, part: Part, check: Checker | None) -> tuple[str, ...]:
-    """What is wrong with one part: its digest in the manifest, then its content.
-
-    `check` is None for a kind that this techsapo does not know.
-    """
-    if check is None:
+def check_part(stack: Stack, backup: Backup, part: Part) -> tuple[str, ...]:
+    """What is wrong with one part: its digest in the manifest, then its content."""
+    kind = registry.find(part.source)
+    if kind is None:
         return (f"this techsapo knows no {part.source}",)
     reader = backup.reader(part)
     try:
-        wrong = check(part, reader)
+        wrong = kind.check(stack, part, reader)
     except OpsError as error:
         return (error.message,)
     if not wrong and reader.sha256 != part.sha256:
@@ -129,21 +130,49 @@ def few(sentences: list[str]) -> list[str]:
     return sentences if more <= 0 else [*sentences[:_MOST], f"and {more:,} more"]
 
 
-def quick(backup: Backup, checkers: Mapping[str, Checker], at: str) -> Verification:
-    """Look at every part of `backup`; `checkers` are by kind."""
-    from time import monotonic
+def verify_quick(stack: Stack, backup: Backup, at: str) -> Verification:
+    """Look at every part of `backup` without restoring it."""
+    return _looked(backup, "quick", at, lambda part: _checked(stack, backup, part))
 
+
+def verify_deep(
+    stack: Stack, backup: Backup, at: str, told: Callable[[str, int], None] = lambda _kind, _bytes: None
+) -> Verification:
+    """Restore every part of `backup` on trial; `seconds` of each is how long its data took to come back.
+
+    Raises OpsError where a throwaway server can't be had, which says nothing of the backup.
+    """
+    return _looked(backup, "deep", at, lambda part: _tried(stack, backup, part, told))
+
+
+def _looked(backup: Backup, level: str, at: str, look: Callable[[Part], PartResult]) -> Verification:
     began = monotonic()
     whole = check_sums(backup)
+    parts: tuple[PartResult, ...] = ()
     if backup.manifest is None:
         whole.append(backup.damage)
-        return Verification(backup.id, "quick", at, (), tuple(whole), round(monotonic() - began, 3))
-    parts = []
-    for part in backup.manifest.parts:
-        start = monotonic()
-        wrong = check_part(backup, part, checkers.get(part.source))
-        parts.append(PartResult(part.kind, wrong, round(monotonic() - start, 3)))
-    return Verification(backup.id, "quick", at, tuple(parts), tuple(whole), round(monotonic() - began, 3))
+    elif level == "quick" or not whole:  # a part whose bytes changed is not given to a server
+        parts = tuple(look(part) for part in backup.manifest.parts)
+    return Verification(backup.id, level, at, parts, tuple(whole), round(monotonic() - began, 3))
+
+
+def _checked(stack: Stack, backup: Backup, part: Part, note: str = "") -> PartResult:
+    began = monotonic()
+    wrong = check_part(stack, backup, part)
+    return PartResult(part.kind, wrong, round(monotonic() - began, 3), note)
+
+
+def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], None]) -> PartResult:
+    kind = registry.find(part.source)
+    if kind is None:
+        return _checked(stack, backup, part)
+    if kind.throwaway and not stack.topology.has(kind.throwaway):
+        note = f"the stack has no {kind.throwaway} any more to restore it on trial"
+        return replace(_checked(stack, backup, part, note), seconds=0.0)
+    trial = kind.trial(stack, part, backup.reader(part), partial(told, part.kind))
+    if trial is None:
+        return _checked(stack, backup, part)
+    return PartResult(part.kind, tuple(trial.problems), round(trial.seconds, 3), trial.note)
 
 
 def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification:
@@ -154,7 +183,7 @@ def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification
     return Verification(backup.id, level, at, (), tuple(problems), authentication=origin.state)
 
 
-def told(found: Verification, origin: Origin) -> Verification:
+def with_origin(found: Verification, origin: Origin) -> Verification:
     """The verdict with what is known of the backup's origin."""
     why = f" ({origin.why})" if origin.why else ""
     note = "" if origin.state is State.AUTHENTICATED else f"{origin.state}{why}"

@@ -121,7 +121,7 @@ def orchestrator(
 
 def _here(spec: Spec) -> frozenset[str]:
     """The addresses beyond loopback on which the stack listens and that really are this host's."""
-    from techsapo_ops.spec.models.base import reachable_host
+    from techsapo_ops.adapters.address import reachable_host
 
     exposed = {reachable_host(host) for host in spec.exposed} - {"127.0.0.1", "::1"}
     if not exposed:
@@ -134,8 +134,8 @@ def _here(spec: Spec) -> frozenset[str]:
 
 def _candidates(spec: Spec) -> list[str]:
     """Where the orchestrator may answer: nginx, then the instances, backups last."""
-    from techsapo_ops.adapters.address import Address
-    from techsapo_ops.spec.models.base import is_loopback, reachable_host
+    from techsapo_ops.adapters.address import Address, reachable_host
+    from techsapo_ops.spec.models.base import is_loopback
 
     def url(host: str, port: int, scheme: str = "http") -> str:
         return Address(reachable_host(host), port).url(scheme=scheme)

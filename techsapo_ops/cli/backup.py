@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.backup import registry
+from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
 from techsapo_ops.cli.options import (
     DEFAULT_SPEC,
     DryRunOption,
@@ -28,22 +31,13 @@ app = typer.Typer(
     help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
 )
 
-OnlyOption = Annotated[
-    str | None,
-    typer.Option("--only", metavar="KIND,…", help="Some sources: redis, mysql, sqlite, prometheus, config."),
-]
 TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
-
-
-def kinds(only: str | None) -> tuple[str, ...]:
-    """The kinds that `--only` names."""
-    return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
 
 
 @app.callback()
 def root(
     context: typer.Context,
-    only: OnlyOption = None,
+    only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
     file: FileOption = DEFAULT_SPEC,
@@ -70,7 +64,7 @@ def root(
 
 @app.command()
 def create(
-    only: OnlyOption = None,
+    only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
     file: FileOption = DEFAULT_SPEC,
@@ -85,33 +79,30 @@ def create(
 
       techsapo backup create --tag before-upgrade
     """
-    from techsapo_ops.cli.backup_view import Bars, part_line
+    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
-    from techsapo_ops.operations.backup.sources import sources
+    from techsapo_ops.cli.wiring import open_project, open_stack
+    from techsapo_ops.operations.backup.create import create_backup, select
 
     out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
+    stack = open_stack(open_project(file, environment))
+    repository = repository_of(stack)
     if dry_run:
-        taken, left_out = sources(stack, kinds(only))
+        selection = select(stack, parse(only))
+        kinds = [source.kind for source in selection.sources]
         if as_json:
-            out.json(
-                {"path": str(stack.repository.path), "sources": [s.kind for s in taken], "left_out": left_out}
-            )
-        rows = [(s.kind, "would be backed up") for s in taken]
-        out.table(("source", ""), [*rows, *left_out.items()])
+            out.json({"path": str(repository.path), "sources": kinds, "left_out": selection.left_out})
+        rows = [(kind, "would be backed up") for kind in kinds]
+        out.table(("source", ""), [*rows, *selection.left_out.items()])
         out.next("techsapo backup")
         return
-    with Bars(out, stack.repository) as bars:
-        made = backups.make(
-            stack, only=kinds(only), tag=tag, wait=wait, told=bars.told,
-            ended=lambda part: bars.line(part.kind, part_line(part)),
-        )  # fmt: skip
+    with Bars(out, repository) as bars:
+        made = create_backup(stack, only=parse(only), tag=tag, wait=wait, watch=bars)
     for warning in made.warnings:
         out.warn(warning)
     if as_json:
-        out.json(_value(stack.repository, made.backup))
+        out.json(_value(repository, made.backup))
         return
     out.data(made.backup.id)
     out.say(f"kept in {made.backup.folder}")
@@ -131,10 +122,9 @@ def list_backups(
     from techsapo_ops.adapters.disk import human
     from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
 
     out = Output(as_json=as_json)
-    repository = backup_stack(file, environment).repository
+    repository = _repository(file, environment)
     known = repository.backups()
     if as_json:
         out.json([_brief(_value(repository, backup)) for backup in known])
@@ -180,11 +170,9 @@ def show(
     from techsapo_ops.adapters.disk import human
     from techsapo_ops.cli.backup_view import origin_of, state
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup.make import content
 
     out = Output(as_json=as_json)
-    repository = backup_stack(file, environment).repository
+    repository = _repository(file, environment)
     backup = repository.find(which)
     if as_json:
         out.json(_value(repository, backup))
@@ -195,7 +183,8 @@ def show(
     out.data(f"{manifest.id}  {begun}, {took:.1f} s  {manifest.tag}".rstrip())
     out.data(f"{backup.folder}\n")
     rows = [
-        (p.kind, content(p), human(p.raw_bytes), human(p.bytes), p.server, p.file) for p in manifest.parts
+        (p.kind, registry.describe(p), human(p.raw_bytes), human(p.bytes), p.server, p.file)
+        for p in manifest.parts
     ]
     out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
     for kind, why in manifest.left_out.items():
@@ -230,15 +219,17 @@ def verify(
 
       techsapo backup verify --deep --json
     """
+    from techsapo_ops.backup.repository import repository_of
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
+    from techsapo_ops.cli.wiring import open_project, open_stack
+    from techsapo_ops.operations.backup.verify import verify_backup
 
     out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
-    with Bars(out, stack.repository) as bars:
-        found = backups.verify(stack, "latest" if latest else which, deep=deep, wait=wait, told=bars.told)
+    stack = open_stack(open_project(file, environment))
+    word = "latest" if latest else which
+    with Bars(out, repository_of(stack)) as bars:
+        found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
     if as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
@@ -285,10 +276,9 @@ def accept(
       techsapo backup accept 20260131T020000Z
     """
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
 
     out = Output(as_json=as_json, quiet=quiet)
-    repository = backup_stack(file, environment).repository
+    repository = _repository(file, environment)
     with repository.lock(wait):
         backup = repository.find(which)
         found = repository.accept(backup)
@@ -318,11 +308,12 @@ def prune(
     """
     from techsapo_ops.adapters.disk import human
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import backup_stack
-    from techsapo_ops.operations.backup import make as backups
+    from techsapo_ops.cli.wiring import open_project, open_stack
+    from techsapo_ops.operations.backup.prune import prune_backups
 
     out = Output(as_json=as_json, quiet=quiet)
-    done = backups.prune(backup_stack(file, environment), dry_run=dry_run, wait=wait)
+    stack = open_stack(open_project(file, environment))
+    done = prune_backups(stack, dry_run=dry_run, wait=wait)
     if as_json:
         out.json(asdict(done))
         return
@@ -334,6 +325,13 @@ def prune(
     out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
     if dry_run and count:
         out.next("techsapo backup prune")
+
+
+def _repository(file: Path, environment: str | None) -> Repository:
+    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.cli.wiring import open_project, open_stack
+
+    return repository_of(open_stack(open_project(file, environment)))
 
 
 def _brief(value: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,20 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from typing_extensions import override
+
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.create import Watch
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from techsapo_ops.backup.manifest import Part
     from techsapo_ops.backup.repository import Backup, Repository
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.stack.backup import Part
 
 
-class Bars:
+class Bars(Watch):
     """A bar a source on a terminal, with rate and time left; plain lines as sources end elsewhere.
 
     How far a source is, is told by its size in the newest backup.
@@ -58,8 +63,8 @@ class Bars:
         if self._progress is not None:
             self._progress.stop()
 
+    @override
     def told(self, kind: str, count: int) -> None:
-        """`kind` has done `count` bytes."""
         if self._progress is None:
             return
         if kind not in self._tasks:
@@ -73,22 +78,21 @@ class Bars:
         elif not self._out.quiet:
             self._progress.console.print(text, markup=False)
 
-    def line(self, kind: str, text: str) -> None:
-        """`kind` has ended."""
-        if self._progress is not None and kind in self._tasks:
-            self._progress.remove_task(self._tasks.pop(kind))
+    @override
+    def ended(self, part: Part) -> None:
+        if self._progress is not None and part.kind in self._tasks:
+            self._progress.remove_task(self._tasks.pop(part.kind))
         if not self._out.as_json:
-            self.say(text)
+            self.say(_line(part))
 
 
-def part_line(part: Part) -> str:
+def _line(part: Part) -> str:
     """One source that is done: what it holds, its size, time and rate."""
     from techsapo_ops.adapters.disk import human
-    from techsapo_ops.operations.backup.make import content
 
     rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
     return (
-        f"{part.kind:<13} {content(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
+        f"{part.kind:<13} {registry.describe(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
         f"in {part.seconds:.1f} s{rate}"
     )
 

@@ -45,11 +45,11 @@ def costs(
     """
     from dataclasses import asdict
 
-    from techsapo_ops.adapters.audit_costs import ENOUGH
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
     from techsapo_ops.operations.watch.costs import Books, rows_here
     from techsapo_ops.operations.watch.costs import costs as operation
+    from techsapo_ops.stores.audit.costs import ENOUGH
 
     out = Output(as_json=as_json or rows)
     if rows:

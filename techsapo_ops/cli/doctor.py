@@ -47,11 +47,11 @@ def doctor(
 
       techsapo doctor --json
     """
-    from techsapo_ops.adapters.trust import UntrustedError, root_doubts
     from techsapo_ops.cli.wiring import docker_facts_for, topology_for
     from techsapo_ops.errors import OpsError
     from techsapo_ops.operations.doctor import distrusted, examine
     from techsapo_ops.operations.doctor_templates import look_at_templates
+    from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     doubts, project = root_doubts(file.resolve()), None

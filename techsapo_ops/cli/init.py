@@ -35,10 +35,10 @@ def init(
       techsapo init /srv/techsapo
     """
     from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
+    from techsapo_ops.adapters.folders import STATE_DIRECTORY
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates
-    from techsapo_ops.stack.layout import STATE_DIRECTORY
 
     out = Output(quiet=quiet)
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC

@@ -122,10 +122,10 @@ def run(
 
       techsapo jobs run costs --wait 600
     """
-    from techsapo_ops.adapters.trust import UntrustedError
     from techsapo_ops.cli.jobs_signals import interruptible
     from techsapo_ops.cli.jobs_wiring import desk_for, perform_command, record_refusal, schedule_or_why
     from techsapo_ops.cli.wiring import layout_beside
+    from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.book import find_job
     from techsapo_ops.schedule.wrapper import due, run_job
 

@@ -49,6 +49,7 @@ def _context(file: Path, environment: str | None) -> JobContext:
         history_beside,
         layout_beside,
         open_project,
+        open_stack,
         runner,
         topology_for,
     )
@@ -63,6 +64,7 @@ def _context(file: Path, environment: str | None) -> JobContext:
         spec=lambda: project().spec,
         topology=lambda: topology_for(project()),
         engine=lambda: engine_for(project(), topology_for(project())),
+        stack=lambda: open_stack(project()),
         history=history_beside(file),
         runner=runner(),
         tell=lambda text: print(text, flush=True),

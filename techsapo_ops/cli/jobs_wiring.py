@@ -11,13 +11,12 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.folders import FOLDER
+from techsapo_ops.adapters.folders import FOLDER, STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Command
-    from techsapo_ops.adapters.trust import UntrustedError
+    from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
     from techsapo_ops.schedule.wrapper import Desk
     from techsapo_ops.spec.models.data import Schedule

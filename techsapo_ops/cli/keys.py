@@ -12,7 +12,7 @@ from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.keys import ApiKey, KeyFile
+    from techsapo_ops.stores.keys import ApiKey, KeyFile
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,10 +74,10 @@ def create(
 
       techsapo keys create ci --plan standard --expires 90d --monthly-usd 5
     """
-    from techsapo_ops.adapters.keys import new_key
     from techsapo_ops.adapters.lock import exclusive
     from techsapo_ops.cli.output import Output
     from techsapo_ops.spec.models.base import seconds
+    from techsapo_ops.stores.keys import new_key
 
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise OpsError(
@@ -190,9 +190,9 @@ def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int]
     from pathlib import Path
 
     from techsapo_ops.adapters.folders import opened
-    from techsapo_ops.adapters.keys import KeyFile
     from techsapo_ops.cli.wiring import open_project, topology_for
-    from techsapo_ops.operations.api_keys import keys_owner
+    from techsapo_ops.services.app.api_keys import keys_owner
+    from techsapo_ops.stores.keys import KeyFile
 
     project = open_project(file, environment)
     named = project.spec.app.auth.keys_file

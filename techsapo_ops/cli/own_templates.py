@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.render.template_folders import Overrides, find_overrides
 from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.stack.template_folders import Overrides, find_overrides
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
@@ -45,7 +45,7 @@ def require_trusted_folder(directory: Path, loaded: LoadedSpec) -> None:
     """Raise UntrustedError where root must not use the folder of templates that the spec names."""
     if loaded.spec.template_overrides is None:  # those beside the spec were looked at with it
         return
-    from techsapo_ops.adapters.trust import folder_doubts, refusal
+    from techsapo_ops.operations.root_trust import folder_doubts, refusal
 
     if doubts := folder_doubts(overrides_of(directory, loaded).folder):
         raise refusal(doubts)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.backup import registry
+from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
 from techsapo_ops.cli.options import (
     DEFAULT_SPEC,
     DryRunOption,
@@ -23,9 +25,9 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.backup.restore import Intent
-    from techsapo_ops.operations.backup.sources import Stack
+    from techsapo_ops.operations.backup.intent import Intent
     from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
 
 class Into(StrEnum):
@@ -35,12 +37,10 @@ class Into(StrEnum):
     SCRATCH = "scratch"
 
 
+@telling_kinds
 def restore(
     which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
-    only: Annotated[
-        str | None,
-        typer.Option("--only", metavar="KIND,…", help="redis, mysql, sqlite, prometheus, grafana, config."),
-    ] = None,
+    only: RestoredOption = None,
     to: Annotated[
         str | None,
         typer.Option("--to", metavar="TIME", help="The database as it was then, e.g. 2026-01-31T14:05:00."),
@@ -66,7 +66,7 @@ def restore(
     """Bring a backup back, or with --to the database as it was at a moment.
 
     Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
-    fails. Prometheus's samples, Grafana's database and the configuration come back only where --only names
+    fails. {kinds by name} come back only where --only names
     them; of the configuration every file is listed. A time without a zone is this host's; what happened in
     that second is not in it.
 
@@ -80,17 +80,18 @@ def restore(
 
       techsapo restore 20260131T020000Z --into scratch
     """
-    from techsapo_ops.cli.backup import kinds
+    from techsapo_ops.backup.repository import repository_of
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import Output, confirm
-    from techsapo_ops.cli.wiring import backup_stack
+    from techsapo_ops.cli.wiring import open_project, open_stack
     from techsapo_ops.operations.backup import restore as operation
+    from techsapo_ops.operations.backup.intent import intend
 
     out = Output(as_json=as_json, quiet=quiet)
-    stack = backup_stack(file, environment)
+    stack = open_stack(open_project(file, environment))
     until = _time(to) if to is not None else None
     if into is Into.SCRATCH:
-        intent = operation.intend(stack, which, kinds(only), until, unauthenticated=True)
+        intent = intend(stack, which, parse(only), until, unauthenticated=True)
         _unknown_origin(intent, out)
         if dry_run:
             _dry_run(intent, out)
@@ -99,7 +100,7 @@ def restore(
         return
     if not dry_run:
         operation.recover(stack, wait=wait, say=out.say)
-    intent = operation.intend(stack, which, kinds(only), until, unauthenticated=allow_unauthenticated)
+    intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
     _unknown_origin(intent, out)
     if dry_run:
         _dry_run(intent, out)
@@ -109,7 +110,7 @@ def restore(
         if not confirm("replace it?", yes=False):
             out.say("nothing was changed; --yes restores without asking")
             raise typer.Exit(1)
-    with Bars(out, stack.repository) as bars:
+    with Bars(out, repository_of(stack)) as bars:
         done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
     if as_json:
         out.json(
@@ -127,7 +128,7 @@ def restore(
     out.say(f"restored {done.backup} in {done.total_seconds:.1f} s ({took})")
     named = f" --only {only}" if only is not None else ""
     back = f"; `techsapo restore {done.safety}{named}` goes back" if done.safety else ""
-    changed = any(part.kind == "config" for part in intent.parts)
+    changed = any(registry.of(part).is_configuration for part in intent.parts)
     out.next(f"techsapo {'plan' if changed else 'health'}{back}")
 
 
@@ -187,7 +188,7 @@ def _told_of(intent: Intent, out: Output) -> None:
     started = intent.backup.read().started.astimezone()
     out.say(f"backup {intent.backup.id}, begun {started:%Y-%m-%d %H:%M:%S}")
     if intent.until is not None:
-        out.say(f"then the binlog to {intent.until.astimezone():%Y-%m-%d %H:%M:%S}")
+        out.say(f"then {intent.log} to {intent.until.astimezone():%Y-%m-%d %H:%M:%S}")
     out.table(
         ("what", "now", "", "will be"),
         [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
@@ -205,11 +206,12 @@ def _told_of(intent: Intent, out: Output) -> None:
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
+    from techsapo_ops.backup.repository import repository_of
     from techsapo_ops.cli.backup_view import Bars
     from techsapo_ops.cli.output import interactive
     from techsapo_ops.operations.backup.restore_scratch import into_scratch
 
-    with Bars(out, stack.repository) as bars, into_scratch(stack, intent, bars.told) as servers:
+    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.told) as servers:
         told = [_told(kind, made) for kind, made in servers.items()]
         if out.as_json:
             out.json({"backup": intent.backup.id, "servers": told})
@@ -225,14 +227,10 @@ def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
 def _told(kind: str, made: Scratch) -> dict[str, object]:
     """A throwaway server in words; `enter` is the way into one that has no network."""
     password = made.password.reveal() if made.password is not None else None
-    clients = {
-        "redis": f"-e REDISCLI_AUTH={password} {made.container} redis-cli",
-        "mysql": f"-e MYSQL_PWD={password} {made.container} mariadb --host={made.address.host} "
-        f"--user={made.user} --skip-ssl",
-    }
-    client = clients.get(kind, f"{made.container} sh")
+    known = registry.find(kind)
+    client = known.client(made) if known is not None and made.by_hand is not None else None
     return {
         "kind": kind, "host": made.address.host, "port": made.address.port, "user": made.user,
         "password": password, "container": made.container or None,
-        "enter": f"docker exec -it {client}" if made.container else None,
+        "enter": made.by_hand(client) if made.by_hand is not None and client is not None else None,
     }  # fmt: skip

@@ -138,8 +138,8 @@ class _Trust:
 
     def given(self) -> bool:
         """Look again."""
-        from techsapo_ops.adapters.trust import UntrustedError
         from techsapo_ops.cli.wiring import require_trust
+        from techsapo_ops.operations.root_trust import UntrustedError
 
         try:
             require_trust(self._file)

@@ -83,8 +83,9 @@ def serve(
     project = open_project(file, environment, cross_check=not rendered, trusted=not supervised)
     spec = seen_from_here(project.spec, redis, mysql)
 
+    from techsapo_ops.serve.app import App
     from techsapo_ops.serve.logs import configure_logs
-    from techsapo_ops.serve.parts import assemble
+    from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
 
     configure_logs(spec.logs, instance)
@@ -95,11 +96,11 @@ def serve(
 
         weights = project.directory / spec.wallbounce.calibration
         calibration = loads(read_text(weights, what="calibration"), str(weights))
-    parts = assemble(
+    options = Options(
         spec,
-        project.loaded.disabled,
-        instance=instance,
-        data=data or project.layout.data / instance,
+        instance,
+        data or project.layout.data / instance,
+        disabled=project.loaded.disabled,
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
@@ -107,7 +108,8 @@ def serve(
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )
-    run(parts, host or spec.app.host, port or _port(instance, [i.port for i in spec.app.resolved_instances]))
+    ports = [i.port for i in spec.app.resolved_instances]
+    run(App(options), host or spec.app.host, port or _port(instance, ports))
 
 
 def _started_for(file: Path) -> bool:
@@ -142,8 +144,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
 
 def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
     """Where the pages' figures come from: a stack says so, by hand it is where the spec has it."""
-    from techsapo_ops.adapters.address import Address
-    from techsapo_ops.spec.models.base import reachable_host
+    from techsapo_ops.adapters.address import Address, reachable_host
 
     if told is not None:
         return f"http://{told}"

@@ -11,7 +11,7 @@ from techsapo_ops.cli.options import DEFAULT_SPEC, EnvironmentOption, FileOption
 from techsapo_ops.cli.output import Output
 
 if TYPE_CHECKING:
-    from techsapo_ops.render.template_folders import Overrides
+    from techsapo_ops.stack.template_folders import Overrides
 
 NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")]
 
@@ -36,7 +36,7 @@ def list_templates(
 
       techsapo templates list --json
     """
-    from techsapo_ops.render.template_folders import FIXED, builtin_names
+    from techsapo_ops.stack.template_folders import FIXED, builtin_names
 
     out = Output(as_json=as_json)
     overrides = _overrides(file, environment, out)
@@ -66,8 +66,8 @@ def eject(
     """
     from techsapo_ops.adapters.files import write_atomic
     from techsapo_ops.errors import OpsError
-    from techsapo_ops.render.template_folders import FIXED
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.stack.template_folders import FIXED
 
     out = Output(quiet=quiet)
     overrides = _overrides(file, environment, out)
@@ -100,8 +100,8 @@ def diff(name: NameArgument, file: FileOption = DEFAULT_SPEC, environment: Envir
 
     from techsapo_ops.adapters.files import read_text
     from techsapo_ops.errors import OpsError
-    from techsapo_ops.render.template_folders import builtin_names, nearest
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.stack.template_folders import builtin_names, nearest
 
     out = Output()
     own = _overrides(file, environment, out).template(name)
@@ -125,7 +125,7 @@ def _overrides(file: Path, environment: str | None, out: Output) -> Overrides:
     """The folders of the user's own templates; without a spec the default one."""
     from techsapo_ops.cli.own_templates import template_warnings
     from techsapo_ops.cli.wiring import open_project, require_trust
-    from techsapo_ops.render.template_folders import find_overrides
+    from techsapo_ops.stack.template_folders import find_overrides
 
     if not file.is_file():
         require_trust(file)
@@ -138,7 +138,7 @@ def _overrides(file: Path, environment: str | None, out: Output) -> Overrides:
 
 def _require_known(name: str) -> None:
     from techsapo_ops.errors import OpsError
-    from techsapo_ops.render.template_folders import builtin_names, nearest
+    from techsapo_ops.stack.template_folders import builtin_names, nearest
 
     if name not in builtin_names():
         raise OpsError(f"there is no template {name}", nearest(name))

@@ -35,7 +35,8 @@ def add(folder: FolderArgument) -> None:
 
       techsapo trust add /home/alice/ops
     """
-    from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, allow
+    from techsapo_ops.adapters.trust import TRUSTED_FOLDERS
+    from techsapo_ops.operations.root_trust import allow
 
     _root_only()
     out = Output()

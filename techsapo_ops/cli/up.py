@@ -90,10 +90,10 @@ def up(
 
       techsapo up -e production --yes
     """
-    from techsapo_ops.adapters.trust import without_sudo
     from techsapo_ops.cli.stack_view import show_plan
     from techsapo_ops.cli.wiring import choose_engine, open_project, stack_on
     from techsapo_ops.operations.apply.up import up as perform
+    from techsapo_ops.operations.root_trust import without_sudo
 
     out = Output(as_json=as_json, quiet=quiet, verbose=verbose)
     project = open_project(file, environment)

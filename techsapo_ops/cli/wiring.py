@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import STATE_DIRECTORY
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.history import History
-    from techsapo_ops.operations.backup.sources import Stack as BackupStack
-    from techsapo_ops.render.template_folders import Overrides
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.load import LoadedSpec
     from techsapo_ops.spec.models import Spec
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.template_folders import Overrides
     from techsapo_ops.stack.topology import Topology
 
 
@@ -128,7 +127,7 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     the state directory is run. Raises UntrustedError, which says how to allow it; a few dozen lstat calls.
     """
     if os.geteuid() == 0:
-        from techsapo_ops.adapters.trust import require_trust as require
+        from techsapo_ops.operations.root_trust import require_trust as require
 
         require(file.resolve() if file is not None else None, others=[path.absolute() for path in others])
 
@@ -325,16 +324,6 @@ def stack_on(
         leaves=other_engine,
         check_spec=project.check,
     )
-
-
-def backup_stack(file: Path, environment: str | None = None) -> BackupStack:
-    """The stack of the spec at `file`, as backups see it."""
-    from techsapo_ops.operations.backup.sources import Stack
-
-    project = open_project(file, environment)
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
-    return Stack(project.spec, topology, engine, runner(), project.directory, project.check)
 
 
 def private_prober(spec: Spec, topology: Topology) -> Prober | None:

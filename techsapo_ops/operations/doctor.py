@@ -16,10 +16,11 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.adapters.trust import read_allowed, refusal, trusted_users
+from techsapo_ops.adapters.trust import read_allowed, trusted_users
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.service import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from techsapo_ops.operations.doctor import Finding, Level
-from techsapo_ops.render.template_folders import Overrides
+from techsapo_ops.stack.template_folders import Overrides
 
 _NAME = "your templates"
 

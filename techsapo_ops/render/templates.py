@@ -13,8 +13,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.template_folders import builtin_names, template_root
 from techsapo_ops.stack.formats import to_json, to_yaml
+from techsapo_ops.stack.template_folders import builtin_names, template_root
 
 BUILTIN = "builtin"
 """Prefix under which our own templates stay reachable from an override."""

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import structlog
 from starlette.types import Scope
 
-from techsapo_ops.adapters.keys import Refusal
 from techsapo_ops.catalogue.anomalies import Reason, signs
 from techsapo_ops.serve.proxies import Proxies, address_of
 from techsapo_ops.spec.models.app import Anomalies as Limits
+from techsapo_ops.stores.keys import Refusal
 
 log = structlog.get_logger()
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.serve.analyst import Analyst
+from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.document import document, problem_of
-from techsapo_ops.serve.flights import Flight, Flights, SharedLock
-from techsapo_ops.serve.metering import Account
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.document import problem_of
+from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told, as_document
-from techsapo_ops.serve.record import Record
+from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.events import Observer
-from techsapo_ops.wallbounce.language import Language, language_of
+from techsapo_ops.stores.flights import Flight, Flights
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.events import Event, Observer
+from techsapo_ops.wallbounce.language import language_of
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+from techsapo_ops.wallbounce.tiers import TaskType
 
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""
@@ -36,8 +35,8 @@ Document = dict[str, Any]
 class Trip:
     """One caller's seat in an analysis: what happens on the way, and the answer's document."""
 
-    def __init__(self, record: Record, flight: Flight[Document], first: bool) -> None:
-        self._record = record
+    def __init__(self, request: AuditedRequest, flight: Flight[Document, Event], first: bool) -> None:
+        self._request = request
         self._flight = flight
         self._first = first
 
@@ -50,36 +49,66 @@ class Trip:
 
     async def document(self) -> Document:
         """The answer's document (see AnswerBody). Raises Problem when there is none."""
-        record = self._record
+        request = self._request
         if self._first:
             return await self._flight.result()
         try:
             shared = await self._flight.result()
         except Problem as problem:
-            record.failed(problem.code, problem.detail)
+            request.failed(problem.code, problem.detail)
             raise
         except asyncio.CancelledError:
-            record.abandoned()
+            request.abandoned()
             raise
-        own = _reused(shared, record)
-        record.settled(own)
+        own = _reused(shared, request)
+        request.settled(own)
         return own
 
 
-class Answers:
-    """Answers prompts within the spec's limits. Identical questions under way are one analysis."""
+class Prompts:
+    """Makes questions of prompts, by `settings`; a prompt of more than `longest` characters is refused."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._limits = parts.spec.app.limits
-        self._timeout = seconds(self._limits.request_timeout)
-        self._ttl = seconds(parts.spec.wallbounce.cache_ttl)
-        self._flights = Flights[Document]()
-        self._lock = SharedLock(parts.link, f"{parts.spec.project}:flight:")
-        self._setting = _setting(parts)
+    def __init__(self, settings: Settings, longest: int, anomalies: Anomalies) -> None:
+        self._settings = settings
+        self._longest = longest
+        self._anomalies = anomalies
+
+    def question(self, prompt: str, request_id: str, caller: Caller) -> Question:
+        """The question of `prompt`. Raises Problem for one that is not accepted."""
+        if not prompt.strip():
+            raise Problem(422, "invalid_request", "the prompt is empty")
+        if len(prompt) > self._longest:
+            raise Problem(
+                422,
+                "prompt_too_long",
+                f"the prompt has {len(prompt)} characters; at most {self._longest} are accepted",
+                max_prompt=self._longest,
+            )
+        self._anomalies.asked(prompt, request_id, caller.address)
+        masked = mask(prompt).text if self._settings.mask_prompts else prompt
+        wanted = self._settings.language
+        return Question(masked, language_of(prompt) if wanted == "auto" else wanted, request_id)
+
+
+class Answers:
+    """Answers prompts within `limits`. Identical questions under way are one analysis."""
+
+    def __init__(
+        self, limits: Limits, prompts: Prompts, analyst: Analyst, kept: KeptAnswers, trail: AuditTrail
+    ) -> None:
+        self._most = limits.concurrency
+        self._timeout = seconds(limits.request_timeout)
+        self._prompts = prompts
+        self._analyst = analyst
+        self._kept = kept
+        self._trail = trail
+        self._flights = Flights[Document, Event]()
         self._active = 0
-        parts.metrics.gauge("techsapo_inflight_analyses", lambda: self._active)
-        parts.metrics.gauge("techsapo_inflight_analyses_limit", lambda: self._limits.concurrency)
+
+    @property
+    def active(self) -> int:
+        """How many analyses are under way."""
+        return self._active
 
     @asynccontextmanager
     async def asking(
@@ -89,60 +118,50 @@ class Answers:
 
         Raises Problem for a prompt that is not accepted.
         """
-        if not prompt.strip():
-            raise Problem(422, "invalid_request", "the prompt is empty")
-        if len(prompt) > self._limits.max_prompt:
-            raise Problem(
-                422,
-                "prompt_too_long",
-                f"the prompt has {len(prompt)} characters; at most {self._limits.max_prompt} are accepted",
-                max_prompt=self._limits.max_prompt,
-            )
-        self._parts.anomalies.asked(prompt, request_id, caller.address)
-        masked = mask(prompt).text if self._parts.spec.wallbounce.mask_prompts else prompt
-        wanted = self._parts.spec.wallbounce.language
-        language = language_of(prompt) if wanted == "auto" else wanted
-        question = Question(masked, language, request_id)
-        record = Record(self._parts, prompt, task_type, request_id, caller)
-        key = self._key(masked, task_type, language)
-        flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, record))
+        question = self._prompts.question(prompt, request_id, caller)
+        request = self._trail.begin(prompt, task_type, request_id, caller)
+        key = self._kept.key(question, task_type)
+        flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         with flight.aboard():
-            yield Trip(record, flight, first)
+            yield Trip(request, flight, first)
 
     async def answer(self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller) -> Document:
         """The answer's document (see AnswerBody). Raises Problem when there is none."""
         async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as trip:
             return await trip.document()
 
-    async def _fly(self, flight: Flight[Document], key: str, question: Question, record: Record) -> Document:
+    async def _fly(
+        self, flight: Flight[Document, Event], key: str, question: Question, request: AuditedRequest
+    ) -> Document:
         try:
             async with asyncio.timeout(self._timeout):
-                found = await self._cached(key, count=True)
+                found = await self._kept.find(key)
                 if found is None:
-                    found = await self._at_work(key, question, record, flight.tell)
+                    found = await self._at_work(key, question, request, flight.tell)
                 else:
-                    found = _reused(found, record)
+                    found = _reused(found, request)
         except AnalysisError as error:
-            record.failed(error.code, "; ".join(f"{f.provider}: {f.kind}" for f in error.failures))
+            request.failed(error.code, "; ".join(f"{f.provider}: {f.kind}" for f in error.failures))
             raise problem_of(error) from None
         except Problem as problem:
-            record.failed(problem.code, problem.detail)
+            request.failed(problem.code, problem.detail)
             raise
         except TimeoutError:
-            self._parts.metrics.ended(record.task_type, "error")
-            record.failed("timeout", f"no verdict within {self._timeout:g} s")
+            request.timed_out(f"no verdict within {self._timeout:g} s")
             raise Problem(
                 504, "timeout", f"the analysis took longer than {self._timeout:g} s", retry_after=RETRY_AFTER
             ) from None
         except asyncio.CancelledError:
-            record.abandoned()
+            request.abandoned()
             raise
-        record.settled(found)
+        request.settled(found)
         return found
 
-    async def _at_work(self, key: str, question: Question, record: Record, hear: Observer) -> Document:
+    async def _at_work(
+        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+    ) -> Document:
         """The document that this instance, or another one that is at it already, makes."""
-        if self._active >= self._limits.concurrency:
+        if self._active >= self._most:
             raise Problem(
                 503,
                 "overloaded",
@@ -151,68 +170,21 @@ class Answers:
             )
         self._active += 1
         try:
-            if self._ttl <= 0:
-                return await self._analysed(key, question, record, hear)
-            made, here = await self._lock.run(
-                key,
-                lambda: self._cached(key, count=False),
-                lambda: self._analysed(key, question, record, hear),
-            )
+            made, here = await self._kept.once(key, lambda: self._analysed(key, question, request, hear))
         finally:
             self._active -= 1
-        return made if here else _reused(made, record)
+        return made if here else _reused(made, request)
 
-    async def _analysed(self, key: str, question: Question, record: Record, hear: Observer) -> Document:
-        parts, task_type = self._parts, record.task_type
-        account = record.account = Account.of(parts.spending, record.caller.key, record.request_id)
-        worst = parts.wallbounce.worst_case(question, task_type)
-        limit = parts.spec.budget.per_request_usd
-        try:
-            if limit is None or worst <= limit:  # else the analysis refuses, before it spends anything
-                await account.open(worst)
-            analysis: Analysis = await parts.wallbounce.analyse(question, task_type, payer=account, hear=hear)
-        finally:
-            await asyncio.shield(account.close())
-        made = document(analysis, parts.wallbounce, record.request_id, account)
-        made["processing_ms"] = record.elapsed_ms()
-        if self._ttl > 0 and not analysis.failures:
-            await parts.cache.set(key, dump(made), self._ttl)
+    async def _analysed(
+        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+    ) -> Document:
+        made, complete = await self._analyst.analyse(question, request, hear)
+        if complete:
+            await self._kept.keep(key, made)
         return made
 
-    async def _cached(self, key: str, *, count: bool) -> Document | None:
-        if self._ttl <= 0:
-            return None
-        errors = self._parts.cache.consecutive_errors
-        raw = await self._parts.cache.get(key)
-        failed = self._parts.cache.consecutive_errors > errors
-        try:
-            found = load(raw) if raw is not None else None
-        except ValueError:
-            found, failed = None, True
-        if not isinstance(found, dict):
-            found = None
-        if count:
-            self._parts.metrics.cache("error" if failed else "miss" if found is None else "hit")
-        return found
 
-    def _key(self, prompt: str, task_type: TaskType, language: Language) -> str:
-        """Same key for the same question: same words, tier, language, providers and thresholds."""
-        normal = " ".join(unicodedata.normalize("NFKC", prompt).split())
-        whole = json.dumps([normal, task_type, language]) + self._setting
-        return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _setting(parts: Parts) -> str:
-    """What answers depend on beside the question: version, providers, thresholds and calibration.
-
-    All tiers and providers: an analysis may step up to those above its own.
-    """
-    tiers = [[r.providers, r.confidence, r.consensus] for r in map(parts.wallbounce.rule, TIERS)]
-    models = [f"{p.name}={p.kind}/{p.model}" for p in parts.registry.usable]
-    return json.dumps([parts.version, models, tiers, parts.wallbounce.calibration.key])
-
-
-def _reused(shared: Document, record: Record) -> Document:
+def _reused(shared: Document, request: AuditedRequest) -> Document:
     """`shared` as the answer to another request, which costs nothing."""
-    own = {"request_id": record.request_id, "cache": "hit", "cost_usd": 0.0}
-    return {**shared, **own, "processing_ms": record.elapsed_ms()}
+    own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0}
+    return {**shared, **own, "processing_ms": request.elapsed_ms()}

@@ -11,12 +11,11 @@ from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
 from techsapo_ops.serve.answers import Answers
-from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.auth import Caller, Gate
 from techsapo_ops.serve.bodies import AnalyzeLogsBody, AnswerBody, GenerateBody, TriageBody, problem_responses
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told
-from techsapo_ops.serve.replies import Replies
 from techsapo_ops.serve.requests import json_response, while_connected
 from techsapo_ops.serve.routes import body_route
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
@@ -27,9 +26,9 @@ _USER = Header(default=None, description="Who asks, for the audit log.")
 _IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
 
 
-def api_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
+def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRouter:
     """The routes below /api/v1."""
-    router = APIRouter(prefix="/api/v1", tags=["orchestrator"], route_class=body_route(parts.gate.admit))
+    router = APIRouter(prefix="/api/v1", tags=["orchestrator"], route_class=body_route(gate.admit))
 
     @router.post(
         "/generate",
@@ -43,12 +42,12 @@ def api_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
         body: GenerateBody,
         request: Request,
         x_user_id: str | None = _USER,  # noqa: ARG001 - read by the gate; here for /openapi.json
-        idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Replies
+        idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Idempotency
     ) -> Response:
         caller: Caller = request.state.caller
         if _wants_stream(request):
             return EventStream(
-                lambda: _progress(answers, replies, request, body, caller),
+                lambda: _progress(answers, idempotency, request, body, caller),
                 lambda problem, number: sse(problem.document(number), "problem"),
             )
 
@@ -57,7 +56,7 @@ def api_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
                 body.prompt, body.task_type, request_id=request.state.request_id, caller=caller
             )
 
-        told = await while_connected(request, replies.once(request, caller, body, work))
+        told = await while_connected(request, idempotency.once(request, caller, body, work))
         return Response(status_code=499) if told is None else json_response(told)
 
     @router.post(
@@ -72,7 +71,7 @@ def api_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
         body: AnalyzeLogsBody,
         request: Request,
         x_user_id: str | None = _USER,  # noqa: ARG001 - read by the gate; here for /openapi.json
-        idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Replies
+        idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Idempotency
     ) -> Response:
         caller: Caller = request.state.caller
         if not (body.error_output.strip() or body.user_command.strip()):
@@ -85,7 +84,7 @@ def api_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
             )
             return triage(answer, f"{body.user_command}\n{body.error_output}\n{body.system_context}")
 
-        told = await while_connected(request, replies.once(request, caller, body, work))
+        told = await while_connected(request, idempotency.once(request, caller, body, work))
         return Response(status_code=499) if told is None else json_response(told)
 
     return router
@@ -97,7 +96,7 @@ def _wants_stream(request: Request) -> bool:
 
 
 async def _progress(
-    answers: Answers, replies: Replies, request: Request, body: GenerateBody, caller: Caller
+    answers: Answers, idempotency: Idempotency, request: Request, body: GenerateBody, caller: Caller
 ) -> AsyncIterator[bytes]:
     """Each step of the analysis, then the verdict; of a repeated Idempotency-Key the verdict alone."""
     steps: asyncio.Queue[Told | None] = asyncio.Queue()
@@ -109,7 +108,7 @@ async def _progress(
                 steps.put_nowait(event)
             return await trip.document()
 
-    reply = asyncio.create_task(replies.once(request, caller, body, work))
+    reply = asyncio.create_task(idempotency.once(request, caller, body, work))
     reply.add_done_callback(lambda _: steps.put_nowait(None))
     try:
         while (event := await steps.get()) is not None:

@@ -1,29 +1,60 @@
-"""The ASGI application."""
+"""The app: one instance of the orchestrator, from its options to its end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.types import Lifespan
 
+from techsapo_ops.adapters.cgroup import HostUsage
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.serve import health
-from techsapo_ops.serve.answers import Answers
+from techsapo_ops.serve.analyst import Analyst, setting_of
+from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
+from techsapo_ops.serve.audit_trail import AuditTrail
+from techsapo_ops.serve.auth import Gate, key_ring
+from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
-from techsapo_ops.serve.insight import insight_routes
+from techsapo_ops.serve.config_state import config_hash, config_since
+from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.idempotency import Idempotency
+from techsapo_ops.serve.instance import prepare_data, this_instance
+from techsapo_ops.serve.kept_answers import KeptAnswers
+from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import described, live_routes
+from techsapo_ops.serve.metric_registry import only
+from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import BodyLimit, Envelope
+from techsapo_ops.serve.monitoring import monitoring_routes
+from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages import page_routes
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import add_problem_handlers
-from techsapo_ops.serve.replies import Replies
+from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.requests import json_response
-from techsapo_ops.spec.models.base import size_bytes
+from techsapo_ops.serve.spending import Spending, open_spending
+from techsapo_ops.serve.status_report import StatusReport
+from techsapo_ops.serve.telemetry import Telemetry, read_values
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds, size_bytes
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.redis import redis_server
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.registry import build_registry
 
 log = structlog.get_logger()
 
@@ -31,39 +62,182 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
 LAST_WORDS = 0.05
 """Seconds in which requests that were cut off at the end still write their audit row."""
+PROMETHEUS_TIMEOUT = 8.0
+"""Seconds in which Prometheus must answer the pages."""
 
 
-def create_app(parts: Parts) -> FastAPI:
-    """The app over `parts`; its lifespan starts the audit writer and closes everything at the end."""
+class App:
+    """One instance. `asgi` is what a server calls; its lifespan is `start` and `stop`.
+
+    There is nothing to reload: an instance of a changed spec is a new process, and what may change under a
+    running one, API keys and the pages' thresholds, is read anew when its file has changed.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Compose the instance; nothing is connected or started yet.
+
+        One straight line, in the order in which one thing needs the other. Raises OpsError when no provider
+        can be used, the folder can't be written, or a key is needed to start.
+        """
+        spec, auth = options.spec, options.resolved_auth()
+        self.options = options
+        self.lifecycle = Lifecycle()
+        self.registry = registry = build_registry(spec, options.disabled)
+        prepare_data(options.data)
+        instance = this_instance(options.instance)
+        self.metrics = metrics = Metrics(instance.version, instance.build, registry.usable, spec.budget)
+        metrics.watch(registry.breakers)
+
+        redis = redis_server(spec.redis, options.redis_ca)
+        self._cache = cache = AnswerCache(redis, f"{spec.project}:answer:", metrics.redis("answers"))
+        self._replies = AnswerCache(redis, f"{spec.project}:reply:", metrics.redis("replies"))
+        self._link = link = RedisLink(redis, "budgets and single flight", metrics.redis("shared"))
+        self.audit = AuditLog(
+            spec.mysql,
+            options.data,
+            metrics.audit_rows,
+            metrics.audit_operation,
+            flush_interval=seconds(spec.audit.flush_interval),
+        )
+
+        keys = key_ring(auth, options.keys_file())
+        self._limiter = None
+        if keys is not None:
+            self._limiter = RateLimiter(redis, f"{spec.project}:rate", metrics.redis("limits"))
+        anomalies = Anomalies(spec.app.anomalies, Proxies(auth.proxies), metrics.anomaly)
+        gate = Gate(auth.plans, keys, self._limiter, metrics, anomalies)
+
+        counts = spec.budget.count_simulated or not registry.simulated
+        wallbounce = WallBounce(
+            registry.usable,
+            policy_of(spec, counts=counts),
+            observers=(metrics.hear,),
+            calibration=options.calibration,
+            usable=registry.worth_asking,
+        )
+        trail = AuditTrail(
+            instance.name,
+            self.audit,
+            metrics,
+            keep_prompts=spec.audit.prompt == "masked",
+            simulated=registry.simulated,
+        )
+        self.spending = spending = open_spending(
+            spec, link, self.audit, trail.lost, metrics.spent, counts=counts
+        )
+        answers = Answers(
+            spec.app.limits,
+            Prompts(spec.wallbounce, spec.app.limits.max_prompt, anomalies),
+            Analyst(wallbounce, spending, spec.budget.per_request_usd),
+            KeptAnswers(
+                cache,
+                SharedLock(link, f"{spec.project}:flight:"),
+                seconds(spec.wallbounce.cache_ttl),
+                setting_of(wallbounce, registry.usable, instance.version),
+                metrics.cache,
+            ),
+            trail,
+        )
+        idempotency = Idempotency(self._replies, SharedLock(link, f"{spec.project}:replying:"))
+
+        self._telemetry = telemetry = Telemetry(lambda: read_values(metrics.samples), instance.name)
+        self.lifecycle.at_drain.append(telemetry.broadcast.close)
+        self.health = own_health = Health(instance, registry, cache, self.audit, self.lifecycle)
+        prometheus = None
+        if options.prometheus is not None:
+            prometheus = Prometheus(options.prometheus, timeout=PROMETHEUS_TIMEOUT)
+        report = StatusReport(own_health, prometheus, spending, self.audit, options.thresholds)
+
+        metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
+        metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
+        _read_state(metrics, spec, options.data, self.audit, spending)
+
+        # Questions first: routes are tried in this order.
+        questions = (api_routes(gate, answers, idempotency), chat_routes(gate, answers, idempotency))
+        for route in (route for router in questions for route in router.routes):
+            if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
+                metrics.start_route("POST", route.path)
+        others = (
+            page_routes(spec.locale, keys=gate.needs_keys),
+            probe_routes(gate, own_health, self.lifecycle, metrics.render),
+            monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
+        )
+        self.asgi = api = _fastapi(instance.version, self._lifespan, (*questions, *others))
+        api.router.routes.extend(live_routes(telemetry.broadcast, gate))
+        # The last one added is the outermost.
+        api.add_middleware(BodyLimit, limit=size_bytes(spec.app.limits.max_body))
+        api.add_middleware(Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies)
+        self._clean_ups = CleanUps()
+
+    async def start(self) -> None:
+        """Start the audit writer and what goes on in the background. Once for each app.
+
+        Where a step fails, those before it are undone, and its exception goes on.
+        """
+        try:
+            self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Undo what `start` did, the last step first; without `start`, and a second time, nothing."""
+        await self._clean_ups.run()
+
+    def _start(self) -> None:
+        clean_ups = self._clean_ups
+        for name, close in self._connections():
+            clean_ups.add(name, close)
+        clean_ups.add("providers", self._close_providers)
+        self.audit.start()
+        clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
+        clean_ups.add("requests that were cut off", lambda: asyncio.sleep(LAST_WORDS))
+        clean_ups.start_task("budgets", self.spending.watch())
+        clean_ups.start_task("warming of providers", self._warm())
+        clean_ups.start_task("metrics stream", self._telemetry.run())
+        if self._cache.uses_redis:
+            clean_ups.start_task("cache", health.watch(self._cache))
+        clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
+        for name, reason in self.registry.unavailable.items():
+            log.warning("Provider is not available", provider=name, reason=reason)
+
+    def _connections(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What holds connections to Redis, and gives them back at the end."""
+        limits = [("rate limits", self._limiter.close)] if self._limiter is not None else []
+        return [
+            *limits,
+            ("budgets and locks", self._link.close),
+            ("kept replies", self._replies.close),
+            ("answer cache", self._cache.close),
+        ]
+
+    async def _close_providers(self) -> None:
+        closing = [asyncio.create_task(p.close(), name=p.name) for p in self.registry.usable]
+        done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
+        for task in late:
+            log.warning("A provider did not give its connections back in time", provider=task.get_name())
+        for task in done:
+            if (error := task.exception()) is not None:
+                log.warning("A provider could not be closed", provider=task.get_name(), error=repr(error))
+
+    async def _warm(self) -> None:
+        await self.registry.warm()
+        for each in self.lifecycle.at_warm:
+            each()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        parts.audit.start()
-        chores = [
-            asyncio.create_task(work)
-            for work in (parts.spending.watch(), _warm(parts), parts.telemetry.run())
-        ]
-        if parts.cache.uses_redis:
-            chores.append(asyncio.create_task(health.watch_cache(parts)))
-        for name, reason in parts.registry.unavailable.items():
-            log.warning("Provider is not available", provider=name, reason=reason)
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.start()
         try:
             yield
         finally:
-            parts.telemetry.broadcast.close()
-            for chore in chores:
-                chore.cancel()
-            await asyncio.gather(*chores, return_exceptions=True)
-            await asyncio.sleep(LAST_WORDS)
-            await asyncio.to_thread(parts.audit.close)
-            closing = [asyncio.create_task(p.close()) for p in parts.registry.usable]
-            await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
-            for link in (parts.cache, parts.replies, parts.link, parts.gate):
-                await link.close()
+            await self.stop()
 
+
+def _fastapi(version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRouter]) -> FastAPI:
     app = FastAPI(
         title="TechSapo",
-        version=parts.version,
+        version=version,
         description="Several models, one answer that can be weighed.",
         docs_url=None,
         redoc_url=None,
@@ -72,57 +246,27 @@ def create_app(parts: Parts) -> FastAPI:
         lifespan=lifespan,
     )
     add_problem_handlers(app)
-    answers, replies = Answers(parts), Replies(parts)
-    # Questions first: routes are tried in this order.
-    for router in (api_routes(parts, answers, replies), chat_routes(parts, answers, replies)):
+    for router in routers:
         app.include_router(router)
-        for route in router.routes:
-            if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
-                parts.metrics.start_route("POST", route.path)
-    app.include_router(page_routes(parts.spec.locale, keys=parts.gate.needs_keys))
-    _add_probes(app, parts)
-    app.include_router(insight_routes(parts))
-    app.router.routes.extend(live_routes(parts.telemetry.broadcast, parts.gate))
-    parts.lifecycle.at_drain.append(parts.telemetry.broadcast.close)
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, limit=size_bytes(parts.spec.app.limits.max_body))
-    app.add_middleware(Envelope, metrics=parts.metrics, lifecycle=parts.lifecycle, anomalies=parts.anomalies)
-    return app
-
-
-async def _warm(parts: Parts) -> None:
-    await parts.registry.warm()
-    for each in parts.lifecycle.at_warm:
-        each()
-
-
-def _add_probes(app: FastAPI, parts: Parts) -> None:
-    @app.head("/health", include_in_schema=False)
-    @app.get("/health", tags=["health"], summary="Can this process work?")
-    async def basic_health() -> Response:
-        status, body = health.basic(parts)
-        return json_response(body, status)
-
-    @app.get("/api/v1/health", tags=["health"], summary="Every dependency, and which one is in use.")
-    async def detailed_health(request: Request) -> Response:
-        await parts.gate.admit_monitor(request)
-        status, body = await health.detailed(parts)
-        return json_response(body, status)
-
-    @app.head("/ping", include_in_schema=False)
-    @app.get("/ping", tags=["health"], summary="Wants new requests?")
-    async def ping() -> Response:
-        if parts.lifecycle.draining:
-            return Response("draining\n", 503, media_type="text/plain")
-        return Response("pong\n", media_type="text/plain")
-
-    @app.get("/metrics", tags=["monitoring"], summary="Metrics in Prometheus's format.")
-    async def metrics(request: Request) -> Response:
-        await parts.gate.admit_monitor(request)
-        accept = request.headers.get("accept", "")
-        body, content_type = await asyncio.to_thread(parts.metrics.render, accept)
-        return Response(body, headers={"Content-Type": content_type})
 
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
         return json_response(described(app.openapi()))
+
+    return app
+
+
+def _read_state(metrics: Metrics, spec: Spec, data: Path, audit: AuditLog, spending: Spending) -> None:
+    """Let `metrics` read what the instance's parts know of themselves."""
+    usage, digest = HostUsage(), config_hash(spec)
+    since = config_since(data, digest)
+    metrics.read("techsapo_config_info", lambda: [({"hash": digest}, 1)])
+    metrics.gauge("techsapo_config_last_change_timestamp_seconds", lambda: since)
+    metrics.gauge("techsapo_audit_consecutive_errors", lambda: audit.consecutive_errors)
+    metrics.gauge("techsapo_audit_queue_rows", lambda: audit.status().waiting)
+    metrics.gauge("techsapo_audit_spool_rows", lambda: audit.status().spooled)
+    metrics.gauge("techsapo_memory_usage_percent", usage.memory_percent)
+    metrics.read("techsapo_cpu_usage_percent", lambda: only(usage.cpu_percent()))
+    metrics.read("techsapo_budget_utilization_percent", spending.percent)
+    metrics.read("techsapo_budget_spent_usd", spending.spent_usd)
+    metrics.read("techsapo_budget_exhausted", spending.exhausted)

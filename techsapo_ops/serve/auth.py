@@ -9,14 +9,14 @@ from pathlib import Path
 import structlog
 from starlette.requests import Request
 
-from techsapo_ops.adapters.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.proxies import Proxies, address_of, header_of
-from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.spec.models.app import Auth, Plans
+from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
+from techsapo_ops.stores.limits import RateLimiter
 
 log = structlog.get_logger()
 
@@ -49,13 +49,13 @@ class Gate:
 
     def __init__(
         self,
-        auth: Auth,
+        plans: Plans,
         keys: KeyRing | None,
         limiter: RateLimiter | None,
         metrics: Metrics,
         anomalies: Anomalies,
     ) -> None:
-        self._plans = auth.plans
+        self._plans = plans
         self._keys = keys
         self._limiter = limiter
         self._metrics = metrics
@@ -98,11 +98,6 @@ class Gate:
         if direct and peer is not None and (peer.is_loopback or peer.is_private):
             return
         self._check(request, "monitor", await self._proxies.client(request.scope))
-
-    async def close(self) -> None:
-        """Give the limiter's connections back."""
-        if self._limiter is not None:
-            await self._limiter.close()
 
     def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
         assert self._keys is not None  # noqa: S101 - both callers have looked

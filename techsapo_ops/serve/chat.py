@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from techsapo_ops.serve.answers import Answers
-from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.auth import Caller, Gate
+from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.replies import Replies
 from techsapo_ops.serve.requests import json_response, while_connected
 from techsapo_ops.serve.routes import body_route
 from techsapo_ops.serve.streams import EventStream, sse
@@ -94,9 +93,9 @@ class ChatBody(BaseModel):
         return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in told)
 
 
-def chat_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
+def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRouter:
     """The routes below /v1."""
-    router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(parts.gate.admit))
+    router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit))
     since = int(time.time())
 
     def model(name: str) -> dict[str, Any]:
@@ -104,12 +103,12 @@ def chat_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
 
     @router.get("/models", summary="The tiers, as models.")
     async def models(request: Request) -> Response:
-        await parts.gate.admit(request)
+        await gate.admit(request)
         return json_response({"object": "list", "data": [model(PREFIX + tier) for tier in TIERS]})
 
     @router.get("/models/{name}", summary="One tier, as a model.")
     async def one_model(request: Request, name: str) -> Response:
-        await parts.gate.admit(request)
+        await gate.admit(request)
         if name.removeprefix(PREFIX) not in TIERS or not name.startswith(PREFIX):
             raise Problem(404, "unknown_model", "there is no such model", param="model")
         return json_response(model(name))
@@ -125,7 +124,7 @@ def chat_routes(parts: Parts, answers: Answers, replies: Replies) -> APIRouter:
             return await answers.answer(body.prompt(), task, request_id=request_id, caller=caller)
 
         def reply() -> Awaitable[dict[str, Any]]:
-            return replies.once(request, caller, body, work)
+            return idempotency.once(request, caller, body, work)
 
         if body.stream:
             return EventStream(

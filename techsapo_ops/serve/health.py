@@ -5,69 +5,88 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.instance import Instance
+from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.registry import Registry
 
 Status = Literal["healthy", "degraded", "down"]
 
 
-def basic(parts: Parts) -> tuple[int, dict[str, Any]]:
-    """HTTP status and body of /health: whether this process can do its work at all."""
-    alive = bool(parts.registry.usable) and parts.audit.alive
-    body = {
-        "status": "ok" if alive else "down",
-        "instance": parts.instance,
-        "version": parts.version,
-        "build": parts.build,
-    }
-    if not parts.audit.alive:
-        body["detail"] = "the audit writer has stopped"
-    return (200 if alive else 503), body
+class Health:
+    """What the health endpoints say of this instance and of what it depends on."""
 
+    def __init__(
+        self,
+        instance: Instance,
+        registry: Registry,
+        cache: AnswerCache,
+        audit: AuditLog,
+        lifecycle: Lifecycle,
+    ) -> None:
+        self._instance = instance
+        self._registry = registry
+        self._cache = cache
+        self._audit = audit
+        self._lifecycle = lifecycle
 
-async def detailed(parts: Parts) -> tuple[int, dict[str, Any]]:
-    """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
+    def basic(self) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body of /health: whether this process can do its work at all."""
+        alive = bool(self._registry.usable) and self._audit.alive
+        body = {
+            "status": "ok" if alive else "down",
+            "instance": self._instance.name,
+            "version": self._instance.version,
+            "build": self._instance.build,
+        }
+        if not self._audit.alive:
+            body["detail"] = "the audit writer has stopped"
+        return (200 if alive else 503), body
 
-    degraded means that answers still come, with a part missing; only down is answered 503.
-    """
-    cache = await parts.cache.check()
-    audit = parts.audit.status()
-    providers: dict[str, Any] = {p.name: _provider(p, parts.registry) for p in parts.registry.usable}
-    for name, reason in parts.registry.unavailable.items():
-        providers[name] = {"status": "unavailable", "detail": reason}
-    few = sum(parts.registry.worth_asking(p) for p in parts.registry.usable) < 2
-    status: Status = "healthy"
-    if not cache.healthy or not audit.healthy or few:
-        status = "degraded"
-    if not parts.audit.alive or not parts.registry.usable:
-        status = "down"
-    body = {
-        "status": status,
-        "instance": parts.instance,
-        "version": parts.version,
-        "build": parts.build,
-        "draining": parts.lifecycle.draining,
-        "simulated": parts.registry.simulated,
-        "dependencies": {
-            "cache": {
-                "status": "healthy" if cache.healthy else "degraded",
-                "in_use": cache.in_use,
-                "detail": cache.detail,
-                "consecutive_errors": cache.consecutive_errors,
+    async def detailed(self) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
+
+        degraded means that answers still come, with a part missing; only down is answered 503.
+        """
+        cache = await self._cache.check()
+        audit = self._audit.status()
+        providers: dict[str, Any] = {p.name: _provider(p, self._registry) for p in self._registry.usable}
+        for name, reason in self._registry.unavailable.items():
+            providers[name] = {"status": "unavailable", "detail": reason}
+        few = sum(self._registry.worth_asking(p) for p in self._registry.usable) < 2
+        status: Status = "healthy"
+        if not cache.healthy or not audit.healthy or few:
+            status = "degraded"
+        if not self._audit.alive or not self._registry.usable:
+            status = "down"
+        body = {
+            "status": status,
+            "instance": self._instance.name,
+            "version": self._instance.version,
+            "build": self._instance.build,
+            "draining": self._lifecycle.draining,
+            "simulated": self._registry.simulated,
+            "dependencies": {
+                "cache": {
+                    "status": "healthy" if cache.healthy else "degraded",
+                    "in_use": cache.in_use,
+                    "detail": cache.detail,
+                    "consecutive_errors": cache.consecutive_errors,
+                },
+                "audit": {
+                    "status": "healthy" if audit.healthy else "degraded",
+                    "in_use": audit.in_use,
+                    "detail": audit.detail,
+                    "consecutive_errors": audit.consecutive_errors,
+                    "waiting": audit.waiting,
+                    "spooled": audit.spooled,
+                },
+                "providers": providers,
             },
-            "audit": {
-                "status": "healthy" if audit.healthy else "degraded",
-                "in_use": audit.in_use,
-                "detail": audit.detail,
-                "consecutive_errors": audit.consecutive_errors,
-                "waiting": audit.waiting,
-                "spooled": audit.spooled,
-            },
-            "providers": providers,
-        },
-    }
-    return (503 if status == "down" else 200), body
+        }
+        return (503 if status == "down" else 200), body
 
 
 def _provider(provider: Provider, registry: Registry) -> dict[str, Any]:
@@ -95,8 +114,8 @@ def _provider(provider: Provider, registry: Registry) -> dict[str, Any]:
     return told
 
 
-async def watch_cache(parts: Parts, interval: float = 5.0) -> None:
+async def watch(cache: AnswerCache, interval: float = 5.0) -> None:
     """Ask Redis for a sign of life every `interval` seconds, so that its metric is true without traffic."""
     while True:
-        await parts.cache.check()
+        await cache.check()
         await asyncio.sleep(interval)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.series import Sample, Series, exemplar, only
-from techsapo_ops.serve.standing import Standing
+from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar, only
+from techsapo_ops.serve.provider_health import ProviderHealth
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.answers import Answer
@@ -63,10 +63,10 @@ class Metrics:
     """
 
     def __init__(self, version: str, build: str, providers: Sequence[Provider], budget: Budget) -> None:
-        self._series = Series()
-        self.read, self.render, self.samples = self._series.read, self._series.text, self._series.samples
+        self._registry = known = MetricRegistry()
+        self.read, self.render, self.samples = known.read, known.text, known.samples
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
-        self._standing = Standing(providers)
+        self._providers = ProviderHealth(providers)
         self._http_times = Quantiles()
         self._spent = Spent()
         self._redis_failed = 0
@@ -80,9 +80,9 @@ class Metrics:
 
     def watch(self, breakers: Sequence[Breaker]) -> None:
         """Tell of these breakers, too."""
-        self._standing.watch(breakers)
+        self._providers.watch(breakers)
         for breaker in breakers:
-            self._series.start(
+            self._registry.start(
                 "techsapo_llm_breaker_opened_total", provider=breaker.provider, model=breaker.model
             )
             breaker.listeners.append(self.hear)
@@ -100,7 +100,7 @@ class Metrics:
             case Failed(request_id=request, task_type=task, failure=failure):
                 status = _STATUS.get(failure.kind, "error")
                 self._call(failure.provider, failure.model, status, task, failure.seconds, request)
-                self._standing.failed(failure.provider, failure.kind)
+                self._providers.failed(failure.provider, failure.kind)
             case Cancelled(
                 request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
             ):
@@ -133,9 +133,9 @@ class Metrics:
 
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0: rate() does not see what the first sample of a series holds."""
-        self._series.histogram("techsapo_http_request_duration_seconds", method, route)
+        self._registry.histogram("techsapo_http_request_duration_seconds", method, route)
         for status in ANSWERS:
-            self._series.counter("techsapo_http_requests_total", method, route, status)
+            self._registry.counter("techsapo_http_requests_total", method, route, status)
 
     def problem(self, code: str) -> None:
         """Count a request that was answered with a problem."""
@@ -163,12 +163,12 @@ class Metrics:
 
     def spent(self, provider: str, model: str, usd: float) -> None:
         """Book what a call was charged."""
-        self._series.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
-        self._spent.add(self._standing.vendor(provider), usd)
+        self._registry.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
+        self._spent.add(self._providers.vendor(provider), usd)
 
     def audit_rows(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
-        self._series.counter("techsapo_audit_writes_total", status).inc(rows)
+        self._registry.counter("techsapo_audit_writes_total", status).inc(rows)
 
     def audit_operation(self, operation: str, ok: bool) -> None:
         """Count an operation on the audit database: insert, ping or read."""
@@ -194,21 +194,21 @@ class Metrics:
         for name, entry in metrics().items():
             if entry.kind in ("counter", "histogram") and name != "techsapo_llm_breaker_opened_total":
                 for fixed in next((known[label] for label in known if label in entry.labels), [{}]):
-                    self._series.start(name, **fixed)
+                    self._registry.start(name, **fixed)
 
     def _read_own(self, runs: Mapping[str, str], providers: Sequence[Provider], budget: Budget) -> None:
-        standing = self._standing
+        health = self._providers
         limits = {"day": budget.resolved_daily_usd, "month": budget.monthly_usd}
         info = [({"provider": p.name, "model": p.model, "kind": p.kind}, 1.0) for p in providers]
         self.read("techsapo_build_info", lambda: [(runs, 1)])
         self.read("techsapo_provider_info", lambda: info)
         self.read("techsapo_budget_limit_usd", lambda: [({"period": p}, usd) for p, usd in limits.items()])
         self.gauge("techsapo_redis_consecutive_errors", lambda: self._redis_failed)
-        self.read("techsapo_provider_up", standing.up)
-        self.read("techsapo_provider_consecutive_failures", standing.consecutive_failures)
-        self.read("techsapo_llm_breaker_state", standing.breaker_states)
-        self.read("techsapo_llm_agreement_score", standing.agreement)
-        self.read("techsapo_llm_success_rate_by_provider", standing.success)
+        self.read("techsapo_provider_up", health.up)
+        self.read("techsapo_provider_consecutive_failures", health.consecutive_failures)
+        self.read("techsapo_llm_breaker_state", health.breaker_states)
+        self.read("techsapo_llm_agreement_score", health.agreement)
+        self.read("techsapo_llm_success_rate_by_provider", health.success)
         self.read("techsapo_wallbounce_success_rate", lambda: only(self._success.value()))
         self.read("techsapo_wallbounce_avg_confidence_5m", lambda: only(self._confidence.value()))
         self.read("techsapo_wallbounce_consensus_score", lambda: only(self._consensus.value()))
@@ -217,7 +217,7 @@ class Metrics:
         self.read("techsapo_provider_cost_usd", self._vendor_costs)
 
     def _vendor_costs(self) -> Iterable[Sample]:
-        return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._standing.vendors()]
+        return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._providers.vendors()]
 
     def _settled(self, event: Settled) -> None:
         task, verdict, request = event.analysis.task_type, event.analysis.verdict, event.request_id
@@ -230,15 +230,15 @@ class Metrics:
         for pair, share in event.agreement:
             name = _pair(*pair)
             self._observe("techsapo_llm_agreement", share, request, name)
-            self._standing.agreed(name, share)
+            self._providers.agreed(name, share)
 
     def _paid(self, task: TaskType, reply: Answer | Grades, request_id: str) -> None:
         """Count a call that was answered, and its tokens."""
         self._call(reply.provider, reply.model, "success", task, reply.seconds, request_id)
-        self._standing.answered(reply.provider)
+        self._providers.answered(reply.provider)
         tokens = "techsapo_llm_tokens_total"
-        self._series.counter(tokens, reply.provider, reply.model, "input").inc(reply.tokens.input)
-        self._series.counter(tokens, reply.provider, reply.model, "output").inc(reply.tokens.output)
+        self._registry.counter(tokens, reply.provider, reply.model, "input").inc(reply.tokens.input)
+        self._registry.counter(tokens, reply.provider, reply.model, "output").inc(reply.tokens.output)
 
     def _call(
         self, provider: str, model: str, status: str, task: TaskType, seconds: float, request_id: str
@@ -247,10 +247,10 @@ class Metrics:
         self._observe("techsapo_llm_request_duration_seconds", seconds, request_id, provider, model)
 
     def _count(self, name: str, *labels: str) -> None:
-        self._series.counter(name, *labels).inc()
+        self._registry.counter(name, *labels).inc()
 
     def _observe(self, name: str, value: float, request_id: str, *labels: str) -> None:
-        self._series.histogram(name, *labels).observe(value, exemplar(request_id))
+        self._registry.histogram(name, *labels).observe(value, exemplar(request_id))
 
 
 def _pair(first: str, second: str) -> str:

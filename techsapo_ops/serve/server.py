@@ -19,9 +19,8 @@ import uvicorn
 
 from techsapo_ops.adapters.ports import port_holder
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve.app import create_app
+from techsapo_ops.serve.app import App
 from techsapo_ops.serve.lifecycle import Lifecycle
-from techsapo_ops.serve.parts import Parts
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
 from techsapo_ops.spec.models.base import seconds
 
@@ -121,15 +120,15 @@ def _accepted(listener: socket.socket) -> list[socket.socket]:
                 return found
 
 
-def run(parts: Parts, host: str, port: int) -> None:
+def run(app: App, host: str, port: int) -> None:
     """Serve until a signal, then drain and return. Raises OpsError when the port can't be had."""
     _raise_open_files()
     gc.set_threshold(*COLLECT)
-    parts.lifecycle.at_warm.append(gc.freeze)
+    app.lifecycle.at_warm.append(gc.freeze)
     listener = _listen(host, port)
-    app = create_app(parts)
+    spec = app.options.spec
     config = uvicorn.Config(
-        app,
+        app.asgi,
         http=HttpProtocol,
         loop="uvloop" if find_spec("uvloop") else "asyncio",
         ws=WebSocketProtocol,
@@ -143,11 +142,11 @@ def run(parts: Parts, host: str, port: int) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=math.ceil(seconds(parts.spec.app.limits.request_timeout)),
+        timeout_graceful_shutdown=math.ceil(seconds(spec.app.limits.request_timeout)),
     )
-    server = DrainingServer(config, parts.lifecycle, seconds(parts.spec.app.drain))
-    parts.metrics.gauge("techsapo_active_connections", lambda: len(server.server_state.connections))
-    log.info("Serving", url=f"http://{host}:{listener.getsockname()[1]}", simulated=parts.registry.simulated)
+    server = DrainingServer(config, app.lifecycle, seconds(spec.app.drain))
+    app.metrics.gauge("techsapo_active_connections", lambda: len(server.server_state.connections))
+    log.info("Serving", url=f"http://{host}:{listener.getsockname()[1]}", simulated=app.registry.simulated)
     server.run(sockets=[listener])
 
 

@@ -10,7 +10,13 @@ from typing import Literal
 
 import structlog
 
-from techsapo_ops.adapters.budget import (
+from techsapo_ops.adapters.redis_link import RedisLink
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.budget import (
     EVERYBODY,
     NANO,
     BudgetStore,
@@ -19,10 +25,9 @@ from techsapo_ops.adapters.budget import (
     OverBudget,
     Period,
     Standing,
+    nano,
 )
-from techsapo_ops.adapters.keys import ApiKey
-from techsapo_ops.serve.problems import Problem
-from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.stores.keys import ApiKey
 
 log = structlog.get_logger()
 
@@ -210,6 +215,31 @@ class Spending:
     def _hear(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
+
+
+def open_spending(
+    spec: Spec,
+    link: RedisLink,
+    audit: AuditLog,
+    listener: Callable[[Event], None],
+    booked: Callable[[str, str, float], None],
+    *,
+    counts: bool,
+) -> Spending:
+    """The budgets of `spec`, shared through `link`; `audit` says what a period's ledger begins with.
+
+    `counts` and `booked`: see Spending; `listener` hears every event.
+    """
+    pretended = spec.budget.count_simulated
+    life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
+
+    async def spent_before(ledger: Ledger) -> int:
+        spent = audit.spent_since
+        return nano(await asyncio.to_thread(spent, ledger.start, ledger.scope or None, simulated=pretended))
+
+    store = BudgetStore(link, f"{spec.project}:budget:", spent_before, lambda lost: spending.lost(lost))
+    spending = Spending(store, spec.budget, life, counts, [listener], booked)
+    return spending
 
 
 def _share(ledger: Ledger, standing: Standing) -> float:

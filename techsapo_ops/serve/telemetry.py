@@ -12,7 +12,7 @@ import structlog
 
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.broadcast import Broadcast
-from techsapo_ops.serve.series import Sample
+from techsapo_ops.serve.metric_registry import Sample
 
 log = structlog.get_logger()
 

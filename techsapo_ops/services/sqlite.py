@@ -11,37 +11,43 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, cannot_write
-from techsapo_ops.adapters.pipes import Running
+from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.manifest import Part
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services import sqlite_tool
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.stack.backup import Door, Part, Progress
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.shapes import count, each, has, text
 
-KIND = "sqlite"
-AUDIT = "audit.sqlite"
-"""Name of the audit log in the data folder of each instance of the app."""
-GRAFANA = "grafana.db"
-"""Name of Grafana's own database in its data folder."""
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
 _MAGIC = b"SQLite format 3\0"
 _LONGEST_HEAD = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database: `door` leads into the folder that it lies in, where `python` is to be had."""
+    """One database: `door` leads into the folder that it lies in, where `python` is to be had.
+
+    `kind` is the word that brings a good one back.
+    """
 
     door: Door
     name: str
     python: str
+    kind: str
 
     def command(self, *words: str) -> Command:
         """The call of the tool on it."""
-        text = resources.files("techsapo_ops.backup").joinpath("sqlite_tool.py").read_text(encoding="utf-8")
-        return self.door.enter(Command((self.python, "-I", "-c", text, words[0], self.name, *words[1:])))
+        tool = resources.files("techsapo_ops.services").joinpath("sqlite_tool.py").read_text(encoding="utf-8")
+        return self.door.enter(Command((self.python, "-I", "-c", tool, words[0], self.name, *words[1:])))
 
     def run(self, *words: str) -> bytes:
         """What the tool prints. Raises OpsError with its words."""
@@ -58,12 +64,8 @@ class Database:
     def put(self, reader: PackedReader, part: Part, progress: Progress) -> None:
         """Swap in what `reader` gives; nobody may have the database open. Raises OpsError."""
         with Running(self.command("put", str(part.raw_bytes)), feed=True) as tool:
-            count = 0
             try:
-                for data in reader:
-                    tool.write(data)
-                    count += len(data)
-                    progress(count)
+                pour(reader, tool, progress)
                 tool.finish()
             except OpsError as error:
                 if tool.said:
@@ -73,10 +75,9 @@ class Database:
     def failed(self, said: str) -> OpsError:
         """The error of a tool that said `said`."""
         last = said.splitlines()[-1] if said else "the tool said nothing"
-        only = "grafana" if self.name == GRAFANA else KIND
         return OpsError(
             f"SQLite: {last}",
-            f"a damaged file can be moved away: then `techsapo restore --only {only}` brings a good one",
+            f"a damaged file can be moved away: then `techsapo restore --only {self.kind}` brings a good one",
         )
 
 
@@ -90,7 +91,7 @@ class SqliteSource:
     stall: float = 600.0
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take.
+        """Write a copy into `folder`, with the rows of each table.
 
         SQLite's backup API copies the database within a transaction that reads, as the facts were counted
         in it: with a write-ahead log, which the app's has, nobody who writes waits for that.
@@ -115,6 +116,45 @@ class SqliteSource:
             self.kind, path.name, file.bytes, file.raw_bytes, file.sha256,
             round(time.monotonic() - began, 3), made_by, {"database": self.database.name, **found},
         )  # fmt: skip
+
+
+_FACTS = has(tables=each(has(rows=count)), schema=text)
+
+
+class SqliteBackup(BackupKind):
+    """What every kind has in common whose data is an SQLite database."""
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        return described(part.facts)
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return check(part, reader)
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        parent = stack.layout.state / "scratch"
+        with opened(parent, make=0o755):
+            pass
+        try:
+            return trial(reader, part, parent, progress)
+        except OpsError as error:
+            return Trial((error.message,))
+
+    @override
+    def by_hand(self, file: Path) -> str:
+        return f"zstd -dc {file} > copy.sqlite; sqlite3 copy.sqlite"
+
+
+def described(facts: Mapping[str, Any]) -> str:
+    """What a database of these facts holds, in a few words."""
+    tables = facts["tables"]
+    return f"{sum(table['rows'] for table in tables.values()):,} rows in {len(tables)} tables"
 
 
 def check(part: Part, reader: PackedReader) -> list[str]:
@@ -144,7 +184,7 @@ def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]
     return wrong
 
 
-def described(kind: str, path: Path, parent: Path) -> Part:
+def part_of(kind: str, path: Path, parent: Path) -> Part:
     """The part of a backup that the copy at `path` is, by unpacking it below `parent` and opening it there.
 
     Raises OpsError for a copy that is damaged.
@@ -180,10 +220,8 @@ def _unpacked(reader: PackedReader, parent: Path, progress: Progress) -> Iterato
         yield target
 
 
-def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> tuple[list[str], float]:
-    """Unpack a copy below `parent`, open it there, and compare: what is wrong, and the seconds until it
-    could be read. Raises OpsError where there is no room for it.
-    """
+def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) -> Trial:
+    """Unpack a copy below `parent`, open it there, and compare. Raises OpsError where there is no room."""
     import sqlite3
 
     began = time.monotonic()
@@ -192,6 +230,6 @@ def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) ->
         try:
             found = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
-            return [f"it can't be opened: {error}"], seconds
+            return Trial((f"it can't be opened: {error}",), seconds)
     wrong = [f"PRAGMA integrity_check: {said}" for said in found["integrity"] if said != "ok"]
-    return wrong + differences(part.facts, found), seconds
+    return Trial(wrong + differences(part.facts, found), seconds)

@@ -12,6 +12,8 @@ class Viewpoint(StrEnum):
     """From a process of this host, such as the CLI."""
     SERVICE = "service"
     """From another service of the stack."""
+    WITHIN = "within"
+    """From where the service itself runs: see Access.enter."""
     OUTSIDE = "outside"
     """From a user's browser."""
 

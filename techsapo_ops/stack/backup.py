@@ -1,25 +1,48 @@
-"""What every source of a backup is."""
+"""What a backup is made of: parts, what takes them, and the way to a server for its own programs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
-from techsapo_ops.backup.manifest import Part
 
 Progress = Callable[[int], None]
 """Told how many bytes of a source are done."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source's file in a backup.
+
+    `bytes` and `sha256` are those of the packed file, `raw_bytes` what it holds. `facts` were asked of the
+    server at the moment of the dump, not read from the file; their keys are the source's own.
+    """
+
+    kind: str
+    file: str
+    bytes: int
+    raw_bytes: int
+    sha256: str
+    seconds: float
+    server: str = ""
+    """Name and version of the server that was dumped."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """The word that `--only` knows it by: `sqlite` of `sqlite:app-2`."""
+        return self.kind.partition(":")[0]
+
+
 class Source(Protocol):
-    """One thing that is backed up. A new kind of data is a new module with one of these."""
+    """One thing that is backed up."""
 
     @property
     def kind(self) -> str:
-        """Names it on the command line and in the manifest."""
+        """Names it in the manifest: that of its BackupKind, or `KIND:INSTANCE` where that has several."""
         ...
 
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:

@@ -210,6 +210,8 @@ class Scratch:
     """The call that runs a command there, for one that is read or fed while it runs."""
     container: str = ""
     """Name of its container, where it has one; `address` is then that container's own loopback."""
+    by_hand: Callable[[Command], str] | None = None
+    """The line that a person types to run a command there; None where `address` is this host's."""
 
 
 class Recorded(Protocol):
@@ -310,10 +312,15 @@ class Running(Recorded, Protocol):
 class Access(Protocol):
     """Reaches into the services of a stack. Every method may raise OpsError."""
 
+    python: str
+    """What starts Python beside a service, with the image of the app where it has one."""
+    enters_as_root: bool
+    """Whether `enter` can be root where a service runs; a process of this host never is for that."""
+
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         """The call that runs `command` where `service` runs: same user, same network.
 
-        `root`: as root of its container, where it has one.
+        `root`: as root there, where that is possible; see `enters_as_root`.
         """
         ...
 
@@ -324,6 +331,18 @@ class Access(Protocol):
         `service` may also be one that is gone and has left its data; the user is then that of `image_of`,
         and a data folder that is gone too is made anew.
         """
+        ...
+
+    def reaches(self, service: str) -> bool:
+        """Whether there is a way to the data folder of `service` now, by `beside`."""
+        ...
+
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        """Whether the data folder of `service` has `file`; `image_of` as for `beside`."""
+        ...
+
+    def removal(self, service: str) -> str:
+        """How a person takes the data of `service` away, as a part of a sentence."""
         ...
 
     def left(self, kind: str) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-STATE_DIRECTORY = ".techsapo"
-"""Folder beside the spec that holds everything that the tool makes."""
 OVERRIDES = "template-overrides"
 """Folder beside the spec whose templates come before ours, where the spec names no other one."""
 OLD_OVERRIDES = "templates"
@@ -119,6 +117,11 @@ class Layout:
     def mysql_password(self) -> Path:
         """The audit database's password, where the spec has none: made at the first start."""
         return self.keys / "mysql-password"
+
+    @property
+    def mysql_root_password(self) -> Path:
+        """The password of MariaDB's root, where that one logs in by a password."""
+        return self.keys / "mysql-root-password"
 
     @property
     def redis_tls(self) -> Path:

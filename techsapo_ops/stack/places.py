@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.spec.models.base import reachable_host
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
 from techsapo_ops.stack.service import Service
@@ -226,6 +225,8 @@ class ContainerPlaces:
         """Its name on the stack's networks for other services, else the port that it publishes."""
         if viewpoint is Viewpoint.SERVICE:
             return Address(service.name, service.facts.port)
+        if viewpoint is Viewpoint.WITHIN:
+            return Address("127.0.0.1", service.facts.port)
         return _outside(service, viewpoint) or Address(reachable_host(service.host), service.port)
 
     def lacks(self, facts: ServiceFacts, host: HostFacts) -> bool:  # noqa: ARG002 - images hold everything

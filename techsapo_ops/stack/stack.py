@@ -11,6 +11,7 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine, Recorded
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.template_folders import Overrides, find_overrides
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -39,8 +40,8 @@ class Stack:
     """The stack as another engine brought it up, where that one still has it."""
     pause: Callable[[float], None] = time.sleep
     """Waits so many seconds."""
-    check_spec: Callable[[str], object] = lambda _: None
-    """Raises OpsError for the text of a spec that could not be used in place of this one."""
+    check_spec: Callable[[str], Spec | None] = lambda _: None
+    """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
     config_paths: tuple[str, ...] | None = None
     """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
@@ -48,6 +49,11 @@ class Stack:
     def layout(self) -> Layout:
         """The directories of the stack."""
         return self.topology.layout
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the operator's own templates."""
+        return find_overrides(self.directory, self.spec.template_overrides)
 
     def earlier(self, spec: Spec, topology: Topology) -> Stack:
         """This stack as an earlier apply had it."""

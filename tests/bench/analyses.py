@@ -120,7 +120,7 @@ def served(directory: Path, kinds: list[str], url: str) -> Iterator[tuple[int, A
 
     As at every start but the first, the audit database is there: only to make it alembic is imported (10 MB).
     """
-    from techsapo_ops.adapters.audit_store import AuditStore
+    from techsapo_ops.stores.audit.tables import AuditStore
 
     (directory / "data").mkdir(parents=True)
     AuditStore(None, directory / "data" / "audit.sqlite").ping()

@@ -9,9 +9,10 @@ import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from techsapo_ops.backup.create import Order, create
+from techsapo_ops.backup.create import create
+from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.repository import Repository
-from techsapo_ops.services.mysql.backup import DUMP
+from techsapo_ops.services.mysql.dump import DUMP
 from tests.bench.backup_servers import MEGABYTES, ROWS, STAMP, best, filled, shell, timed
 from tests.bench.row import Row
 
@@ -37,9 +38,9 @@ def run(rows: int = ROWS, megabytes: int = MEGABYTES) -> Iterator[Row]:
             lambda: made.redis.take(made.folder(), STAMP, lambda _: None), lambda: shell(taking)
         )
         yield Row("Redis snapshot", snapshot, raw, 1.10, "s")
-        order = Order((made.redis, made.mysql), "bench", "native")
+        draft, sources = Manifest.draft("bench", "native"), (made.redis, made.mysql)
         both, raw = best(
-            lambda: create(Repository(made.folder()), order, lambda: datetime.now(UTC)),
+            lambda: create(Repository(made.folder()), draft, sources, lambda: datetime.now(UTC)),
             lambda: shell(f"({dumping}) & a=$!; ({taking}) & wait $a && wait $!"),
         )
         yield Row("both at once", both, raw, 1.10, "s")

@@ -21,7 +21,8 @@ def run(rows: int = ROWS, megabytes: int = MEGABYTES) -> Iterator[Row]:
     from projects import only_redis, project
     from servers import free_port
 
-    from techsapo_ops.operations.backup import make as backups
+    from techsapo_ops.operations.backup.create import create_backup
+    from techsapo_ops.operations.backup.verify import verify_backup
 
     spec = only_redis(mysql={"port": free_port()}, redis={"port": free_port(), "maxmemory": "2G"})
     with project(spec) as made:
@@ -33,8 +34,8 @@ def run(rows: int = ROWS, megabytes: int = MEGABYTES) -> Iterator[Row]:
             )
         fill_redis(made.spec["redis"]["port"], megabytes)
         stack = stack_of(made)
-        backup = backups.make(stack, only=("redis", "mysql")).backup
-        found = backups.verify(stack, backup.id, deep=True)
+        backup = create_backup(stack, only=("redis", "mysql")).backup
+        found = verify_backup(stack, backup.id, deep=True)
         assert found.ok, found.sentences
         yield Row("deep verify of both", found.seconds, DEEP_SECONDS, 1.0, "s")
         print(", ".join(f"{part.kind} back in {part.seconds:.1f} s" for part in found.parts))

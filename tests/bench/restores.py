@@ -6,7 +6,7 @@ import resource
 from collections.abc import Iterator
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.operations.backup.trial import load
+from techsapo_ops.services.mysql.dump import load
 from tests.bench.backup_servers import ROWS, STAMP, filled, shell, timed
 from tests.bench.backups import MEMORY
 from tests.bench.row import Row

@@ -126,8 +126,8 @@ def _serve(directory: Path) -> None:
     import structlog
     import uvicorn
 
-    from techsapo_ops.serve.app import create_app
-    from techsapo_ops.serve.parts import assemble
+    from techsapo_ops.serve.app import App
+    from techsapo_ops.serve.options import Options
     from techsapo_ops.spec.models import Spec
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -135,9 +135,8 @@ def _serve(directory: Path) -> None:
         f"sim-{n}": {"kind": "simulated", "seed": n, "accuracy": 1, "latency": {"mean": "1ms"}} for n in "123"
     }
     spec = Spec.model_validate({"project": "bench", "redis": {"enabled": False}, "providers": quick})
-    parts = assemble(spec, {}, instance="app-1", data=directory)
-    app = create_app(parts)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    app = App(Options(spec, "app-1", directory))
+    config = uvicorn.Config(app.asgi, port=0, log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -147,7 +146,7 @@ def _serve(directory: Path) -> None:
 
     def change() -> None:
         for n in range(SERIES // 18 + 1):  # a histogram of 16 buckets has 19 series
-            parts.metrics.http("GET", f"/bench/{n}", 200, 0.1, f"req-{n}")
+            app.metrics.http("GET", f"/bench/{n}", 200, 0.1, f"req-{n}")
 
     change()
     print(server.servers[0].sockets[0].getsockname()[1], small, flush=True)

@@ -53,9 +53,10 @@ def run(runs: int = RUNS) -> Iterator[Row]:
     from projects import only_redis, project
     from servers import free_port
 
-    from techsapo_ops.operations.backup import make as backups
-    from techsapo_ops.operations.backup import restore
+    from techsapo_ops.operations.backup.create import create_backup
+    from techsapo_ops.operations.backup.intent import intend
     from techsapo_ops.operations.backup.restore_scratch import into_scratch
+    from techsapo_ops.operations.backup.verify import verify_backup
 
     spec = only_redis(mysql={"port": free_port()})
     alarms: list[str] = []
@@ -87,9 +88,9 @@ def run(runs: int = RUNS) -> Iterator[Row]:
                     nonce = uuid.uuid4().hex
                     keys.set("nonce", nonce)
                     other.execute("INSERT INTO written (text) VALUES (%s)", (nonce,))
-                    backup = backups.make(stack, only=("redis", "mysql")).backup
-                    alarms += backups.verify(stack, backup.id, deep=True).sentences
-                    intent = restore.intend(stack, backup.id)
+                    backup = create_backup(stack, only=("redis", "mysql")).backup
+                    alarms += verify_backup(stack, backup.id, deep=True).sentences
+                    intent = intend(stack, backup.id)
                     with into_scratch(stack, intent, lambda _kind, _count: None) as there:
                         cache = redis.Redis(
                             port=there["redis"].address.port,
@@ -113,7 +114,7 @@ def run(runs: int = RUNS) -> Iterator[Row]:
         changed = whole[:at] + (b"0" if whole[at : at + 1] != b"0" else b"1") + whole[at + 1 :]
         copied = forged(backup, stack, made.directory / "forged", "mysql", changed)
         caught = "table written has other content" in " ".join(
-            backups.verify(copied, backup.id, deep=True).sentences
+            verify_backup(copied, backup.id, deep=True).sentences
         )
     print(f"{runs} backups, each verified deeply, under {rate:.0f} writes a second")
     yield Row("writes short of the rate", max(0.0, RATE - rate), RATE, 0.05, "/s")

@@ -22,8 +22,8 @@ from alert_servers import Around
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
-from techsapo_ops.adapters.keys import KeyFile, new_key
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.stores.keys import KeyFile, new_key
 
 BUDGET = {"daily_usd": 15, "monthly_usd": 450}
 

@@ -21,9 +21,9 @@ from servers import free_port
 from techsapo_ops.adapters.packed import PackedWriter, file_sha256
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC
-from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
-from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.stack.stack import Stack
 
 PASSWORD = 'it\'s "hard" \\ 鍵'
 ROWS = 3000
@@ -88,13 +88,13 @@ def keys(made: Project) -> redis.Redis:
 
 
 def stack_of(made: Project) -> Stack:
-    return backup_stack(made.directory / "techsapo.yaml")
+    return open_stack(open_project(made.directory / "techsapo.yaml"))
 
 
 def backed_up(made: Project) -> Backup:
     """A backup of everything, by the command line."""
     found = json.loads(made.run("backup", "--json").stdout)
-    return stack_of(made).repository.find(found["id"])
+    return repository_of(stack_of(made)).find(found["id"])
 
 
 def killed(made: Project, where: str, *words: str) -> None:
@@ -125,7 +125,7 @@ def copy_of(backup: Backup, stack: Stack, tmp_path: Path) -> tuple[Stack, Path]:
 
 
 def left_behind(stack: Stack) -> list[str]:
-    return [p.name for p in stack.repository.path.iterdir() if p.name.endswith((".partial", ".removed"))]
+    return [p.name for p in repository_of(stack).path.iterdir() if p.name.endswith((".partial", ".removed"))]
 
 
 def forged(backup: Backup, stack: Stack, tmp_path: Path, kind: str, content: bytes) -> Stack:
@@ -147,8 +147,8 @@ def signed(stack: Stack, folder: Path, manifest: Manifest) -> None:
     """Give a copy of a backup another manifest, with digests and a MAC that fit."""
     text = manifest.text().encode()
     (folder / MANIFEST).write_bytes(text)
-    assert stack.repository.keyring is not None
-    (folder / MAC).write_bytes(stack.repository.keyring.mac(text))
+    assert repository_of(stack).keyring is not None
+    (folder / MAC).write_bytes(repository_of(stack).keyring.mac(text))
     lines = [f"{p.sha256}  {p.file}\n" for p in manifest.parts]
     lines += [f"{file_sha256(folder / name)}  {name}\n" for name in (MANIFEST, MAC)]
     (folder / SUMS).write_text("".join(lines))

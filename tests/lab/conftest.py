@@ -13,7 +13,7 @@ from pool import Pool
 from projects import Project
 
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.stack.stack import Stack
 
 pytest.register_assert_rewrite("upgrade_promises")  # tests that two files share
 

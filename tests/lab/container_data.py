@@ -17,8 +17,8 @@ from servers import binary, free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"
 REDIS_PASSWORD = 'redis\'s $$ "鍵"'
@@ -61,7 +61,7 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
 
 
 def stack_of(lab: Project) -> Stack:
-    return backup_stack(lab.directory / "techsapo.yaml")
+    return open_stack(open_project(lab.directory / "techsapo.yaml"))
 
 
 def in_scheduler(lab: Project, *words: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The orchestrator in tests: its parts in this process, or the real command in another."""
+"""The orchestrator in tests: its app in this process, or the real command in another."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import httpx
 import yaml
 from servers import Server, free_port, http_ok, running
 
-from techsapo_ops.serve.app import create_app
-from techsapo_ops.serve.parts import Parts, assemble
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models import Spec
 
 QUICK = {
@@ -30,18 +30,17 @@ def make_spec(**sections: Any) -> Spec:
     )
 
 
-def make_parts(directory: Path, **sections: Any) -> Parts:
-    """The parts of an instance named app-1 whose data is below `directory`."""
-    return assemble(make_spec(**sections), {}, instance="app-1", data=directory / "data")
+def make_app(directory: Path, **sections: Any) -> App:
+    """An instance named app-1 whose data is below `directory`."""
+    return App(Options(make_spec(**sections), "app-1", directory / "data"))
 
 
 @asynccontextmanager
-async def client_of(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that speaks to the app over `parts` while its lifespan runs."""
-    app = create_app(parts)
-    transport = httpx.ASGITransport(app)
+async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that speaks to `app` while its lifespan runs."""
+    transport = httpx.ASGITransport(app.asgi)
     async with (
-        app.router.lifespan_context(app),
+        app.asgi.router.lifespan_context(app.asgi),
         httpx.AsyncClient(transport=transport, base_url="http://app", timeout=10) as client,
     ):
         yield client

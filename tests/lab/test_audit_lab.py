@@ -19,10 +19,10 @@ from test_openai_lab import compatible
 from vendors import vendor
 from vendors.wires import Chat
 
-from techsapo_ops.adapters.audit import AuditLog
-from techsapo_ops.adapters.audit_migrate import HEAD
-from techsapo_ops.adapters.audit_spool import AuditCall, AuditRow
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.migrate import HEAD
+from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
 pytestmark = pytest.mark.lab
 

@@ -19,28 +19,33 @@ from backup_lab import Root, copy_of, keys, killed, left_behind
 from projects import Project, another_user, only_redis, project
 from servers import wait_for
 
-from techsapo_ops.backup.create import Order, create
-from techsapo_ops.backup.repository import MANIFEST, Backup
+from techsapo_ops.backup.create import Watch, create
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.repository import MANIFEST, Backup, repository_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
-from techsapo_ops.operations.backup.sources import Stack, mysql_door, redis_door
-from techsapo_ops.services.mysql import backup as mysql
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.services.mysql import dump as mysql
 from techsapo_ops.services.mysql import facts as mysql_facts
-from techsapo_ops.services.mysql.session import Session
-from techsapo_ops.services.redis import backup as redis_backup
+from techsapo_ops.services.mysql.session import Session, administrator
+from techsapo_ops.services.redis import snapshot as redis_snapshot
+from techsapo_ops.services.redis.door import redis_door
 from techsapo_ops.stack.backup import Source
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
 NOBODY = 65534
+DRAFT = Manifest.draft("lab", "native")
 
 
 def failing(stack: Stack, source: Any, match: str) -> OpsError:
     """Make a backup of one source that must fail and leave nothing."""
-    before = [b.id for b in stack.repository.backups()]
-    with stack.repository.lock(), pytest.raises(OpsError, match=match) as caught:
-        create(stack.repository, Order((source,), "lab", "native"), lambda: datetime.now(UTC))
-    assert [b.id for b in stack.repository.backups()] == before
+    before = [b.id for b in repository_of(stack).backups()]
+    with repository_of(stack).lock(), pytest.raises(OpsError, match=match) as caught:
+        create(repository_of(stack), DRAFT, (source,), lambda: datetime.now(UTC))
+    assert [b.id for b in repository_of(stack).backups()] == before
     assert left_behind(stack) == []
     return caught.value
 
@@ -48,10 +53,10 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
 def test_wrong_passwords_are_said(backup: Backup, stack: Stack) -> None:
     door = replace(redis_door(stack), env={"REDISCLI_AUTH": "wrong"})
     error = failing(
-        stack, redis_backup.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
+        stack, redis_snapshot.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
     )
     assert "redis.password" in error.hint
-    door = replace(mysql_door(stack), env={"MYSQL_PWD": "wrong"})
+    door = replace(administrator(stack), env={"MYSQL_PWD": "wrong"})
     error = failing(stack, mysql.MysqlSource(door, "techsapo_audit"), "MariaDB refused the login")
     assert error.hint
 
@@ -71,7 +76,7 @@ def test_a_dump_that_writes_nothing_or_breaks_off_is_no_backup(
     fake.write_text(f"#!/bin/sh\nreal={shutil.which('mariadb-dump')}\n{script}\n")
     fake.chmod(0o755)
     tmp_path.chmod(0o755)
-    door = mysql_door(stack)
+    door = administrator(stack)
 
     def enter(command: Any) -> Any:
         argv = (str(fake) if command.argv[0] == "mariadb-dump" else command.argv[0], *command.argv[1:])
@@ -83,7 +88,7 @@ def test_a_dump_that_writes_nothing_or_breaks_off_is_no_backup(
 def test_a_locked_table_is_said_and_the_writers_go_on(backup: Backup, stack: Stack, lab: Project) -> None:
     with Root(lab) as sql:
         sql.execute("LOCK TABLES notes WRITE")
-        source = mysql.MysqlSource(mysql_door(stack), "techsapo_audit", stall=0.5)
+        source = mysql.MysqlSource(administrator(stack), "techsapo_audit", stall=0.5)
         began = time.monotonic()
         error = failing(stack, source, "mysql: (the dump has waited|MariaDB is locked)")
         assert time.monotonic() - began < 20
@@ -107,14 +112,14 @@ def test_a_migration_during_the_dump_makes_it_begin_anew(
         return collect(asking, database)
 
     monkeypatch.setattr(mysql_facts, "collect", migrating)
-    made = backups.make(stack, only=("mysql",)).backup
+    made = create_backup(stack, only=("mysql",)).backup
     part = made.read().part("mysql")
     assert part is not None
     assert len(calls) == 2
     assert part.facts["tables"]["late"]["rows"] == 0
     assert part.facts["exact"] is True
-    assert backups.verify(stack, made.id).ok
-    stack.repository.remove(made)
+    assert verify_backup(stack, made.id).ok
+    repository_of(stack).remove(made)
     with Root(lab) as sql:
         sql.execute("DROP TABLE late")
 
@@ -123,29 +128,30 @@ def test_a_migration_during_the_dump_makes_it_begin_anew(
 def test_a_server_killed_mid_dump_leaves_no_backup(
     kind: str, backup: Backup, stack: Stack, lab: Project
 ) -> None:
-    before = [b.id for b in stack.repository.backups()]
+    before = [b.id for b in repository_of(stack).backups()]
     pid = lab.pids()[kind]
     assert pid is not None
     source: Source
     if kind == "redis":
         keys(lab).mset({f"bulk{n}": os.urandom(1_000_000) for n in range(40)})
-        source = redis_backup.RedisSource(redis_door(stack))
+        source = redis_snapshot.RedisSource(redis_door(stack))
     else:
         with Root(lab) as sql:
             sql.execute("CREATE TABLE bulk AS SELECT REPEAT(UUID(), 9) AS text FROM seq_1_to_100000")
-        source = mysql.MysqlSource(mysql_door(stack), "techsapo_audit")
+        source = mysql.MysqlSource(administrator(stack), "techsapo_audit")
     seen: list[int] = []
 
-    def told(_: str, count: int) -> None:
-        seen.append(count)
-        if len(seen) == 2:
-            os.kill(pid, signal.SIGKILL)
+    class Killer(Watch):
+        def told(self, _: str, count: int) -> None:
+            seen.append(count)
+            if len(seen) == 2:
+                os.kill(pid, signal.SIGKILL)
 
-    with stack.repository.lock(), pytest.raises(OpsError) as caught:
-        create(stack.repository, Order((source,), "lab", "native"), lambda: datetime.now(UTC), told)
+    with repository_of(stack).lock(), pytest.raises(OpsError) as caught:
+        create(repository_of(stack), DRAFT, (source,), lambda: datetime.now(UTC), Killer())
     assert 0 < seen[-1] < 30_000_000
     assert caught.value.hint
-    assert [b.id for b in stack.repository.backups()] == before
+    assert [b.id for b in repository_of(stack).backups()] == before
     assert left_behind(stack) == []
     wait_for(lambda: lab.pids()[kind] not in {None, pid}, what=f"a new {kind}")
     lab.run("restart", kind)
@@ -166,9 +172,9 @@ def test_a_full_disk_is_said_and_nothing_is_kept(backup: Backup, stack: Stack, t
         section = stack.spec.backup.model_copy(update={"path": str(place)})
         small = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
         with pytest.raises(OpsError, match=r"cannot write .*No space left") as caught:
-            backups.make(small)
+            create_backup(small)
         assert "the disk is full" in caught.value.hint
-        assert small.repository.backups() == ()
+        assert repository_of(small).backups() == ()
         assert left_behind(small) == []
     finally:
         subprocess.run(["umount", str(place)], check=True)
@@ -204,7 +210,7 @@ def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp
 
 
 def test_a_second_backup_at_the_same_time_names_the_first(lab: Project, stack: Stack) -> None:
-    with stack.repository.lock():
+    with repository_of(stack).lock():
         said = lab.run("backup", code=1)
     assert "is at work" in said.stderr
     assert "--wait" in said.stderr
@@ -213,27 +219,27 @@ def test_a_second_backup_at_the_same_time_names_the_first(lab: Project, stack: S
 def test_a_clock_set_back_keeps_the_order_and_is_said(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, _ = copy_of(backup, stack, tmp_path)
     past = datetime.now(UTC) - timedelta(days=400)
-    made = backups.make(copied, only=("config",), now=lambda: past)
+    made = create_backup(copied, only=("config",), now=lambda: past)
     assert "was the clock set back?" in " ".join(made.warnings)
-    assert copied.repository.find("latest").id == made.backup.id
-    assert [b.id for b in copied.repository.backups()] == [backup.id, made.backup.id]
-    assert all(v.keep for v in backups.prune(copied).verdicts)
+    assert repository_of(copied).find("latest").id == made.backup.id
+    assert [b.id for b in repository_of(copied).backups()] == [backup.id, made.backup.id]
+    assert all(v.keep for v in prune_backups(copied).verdicts)
 
 
 @pytest.mark.parametrize("phase", ["redis-", "audit-", "config-", MANIFEST])
 def test_a_tool_killed_in_any_phase_leaves_nothing_that_looks_like_a_backup(
     phase: str, backup: Backup, stack: Stack, lab: Project
 ) -> None:
-    before = [b.id for b in stack.repository.backups()]
+    before = [b.id for b in repository_of(stack).backups()]
     killed(lab, f"event in ('open', 'os.rename') and {phase!r} in name and '.partial' in name", "backup")
-    assert [b.id for b in stack.repository.backups()] == before
+    assert [b.id for b in repository_of(stack).backups()] == before
     assert left_behind(stack) != []
     with Root(lab) as sql:  # nothing holds commits back
         sql.execute("INSERT INTO notes (text) VALUES ('x')")
         sql.execute("DELETE FROM notes WHERE text = 'x'")
-    made = backups.make(stack, only=("config",))  # the next one tidies up
+    made = create_backup(stack, only=("config",))  # the next one tidies up
     assert left_behind(stack) == []
-    stack.repository.remove(made.backup)
+    repository_of(stack).remove(made.backup)
 
 
 def test_a_tool_killed_while_it_prunes_leaves_no_half_of_a_backup(
@@ -242,13 +248,15 @@ def test_a_tool_killed_while_it_prunes_leaves_no_half_of_a_backup(
     kept = lab.spec
     copied, _ = copy_of(backup, stack, tmp_path)
     for _ in range(2):
-        backups.make(copied, only=("config",))
-    known = [b.id for b in copied.repository.backups()]
-    lab.write(backup={"path": str(copied.repository.path), "keep": {"daily": 1, "weekly": 0, "monthly": 0}})
+        create_backup(copied, only=("config",))
+    known = [b.id for b in repository_of(copied).backups()]
+    lab.write(
+        backup={"path": str(repository_of(copied).path), "keep": {"daily": 1, "weekly": 0, "monthly": 0}}
+    )
     try:
         killed(lab, "event == 'shutil.rmtree' and '.removed' in name", "backup", "prune")
         assert left_behind(copied) == [f"{known[1]}.removed"]
-        assert [b.id for b in copied.repository.backups()] == [known[0], known[2]]
+        assert [b.id for b in repository_of(copied).backups()] == [known[0], known[2]]
         assert json.loads(lab.run("backup", "verify", "--json").stdout)["id"] == known[2]
         lab.run("backup", "--only", "config")
     finally:
@@ -259,7 +267,7 @@ def test_a_tool_killed_while_it_prunes_leaves_no_half_of_a_backup(
 def test_a_tool_killed_while_it_verifies_leaves_no_server_and_no_verdict(
     backup: Backup, stack: Stack, lab: Project
 ) -> None:
-    checks = stack.repository.checks(backup)
+    checks = repository_of(stack).checks(backup)
     scratch = lab.state / "scratch"
 
     def servers() -> list[str]:
@@ -271,7 +279,7 @@ def test_a_tool_killed_while_it_verifies_leaves_no_server_and_no_verdict(
     process.kill()
     process.communicate()
     wait_for(lambda: servers() == [], what="the throwaway servers have ended")
-    assert stack.repository.checks(backup) == checks
+    assert repository_of(stack).checks(backup) == checks
     assert list(scratch.iterdir()) != []
     assert json.loads(lab.run("backup", "verify", backup.id, "--deep", "--json").stdout)["ok"] is True
     assert list(scratch.iterdir()) == []

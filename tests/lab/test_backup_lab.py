@@ -17,11 +17,12 @@ from backup_lab import PASSWORD, ROWS, copy_of, forged, keys, stack_of
 from projects import Project
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import CHECKS, MANIFEST, Backup
+from techsapo_ops.backup.repository import CHECKS, MANIFEST, Backup, repository_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
-from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -63,7 +64,7 @@ def test_no_secret_and_no_private_key_is_in_any_plain_backup(
     config = stack.spec.backup.config.model_copy(update={"paths": (str(tmp_path),)})
     section = stack.spec.backup.model_copy(update={"config": config, "path": str(tmp_path / "r")})
     changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
-    made = backups.make(changed, only=("config",))
+    made = create_backup(changed, only=("config",))
     assert any("extra.txt was left out: it holds a secret" in w for w in made.warnings)
 
 
@@ -139,7 +140,7 @@ def test_damage_is_found_and_such_a_backup_is_not_restored(
     damage, sentence = DAMAGES[name]
     damage(folder)
     for deep in (False, True):
-        found = backups.verify(copied, backup.id, deep=deep)
+        found = verify_backup(copied, backup.id, deep=deep)
         assert not found.ok
         assert any(sentence in s for s in found.sentences), found.sentences
     assert (
@@ -147,7 +148,7 @@ def test_damage_is_found_and_such_a_backup_is_not_restored(
     )
     before = keys(lab).dbsize()
     with pytest.raises(OpsError, match=r"not whole|damaged"):
-        restore.intend(copied, backup.id)
+        intend(copied, backup.id)
     assert keys(lab).dbsize() == before
 
 
@@ -157,8 +158,8 @@ def test_a_dump_cut_at_a_statement_boundary_is_found(backup: Backup, stack: Stac
     whole = b"".join(PackedReader(backup.folder / part.file))
     cut = whole[: whole.index(b"-- Table structure for table `notes`")]
     copied = forged(backup, stack, tmp_path, "mysql", cut)
-    assert "mysql: it is cut short" in " ".join(backups.verify(copied, backup.id).sentences)
-    deep = backups.verify(copied, backup.id, deep=True)
+    assert "mysql: it is cut short" in " ".join(verify_backup(copied, backup.id).sentences)
+    deep = verify_backup(copied, backup.id, deep=True)
     assert "mysql: table notes is missing" in deep.sentences
 
 
@@ -174,8 +175,8 @@ def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
         whole[: quote + 1] + (b"0" if whole[quote + 1 : quote + 2] != b"0" else b"1") + whole[quote + 2 :]
     )
     copied = forged(backup, stack, tmp_path, "mysql", changed)
-    assert backups.verify(copied, backup.id).ok
-    found = backups.verify(copied, backup.id, deep=True).sentences
+    assert verify_backup(copied, backup.id).ok
+    found = verify_backup(copied, backup.id, deep=True).sentences
     assert len(found) == 1
     assert "table notes has other content" in found[0]
 
@@ -190,7 +191,7 @@ def test_a_command_in_a_dump_is_not_run_on_trial(backup: Backup, stack: Stack, t
     script.chmod(0o755)
     commands = f"\\! {script}\nsystem {script}\n".encode()
     copied = forged(backup, stack, tmp_path / "forged", "mysql", commands + whole)
-    backups.verify(copied, backup.id, deep=True)
+    verify_backup(copied, backup.id, deep=True)
     assert not (tmp_path / "ran").exists()
 
 
@@ -214,7 +215,7 @@ def test_a_statement_in_a_dump_reads_and_writes_no_file_elsewhere_on_trial(
     )
     for number, statement in enumerate(statements):
         copied = forged(backup, stack, tmp_path / str(number), "mysql", f"{statement};\n".encode() + whole)
-        found = backups.verify(copied, backup.id, deep=True)
+        found = verify_backup(copied, backup.id, deep=True)
         assert not list(elsewhere.iterdir()), statement
         assert not found.ok
         assert ("can't be loaded" in str(found.sentences)) is (number == 0), found.sentences
@@ -222,7 +223,7 @@ def test_a_statement_in_a_dump_reads_and_writes_no_file_elsewhere_on_trial(
 
 def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, folder = copy_of(backup, stack, tmp_path)
-    backups.verify(copied, backup.id)
+    verify_backup(copied, backup.id)
     assert (folder.parent / f"{backup.id}{CHECKS}").exists()
-    copied.repository.remove(copied.repository.find(backup.id))
+    repository_of(copied).remove(repository_of(copied).find(backup.id))
     assert list(folder.parent.glob("2*")) == []

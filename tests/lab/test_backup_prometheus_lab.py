@@ -18,16 +18,17 @@ from servers import wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup import sources as parts
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.operations.backup.sources import Stack
-from techsapo_ops.services.prometheus import backup as prometheus
+from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -82,20 +83,21 @@ def snapshots(made: Project) -> list[str]:
 def soon() -> Iterator[None]:
     """What is counted is of two seconds ago, so that a Prometheus that has just started has something."""
     with pytest.MonkeyPatch.context() as patched:
-        made = parts.prometheus_source
-        patched.setattr(parts, "prometheus_source", lambda stack: replace(made(stack), settled=2.0))
+        patched.setattr(registry.find("prometheus"), "settled", 2.0)
         yield
 
 
 @pytest.fixture
 def stack(lab: Project) -> Stack:
-    return backup_stack(lab.directory / "techsapo.yaml")
+    return open_stack(open_project(lab.directory / "techsapo.yaml"))
 
 
 @pytest.fixture(scope="module")
 def backup(lab: Project) -> Backup:
     wait_for(lambda: asked(lab, "count_over_time(up[1m])")[0] > 2, what="some scrapes")
-    return backups.make(backup_stack(lab.directory / "techsapo.yaml"), only=("prometheus",)).backup
+    return create_backup(
+        open_stack(open_project(lab.directory / "techsapo.yaml")), only=("prometheus",)
+    ).backup
 
 
 def test_a_snapshot_holds_every_block_and_what_was_in_memory_and_is_gone_afterwards(
@@ -169,7 +171,7 @@ def test_by_hand_the_blocks_come_back_with_tar(backup: Backup, tmp_path: Path) -
 
 
 def test_a_scratch_server_answers_about_the_past(lab: Project, backup: Backup, stack: Stack) -> None:
-    intent = restore.intend(stack, backup.id, ("prometheus",))
+    intent = intend(stack, backup.id, ("prometheus",))
     with into_scratch(stack, intent, lambda _kind, _count: None) as there:
         found = Prometheus(there["prometheus"].address.url(), timeout=20).query(
             "sum(count_over_time(old[3d]))"
@@ -186,22 +188,22 @@ def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(
     subprocess.run(["curl", "-sfg", "-X", "POST", url], check=True)
     assert old(lab) == []
     with pytest.raises(OpsError, match="holds no data to restore"):  # but where --only names it
-        restore.intend(stack, backup.id)
+        intend(stack, backup.id)
     done = json.loads(lab.run("restore", backup.id, "--only", "prometheus", "--yes", "--json").stdout)
     assert old(lab) == [HISTORY]
     wait_for(lambda: asked(lab, "count_over_time(up[5s])") != [], what="it scrapes again")
     assert not [p for p in (lab.state / "data" / "prometheus").iterdir() if p.name.startswith(".")]
     lab.well()
-    restore.perform(stack, restore.intend(stack, done["safety"], ("prometheus",)))
+    restore.perform(stack, intend(stack, done["safety"], ("prometheus",)))
     assert old(lab) == []
-    restore.perform(stack, restore.intend(stack, backup.id, ("prometheus",)))
+    restore.perform(stack, intend(stack, backup.id, ("prometheus",)))
 
 
 def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
     lab: Project, backup: Backup, stack: Stack
 ) -> None:
     before = old(lab)
-    intent = restore.intend(stack, backup.id, ("prometheus",))
+    intent = intend(stack, backup.id, ("prometheus",))
     intent.parts[0].facts["counted"]["series"] += 1  # a wish that can't be fulfilled
     with pytest.raises(OpsError, match=r"came back wrong: .* series at [\s\S]*went back"):
         restore.perform(stack, intent)
@@ -218,18 +220,18 @@ def test_a_restore_that_fails_or_is_killed_brings_the_very_blocks_back(
 
 
 def test_a_tool_killed_mid_way_leaves_no_snapshot_for_ever(lab: Project, stack: Stack) -> None:
-    known = [b.id for b in stack.repository.backups()]
+    known = [b.id for b in repository_of(stack).backups()]
     api(lab).snapshot()
     (users,) = snapshots(lab)
     killed(lab, "event == 'open' and 'prometheus-2' in name", "backup", "--only", "prometheus")
     assert len(snapshots(lab)) == 2
-    assert [b.id for b in stack.repository.backups()] == known
+    assert [b.id for b in repository_of(stack).backups()] == known
     lab.run("backup", "--only", "config")  # any backup tidies up, also one of something else
     assert snapshots(lab) == [users]
 
 
 def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project, stack: Stack) -> None:
-    known = [b.id for b in stack.repository.backups()]
+    known = [b.id for b in repository_of(stack).backups()]
     stack.engine.halt("prometheus")
     try:
         said = lab.run("backup", "--only", "prometheus", code=1).stderr
@@ -252,7 +254,7 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
     finally:
         lab.write(**kept)
         lab.run("up")
-    assert [b.id for b in stack.repository.backups()] == known
+    assert [b.id for b in repository_of(stack).backups()] == known
     assert not (lab.state / "prometheus-snapshot.json").exists()
 
 
@@ -269,8 +271,8 @@ def test_a_full_disk_keeps_neither_a_backup_nor_a_snapshot(
         section = stack.spec.backup.model_copy(update={"path": str(place)})
         small = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
         with pytest.raises(OpsError, match=r"cannot write .*No space left"):
-            backups.make(small, only=("prometheus",))
-        assert small.repository.backups() == ()
+            create_backup(small, only=("prometheus",))
+        assert repository_of(small).backups() == ()
         assert snapshots(lab) == before
     finally:
         subprocess.run(["umount", str(place)], check=True)

@@ -14,12 +14,14 @@ from projects import Project, only_redis, project
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -59,13 +61,13 @@ def count(made: Project) -> int:
 
 @pytest.fixture
 def stack(lab: Project) -> Stack:
-    return backup_stack(lab.directory / "techsapo.yaml")
+    return open_stack(open_project(lab.directory / "techsapo.yaml"))
 
 
 @pytest.fixture(scope="module")
 def backup(lab: Project) -> Backup:
     found = json.loads(lab.run("backup", "--json").stdout)
-    return backup_stack(lab.directory / "techsapo.yaml").repository.find(found["id"])
+    return repository_of(open_stack(open_project(lab.directory / "techsapo.yaml"))).find(found["id"])
 
 
 def litter(made: Project) -> list[str]:
@@ -112,7 +114,7 @@ def test_rows_written_during_the_backup_cause_no_false_alarm_and_wait_for_nothin
         ids = []
         for _ in range(5):
             before = count(lab)
-            made = backups.make(stack, only=("sqlite",)).backup
+            made = create_backup(stack, only=("sqlite",)).backup
             part = made.read().part("sqlite:app-1")
             assert part is not None
             assert before <= part.facts["tables"]["notes"]["rows"] < count(lab)
@@ -122,7 +124,7 @@ def test_rows_written_during_the_backup_cause_no_false_alarm_and_wait_for_nothin
         writer.join()
     assert written > 50
     for id_ in ids:
-        assert backups.verify(stack, id_, deep=True).ok
+        assert verify_backup(stack, id_, deep=True).ok
 
 
 def test_the_file_opens_by_hand_as_one_file(backup: Backup, tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
 ) -> None:
     from techsapo_ops.services import sqlite
 
-    made = backups.make(stack, only=("sqlite",)).backup
+    made = create_backup(stack, only=("sqlite",)).backup
     part = made.read().part("sqlite:app-1")
     assert part is not None
     whole = b"".join(PackedReader(made.folder / part.file))
@@ -158,10 +160,10 @@ def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
         packed.unlink(missing_ok=True)
         with PackedWriter(packed) as file:
             file.write(content)
-        wrong, _ = sqlite.trial(PackedReader(packed), part, tmp_path, lambda _: None)
+        wrong = sqlite.trial(PackedReader(packed), part, tmp_path, lambda _: None).problems
         assert wrong
         assert any(word in " ".join(wrong) for word in said.split("|")), wrong
-    stack.repository.remove(made)
+    repository_of(stack).remove(made)
 
 
 def test_a_scratch_server_for_redis_comes_with_a_word_on_how_to_open_sqlite(
@@ -207,7 +209,7 @@ def test_a_log_that_is_gone_or_damaged_is_said_and_comes_back(lab: Project, back
 def test_a_restore_that_fails_brings_back_the_very_file(lab: Project, backup: Backup, stack: Stack) -> None:
     with opened(lab) as sql:
         sql.execute("INSERT INTO notes (text) VALUES ('precious')")
-    intent = restore.intend(stack, backup.id, ("sqlite",))
+    intent = intend(stack, backup.id, ("sqlite",))
     part = next(p for p in intent.parts if p.kind == "sqlite:app-1")
     part.facts["tables"]["notes"]["rows"] += 1  # type: ignore[index] # a wish that can't be fulfilled
     with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
@@ -249,8 +251,8 @@ def test_the_log_of_an_instance_that_was_scaled_away_is_backed_up_and_comes_back
             sql.execute("DELETE FROM notes")
         sql.close()
         shutil.rmtree(folder)  # as on a new host
-        stack = backup_stack(lab.directory / "techsapo.yaml")
-        intent = restore.intend(stack, made["id"])
+        stack = open_stack(open_project(lab.directory / "techsapo.yaml"))
+        intent = intend(stack, made["id"])
         assert [part.kind for part in intent.parts] == ["sqlite:app", "sqlite:app-1", "sqlite:app-2"]
         assert intent.absent == ("sqlite:app-2",)
         intent.parts[2].facts["tables"]["no such"] = {"rows": 1}  # a wish that can't be fulfilled

@@ -19,9 +19,8 @@ import redis as client
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, redis, wait_for
 
-from techsapo_ops.adapters.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
-from techsapo_ops.adapters.redis_link import RedisLink
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.adapters.redis_link import RedisLink, RedisServer
+from techsapo_ops.stores.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
 
 pytestmark = pytest.mark.lab
 
@@ -53,8 +52,8 @@ def stores(
     async def before(_: Ledger) -> int:
         return spent
 
-    link = Redis(port=server.port)
-    return [BudgetStore(RedisLink(link, "test"), "lab:", before, lost) for _ in range(count)]
+    redis = RedisServer("127.0.0.1", server.port)
+    return [BudgetStore(RedisLink(redis, "test"), "lab:", before, lost) for _ in range(count)]
 
 
 def test_of_200_reservations_at_once_exactly_those_that_fit_are_made(server: Server) -> None:

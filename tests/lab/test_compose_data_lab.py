@@ -34,14 +34,18 @@ from servers import http_ok, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.prometheus import ApiError
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.jobs_wiring import job_argv
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup import sources as parts
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.services.prometheus import backup as prometheus
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.services.prometheus.client import api as prometheus_api
+from techsapo_ops.services.prometheus.client import scratch_api
 
 pytestmark = pytest.mark.lab
 
@@ -69,7 +73,7 @@ def lab(edge: Edge) -> Project:
 def backup(lab: Project) -> Backup:
     """The backup that the tests look at; none of them changes it."""
     found = json.loads(lab.run("backup", "--json").stdout)
-    return stack_of(lab).repository.find(found["id"])
+    return repository_of(stack_of(lab)).find(found["id"])
 
 
 def test_a_backup_holds_what_the_containers_do_with_facts_of_that_moment(backup: Backup) -> None:
@@ -103,7 +107,7 @@ def test_it_is_whole_also_where_the_host_has_docker_alone(
         binaries = {"docker": "/usr/bin/docker"}
         host = replace(damaged.topology.host, binaries=binaries)
         damaged = replace(damaged, topology=replace(damaged.topology, host=host))
-        assert "redis-check-rdb" in " ".join(backups.verify(damaged, backup.id).sentences)
+        assert "redis-check-rdb" in " ".join(verify_backup(damaged, backup.id).sentences)
     finally:
         del lab.environment["PATH"]
 
@@ -133,8 +137,8 @@ def test_a_row_that_changed_in_the_dump_is_found_by_restoring_it(
     at = whole.index(b"'", whole.index(b"INSERT INTO `notes` VALUES")) + 1
     other = b"0" if whole[at : at + 1] != b"0" else b"1"
     copied = forged(stack_of(lab), backup, tmp_path, "mysql", whole[:at] + other + whole[at + 1 :])
-    assert backups.verify(copied, backup.id).ok
-    (found,) = backups.verify(copied, backup.id, deep=True).sentences
+    assert verify_backup(copied, backup.id).ok
+    (found,) = verify_backup(copied, backup.id, deep=True).sentences
     assert "table notes has other content" in found
     assert scratch_containers(lab) == ""
 
@@ -150,7 +154,7 @@ def test_a_throwaway_server_tells_how_to_look_into_it(lab: Project, backup: Back
 
 def test_a_dump_that_is_killed_leaves_nothing_at_work_in_the_containers(lab: Project, backup: Backup) -> None:
     stack = stack_of(lab)
-    before = [b.id for b in stack.repository.backups()]
+    before = [b.id for b in repository_of(stack).backups()]
     process = lab.popen("backup", "--only", "mysql,redis")
     mysql = container_ids(PROJECT)["mysql"]
     wait_for(
@@ -163,7 +167,7 @@ def test_a_dump_that_is_killed_leaves_nothing_at_work_in_the_containers(lab: Pro
         lambda: "mariadb" not in docker("top", mysql, "-eo", "pid,args").stdout.replace("mariadbd", ""),
         what="the sessions in the container ended",
     )
-    assert [b.id for b in stack.repository.backups()] == before
+    assert [b.id for b in repository_of(stack).backups()] == before
     sql("INSERT INTO notes (text) VALUES ('commits go on')")
     sql("DELETE FROM notes WHERE text = 'commits go on'")
 
@@ -181,7 +185,7 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
     lab.run("restart", "redis")
     assert redis("GET", "k7") == "7"
     lab.well()
-    assert stack_of(lab).repository.find(done["safety"]).read().tag == "before-restore"
+    assert repository_of(stack_of(lab)).find(done["safety"]).read().tag == "before-restore"
 
 
 def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(lab: Project, backup: Backup) -> None:
@@ -203,7 +207,7 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
     copied = forged(stack_of(lab), backup, tmp_path, "mysql", broken)
     sql("INSERT INTO notes (text) VALUES ('precious')")
     redis("SET", "precious", "1")
-    intent = restore.intend(copied, backup.id, ("redis", "mysql"))
+    intent = intend(copied, backup.id, ("redis", "mysql"))
     with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
         restore.perform(copied, intent)
     assert sql("SELECT COUNT(*) FROM notes WHERE text = 'precious'") == "1"
@@ -227,12 +231,11 @@ def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, ba
 @pytest.fixture
 def two_seconds_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted of samples is of two seconds ago, so that there is something."""
-    made = parts.prometheus_source
-    monkeypatch.setattr(parts, "prometheus_source", lambda stack: replace(made(stack), settled=2.0))
+    monkeypatch.setattr(registry.find("prometheus"), "settled", 2.0)
 
 
 def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_old: None) -> None:
-    stack, api = stack_of(lab), parts.prometheus_api(stack_of(lab))
+    stack, api = stack_of(lab), prometheus_api(stack_of(lab))
 
     def scrapes() -> float:
         return sum(sample.value for sample in api.query("sum(count_over_time(up[1d]))"))
@@ -245,17 +248,17 @@ def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_
     users = api.snapshot()
     note = stack.topology.layout.state / "prometheus-snapshot.json"
     note.write_text(json.dumps({"at": time.time(), "before": [users], "name": api.snapshot()}))
-    made = backups.make(stack, only=("prometheus",)).backup
+    made = create_backup(stack, only=("prometheus",)).backup
     assert files("/prometheus/snapshots/*") == [f"/prometheus/snapshots/{users}"], (
         "a killed one's is gone too"
     )
     part = made.read().part("prometheus")
     assert part is not None
     assert part.facts["counted"]["scrapes"] > 0
-    assert backups.verify(stack, made.id, deep=True).sentences == ()
-    there = restore.intend(stack, made.id, ("prometheus",))
+    assert verify_backup(stack, made.id, deep=True).sentences == ()
+    there = intend(stack, made.id, ("prometheus",))
     with into_scratch(stack, there, lambda _kind, _count: None) as servers:
-        asked = parts.scratch_prometheus(servers["prometheus"])
+        asked = scratch_api(servers["prometheus"])
         assert asked.own("prometheus_tsdb_blocks_loaded") == len(part.facts["blocks"])
         with pytest.raises(ApiError, match="parse error"):
             asked.query("count(")
@@ -370,7 +373,7 @@ def test_jobs_in_the_schedulers_container_back_up_and_renew(lab: Project, edge: 
     before = edge.served()
     for job in ("backup", "certs"):
         subprocess.run(in_scheduler(lab, "jobs", "run", job), check=True)
-    newest = stack_of(lab).repository.find("latest")
+    newest = repository_of(stack_of(lab)).find("latest")
     assert history(lab, "backup")[0]["summary"].startswith(newest.id)
     assert history(lab, "certs")[0]["summary"] == "1 renewed"
     assert edge.served() != before

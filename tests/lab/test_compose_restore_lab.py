@@ -12,8 +12,9 @@ from projects import Project, small_spec
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import backup_stack
-from techsapo_ops.operations.backup.sources import grafana_database, prometheus_api
+from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.services.grafana.backup import database as grafana_database
+from techsapo_ops.services.prometheus.client import api as prometheus_api
 
 pytestmark = pytest.mark.lab
 
@@ -53,7 +54,7 @@ def lab(lab_images: DockerLab, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def logins(made: Project, statement: str = "") -> list[str]:
     """Users in Grafana's database after `statement`, by an SQLite in a container beside its volume."""
-    stack = backup_stack(made.directory / "techsapo.yaml")
+    stack = open_stack(open_project(made.directory / "techsapo.yaml"))
     script = (
         "import json, sqlite3, sys\n"
         "with sqlite3.connect('grafana.db') as sql:\n"
@@ -74,7 +75,7 @@ def files(service: str) -> list[str]:
 
 
 def test_a_restore_of_samples_that_is_killed_is_taken_back_by_the_next_one(lab: Project) -> None:
-    api = prometheus_api(backup_stack(lab.directory / "techsapo.yaml"))
+    api = prometheus_api(open_stack(open_project(lab.directory / "techsapo.yaml")))
 
     def scrapes() -> float:
         return sum(sample.value for sample in api.query("sum(count_over_time(up[1d]))"))

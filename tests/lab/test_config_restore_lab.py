@@ -12,11 +12,12 @@ import yaml
 from hostile import END, entry, names_of
 from projects import Project, only_redis, project
 
-from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.live import LIVE
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -42,12 +43,12 @@ def lab(tmp_path: Path) -> Iterator[Project]:
 
 
 def stack_of(made: Project) -> Stack:
-    return backup_stack(made.directory / "techsapo.yaml")
+    return open_stack(open_project(made.directory / "techsapo.yaml"))
 
 
 def backed_up(made: Project) -> Backup:
     found = json.loads(made.run("backup", "--only", "config", "--json").stdout)
-    return stack_of(made).repository.find(found["id"])
+    return repository_of(stack_of(made)).find(found["id"])
 
 
 def everything(made: Project, tmp_path: Path) -> dict[str, tuple[int, bytes]]:
@@ -88,7 +89,7 @@ def test_it_comes_back_with_its_secrets_and_plan_says_what_up_would_change(
     assert "app" in plan.stdout
     assert not (lab.state / "config-before-restore").exists()
     # The safety backup goes back to the bad evening's state.
-    safety = next(b for b in stack_of(lab).repository.backups() if b.read().tag == "before-restore")
+    safety = next(b for b in repository_of(stack_of(lab)).backups() if b.read().tag == "before-restore")
     lab.run("restore", safety.id, "--only", "config", "--yes")
     assert yaml.safe_load((lab.directory / "techsapo.yaml").read_text())["app"]["drain"] == "7s"
 
@@ -110,15 +111,16 @@ def test_a_failure_half_way_puts_every_file_back(
     spoil(lab, tmp_path)
     before = everything(lab, tmp_path)
     stack = stack_of(lab)
-    intent = restore.intend(stack, backup.id, ("config",))
-    live = LIVE["config"]
-    bring = live.bring
+    intent = intend(stack, backup.id, ("config",))
+    kind = registry.find("config")
+    assert kind is not None
+    bring_back = kind.bring_back
 
     def broken(*arguments: object) -> None:
-        bring(*arguments)  # type: ignore[arg-type] # handed on as they are
+        bring_back(*arguments)  # type: ignore[arg-type] # handed on as they are
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(live, "bring", broken)
+    monkeypatch.setattr(kind, "bring_back", broken)
     with pytest.raises(KeyboardInterrupt):
         restore.perform(stack, intent)
     assert everything(lab, tmp_path) == before

@@ -18,7 +18,7 @@ import warm
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, free_port, nginx, wait_for
 
-from techsapo_ops.adapters.keys import KeyFile, Scope, new_key
+from techsapo_ops.stores.keys import KeyFile, Scope, new_key
 
 pytestmark = pytest.mark.lab
 

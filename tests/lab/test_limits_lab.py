@@ -12,8 +12,8 @@ from orchestrator import serving
 from servers import redis, wait_for
 from test_keys_lab import make_key, with_key
 
-from techsapo_ops.adapters.limits import RateLimiter
-from techsapo_ops.spec.models.data import Redis
+from techsapo_ops.adapters.redis_link import RedisServer
+from techsapo_ops.stores.limits import RateLimiter
 
 pytestmark = pytest.mark.lab
 
@@ -61,7 +61,7 @@ def test_two_instances_together_allow_no_more_than_the_plan(tmp_path: Path) -> N
 
 def test_while_redis_is_away_each_instance_counts_for_itself(tmp_path: Path) -> None:
     async def main() -> None:
-        limiter = RateLimiter(Redis(port=server.port), "lab")
+        limiter = RateLimiter(RedisServer("127.0.0.1", server.port), "lab")
         assert (await limiter.hit("k", 2)).allowed
         server.kill()
         told = [(await limiter.hit("k", 2)).allowed for _ in range(3)]

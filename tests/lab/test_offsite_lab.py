@@ -19,9 +19,10 @@ from projects import only_redis, project, small_spec
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup.create import create_backup
 
 pytestmark = pytest.mark.lab
 
@@ -58,9 +59,9 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
     with project(only_redis(backup={"offsite": offsite})) as made:
         (made.layout.keys).mkdir(parents=True)
         (made.layout.keys / "other-password").write_text("kept-away-secret")
-        stack = backup_stack(made.directory / "techsapo.yaml")
-        backup = backups.make(stack, only=("config",)).backup
-        noted = stack.repository.checks(backup)["offsite"]
+        stack = open_stack(open_project(made.directory / "techsapo.yaml"))
+        backup = create_backup(stack, only=("config",)).backup
+        noted = repository_of(stack).checks(backup)["offsite"]
         assert noted["ok"] is True
         environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
         back = tmp_path / "back"
@@ -135,15 +136,15 @@ def test_it_goes_over_sftp_and_a_peer_that_is_down_is_said(sshd: tuple[int, str]
         "options": {"sftp.args": arguments},
     }
     with project(only_redis(backup={"offsite": offsite})) as made:
-        stack = backup_stack(made.directory / "techsapo.yaml")
-        backup = backups.make(stack, only=("config",)).backup
-        assert stack.repository.checks(backup)["offsite"]["ok"] is True
+        stack = open_stack(open_project(made.directory / "techsapo.yaml"))
+        backup = create_backup(stack, only=("config",)).backup
+        assert repository_of(stack).checks(backup)["offsite"]["ok"] is True
         assert list((tmp_path / "away" / "snapshots").iterdir())
         made.write(backup={"offsite": {**offsite, "restic": f"sftp://{user}@127.0.0.1:{free_port()}/x"}})
-        stack = backup_stack(made.directory / "techsapo.yaml")
+        stack = open_stack(open_project(made.directory / "techsapo.yaml"))
         with pytest.raises(OpsError, match="not off-site"):
-            backups.make(stack, only=("config",))
-        assert len(stack.repository.backups()) == 2
+            create_backup(stack, only=("config",))
+        assert len(repository_of(stack).backups()) == 2
 
 
 def test_grafanas_database_with_its_password_hashes_goes_off_site_alone(tmp_path: Path) -> None:
@@ -347,17 +348,17 @@ def test_a_wrong_s3_login_and_an_s3_that_is_down_are_said_and_the_backup_here_st
     with project(only_redis(backup={"offsite": offsite})) as made:
 
         def refused(said: str) -> None:
-            known = len(stack.repository.backups())
+            known = len(repository_of(stack).backups())
             shown = made.run("backup", "--only", "config", code=1).stderr
             assert "is whole here, but not off-site: restic init failed" in shown
             assert said in shown
             assert "check backup.offsite" in shown
             assert "canary-of-s3" not in shown
-            backups_here = stack.repository.backups()
+            backups_here = repository_of(stack).backups()
             assert len(backups_here) == known + 1
-            assert stack.repository.checks(backups_here[-1])["offsite"]["ok"] is False
+            assert repository_of(stack).checks(backups_here[-1])["offsite"]["ok"] is False
 
-        stack = backup_stack(made.directory / "techsapo.yaml")
+        stack = open_stack(open_project(made.directory / "techsapo.yaml"))
         rights(s3, "0")
         try:
             refused("does not exist in our records")

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import client_of, make_parts
+from orchestrator import client_of, make_app
 from vendors import ANSWER, Vendor, vendor
 from vendors.wires import Chat
 
@@ -24,8 +24,8 @@ QUESTION = Question("サービスが起動しない", "ja", "req-1")
 def test_an_empty_and_an_endless_answer_fail_within_an_analysis(model: str, tmp_path: Path) -> None:
     async def main() -> dict[str, Any]:
         async with vendor(Chat()) as seen:
-            parts = make_parts(tmp_path, providers=compatible(seen, "good", model, "good"))
-            async with client_of(parts) as client:
+            app = make_app(tmp_path, providers=compatible(seen, "good", model, "good"))
+            async with client_of(app) as client:
                 body = {"prompt": QUESTION.text, "task_type": "premium"}
                 response = await client.post("/api/v1/generate", json=body)
                 return dict(response.json())

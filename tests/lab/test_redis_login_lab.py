@@ -13,10 +13,11 @@ from backup_lab import stack_of
 from guarded_redis import USER, client, fetched, guarded_spec
 from projects import Project, project
 
-from techsapo_ops.adapters.limits import RateLimiter
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.sources import redis_door
 from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.services.redis.door import redis_door
+from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.redis import redis_server
 
 pytestmark = pytest.mark.lab
 
@@ -43,7 +44,7 @@ def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Proje
 
 def test_requests_are_counted_in_redis(lab: Project) -> None:
     async def main() -> None:
-        limiter = RateLimiter(stack_of(lab).spec.redis, "counted", ca=lab.layout.redis_ca)
+        limiter = RateLimiter(redis_server(stack_of(lab).spec.redis, lab.layout.redis_ca), "counted")
         assert (await limiter.hit("somebody", 2)).allowed
         await limiter.close()
 

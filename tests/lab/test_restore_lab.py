@@ -18,12 +18,14 @@ from servers import wait_for
 from terminal import typed
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
@@ -36,7 +38,7 @@ def test_a_backup_of_a_newer_server_is_refused(backup: Backup, stack: Stack, tmp
     )
     signed(stack, folder, replace(manifest, parts=parts))
     with pytest.raises(OpsError, match=r"MariaDB 99\.1, and MariaDB 11\.\S+ that runs is older"):
-        restore.intend(copied, backup.id)
+        intend(copied, backup.id)
 
 
 def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
@@ -61,16 +63,16 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
     lab.run("restart", "redis")
     assert keys(lab).get("k7") == b"7"
     lab.well()
-    safety = stack.repository.find(done["safety"])
+    safety = repository_of(stack).find(done["safety"])
     assert safety.read().tag == "before-restore"
-    assert stack.repository.find("latest").id != safety.id
+    assert repository_of(stack).find("latest").id != safety.id
 
 
 def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(
     lab: Project, backup: Backup, tmp_path: Path
 ) -> None:
     stack = stack_of(lab)
-    base = backups.make(stack, only=("mysql",)).backup
+    base = create_backup(stack, only=("mysql",)).backup
     with Root(lab) as sql:
         time.sleep(1.1)
         sql.execute("INSERT INTO notes (text) VALUES ('wanted')")
@@ -78,14 +80,14 @@ def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(
         moment = datetime.now(UTC).replace(microsecond=0)
         time.sleep(1.1)
         sql.execute("DELETE FROM notes")
-    intent = restore.intend(stack, "latest", (), moment)
+    intent = intend(stack, "latest", (), moment)
     assert intent.backup.id == base.id
     restore.perform(stack, intent)
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*), SUM(text = 'wanted') FROM notes")
         assert sql.fetchone() == (ROWS + 1, 1)
     with pytest.raises(OpsError, match="yet to come"):
-        restore.perform(stack, restore.intend(stack, base.id, (), datetime.now(UTC) + timedelta(days=1)))
+        restore.perform(stack, intend(stack, base.id, (), datetime.now(UTC) + timedelta(days=1)))
 
 
 def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
     copied = forged(backup, stack_of(lab), tmp_path, "mysql", broken)
     with Root(lab) as sql:
         sql.execute("INSERT INTO notes (text) VALUES ('precious')")
-    intent = restore.intend(copied, backup.id, ("mysql",))
+    intent = intend(copied, backup.id, ("mysql",))
     with pytest.raises(OpsError, match=r"came back wrong[\s\S]*went back"):
         restore.perform(copied, intent)
     with Root(lab) as sql:
@@ -189,7 +191,7 @@ def test_a_second_ctrl_c_while_going_back_is_made_good_by_the_next_restore(
 
 def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Project, backup: Backup) -> None:
     before = state(lab)
-    known = len(stack_of(lab).repository.backups())
+    known = len(repository_of(stack_of(lab)).backups())
     code, screen = typed(lab, "restore", backup.id, ask="replace it?", answer="n\n")
     assert code == 1
     lines = " ".join(screen.split())
@@ -198,14 +200,14 @@ def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Proj
     there = keys(lab).dbsize() + 1  # one is in another database
     part = manifest.part("redis")
     assert part is not None
-    assert f"redis {there:,} keys → {backups.content(part)}" in lines
+    assert f"redis {there:,} keys → {registry.describe(part)}" in lines
     assert re.search(r"mysql [\d,]+ rows in \d+ tables → [\d,]+ rows in \d+ tables", lines)
     assert "not restored: config comes back where --only names it: --only config" in lines
     assert "stopped meanwhile: app, redis" in lines
     assert "is backed up first, and brought back if anything fails" in lines
     assert "nothing was changed" in lines
     assert state(lab) == before
-    assert len(stack_of(lab).repository.backups()) == known
+    assert len(repository_of(stack_of(lab)).backups()) == known
 
 
 def test_a_terminal_shows_bars_with_rates_and_a_pipe_plain_lines(lab: Project) -> None:

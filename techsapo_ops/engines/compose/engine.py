@@ -40,6 +40,9 @@ class ComposeEngine(ComposeStack, Engine):
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
     """
 
+    python = "python"
+    enters_as_root = True
+
     def __init__(
         self,
         topology: Topology,
@@ -330,6 +333,22 @@ class ComposeEngine(ComposeStack, Engine):
             self._make_volume(service)
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
+
+    @override
+    def reaches(self, service: str) -> bool:
+        return service in self.containers()
+
+    @override
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
+        done = self.docker.attempt(*look.argv[1:])
+        if done.code not in {0, 1}:
+            raise OpsError(f"cannot look into the data of {service}: {done.output}")
+        return done.code == 0
+
+    @override
+    def removal(self, service: str) -> str:
+        return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:

@@ -92,10 +92,16 @@ def scratch(
             lambda command: docker.execute(name, command, timeout=3600.0),
             lambda command: docker.entering(name, command),
             name,
+            lambda command: _typed(name, command),
         )
     finally:
         docker.attempt("rm", "--force", "--volumes", name)
         shutil.rmtree(folder)
+
+
+def _typed(name: str, command: Command) -> str:
+    variables = (f"-e {variable}={value}" for variable, value in command.env.items())
+    return " ".join(("docker exec -it", *variables, name, *command.argv))
 
 
 def bind(source: Path, target: str, *options: str) -> tuple[str, str]:

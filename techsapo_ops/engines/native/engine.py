@@ -43,6 +43,9 @@ class NativeEngine(NativeStack, Engine):
     `seconds` overrides how long a service may take to become ready.
     """
 
+    python = sys.executable
+    enters_as_root = False
+
     def __init__(
         self,
         topology: Topology,
@@ -258,12 +261,26 @@ class NativeEngine(NativeStack, Engine):
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        if self.topology.find(service) is not None or not image_of:
-            return self.enter(service, command)
-        folder = self.layout.data / service
+        there = self.topology.find(service)
+        found = there or self._found(image_of or service)
+        folder = self.layout.data / (there.name if there else service)
         if not folder.is_dir():
-            owners.data_folder(folder, self._found(image_of).user)
-        return self.enter(image_of, replace(command, cwd=folder))
+            owners.data_folder(folder, found.user)
+        return self.enter(
+            found.name, replace(command, cwd=folder if there is None else command.cwd or folder)
+        )
+
+    @override
+    def reaches(self, service: str) -> bool:
+        return self.topology.find(service) is not None
+
+    @override
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        return (self.layout.data / service / file).exists()
+
+    @override
+    def removal(self, service: str) -> str:
+        return f"move .techsapo/data/{service} away"
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:

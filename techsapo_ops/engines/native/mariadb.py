@@ -19,7 +19,6 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
 EXPORTER_CNF = "mysqld-exporter.cnf"
-ROOT_PASSWORD = "mysql-root-password"  # noqa: S105 - a file's name
 _INSTALL_SECONDS = 180
 _PARTIAL = ".mysql.partial-"
 
@@ -55,7 +54,7 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     layout = topology.layout
     app = topology.of_kind("app")[0]
     password = mysql.password or made_once(layout.mysql_password, app.user)
-    root = made_once(layout.keys / ROOT_PASSWORD, None)
+    root = made_once(layout.mysql_root_password, None)
     exporter = topology.find("mysqld-exporter")
     if mysql.password is None and exporter is not None:
         text = f'[client]\nuser = {mysql.user}\npassword = """{password.reveal()}"""\n'

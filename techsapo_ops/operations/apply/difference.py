@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import Entry
-from techsapo_ops.operations.apply.written import read_manifest
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.adapters.ports import listeners
+from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import Entry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
-from techsapo_ops.operations.apply.written import digest, read_manifest
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed
 

@@ -11,10 +11,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.engines.native import owners
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
-from techsapo_ops.operations.apply.written import (
+from techsapo_ops.adapters.written import (
     MANIFEST,
     Manifest,
     Written,
@@ -22,6 +19,9 @@ from techsapo_ops.operations.apply.written import (
     read_manifest,
     write_manifest,
 )
+from techsapo_ops.engines.native import owners
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile

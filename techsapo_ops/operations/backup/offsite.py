@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.backup.offsite import Restic
-from techsapo_ops.backup.repository import Backup
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.offsite import Restic, restic_of
+from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup.sources import Stack, grafana_source, restic, secret_paths
-from techsapo_ops.services import sqlite
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import BackupKind
+from techsapo_ops.stack.stack import Stack
 
 _AWAY = "offsite"
 """Name of the folder that is here only until restic has copied it, and its name in the repository."""
@@ -26,56 +29,60 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> None:
     The result is noted beside the backup. Raises OpsError where that fails; the backup here stays.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    paths = [backup.folder, stack.topology.layout.spec_file, *secret_paths(stack)]
+    paths = [backup.folder, stack.layout.spec_file, *secret_paths(stack)]
+    repository = repository_of(stack)
     try:
-        with _grafana(stack, backup) as copies:
+        with _secret_copies(stack, backup) as copies:
             snapshot = away.keep(backup.id, [path for path in (*paths, *copies) if path.exists()])
     except OpsError as error:
-        stack.repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
+        repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
             f"the backup {backup.id} is whole here, but not off-site: {error.message}", error.hint
         ) from None
-    stack.repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+    repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
 
 
 @contextmanager
-def _grafana(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
-    """A copy of Grafana's database, which holds password hashes: here only until it is off-site."""
-    source = grafana_source(stack)
-    if isinstance(source, str):
+def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
+    """A folder with what is too secret to stay: here only until it is off-site. None where there is none."""
+    wanted = [kind.sources(stack) for kind in registry.kinds() if kind.too_secret]
+    sources = [source for found in wanted if not isinstance(found, str) for source in found]
+    if not sources:
         yield ()
         return
     with _for_now(stack, _AWAY) as folder:
-        source.take(folder, backup.id, lambda _: None)
+        for source in sources:
+            source.take(folder, backup.id, lambda _: None)
         yield (folder,)
 
 
 @contextmanager
-def grafana_copy(stack: Stack, backup: Backup) -> Iterator[tuple[Path, Part]]:
-    """The copy of Grafana's database that went off-site with `backup`: here for the block alone.
+def secret_copy(stack: Stack, backup: Backup, kind: BackupKind) -> Iterator[tuple[Part, PackedReader]]:
+    """What of `kind` went off-site with `backup`: here for the block alone.
 
     Raises OpsError where there is none, or where the repository can't be read.
     """
-    away = restic(stack)
+    away = restic_of(stack)
+    title = f"{kind.title[0].upper()}{kind.title[1:]}"
     if away is None:
         raise OpsError(
-            "Grafana's database is off-site alone, and the spec has no backup.offsite",
+            f"{title} is off-site alone, and the spec has no backup.offsite",
             "set backup.offsite as it was when that backup was made",
         )
     with _for_now(stack, "offsite-back") as folder:
         if not away.fetch(backup.id, _AWAY, folder):
             raise OpsError(
-                f"no copy of Grafana's database went off-site with {backup.id}",
+                f"no copy of {kind.title} went off-site with {backup.id}",
                 f"`restic snapshots --tag {backup.id}` shows what did",
             )
-        (path,) = folder.glob("grafana-*.sqlite.zst")
-        yield path, sqlite.described("grafana", path, folder)
+        part = kind.fetched(folder)
+        yield part, PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
 
 
 @contextmanager
 def _for_now(stack: Stack, name: str) -> Iterator[Path]:
     """A private folder in the state directory, gone after the block."""
-    state = stack.topology.layout.state
+    state = stack.layout.state
     folder = state / name
     if folder.exists():  # of a run that was killed
         shutil.rmtree(folder)

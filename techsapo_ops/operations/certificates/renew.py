@@ -259,7 +259,7 @@ def _account(certificates: Certificates, name: str, directory: str) -> Account:
     ca_file, key_id, key = certificate.ca_file, certificate.eab_key_id, certificate.eab_hmac_key
     binding = None
     if key_id is not None and key is not None and directory == certificate.acme_directory:
-        binding = Binding(key_id, key)
+        binding = Binding(key_id, key.reveal())
     return Account(
         certificates.topology.layout.acme,
         directory,

@@ -18,6 +18,7 @@ from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 Operation = Callable[["JobContext"], JobResult]
@@ -32,6 +33,7 @@ class JobContext:
     """Raises SpecError where the spec is wrong."""
     topology: Callable[[], Topology]
     engine: Callable[[], Engine]
+    stack: Callable[[], Stack]
     history: History
     runner: Runner
     tell: Callable[[str], None]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from techsapo_ops.adapters.disk import human
+from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
 
@@ -15,10 +17,10 @@ _WAIT = 600.0
 
 def create(context: JobContext) -> JobResult:
     """Back everything up. Raises OpsError; then nothing is kept."""
-    made = backups.make(_stack(context), wait=_WAIT)
+    made = create_backup(context.stack(), wait=_WAIT)
     manifest = made.backup.read()
     for part in manifest.parts:
-        context.tell(f"{part.kind} {backups.summary(part)} in {part.seconds:.1f} s")
+        context.tell(f"{part.kind} {registry.describe(part)}, {human(part.bytes)} in {part.seconds:.1f} s")
     for warning in made.warnings:
         context.tell(f"warning: {warning}")
     return JobResult(f"{manifest.id}, {human(manifest.bytes)}")
@@ -26,7 +28,7 @@ def create(context: JobContext) -> JobResult:
 
 def verify(context: JobContext) -> JobResult:
     """Restore the newest backup on trial. Raises OpsError for one that does not hold what it should."""
-    found = backups.verify(_stack(context), deep=True, wait=_WAIT)
+    found = verify_backup(context.stack(), deep=True, wait=_WAIT)
     for sentence in found.sentences:
         context.tell(sentence)
     if not found.ok:
@@ -38,14 +40,8 @@ def verify(context: JobContext) -> JobResult:
 
 def prune(context: JobContext) -> JobResult:
     """Remove the backups that backup.keep does not want any more."""
-    done = backups.prune(_stack(context), wait=_WAIT)
+    done = prune_backups(context.stack(), wait=_WAIT)
     for verdict in done.verdicts:
         context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
     count = sum(not verdict.keep for verdict in done.verdicts)
     return JobResult(f"removed {count} of {len(done.verdicts)}, {human(done.bytes)}")
-
-
-def _stack(context: JobContext) -> Stack:
-    topology = context.topology()
-    directory = topology.layout.spec_file.parent
-    return Stack(context.spec(), topology, context.engine(), context.runner, directory)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from techsapo_ops.adapters.audit_costs import By, Report, Rows, read_rows, summed
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
@@ -19,6 +18,7 @@ from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.engine import Engine, State
 from techsapo_ops.stack.topology import Topology
+from techsapo_ops.stores.audit.costs import By, Report, Rows, read_rows, summed
 
 AUDIT = "audit.sqlite"
 _READ_SECONDS = 300.0

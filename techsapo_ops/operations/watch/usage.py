@@ -67,8 +67,7 @@ class Monitor:
         )
 
     def _rate(self, service: ObservedService) -> float | None:
-        from techsapo_ops.adapters.address import Address
-        from techsapo_ops.spec.models.base import reachable_host
+        from techsapo_ops.adapters.address import Address, reachable_host
 
         if service.port is None:
             return None

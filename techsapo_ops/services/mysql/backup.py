@@ -1,186 +1,148 @@
-"""The audit database, as `mariadb-dump --single-transaction` takes it."""
+"""The audit database: dumped while it is written to, and dropped and loaded anew while the server runs."""
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.adapters.pipes import Running, Stalled
-from techsapo_ops.backup.manifest import Part
+from typing_extensions import override
+
+from techsapo_ops.adapters.files import private_folder
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql import dump
 from techsapo_ops.services.mysql import facts as mysql_facts
-from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.services.mysql.binlog import Binlog
+from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
 
-KIND = "mysql"
-DUMP = (
-    "--single-transaction", "--quick", "--routines", "--triggers", "--events",
-    "--hex-blob", "--default-character-set=utf8mb4",
-)  # fmt: skip
-"""Options of the dump; `--master-data=2` is added where the server keeps a binlog."""
-TRAILER = b"-- Dump completed"
-_HEAD = 16 * 1024
-_POSITION = re.compile(rb"-- CHANGE MASTER TO MASTER_LOG_FILE='([^']+)', MASTER_LOG_POS=(\d+)")
-_BLOCKED = 3.0
-"""Longest time in seconds that commits wait for both snapshots to be taken."""
-_LOCK_WAIT = 10
-_TRIES = 3
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+_COPIED = "mysql-restoring"
+_OF_THE_SERVER = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
 
-class MysqlSource:
-    """A dump of one database; `stall` is how many seconds it may say nothing."""
+def _binlog(value: Any) -> bool:
+    return value == {} or has(file=text, position=count)(value)
 
-    kind = KIND
 
-    def __init__(self, door: Door, database: str, *, stall: float = 120.0) -> None:
-        self._door = door
-        self._database = database
-        self._stall = stall
+_FACTS = has(
+    database=text,
+    exact=flag,
+    binlog=_binlog,
+    views=count,
+    triggers=count,
+    routines=count,
+    events=count,
+    tables=each(has(rows=count, engine=optional(text), checksum=optional(text))),
+)
 
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take.
 
-        Commits are held back while the dump and a second session take their snapshots, some 50 ms: so both
-        see the same rows, and the counts and checksums of the second, taken while the dump goes on, are those
-        of the dump, whatever is written meanwhile. Their places in the binlog prove it. A migration in those
-        seconds makes the snapshot useless: then all is taken anew.
-        """
-        path = folder / f"audit-{stamp}.sql.zst"
-        for _ in range(_TRIES - 1):
+class MysqlBackup(BackupKind):
+    """The audit database of the stack's MariaDB."""
+
+    name = dump.KIND
+    title = "the audit database"
+    stops = ("app",)
+    throwaway = "mysql"
+    history = Binlog()
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if stack.spec.mysql is None or not stack.topology.has("mysql"):
+            return "this stack has no MariaDB"
+        return [dump.MysqlSource(administrator(stack), stack.spec.mysql.database)]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        tables = part.facts["tables"]
+        return f"{sum(table['rows'] for table in tables.values()):,} rows in {len(tables)} tables"
+
+    @override
+    def warnings(self, part: Part) -> Sequence[str]:
+        if part.facts["exact"]:
+            return ()
+        return ("its facts were not taken at the moment of the dump; verify compares no rows",)
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return dump.check(part, reader)
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        database = str(part.facts["database"])
+        with stack.engine.scratch("mysql") as scratch:
+            door = scratch_door(scratch, stack.runner)
+            began = monotonic()
             try:
-                return self._take(path, progress)
-            except Redefined:
-                path.unlink(missing_ok=True)
-        return self._take(path, progress)
+                dump.load(door, database, reader, progress)
+            except OpsError as error:
+                return Trial((f"it can't be loaded: {error.message}",))
+            seconds = monotonic() - began
+            with session(door) as asking:
+                same = version(asking) == part.server
+                wrong = mysql_facts.differences(part.facts, asking, database, checksums=same)
+        note = "" if same else f"made by {part.server}: rows were counted, checksums not compared"
+        return Trial(wrong, seconds, note)
 
-    def _take(self, path: Path, progress: Progress) -> Part:
-        began = time.monotonic()
-        with session(self._door) as facts, session(self._door) as gate:
-            made_by = version(facts)
-            binlog = facts.one("SELECT @@log_bin") == "1"
-            for each in (facts, gate):
-                each.ask(f"SET SESSION lock_wait_timeout = {max(1, min(_LOCK_WAIT, int(self._stall)))}")
-            gate.ask("BACKUP STAGE START")
-            gate.ask("BACKUP STAGE BLOCK_COMMIT")
-            position = mysql_facts.begin(facts)
-            options = (*DUMP, *(("--master-data=2",) if binlog else ()))
-            dump_command = self._door.command("mariadb-dump", *options, self._database)
-            with _collecting(facts, self._database) as counted:
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("mysql") as scratch:
+            dump.load(scratch_door(scratch, stack.runner), str(part.facts["database"]), reader, progress)
+            yield scratch
 
-                def release() -> None:
-                    gate.ask("BACKUP STAGE END")
-                    counted.begin()
+    @override
+    def client(self, scratch: Scratch) -> Command:
+        password = scratch.password.reveal() if scratch.password is not None else ""
+        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", "--skip-ssl")
+        return Command(("mariadb", *at), {"MYSQL_PWD": password})
 
-                with Running(dump_command, read=True) as dump, PackedWriter(path, progress) as file:
-                    copied = self._copy(dump, file, release)
-                dumped = time.monotonic() - began
-                found = counted.result()
-            at = _POSITION.search(copied.head)
-            there = {"file": at[1].decode(), "position": int(at[2])} if at else {}
-            exact = copied.held and there == position
-        known: dict[str, Any] = {
-            "database": self._database, "binlog": there, "exact": exact,
-            "dump_seconds": round(dumped, 3), **found,
-        }  # fmt: skip
-        return Part(
-            KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
-            round(time.monotonic() - began, 3), made_by, known,
-        )  # fmt: skip
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
+        with session(administrator(stack)) as asking:
+            tables = mysql_facts.rows(asking, stack.spec.mysql.database)
+            return version(asking), f"{sum(tables.values()):,} rows in {len(tables)} tables"
 
-    def _copy(self, dump: Running, file: PackedWriter, release: Callable[[], object]) -> _Copied:
-        """Copy the dump; `release` lets commits go on once its first bytes are there."""
-        copied = _Copied()
-        data = b""
-        try:
-            # mariadb-dump's output is buffered: when the first block comes, its transaction has begun.
-            data = dump.read(_BLOCKED)
-            copied.held = True
-        except Stalled:
-            copied.held = False
-        finally:
-            release()  # whatever becomes of the dump: the writers must not wait for it
-        if not copied.held:
-            data = self._next(dump)
-        while data:
-            if len(copied.head) < _HEAD:
-                copied.head += data
-            copied.tail = (copied.tail + data)[-200:] if len(data) < 200 else data[-200:]
-            file.write(data)
-            data = self._next(dump)
-        if dump.wait() != 0:
-            raise told(dump)
-        if TRAILER not in copied.tail:
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
+        if str(part.facts["database"]).lower() in _OF_THE_SERVER:
             raise OpsError(
-                "mariadb-dump wrote nothing" if file.raw_bytes == 0 else "mariadb-dump's output breaks off",
-                "its last line must be `-- Dump completed`; is another program in front of it on PATH?",
+                f"{reader.path} would replace the server's own database {part.facts['database']}",
+                "choose another one",
             )
-        return copied
 
-    def _next(self, dump: Running) -> bytes:
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        # The server runs a dump's statements as they come, with all rights, and the digest is known at the
+        # end only: so it is copied into a private folder first.
+        folder = stack.layout.state / _COPIED
+        if folder.exists():  # of a run that was killed
+            shutil.rmtree(folder)
+        private_folder(folder, stack.layout.state)
         try:
-            return dump.gather(self._stall)
-        except Stalled:
-            with session(self._door, timeout=30) as asking:
-                raise _stalled(asking, self._stall) from None
+            copy = reader.copied(folder / "dump.sql.zst")
+            dump.load(administrator(stack), str(part.facts["database"]), copy, progress)
+        finally:
+            shutil.rmtree(folder)
 
-
-class _Counting:
-    """Facts that are counted in a session while the dump goes on."""
-
-    def __init__(self, facts: Session, database: str, pool: ThreadPoolExecutor) -> None:
-        self._work = lambda: mysql_facts.collect(facts, database)
-        self._pool = pool
-        self._future: Future[dict[str, Any]] | None = None
-
-    def begin(self) -> None:
-        self._future = self._pool.submit(self._work)
-
-    def result(self) -> dict[str, Any]:
-        assert self._future is not None  # noqa: S101 - begun when the dump had begun
-        return self._future.result()
-
-
-@contextmanager
-def _collecting(facts: Session, database: str) -> Iterator[_Counting]:
-    with ThreadPoolExecutor(1, "facts") as pool:
-        try:
-            yield _Counting(facts, database, pool)
-        except BaseException:
-            facts.end()  # or the pool would wait for a checksum that nobody wants any more
-            raise
-
-
-class _Copied:
-    head: bytes = b""
-    tail: bytes = b""
-    held: bool = False
-
-
-def _stalled(asking: Session, stall: float) -> OpsError:
-    waiting = asking.ask(
-        "SELECT STATE FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for%lock%' LIMIT 1"
-    )
-    if waiting:
-        return OpsError(
-            f"the dump has waited {stall:g} s for a lock: {waiting[0][0]}",
-            "end the session that holds it (`SHOW PROCESSLIST` names it) and try again",
-        )
-    return OpsError(f"MariaDB has sent nothing for {stall:g} s", "`techsapo logs mysql` may tell why")
-
-
-def check(part: Part, reader: PackedReader) -> list[str]:
-    """What is wrong with a dump, by its length and its last line."""
-    tail = b""
-    for data in reader:
-        tail = (tail + data)[-200:] if len(data) < 200 else data[-200:]
-    if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
-    if TRAILER not in tail:
-        return ["it is cut short: its last line is not `-- Dump completed`"]
-    return []
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        with session(administrator(stack)) as asking:
+            same = version(asking) == part.server
+            return mysql_facts.differences(part.facts, asking, str(part.facts["database"]), checksums=same)

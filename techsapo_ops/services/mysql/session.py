@@ -5,14 +5,56 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.pipes import Running, conversation
+from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
+
+if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
 _END = "techsapo-end-of-answer"
 _CHATTER = "WARNING: option --ssl-verify-server-cert is disabled"
 """What MariaDB's programs say at every login by password without TLS, on the loopback address too."""
+
+
+def administrator(stack: Stack) -> Door:
+    """The way to the stack's MariaDB, as its root, which needs no password where it is the system's too."""
+    service = stack.topology.of_kind("mysql")[0]
+    if stack.engine.enters_as_root:
+        return Door(
+            stack.runner,
+            lambda command: stack.engine.enter(service.name, command, root=True),
+            ("--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root"),
+        )
+    password = read_text(stack.layout.mysql_root_password, what="the database's root password").strip()
+    options = _at(stack.topology.address(service, Viewpoint.WITHIN), "root")
+    return Door(
+        stack.runner,
+        lambda command: stack.engine.enter(service.name, command),
+        options,
+        {"MYSQL_PWD": password},
+    )
+
+
+def scratch_door(scratch: Scratch, runner: Runner) -> Door:
+    """The way to a throwaway MariaDB, as its root."""
+    assert scratch.enter is not None  # noqa: S101 - every engine gives one
+    password = scratch.password.reveal() if scratch.password is not None else ""
+    return Door(runner, scratch.enter, _at(scratch.address, scratch.user), {"MYSQL_PWD": password})
+
+
+def _at(address: Address, user: str | None) -> tuple[str, ...]:
+    return (
+        "--no-defaults", "--protocol=tcp", f"--host={address.host}", f"--port={address.port}",
+        f"--user={user}",
+    )  # fmt: skip
 
 
 class Redefined(OpsError):

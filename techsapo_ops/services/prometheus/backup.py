@@ -1,265 +1,211 @@
-"""Prometheus's samples, by a snapshot of its own: https://prometheus.io/docs/prometheus/latest/querying/api/#snapshot"""
+"""Prometheus's samples: a snapshot of its own, swapped in for its folder's content while it is stopped."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
-from techsapo_ops.adapters.pipes import Running
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Sample
-from techsapo_ops.adapters.tarball import ArchiveError, entries
-from techsapo_ops.backup.manifest import Part
+from typing_extensions import override
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.pipes import Running, pour
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.services.prometheus import snapshot
+from techsapo_ops.services.prometheus.client import api, scratch_api
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.engine import Action, GateError, Step
+from techsapo_ops.stack.shapes import count, each, has, member, number
 
-KIND = "prometheus"
-SETTLED = 60.0
-"""Seconds after which no sample of a moment comes any more: a scrape writes with the time that it began."""
-_LISTED = 'for f in snapshots/*/; do [ -d "$f" ] && basename "$f"; done; true'
-_METAS = 'for f in "snapshots/$1"/*/meta.json; do [ ! -e "$f" ] || cat "$f"; done'
-_MOST_ENTRIES = 200_000
-_LARGEST_META = 1024 * 1024
-_MADE_WITHIN = 60.0
-"""Longest time in seconds from the note of a snapshot to the time in its name."""
-_WINDOW_MS = 12 * 3600 * 1000
-"""Of so much time are samples read at once, in milliseconds."""
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
+_LATEST = 4_102_444_800
+"""Unix seconds of 2100-01-01."""
+_LONGEST_BLOCK_MS = 50 * 366 * 24 * 3600 * 1000
 
-class Asked(Protocol):
-    """A Prometheus that is asked what it holds, over HTTP or otherwise. Methods raise ApiError."""
-
-    def query(self, expression: str) -> Sequence[Sample]:
-        """The instant vector of an expression now."""
-        ...
-
-    def own(self, metric: str) -> float | None:
-        """The value of a metric without labels that it has of itself."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PrometheusSource:
-    """The samples of one Prometheus: `door` leads into its data folder, `api` to its API with a long timeout.
-
-    `note` is a file that tells of a snapshot that is to be removed, also by the next run after a kill;
-    `stall` is how many seconds tar may say nothing, `settled` see SETTLED.
-    """
-
-    door: Door
-    api: Prometheus
-    note: Path
-    stall: float = 120.0
-    settled: float = SETTLED
-    kind: str = field(default=KIND, init=False)
-
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take.
-
-        The snapshot is hard links to blocks that never change, and one new block of what was in memory. What
-        is counted in it is asked of the live server, for a time that is over.
-        """
-        began = time.monotonic()
-        self.sweep()
-        made_by = f"Prometheus {self.api.version()}"
-        at = round(time.time() - self.settled, 3)
-        path = folder / f"prometheus-{stamp}.tar.zst"
-        with self._snapshot() as name:
-            blocks = self._blocks(name)
-            counted = count(self.api, at)
-            packing = self.door.command("tar", "-cf", "-", "-C", f"snapshots/{name}", ".")
-            with Running(packing, read=True) as tar, PackedWriter(path, progress) as file:
-                while data := tar.read(self.stall):
-                    file.write(data)
-                tar.finish()
-        facts = {"blocks": blocks, "counted": counted}
-        return Part(
-            KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
-            round(time.monotonic() - began, 3), made_by, facts,
-        )  # fmt: skip
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[str]:
-        noted: dict[str, Any] = {"at": time.time(), "before": self._listed(), "name": ""}
-        self._write(noted)
-        try:
-            try:
-                name = self.api.snapshot()
-            except ApiError as error:
-                raise _refused(error) from None
-            self._write({**noted, "name": name})
-            yield name
-        finally:
-            self.sweep()
-
-    def sweep(self) -> None:
-        """Remove the snapshot that a backup has made, or a killed one has left; none that is not ours."""
-        if not self.note.exists():
-            return
-        noted = json.loads(read_text(self.note, what="note of a snapshot"))
-        for name in self._listed():
-            ours = (
-                noted["name"] == name
-                if noted["name"]
-                else name not in noted["before"] and _soon(name, noted["at"])
-            )
-            if ours:
-                self._run("rm", "-rf", f"snapshots/{name}")
-        self.note.unlink()
-
-    def _write(self, noted: Mapping[str, Any]) -> None:
-        write_atomic(self.note, (json.dumps(noted) + "\n").encode(), 0o600)
-
-    def _listed(self) -> list[str]:
-        return self._run("sh", "-c", _LISTED).decode().split()
-
-    def _blocks(self, name: str) -> dict[str, dict[str, int]]:
-        text = self._run("sh", "-c", _METAS, "sh", name).decode()
-        found, at = {}, 0
-        while at < len(text):
-            meta, at = json.JSONDecoder().raw_decode(text, at)
-            at += len(text[at:]) - len(text[at:].lstrip())
-            found[meta["ulid"]] = {
-                "min_time": meta["minTime"],
-                "max_time": meta["maxTime"],
-                "series": meta["stats"].get("numSeries", 0),
-                "samples": meta["stats"].get("numSamples", 0),
-            }
-        return found
-
-    def _run(self, program: str, *arguments: str) -> bytes:
-        done = self.door.run(program, *arguments, timeout=600.0)
-        if done.code != 0:
-            raise OpsError(f"{program} failed in Prometheus's folder: {done.output}")
-        return done.stdout
+# Everything is unpacked before anything that is there moves, and by a command of its own: tar may take an
+# archive for whole whose end, and with it the digest, has not come.
+_UNPACK = """set -e
+rm -rf .restoring .before-restore .before-restore.whole
+mkdir .restoring .before-restore
+tar -xf - -C .restoring
+"""
+# `.before-restore.whole` says that all of it has moved away, so that what lies in its place is the
+# backup's and may go.
+_SWAP = """set -e
+for each in *; do [ ! -e "$each" ] || mv "$each" .before-restore/; done
+: > .before-restore.whole
+for each in .restoring/*; do [ ! -e "$each" ] || mv "$each" .; done
+rmdir .restoring
+"""
+_BACK = """set -e
+rm -rf .restoring
+if [ -e .before-restore.whole ]; then
+  rm -rf ./*
+  rm .before-restore.whole
+fi
+[ -d .before-restore ] || exit 0
+for each in .before-restore/*; do [ ! -e "$each" ] || mv "$each" .; done
+rmdir .before-restore
+"""
+_DONE = "rm -rf .before-restore.whole .before-restore"
+_RAN = "prometheus_tsdb_head_series"
 
 
-def _soon(name: str, at: float) -> bool:
-    """Whether a snapshot of this name was made when `at` (Unix seconds) was noted."""
-    try:
-        made = datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return False
-    return at - 1 <= made <= at + _MADE_WITHIN
-
-
-def _refused(error: ApiError) -> OpsError:
-    if "admin APIs disabled" in error.message:
-        return OpsError(
-            "Prometheus runs without its admin API", "`techsapo up` starts it with it, for backup.prometheus"
-        )
-    full = "no space left" in error.message
-    hint = (
-        "its disk is full: a snapshot needs room for what is in memory"
-        if full
-        else "`techsapo logs prometheus` may tell why"
+def _block(value: Any) -> bool:
+    return (
+        has(min_time=number, max_time=number, samples=count)(value)
+        and value["max_time"] - value["min_time"] <= _LONGEST_BLOCK_MS
     )
-    return OpsError(f"Prometheus made no snapshot: {error.message}", hint)
 
 
-def count(api: Asked, at: float) -> dict[str, float]:
-    """Series at the time `at` (Unix seconds), and scrapes in the day before."""
-    series = api.query(f'count({{__name__=~".+"}} @ {at:.3f})')
-    scrapes = api.query(f"sum(count_over_time(up[1d] @ {at:.3f}))")
-    return {
-        "time": at,
-        "series": series[0].value if series else 0,
-        "scrapes": scrapes[0].value if scrapes else 0,
-    }
+def _moment(value: Any) -> bool:
+    return number(value) and 0 <= value <= _LATEST
 
 
-def check(part: Part, reader: PackedReader) -> list[str]:
-    """What is wrong with a snapshot's archive: blocks that are missing, or have another meta.json."""
-    wanted: Mapping[str, Mapping[str, int]] = part.facts["blocks"]
-    files: dict[str, set[str]] = {}
-    wrong = []
-    try:
-        for entry, content in entries(Stream(reader), _MOST_ENTRIES):
-            block, _, inside = entry.name.partition("/")
-            files.setdefault(block, set()).add(inside)
-            if block in wanted and inside == "meta.json" and not entry.folder:
-                if entry.size > _LARGEST_META:
-                    return [f"block {block} has a meta.json of {entry.size} bytes"]
-                samples = json.loads(b"".join(content))["stats"].get("numSamples", 0)
-                if samples != wanted[block]["samples"]:
-                    wrong.append(f"block {block} holds {samples} samples, not {wanted[block]['samples']}")
-    except (ArchiveError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return [f"it can't be listed: {error}"]
-    whole = {"meta.json", "index", "chunks/000001"}
-    return wrong + [f"block {block} is not whole" for block in wanted if not whole <= files.get(block, set())]
+_FACTS = has(blocks=each(_block, member), counted=has(time=_moment, series=number, scrapes=number))
 
 
-def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
-    """Unpack a snapshot into the folder `target`, which is there and empty. Raises OpsError."""
-    try:
-        for entry, content in entries(Stream(reader), _MOST_ENTRIES):
-            path = target / entry.name
-            (path if entry.folder else path.parent).mkdir(parents=True, exist_ok=True)
-            if not entry.folder:
-                with path.open("xb") as file:
-                    file.writelines(content)
-                path.chmod(entry.mode | 0o600)
-            progress(reader.raw_bytes)
-    except ArchiveError as error:
-        raise OpsError(f"cannot unpack {reader.path}: {error}", "take another backup") from None
-    except OSError as error:
-        raise OpsError(f"cannot unpack {reader.path} into {target}: {error}", "is the disk full?") from None
+class PrometheusBackup(BackupKind):
+    """The samples of the stack's Prometheus. `settled` is that of the source."""
 
+    name = snapshot.KIND
+    title = "Prometheus's samples"
+    by_name_only = True
+    restarts = True
+    keeps_replaced = True
+    throwaway = "prometheus"
+    settled = snapshot.SETTLED
 
-def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
-    """How what is counted now differs from what was at the moment of the dump."""
-    was = facts["counted"]
-    try:
-        found = count(api, float(was["time"]))
-    except ApiError as error:
-        return [f"it can't be asked what it holds: {error.message}"]
-    when = datetime.fromtimestamp(float(was["time"]), UTC)
-    return [
-        f"{found[what]:,.0f} {what} {spans} {when:%Y-%m-%d %H:%M:%S} UTC, not {was[what]:,.0f}"
-        for what, spans in (("series", "at"), ("scrapes", "in the day before"))
-        if found[what] != was[what]
-    ]
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("prometheus"):
+            return "this stack has no Prometheus"
+        if not stack.spec.backup.prometheus:
+            return "backup.prometheus is off"
+        return [self._source(stack)]
 
+    @override
+    def tidy(self, stack: Stack) -> None:
+        # Without its container there is no way to its volume: a later backup does it.
+        if stack.topology.has("prometheus"):
+            source = self._source(stack)
+            if source.note.exists() and stack.engine.reaches("prometheus"):
+                source.sweep()
 
-def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
-    """What a Prometheus on the blocks alone finds wrong when every sample of every block is read once."""
-    blocks: Mapping[str, Mapping[str, int]] = facts["blocks"]
-    wrong = []
-    loaded = api.own("prometheus_tsdb_blocks_loaded")
-    if loaded != len(blocks):
-        wrong.append(f"{loaded or 0:.0f} blocks can be loaded, not {len(blocks)}")
-    for name, block in blocks.items():
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        blocks = part.facts["blocks"]
+        return f"{sum(block['samples'] for block in blocks.values()):,} samples in {len(blocks)} blocks"
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return snapshot.check(part, reader)
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        began = monotonic()
         try:
-            found = [
-                sample
-                for asked in readings(block["min_time"], block["max_time"])
-                for sample in api.query(asked)
-            ]
-        except ApiError as error:
-            wrong.append(f"block {name} can't be read: {error.message.partition(': ')[2]}")
-            continue
-        if block["samples"] and not found:
-            wrong.append(f"block {name} is read as empty")
-    return wrong
+            with self.restored(stack, part, reader, progress) as scratch:
+                seconds = monotonic() - began
+                asked = scratch_api(scratch)
+                wrong = snapshot.differences(part.facts, asked) + snapshot.read_through(part.facts, asked)
+        except GateError as error:
+            return Trial((f"Prometheus does not start on it: {error.message}",))
+        return Trial(wrong, seconds)
+
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("prometheus", seed=_seed(reader, progress)) as scratch:
+            yield scratch
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        # What one that does not answer has can't be put aside first.
+        asked = api(stack)
+        try:
+            version = asked.version()
+        except Unreachable as error:
+            away = stack.engine.removal("prometheus")
+            raise OpsError(
+                f"prometheus: {error.message}\nnothing was touched",
+                f"where its data is damaged, {away}, `techsapo up`, then restore",
+            ) from None
+        blocks = asked.own("prometheus_tsdb_blocks_loaded") or 0
+        series = asked.own(_RAN) or 0
+        return f"Prometheus {version}", f"{series:,.0f} series and {blocks:.0f} older blocks"
+
+    @override
+    def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
+        if not stack.spec.backup.prometheus:
+            raise OpsError(
+                "what Prometheus has can't be put aside first: backup.prometheus is off\nnothing was touched",
+                "turn it on, `techsapo up`, then restore",
+            )
+
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        stack.engine.halt("prometheus")
+        with Running(_shell(stack, _UNPACK), feed=True) as shell:
+            pour(reader, shell, progress)
+            shell.finish()
+        _run(stack, _SWAP)
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
+
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        from techsapo_ops.spec.models.base import seconds
+
+        age = datetime.now(UTC).timestamp() - float(part.facts["counted"]["time"])
+        if age > seconds(stack.spec.monitoring.prometheus.retention):
+            return []  # it keeps nothing so old
+        return snapshot.differences(part.facts, api(stack))
+
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
+        stack.engine.halt("prometheus")
+        _run(stack, _BACK)
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
+
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        _run(stack, _DONE)
+
+    def _source(self, stack: Stack) -> snapshot.PrometheusSource:
+        door = Door(stack.runner, lambda command: stack.engine.beside("prometheus", command))
+        note = stack.layout.state / "prometheus-snapshot.json"
+        return snapshot.PrometheusSource(door, api(stack), note, settled=self.settled)
 
 
-def readings(first: int, end: int) -> list[str]:
-    """Expressions that read every sample from `first` until before `end` (milliseconds) between them.
+def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
+    """Puts the blocks of a part where a throwaway Prometheus looks for them."""
 
-    A window of half a day each, so that what is read at once, and how long that takes, has a bound.
-    Prometheus 3 leaves out the very start of a window and Prometheus 2 does not: the first one begins a
-    millisecond before `first`.
-    """
-    starts = range(first - 1, end, _WINDOW_MS)
-    ends = [*starts[1:], end]
-    return [
-        f'count(last_over_time({{__name__=~".+"}}[{until - since}ms] @ {until / 1000:.3f}))'
-        for since, until in zip(starts, ends, strict=True)
-    ]
+    def seed(folder: Path) -> None:
+        (folder / "data").mkdir(mode=0o750)
+        snapshot.unpack(reader, folder / "data", progress)
+
+    return seed
+
+
+def _run(stack: Stack, script: str) -> None:
+    with Running(_shell(stack, script)) as shell:
+        shell.finish()
+
+
+def _shell(stack: Stack, script: str) -> Command:
+    return stack.engine.beside("prometheus", Command(("sh", "-c", script)))

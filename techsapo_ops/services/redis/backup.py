@@ -1,124 +1,157 @@
-"""Redis, as `redis-cli --rdb` takes it: a snapshot through the replication protocol."""
+"""Redis's keys: a snapshot, checked by its own tool, and brought back while Redis is stopped."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.adapters.pipes import Running
+from typing_extensions import override
+
+from techsapo_ops.adapters.packed import PackedReader, cannot_write
+from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.backup.manifest import Part
-from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import facts as redis_facts
-from techsapo_ops.stack.backup import Door, Progress
+from techsapo_ops.services.redis import snapshot
+from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.shapes import count, digits, each, has, number, text
 
-KIND = "redis"
-_DELAY = "repl-diskless-sync-delay"
-_EOF_MARK = 40
-"""Bytes of the mark that ends a transfer of unknown length; redis-cli leaves it at the end of a pipe."""
-_MAGIC = re.compile(rb"REDIS\d{4}")
+if TYPE_CHECKING:
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
 
-
-class RedisSource:
-    """A snapshot of one Redis; `stall` is how many seconds it may say nothing."""
-
-    kind = KIND
-
-    def __init__(self, door: Door, *, stall: float = 120.0) -> None:
-        self._door = door
-        self._stall = stall
-
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        """See Source.take."""
-        began = time.monotonic()
-        before = redis_facts.counts(self._door)
-        sample = redis_facts.pick(self._door, before)
-        path = folder / f"redis-{stamp}.rdb.zst"
-        with self._without_delay():
-            before = redis_facts.counts(self._door)
-            with (
-                Running(self._door.command("redis-cli", "--rdb", "-"), read=True) as dump,
-                PackedWriter(path, progress) as file,
-            ):
-                # The snapshot is the moment of the server's fork, which is over when its first byte comes.
-                data = dump.read(self._stall)
-                after = redis_facts.counts(self._door)
-                _copy(dump, data, file, self._stall)
-                if dump.wait() != 0 or file.raw_bytes == 0:
-                    raise _failed(dump)
-        kept = redis_facts.unchanged(sample, redis_facts.look(self._door, sample))
-        facts = {
-            "databases": {
-                db: {"keys": keys, "expires": before.expires[db]} for db, keys in before.keys.items()
-            },
-            "changes": redis_facts.changes_between(before, after),
-            "sample": kept,
-        }
-        return Part(
-            KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
-            round(time.monotonic() - began, 3), f"Redis {before.version}", facts,
-        )  # fmt: skip
-
-    @contextmanager
-    def _without_delay(self) -> Iterator[None]:
-        """Let the transfer start at once: the server else waits 5 s for a second replica to share it."""
-        lines = redis_facts.ask(self._door, "CONFIG", "GET", _DELAY).splitlines()
-        delay = lines[1] if len(lines) > 1 else "0"
-        if delay == "0":
-            yield
-            return
-        redis_facts.ask(self._door, "CONFIG", "SET", _DELAY, "0")
-        try:
-            yield
-        finally:
-            redis_facts.ask(self._door, "CONFIG", "SET", _DELAY, delay)
+# The file is whole, by its size, before anything that is there goes. With an append-only file Redis does not
+# look at dump.rdb: it would come up with 0 keys; a snapshot is a valid base of an append-only file instead.
+_PUT = """set -e
+rm -rf .restoring; mkdir .restoring
+file=.restoring/dump.rdb
+if [ "$1" = yes ]; then
+  mkdir .restoring/appendonlydir
+  file=.restoring/appendonlydir/appendonly.aof.1.base.rdb
+  echo 'file appendonly.aof.1.base.rdb seq 1 type b' > .restoring/appendonlydir/appendonly.aof.manifest
+fi
+cat > "$file"
+[ "$(wc -c < "$file")" -eq "$2" ] || { echo "only a part of the snapshot came" >&2; exit 1; }
+rm -rf dump.rdb appendonlydir
+mv .restoring/* .
+rmdir .restoring
+"""
 
 
-def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:
-    """Copy what comes, but for the mark at the end."""
-    held = b""
-    while data:
-        held += data
-        if len(held) > _EOF_MARK:
-            file.write(held[:-_EOF_MARK])
-            held = held[-_EOF_MARK:]
-        data = dump.gather(stall)
-    if "until EOF marker" not in dump.said:
-        file.write(held)
-
-
-def _failed(dump: Running) -> OpsError:
-    said = " ".join(dump.said.splitlines()[-1:])
-    return OpsError(
-        f"Redis's snapshot broke off: {said or 'it sent nothing'}",
-        "`techsapo logs redis` tells why; memory for a fork may be short",
+def _sample(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and count(value[0])
+        and isinstance(value[1], str)
+        and re.fullmatch("([0-9a-f]{2})*", value[1]) is not None
+        and text(value[2])
+        and re.fullmatch(r"-1|\d{1,19}", str(value[3])) is not None
     )
 
 
-def check(part: Part, reader: PackedReader, door: Door) -> list[str]:
-    """What redis-check-rdb finds wrong with a snapshot; it checks every byte and the checksum at the end."""
-    with Running(door.enter(Command(("redis-check-rdb", "/dev/stdin"))), read=True, feed=True) as checker:
-        begin = b""
+def _samples(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_sample, value))
+
+
+_FACTS = has(databases=each(has(keys=count, expires=count), digits), changes=number, sample=_samples)
+
+
+class RedisBackup(BackupKind):
+    """The keys of every database of the stack's Redis."""
+
+    name = snapshot.KIND
+    title = "Redis's keys"
+    stops = ("app",)
+    restarts = True
+    throwaway = "redis"
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("redis"):
+            return "this stack has no Redis"
+        return [snapshot.RedisSource(redis_door(stack))]
+
+    @override
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return _FACTS(facts)
+
+    @override
+    def describe(self, part: Part) -> str:
+        return f"{sum(db['keys'] for db in part.facts['databases'].values()):,} keys"
+
+    @override
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return snapshot.check(part, reader, _tools(stack))
+
+    @override
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        began = monotonic()
+        with self.restored(stack, part, reader, progress) as scratch:
+            seconds = monotonic() - began
+            wrong = redis_facts.differences(part.facts, scratch_door(scratch, stack.runner))
+        return Trial(wrong, seconds)
+
+    @override
+    @contextmanager
+    def restored(
+        self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
+    ) -> Iterator[Scratch]:
+        with stack.engine.scratch("redis", seed=_seed(reader, progress)) as scratch:
+            yield scratch
+
+    @override
+    def client(self, scratch: Scratch) -> Command:
+        return scratch_client(scratch)
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        found = redis_facts.counts(redis_door(stack))
+        return f"Redis {found.version}", f"{sum(found.keys.values()):,} keys"
+
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        service = stack.topology.of_kind("redis")[0]
+        stack.engine.halt(service.name)
+        append = "yes" if stack.spec.redis.appendonly else "no"
+        put = Command(("sh", "-c", _PUT, "sh", append, str(part.raw_bytes)))
+        with Running(stack.engine.beside(service.name, put), feed=True) as shell:
+            pour(reader, shell, progress)
+            shell.finish()
+        Step(Action.RESTART, service.name, "it was restored").perform(stack.engine)
+
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        return redis_facts.differences(part.facts, redis_door(stack))
+
+
+def _tools(stack: Stack) -> Door:
+    """Where Redis's tools are: on this host, else where it runs."""
+    if "redis-check-rdb" in stack.topology.host.binaries or not stack.topology.has("redis"):
+        return Door(stack.runner)
+    return replace(redis_door(stack), options=())
+
+
+def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
+    """Puts a snapshot where a throwaway Redis loads it from."""
+
+    def seed(folder: Path) -> None:
+        target = folder / "dump.rdb"
+        written = 0
         try:
-            for data in reader:
-                begin = begin or data[:9]
-                checker.write(data)
-        except OpsError:
-            if checker.wait(60) == 0:
-                raise
-        code = checker.wait(60)
-        told = b""
-        while more := checker.read():
-            told += more
-    if not _MAGIC.match(begin):
-        return ["it is not a Redis snapshot"]
-    if code != 0:
-        lines = [line for line in told.decode(errors="replace").splitlines() if line.strip()]
-        return [f"redis-check-rdb: {' '.join(lines[-2:])[:300] or f'exit code {code}'}"]
-    if reader.raw_bytes != part.raw_bytes:
-        return [f"it holds {reader.raw_bytes} bytes, not {part.raw_bytes}"]
-    return []
+            with target.open("xb") as file:
+                for data in reader:
+                    file.write(data)
+                    written += len(data)
+                    progress(written)
+        except OSError as error:
+            raise cannot_write(target, error) from None
+
+    return seed

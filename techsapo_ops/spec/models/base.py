@@ -101,11 +101,6 @@ def _plain_cron(field: str, low: int, high: int) -> bool:
     return all(_NUMBER.fullmatch(n) is not None and low <= int(n) <= high for n in field.split(","))
 
 
-def reachable_host(host: str) -> str:
-    """Where a process of this host reaches what listens on `host`: loopback for "every address"."""
-    return {"0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
-
-
 def _cron(value: str) -> str:
     fields = value.split()
     ranges = _CRON_RANGES

@@ -17,7 +17,6 @@ from techsapo_ops.adapters.acme import AcmeError, AcmeServer
 from techsapo_ops.adapters.acme_messages import Binding
 from techsapo_ops.certs.account import Account
 from techsapo_ops.certs.material import key_pem, new_key
-from techsapo_ops.spec.secret import Secret
 
 PROBLEM = "urn:ietf:params:acme:error:"
 
@@ -107,7 +106,7 @@ def test_an_answer_without_a_problem_is_told_by_its_status(status: int, words: s
     assert (error.retry_at is not None) == (status == 503)
 
 
-BINDING = Binding("kid-1", Secret("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"))
+BINDING = Binding("kid-1", "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA")
 MISSING = "set certificates.site.eab_key_id and certificates.site.eab_hmac_key_file"
 WRONG = "compare certificates.site.eab_key_id and its HMAC key"
 

@@ -17,8 +17,9 @@ import pytest
 from hostile import END, ID, entry, names_of
 
 from techsapo_ops.adapters.packed import file_sha256
-from techsapo_ops.backup.config import ConfigSource
-from techsapo_ops.backup.create import Order, create
+from techsapo_ops.backup.config_archive import ConfigSource
+from techsapo_ops.backup.create import create
+from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import KEY, MAC, Keyring, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, Repository
 from techsapo_ops.backup.verify import check_sums
@@ -36,7 +37,9 @@ def make(repository: Repository, at: datetime = datetime(2026, 1, 31, 3, tzinfo=
     file.write_text("content")
     with repository.lock():
         repository.make_key()
-        return create(repository, Order((ConfigSource({"file": file}),), "lab", "native"), lambda: at)
+        return create(
+            repository, Manifest.draft("lab", "native"), (ConfigSource({"file": file}),), lambda: at
+        )
 
 
 def old(repository: Repository) -> Backup:
@@ -247,7 +250,7 @@ def test_no_half_of_a_key_is_left_by_a_full_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_backup_that_could_not_be_read_again_is_not_made(repository: Repository) -> None:
     make(repository)
-    order = Order((ConfigSource({"../file": repository.path / ".lock"}),), "lab", "native")
+    source = ConfigSource({"../file": repository.path / ".lock"})
     with repository.lock(), pytest.raises(OpsError, match="damaged"):
-        create(repository, order, lambda: datetime.now(UTC))
+        create(repository, Manifest.draft("lab", "native"), (source,), lambda: datetime.now(UTC))
     assert len(list(repository.path.glob("2*"))) == 1

@@ -20,15 +20,17 @@ import yaml
 from hostile import END, ID, entry, names_of
 from projects import only_redis
 
+from techsapo_ops.backup import config_archive, registry
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup import shapes
-from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.backup import _value
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.sources import Stack
+from techsapo_ops.operations.backup.intent import Intent, intend
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.stack.stack import Stack
 
 ARCHIVES = tuple(hostile.archives(Path("/victim"), "paths/x"))
 
@@ -43,7 +45,7 @@ class Ground:
 
     @property
     def repository(self) -> Repository:
-        return self.stack.repository
+        return repository_of(self.stack)
 
     @property
     def inside(self) -> str:
@@ -56,8 +58,8 @@ class Ground:
             repository.make_key()
         hostile.write(repository.path, pieces, files, repository.keyring if signed else None)
 
-    def restore(self) -> restore.Intent:
-        intent = restore.intend(self.stack, ID, ("config",), unauthenticated=True)
+    def restore(self) -> Intent:
+        intent = intend(self.stack, ID, ("config",), unauthenticated=True)
         restore.perform(self.stack, intent)
         return intent
 
@@ -72,7 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     spec = only_redis(backup={"config": {"paths": [str(conf)]}})
     (top / "project").mkdir()
     (top / "project" / "techsapo.yaml").write_text(yaml.safe_dump(spec))
-    return backup_stack(top / "project" / "techsapo.yaml")
+    return open_stack(open_project(top / "project" / "techsapo.yaml"))
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_an_archive_that_none_of_ours_is_fails_to_verify_and_writes_nothing(
 ) -> None:
     pieces, files = hostile.archives(ground.victim, ground.inside)[name]()
     ground.write(pieces, files, signed=signed)
-    found = backups.verify(ground.stack, ID, deep=signed)
+    found = verify_backup(ground.stack, ID, deep=signed)
     assert not found.ok, found
     with pytest.raises(OpsError):
         ground.restore()
@@ -118,7 +120,7 @@ def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
         END,
     )
     ground.write(pieces, names_of(pieces), signed=signed)
-    assert backups.verify(ground.stack, ID).ok
+    assert verify_backup(ground.stack, ID).ok
     intent = ground.restore()
     assert {t.path: (t.what, t.why) for t in intent.targets["config"]} == {
         str(ground.victim): ("left", "it is not below backup.config.paths"),
@@ -136,7 +138,7 @@ def test_paths_that_are_handed_in_take_the_place_of_the_specs(ground: Ground, tm
     """As a recovery on an empty host does, with those of a backup whose MAC is good."""
     ground.write(pieces := (entry(f"paths/{str(ground.victim).lstrip('/')}"), END), names_of(pieces))
     recovering = replace(ground.stack, config_paths=(str(ground.victim.parent),))
-    intent = restore.intend(recovering, ID, ("config",), unauthenticated=True)
+    intent = intend(recovering, ID, ("config",), unauthenticated=True)
     restore.perform(recovering, intent)
     assert ground.victim.read_bytes() == hostile.PAYLOAD
 
@@ -158,7 +160,7 @@ def test_a_link_on_the_way_is_not_followed(planted: str, ground: Ground) -> None
 def test_a_link_that_is_planted_after_the_look_is_not_followed(ground: Ground) -> None:
     name = f"{ground.inside}/sub/{ground.victim.name}"
     ground.write(pieces := (entry(name), END), names_of(pieces))
-    intent = restore.intend(ground.stack, ID, ("config",), unauthenticated=True)
+    intent = intend(ground.stack, ID, ("config",), unauthenticated=True)
     (ground.conf / "sub").symlink_to(ground.victim.parent)
     with pytest.raises(OpsError, match=r"is a symbolic link"):
         restore.perform(ground.stack, intent)
@@ -168,7 +170,7 @@ def test_a_link_that_is_planted_after_the_look_is_not_followed(ground: Ground) -
 def test_an_archive_that_is_swapped_after_the_look_is_not_taken(ground: Ground) -> None:
     good = (entry(f"{ground.inside}/file", b"good"), END)
     ground.write(good, names_of(good))
-    intent = restore.intend(ground.stack, ID, ("config",), unauthenticated=True)
+    intent = intend(ground.stack, ID, ("config",), unauthenticated=True)
     shutil.rmtree(ground.repository.path / ID)
     bad = (entry(f"{ground.inside}/file", b"bad!"), END)
     ground.write(bad, names_of(bad))
@@ -181,7 +183,7 @@ def test_a_list_of_digests_that_names_other_folders_reads_nothing_there(ground: 
     ground.write(pieces := (entry(f"{ground.inside}/file"), END), names_of(pieces))
     sums = ground.repository.path / ID / "SHA256SUMS"
     sums.write_text(sums.read_text() + f"{'0' * 64}  ../../outside\n{'0' * 64}  /dev/zero\n")
-    found = backups.verify(ground.stack, ID).problems
+    found = verify_backup(ground.stack, ID).problems
     assert [p for p in found if "no file of a backup" in p] == list(found)
     assert len(found) == 2
 
@@ -191,10 +193,10 @@ def test_a_part_that_is_a_link_or_a_pipe_is_not_opened(ground: Ground) -> None:
     part = ground.repository.path / ID / f"config-{ID}.tar.zst"
     kept = part.rename(ground.victim.parent / "kept")
     part.symlink_to(kept)
-    assert not backups.verify(ground.stack, ID).ok
+    assert not verify_backup(ground.stack, ID).ok
     part.unlink()
     os.mkfifo(part)
-    assert not backups.verify(ground.stack, ID).ok
+    assert not verify_backup(ground.stack, ID).ok
 
 
 def test_every_wrong_value_in_a_manifest_is_damage_or_told_of(ground: Ground, tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_every_wrong_value_in_a_manifest_is_damage_or_told_of(ground: Ground, tm
             continue
         json.dumps(found.to_json(), ensure_ascii=False).encode()
         for part in found.parts:
-            assert backups.content(part)
+            assert registry.describe(part)
     assert refused > 800
 
 
@@ -257,28 +259,32 @@ def test_a_manifest_that_none_of_ours_is_counts_as_damaged(
     name: str, ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifests, "LONGEST", 1_500_000)
-    monkeypatch.setattr(shapes, "MOST_FILES", 1000)
+    monkeypatch.setattr(config_archive, "MOST_FILES", 1000)
     hostile.described(ground.repository.path / ID, MANIFESTS[name]())
-    found = backups.verify(ground.stack, ID)
+    found = verify_backup(ground.stack, ID)
     assert not found.ok
     assert any("damaged" in s or "too large" in s or "of another backup" in s for s in found.sentences)
     (listed,) = ground.repository.backups()
     json.dumps(_value(ground.repository, listed), ensure_ascii=False).encode()
     with pytest.raises(OpsError):
-        restore.intend(ground.stack, ID, ("config",), unauthenticated=True)
-    backups.prune(ground.stack)
+        intend(ground.stack, ID, ("config",), unauthenticated=True)
+    prune_backups(ground.stack)
 
 
 CHILD = """
 import resource, shutil, sys
 from dataclasses import replace
 from pathlib import Path
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import make as backups
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.backup import registry
+from techsapo_ops.operations.backup.intent import Intent, intend
+from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.operations.backup import restore
 spec, *places = sys.argv[1:]
-stack = backup_stack(Path(spec))
+stack = open_stack(open_project(Path(spec)))
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 most = pages * resource.getpagesize() + ROOM
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -286,11 +292,11 @@ for place in places:
     shutil.rmtree(stack.topology.layout.backup_keys, ignore_errors=True)
     section = stack.spec.backup.model_copy(update={"path": place})
     changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
-    found = backups.verify(changed, "2026")
+    found = verify_backup(changed, "2026")
     assert not found.ok, place
     print(found.sentences[0])
     try:
-        restore.intend(changed, "2026", only=("config",), unauthenticated=True)
+        intend(changed, "2026", only=("config",), unauthenticated=True)
     except OpsError:
         continue
     raise AssertionError(place)

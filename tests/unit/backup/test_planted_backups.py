@@ -13,9 +13,9 @@ from typing import Any
 import hostile
 import pytest
 
-from techsapo_ops.backup.config import ConfigSource
-from techsapo_ops.backup.create import Order, create
-from techsapo_ops.backup.manifest import LAST_SEQUENCE
+from techsapo_ops.backup.config_archive import ConfigSource
+from techsapo_ops.backup.create import create
+from techsapo_ops.backup.manifest import LAST_SEQUENCE, Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, State
 from techsapo_ops.backup.repository import CHECKS, MANIFEST, SUMS, Backup, Repository
 from techsapo_ops.backup.retention import Known, judge
@@ -41,7 +41,9 @@ def make(repository: Repository, at: datetime = AT) -> Backup:
     file.write_text("content")
     with repository.lock():
         repository.make_key()
-        return create(repository, Order((ConfigSource({"file": file}),), "lab", "native"), lambda: at)
+        return create(
+            repository, Manifest.draft("lab", "native"), (ConfigSource({"file": file}),), lambda: at
+        )
 
 
 def plant(repository: Repository, backup: Backup, sequence: int = 1000) -> Backup:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from techsapo_ops.adapters.prometheus import ApiError, Sample
-from techsapo_ops.services.prometheus.backup import differences, read_through, readings
+from techsapo_ops.services.prometheus.snapshot import differences, read_through, readings
 
 HOUR = 3600 * 1000
 

@@ -39,7 +39,7 @@ def test_the_last_good_one_and_the_last_deeply_verified_one_stay_whatever_their_
 
 
 def test_what_a_point_in_time_chain_begins_with_stays() -> None:
-    backups = [known(day, binlog=f"binlog.{day:06}") for day in range(28)]
+    backups = [known(day, logs=frozenset({f"binlog.{day:06}"})) for day in range(28)]
     assert "d5" in stays(backups, [f"binlog.{n:06}" for n in range(5, 30)])
     assert "d0" in stays(backups, None), "the server could not be asked"
 

@@ -13,11 +13,14 @@ import yaml
 from hostile import END, ID, entry, names_of
 from projects import only_redis
 
-from techsapo_ops.cli.wiring import backup_stack
+from techsapo_ops.backup.config_places import config_source
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.wiring import open_project, open_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.sources import Stack, config_source
-from techsapo_ops.render.template_folders import builtin_names, template_root
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.template_folders import builtin_names, template_root
 
 NAME = "redis/redis.conf.j2"
 
@@ -26,7 +29,7 @@ def stack_in(folder: Path, **sections: Any) -> Stack:
     folder.mkdir(exist_ok=True)
     spec = only_redis(engine="native", **sections)
     (folder / "techsapo.yaml").write_text(yaml.safe_dump(spec))
-    return backup_stack(folder / "techsapo.yaml")
+    return open_stack(open_project(folder / "techsapo.yaml"))
 
 
 def write(folder: Path, text: str = "# mine\n") -> None:
@@ -42,8 +45,8 @@ def held(stack: Stack) -> dict[str, Path]:
 def restored(stack: Stack, files: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Restore a backup with those files; returns what the list of files said of each."""
     pieces = (*(entry(name, text.encode()) for name, text in files.items()), END)
-    hostile.write(stack.repository.path, pieces, names_of(pieces))
-    intent = restore.intend(stack, ID, ("config",), unauthenticated=True)
+    hostile.write(repository_of(stack).path, pieces, names_of(pieces))
+    intent = intend(stack, ID, ("config",), unauthenticated=True)
     restore.perform(stack, intent)
     return {target.path: (target.what, target.why) for target in intent.targets["config"]}
 
@@ -128,6 +131,6 @@ def test_a_spec_that_would_look_for_them_elsewhere_is_refused_before_anything_ch
     assert (stack.directory / "techsapo.yaml").read_text() == before
     assert not (stack.directory / (now or "template-overrides")).exists()
     again = stack_in(tmp_path / "project", **named(then))
-    shutil.rmtree(again.repository.path)
+    shutil.rmtree(repository_of(again).path)
     assert set(restored(again, files).values()) == {("replaced", ""), ("new", "")}
-    assert backup_stack(again.directory / "techsapo.yaml").overrides.obstacle is None
+    assert open_stack(open_project(again.directory / "techsapo.yaml")).overrides.obstacle is None

@@ -8,14 +8,14 @@ from typing import get_args
 import pytest
 from promql_names import metric_names
 
-from techsapo_ops.adapters.audit import Operation
-from techsapo_ops.adapters.keys import Refusal
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.anomalies import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, expand_api, recording_rules
 from techsapo_ops.serve.problems import Code
+from techsapo_ops.stores.audit.log import Operation
+from techsapo_ops.stores.keys import Refusal
 
 GUIDES_COUNTERS = {
     "techsapo_auth_failures_total",

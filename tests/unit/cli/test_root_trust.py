@@ -18,6 +18,7 @@ import pytest
 
 from techsapo_ops.adapters import trust
 from techsapo_ops.cli.main import main
+from techsapo_ops.operations import root_trust
 from techsapo_ops.schedule.scheduler import JobScheduler
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -203,7 +204,9 @@ def test_a_template_of_another_user_is_not_run_by_plan(project: Path, folder: st
         mine = template.parents[1]
         assert f"`techsapo trust add {mine}`" in said
         assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-        assert trust.without_sudo(project / "techsapo.yaml", mine).startswith(f"`techsapo trust add {mine}`")
+        assert root_trust.without_sudo(project / "techsapo.yaml", mine).startswith(
+            f"`techsapo trust add {mine}`"
+        )
         techsapo(project, "trust", "add", str(mine))
         assert techsapo(project, "validate").returncode == 0
 
@@ -406,9 +409,9 @@ def test_a_file_of_another_user_in_the_package_is_refused(checkout: Path, projec
 
 def test_a_project_that_root_uses_by_sudo_alone_is_told_what_cron_needs(project: Path) -> None:
     owned_by(ALICE, project, project / "techsapo.yaml")
-    assert trust.without_sudo(project / "techsapo.yaml").startswith(f"`techsapo trust add {project}`")
+    assert root_trust.without_sudo(project / "techsapo.yaml").startswith(f"`techsapo trust add {project}`")
     owned_by(0, project, project / "techsapo.yaml")
-    assert trust.without_sudo(project / "techsapo.yaml") == ""
+    assert root_trust.without_sudo(project / "techsapo.yaml") == ""
 
 
 def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(

@@ -14,7 +14,7 @@ import pytest
 import warm
 
 from techsapo_ops.adapters.build import read_content
-from techsapo_ops.render.template_folders import builtin_names, template_root
+from techsapo_ops.stack.template_folders import builtin_names, template_root
 
 NAME = "logrotate/techsapo.j2"
 MINE = "# mine\n"

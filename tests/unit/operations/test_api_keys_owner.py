@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stacks import host, spec, topology
 
-from techsapo_ops.operations import api_keys
+from techsapo_ops.services.app import api_keys
 
 
 def test_root_gives_the_keys_to_the_app_s_user_and_nobody_else_can(

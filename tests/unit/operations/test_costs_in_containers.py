@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from stacks import host, spec, topology
 
-from techsapo_ops.adapters.audit_costs import Call, Request, Rows
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.costs import AUDIT, Books, costs
 from techsapo_ops.stack.engine import Observed, ObservedService, State
+from techsapo_ops.stores.audit.costs import Call, Request, Rows
 
 ROWS = Rows(
     (Request("2026-01-31", 0.5, "miss", ("a", "b"), 0.9, None, True, False),),

@@ -10,8 +10,10 @@ import pytest
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.operations.backup.sources import Stack, sources, sweep_snapshot
-from techsapo_ops.stack.engine import Observed, ObservedService, State
+from techsapo_ops.operations.backup.create import select
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.prometheus.backup import PrometheusBackup
+from techsapo_ops.stack.stack import Stack
 
 
 class Volume:
@@ -21,9 +23,9 @@ class Volume:
         self.container = container
         self.snapshots = list(snapshots)
 
-    def observe(self) -> Observed:
-        seen = ObservedService("prometheus", "prometheus", State.STOPPED, container=self.container)
-        return Observed(False, {"prometheus": seen})
+    def reaches(self, service: str) -> bool:
+        assert service == "prometheus"
+        return bool(self.container)
 
     def beside(self, service: str, command: Command) -> Command:
         assert (service, bool(self.container)) == ("prometheus", True)
@@ -38,7 +40,8 @@ class Volume:
 
 def stack(volume: Any, directory: Path, engine: str = "compose") -> Stack:
     wanted = spec(backup={"prometheus": True})
-    made = Stack(wanted, topology(wanted, directory, engine), volume, volume, directory)
+    where = topology(wanted, directory, engine)
+    made = Stack(wanted, where, volume, volume, directory, Templates(), lambda *_: volume)
     made.topology.layout.state.mkdir(parents=True, exist_ok=True)
     return made
 
@@ -53,7 +56,7 @@ def test_it_goes_and_a_users_own_stays_also_while_prometheus_is_stopped(tmp_path
     volume = Volume("c1", "killed", "mine")
     made = stack(volume, tmp_path)
     left = note(made)
-    sweep_snapshot(made)
+    PrometheusBackup().tidy(made)
     assert volume.snapshots == ["mine"]
     assert not left.exists()
 
@@ -62,13 +65,13 @@ def test_without_a_container_it_waits_for_a_later_backup(tmp_path: Path) -> None
     volume = Volume("", "killed", "mine")
     made = stack(volume, tmp_path)
     left = note(made)
-    sweep_snapshot(made)
+    PrometheusBackup().tidy(made)
     assert volume.snapshots == ["killed", "mine"]
     assert left.exists()
 
 
 @pytest.mark.parametrize("engine", ["compose", "native"])
 def test_both_engines_back_its_samples_up(engine: str, tmp_path: Path) -> None:
-    taken, left_out = sources(stack(Volume("c1"), tmp_path, engine), ("prometheus",))
-    assert [source.kind for source in taken] == ["prometheus"]
-    assert "prometheus" not in left_out
+    selection = select(stack(Volume("c1"), tmp_path, engine), ("prometheus",))
+    assert [source.kind for source in selection.sources] == ["prometheus"]
+    assert "prometheus" not in selection.left_out

@@ -15,7 +15,8 @@ from stacks import spec, topology
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.template_folders import (
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.template_folders import (
     FIXED,
     Overrides,
     builtin_names,
@@ -23,7 +24,6 @@ from techsapo_ops.render.template_folders import (
     is_copy_of_ours,
     template_root,
 )
-from techsapo_ops.render.templates import Templates
 
 REDIS = "redis/redis.conf.j2"
 NGINX = "nginx/nginx.conf.j2"
@@ -167,7 +167,7 @@ def test_templates_that_this_user_may_not_read_are_told_and_not_left_out(tmp_pat
         folder.chmod(0o700)
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from techsapo_ops.render.template_folders import find_overrides\n"
+        "from techsapo_ops.stack.template_folders import find_overrides\n"
         "os.seteuid(65534); found = find_overrides(Path(sys.argv[1]), None)\n"
         "print(found.obstacle.message); print(next(found.warnings()).message)\n"
     )

@@ -9,14 +9,14 @@ from typing import get_args
 
 import httpx
 import pytest
-from orchestrator import client_of, make_parts
+from orchestrator import client_of, make_app
 from prometheus_client.parser import text_string_to_metric_families
 
-from techsapo_ops.adapters.keys import KeyFile, new_key
 from techsapo_ops.catalogue.anomalies import Reason, signs
 from techsapo_ops.serve.anomalies import MOST_ADDRESSES, Anomalies
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.spec.models.app import Anomalies as Limits
+from techsapo_ops.stores.keys import KeyFile, new_key
 
 URL = "/api/v1/generate"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -80,12 +80,12 @@ def after(tmp_path: Path, deed: Deed) -> dict[str, float]:
         "limits": {"max_body": 1000},
         "anomalies": limits,
     }
-    parts = make_parts(tmp_path, app=app)
+    app = make_app(tmp_path, app=app)
 
     async def main() -> dict[str, float]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             await deed(client, keys)
-            return anomalies(parts.metrics.render("")[0].decode())
+            return anomalies(app.metrics.render("")[0].decode())
 
     return asyncio.run(main())
 

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator import client_of, make_parts
+from orchestrator import client_of, make_app
 
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.serve.overview import overview
+from techsapo_ops.serve.status_report import StatusReport
 
 WEB = files("techsapo_ops.serve") / "web"
 PAGES = ("/", "/dashboards", "/status", "/docs")
 
 
 def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> list[httpx.Response]:
-    parts = make_parts(directory, locale=locale)
+    app = make_app(directory, locale=locale)
 
     async def main() -> list[httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [await client.get(path, headers=headers) for path in paths]
 
     return asyncio.run(main())
@@ -113,8 +113,9 @@ class Troubled(Prometheus):
 
 
 def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
-    told = asyncio.run(overview(parts, Troubled("http://127.0.0.1:9")))
+    app = make_app(tmp_path)
+    report = StatusReport(app.health, Troubled("http://127.0.0.1:9"), app.spending, app.audit, dict)
+    told = asyncio.run(report.document())
     names = [alert["name"] for alert in told["alerts"]]
     assert names == ["ProviderDown", "BudgetHigh", "ConfigChanged", "MemoryHigh"]
     assert {b["warn_percent"] for b in told["costs"]["budget"]} == {80}

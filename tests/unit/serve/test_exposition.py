@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator import client_of, make_parts
+from orchestrator import client_of, make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.series import Series
+from techsapo_ops.serve.metric_registry import MetricRegistry
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_requests_total"
@@ -29,13 +29,13 @@ def exemplars(text: str) -> set[str]:
 def test_lines_that_are_kept_from_the_last_scrape_are_written_anew_once_their_series_changes(
     accept: str,
 ) -> None:
-    series = Series()
-    moved, still = series.counter(REQUESTS, "GET", "/a", "200"), series.counter(REQUESTS, "GET", "/b", "200")
+    registry = MetricRegistry()
+    moved, still = (registry.counter(REQUESTS, "GET", path, "200") for path in ("/a", "/b"))
     still.inc(7)
     for n in range(1, 4):
         moved.inc()
-        series.histogram(DURATION, "GET", "/a").observe(0.1, {"request_id": f"req-{n}"})
-        text = series.text(accept)[0].decode()
+        registry.histogram(DURATION, "GET", "/a").observe(0.1, {"request_id": f"req-{n}"})
+        text = registry.text(accept)[0].decode()
         assert f'route="/a",status="200"}} {n}.0' in text
         assert 'route="/b",status="200"} 7.0' in text
         assert f'{DURATION}_count{{method="GET",route="/a"}} {n}.0' in text
@@ -44,30 +44,30 @@ def test_lines_that_are_kept_from_the_last_scrape_are_written_anew_once_their_se
 
 
 def test_nothing_that_is_counted_during_a_scrape_is_missing_in_the_next_one() -> None:
-    series, rounds = Series(), 400
-    running = [threading.Thread(target=_count, args=(series, rounds)) for _ in range(3)]
+    registry, rounds = MetricRegistry(), 400
+    running = [threading.Thread(target=_count, args=(registry, rounds)) for _ in range(3)]
     for thread in running:
         thread.start()
     while any(thread.is_alive() for thread in running):
-        series.text("")
-        series.text(OPENMETRICS)
+        registry.text("")
+        registry.text(OPENMETRICS)
     for accept in ("", OPENMETRICS):
-        text = series.text(accept)[0].decode().replace("# EOF\n", "")
+        text = registry.text(accept)[0].decode().replace("# EOF\n", "")
         assert value(text, f"{DURATION}_count") == 3 * rounds
         assert f'route="/a",status="200"}} {3 * rounds}.0' in text
 
 
-def _count(series: Series, rounds: int) -> None:
+def _count(registry: MetricRegistry, rounds: int) -> None:
     for n in range(rounds):
-        series.counter(REQUESTS, "GET", "/a", "200").inc()
-        series.histogram(DURATION, "GET", f"/{n % 5}").observe(n / 100, {"request_id": f"req-{n}"})
+        registry.counter(REQUESTS, "GET", "/a", "200").inc()
+        registry.histogram(DURATION, "GET", f"/{n % 5}").observe(n / 100, {"request_id": f"req-{n}"})
 
 
 def test_label_values_are_escaped() -> None:
-    series = Series()
-    series.counter(REQUESTS, "GET", 'a"\\\n{}', "200").inc()
+    registry = MetricRegistry()
+    registry.counter(REQUESTS, "GET", 'a"\\\n{}', "200").inc()
     for accept in ("", OPENMETRICS):
-        assert 'route="a\\"\\\\\\n{}"' in series.text(accept)[0].decode()
+        assert 'route="a\\"\\\\\\n{}"' in registry.text(accept)[0].decode()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_any_accept_header_is_answered_in_a_format_of_prometheus(
     accept: str, kind: str, tmp_path: Path
 ) -> None:
     async def main() -> httpx.Response:
-        async with client_of(make_parts(tmp_path)) as client:
+        async with client_of(make_app(tmp_path)) as client:
             return await client.get("/metrics", headers={"Accept": accept.encode()})
 
     response = asyncio.run(main())
@@ -94,7 +94,7 @@ def test_any_accept_header_is_answered_in_a_format_of_prometheus(
 
 def test_the_first_analysis_is_seen_since_every_known_histogram_begins_at_0(tmp_path: Path) -> None:
     """rate() knows nothing of the first sample of a series; a mean over 5 minutes would have been empty."""
-    text = make_parts(tmp_path).metrics.render("")[0].decode()
+    text = make_app(tmp_path).metrics.render("")[0].decode()
     for name in ("techsapo_wallbounce_confidence", "techsapo_wallbounce_consensus"):
         for task in metrics()[name].values["task_type"]:
             assert f'{name}_count{{task_type="{task}"}} 0.0\n' in text

@@ -6,18 +6,18 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import MEDIA_TYPE
 
 URL = "/api/v1/generate"
 SLOW = {name: {**provider, "latency": {"mean": "30s", "jitter": 0}} for name, provider in QUICK.items()}
 
 
-def post(parts: Parts, **body: Any) -> httpx.Response:
+def post(app: App, **body: Any) -> httpx.Response:
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return await client.post(URL, json=body)
 
     return asyncio.run(main())
@@ -32,7 +32,7 @@ def problem(response: httpx.Response) -> tuple[int, str]:
 
 
 def test_an_answer_comes_with_scores_costs_and_every_providers_part(tmp_path: Path) -> None:
-    body = post(make_parts(tmp_path), prompt="Dockerコンテナが起動しない", task_type="premium").json()
+    body = post(make_app(tmp_path), prompt="Dockerコンテナが起動しない", task_type="premium").json()
     assert body["answer"].startswith("（シミュレーション）")
     assert body["simulated"] is True
     assert body["calibrated"] is False
@@ -45,17 +45,17 @@ def test_an_answer_comes_with_scores_costs_and_every_providers_part(tmp_path: Pa
 
 
 def test_the_language_is_the_questions_unless_the_spec_sets_it(tmp_path: Path) -> None:
-    assert post(make_parts(tmp_path / "a"), prompt="disk full").json()["language"] == "en"
-    assert post(make_parts(tmp_path / "c"), prompt="502?").json()["language"] == "ja", "it has no language"
-    fixed = make_parts(tmp_path / "b", wallbounce={"language": "ja"})
+    assert post(make_app(tmp_path / "a"), prompt="disk full").json()["language"] == "en"
+    assert post(make_app(tmp_path / "c"), prompt="502?").json()["language"] == "ja", "it has no language"
+    fixed = make_app(tmp_path / "b", wallbounce={"language": "ja"})
     assert post(fixed, prompt="disk full").json()["answer"].startswith("（シミュレーション）")
 
 
 def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> list[dict[str, Any]]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = [{"prompt": "disk full"}, {"prompt": " disk  full\n"}]
             other = {"prompt": "disk full", "task_type": "premium"}
             return [(await client.post(URL, json=body)).json() for body in (*asked, other)]
@@ -70,20 +70,20 @@ def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
 
 def test_an_answer_that_lacks_a_failed_provider_is_not_kept(tmp_path: Path) -> None:
     providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
-    parts = make_parts(tmp_path, providers=providers)
+    app = make_app(tmp_path, providers=providers)
 
     async def main() -> list[str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [(await client.post(URL, json={"prompt": "x"})).json()["cache"] for _ in range(2)]
 
     assert asyncio.run(main()) == ["miss", "miss"]
 
 
 def test_a_cache_of_zero_seconds_is_off(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, wallbounce={"cache_ttl": "0s"})
+    app = make_app(tmp_path, wallbounce={"cache_ttl": "0s"})
 
     async def main() -> list[str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [(await client.post(URL, json={"prompt": "x"})).json()["cache"] for _ in range(2)]
 
     assert asyncio.run(main()) == ["miss", "miss"]
@@ -91,7 +91,7 @@ def test_a_cache_of_zero_seconds_is_off(tmp_path: Path) -> None:
 
 def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None:
     providers = {"sim-a": QUICK["sim-a"], "sim-b": {**QUICK["sim-b"], "rate_limit_rate": 1}}
-    body = post(make_parts(tmp_path, providers=providers), prompt="disk full").json()
+    body = post(make_app(tmp_path, providers=providers), prompt="disk full").json()
     assert body["accepted"] is False
     assert body["notes"] == ["sole_answer"]
     assert body["confidence"] <= 0.5
@@ -101,11 +101,11 @@ def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None
 
 def test_all_providers_failing_is_a_problem_that_names_each(tmp_path: Path) -> None:
     down = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
-    response = post(make_parts(tmp_path / "a", providers=down), prompt="x")
+    response = post(make_app(tmp_path / "a", providers=down), prompt="x")
     assert problem(response) == (502, "providers_failed")
     assert [p["error"]["kind"] for p in response.json()["providers"]] == ["unavailable", "unavailable"]
     busy = {name: {**provider, "rate_limit_rate": 1} for name, provider in QUICK.items()}
-    response = post(make_parts(tmp_path / "b", providers=busy), prompt="x")
+    response = post(make_app(tmp_path / "b", providers=busy), prompt="x")
     assert problem(response) == (503, "providers_failed")
     assert response.headers["retry-after"] == "2"
 
@@ -126,8 +126,8 @@ def test_all_providers_failing_is_a_problem_that_names_each(tmp_path: Path) -> N
 def test_what_is_not_accepted_is_a_problem_with_a_stable_code(
     tmp_path: Path, body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    parts = make_parts(tmp_path, app={"limits": {"max_prompt": 100, "max_body": "2K"}})
-    assert problem(post(parts, **body)) == expected
+    app = make_app(tmp_path, app={"limits": {"max_prompt": 100, "max_body": "2K"}})
+    assert problem(post(app, **body)) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_what_is_not_accepted_is_a_problem_with_a_stable_code(
 def test_a_broken_body_is_told_apart_from_a_wrong_one(
     tmp_path: Path, content: bytes, expected: tuple[int, str] | None
 ) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return await client.post(URL, content=content, headers={"content-type": "application/json"})
 
     response = asyncio.run(main())
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_a_body_is_said_in_words_of_json(
     tmp_path: Path, content: bytes, content_type: str, expected: tuple[int, str]
 ) -> None:
     async def main() -> httpx.Response:
-        async with client_of(make_parts(tmp_path)) as client:
+        async with client_of(make_app(tmp_path)) as client:
             return await client.post(URL, content=content, headers={"content-type": content_type})
 
     response = asyncio.run(main())
@@ -184,27 +184,27 @@ def test_what_is_wrong_with_a_body_is_said_in_words_of_json(
 
 @pytest.mark.parametrize("path", [URL, "/api/v1/analyze-logs", "/v1/chat/completions"])
 def test_a_stranger_is_refused_before_the_body_is_looked_at(tmp_path: Path, path: str) -> None:
-    parts = make_parts(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
+    app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return await client.post(path, content=b"{")
 
     assert asyncio.run(main()).status_code == 401
 
 
 def test_a_validation_problem_never_repeats_what_was_sent(tmp_path: Path) -> None:
-    response = post(make_parts(tmp_path), prompt={"secret": "hunter2"})
+    response = post(make_app(tmp_path), prompt={"secret": "hunter2"})
     assert response.status_code == 422
     assert "hunter2" not in response.text
 
 
 def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Path) -> None:
     limits = {"concurrency": 1, "request_timeout": "500ms"}
-    parts = make_parts(tmp_path, providers=SLOW, app={"limits": limits})
+    app = make_app(tmp_path, providers=SLOW, app={"limits": limits})
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             first = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
             for _ in range(100):
                 if "techsapo_inflight_analyses 1.0" in (await client.get("/metrics")).text:
@@ -218,22 +218,22 @@ def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Pat
 
 
 def test_a_question_that_may_cost_too_much_is_refused(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, budget={"per_request_usd": 0.0001, "count_simulated": True})
-    assert problem(post(parts, prompt="x")) == (402, "over_request_budget")
+    app = make_app(tmp_path, budget={"per_request_usd": 0.0001, "count_simulated": True})
+    assert problem(post(app, prompt="x")) == (402, "over_request_budget")
 
 
 def test_a_question_that_no_whole_day_can_pay_is_not_told_to_wait_for_the_next(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, budget={"daily_usd": 0.01, "count_simulated": True})
-    refused = post(parts, prompt="x")
+    app = make_app(tmp_path, budget={"daily_usd": 0.01, "count_simulated": True})
+    refused = post(app, prompt="x")
     assert problem(refused) == (402, "budget_exhausted")
     assert refused.json()["detail"].endswith("more than the budget for a whole day ($0.01)")
 
 
 def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return await client.get("/api/v2/generate"), await client.delete(URL)
 
     missing, wrong = asyncio.run(main())
@@ -247,7 +247,7 @@ def test_an_address_with_a_slash_too_many_is_none_as_a_redirect_behind_nginx_wou
     tmp_path: Path,
 ) -> None:
     async def main() -> httpx.Response:
-        async with client_of(make_parts(tmp_path)) as client:
+        async with client_of(make_app(tmp_path)) as client:
             return await client.post(f"{URL}/", json={"prompt": "x"})
 
     assert problem(asyncio.run(main())) == (404, "not_found")
@@ -256,15 +256,15 @@ def test_an_address_with_a_slash_too_many_is_none_as_a_redirect_behind_nginx_wou
 def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     def broken(_: object) -> None:
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr("techsapo_ops.serve.health.basic", broken)
+    monkeypatch.setattr("techsapo_ops.serve.health.Health.basic", broken)
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return await client.get("/health")
 
     response = asyncio.run(main())
@@ -286,10 +286,10 @@ def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
     ],
 )
 def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path, given: str, kept: bool) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> str:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return (await client.get("/ping", headers={"X-Request-ID": given})).headers["x-request-id"]
 
     returned = asyncio.run(main())
@@ -298,10 +298,10 @@ def test_a_sane_request_id_is_kept_and_any_other_replaced(tmp_path: Path, given:
 
 
 def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> list[httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [await client.get(path) for path in ("/", "/docs", "/nope", "/metrics", "/web/ask.js")]
 
     for response in asyncio.run(main()):

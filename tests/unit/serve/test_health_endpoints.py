@@ -5,24 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 from servers import free_port
 
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.app import App
 from techsapo_ops.wallbounce.failures import FailureKind
 
 
-def get(parts: Parts, *paths: str) -> list[httpx.Response]:
+def get(app: App, *paths: str) -> list[httpx.Response]:
     async def main() -> list[httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [await client.get(path) for path in paths]
 
     return asyncio.run(main())
 
 
-def detailed(parts: Parts) -> dict[str, Any]:
+def detailed(app: App) -> dict[str, Any]:
     async def main() -> dict[str, Any]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             for _ in range(200):
                 body: dict[str, Any] = (await client.get("/api/v1/health")).json()
                 if "not opened yet" not in body["dependencies"]["audit"]["detail"]:
@@ -34,7 +34,7 @@ def detailed(parts: Parts) -> dict[str, Any]:
 
 
 def test_a_fresh_instance_is_healthy_and_says_what_is_in_use(tmp_path: Path) -> None:
-    body = detailed(make_parts(tmp_path))
+    body = detailed(make_app(tmp_path))
     assert body["status"] == "healthy"
     assert body["simulated"] is True
     assert body["dependencies"]["cache"]["in_use"] == "memory"
@@ -43,7 +43,7 @@ def test_a_fresh_instance_is_healthy_and_says_what_is_in_use(tmp_path: Path) -> 
 
 
 def test_without_its_redis_an_instance_is_degraded_and_uses_its_memory(tmp_path: Path) -> None:
-    body = detailed(make_parts(tmp_path, redis={"port": free_port()}))
+    body = detailed(make_app(tmp_path, redis={"port": free_port()}))
     cache = body["dependencies"]["cache"]
     assert body["status"] == "degraded"
     assert (cache["status"], cache["in_use"]) == ("degraded", "memory")
@@ -51,7 +51,7 @@ def test_without_its_redis_an_instance_is_degraded_and_uses_its_memory(tmp_path:
 
 
 def test_without_its_database_an_instance_is_degraded(tmp_path: Path) -> None:
-    body = detailed(make_parts(tmp_path, mysql={"port": free_port()}))
+    body = detailed(make_app(tmp_path, mysql={"port": free_port()}))
     audit = body["dependencies"]["audit"]
     assert body["status"] == "degraded"
     assert (audit["status"], audit["in_use"]) == ("degraded", "mysql")
@@ -59,7 +59,7 @@ def test_without_its_database_an_instance_is_degraded(tmp_path: Path) -> None:
 
 def test_an_unavailable_provider_is_named_with_its_reason(tmp_path: Path) -> None:
     providers = {**QUICK, "off": {"kind": "simulated", "enabled": False}}
-    body = detailed(make_parts(tmp_path, providers=providers))
+    body = detailed(make_app(tmp_path, providers=providers))
     assert body["dependencies"]["providers"]["off"] == {
         "status": "unavailable",
         "detail": "disabled in the spec",
@@ -67,13 +67,13 @@ def test_an_unavailable_provider_is_named_with_its_reason(tmp_path: Path) -> Non
 
 
 def test_a_single_provider_is_a_degraded_state(tmp_path: Path) -> None:
-    assert detailed(make_parts(tmp_path, providers={"one": QUICK["sim-a"]}))["status"] == "degraded"
+    assert detailed(make_app(tmp_path, providers={"one": QUICK["sim-a"]}))["status"] == "degraded"
 
 
 def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
-    parts.lifecycle.draining = True
-    ping, basic, answer = get(parts, "/ping", "/health", "/api/v1/health")
+    app = make_app(tmp_path)
+    app.lifecycle.draining = True
+    ping, basic, answer = get(app, "/ping", "/health", "/api/v1/health")
     assert (ping.status_code, ping.text) == (503, "draining\n")
     assert basic.status_code == 200
     assert answer.json()["draining"] is True
@@ -81,12 +81,12 @@ def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:
 
 
 def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             assert (await client.get("/health")).json()["status"] == "ok"
-            await asyncio.to_thread(parts.audit.close)
+            await asyncio.to_thread(app.audit.close)
             return await client.get("/health")
 
     response = asyncio.run(main())
@@ -95,10 +95,10 @@ def test_health_is_503_once_the_audit_writer_has_stopped(tmp_path: Path) -> None
 
 
 def test_probes_answer_head_as_well(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> list[int]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             return [(await client.head(path)).status_code for path in ("/", "/ping", "/health")]
 
     assert asyncio.run(main()) == [200, 200, 200]
@@ -113,15 +113,15 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
         "unpriced": {**own, "attempts": 1},
         "claude": {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"},
     }
-    parts = make_parts(
+    app = make_app(
         tmp_path,
         providers=providers,
         budget={"unknown_price": "reserve"},
         wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}},
     )
-    breaker = next(b for b in parts.registry.breakers if b.provider == "local")
+    breaker = next(b for b in app.registry.breakers if b.provider == "local")
     breaker.admit().ended(FailureKind.UNAVAILABLE)
-    body = detailed(parts)
+    body = detailed(app)
     told = body["dependencies"]["providers"]
     assert told["local"]["price"] == {"input": 1.0, "output": 2.0, "source": "spec", "known": True}
     assert (told["unpriced"]["price"]["source"], told["unpriced"]["price"]["known"]) == ("worst case", False)
@@ -138,7 +138,7 @@ def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded(tmp_path: 
         "price": {},
     }  # fmt: skip
     rules = {"breaker": {"failures": 1}}
-    assert detailed(make_parts(tmp_path, providers={"a": own, "b": own}))["status"] == "healthy"
-    parts = make_parts(tmp_path, providers={"a": own, "b": own}, wallbounce=rules)
-    parts.registry.breakers[0].admit().ended(FailureKind.UNAVAILABLE)
-    assert detailed(parts)["status"] == "degraded"
+    assert detailed(make_app(tmp_path, providers={"a": own, "b": own}))["status"] == "healthy"
+    app = make_app(tmp_path, providers={"a": own, "b": own}, wallbounce=rules)
+    app.registry.breakers[0].admit().ended(FailureKind.UNAVAILABLE)
+    assert detailed(app)["status"] == "degraded"

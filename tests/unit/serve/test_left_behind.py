@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 
-from techsapo_ops.serve.flights import Flight
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Latency, SimulatedProvider
+from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.asks import Ask, Reply
+from techsapo_ops.wallbounce.events import Event
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.providers.simulated import Simulated
@@ -43,7 +44,7 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
             return await super().call(ask)
 
     providers = [Pooling(n, SimulatedProvider(kind="simulated", latency=Latency(mean="0s"))) for n in "ab"]
-    flight = Flight[str]()
+    flight = Flight[str, Event]()
     gone = weakref.ref(flight)
     bounce = WallBounce(providers, policy_of(Spec.model_validate({"project": "p"})))
     asyncio.run(bounce.analyse(Question("q", "en"), "basic", hear=flight.tell))
@@ -55,10 +56,10 @@ def test_what_an_analysis_opened_does_not_keep_its_answer() -> None:
 
 def circles(directory: Path, accept: str, providers: dict[str, Any] = QUICK) -> list[str]:
     """Names of our own types among what only the garbage collector frees after some questions."""
-    parts = make_parts(directory, providers=providers)
+    app = make_app(directory, providers=providers)
 
     async def main() -> list[str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
 
             async def ask(prompt: str) -> None:
                 await client.post("/api/v1/generate", json={"prompt": prompt}, headers={"accept": accept})

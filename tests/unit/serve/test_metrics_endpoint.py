@@ -7,13 +7,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from servers import free_port
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
 SERVER_ONLY = {"techsapo_active_connections"}
@@ -32,9 +32,9 @@ VENDORS = {
 GUIDE = {name for name, metric in metrics().items() if metric.kind == "untyped"}
 
 
-def scrape(parts: Parts, *prompts: str, paths: tuple[str, ...] = ()) -> str:
+def scrape(app: App, *prompts: str, paths: tuple[str, ...] = ()) -> str:
     async def main() -> str:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             for prompt in prompts:
                 await client.post(URL, json={"prompt": prompt})
             for path in paths:
@@ -59,21 +59,21 @@ def names(text: str) -> set[str]:
 
 
 def test_every_metric_of_the_catalogue_is_exported_and_nothing_else(tmp_path: Path) -> None:
-    exported = names(scrape(make_parts(tmp_path), "disk full"))
+    exported = names(scrape(make_app(tmp_path), "disk full"))
     wanted = {series for metric in metrics().values() for series in metric.series}
     assert wanted - exported - SERVER_ONLY == VENDORS_ONLY
     assert exported - wanted == set()
 
 
 def test_labels_are_those_of_the_catalogue(tmp_path: Path) -> None:
-    for name, labels in samples(scrape(make_parts(tmp_path), "disk full")):
+    for name, labels in samples(scrape(make_app(tmp_path), "disk full")):
         metric = next((m for m in metrics().values() if name in m.series), None)
         if metric is not None:
             assert {k for k, _ in labels} - {"le"} == set(metric.labels), name
 
 
 def test_the_guides_names_are_untyped_and_stand_as_they_are_written(tmp_path: Path) -> None:
-    text = scrape(make_parts(tmp_path), "disk full")
+    text = scrape(make_app(tmp_path), "disk full")
     for name in GUIDE - SERVER_ONLY:
         assert metrics()[name].help in text
         assert f"# TYPE {name} untyped" in text
@@ -82,17 +82,17 @@ def test_the_guides_names_are_untyped_and_stand_as_they_are_written(tmp_path: Pa
 
 
 def test_an_idle_instance_has_no_ratios(tmp_path: Path) -> None:
-    exported = names(scrape(make_parts(tmp_path)))
+    exported = names(scrape(make_app(tmp_path)))
     for ratio in ("success_rate", "avg_confidence_5m", "consensus_score"):
         assert f"techsapo_wallbounce_{ratio}" not in exported
     assert "techsapo_llm_success_rate_by_provider" not in exported
 
 
 def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, budget={"count_simulated": True})
+    app = make_app(tmp_path, budget={"count_simulated": True})
 
     async def main() -> tuple[dict[str, float], str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             bodies = [(await client.post(URL, json={"prompt": p})).json() for p in ("a", "b", "a")]
             first, second, _ = bodies
             told = {
@@ -112,7 +112,7 @@ def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
     assert seen[("techsapo_wallbounce_success_rate", ())] == 1
     assert seen[("techsapo_llm_success_rate_by_provider", (("provider", "sim-a"),))] == 1
     assert seen[("techsapo_cache_requests_total", (("result", "hit"),))] == 1
-    budget = parts.spec.budget.monthly_usd
+    budget = app.options.spec.budget.monthly_usd
     for period, limit in (("month", budget), ("day", budget / 30)):
         percent = seen[("techsapo_budget_utilization_percent", (("period", period),))]
         assert percent == pytest.approx(100 * told["cost"] / limit)
@@ -126,7 +126,7 @@ def test_values_agree_with_what_was_answered(tmp_path: Path) -> None:
 
 
 def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: Path) -> None:
-    seen = samples(scrape(make_parts(tmp_path, providers=VENDORS), "a"))
+    seen = samples(scrape(make_app(tmp_path, providers=VENDORS), "a"))
 
     def providers(name: str) -> set[str]:
         return {dict(labels)["provider"] for found, labels in seen if found == name}
@@ -139,7 +139,7 @@ def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: P
 def test_breakers_tell_their_state_and_when_they_open(tmp_path: Path) -> None:
     breaker = {"breaker": {"failures": 1}}
     one = {name: VENDORS[name] for name in ("gpt", "qwen")}
-    seen = samples(scrape(make_parts(tmp_path, providers=one, wallbounce=breaker), "a"))
+    seen = samples(scrape(make_app(tmp_path, providers=one, wallbounce=breaker), "a"))
     labels = (("model", "m"), ("provider", "gpt"))
     assert seen[("techsapo_llm_breaker_opened_total", labels)] == 1
     assert seen[("techsapo_llm_breaker_state", (*labels, ("state", "open")))] == 1
@@ -148,15 +148,15 @@ def test_breakers_tell_their_state_and_when_they_open(tmp_path: Path) -> None:
 
 
 def test_errors_are_counted_by_the_code_of_their_problem(tmp_path: Path) -> None:
-    seen = samples(scrape(make_parts(tmp_path), " ", paths=("/nope",)))
+    seen = samples(scrape(make_app(tmp_path), " ", paths=("/nope",)))
     assert seen[("techsapo_errors_total", (("code", "invalid_request"),))] == 1
     assert seen[("techsapo_errors_total", (("code", "not_found"),))] == 1
     assert seen[("techsapo_errors_total", (("code", "internal_error"),))] == 0
 
 
 def test_a_redis_that_is_away_is_counted_by_use_and_in_a_row(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, redis={"port": free_port()})
-    seen = samples(scrape(parts, "a"))
+    app = make_app(tmp_path, redis={"port": free_port()})
+    seen = samples(scrape(app, "a"))
     for use in ("answers", "shared"):
         assert seen[("techsapo_redis_operations_total", (("status", "error"), ("use", use)))] >= 1
     assert seen[("techsapo_redis_operations_total", (("status", "error"), ("use", "replies")))] == 0
@@ -164,10 +164,10 @@ def test_a_redis_that_is_away_is_counted_by_use_and_in_a_row(tmp_path: Path) -> 
 
 
 def test_operations_on_the_audit_database_and_rows_that_wait_are_counted(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> str:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             await client.post(URL, json={"prompt": "a"})
             text = ""
             while 'techsapo_audit_operations_total{operation="insert",status="success"} 1.0' not in text:
@@ -178,15 +178,15 @@ def test_operations_on_the_audit_database_and_rows_that_wait_are_counted(tmp_pat
     assert seen[("techsapo_audit_operations_total", (("operation", "ping"), ("status", "success")))] >= 1
     assert seen[("techsapo_audit_queue_rows", ())] == 0
     assert seen[("techsapo_audit_spool_rows", ())] == 0
-    parts.audit.put(None)  # type: ignore[arg-type] # the writer has stopped: whatever comes waits
-    assert samples(parts.metrics.render("")[0].decode())[("techsapo_audit_queue_rows", ())] >= 1
+    app.audit.put(None)  # type: ignore[arg-type] # the writer has stopped: whatever comes waits
+    assert samples(app.metrics.render("")[0].decode())[("techsapo_audit_queue_rows", ())] >= 1
 
 
 def test_simulated_money_is_shown_and_uses_no_budget_up(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, budget={"monthly_usd": 0.0000001, "per_request_usd": 0.0000001})
+    app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "per_request_usd": 0.0000001})
 
     async def main() -> tuple[list[httpx.Response], str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = [await client.post("/api/v1/generate", json={"prompt": f"x {n}"}) for n in range(20)]
             return asked, (await client.get("/metrics")).text
 
@@ -203,7 +203,7 @@ def test_simulated_money_is_shown_and_uses_no_budget_up(tmp_path: Path) -> None:
 
 def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
     down = {name: {**provider, "rate_limit_rate": 1} for name, provider in QUICK.items()}
-    seen = samples(scrape(make_parts(tmp_path, providers=down), "a"))
+    seen = samples(scrape(make_app(tmp_path, providers=down), "a"))
     labels = (
         ("model", "simulated-1"),
         ("provider", "sim-a"),
@@ -217,11 +217,11 @@ def test_failures_are_counted_by_kind(tmp_path: Path) -> None:
 
 def test_a_call_that_ends_with_its_client_is_not_the_providers_fault(tmp_path: Path) -> None:
     slow = {"sim-a": {**QUICK["sim-a"], "latency": {"mean": "60s"}}, "sim-b": QUICK["sim-b"]}
-    parts = make_parts(tmp_path, providers=slow)
+    app = make_app(tmp_path, providers=slow)
     answered = 'provider="sim-b",status="success",task_type="basic"} 1.0'
 
     async def main() -> str:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = asyncio.create_task(client.post(URL, json={"prompt": "a"}))
             text = ""
             while answered not in text:
@@ -244,7 +244,7 @@ def test_a_call_that_ends_with_its_client_is_not_the_providers_fault(tmp_path: P
 
 
 def test_the_first_failure_of_a_route_is_seen_since_its_series_begins_at_0(tmp_path: Path) -> None:
-    seen = samples(scrape(make_parts(tmp_path)))
+    seen = samples(scrape(make_app(tmp_path)))
     for route in (URL, "/api/v1/analyze-logs", "/v1/chat/completions"):
         for status in ("200", "500", "502", "503", "504"):
             labels = (("method", "POST"), ("route", route), ("status", status))
@@ -253,10 +253,10 @@ def test_the_first_failure_of_a_route_is_seen_since_its_series_begins_at_0(tmp_p
 
 
 def test_the_sizes_of_requests_and_answers_are_counted_by_route(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> tuple[int, str]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = await client.post(URL, content=b'{"prompt": "a"}')
             return len(asked.content), (await client.get("/metrics")).text
 
@@ -269,10 +269,10 @@ def test_the_sizes_of_requests_and_answers_are_counted_by_route(tmp_path: Path) 
 
 
 def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> tuple[int, int]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
 
             async def http_series() -> int:
                 return len(samples((await client.get("/metrics")).text))
@@ -292,7 +292,7 @@ def test_hostile_paths_and_methods_make_no_new_series(tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_promtool_finds_nothing_wrong(tmp_path: Path) -> None:
-    text = scrape(make_parts(tmp_path), "disk full", paths=("/", "/nope"))
+    text = scrape(make_app(tmp_path), "disk full", paths=("/", "/nope"))
     promtool = shutil.which("promtool")
     assert promtool is not None
     done = subprocess.run([promtool, "check", "metrics"], input=text, text=True, capture_output=True)
@@ -300,10 +300,10 @@ def test_promtool_finds_nothing_wrong(tmp_path: Path) -> None:
 
 
 def test_openmetrics_is_spoken_to_those_who_ask(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
             return await client.get("/metrics", headers=accept)
 
@@ -314,14 +314,14 @@ def test_openmetrics_is_spoken_to_those_who_ask(tmp_path: Path) -> None:
 
 
 def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
     long = "q" * 128
 
     async def main() -> str:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             for request_id in ("req-7", long):
                 await client.post(URL, json={"prompt": request_id}, headers={"X-Request-ID": request_id})
-            return parts.metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
+            return app.metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
 
     ids: dict[str, set[str]] = {}
     for family in openmetrics(asyncio.run(main())):
@@ -335,8 +335,8 @@ def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None
 
 @pytest.mark.lab
 def test_promtool_finds_nothing_wrong_with_real_vendors_either(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, providers=VENDORS)
-    text = scrape(parts, "disk full")
+    app = make_app(tmp_path, providers=VENDORS)
+    text = scrape(app, "disk full")
     promtool = shutil.which("promtool")
     assert promtool is not None
     done = subprocess.run([promtool, "check", "metrics"], input=text, text=True, capture_output=True)

@@ -8,26 +8,26 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 
-from techsapo_ops.serve.parts import Parts
+from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
 UNHURRIED = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
 
 
-def calls(parts: Parts) -> int:
+def calls(app: App) -> int:
     """Calls to providers that were answered."""
-    text = parts.metrics.render("")[0].decode()
+    text = app.metrics.render("")[0].decode()
     lines = [x for x in text.splitlines() if x.startswith("techsapo_llm_requests_total{")]
     return int(sum(float(x.rpartition(" ")[2]) for x in lines if 'status="success"' in x))
 
 
 def test_a_hundred_identical_questions_cost_one_analysis(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, providers=UNHURRIED, app={"limits": {"concurrency": 2}})
+    app = make_app(tmp_path, providers=UNHURRIED, app={"limits": {"concurrency": 2}})
 
     async def main() -> list[dict[str, Any]]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = [client.post(URL, json={"prompt": "disk full"}) for _ in range(100)]
             return [r.json() for r in await asyncio.gather(*asked)]
 
@@ -35,16 +35,16 @@ def test_a_hundred_identical_questions_cost_one_analysis(tmp_path: Path) -> None
     assert Counter(t["cache"] for t in told) == {"miss": 1, "hit": 99}
     paid = [t["cost_usd"] for t in told if t["cost_usd"]]
     assert len(paid) == 1
-    assert calls(parts) == 4  # two answers and two gradings
+    assert calls(app) == 4  # two answers and two gradings
     assert len({t["request_id"] for t in told}) == 100
     assert len({t["answer"] for t in told}) == 1
 
 
 def test_the_analysis_goes_on_for_the_others_when_the_first_client_goes(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, providers=UNHURRIED)
+    app = make_app(tmp_path, providers=UNHURRIED)
 
     async def main() -> httpx.Response:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             first = asyncio.create_task(client.post(URL, json={"prompt": "x"}))
             await until(client, "techsapo_inflight_analyses 1.0")
             second = asyncio.create_task(client.post(URL, json={"prompt": "x"}))
@@ -57,10 +57,10 @@ def test_the_analysis_goes_on_for_the_others_when_the_first_client_goes(tmp_path
 
 def test_a_failure_is_told_to_everybody_and_kept_for_nobody(tmp_path: Path) -> None:
     down = {n: {**p, "error_rate": 1} for n, p in UNHURRIED.items()}
-    parts = make_parts(tmp_path, providers=down)
+    app = make_app(tmp_path, providers=down)
 
     async def main() -> list[int]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             asked = [client.post(URL, json={"prompt": "x"}) for _ in range(10)]
             return [r.status_code for r in await asyncio.gather(*asked)]
 
@@ -77,10 +77,10 @@ def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_a_stream_tells_each_step_and_ends_with_the_verdict(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             stream = {"Accept": "text/event-stream"}
             told = await client.post(URL, json={"prompt": "disk full"}, headers=stream)
             return told, await client.post(URL, json={"prompt": "disk full"}, headers=stream)
@@ -100,30 +100,30 @@ def test_a_stream_tells_each_step_and_ends_with_the_verdict(tmp_path: Path) -> N
 def test_a_problem_before_the_first_event_is_the_http_answer_and_a_later_one_an_event(tmp_path: Path) -> None:
     stream = {"Accept": "text/event-stream"}
 
-    def post(parts: Parts, prompt: str) -> httpx.Response:
+    def post(app: App, prompt: str) -> httpx.Response:
         async def main() -> httpx.Response:
-            async with client_of(parts) as client:
+            async with client_of(app) as client:
                 return await client.post(URL, json={"prompt": prompt}, headers=stream)
 
         return asyncio.run(main())
 
-    poor = make_parts(tmp_path / "a", budget={"monthly_usd": 0.0000001, "count_simulated": True})
+    poor = make_app(tmp_path / "a", budget={"monthly_usd": 0.0000001, "count_simulated": True})
     refused = post(poor, "x")
     assert (refused.status_code, refused.json()["code"]) == (402, "budget_exhausted")
     down = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
-    told = events_of(post(make_parts(tmp_path / "b", providers=down), "x").text)
+    told = events_of(post(make_app(tmp_path / "b", providers=down), "x").text)
     assert told[0][0] == "failed"
     assert (told[-1][0], told[-1][1]["code"]) == ("problem", "providers_failed")
 
 
 @pytest.mark.parametrize("path", [URL, "/api/v1/analyze-logs"])
 def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path: str) -> None:
-    parts = make_parts(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
+    app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
     body = {"prompt": "disk full"} if path == URL else {"error_output": "No space left on device"}
     other = {**body, "task_type": "premium"}
 
     async def main() -> tuple[list[httpx.Response], httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             key = {"Idempotency-Key": "k-1"}
             both = [client.post(path, json=body, headers=key) for _ in range(2)]
             told = [*await asyncio.gather(*both), await client.post(path, json=body, headers=key)]
@@ -132,16 +132,16 @@ def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path:
     told, reused = asyncio.run(main())
     assert len({r.text for r in told}) == 1
     assert [r.headers.get("idempotency-replayed") for r in told] == [None, "true", "true"]
-    assert calls(parts) == 4
+    assert calls(app) == 4
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_a_repeated_stream_gets_its_verdict_again_and_is_paid_once(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
+    app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
     headers = {"Idempotency-Key": "k-1", "Accept": "text/event-stream"}
 
     async def main() -> tuple[list[httpx.Response], httpx.Response, httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             body = {"prompt": "disk full"}
             both = [client.post(URL, json=body, headers=headers) for _ in range(2)]
             told = [*await asyncio.gather(*both), await client.post(URL, json=body, headers=headers)]
@@ -154,23 +154,23 @@ def test_a_repeated_stream_gets_its_verdict_again_and_is_paid_once(tmp_path: Pat
     assert all(document == plain.json() for _, document in verdicts)
     assert [len(events_of(r.text)) for r in told] == [5, 1, 1]
     assert [r.headers.get("idempotency-replayed") for r in told] == [None, "true", "true"]
-    assert calls(parts) == 4
+    assert calls(app) == 4
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_a_repeated_chat_stream_is_paid_once(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, wallbounce={"cache_ttl": "0s"})
+    app = make_app(tmp_path, wallbounce={"cache_ttl": "0s"})
     body = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}], "stream": True}
 
     async def main() -> list[httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             headers = {"Idempotency-Key": "k-1"}
             return [await client.post("/v1/chat/completions", json=body, headers=headers) for _ in range(2)]
 
     first, again = asyncio.run(main())
     assert first.text.count('"techsapo"') == again.text.count('"techsapo"') == 1
     assert again.headers["idempotency-replayed"] == "true"
-    assert calls(parts) == 4
+    assert calls(app) == 4
 
 
 async def until(client: httpx.AsyncClient, line: str) -> None:
@@ -183,10 +183,10 @@ async def until(client: httpx.AsyncClient, line: str) -> None:
 
 
 def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, providers=UNHURRIED)
+    app = make_app(tmp_path, providers=UNHURRIED)
 
     async def main() -> None:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             headers = {"Idempotency-Key": "k-1", "Accept": "text/event-stream"}
             asking = asyncio.create_task(client.post(URL, json={"prompt": "x"}, headers=headers))
             await until(client, "techsapo_inflight_analyses 1.0")
@@ -196,14 +196,14 @@ def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> 
             await until(client, "techsapo_inflight_analyses 0.0")
 
     asyncio.run(main())
-    assert calls(parts) == 0
+    assert calls(app) == 0
 
 
 def test_a_log_is_triaged_by_its_words(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             body = {"user_command": "docker run web", "error_output": "write: no space left on device"}
             empty = await client.post("/api/v1/analyze-logs", json={"system_context": "Debian 13"})
             return await client.post("/api/v1/analyze-logs", json=body), empty
@@ -218,9 +218,9 @@ def test_a_log_is_triaged_by_its_words(tmp_path: Path) -> None:
 
 
 def test_prompts_reach_providers_masked_where_the_spec_says_so(tmp_path: Path) -> None:
-    parts = make_parts(tmp_path, wallbounce={"mask_prompts": True})
+    app = make_app(tmp_path, wallbounce={"mask_prompts": True})
     seen: list[str] = []
-    inner = parts.registry.usable[0]
+    inner = app.registry.usable[0]
     real = inner.call
 
     async def spy(ask: Any) -> Any:
@@ -231,7 +231,7 @@ def test_prompts_reach_providers_masked_where_the_spec_says_so(tmp_path: Path) -
     object.__setattr__(inner, "call", spy)
 
     async def main() -> None:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             await client.post(URL, json={"prompt": "login taro@example.com password=hunter2 fails"})
 
     asyncio.run(main())

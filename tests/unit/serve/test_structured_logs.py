@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
-from orchestrator import QUICK, client_of, make_parts
+from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.serve.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
@@ -34,11 +34,11 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def ask(directory: Path, stream: io.StringIO, level: str = "info", **sections: Any) -> list[dict[str, Any]]:
-    parts = make_parts(directory, **sections)
+    app = make_app(directory, **sections)
     configure_logs(Logs.model_validate({"level": level}), "app-1", stream)
 
     async def main() -> None:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             headers = {"X-Request-ID": "req_12345", "X-User-ID": "user_abc"}
             await client.post("/api/v1/generate", json={"prompt": PROMPT}, headers=headers)
             await client.get("/ping")
@@ -123,11 +123,11 @@ class FullDisk(io.StringIO):
 
 def test_a_full_disk_fails_no_request_and_the_loss_is_told_later(tmp_path: Path, stream: io.StringIO) -> None:
     disk = FullDisk()
-    parts = make_parts(tmp_path)
+    app = make_app(tmp_path)
     configure_logs(Logs(), "app-1", disk)
 
     async def main() -> tuple[int, int]:
-        async with client_of(parts) as client:
+        async with client_of(app) as client:
             first = await client.post("/api/v1/generate", json={"prompt": "x"})
             disk.full = False
             second = await client.post("/api/v1/generate", json={"prompt": "y"})

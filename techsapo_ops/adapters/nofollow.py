@@ -1,0 +1,160 @@
+"""Files that are written where somebody else may have planted a symbolic link on the way.
+
+Every folder on the way is opened from the one above it and without following a link, so that what was looked
+at is what is written: open(2), "Rationale for openat() and other directory file descriptor APIs".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from techsapo_ops.errors import OpsError
+
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""O_PATH, since one need not be allowed to list every folder on the way."""
+_PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NoFollowFile:
+    """A file by its absolute path; links that the user wants followed are resolved in it."""
+
+    path: Path
+
+    def look(self) -> os.stat_result | None:
+        """What is there; None for nothing.
+
+        Raises OpsError for anything but a regular file, and where a folder on the way is a link.
+        """
+        with self._folder(make=False) as folder:
+            return self._regular(folder) if folder is not None else None
+
+    def copy_to(self, target: IO[bytes]) -> os.stat_result:
+        """Write what is there into `target`, and return what it was. Raises OpsError where that fails."""
+        with self._folder(make=False) as folder, self._said("read"):
+            if folder is None:
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            with os.fdopen(os.open(self.path.name, flags, dir_fd=folder), "rb") as file:
+                facts = os.fstat(file.fileno())
+                if not stat.S_ISREG(facts.st_mode):
+                    raise OSError(errno.EINVAL, "it is no regular file")
+                while data := file.read(_PIECE):
+                    target.write(data)
+        return facts
+
+    def put(self, content: IO[bytes], mode: int, owner: tuple[int, int] | None = None) -> None:
+        """Write the file anew: a reader sees the old one or the new one. Missing folders are made (0755).
+
+        It has `mode`, without setuid, setgid and sticky, and `owner` (uid, gid) before it gets its name, and
+        is on disk before this returns. Raises OpsError where it can't be written.
+        """
+        with self._folder(make=True) as folder, self._said("write"):
+            assert folder is not None  # noqa: S101 - made where it was not there
+            self._regular(folder)
+            beside = f".restoring-{secrets.token_hex(8)}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(beside, flags, 0o600, dir_fd=folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    while data := content.read(_PIECE):
+                        file.write(data)
+                    file.flush()
+                    if owner is not None:
+                        os.fchown(descriptor, *owner)
+                    os.fchmod(descriptor, mode & 0o777)
+                    os.fsync(descriptor)
+                os.replace(beside, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with suppress(FileNotFoundError):  # it has its name already
+                    os.unlink(beside, dir_fd=folder)
+                raise
+            _sync(folder)
+
+    def remove(self) -> None:
+        """Remove the file where it is there. Raises OpsError."""
+        with self._folder(make=False) as folder, self._said("remove"):
+            if folder is not None:
+                with suppress(FileNotFoundError):  # nothing to remove
+                    os.unlink(self.path.name, dir_fd=folder)
+
+    @contextmanager
+    def _folder(self, *, make: bool) -> Iterator[int | None]:
+        """A descriptor of the folder that the file is in; None where that is not there."""
+        folder = self._open(make=make)
+        try:
+            yield folder
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def _open(self, *, make: bool) -> int | None:
+        seen = Path("/")
+        folder = os.open(seen, _FOLDER)
+        try:
+            for part in self.path.parts[1:-1]:
+                seen /= part
+                if make:
+                    with suppress(FileExistsError):  # then it is opened
+                        os.mkdir(part, 0o755, dir_fd=folder)
+                below = os.open(part, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+        except BaseException as error:
+            os.close(folder)
+            if isinstance(error, FileNotFoundError) and not make:
+                return None
+            if not isinstance(error, OSError):
+                raise
+            if error.errno in {errno.ELOOP, errno.ENOTDIR} and seen.is_symlink():
+                raise OpsError(
+                    f"{seen} is a symbolic link: {self.path} would be written elsewhere",
+                    "put a folder in its place, then try again",
+                ) from None
+            raise OpsError(f"cannot open {seen}: {error.strerror}", "check who owns it") from None
+        return folder
+
+    def _regular(self, folder: int) -> os.stat_result | None:
+        try:
+            facts = os.stat(self.path.name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OpsError(f"cannot look at {self.path}: {error.strerror}", "check who owns it") from None
+        if not stat.S_ISREG(facts.st_mode):
+            kind = "a symbolic link" if stat.S_ISLNK(facts.st_mode) else "no regular file"
+            raise OpsError(
+                f"{self.path} is {kind}, and a file would take its place", "move it away, then try again"
+            )
+        return facts
+
+    @contextmanager
+    def _said(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = {errno.ENOSPC: "the disk is full", errno.EROFS: "the file system is read-only"}
+            raise OpsError(
+                f"cannot {what} {self.path}: {error.strerror}",
+                hint.get(error.errno or 0, "check who owns the folder"),
+            ) from None
+
+
+def _sync(folder: int) -> None:
+    """Make a rename survive a power cut, where the folder may be opened for that."""
+    try:
+        descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    except PermissionError:
+        return  # a folder that may be written and not listed
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

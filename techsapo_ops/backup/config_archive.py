@@ -1,0 +1,181 @@
+"""The configuration: the spec, the generated files, certificates, and what `backup.config.paths` names.
+
+What is secret stays out, since the folder of the backups is not encrypted: an encrypted off-site repository
+takes it (see backup.offsite).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
+from techsapo_ops.adapters.tarball import ArchiveError, entries
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.secret import MASK
+from techsapo_ops.stack.backup import Part, Progress
+
+KIND = "config"
+MOST_FILES = 200_000
+"""Files that a backup of the configuration may hold."""
+_PRIVATE_KEY = b"PRIVATE KEY-----"
+_SHORTEST = 4
+"""A shorter secret stands in every file by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """Files of the configuration.
+
+    `trees` are folders or files by the name they get in the archive; `secret_paths` stay out, as does every
+    file that holds one of `secrets` or a private key. `masked` are files whose secrets are masked instead.
+    """
+
+    trees: Mapping[str, Path]
+    secrets: tuple[bytes, ...] = ()
+    secret_paths: frozenset[Path] = frozenset()
+    masked: frozenset[Path] = frozenset()
+    kind: str = field(default=KIND, init=False)
+
+    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
+        """Write the files into an archive in `folder`. Raises OpsError for one that can't be read."""
+        began = time.monotonic()
+        path = folder / f"config-{stamp}.tar.zst"
+        digests: dict[str, str] = {}
+        left_out: dict[str, str] = {}
+        with PackedWriter(path, progress) as file, tarfile.open(fileobj=file, mode="w|") as tar:  # type: ignore[call-overload] # write() is all it calls
+            for name, source in self._files():
+                content, why = self.content(source)
+                if content is None:
+                    left_out[name] = why
+                    continue
+                entry = tarfile.TarInfo(name)
+                facts = source.stat()
+                entry.size, entry.mtime, entry.mode = len(content), int(facts.st_mtime), facts.st_mode & 0o777
+                tar.addfile(entry, io.BytesIO(content))
+                digests[name] = hashlib.sha256(content).hexdigest()
+                if len(digests) > MOST_FILES:
+                    raise OpsError(
+                        f"the configuration has more than {MOST_FILES:,} files",
+                        "name fewer folders in backup.config.paths",
+                    )
+        return Part(
+            KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
+            f"techsapo-ops {__version__}", {"files": digests, "left_out": left_out},
+        )  # fmt: skip
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        seen: set[str] = set()
+        for name, top in self.trees.items():
+            for path in _walk(top):
+                below = path.relative_to(top)
+                full = name if path == top else f"{name}/{below.as_posix()}"
+                if full not in seen:
+                    seen.add(full)
+                    yield full, path
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a file as it would be backed up; empty where it would be left out."""
+        content, _ = self.content(path)
+        return hashlib.sha256(content).hexdigest() if content is not None else ""
+
+    def content(self, path: Path) -> tuple[bytes | None, str]:
+        """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
+        found = path.resolve()  # `..` in backup.config.paths leads to them as well
+        if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
+            return None, "it is secret"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise OpsError(f"cannot read {path}: {error.strerror}", "run it as a user who may") from None
+        if path in self.masked:
+            content = self._without(content)
+        if _PRIVATE_KEY in content:
+            return None, "it holds a private key"
+        if self._holds_secret(path, content):
+            return None, "it holds a secret of the spec"
+        return content, ""
+
+    def _without(self, content: bytes) -> bytes:
+        """The YAML in `content` with every scalar masked that holds a secret, however it is quoted there."""
+        text = content.decode("utf-8", errors="surrogateescape")
+        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
+        tokens = [t for t in yaml.scan(text) if isinstance(t, yaml.ScalarToken)]
+        for token in reversed(tokens):
+            if any(secret in token.value for secret in known):
+                start, end = token.start_mark.index, token.end_mark.index
+                text = f'{text[:start]}"{MASK}"{text[end:]}'
+        masked = text.encode("utf-8", errors="surrogateescape")
+        for secret in self.secrets:  # those in comments
+            for form in _forms(secret):
+                masked = masked.replace(form, MASK.encode())
+        return masked
+
+    def _holds_secret(self, path: Path, content: bytes) -> bool:
+        if any(form in content for secret in self.secrets for form in _forms(secret)):
+            return True
+        if path.suffix not in {".yaml", ".yml", ".json"}:
+            return False
+        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
+        try:
+            scalars = [t.value for t in yaml.scan(content) if isinstance(t, yaml.ScalarToken)]
+        except yaml.YAMLError:  # JSON may hold what YAML does not allow, or it is neither
+            return False
+        return any(secret in scalar for secret in known for scalar in scalars)
+
+
+def _forms(secret: bytes) -> Iterator[bytes]:
+    """A secret as it may stand in a file: plain, or escaped as YAML, JSON and shells do."""
+    if len(secret) < _SHORTEST:
+        return
+    text = secret.decode()
+    forms = {
+        secret,
+        secret.replace(b"'", b"''"),
+        secret.replace(b"'", b"'\\''"),
+        json.dumps(text)[1:-1].encode(),
+        json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+    }
+    yield from sorted(forms, key=len, reverse=True)
+
+
+def _walk(top: Path) -> Iterable[Path]:
+    if top.is_dir():
+        return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
+    if not top.is_file():
+        raise OpsError(f"{top} is not there", "remove it from backup.config.paths")
+    return [top]
+
+
+def check(part: Part, reader: PackedReader) -> list[str]:
+    """What is wrong with an archive, by its entries and the digests of its files."""
+    wanted: Mapping[str, str] = part.facts["files"]
+    missing = set(wanted)
+    wrong = []
+    try:
+        for entry, content in entries(Stream(reader), most=len(wanted)):
+            if entry.folder or entry.name not in wanted:
+                return [f"{entry.name!r} was not there: the manifest does not have it"]
+            missing.discard(entry.name)
+            if digest_of(content) != wanted[entry.name]:
+                wrong.append(f"{entry.name} has other content")
+    except ArchiveError as error:
+        return [f"its archive can't be used: {error}"]
+    return wrong + [f"{name} is missing" for name in sorted(missing)]
+
+
+def digest_of(content: Iterable[bytes]) -> str:
+    """SHA-256 of what comes in pieces, hexadecimal."""
+    digest = hashlib.sha256()
+    for data in content:
+        digest.update(data)
+    return digest.hexdigest()

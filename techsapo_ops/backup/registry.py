@@ -1,0 +1,59 @@
+"""Every kind of data that is backed up: a new one is a module with a BackupKind, and a line here.
+
+What backup, verify, restore, a dry run, help and completion know of a kind comes from it.
+"""
+
+from __future__ import annotations
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.backup.config import ConfigBackup
+from techsapo_ops.services.app.backup import AuditLogBackup
+from techsapo_ops.services.grafana.backup import GrafanaBackup
+from techsapo_ops.services.mysql.backup import MysqlBackup
+from techsapo_ops.services.prometheus.backup import PrometheusBackup
+from techsapo_ops.services.redis.backup import RedisBackup
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import BackupKind, History
+
+_KINDS: tuple[BackupKind, ...] = (
+    RedisBackup(),
+    MysqlBackup(),
+    AuditLogBackup(),
+    PrometheusBackup(),
+    GrafanaBackup(),
+    ConfigBackup(),
+)
+
+
+def kinds() -> tuple[BackupKind, ...]:
+    """Every kind, in the order in which they are told of."""
+    return _KINDS
+
+
+def names() -> tuple[str, ...]:
+    """The words that `--only` takes."""
+    return tuple(kind.name for kind in kinds())
+
+
+def find(name: str) -> BackupKind | None:
+    """The kind of that name; None for one that this techsapo does not know."""
+    return next((kind for kind in kinds() if kind.name == name), None)
+
+
+def of(part: Part) -> BackupKind:
+    """The kind of a part of which it is known that there is one. Raises LookupError for another."""
+    found = find(part.source)
+    if found is None:
+        raise LookupError(part.source)
+    return found
+
+
+def histories() -> dict[str, History]:
+    """How the data goes on after a backup, by kind, for the kinds of which any moment can be had."""
+    return {kind.name: kind.history for kind in kinds() if kind.history is not None}
+
+
+def describe(part: Part) -> str:
+    """What a part holds, in a few words; its size where this techsapo does not know the kind."""
+    kind = find(part.source)
+    return kind.describe(part) if kind is not None else human(part.raw_bytes)

@@ -1,0 +1,43 @@
+"""Where a stack's secrets lie: they stay out of the folder of the backups, and go off-site encrypted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.written import read_manifest
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+
+def secret_values(stack: Stack) -> tuple[bytes, ...]:
+    """Every secret of the spec, and every one that the tool made itself."""
+    from techsapo_ops.spec.redact import secrets_of
+
+    values = [secret.reveal().encode() for secret in secrets_of(stack.spec).values()]
+    keys = stack.layout.keys
+    if keys.is_dir():
+        values += [p.read_bytes().strip() for p in keys.iterdir() if p.name.endswith("-password")]
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def secret_paths(stack: Stack) -> list[Path]:
+    """Files and folders that hold nothing but secrets, or are known to hold one."""
+    from techsapo_ops.spec.redact import secrets_of
+
+    layout = stack.layout
+    found = [stack.directory / ".env", layout.keys, layout.secrets, layout.config / "docker" / "secrets"]
+    found += [layout.acme]  # the keys of the accounts at CAs
+    found += [layout.backup_keys]
+    found += [
+        stack.directory / Path(secret.file).expanduser()
+        for secret in secrets_of(stack.spec).values()
+        if secret.file is not None
+    ]
+    found += [
+        layout.config / path for path, written in read_manifest(layout.config).files.items() if written.secret
+    ]
+    if layout.certs.is_dir():
+        found += layout.certs.rglob("privkey.pem")
+    return [path for path in dict.fromkeys(found) if path.exists()]

@@ -1,0 +1,153 @@
+"""Makes a backup as a person, a job or a restore asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.create import Watch, create
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.offsite import restic_of
+from techsapo_ops.backup.origin import MAC
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.metrics import write_metrics
+from techsapo_ops.operations.backup.offsite import copy_away
+from techsapo_ops.operations.backup.restore_journal import require_none
+from techsapo_ops.stack.backup import Source
+from techsapo_ops.stack.stack import Stack
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a stack is backed up, and by kind why the rest is not."""
+
+    sources: tuple[Source, ...]
+    left_out: dict[str, str]
+
+
+def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
+    """What a backup of the stack, or of the kinds in `only`, is made of; none of it is read yet.
+
+    Raises OpsError for a kind that there is not at all, or one that is asked for and can't be had.
+    """
+    known = registry.names()
+    unknown = [kind for kind in only if kind not in known]
+    if unknown:
+        raise OpsError(f"there is no source {unknown[0]}", f"there are: {', '.join(known)}", exit_code=2)
+    sources: list[Source] = []
+    left_out: dict[str, str] = {}
+    for kind in registry.kinds():
+        if only and kind.name not in only:
+            left_out[kind.name] = "not asked for"
+            continue
+        found = kind.sources(stack)
+        if kind.too_secret and not isinstance(found, str):
+            wanting = ": set backup.offsite" if stack.spec.backup.offsite is None else ""
+            found = f"{kind.too_secret}, so it goes off-site alone, encrypted{wanting}"
+        if not isinstance(found, str):
+            sources += found
+        elif kind.name in only:
+            raise OpsError(f"{kind.name} can't be backed up: {found}", "leave it out of --only")
+        else:
+            left_out[kind.name] = found
+    return Selection(tuple(sources), left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new backup and what was noticed while it was made."""
+
+    backup: Backup
+    warnings: tuple[str, ...] = ()
+
+
+def create_backup(
+    stack: Stack,
+    *,
+    only: Sequence[str] = (),
+    tag: str = "",
+    wait: float = 0.0,
+    now: Callable[[], datetime] = _now,
+    watch: Watch | None = None,
+) -> Created:
+    """Back up the stack, or the kinds in `only`, and copy that off-site where the spec says where.
+
+    Raises OpsError; then nothing is kept, but for a backup that is whole here and not off-site.
+    """
+    require_none(stack.layout)
+    selection, away = select(stack, only), restic_of(stack)
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        warnings = _prepare(stack, repository, now())
+        backup = _take(stack, selection, tag, now, watch)
+        if away is not None:
+            copy_away(stack, away, backup)
+    for part in backup.read().parts:
+        warnings += [f"{part.kind}: {warning}" for warning in registry.of(part).warnings(part)]
+    return Created(backup, tuple(warnings))
+
+
+def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:
+    """Back up what a restore of `kinds` is about to replace. Raises OpsError; then nothing is kept.
+
+    What may lie off-site alone is put aside there, with a backup of the configuration. The rest stays here:
+    it is needed for minutes.
+    """
+    require_none(stack.layout)
+    secret = {kind.name for kind in registry.kinds() if kind.too_secret}
+    carrier = [kind.name for kind in registry.kinds() if kind.is_configuration]
+    here = [each for kind in kinds for each in (carrier if kind in secret else [kind])]
+    selection = select(stack, tuple(dict.fromkeys(here)))
+    away = restic_of(stack) if secret.intersection(kinds) else None
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        _prepare(stack, repository, _now())
+        backup = _take(stack, selection, SAFETY_TAG, _now, None)
+        if away is not None:
+            copy_away(stack, away, backup)
+    return backup
+
+
+def _take(
+    stack: Stack, selection: Selection, tag: str, now: Callable[[], datetime], watch: Watch | None
+) -> Backup:
+    repository = repository_of(stack)
+    draft = Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out)
+    backup = create(repository, draft, selection.sources, now, watch)
+    write_metrics(repository, stack.layout)
+    return backup
+
+
+def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
+    """Remove what killed backups left, and see to the key; returns what is to be told."""
+    for kind in registry.kinds():
+        kind.tidy(stack)
+    warnings = []
+    if repository.make_key() and (lost := lost_key(repository)):
+        warnings.append(lost)
+    before = [b.read().started for b in repository.ours()]
+    if before and max(before) > now:
+        warnings.append(
+            f"the newest backup is from {max(before):%Y-%m-%d %H:%M:%S} UTC, which is yet to come: "
+            "was the clock set back? Backups stay in the order in which they were made"
+        )
+    return warnings
+
+
+def lost_key(repository: Repository) -> str:
+    """What is to be told where there are backups with a MAC, though the key was made just now; else empty."""
+    others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
+    if not others:
+        return ""
+    return (
+        f"{len(others)} backups carry the MAC of a key that is not here, the newest {others[-1]}; "
+        "new ones get a new key. Get the old one back from off-site: docs/backup.md, "
+        '"Whose backup it is"'
+    )

@@ -1,0 +1,222 @@
+"""What a restore would do: looked at before anything is touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.origin import MAC, Origin, State
+from techsapo_ops.backup.repository import Backup, Repository, repository_of
+from techsapo_ops.backup.verify import check_part, check_sums
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.offsite import secret_copy
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import Target
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a restore would do. `now` and `then` say by kind what is there and what will be."""
+
+    backup: Backup
+    parts: tuple[Part, ...]
+    now: dict[str, str]
+    then: dict[str, str]
+    apps: tuple[str, ...]
+    """Services that use the data, and are stopped meanwhile."""
+    until: datetime | None = None
+    absent: tuple[str, ...] = ()
+    """Kinds of which nothing is there now."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Kinds that stay in the backup, though nobody said so, and why."""
+    targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    """By kind, every file that is written, for the kinds of which files are."""
+    origin: Origin = field(default_factory=lambda: Origin(State.AUTHENTICATED))
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Services that do not answer meanwhile."""
+        kinds = [(part, registry.of(part)) for part in self.parts]
+        servers = [kind.service(part.kind) for part, kind in kinds if kind.restarts]
+        return tuple(dict.fromkeys((*self.apps, *servers)))
+
+    @property
+    def log(self) -> str:
+        """What is replayed up to `until`, as a person calls it."""
+        found = [history for part in self.parts if (history := registry.of(part).history) is not None]
+        return found[0].title if found else ""
+
+
+def intend(
+    stack: Stack,
+    word: str = "latest",
+    only: Sequence[str] = (),
+    until: datetime | None = None,
+    *,
+    unauthenticated: bool = False,
+) -> Intent:
+    """See whether a backup can be brought back, and what that would replace; touches nothing.
+
+    Raises OpsError for a backup that is not whole or was tampered with, for one of which nothing tells the
+    origin unless `unauthenticated` allows that, for a server that does not run, or one that is older than the
+    server that was backed up.
+    """
+    for kind in only:
+        if registry.find(kind) is None:
+            raise OpsError(
+                f"{kind} is not restored into the running stack",
+                f"there are: {', '.join(registry.names())}",
+                exit_code=2,
+            )
+    if until is not None:
+        only = _any_moment(only)
+    repository = repository_of(stack)
+    chosen = repository.find(word)
+    if until is not None and word == "latest":
+        chosen = _before(repository, only[0], until)
+    origin = _require_origin(repository, chosen, unauthenticated)
+    parts, left = _choose(stack, chosen, only)
+    _require_whole(stack, chosen, parts)
+    observed = stack.engine.observe()
+    for part in parts:
+        service = registry.of(part).service(part.kind)
+        there = service and stack.topology.find(service) is not None
+        if there and service not in observed.services:
+            raise OpsError(f"{service} does not run", "`techsapo up` starts it; then restore")
+    now, then, targets = {}, {}, {}
+    for part in parts:
+        kind_of_part = registry.of(part)
+        present, now[part.kind] = kind_of_part.present(stack, part)
+        _require_able(part, present)
+        kind_of_part.require(stack, part, chosen.reader(part))
+        if listed := kind_of_part.targets(stack, part):
+            targets[part.kind] = tuple(listed)
+        then[part.kind] = kind_of_part.describe(part)
+    stopped = {kind for part in parts for kind in registry.of(part).stops}
+    services = [service for service in stack.topology.services if service.kind in stopped]
+    apps = tuple(service.name for service in services if service.name in observed.services)
+    absent = tuple(kind for kind, there in now.items() if not there)
+    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin)
+
+
+def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
+    """The one kind that `--to` is for. Raises OpsError where `only` names another."""
+    able = tuple(registry.histories())
+    wanted = tuple(only) or able[:1]
+    if len(wanted) != 1 or wanted[0] not in able:
+        raise OpsError(
+            f"--to is for {' or '.join(able)} alone: nothing else keeps a history",
+            f"add --only {able[0]}",
+            exit_code=2,
+        )
+    return wanted
+
+
+def _before(repository: Repository, name: str, until: datetime) -> Backup:
+    """The newest backup that had ended at `until` and from which that can be had. Raises OpsError."""
+    history = registry.histories()[name]
+    fit = [
+        backup
+        for backup in repository.backups()
+        if backup.manifest is not None
+        and backup.manifest.ended <= until
+        and (part := backup.manifest.part(name)) is not None
+        and history.begins(part)
+    ]
+    if not fit:
+        when = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
+        raise OpsError(
+            f"no backup from before {when} knows its place in {history.title}",
+            "`techsapo backup list` shows what there is",
+        )
+    return fit[-1]
+
+
+def _choose(stack: Stack, backup: Backup, only: Sequence[str]) -> tuple[tuple[Part, ...], Mapping[str, str]]:
+    """The parts that come back, and by kind why others stay, though nobody said so. Raises OpsError."""
+    manifest = backup.read()
+    names = only or [kind.name for kind in registry.kinds() if not kind.by_name_only]
+    wanted = [part for part in manifest.parts if part.source in names]
+    for kind in registry.kinds():
+        if kind.too_secret and kind.name in only:
+            with secret_copy(stack, backup, kind) as (part, _):
+                wanted.append(part)
+    missing = [kind for kind in only if kind not in {part.source for part in wanted}]
+    if missing or not wanted:
+        raise OpsError(
+            f"{backup.id} holds no {missing[0] if missing else 'data to restore'}",
+            "`techsapo backup show` lists it",
+        )
+    parts = tuple(part for part in wanted if not registry.of(part).homeless(stack, part.kind))
+    if not parts:
+        raise OpsError(
+            f"{wanted[0].kind} can't come back: {registry.of(wanted[0]).homeless(stack, wanted[0].kind)}",
+            f"docs/backup.md shows how to unpack what {backup.folder} holds by hand",
+        )
+    return parts, {part.kind: why for part in manifest.parts if (why := _left(stack, part, only))}
+
+
+def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
+    """Why `part` is not restored; empty where it is, or where `only` leaves it out."""
+    if only and part.source not in only:
+        return ""
+    kind = registry.find(part.source)
+    if kind is None:
+        return "is unpacked by hand: see docs/backup.md"
+    if not only and kind.by_name_only:
+        return f"comes back where --only names it: --only {part.source}"
+    return kind.homeless(stack, part.kind)
+
+
+def _require_origin(repository: Repository, backup: Backup, unauthenticated: bool) -> Origin:
+    """Raise OpsError for a backup that somebody has changed, or that anybody may have made."""
+    origin = repository.origin(backup)
+    if origin.state is State.TAMPERED:
+        accept = f"or, where you know that it is yours, `techsapo backup accept {backup.id}`; "
+        raise OpsError(
+            f"{backup.id} was tampered with, or is damaged: {origin.why}\nnothing was touched",
+            f"choose another one: `techsapo backup list`; {accept if origin.acceptable else ''}"
+            'docs/backup.md, "Whose backup it is", tells how to get a lost key back',
+        )
+    if origin.state is State.UNAUTHENTICATED and not unauthenticated:
+        lost = 'get the lost key back (docs/backup.md, "Whose backup it is"), '
+        raise OpsError(
+            f"{backup.id} is unauthenticated: {origin.why}. Nothing tells who wrote it\nnothing was touched",
+            f"{lost if (backup.folder / MAC).exists() else ''}choose a newer one, or restore it with "
+            "--allow-unauthenticated where nobody else can write "
+            f"{repository.path}",
+        )
+    return origin
+
+
+def _require_whole(stack: Stack, backup: Backup, parts: Sequence[Part]) -> None:
+    wrong = check_sums(backup)
+    for part in parts if not wrong else ():
+        if registry.of(part).too_secret:
+            continue  # it was opened when it was fetched
+        wrong += [f"{part.kind}: {problem}" for problem in check_part(stack, backup, part)]
+    if wrong:
+        raise OpsError(
+            f"{backup.id} is not whole: {'; '.join(wrong)}\nnothing was touched",
+            "choose another one: `techsapo backup list`",
+        )
+
+
+def _require_able(part: Part, running: str) -> None:
+    """Raise OpsError when `part` was made by a newer server than the one that runs."""
+    made, present = _version(part.server), _version(running)
+    if made > present:
+        raise OpsError(
+            f"{part.kind} was backed up from {part.server}, and {running} that runs is older\n"
+            "nothing was touched",
+            "update the server first",
+        )
+
+
+def _version(server: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", server)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

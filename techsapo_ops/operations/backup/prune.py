@@ -1,0 +1,79 @@
+"""Removes the backups that backup.keep does not want any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
+from techsapo_ops.backup.retention import Known, Verdict, judge
+from techsapo_ops.operations.backup.metrics import write_metrics
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Verdicts on all backups, oldest first, and the bytes that were or would be freed."""
+
+    verdicts: tuple[Verdict, ...]
+    bytes: int
+
+
+def prune_backups(stack: Stack, *, dry_run: bool = False, wait: float = 0.0) -> Pruned:
+    """Remove the backups that backup.keep does not want any more."""
+    repository = repository_of(stack)
+    with repository.lock(wait):
+        backups = repository.backups()
+        ours = {b.id for b in repository.ours()}
+        known = [_known(b, repository.checks(b), ours=b.id in ours) for b in backups]
+        zone = datetime.now().astimezone().tzinfo or UTC
+        verdicts = judge(known, stack.spec.backup.keep, zone, _logs(stack))
+        going = {v.id for v in verdicts if not v.keep}
+        freed = sum(_size(b) for b in backups if b.id in going)
+        if not dry_run:
+            for backup in backups:
+                if backup.id in going:
+                    repository.remove(backup)
+            write_metrics(repository, stack.layout)
+    return Pruned(verdicts, freed)
+
+
+def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:
+    manifest = backup.manifest
+    if manifest is None:
+        return Known(backup.id, datetime.fromtimestamp(backup.folder.stat().st_mtime, UTC), good=False)
+    quick, deep = checks.get("quick", {}), checks.get("deep", {})
+    return Known(
+        backup.id, manifest.started,
+        good=quick.get("ok", True) and deep.get("ok", True),
+        deep=bool(deep.get("ok", False)),
+        logs=_begins(manifest),
+        kinds=manifest.kinds,
+        safety=manifest.tag == SAFETY_TAG,
+        tampered=not ours,
+    )  # fmt: skip
+
+
+def _begins(manifest: Manifest) -> frozenset[str]:
+    """The logs with which the parts go on that can be had as they were at any moment after."""
+    histories = registry.histories()
+    parts = [part for part in manifest.parts if part.source in histories]
+    return frozenset(filter(None, (histories[part.source].begins(part) for part in parts)))
+
+
+def _logs(stack: Stack) -> frozenset[str] | None:
+    """Every log that the servers still have; None where one can't be asked."""
+    found: set[str] = set()
+    for history in registry.histories().values():
+        logs = history.logs(stack)
+        if logs is None:
+            return None
+        found.update(logs)
+    return frozenset(found)
+
+
+def _size(backup: Backup) -> int:
+    return sum(p.stat().st_size for p in backup.folder.iterdir() if p.is_file())

@@ -1,0 +1,43 @@
+"""Looks at a backup, on trial too, and writes down what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from techsapo_ops.backup.origin import State
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.verify import Verification, refused, verify_deep, verify_quick, with_origin
+from techsapo_ops.operations.backup.create import lost_key
+from techsapo_ops.operations.backup.metrics import write_metrics
+from techsapo_ops.stack.stack import Stack
+
+
+def verify_backup(
+    stack: Stack,
+    word: str = "latest",
+    *,
+    deep: bool = False,
+    wait: float = 0.0,
+    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+) -> Verification:
+    """Look at one backup, `deep` by restoring it, and write the result down beside it.
+
+    What is wrong with the backup is in the result. Raises OpsError where it could not be looked at.
+    """
+    repository = repository_of(stack)
+    backup = repository.find(word)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with repository.lock(wait):
+        lost = lost_key(repository) if repository.make_key() else ""
+        origin = repository.origin(backup)
+        if origin.state is State.TAMPERED:
+            found = refused(backup, "deep" if deep else "quick", origin, at)
+        else:
+            looked = verify_deep(stack, backup, at, told) if deep else verify_quick(stack, backup, at)
+            found = with_origin(looked, origin)
+        found = replace(found, note="; ".join(filter(None, (found.note, lost))))
+        repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
+        write_metrics(repository, stack.layout)
+    return found

@@ -1,0 +1,187 @@
+"""What is written down about each request, in the log and the audit log."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import structlog
+
+from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.spending import Event as SpendingEvent
+from techsapo_ops.serve.spending import LostReservation
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.wallbounce.masking import mask
+from techsapo_ops.wallbounce.tiers import TaskType
+
+log = structlog.get_logger()
+
+OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
+
+
+class AuditTrail:
+    """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
+
+    The prompt itself is in no log, and in the audit log masked (`keep_prompts`) or not at all.
+    """
+
+    def __init__(
+        self, instance: str, audit: AuditLog, metrics: Metrics, *, keep_prompts: bool, simulated: bool
+    ) -> None:
+        self.instance = instance
+        self.audit = audit
+        self.metrics = metrics
+        self.keep_prompts = keep_prompts
+        self.simulated = simulated
+
+    def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
+        """A request that came just now."""
+        return AuditedRequest(self, prompt, task_type, request_id, caller)
+
+    def lost(self, event: SpendingEvent) -> None:
+        """Write down a request whose instance died: of it only what it may have cost is known."""
+        if isinstance(event, LostReservation):
+            self.audit.put(_lost_row(event, self.instance))
+
+
+@dataclass(slots=True)
+class AuditedRequest:
+    """One request, from its coming to its end."""
+
+    trail: AuditTrail
+    prompt: str
+    task_type: TaskType
+    request_id: str
+    caller: Caller
+    account: Account | None = None
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=perf_counter)
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the request came."""
+        return round((perf_counter() - self.started) * 1000)
+
+    def settled(self, document: dict[str, Any]) -> None:
+        """There is an answer: info, or warn where it is below a threshold or a provider failed."""
+        for provider in document["providers"]:
+            if provider["status"] == "failed" and document["cache"] == "miss":
+                log.error(
+                    "Provider failed",
+                    **self._who(),
+                    provider=provider["name"],
+                    model=provider["model"],
+                    kind=provider["error"]["kind"],
+                    processingTime=round(provider["seconds"] * 1000),
+                )
+        names = [p["name"] for p in document["providers"] if p["status"] == "answered"]
+        tell = log.info if document["accepted"] else log.warning
+        tell(
+            "Wall-bounce analysis completed",
+            **self._who(),
+            taskType=self.task_type,
+            providers=names,
+            confidence=document["confidence"],
+            consensus=document["consensus"],
+            accepted=document["accepted"],
+            simulated=document["simulated"],
+            cache=document["cache"],
+            processingTime=self.elapsed_ms(),
+            cost=document["cost_usd"],
+        )
+        status = "accepted" if document["accepted"] else "below_threshold"
+        self._audit("refused" if document.get("outcome") == "refused" else status, document, tuple(names))
+
+    def failed(self, code: str, detail: str) -> None:
+        """There is no answer."""
+        log.error(
+            "Wall-bounce analysis failed",
+            **self._who(),
+            taskType=self.task_type,
+            code=code,
+            detail=detail,
+            processingTime=self.elapsed_ms(),
+        )
+        if code in OUT_OF_BUDGET:
+            self.trail.metrics.over_budget(code)
+        self._audit(code)
+
+    def timed_out(self, detail: str) -> None:
+        """There is no verdict in time."""
+        self.trail.metrics.ended(self.task_type, "error")
+        self.failed("timeout", detail)
+
+    def abandoned(self) -> None:
+        """The client went away."""
+        log.info("Client gone; analysis cancelled", **self._who(), processingTime=self.elapsed_ms())
+        self._audit("client_gone")
+
+    def _who(self) -> dict[str, str]:
+        who = {"requestId": self.request_id}
+        if self.caller.user:
+            who["userId"] = self.caller.user
+        return who
+
+    def _audit(
+        self, status: str, document: dict[str, Any] | None = None, providers: tuple[str, ...] = ()
+    ) -> None:
+        told = document or {}
+        hit = told.get("cache") == "hit"
+        spent = self.account.spent_usd if self.account is not None and not hit else 0.0
+        self.trail.audit.put(
+            AuditRow(
+                id=uuid.uuid4().hex,
+                time=self.time,
+                instance=self.trail.instance,
+                request_id=self.request_id,
+                user_id=self.caller.user,
+                task_type=self.task_type,
+                prompt_hash=hashlib.sha256(self.prompt.encode(errors="surrogatepass")).hexdigest(),
+                providers=providers,
+                confidence=told.get("confidence"),
+                consensus=told.get("consensus"),
+                accepted=told.get("accepted"),
+                simulated=told.get("simulated", self.trail.simulated),
+                cache=told.get("cache", "miss"),
+                cost_usd=spent,
+                status=status,
+                processing_ms=self.elapsed_ms(),
+                key_id=self.caller.key.id if self.caller.key else None,
+                prompt=_storable(mask(self.prompt).text) if self.trail.keep_prompts else None,
+                threshold=told["thresholds"]["confidence"] if "thresholds" in told else None,
+                calls=tuple(self.account.calls) if self.account is not None and not hit else (),
+            )
+        )
+
+
+def _storable(text: str) -> str:
+    """Text that UTF-8 can hold, at most what a TEXT column takes."""
+    return text.encode(errors="replace")[:65_000].decode(errors="ignore")
+
+
+def _lost_row(event: LostReservation, instance: str) -> AuditRow:
+    return AuditRow(
+        id=uuid.uuid4().hex,
+        time=event.time,
+        instance=instance,
+        request_id=event.request_id,
+        user_id=None,
+        task_type="",
+        prompt_hash="",
+        providers=(),
+        confidence=None,
+        consensus=None,
+        accepted=None,
+        simulated=False,
+        cache="miss",
+        cost_usd=event.usd,
+        status="instance_died",
+        processing_ms=0,
+        key_id=event.key or None,
+    )

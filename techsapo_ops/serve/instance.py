@@ -1,0 +1,63 @@
+"""Which instance this is, what it runs, and the folder that is its own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.build import build, note
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.layout import BUILD_NOTE
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of the app; `name` is its name in the stack, e.g. app-1."""
+
+    name: str
+    version: str
+    build: str
+    """What this process runs: version, digest of the code, digest of what it runs on."""
+
+
+def this_instance(name: str) -> Instance:
+    """This process as the instance `name`."""
+    return Instance(name, __version__, build())
+
+
+def prepare_data(data: Path) -> None:
+    """Make the instance's folder `data`, and note there what this process runs.
+
+    Raises OpsError where nothing can be written into it.
+    """
+    _make_writable(data)
+    _note_build(data)
+
+
+def _note_build(data: Path) -> None:
+    """Tell `techsapo ps` and the next `up` what this process runs; without it `up` restarts it once more."""
+    try:
+        note(data / BUILD_NOTE)
+    except OpsError as error:
+        log.warning("What this instance runs can't be noted", file=str(data / BUILD_NOTE), error=str(error))
+
+
+def _make_writable(data: Path) -> None:
+    try:
+        with opened(data, make=0o777):
+            pass
+    except OSError as error:
+        raise OpsError(
+            f"cannot make the data folder {data}: {error.strerror}", "choose another with --data"
+        ) from None
+    if not os.access(data, os.W_OK | os.X_OK):
+        raise OpsError(
+            f"cannot write to the data folder {data}", "check who owns it, or choose another with --data"
+        )

@@ -1,0 +1,45 @@
+"""What the built-in pages ask for: dashboards and their figures, the last minutes, the overview."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.charts import Charts, Span, View
+from techsapo_ops.serve.requests import json_response
+from techsapo_ops.serve.status_report import StatusReport
+from techsapo_ops.serve.telemetry import Telemetry
+
+_Name = Annotated[str, Query(max_length=128, pattern=r"^[A-Za-z0-9_.:-]*$")]
+
+
+def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: StatusReport) -> APIRouter:
+    """Routes for looking at the inside; they need what /metrics needs."""
+    router = APIRouter(prefix="/api/v1", tags=["monitoring"])
+
+    @router.get("/dashboards", summary="The dashboards, and where their figures come from.")
+    async def catalogue(request: Request) -> Response:
+        await gate.admit_monitor(request)
+        return json_response(await charts.catalogue())
+
+    @router.get("/dashboards/{name}", summary="The figures of one dashboard, from Prometheus.")
+    async def figures(
+        request: Request, name: str, span: Span = "1h", instance: _Name = "", provider: _Name = ""
+    ) -> Response:
+        await gate.admit_monitor(request)
+        return json_response(await charts.figures(View(name, span, instance, provider)))
+
+    @router.get("/metrics/recent", summary="This instance's figures of the last ten minutes.")
+    async def recent(request: Request) -> Response:
+        await gate.admit_monitor(request)
+        return json_response(telemetry.history())
+
+    @router.get("/status", summary="Health, alerts, jobs and costs in one document.")
+    async def status(request: Request) -> Response:
+        await gate.admit_monitor(request)
+        return json_response(await report.document())
+
+    return router

@@ -1,0 +1,45 @@
+"""What an instance is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.wallbounce.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What one instance is started with: the spec, and what only its surroundings know."""
+
+    spec: Spec
+    instance: str
+    """Its name in the stack, e.g. app-1."""
+    data: Path
+    """The instance's own folder."""
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    """The providers that the spec's loader left out, and why."""
+    calibration: Calibration | None = None
+    """Fitted weights of the confidence."""
+    auth: Auth | None = None
+    """Who may ask, in place of the spec's own section."""
+    keys: Path | None = None
+    """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
+    redis_ca: Path | None = None
+    """The CA certificate of a Redis that speaks TLS."""
+    prometheus: str | None = None
+    """Where the stack's Prometheus answers, for the pages."""
+    thresholds: Callable[[], Mapping[str, float]] = dict
+    """The alerts' thresholds that the pages draw, as they are now."""
+
+    def resolved_auth(self) -> Auth:
+        """Who may ask."""
+        return self.auth or resolved_auth(self.spec, None)
+
+    def keys_file(self) -> Path:
+        """The file of API keys where `auth` names none."""
+        return self.keys or self.data.parent / "api-keys.json"

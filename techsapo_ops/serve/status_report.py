@@ -1,0 +1,136 @@
+"""What the Status page shows: health, alerts, jobs and costs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.catalogue.alerts import alerts as catalogue
+from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.spending import Spending
+from techsapo_ops.stores.audit.log import AuditLog
+
+log = structlog.get_logger()
+
+_JOBS = {
+    "last_run": "techsapo_job_last_run_timestamp_seconds",
+    "last_success": "techsapo_job_last_success_timestamp_seconds",
+    "exit_code": "techsapo_job_last_exit_code",
+    "next_run": "techsapo_job_next_run_timestamp_seconds",
+}
+"""What jobs leave for node exporter's textfile collector."""
+
+
+class StatusReport:
+    """Health, alerts, jobs and costs in one document; `thresholds` tells the alerts' thresholds as they are
+    now. `prometheus` is None where the stack has none.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        prometheus: Prometheus | None,
+        spending: Spending,
+        audit: AuditLog,
+        thresholds: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._health = health
+        self._prometheus = prometheus
+        self._spending = spending
+        self._audit = audit
+        self._thresholds = thresholds
+
+    async def document(self) -> dict[str, Any]:
+        """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
+        _, body = await self._health.detailed()
+        alerts: list[dict[str, Any]] | None = None
+        jobs: list[dict[str, Any]] | None = None
+        watched = "absent"
+        if self._prometheus is not None:
+            try:
+                alerts, jobs = await asyncio.gather(
+                    asyncio.to_thread(_alerts, self._prometheus), asyncio.to_thread(_jobs, self._prometheus)
+                )
+                watched = "ready"
+            except (Unreachable, ApiError):
+                watched = "unreachable"
+        spent = await asyncio.to_thread(_costs, self._audit)
+        own = await asyncio.to_thread(self._thresholds)
+        return {
+            "health": body,
+            "watched": watched,
+            "alerts": alerts,
+            "jobs": jobs,
+            "costs": {
+                "budget": [
+                    {
+                        "period": labels["period"],
+                        "percent": percent,
+                        "limit_usd": self._limit(labels["period"]),
+                        "warn_percent": own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
+                    }
+                    for labels, percent in self._spending.percent()
+                ],
+                "month": spent,
+            },
+        }
+
+    def _limit(self, period: str) -> float:
+        budget = self._spending.budget
+        return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
+
+
+def _alerts(prometheus: Prometheus) -> list[dict[str, Any]]:
+    """The alerts that fire, worst first, then those about to. Watchdog always fires and is no news."""
+    order = {"critical": 0, "warning": 1, "info": 2}
+    found = [
+        {
+            "name": alert.labels.get("alertname", ""),
+            "severity": alert.labels.get("severity", ""),
+            "instance": alert.labels.get("instance", ""),
+            "state": alert.state,
+            "since": alert.since.isoformat(),
+            "summary": alert.annotations.get("summary", ""),
+            "description": alert.annotations.get("description", ""),
+            "runbook": alert.annotations.get("runbook_url", ""),
+        }
+        for alert in prometheus.alerts()
+        if alert.labels.get("alertname") != "Watchdog"
+    ]
+    return sorted(found, key=lambda a: (a["state"] != "firing", order.get(a["severity"], 3)))
+
+
+def _jobs(prometheus: Prometheus) -> list[dict[str, Any]]:
+    """By job: when it ran, succeeded and is due (Unix seconds), and how its last run ended."""
+    rows: dict[str, dict[str, Any]] = {}
+    for key, metric in _JOBS.items():
+        for sample in prometheus.query(metric):
+            name = sample.labels.get("name", "")
+            rows.setdefault(name, {"name": name, **dict.fromkeys(_JOBS)})[key] = sample.value
+    return [rows[name] for name in sorted(rows)]
+
+
+def _costs(audit: AuditLog) -> dict[str, Any] | None:
+    """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
+    try:
+        found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    except OpsError as error:
+        log.warning("Costs can not be read", error=error.message)
+        return None
+    best = found.recommended
+    return {
+        "total_usd": found.total_usd,
+        "requests": found.requests,
+        "cached": found.cached,
+        "providers": [
+            {"name": r.name, "calls": r.calls, "failed": r.failed, "usd": r.cost_usd} for r in found.rows
+        ],
+        "recommended": None if best is None else {"providers": best.providers, "usd": best.cost_usd},
+    }

@@ -1,0 +1,99 @@
+"""SQLite audit logs: each is swapped in by a rename, and the file that was there stays beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.services import sqlite
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_FILE = "audit.sqlite"
+"""Name of the audit log in the data folder of each instance of the app."""
+
+
+class AuditLogBackup(sqlite.SqliteBackup):
+    """The audit log of each instance of the app, where the stack has no MariaDB for all of them."""
+
+    name = "sqlite"
+    title = "the audit logs"
+    stops = ("app",)
+    keeps_replaced = True
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if stack.topology.has("mysql"):
+            return "the audit log is in MariaDB"
+        found = []
+        # The rows of instances that were scaled away are as precious as the others'.
+        for name in (*(service.name for service in stack.topology.of_kind("app")), *stack.engine.left("app")):
+            if stack.engine.has_data(name, _FILE, image_of=_image_of(stack, name)):
+                label = "audit" if name == "app" else f"audit-{name}"
+                found.append(sqlite.SqliteSource(f"{self.name}:{name}", label, _database(stack, name)))
+        return found or "there is no audit log yet"
+
+    @override
+    def homeless(self, stack: Stack, kind: str) -> str:
+        # That of an instance which was scaled away goes where it was: it is read there as well.
+        return ""
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        found = _look(stack, part.kind)
+        if found is None:
+            return part.server, ""  # any SQLite of the app reads the copy
+        return f"SQLite {found['sqlite']}", sqlite.described(found)
+
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        name = _instance(part.kind)
+        _database(stack, name).put(reader, part, progress)
+
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        found = _look(stack, part.kind)
+        return sqlite.differences(part.facts, found) if found is not None else ["it is not there"]
+
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
+        if _has_folder(stack, kind):
+            _database(stack, _instance(kind)).run("back")
+
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        _database(stack, _instance(kind)).run("done")
+
+
+def _instance(kind: str) -> str:
+    return kind.partition(":")[2]
+
+
+def _app(stack: Stack) -> str:
+    return stack.topology.of_kind("app")[0].name
+
+
+def _image_of(stack: Stack, service: str) -> str:
+    """Whose image holds the program for the folder of `service`, which may be one that was scaled away."""
+    return "" if stack.topology.find(service) is not None else _app(stack)
+
+
+def _database(stack: Stack, service: str) -> sqlite.Database:
+    image_of = _image_of(stack, service)
+    door = Door(stack.runner, lambda command: stack.engine.beside(service, command, image_of=image_of))
+    return sqlite.Database(door, _FILE, stack.engine.python, AuditLogBackup.name)
+
+
+def _has_folder(stack: Stack, kind: str) -> bool:
+    """Whether there is a folder to look into; that of an instance which is gone may be gone as well."""
+    name = _instance(kind)
+    return stack.topology.find(name) is not None or name in stack.engine.left("app")
+
+
+def _look(stack: Stack, kind: str) -> dict[str, Any] | None:
+    return _database(stack, _instance(kind)).look() if _has_folder(stack, kind) else None

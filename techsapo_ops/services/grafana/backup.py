@@ -1,0 +1,85 @@
+"""Grafana's database: off-site alone, and swapped in by a rename while Grafana is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.services import sqlite
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.engine import Action, Step
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_FILE = "grafana.db"
+"""Its name in Grafana's data folder."""
+
+
+class GrafanaBackup(sqlite.SqliteBackup):
+    """Grafana's own database, with its users and what they made."""
+
+    name = "grafana"
+    title = "Grafana's database"
+    too_secret = "it holds password hashes"  # noqa: S105 - a reason
+    by_name_only = True
+    restarts = True
+    keeps_replaced = True
+
+    @override
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        if not stack.topology.has("grafana"):
+            return "this stack has no Grafana"
+        if not (stack.engine.reaches("grafana") and stack.engine.reaches(_app(stack))):
+            return "Grafana's container is not there"
+        if not stack.engine.has_data("grafana", _FILE, image_of=_app(stack)):
+            return "Grafana has no database yet"
+        return [sqlite.SqliteSource(self.name, "grafana", database(stack))]
+
+    @override
+    def fetched(self, folder: Path) -> Part:
+        (path,) = folder.glob("grafana-*.sqlite.zst")
+        return sqlite.part_of(self.name, path, folder)
+
+    @override
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        found = database(stack).look()
+        # Grafana brings an SQLite of its own: any reads the copy.
+        return part.server, sqlite.described(found) if found is not None else ""
+
+    @override
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        stack.engine.halt("grafana")
+        database(stack).put(reader, part, progress)
+        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
+
+    @override
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        # Grafana migrates and writes into it as soon as it starts, so its rows are not compared: the file was
+        # whole when it was put there, and Grafana became ready on it.
+        return [] if database(stack).look() is not None else ["it is not there"]
+
+    @override
+    def put_back(self, stack: Stack, kind: str) -> None:
+        stack.engine.halt("grafana")
+        database(stack).run("back")
+        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
+
+    @override
+    def forget(self, stack: Stack, kind: str) -> None:
+        database(stack).run("done")
+
+
+def database(stack: Stack) -> sqlite.Database:
+    """Grafana's database, looked at with the Python of the app: Grafana's image has none."""
+    image_of = _app(stack)
+    door = Door(stack.runner, lambda command: stack.engine.beside("grafana", command, image_of=image_of))
+    return sqlite.Database(door, _FILE, stack.engine.python, GrafanaBackup.name)
+
+
+def _app(stack: Stack) -> str:
+    return stack.topology.of_kind("app")[0].name

@@ -1,0 +1,43 @@
+"""How a Prometheus is asked what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.adapters.promtool import Promtool
+from techsapo_ops.stack.address import Viewpoint
+
+if TYPE_CHECKING:  # `techsapo backup --help` knows of Prometheus, and reads no spec
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+_LONG = 3600.0
+
+
+class Asked(Protocol):
+    """A Prometheus that is asked what it holds, over HTTP or otherwise. Methods raise ApiError."""
+
+    def query(self, expression: str) -> Sequence[Sample]:
+        """The instant vector of an expression now."""
+        ...
+
+    def own(self, metric: str) -> float | None:
+        """The value of a metric without labels that it has of itself."""
+        ...
+
+
+def api(stack: Stack) -> Prometheus:
+    """The API of the stack's Prometheus; what is asked of it may take long."""
+    service = stack.topology.of_kind("prometheus")[0]
+    return Prometheus(stack.topology.address(service, Viewpoint.HOST).url(), timeout=_LONG)
+
+
+def scratch_api(scratch: Scratch) -> Asked:
+    """A throwaway Prometheus, to be asked: one without a way for this process by its own promtool."""
+    url = scratch.address.url()
+    if scratch.by_hand is None:
+        return Prometheus(url, timeout=_LONG)
+    assert scratch.run is not None  # noqa: S101 - every engine gives one
+    return Promtool(url, scratch.run)

@@ -1,0 +1,41 @@
+"""The ways to a Redis for redis-cli; the password goes by REDISCLI_AUTH."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.redis.client import login_options
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.backup import Door
+
+if TYPE_CHECKING:  # `techsapo backup --help` knows of Redis, and reads no spec
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+
+def redis_door(stack: Stack) -> Door:
+    """The way to the stack's Redis."""
+    service = stack.topology.of_kind("redis")[0]
+    address = stack.topology.address(service, Viewpoint.WITHIN)
+    password = stack.spec.redis.password
+    env = {"REDISCLI_AUTH": password.reveal()} if password is not None else {}
+    options = (*_at(address), *login_options(stack.topology))
+    return Door(stack.runner, lambda command: stack.engine.enter(service.name, command), options, env)
+
+
+def scratch_door(scratch: Scratch, runner: Runner) -> Door:
+    """The way to a throwaway Redis."""
+    assert scratch.enter is not None  # noqa: S101 - every engine gives one
+    return Door(runner, scratch.enter, _at(scratch.address), scratch_client(scratch).env)
+
+
+def scratch_client(scratch: Scratch) -> Command:
+    """The client of a throwaway Redis, for who is in its container."""
+    password = scratch.password.reveal() if scratch.password is not None else ""
+    return Command(("redis-cli",), {"REDISCLI_AUTH": password})
+
+
+def _at(address: Address) -> tuple[str, ...]:
+    return ("-h", address.host, "-p", str(address.port))

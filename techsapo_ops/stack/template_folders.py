@@ -1,0 +1,243 @@
+"""Where templates lie: ours, and the folders of an operator's own that come before them.
+
+A user's folder is never one of ours. In a checkout of this repository that holds the spec too, `templates/`
+beside the spec is ours, and up to version 0.1 the user's folder had that very name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from techsapo_ops.adapters.build import PACKAGED_TEMPLATES, TEMPLATES
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.findings import Finding
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
+
+FIELD = ("template_overrides",)
+FIXED = frozenset({"init/techsapo.yaml.j2", "systemd/job.service.j2", "systemd/job.timer.j2"})
+"""Templates that no override takes the place of: `init` has no project yet, and timers are root's own."""
+_NAMED = 4
+
+
+@cache
+def template_root() -> Path:
+    """Folder of our templates: the wheel's copy, or the repository's `templates/`."""
+    package = Path(__file__).resolve().parent.parent
+    for root in (package / PACKAGED_TEMPLATES, package.parent / TEMPLATES):
+        if root.is_dir():
+            return root
+    raise OpsError("the built-in templates are missing", "install techsapo-ops again")
+
+
+@cache
+def builtin_names() -> tuple[str, ...]:
+    """Names of our templates, sorted, such as `nginx/nginx.conf.j2`."""
+    root = template_root()
+    return tuple(sorted(p.relative_to(root).as_posix() for p in root.rglob("*.j2")))
+
+
+def nearest(name: str) -> str:
+    """A hint for a name that no built-in template has."""
+    near = difflib.get_close_matches(name, builtin_names(), n=1, cutoff=0.4)
+    return f"did you mean {near[0]}?" if near else "`techsapo templates list` shows them all"
+
+
+def overrides_folder(directory: Path, named: str | None) -> Path:
+    """The folder of the operator's own templates, for a spec in `directory` that names `named`."""
+    return directory / (Path(named).expanduser() if named is not None else OVERRIDES)
+
+
+def is_copy_of_ours(names: Mapping[str, object]) -> bool:
+    """Whether these names in a backup's `templates` are a checkout's built-in templates.
+
+    Up to version 0.1 the backup of a stack in a checkout held them. One of them can't be overridden, so no
+    folder of overrides has it.
+    """
+    return "init/techsapo.yaml.j2" in names and len(names) > len(builtin_names()) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The folders of an operator's own templates, which come before ours.
+
+    `folder` is where they belong: what the spec of `directory` names (`named`), or the default. `old` is
+    `templates/` beside the spec, where version 0.1 read them from: what is in it is used still, after
+    `folder`. It is None where there is none, or where it is ours.
+    """
+
+    directory: Path
+    folder: Path
+    named: bool
+    old: Path | None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those that are there; a template of the first comes before one of the second."""
+        return tuple(f for f in (self.folder, self.old) if f is not None and os.path.isdir(f))  # noqa: PTH112 - False where it can't be looked at
+
+    def template(self, name: str) -> Path | None:
+        """The operator's template of this name that comes before ours, if there is one."""
+        return next((folder / name for folder in self.folders if (folder / name).is_file()), None)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the spec names a folder that is not there."""
+        return self.named and not os.path.lexists(self.folder)
+
+    @property
+    def receives(self) -> bool:
+        """Whether templates can be put into `folder`, which is made where it is not there yet."""
+        return self.obstacle is None or (self.missing and self._misplaced() is None)
+
+    @property
+    def obstacle(self) -> Finding | None:
+        """Why `folder` can't be used; nothing is rendered then, since what is in it would be left out."""
+        folder = self.folder
+        if not self.named and not os.path.lexists(folder):
+            return None
+        if (misplaced := self._misplaced()) is not None:
+            return misplaced
+        try:
+            _below(folder)
+        except FileNotFoundError:
+            hint = "bring it back (`techsapo restore --only config`), make it, or name another one"
+            return Finding(FIELD, f"there is no folder {folder}", hint)
+        except NotADirectoryError:
+            return Finding(FIELD, f"{folder} is not a folder", "remove it, or name another one")
+        except OSError as error:
+            message = f"cannot read {error.filename}: {error.strerror}"
+            return Finding(FIELD, message, "run it as a user who may")
+        return None
+
+    def warnings(self) -> Iterator[Finding]:
+        """What an operator should know: templates in the place of version 0.1, and those that change nothing.
+
+        Raises OpsError for one that can't be read.
+        """
+        own = _below(self.folder) if self.folder in self.folders and self.obstacle is None else {}
+        old: dict[str, Path] = {}
+        try:
+            old = self._old_templates()
+        except OSError as error:
+            message = f"cannot read {error.filename}, so what is in it is not used: {error.strerror}"
+            yield _warning(message, "run it as a user who may")
+        if used := [name for name in old if name not in own]:
+            yield self._still_used(used)
+        for name in old:
+            if name in own:
+                message = f"{old[name]} is not used: {self.folder} has a template of that name too"
+                yield _warning(message, f"compare the two, then remove {old[name]}")
+        for name, path in own.items():
+            if name in FIXED:
+                yield _warning(f"{path} is not used: {name} can't be overridden", "remove it")
+            elif name not in builtin_names() and not _is_mentioned(name, own):
+                yield _warning(f"{path} is not used: there is no built-in template {name}", nearest(name))
+
+    def _misplaced(self) -> Finding | None:
+        """Why no folder at this place can be one of overrides."""
+        real, spec = Path(os.path.realpath(self.folder)), Path(os.path.realpath(self.directory))
+        hint = f"name another one, such as {OVERRIDES}"
+        if real == template_root().resolve():
+            return Finding(FIELD, f"{self.folder} holds the built-in templates", hint)
+        if spec.is_relative_to(real) or real.is_relative_to(spec / STATE_DIRECTORY):
+            return Finding(FIELD, f"{self.folder} does not hold templates alone", hint)
+        return None
+
+    def _old_templates(self) -> dict[str, Path]:
+        """Those of `old` that change something, by name; where none does, those that could."""
+        if self.old is None:
+            return {}
+        known = {*builtin_names()} - FIXED
+        there = {name: path for name, path in _below(self.old).items() if name in known}
+        changing = {n: p for n, p in there.items() if p.read_bytes() != (template_root() / n).read_bytes()}
+        return changing or there
+
+    def _still_used(self, names: list[str]) -> Finding:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        which = f"{', '.join(names[:_NAMED])}{more}"
+        if (self.directory / "techsapo_ops" / "__init__.py").is_file():
+            return _warning(
+                f"{self.old} is of a checkout of techsapo-ops, but not of the one that runs: what differs "
+                f"there is used in place of the built-in templates ({which})",
+                f"move what you changed to {self.folder}, and run the checkout's own techsapo",
+            )
+        move = f"`mv {shlex.quote(str(self.old))} {shlex.quote(str(self.folder))}`"
+        return _warning(
+            f"your own templates in {self.old} are still used ({which}), but they belong in {self.folder}",
+            f"move them: {move}" if not os.path.lexists(self.folder) else f"move them to {self.folder}",
+        )
+
+
+def find_overrides(directory: Path, named: str | None) -> Overrides:
+    """The operator's own templates, for a spec in `directory` that names the folder `named`, or none.
+
+    Raises OpsError where a template in `templates/` can't be read.
+    """
+    folder = overrides_folder(directory, named)
+    old = directory / OLD_OVERRIDES
+    try:
+        is_theirs = old.is_dir() and not _is_same(old, folder) and not _is_ours(old)
+    except OSError as error:
+        raise OpsError(
+            f"cannot read {error.filename}: {error.strerror}", "run it as a user who may"
+        ) from None
+    return Overrides(directory, folder, named is not None, old if is_theirs else None)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.exists(other) and one.samefile(other)  # noqa: PTH110 - False where it can't be looked at
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether `folder` is the one of our templates, or has each of them unchanged.
+
+    The latter is a checkout whose content is also installed elsewhere, and runs from there.
+    """
+    ours = template_root()
+    if folder.samefile(ours):
+        return True
+    return all(
+        (folder / name).is_file() and (folder / name).read_bytes() == (ours / name).read_bytes()
+        for name in builtin_names()
+    )
+
+
+def _below(folder: Path) -> dict[str, Path]:
+    """The templates below `folder` by name, sorted. Raises OSError for a folder that can't be read."""
+    found: dict[str, Path] = {}
+    seen = set()
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for where, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(where)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        for path in (Path(where, name) for name in files if name.endswith(".j2")):
+            found[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(found.items()))
+
+
+def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
+    """Whether another one may include, import or extend it."""
+    others = (path for other, path in templates.items() if other != name)
+    try:
+        return any(name in path.read_text(encoding="utf-8", errors="replace") for path in others)
+    except OSError as error:
+        raise OpsError(
+            f"cannot read {error.filename}: {error.strerror}", "run it as a user who may"
+        ) from None
+
+
+def _warning(message: str, hint: str) -> Finding:
+    return Finding(FIELD, message, hint, warning=True)

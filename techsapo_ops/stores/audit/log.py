@@ -1,0 +1,259 @@
+"""The audit log: rows are written by a thread of their own, in batches, and spooled while they can't be."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.costs import Report, report, spent_since
+from techsapo_ops.stores.audit.spool import AuditRow, Spool
+from techsapo_ops.stores.audit.tables import AuditStore, database_errors
+
+log = logging.getLogger("techsapo.audit")
+
+BATCH = 500
+RETRY = 1.0
+"""Seconds between attempts while the database is down."""
+PROBE = 15.0
+"""Seconds between signs of life asked of an idle database."""
+Operation = Literal["insert", "ping", "read"]
+MAX_HELD = 50_000
+"""Rows kept in memory while neither the database nor the disk takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditStatus:
+    """Which database the audit log uses and how it does; `waiting` rows are in memory, `spooled` on disk."""
+
+    in_use: Literal["mysql", "sqlite"]
+    healthy: bool
+    detail: str
+    consecutive_errors: int
+    waiting: int
+    spooled: int
+
+
+class AuditLog:
+    """Takes rows from any thread without blocking.
+
+    `written` is told how many rows were written ("success") or had to wait ("error"), `operated` of each
+    operation on the database and whether it succeeded, both from any thread. Rows are gathered for
+    `flush_interval` seconds into a batch: what a kill -9 of this process can lose. The database is
+    MySQL/MariaDB where `mysql` is given, else audit.sqlite in `directory`, which also holds the spool.
+    Raises OpsError when the spool of an earlier run can't be read.
+    """
+
+    def __init__(
+        self,
+        mysql: Mysql | None,
+        directory: Path,
+        written: Callable[[Literal["success", "error"], int], None] = lambda _status, _rows: None,
+        operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,
+        *,
+        flush_interval: float = 0.2,
+    ) -> None:
+        self._mysql = mysql
+        self._directory = directory
+        try:
+            self._spool = Spool(directory / "audit-spool.jsonl")
+        except OSError as error:
+            raise OpsError(
+                f"cannot read {directory / 'audit-spool.jsonl'}: {error.strerror}", "check who owns it"
+            ) from None
+        self._written = written
+        self._operated = operated
+        self._flush_interval = flush_interval
+        self._queue: queue.SimpleQueue[AuditRow | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._where = f"{mysql.database} on {mysql.host}:{mysql.port}" if mysql else "audit.sqlite"
+        self._errors = 0
+        self._last_error = "not opened yet"
+        self._ready = threading.Event()
+        self._closing = threading.Event()
+        self._spooled = self._spool.rows
+        self._held: list[AuditRow] = []
+        self._retry_at = 0.0
+
+    def start(self) -> None:
+        """Start the writer."""
+        self._thread.start()
+
+    def put(self, row: AuditRow) -> None:
+        """Hand a row over; returns at once."""
+        self._queue.put(row)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write or spool what is waiting and stop, within `timeout` seconds."""
+        self._queue.put(None)
+        self._closing.set()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.error("The audit writer did not stop in time", extra={"waiting": self._queue.qsize()})
+
+    def costs_since(self, since: datetime) -> Report:
+        """Costs since `since` by provider. Blocks: call it in a thread. Raises OpsError."""
+        return report(self._mysql, [self._directory / "audit.sqlite"], since, "provider")
+
+    def spent_since(self, since: datetime, key_id: str | None, *, simulated: bool = True) -> float:
+        """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
+
+        Without `simulated` only what real providers charged. 0 with a line in the log while the database
+        can't be read. Blocks: call it in a thread.
+        """
+        try:
+            waiting = [
+                row.cost_usd
+                for row in self._spool.read()
+                if row.time >= since and key_id in (None, row.key_id) and (simulated or not row.simulated)
+            ]
+            written = spent_since(
+                self._mysql, self._directory / "audit.sqlite", since, key_id, simulated=simulated
+            )
+        except database_errors() as error:
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+            log.error(
+                "Costs of earlier requests can't be read; the budget starts from 0",
+                extra={"database": self._where, "error": cause},
+            )
+            self._operated("read", False)
+            return 0.0
+        self._operated("read", True)
+        return written + sum(waiting)
+
+    @property
+    def consecutive_errors(self) -> int:
+        """Operations that failed in a row."""
+        return self._errors
+
+    @property
+    def alive(self) -> bool:
+        """Whether the writer runs."""
+        return self._thread.is_alive()
+
+    def status(self) -> AuditStatus:
+        """How the audit log does now."""
+        healthy = self.alive and self._ready.is_set() and self._errors == 0
+        return AuditStatus(
+            in_use="mysql" if self._mysql else "sqlite",
+            healthy=healthy,
+            detail=self._where if healthy else f"{self._where}: {self._last_error}",
+            consecutive_errors=self._errors,
+            waiting=self._queue.qsize() + len(self._held),
+            spooled=self._spooled,
+        )
+
+    def _run(self) -> None:
+        spool = self._spool
+        store = AuditStore(self._mysql, self._directory / "audit.sqlite")
+        self._probe(store)
+        probed = time.monotonic()
+        open_ = True
+        while open_:
+            rows, open_ = self._gather()
+            if rows or self._held:
+                self._deliver(store, spool, rows)
+            if spool.rows and time.monotonic() >= self._retry_at:
+                self._replay(store, spool)
+            if self._errors or time.monotonic() - probed >= PROBE:
+                if time.monotonic() >= self._retry_at:
+                    self._probe(store)
+                probed = time.monotonic()
+            self._spooled = spool.rows
+        store.close()
+
+    def _gather(self) -> tuple[list[AuditRow], bool]:
+        """Wait for rows; False with the last ones.
+
+        After the first one they gather while this thread sleeps: waking it for each row would cost the
+        thread that hands it over more than anything else it does for the row.
+        """
+        rows: list[AuditRow] = []
+        try:
+            row = self._queue.get(timeout=RETRY)
+            if self._queue.qsize() < BATCH:
+                self._closing.wait(self._flush_interval)
+            while row is not None:
+                rows.append(row)
+                if len(rows) == BATCH:
+                    return rows, True
+                row = self._queue.get_nowait()
+        except queue.Empty:
+            return rows, True
+        return rows, False
+
+    def _deliver(self, store: AuditStore, spool: Spool, rows: list[AuditRow]) -> None:
+        new = len(rows)
+        rows = self._held + rows
+        self._held = []
+        if time.monotonic() >= self._retry_at and self._insert(store, rows):
+            return
+        self._written("error", new)
+        try:
+            spool.append(rows)
+        except OSError as error:
+            self._held = rows[-MAX_HELD:]
+            lost = len(rows) - len(self._held)
+            log.error(
+                "Audit rows can't be spooled to disk",
+                extra={"file": str(spool.path), "error": error.strerror, "held": len(rows), "lost": lost},
+            )
+
+    def _replay(self, store: AuditStore, spool: Spool) -> None:
+        batch: list[AuditRow] = []
+        total = spool.rows
+        for row in spool.read():
+            batch.append(row)
+            if len(batch) == BATCH:
+                if not self._insert(store, batch):
+                    return
+                batch = []
+        if batch and not self._insert(store, batch):
+            return
+        spool.clear()
+        log.info("Spooled audit rows were written", extra={"rows": total})
+
+    def _probe(self, store: AuditStore) -> None:
+        try:
+            store.ping()
+        except database_errors() as error:
+            self._failed("ping", error)
+        else:
+            self._worked("ping")
+
+    def _insert(self, store: AuditStore, rows: list[AuditRow]) -> bool:
+        try:
+            store.insert(rows)
+        except database_errors() as error:
+            self._failed("insert", error)
+            return False
+        self._worked("insert")
+        self._written("success", len(rows))
+        return True
+
+    def _failed(self, operation: Operation, error: Exception) -> None:
+        self._operated(operation, False)
+        self._errors += 1
+        cause = getattr(error, "orig", None) or error
+        self._last_error = " ".join(str(cause).split())[:200] or type(cause).__name__
+        self._retry_at = time.monotonic() + RETRY
+        if self._errors == 1:
+            log.error(
+                "The audit database can't be written; rows wait on disk",
+                extra={"database": self._where, "error": self._last_error},
+            )
+
+    def _worked(self, operation: Operation) -> None:
+        self._operated(operation, True)
+        if self._errors:
+            log.info("The audit database is back", extra={"database": self._where})
+        self._errors = 0
+        self._ready.set()

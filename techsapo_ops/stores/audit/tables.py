@@ -1,0 +1,199 @@
+"""The audit tables, in MySQL/MariaDB or SQLite."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.adapters.address import reachable_host
+from techsapo_ops.adapters.imports import first_use
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Insert, Table
+
+CONNECT_TIMEOUT = 3
+READ_TIMEOUT = 10
+TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32}
+CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
+_ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
+_CALL = tuple(f.name for f in fields(AuditCall))
+
+
+class AuditStore:
+    """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError."""
+
+    def __init__(self, mysql: Mysql | None, sqlite: Path) -> None:
+        self._engine = audit_engine(mysql, sqlite)
+        self._file = None if mysql else sqlite
+        self._requests, self._calls = audit_tables()
+        self._ready = False
+
+    def insert(self, rows: list[AuditRow]) -> None:
+        """Write rows in one transaction; rows that are there already stay as they are."""
+        self._prepare()
+        dialect = self._engine.dialect.name
+        calls = [_call_values(row, n) for row in rows for n in range(len(row.calls))]
+        with self._engine.begin() as connection:
+            connection.execute(_insert(self._requests, dialect, "id"), [_values(r) for r in rows])
+            if calls:
+                connection.execute(_insert(self._calls, dialect, "request_row"), calls)
+
+    def ping(self) -> None:
+        """Make sure that the database answers and has the tables."""
+        self._prepare()
+        with self._engine.connect() as connection:
+            connection.execute(self._requests.select().limit(1)).first()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        if not self._ready:
+            if self._file is not None:
+                # Made here for its mode: SQLite would make it readable by all.
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            with self._engine.connect() as connection:
+                upgrade(connection)
+            self._ready = True
+
+
+def audit_tables() -> tuple[Table, Table]:
+    """The tables of requests and of their calls, as they are read and written; the migrations make them.
+
+    They name no type of MySQL's own, whose dialects would take 4 MB also where there is none.
+    """
+    import sqlalchemy as sa
+
+    metadata = sa.MetaData()
+    requests = sa.Table(
+        "audit_requests",
+        metadata,
+        sa.Column("id", sa.CHAR(32), primary_key=True),
+        sa.Column("time", sa.DateTime, nullable=False),
+        sa.Column("instance", sa.String(TEXT_LIMITS["instance"]), nullable=False),
+        sa.Column("request_id", sa.String(TEXT_LIMITS["request_id"]), nullable=False),
+        sa.Column("user_id", sa.String(TEXT_LIMITS["user_id"])),
+        sa.Column("task_type", sa.String(16), nullable=False),
+        sa.Column("prompt_hash", sa.CHAR(64), nullable=False),
+        sa.Column("providers", sa.Text, nullable=False),
+        sa.Column("confidence", sa.Double),
+        sa.Column("consensus", sa.Double),
+        sa.Column("accepted", sa.Boolean),
+        sa.Column("simulated", sa.Boolean, nullable=False),
+        sa.Column("cache", sa.String(8), nullable=False),
+        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
+        sa.Column("status", sa.String(TEXT_LIMITS["status"]), nullable=False),
+        sa.Column("processing_ms", sa.Integer, nullable=False),
+        sa.Column("key_id", sa.String(TEXT_LIMITS["key_id"])),
+        sa.Column("prompt", sa.Text),
+        sa.Column("threshold", sa.Double),
+    )
+    calls = sa.Table(
+        "audit_calls",
+        metadata,
+        sa.Column("request_row", sa.CHAR(32), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("time", sa.DateTime, nullable=False),
+        sa.Column("provider", sa.String(CALL_LIMITS["provider"]), nullable=False),
+        sa.Column("model", sa.String(CALL_LIMITS["model"]), nullable=False),
+        sa.Column("phase", sa.String(16), nullable=False),
+        sa.Column("status", sa.String(CALL_LIMITS["status"]), nullable=False),
+        sa.Column("cost_usd", sa.Numeric(18, 9, asdecimal=False), nullable=False),
+        sa.Column("tokens_input", sa.Integer, nullable=False),
+        sa.Column("tokens_output", sa.Integer, nullable=False),
+        sa.Column("milliseconds", sa.Integer, nullable=False),
+    )
+    return requests, calls
+
+
+def database_errors() -> tuple[type[Exception], ...]:
+    """What is raised by whoever uses an audit database. Imports SQLAlchemy: blocks the first time."""
+    return first_use(_database_errors)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    import sqlalchemy as sa
+
+    return sa.exc.SQLAlchemyError, OSError
+
+
+def audit_engine(mysql: Mysql | None, sqlite: Path) -> Engine:
+    """An engine with one connection to the audit database; nothing is connected yet."""
+    database_errors()
+    return _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+
+
+def _insert(table: Table, dialect: str, same: str) -> Insert:
+    if dialect == "mysql":
+        from sqlalchemy.dialects import mysql
+
+        return mysql.insert(table).on_duplicate_key_update({same: table.c[same]})
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
+    call = row.calls[number]
+    values: dict[str, Any] = {name: getattr(call, name) for name in _CALL}
+    for name, limit in CALL_LIMITS.items():
+        values[name] = values[name][:limit]
+    time = row.time.astimezone(UTC).replace(tzinfo=None)
+    return {**values, "request_row": row.id, "number": number, "time": time}
+
+
+def _values(row: AuditRow) -> dict[str, Any]:
+    # Not asdict, which copies deeply, each call's fields too: 4 % of an analysis' time, for the same values.
+    values = {name: getattr(row, name) for name in _ROW}
+    values["time"] = row.time.astimezone(UTC).replace(tzinfo=None)
+    values["providers"] = json.dumps(row.providers, ensure_ascii=False)
+    for name, limit in TEXT_LIMITS.items():
+        if values[name] is not None:
+            values[name] = values[name][:limit]
+    return values
+
+
+def _mysql_engine(spec: Mysql) -> Engine:
+    from sqlalchemy import URL, create_engine
+
+    url = URL.create(
+        "mysql+pymysql",
+        username=spec.user,
+        password=spec.password.reveal() if spec.password else None,
+        host=reachable_host(spec.host),
+        port=spec.port,
+        database=spec.database,
+        query={"charset": "utf8mb4"},
+    )
+    timeouts = {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": READ_TIMEOUT,
+        "write_timeout": READ_TIMEOUT,
+    }
+    return create_engine(
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=timeouts
+    )
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    from sqlalchemy import URL, create_engine, event
+
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
+        connection.execute("PRAGMA busy_timeout=5000")  # first: turning WAL on may have to wait
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    return engine

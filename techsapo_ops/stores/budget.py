@@ -1,0 +1,336 @@
+"""What may still be spent: reserved before, settled after, shared through Redis where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal
+
+from techsapo_ops.adapters.redis_link import Away, RedisLink
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+log = logging.getLogger("techsapo.budget")
+
+NANO = 1_000_000_000
+"""Nano-dollars in a dollar: amounts are whole numbers, so that sums are exact."""
+EVERYBODY = ""
+"""Scope of the budgets that all requests share; any other scope is an API key's id."""
+_KEEP = 40 * 86400
+"""Seconds for which Redis keeps a ledger: longer than its month."""
+Period = Literal["day", "month"]
+
+
+def nano(usd: float) -> int:
+    """USD in whole nano-dollars, rounded up."""
+    return math.ceil(round(usd * NANO, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One budget: `limit` nano-dollars for `scope` in the day or month (UTC) named `name`."""
+
+    scope: str
+    period: Period
+    name: str
+    limit: int
+
+    @classmethod
+    def of(cls, scope: str, period: Period, limit_usd: float, now: datetime) -> Ledger:
+        """The ledger of the period that `now` lies in."""
+        name = now.strftime("%Y-%m-%d" if period == "day" else "%Y-%m")
+        return cls(scope, period, name, int(limit_usd * NANO + 0.5))
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+        return f"{self.scope}:{self.period}:{self.name}"
+
+    @property
+    def start(self) -> datetime:
+        """When the period began."""
+        form = "%Y-%m-%d" if self.period == "day" else "%Y-%m"
+        return datetime.strptime(self.name, form).replace(tzinfo=UTC)
+
+    @property
+    def reset(self) -> datetime:
+        """When the next period begins."""
+        if self.period == "day":
+            return self.start + timedelta(days=1)
+        return (self.start + timedelta(days=32)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Nano-dollars of a ledger that are spent, and that are reserved by requests under way."""
+
+    spent: int
+    held: int
+
+
+class OverBudget(Exception):
+    """A reservation does not fit into `ledger`."""
+
+    def __init__(self, ledger: Ledger, standing: Standing, wanted: int) -> None:
+        super().__init__(f"{ledger.key}: {wanted} nano-dollars do not fit")
+        self.ledger = ledger
+        self.standing = standing
+        self.wanted = wanted
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may fit once requests under way have settled."""
+        return self.standing.spent + self.wanted <= self.ledger.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A reservation of an instance that died: `amount` is booked in `ledger`, since it may be spent."""
+
+    ledger: Ledger
+    owner: str
+    expiry: datetime
+    amount: int
+
+
+SpentBefore = Callable[[Ledger], Awaitable[int]]
+"""Nano-dollars spent in a ledger's period by what the audit log says."""
+
+
+@dataclass(slots=True)
+class _Book:
+    """A ledger in this process. `base` comes from elsewhere; `own` was booked here while Redis was away."""
+
+    base: int
+    own: int = 0
+    _held: int = 0
+    _open: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Expiry and amount by owner, the first to expire first: all reservations have the same life."""
+
+    def standing(self) -> Standing:
+        """Spent and held now. It costs the same however many reservations are open: each call asks."""
+        now = time.monotonic()
+        while self._open and next(iter(self._open.values()))[0] <= now:
+            self.release(next(iter(self._open)))
+        return Standing(self.base + self.own, self._held)
+
+    def hold(self, owner: str, amount: int, life: float) -> None:
+        """Add `amount` to what `owner` holds, for `life` seconds from now."""
+        held = self.release(owner) + amount
+        self._open[owner] = (time.monotonic() + life, held)
+        self._held += held
+
+    def release(self, owner: str) -> int:
+        """Take away what `owner` holds; how much that was."""
+        _, amount = self._open.pop(owner, (0.0, 0))
+        self._held -= amount
+        return amount
+
+
+class BudgetStore:
+    """Reservations and spending by ledger.
+
+    With Redis, one script checks and reserves all ledgers of a request at once, so that instances together
+    never go beyond a limit. While Redis is away each instance goes on alone from what it saw last, and books
+    what it spent meanwhile once Redis is back. A ledger that Redis does not know (a new period, lost data)
+    starts with what the audit log says. A reservation whose owner died is booked whole after its life, and
+    `lost` is told of it once by the instance that finds it.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        prefix: str,
+        spent_before: SpentBefore,
+        lost: Callable[[Lost], None] = lambda _: None,
+    ) -> None:
+        self._link = link
+        self._prefix = prefix
+        self._spent_before = spent_before
+        self._lost = lost
+        self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
+        self._books: dict[str, _Book] = {}
+        self._seeding = asyncio.Lock()
+
+    async def reserve(
+        self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
+    ) -> list[Standing]:
+        """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget.
+
+        Nothing is held where one ledger has no room.
+        """
+        limits = [ledger.limit for ledger in ledgers]
+        try:
+            told = await self._run("reserve", owner, ledgers, amount, math.ceil(life), limits)
+        except Away:
+            return await self._reserve_here(owner, ledgers, amount, life)
+        if told.status == "refused":
+            raise OverBudget(ledgers[told.at], told.standings[0], amount)
+        return self._seen(ledgers, told)
+
+    async def settle(self, owner: str, ledgers: Sequence[Ledger], amount: int) -> list[Standing]:
+        """Book `amount` and give back whatever `owner` holds."""
+        for ledger in ledgers:
+            if ledger.key in self._books:
+                self._books[ledger.key].release(owner)
+        try:
+            return self._seen(ledgers, await self._run("settle", owner, ledgers, amount, 0, ()))
+        except Away:
+            found = []
+            for ledger in ledgers:
+                book = await self._book(ledger)
+                book.own += amount
+                found.append(book.standing())
+            return found
+
+    async def standings(self, ledgers: Sequence[Ledger]) -> list[Standing]:
+        """How the ledgers stand now."""
+        try:
+            told = await self._run("read", "", ledgers, 0, 0, ())
+        except Away:
+            return [(await self._book(ledger)).standing() for ledger in ledgers]
+        return self._seen(ledgers, told)
+
+    async def _reserve_here(
+        self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
+    ) -> list[Standing]:
+        books = [await self._book(ledger) for ledger in ledgers]
+        for ledger, book in zip(ledgers, books, strict=True):
+            now = book.standing()
+            if now.spent + now.held + amount > ledger.limit:
+                raise OverBudget(ledger, now, amount)
+        for book in books:
+            book.hold(owner, amount, life)
+        return [book.standing() for book in books]
+
+    async def _book(self, ledger: Ledger) -> _Book:
+        book = self._books.get(ledger.key)
+        if book is None:
+            async with self._seeding:
+                book = self._books.get(ledger.key)
+                if book is None:
+                    base = await self._spent_before(ledger)
+                    self._forget_before(ledger)
+                    book = self._books[ledger.key] = _Book(base)
+        return book
+
+    def _forget_before(self, ledger: Ledger) -> None:
+        """Drop the ledgers of earlier periods; the one before stays for requests that began in it."""
+        prefix = f"{ledger.scope}:{ledger.period}:"
+        older = sorted(key for key in self._books if key.startswith(prefix) and key < ledger.key)
+        for key in older[:-1]:
+            if not self._books[key].own:
+                del self._books[key]
+
+    def _seen(self, ledgers: Sequence[Ledger], told: _Told) -> list[Standing]:
+        for ledger, standing in zip(ledgers, told.standings, strict=True):
+            book = self._books.get(ledger.key)
+            if book is None:
+                self._forget_before(ledger)
+                self._books[ledger.key] = _Book(max(0, standing.spent))
+            elif not book.own:
+                book.base = max(0, standing.spent)
+        return list(told.standings)
+
+    async def _run(
+        self,
+        action: str,
+        owner: str,
+        ledgers: Sequence[Ledger],
+        amount: int,
+        life: int,
+        limits: Sequence[int],
+    ) -> _Told:
+        await self._pay_debts(ledgers)
+        while True:
+            told = await self._call(action, owner, ledgers, amount, life, limits)
+            if action == "read":
+                missing = [n for n, standing in enumerate(told.standings) if standing.spent < 0]
+            else:
+                missing = [told.at] if told.status == "unknown" else []
+            if not missing:
+                return told
+            for n in missing:
+                await self._seed(ledgers[n])
+
+    async def _seed(self, ledger: Ledger) -> None:
+        async with self._seeding:
+            (standing,) = (await self._call("read", "", [ledger], 0, 0, ())).standings
+            if standing.spent >= 0:
+                return
+            known = self._books.get(ledger.key)
+            base = max(await self._spent_before(ledger), known.base if known else 0)
+            await self._call("seed", "", [ledger], base, 0, ())
+
+    async def _pay_debts(self, ledgers: Sequence[Ledger]) -> None:
+        """Book in Redis what was spent while it was away."""
+        for ledger in ledgers:
+            book = self._books.get(ledger.key)
+            if book is None or not book.own:
+                continue
+            owed, book.own = book.own, 0
+            book.base += owed
+            try:
+                told = await self._call("settle", "-", [ledger], owed, 0, ())
+                if told.status == "unknown":
+                    await self._call("seed", "", [ledger], book.base, 0, ())
+            except Away:
+                book.own += owed
+                book.base -= owed
+                raise
+
+    async def _call(
+        self,
+        action: str,
+        owner: str,
+        ledgers: Sequence[Ledger],
+        amount: int,
+        life: int,
+        limits: Sequence[int],
+    ) -> _Told:
+        names = [f"{self._prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
+        arguments: tuple[str | int, ...] = (action, owner, amount, life, _KEEP, *limits)
+
+        async def work(redis: Redis) -> list[Any]:
+            script = redis.register_script(self._script)
+            told: list[Any] = await script(keys=names, args=arguments)
+            return told
+
+        told = _Told.of(await self._link.call(work))
+        for n, lost_owner, expiry, lost_amount in told.lost:
+            ended = datetime.fromtimestamp(expiry, UTC)
+            self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the script answers; `at` and the first of `lost` are indices of ledgers."""
+
+    status: str
+    at: int
+    standings: tuple[Standing, ...]
+    lost: tuple[tuple[int, str, int, int], ...]
+
+    @classmethod
+    def of(cls, raw: list[Any]) -> _Told:
+        """`raw` as redis-py gives it."""
+        status, at, standings, lost = raw
+        return cls(
+            status.decode(),
+            int(at) - 1,
+            tuple(Standing(int(s), int(h)) for s, h in _batched(standings, 2)),
+            tuple((int(n) - 1, owner.decode(), int(e), int(a)) for n, owner, e, a in _batched(lost, 4)),
+        )
+
+
+def _batched(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """`items` in groups of `size`."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

@@ -1,0 +1,166 @@
+"""Where answers are kept for reuse: Redis, with this process's memory behind it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from techsapo_ops.adapters.redis_link import RedisServer, Told, unheard
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+log = logging.getLogger("techsapo.cache")
+
+REDIS_TIMEOUT = 0.5
+"""Longest time in seconds that a request waits for Redis."""
+PAUSE = 1.0
+"""Seconds for which Redis is not asked after an error, so that a dead one slows no request down."""
+
+
+class MemoryCache:
+    """The most recently used values, in this process. `now` is a monotonic clock in seconds."""
+
+    def __init__(self, max_entries: int = 1000, max_bytes: int = 16 * 1024**2) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry[0] <= time.monotonic():
+            self._drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep `value` for `ttl` seconds; what was not used for longest makes room."""
+        if key in self._entries:
+            self._drop(key)
+        if len(value) > self._max_bytes:
+            return
+        # A copy, since orjson's value keeps the room that it was written into: up to four times its length.
+        self._entries[key] = (time.monotonic() + ttl, bytes(memoryview(value)))
+        self._bytes += len(value)
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def _drop(self, key: str) -> None:
+        self._bytes -= len(self._entries.pop(key)[1])
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatus:
+    """Which cache is in use, and why it is not Redis where it could be."""
+
+    in_use: Literal["redis", "memory"]
+    healthy: bool
+    detail: str
+    consecutive_errors: int
+
+
+class AnswerCache:
+    """Values by key with a time to live. Redis failing never fails a caller: memory takes over and Redis is
+    tried again by itself; the first error and the recovery are logged, not each request.
+    """
+
+    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
+        self._memory = MemoryCache()
+        self._told = told
+        self._prefix = prefix
+        self._where = str(server)
+        self._redis: Redis | None = _connect(server) if server is not None else None
+        self._errors = 0
+        self._last_error = ""
+        self._paused_until = 0.0
+
+    @property
+    def uses_redis(self) -> bool:
+        """Whether a Redis is configured."""
+        return self._redis is not None
+
+    @property
+    def consecutive_errors(self) -> int:
+        """Redis operations that failed in a row."""
+        return self._errors
+
+    async def get(self, key: str) -> bytes | None:
+        """The value of `key`, or None."""
+        if self._redis is not None and time.monotonic() >= self._paused_until:
+            from redis import RedisError
+
+            try:
+                value = await self._redis.get(self._prefix + key)
+            except (RedisError, OSError) as error:
+                self._failed(error)
+            else:
+                self._worked()
+                return value.encode() if isinstance(value, str) else value
+        return self._memory.get(key)
+
+    async def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Keep `value` for `ttl` seconds."""
+        if self._redis is not None and time.monotonic() >= self._paused_until:
+            from redis import RedisError
+
+            try:
+                await self._redis.set(self._prefix + key, value, px=max(1, int(ttl * 1000)))
+            except (RedisError, OSError) as error:
+                self._failed(error)
+            else:
+                self._worked()
+                return
+        self._memory.set(key, value, ttl)
+
+    async def check(self) -> CacheStatus:
+        """Ask Redis whether it is there (also during a pause), and say which cache is in use."""
+        if self._redis is None:
+            return CacheStatus("memory", True, "in-process: this stack runs no Redis", 0)
+        from redis import RedisError
+
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            self._failed(error)
+            return CacheStatus("memory", False, f"redis at {self._where}: {self._last_error}", self._errors)
+        self._worked()
+        return CacheStatus("redis", True, f"redis at {self._where}", 0)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    def _failed(self, error: Exception) -> None:
+        self._told(False)
+        self._errors += 1
+        self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
+        self._paused_until = time.monotonic() + PAUSE
+        if self._errors == 1:
+            log.warning(
+                "Redis is not available; answers are cached in this process",
+                extra={"redis": self._where, "error": self._last_error},
+            )
+
+    def _worked(self) -> None:
+        self._told(True)
+        if self._errors:
+            log.info("Redis is available again", extra={"redis": self._where, "errors": self._errors})
+        self._errors = 0
+
+
+def _connect(server: RedisServer) -> Redis:
+    from redis.asyncio import Redis
+
+    return Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT))

@@ -1,0 +1,157 @@
+"""Identical questions under way are one analysis: whoever comes later gets on board."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
+
+from techsapo_ops.adapters.redis_link import Away, RedisLink
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+
+class Flight(Generic[T, E]):
+    """One piece of work that several wait for: its result T, its events E until then.
+
+    It is cancelled when the last of them goes.
+    """
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[T] | None = None
+        self.waiting = 0
+        self.events: list[E] = []
+        self._changed = asyncio.Event()
+
+    def tell(self, event: E) -> None:
+        """Add an event for whoever follows, now or later."""
+        self.events.append(event)
+        self._changed.set()
+
+    def end(self) -> None:
+        """There will be no further event."""
+        self._changed.set()
+
+    async def follow(self) -> AsyncIterator[E]:
+        """Every event from the first one on, until the work is done."""
+        seen = 0
+        while True:
+            while seen < len(self.events):
+                seen += 1
+                yield self.events[seen - 1]
+            if self.task is None or self.task.done():
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def result(self) -> T:
+        """The work's result; to be awaited while aboard."""
+        assert self.task is not None  # noqa: S101 - set as soon as there is a flight
+        return await asyncio.shield(self.task)
+
+    @contextmanager
+    def aboard(self) -> Iterator[None]:
+        """Keep the work going; when the last one leaves, unfinished work is cancelled."""
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            if self.waiting == 0 and self.task is not None and not self.task.done():
+                self.task.cancel()
+
+
+class Flights(Generic[T, E]):
+    """Work under way by key, in this process."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, Flight[T, E]] = {}
+
+    def board(self, key: str, work: Callable[[Flight[T, E]], Awaitable[T]]) -> tuple[Flight[T, E], bool]:
+        """The flight of `key`, and whether `work` was started for it just now."""
+        flight = self._under_way.get(key)
+        if flight is not None and flight.task is not None and not flight.task.cancelling():
+            return flight, False
+        flight = Flight[T, E]()
+        flight.task = asyncio.create_task(self._fly(key, flight, work))
+        flight.task.add_done_callback(_looked_at)
+        self._under_way[key] = flight
+        return flight, True
+
+    async def _fly(self, key: str, flight: Flight[T, E], work: Callable[[Flight[T, E]], Awaitable[T]]) -> T:
+        try:
+            return await work(flight)
+        finally:
+            if self._under_way.get(key) is flight:
+                del self._under_way[key]
+            asyncio.get_running_loop().call_soon(flight.end)
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Take note of a failure that nobody waits for any more; those who do hear of it themselves."""
+    if not task.cancelled():
+        task.exception()
+
+
+LOCK_LIFE = 6.0
+"""Seconds after which the lock of an instance that died is free."""
+RENEW = 2.0
+POLL = 0.05
+_MINE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+_RELEASE = _MINE + "return redis.call('DEL', KEYS[1])"
+_RENEW = _MINE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+
+
+class SharedLock:
+    """A lock by key among instances. Without Redis, everybody gets it at once."""
+
+    def __init__(self, link: RedisLink, prefix: str) -> None:
+        self._link = link
+        self._prefix = prefix
+
+    async def run(
+        self, key: str, found: Callable[[], Awaitable[T | None]], work: Callable[[], Awaitable[T]]
+    ) -> tuple[T, bool]:
+        """What `work` makes under the lock, or what `found` shows while another instance has it.
+
+        True with it where it was made here. The lock is renewed while `work` goes on.
+        """
+        if not self._link.configured:
+            there = await found()
+            return (await work(), True) if there is None else (there, False)
+        name, token = self._prefix + key, uuid.uuid4().hex
+        while True:
+            try:
+                mine = await self._link.call(
+                    lambda redis: redis.set(name, token, nx=True, px=int(LOCK_LIFE * 1000))
+                )
+            except Away:
+                there = await found()
+                return (await work(), True) if there is None else (there, False)
+            if mine:
+                break
+            there = await found()
+            if there is not None:
+                return there, False
+            await asyncio.sleep(POLL)
+        renewal = asyncio.create_task(self._renew(name, token))
+        try:
+            there = await found()  # it may have been finished between our look and our lock
+            return (await work(), True) if there is None else (there, False)
+        finally:
+            renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal
+            with suppress(Away):  # then the lock ends by itself
+                await asyncio.shield(self._link.call(lambda redis: redis.eval(_RELEASE, 1, name, token)))
+
+    async def _renew(self, name: str, token: str) -> None:
+        while True:
+            await asyncio.sleep(RENEW)
+            with suppress(Away):  # the lock may end, and another instance do the work once more
+                await self._link.call(
+                    lambda redis: redis.eval(_RENEW, 1, name, token, str(int(LOCK_LIFE * 1000)))
+                )

@@ -1,0 +1,109 @@
+"""Requests a minute, counted in Redis for all instances, in this process while there is none."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, RedisServer, Told, pause_after, unheard
+
+if TYPE_CHECKING:
+    from limits.aio.storage import Storage
+
+log = logging.getLogger("techsapo.limits")
+
+WINDOW = 60
+"""Seconds in which requests are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a caller has left: `reset` is the Unix time at which the window has moved on."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: float
+
+    def headers(self) -> dict[str, str]:
+        """The X-RateLimit headers; Retry-After where nothing is left."""
+        told = {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(int(self.reset) + 1),
+        }
+        return told if self.allowed else {**told, "Retry-After": str(self.wait)}
+
+    @property
+    def wait(self) -> int:
+        """Seconds until a request is allowed again, at least 1."""
+        return max(1, int(self.reset - time.time()) + 1)
+
+
+class RateLimiter:
+    """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over."""
+
+    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
+        from limits.aio.storage import MemoryStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter as Window
+
+        self._here = Window(MemoryStorage())
+        self._redis = _storage(server, prefix) if server is not None else None
+        self._shared = Window(self._redis) if self._redis is not None else None
+        self._told = told
+        self._paused_until = 0.0
+        self._errors = 0
+
+    async def hit(self, caller: str, per_minute: int) -> Allowance:
+        """Count one request of `caller`, where it is allowed."""
+        from limits import RateLimitItemPerMinute
+        from redis import RedisError
+
+        item = RateLimitItemPerMinute(per_minute)
+        if self._shared is not None and time.monotonic() >= self._paused_until:
+            try:
+                allowance = await _ask(self._shared, item, caller)
+            except (RedisError, OSError) as error:
+                self._paused_until = time.monotonic() + pause_after(error)
+                self._told(False)
+                self._errors += 1
+                if self._errors == 1:
+                    cause = " ".join(str(error).split())[:200] or type(error).__name__
+                    log.warning(
+                        "Redis is not available; requests are counted by each instance",
+                        extra={"error": cause},
+                    )
+            else:
+                self._told(True)
+                self._errors = 0
+                return allowance
+        return await _ask(self._here, item, caller)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._redis is not None:
+            client: Any = self._redis
+            await client.bridge.storage.aclose()
+            await client.bridge.storage.connection_pool.disconnect()
+
+
+async def _ask(window: Any, item: Any, caller: str) -> Allowance:
+    allowed = await window.hit(item, caller)
+    stats = await window.get_window_stats(item, caller)
+    return Allowance(bool(allowed), item.amount, max(0, int(stats.remaining)), float(stats.reset_time))
+
+
+def _storage(server: RedisServer, prefix: str) -> Storage:
+    from limits.aio.storage import RedisStorage
+
+    return RedisStorage(
+        server.url("async+redis"),
+        implementation="redispy",
+        key_prefix=prefix,
+        wrap_exceptions=False,
+        socket_timeout=SHARED_TIMEOUT,
+        socket_connect_timeout=SHARED_TIMEOUT,
+        **server.login(),
+    )

@@ -1,0 +1,191 @@
+"""How an instance starts and ends: what was started is undone, the last first, whatever fails meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from orchestrator import client_of, make_app
+from servers import free_port
+from structlog.testing import capture_logs
+
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
+from techsapo_ops.serve.probes import probe_routes
+from techsapo_ops.stores.cache import AnswerCache
+
+
+def step(done: list[str], name: str) -> Callable[[], None]:
+    return lambda: done.append(name)
+
+
+def broken() -> None:
+    raise OSError("the disk is gone")
+
+
+def steps_of(app: App) -> list[str]:
+    return [name for name, _ in app._clean_ups._steps]
+
+
+def test_what_was_started_last_is_undone_first_and_once() -> None:
+    async def main() -> list[str]:
+        done: list[str] = []
+        clean_ups = CleanUps()
+        for name in ("first", "second", "third"):
+            clean_ups.add(name, step(done, name))
+        await clean_ups.run()
+        await clean_ups.run()
+        return done
+
+    assert asyncio.run(main()) == ["third", "second", "first"]
+
+
+def test_a_clean_up_that_fails_is_logged_by_its_name_and_the_others_run() -> None:
+    async def main() -> list[str]:
+        done: list[str] = []
+        clean_ups = CleanUps()
+        clean_ups.add("first", step(done, "first"))
+        clean_ups.add("audit log", broken)
+        clean_ups.add("third", step(done, "third"))
+        await clean_ups.run()
+        return done
+
+    with capture_logs() as logs:
+        assert asyncio.run(main()) == ["third", "first"]
+    assert [(line["event"], line["step"]) for line in logs] == [
+        ("A clean-up failed; the others go on", "audit log")
+    ]
+
+
+def test_a_background_task_that_fails_is_logged_at_once_by_its_name() -> None:
+    async def fails() -> None:
+        raise OSError("no answer")
+
+    async def main() -> None:
+        clean_ups = CleanUps()
+        clean_ups.start_task("budgets", fails())
+        for _ in range(3):  # its start, its end, and what hears of that
+            await asyncio.sleep(0)
+        assert [(line["task"], line["log_level"]) for line in logs] == [("budgets", "error")]
+        await clean_ups.run()
+
+    with capture_logs() as logs:
+        asyncio.run(main())
+    assert len(logs) == 1
+
+
+def test_an_app_that_was_not_started_has_nothing_to_stop(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    asyncio.run(app.stop())
+    assert steps_of(app) == []
+    assert not app.audit.alive
+
+
+def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+
+    async def main() -> list[str]:
+        await app.start()
+        names = steps_of(app)
+        assert app.audit.alive
+        await app.stop()
+        return names
+
+    names = asyncio.run(main())
+    assert not app.audit.alive
+    assert names == [
+        "budgets and locks",
+        "kept replies",
+        "answer cache",
+        "providers",
+        "audit log",
+        "requests that were cut off",
+        "budgets",
+        "warming of providers",
+        "metrics stream",
+        "clients of the metrics stream",
+    ]
+
+
+def test_where_a_step_of_the_start_fails_those_before_it_are_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+    closed: list[str] = []
+
+    async def close(provider: object) -> None:
+        closed.append(provider.name)
+
+    monkeypatch.setattr(app.audit, "start", broken)
+    monkeypatch.setattr(type(app.registry.usable[0]), "close", close)
+    with pytest.raises(OSError, match="the disk is gone"):
+        asyncio.run(app.start())
+    assert sorted(closed) == ["sim-a", "sim-b", "sim-c"]
+    assert steps_of(app) == []
+
+
+def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+
+    async def close(provider: object) -> None:
+        if provider is app.registry.usable[0]:
+            raise OSError("no route")
+
+    monkeypatch.setattr(type(app.registry.usable[0]), "close", close)
+
+    async def main() -> None:
+        await app.start()
+        await app.stop()
+
+    with capture_logs() as logs:
+        asyncio.run(main())
+    told = [line for line in logs if line["event"] == "A provider could not be closed"]
+    assert [line["provider"] for line in told] == ["sim-a"]
+    assert not app.audit.alive
+
+
+class OpenGate:
+    """Lets everybody in."""
+
+    async def admit_monitor(self, request: object) -> None:
+        pass
+
+
+def test_an_audit_log_that_cannot_be_closed_keeps_no_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path, redis={"port": free_port()})
+    closed: list[str] = []
+
+    async def close(cache: object) -> None:
+        closed.append("cache")
+
+    monkeypatch.setattr(app.audit, "close", broken)
+    monkeypatch.setattr(AnswerCache, "close", close)
+
+    async def main() -> None:
+        async with client_of(app):
+            pass
+
+    asyncio.run(main())
+    assert closed == ["cache", "cache"]  # of answers, and of replies
+
+
+def test_a_group_of_routes_is_served_by_an_app_of_two_lines() -> None:
+    async def main() -> list[httpx.Response]:
+        app = FastAPI()
+        app.include_router(
+            probe_routes(OpenGate(), None, Lifecycle(draining=True), lambda _: (b"up 1", "text/x-own"))
+        )
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return [await client.get(path) for path in ("/ping", "/metrics")]
+
+    ping, metrics = asyncio.run(main())
+    assert (ping.status_code, ping.text) == (503, "draining\n")
+    assert (metrics.text, metrics.headers["content-type"]) == ("up 1", "text/x-own")

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from servers import free_port, wait_for
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import AuditRow, Spool
+
+ROW = AuditRow(
+    id="0" * 32,
+    time=datetime(2026, 11, 24, 3, 4, 5, 678901, tzinfo=UTC),
+    instance="app-1",
+    request_id="req_1",
+    user_id=None,
+    task_type="basic",
+    prompt_hash="a" * 64,
+    providers=("sim-a", "シム"),
+    confidence=0.8,
+    consensus=0.7,
+    accepted=True,
+    simulated=True,
+    cache="miss",
+    cost_usd=0.000012,
+    status="accepted",
+    processing_ms=12,
+)
+
+
+def rows(count: int) -> list[AuditRow]:
+    return [replace(ROW, id=f"{n:032x}", request_id=f"req_{n}") for n in range(count)]
+
+
+def stored(directory: Path) -> list[str]:
+    with sqlite3.connect(directory / "audit.sqlite") as db:
+        return [row[0] for row in db.execute("SELECT request_id FROM audit_requests ORDER BY request_id")]
+
+
+def test_rows_reach_the_database_before_close_returns(tmp_path: Path) -> None:
+    told: Counter[str] = Counter()
+    log = AuditLog(None, tmp_path, lambda status, n: told.update({status: n}))
+    log.start()
+    for row in rows(1200):
+        log.put(row)
+    log.close()
+    assert len(stored(tmp_path)) == 1200
+    assert told == {"success": 1200}
+
+
+def test_a_row_is_stored_as_it_was(tmp_path: Path) -> None:
+    log = AuditLog(None, tmp_path)
+    log.start()
+    log.put(ROW)
+    log.close()
+    with sqlite3.connect(tmp_path / "audit.sqlite") as db:
+        db.row_factory = sqlite3.Row
+        row = dict(db.execute("SELECT * FROM audit_requests").fetchone())
+    assert row["time"] == "2026-11-24 03:04:05.678901"
+    assert row["providers"] == '["sim-a", "シム"]'
+    assert row["cost_usd"] == pytest.approx(0.000012)
+    assert (row["prompt_hash"], row["user_id"], row["accepted"]) == ("a" * 64, None, 1)
+
+
+def test_the_database_and_the_spool_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    log = AuditLog(None, tmp_path)
+    log.start()
+    log.put(ROW)
+    log.close()
+    Spool(tmp_path / "audit-spool.jsonl").append([ROW])
+    for name in ("audit.sqlite", "audit-spool.jsonl"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_rows_wait_on_disk_while_the_database_is_down(tmp_path: Path) -> None:
+    log = AuditLog(Mysql(port=free_port()), tmp_path)
+    log.start()
+    for row in rows(3):
+        log.put(row)
+    wait_for(lambda: log.status().spooled == 3, what="rows spooled")
+    status = log.status()
+    assert (status.healthy, status.in_use) == (False, "mysql")
+    assert status.consecutive_errors > 0
+    log.close()
+    assert [r.request_id for r in Spool(tmp_path / "audit-spool.jsonl").read()] == ["req_0", "req_1", "req_2"]
+
+
+def test_rows_that_an_earlier_process_spooled_are_written_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "audit-spool.jsonl")
+    spool.append(rows(3))
+    first = AuditLog(None, tmp_path)
+    first.start()
+    first.put(rows(1)[0])  # a crash between commit and clean-up leaves a row in both places
+    wait_for(lambda: not spool.path.exists(), what="spool replayed")
+    first.close()
+    assert stored(tmp_path) == ["req_0", "req_1", "req_2"]
+
+
+def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.jsonl")
+    spool.append(rows(1))
+    with spool.path.open("a") as file:
+        file.write('{"id": "torn')
+    again = Spool(spool.path)
+    again.append(rows(2)[1:])
+    assert [r.request_id for r in again.read()] == ["req_0", "req_1"]
+    assert again.rows == 2
+
+
+def test_a_spool_that_cannot_be_written_keeps_rows_in_memory(tmp_path: Path) -> None:
+    told: Counter[str] = Counter()
+    log = AuditLog(Mysql(port=free_port()), tmp_path, lambda status, n: told.update({status: n}))
+    log.start()
+    wait_for(lambda: log.consecutive_errors > 0, what="database found down")
+    (tmp_path / "audit-spool.jsonl").mkdir()  # as good as a full disk, and works for root too
+    log.put(ROW)
+    wait_for(lambda: log.status().waiting == 1, what="row held")
+    (tmp_path / "audit-spool.jsonl").rmdir()
+    wait_for(lambda: log.status().spooled == 1, what="row spooled after all")
+    log.close()
+    assert told == {"error": 1}
+
+
+def test_a_spool_that_cannot_be_read_is_told_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "audit-spool.jsonl").mkdir()
+    with pytest.raises(OpsError, match=r"cannot read .*audit-spool\.jsonl"):
+        AuditLog(None, tmp_path)
+
+
+def test_a_database_that_cannot_be_opened_yet_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "audit.sqlite").mkdir()
+    log = AuditLog(None, tmp_path)
+    log.start()
+    log.put(ROW)
+    wait_for(lambda: log.status().spooled == 1, what="row spooled")
+    assert log.alive
+    (tmp_path / "audit.sqlite").rmdir()
+    wait_for(lambda: log.status().healthy and log.status().spooled == 0, what="row written")
+    log.close()
+    assert stored(tmp_path) == ["req_1"]
