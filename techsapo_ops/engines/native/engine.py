@@ -13,11 +13,12 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
+from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, prepare, proof
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
