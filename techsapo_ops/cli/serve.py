@@ -104,7 +104,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
-        redis_ca=redis_ca or project.layout.redis_ca,
+        store_ca=redis_ca or project.layout.redis_ca,
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )
