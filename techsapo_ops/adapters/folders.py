@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from techsapo_ops.adapters.replacing import replace_in, write_hint
 from techsapo_ops.errors import OpsError
 
 STATE_DIRECTORY = ".techsapo"
@@ -36,8 +37,6 @@ def open_folder(path: Path, *, make: int | None = None) -> int:
         return _open(path, make)
     descriptor = _open(path, make)
     try:
-        from techsapo_ops.adapters.files import keep_out_of_git
-
         keep_out_of_git(state)
     except BaseException:
         os.close(descriptor)
@@ -70,6 +69,20 @@ def opened(path: Path, *, make: int | None = None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def keep_out_of_git(state: Path) -> None:
+    """Give the state directory a .gitignore that covers everything in it, itself too, unless it has one.
+
+    `git add -A` in a project would stage passwords and keys otherwise. Raises OpsError when it can't be
+    written.
+    """
+    try:
+        with opened(state, make=0o755) as folder:
+            if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
+                replace_in(folder, ".gitignore", b"*\n", 0o644, None)
+    except OSError as error:
+        raise OpsError(f"cannot write {state / '.gitignore'}: {error.strerror}", write_hint(error)) from None
 
 
 def open_file(path: Path, flags: int, mode: int = 0o644) -> int:

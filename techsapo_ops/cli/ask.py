@@ -26,7 +26,6 @@ _DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
-_LARGEST = 8 * 1024**2
 _GENERATE = "/api/v1/generate"
 
 
@@ -170,17 +169,15 @@ def _running(candidates: list[str], trust: Trust) -> str:
 
 def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
-    from techsapo_ops.adapters.http import Unreachable, fetch
+    from techsapo_ops.adapters.http import Unreachable, send
 
     url = f"{asked.peer.url}{path}"
     try:
-        answer = fetch(
+        answer = send(
             url,
-            method="POST",
+            _content(body),
             headers={"Content-Type": "application/json", **asked.peer.headers},
-            content=_content(body),
             timeout=asked.timeout,
-            limit=_LARGEST,
             trust=asked.peer.trust,
         )
     except Unreachable as error:

@@ -56,7 +56,7 @@ def generate(
 
       techsapo generate -e production -o /srv/techsapo/config
     """
-    from techsapo_ops.adapters.files import keep_out_of_git
+    from techsapo_ops.adapters.folders import keep_out_of_git
     from techsapo_ops.cli.wiring import open_project, require_trust, runner
     from techsapo_ops.operations.apply.generate import examine, write_files
 

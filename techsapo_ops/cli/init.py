@@ -34,8 +34,8 @@ def init(
 
       techsapo init /srv/techsapo
     """
-    from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
-    from techsapo_ops.adapters.folders import STATE_DIRECTORY
+    from techsapo_ops.adapters.files import write_atomic
+    from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
     from techsapo_ops.cli.wiring import require_trust
     from techsapo_ops.errors import OpsError
     from techsapo_ops.render.templates import Templates

@@ -74,6 +74,8 @@ def create(
 
       techsapo keys create ci --plan standard --expires 90d --monthly-usd 5
     """
+    from dataclasses import replace
+
     from techsapo_ops.adapters.lock import exclusive
     from techsapo_ops.cli.output import Output
     from techsapo_ops.spec.models.base import seconds
@@ -99,10 +101,8 @@ def create(
             scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
             now=now,
             expires=until,
-            per_minute=per_minute,
-            daily_usd=daily_usd,
-            monthly_usd=monthly_usd,
         )
+        kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
         store.write((*keys, kept), owner)
     out = Output(as_json=as_json)
     if as_json:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.files import keep_out_of_git
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.engines.compose import access, database
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import facts as services

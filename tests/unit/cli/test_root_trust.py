@@ -204,7 +204,9 @@ def test_a_template_of_another_user_is_not_run_by_plan(project: Path, folder: st
         mine = template.parents[1]
         assert f"`techsapo trust add {mine}`" in said
         assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-        assert root_trust.without_sudo(project / "techsapo.yaml", mine).startswith(f"`techsapo trust add {mine}`")
+        assert root_trust.without_sudo(project / "techsapo.yaml", mine).startswith(
+            f"`techsapo trust add {mine}`"
+        )
         techsapo(project, "trust", "add", str(mine))
         assert techsapo(project, "validate").returncode == 0
 
