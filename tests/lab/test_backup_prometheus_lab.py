@@ -20,13 +20,15 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
@@ -238,7 +240,7 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
         assert "refused" in said
         assert "techsapo ps" in said
     finally:
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "asked for").perform(stack.engine)
     kept = lab.spec
     lab.write(backup={})
     try:

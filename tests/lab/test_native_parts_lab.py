@@ -18,7 +18,9 @@ from projects import Project, project, small_spec
 from servers import free_port, tcp_open, wait_for
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.engines.native import housekeeping, launch, mariadb, members
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError
@@ -157,7 +159,7 @@ def test_a_scratch_server_goes_also_when_the_block_fails(stack: Project) -> None
 
 
 def test_a_command_runs_in_the_services_folder_as_its_user(stack: Project) -> None:
-    done = engine_of(stack).run_in("redis", Command(("sh", "-c", "id -un; pwd")))
+    done = runner().run(engine_of(stack).enter("redis", Command(("sh", "-c", "id -un; pwd"))))
     expected = "redis" if os.geteuid() == 0 else psutil.Process().username()
     assert done.stdout.decode().split() == [expected, str(stack.state / "data" / "redis")]
 
@@ -171,7 +173,7 @@ def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_schedul
     try:
         member = str(stack.state / "run" / launch.MEMBERS / "probe")
         wait_for(lambda: launch.holders(member) == [scheduler.pid], what="its membership")
-        assert engine_of(stack).run_in("redis", Command(("true",))).code == 0
+        assert runner().run(engine_of(stack).enter("redis", Command(("true",)))).code == 0
         assert scheduler.poll() is None
     finally:
         scheduler.kill()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
-from techsapo_ops.engines.compose import access, database
+from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
@@ -44,7 +45,7 @@ def readable(desired: Desired) -> None:
     for file in desired.files:
         path = topology.layout.config / file.path
         if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
-            access.let_read(path, [catalogue[file.owner].uid])
+            access_list.let_read(path, [catalogue[file.owner].uid])
     made = {
         topology.layout.mysql_password: ("app", "mysql"),
         topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
@@ -52,7 +53,7 @@ def readable(desired: Desired) -> None:
     }
     for path, kinds in made.items():
         if path.exists():
-            access.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
+            access_list.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
     certificates(topology)
 
 
@@ -60,7 +61,7 @@ def certificates(topology: Topology) -> None:
     """Let nginx's user read the private keys of all certificates."""
     if topology.has("nginx"):
         for key in topology.layout.certs.glob("*/privkey.pem"):
-            access.let_read(key, [services()["nginx"].uid])
+            access_list.let_read(key, [services()["nginx"].uid])
 
 
 def images(

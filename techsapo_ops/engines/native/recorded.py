@@ -1,0 +1,247 @@
+"""A native stack as it was recorded: seen, read, measured and stopped without its spec."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.build import build, is_other, noted
+from techsapo_ops.engines.measured import with_usage
+from techsapo_ops.engines.native import history, logs
+from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
+from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
+from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
+
+if TYPE_CHECKING:
+    import psutil
+
+STOP_MARGIN = 10.0
+"""Seconds beyond a program's own stop time, after which supervisord has killed it."""
+_SAMPLE_SECONDS = 0.2
+_NOTE_SECONDS = 10.0
+"""How long the scheduler may take to note which build it runs: its imports take less than one."""
+
+
+class NativeStack:
+    """What can be done to a stack of the native engine with its state directory alone.
+
+    So `ps`, `logs`, `monit` and `down` are quick, and work while the spec is broken or gone.
+    """
+
+    name = "native"
+    at_once = 1
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.supervisor = Supervisor(layout.supervisor_socket)
+        self.state = StateFile(layout.state)
+        self._sampled: dict[int, psutil.Process] = {}
+
+    @property
+    def data_place(self) -> str:
+        """The folder."""
+        return f"below {self.layout.data}"
+
+    def observe(self, *, measure: bool = False) -> Observed:
+        """What exists now; what an earlier `up` started is listed also when it is gone."""
+        seen = self._observe()
+        return with_usage(seen, self._usage(seen)) if measure else seen
+
+    def _observe(self) -> Observed:
+        records = self.state.load()
+        try:
+            processes = self.supervisor.processes()
+        except SupervisorGoneError:
+            return Observed(
+                False, {name: _observed(record, None, [], datetime.now()) for name, record in records.items()}
+            )
+        ended = history.exits(self.layout.logs / "supervisord.log")
+        now = datetime.now()
+        return Observed(
+            True,
+            {
+                name: self._with_build(
+                    _observed(
+                        record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                    )
+                )
+                for name, record in records.items()
+            },
+            (SCHEDULER,) if scheduler_is_behind(self.layout, processes.get(SCHEDULER)) else (),
+        )
+
+    def _with_build(self, seen: ObservedService) -> ObservedService:
+        if seen.kind != "app" or seen.pid is None:
+            return seen
+        found = noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid)
+        runs = seen.state in {State.RUNNING, State.STARTING}
+        return replace(seen, build=found, outdated=runs and is_other(found))
+
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Stop every service after those that need it, then the supervisor.
+
+        With `remove_data` the data, and the keys that were made for it, are deleted.
+        """
+        from techsapo_ops.engines.native import daemon
+
+        records = self.state.load()
+        try:
+            stopped = self._stop_in_order(records)
+        except SupervisorGoneError:
+            stopped = ()
+        leftovers = daemon.shut_down(self.layout)
+        self.state.clear()
+        if remove_data:
+            for folder in (self.layout.data, self.layout.keys, self.layout.textfiles):
+                if folder.exists():
+                    shutil.rmtree(folder)
+        if leftovers and not stopped:
+            return tuple(reversed(records)) or ("leftovers of a stack",)
+        return stopped
+
+    def _stop_in_order(self, records: Mapping[str, Record]) -> tuple[str, ...]:
+        running = {
+            name: records.get(name) for name, process in self.supervisor.processes().items() if process.pid
+        }
+        services = {name: record for name, record in running.items() if record is not None}
+        stopped: list[str] = []
+        left = dict(services)
+        while left:
+            needed = {need for record in left.values() for need in record.needs}
+            free = [name for name in reversed(list(left)) if name not in needed] or list(left)
+            for name in free:
+                self.supervisor.begin_stop(name)
+            for name in free:
+                self.supervisor.stop(name, within=left[name].stop_seconds + STOP_MARGIN)
+                del left[name]
+            stopped += free
+        # supervisord spends a second on each program that it knows when it shuts down.
+        for name in self.supervisor.processes():
+            self.supervisor.stop(name, within=STOP_MARGIN)
+            self.supervisor.remove(name)
+        return tuple(stopped)
+
+    def logs(
+        self,
+        services: Sequence[str],
+        *,
+        follow: bool = False,
+        lines: int | None = 100,
+        since: datetime | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines of the services' logs (all: empty), merged by time."""
+        names = self.log_names(services)
+        # Opened before the past is read: a line may then come twice, but none is lost in between.
+        following = logs.follow(self.layout.logs, names) if follow else ()
+        return chain(logs.read(self.layout.logs, names, lines=lines, since=since), following)
+
+    def log_names(self, services: Sequence[str]) -> list[str]:
+        """Names with a log, for names or kinds. Raises OpsError for one that has none."""
+        from techsapo_ops.engines.planning import named
+
+        records = self.state.load()
+        there = [p.name.removesuffix(".log") for p in sorted(self.layout.logs.glob("*.log"))]
+        every = list(dict.fromkeys([*records, *(n for n in there if n != "supervisord")]))
+        if not services:
+            return [n for n in every if n in records] or every
+        kinds = {name: record.kind for name, record in records.items()}
+        return named(services, [*every, "supervisord"], kinds)
+
+    def _usage(self, seen: Observed) -> Mapping[str, Usage]:
+        """CPU since the last call (the first one measures for 0.2 s) and memory, with all child processes."""
+        import psutil
+
+        trees = {
+            name: self._tree(service.pid)
+            for name, service in seen.services.items()
+            if service.pid is not None
+        }
+        if any(p.pid not in self._sampled for tree in trees.values() for p in tree):
+            for tree in trees.values():
+                for process in tree:
+                    if process.pid not in self._sampled:
+                        _cpu(process)
+            time.sleep(_SAMPLE_SECONDS)
+        result = {}
+        for name, tree in trees.items():
+            known = [self._sampled.get(p.pid, p) for p in tree]
+            result[name] = Usage(sum(map(_cpu, known)), sum(map(_memory, known)))
+            self._sampled.update({p.pid: p for p in known})
+        alive = {p.pid for tree in trees.values() for p in tree}
+        self._sampled = {
+            pid: p for pid, p in self._sampled.items() if pid in alive and psutil.pid_exists(pid)
+        }
+        return result
+
+    def _tree(self, pid: int) -> list[psutil.Process]:
+        import psutil
+
+        try:
+            process = psutil.Process(pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _cpu(process: psutil.Process) -> float:
+    import psutil
+
+    try:
+        return float(process.cpu_percent(None))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+
+
+def _memory(process: psutil.Process) -> int:
+    import psutil
+
+    try:
+        return int(process.memory_info().rss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
+    """Whether the scheduler's `process` runs another build than the one installed.
+
+    One that has only just begun will say so soon.
+    """
+    if process is None or process.pid is None:
+        return False
+    found = noted(layout.scheduler_build, process.pid)
+    if not found and process.started is not None:
+        return time.time() - process.started.timestamp() > _NOTE_SECONDS
+    return found != build()
+
+
+def _observed(
+    record: Record, process: Process | None, ended: list[datetime], now: datetime
+) -> ObservedService:
+    seen = ObservedService(
+        name=record.name,
+        kind=record.kind,
+        state=State.STOPPED,
+        restarts=len(ended),
+        fingerprint="" if record.pending else record.fingerprint.removeprefix(OTHER_CODE),
+        config=record.config,
+        files=record.files,
+        host=record.host,
+        port=record.port,
+        user=record.user,
+    )
+    if process is None:
+        return seen
+    looping = process.state in {State.STARTING, State.RUNNING} and history.loops(ended, now)
+    return replace(
+        seen,
+        state=State.BACKOFF if looping else process.state,
+        pid=process.pid,
+        started=process.started,
+        exit_code=process.exit_code,
+    )

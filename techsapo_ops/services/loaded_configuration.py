@@ -1,0 +1,122 @@
+"""Whether a server has loaded a configuration, judged by what it writes back.
+
+Prometheus and Alertmanager fill in their defaults, write durations their way, sort matchers, make paths
+absolute and mask secrets. None of that is a difference; what we wrote and they lack is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.desired import RenderedFile
+
+TIMEOUT = 5.0
+"""Seconds for one question to a server."""
+_FREE_MAPS = frozenset({"external_labels", "labels", "annotations", "params"})
+"""Maps of the user's own keys: servers add none to them, so one too many is one that was removed since."""
+_DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
+_MASKED = "<secret>"
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How one kind of server is asked what it has loaded.
+
+    `differs(url, prefix, files)` says in words what of the rendered `files`, by path below `prefix`, the
+    server at `url` has not loaded; "" when it has all of it. It raises Unreachable or ApiError where that
+    can't be asked. `refused(url)` says whether the server itself tells that its last reload failed.
+    """
+
+    differs: Callable[[str, str, Mapping[str, RenderedFile]], str]
+    refused: Callable[[str], bool] = lambda _: False
+    patience: float | None = None
+    """Seconds after which nothing will change any more; None: as long as the caller has."""
+
+
+def load_yaml(text: str) -> Any:
+    """YAML as data, by libyaml where PyYAML was built with it: ten times as fast."""
+    loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader either way
+
+
+def lacking(ours: Any, theirs: Any, path: str = "") -> str:
+    """The first thing of `ours` that `theirs` lacks, in words; "" when it has all of it."""
+    if isinstance(ours, Mapping):
+        return _mapping(ours, theirs, path)
+    if isinstance(ours, Sequence) and not isinstance(ours, str):
+        return _sequence(ours, theirs, path)
+    return "" if _same(ours, theirs) else f"{path} is {_shown(theirs)} instead of {_shown(ours)}"
+
+
+def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
+    there = theirs if isinstance(theirs, Mapping) else {}
+    if path.rpartition(".")[2] in _FREE_MAPS:
+        for key in there:
+            if key not in ours:
+                return f"{path}.{key} is still there"
+    for key, value in ours.items():
+        place = f"{path}.{key}" if path else str(key)
+        if key not in there:
+            # What equals a default of Go's is left out: empty text, 0, false.
+            if value in (None, "", 0, [], {}):
+                continue
+            return f"{place} is missing"
+        found = lacking(value, there[key], place)
+        if found:
+            return found
+    return ""
+
+
+def _sequence(ours: Sequence[Any], theirs: Any, path: str) -> str:
+    there = theirs if isinstance(theirs, Sequence) and not isinstance(theirs, str) else []
+    if len(ours) != len(there):
+        return f"{path} has {len(there)} entries instead of {len(ours)}"
+    # The order of plain values means nothing to either server, and Alertmanager sorts matchers.
+    plain = not any(isinstance(value, Mapping | list) for value in ours)
+    if plain and Counter(map(_plain, ours)) == Counter(map(_plain, there)):
+        return ""
+    for number, (mine, other) in enumerate(zip(ours, there, strict=True)):
+        found = lacking(mine, other, f"{path}[{number}]")
+        if found:
+            return found
+    return ""
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    if ours == theirs or theirs == _MASKED:
+        return True
+    if not ours and not theirs:
+        return True
+    if isinstance(ours, str) and isinstance(theirs, str):
+        if ours.startswith("/") != theirs.startswith("/") and theirs.endswith(f"/{ours}"):
+            return True
+        return _plain(ours) == _plain(theirs)
+    return str(ours) == str(theirs)
+
+
+def _plain(value: Any) -> str:
+    text = str(value)
+    return f"{seconds(text):g} seconds" if _is_duration(text) else text
+
+
+def _is_duration(text: str) -> bool:
+    if _DURATION.fullmatch(text) is None:
+        return False
+    try:
+        seconds(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
