@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.replacing import replace_in, write_hint
+from techsapo_ops.adapters.folders import opened, replace_in, write_hint
 from techsapo_ops.errors import OpsError
 
 
