@@ -18,7 +18,7 @@ from techsapo_ops.services.redis import facts as redis_facts
 from techsapo_ops.services.redis.door import redis_door
 from techsapo_ops.services.redis.tls import ca_file
 from techsapo_ops.stores.limits import RateLimiter
-from techsapo_ops.stores.redis import redis_server
+from techsapo_ops.stores.shared import redis_server
 
 pytestmark = pytest.mark.lab
 

@@ -17,7 +17,8 @@ from servers import wait_for
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
-from techsapo_ops.adapters.tls import served_certificate, trust_problem
+from techsapo_ops.adapters.tls import served_certificate
+from techsapo_ops.adapters.tls_trust import trust_problem
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.services.redis.tls import ca_file, certificate
 from techsapo_ops.stack.facts import Probe

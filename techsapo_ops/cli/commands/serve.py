@@ -106,7 +106,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
-        redis_ca=redis_ca or ca_file(project.layout),
+        store_ca=redis_ca or ca_file(project.layout),
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )

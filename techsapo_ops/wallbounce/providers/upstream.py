@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import retry_after
 
