@@ -25,7 +25,8 @@ Leaves = Callable[[Topology], Recorded | None]
 class Stack:
     """A stack, resolved on this host, and the doors through which it is worked on.
 
-    Built in one place, cli/wiring. `directory` is where the spec's relative paths begin, `user` works on it.
+    Built in one place, cli/open_stack. `directory` is where the spec's relative paths begin, `user` works on
+    it.
     """
 
     spec: Spec

@@ -46,7 +46,7 @@ def kind_names(package: Package) -> Iterator[Place]:
 
 
 def _entry(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and last_name(node.func) == "Entry"
+    return isinstance(node, ast.Call) and last_name(node.func) == "LazyEntry"
 
 
 def engine_tests(package: Package) -> Iterator[Place]:
