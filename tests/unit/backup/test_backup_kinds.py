@@ -14,20 +14,23 @@ from typing import Any
 import pytest
 import yaml
 from projects import only_redis
-from techsapo_ops.cli.wiring import open_project, open_stack
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.doctor import examine
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.stack import Stack
 
 
@@ -53,6 +56,7 @@ class Notes(BackupKind):
 
     name = "notes"
     title = "the notes"
+    tools = (Tool("notes-cli", "notes", "reads the notes"),)
 
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         return [NotesSource(self._file(stack))] if self._file(stack).exists() else "there are no notes"
@@ -141,6 +145,11 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     assert notes.read_text() == "mine\nstays\n"
 
 
+def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
+    (found,) = [f for f in examine(stack.spec, stack.topology).findings if f.name == "notes-cli"]
+    assert found.detail == "reads the notes; optional, not on PATH"
+
+
 def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:
     made = create_backup(stack, only=("notes",)).backup
     path = made.folder / "manifest.json"
@@ -156,7 +165,11 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
         return done.output
 
     monkeypatch.chdir(stack.directory)
-    for name in ("backup_kinds", "backup", "restore"):  # they list the kinds when they are imported
+    for name in (
+        "backup_kinds",
+        "commands.backup",
+        "commands.restore",
+    ):  # they list the kinds when they are imported
         module = f"techsapo_ops.cli.{name}"
         monkeypatch.setitem(sys.modules, module, importlib.reload(importlib.import_module(module)))
     assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
