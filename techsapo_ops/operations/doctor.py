@@ -24,8 +24,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)

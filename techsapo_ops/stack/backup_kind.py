@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.kind import Tool
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:  # `techsapo backup --help` lists the kinds, and needs nothing of the spec
     from techsapo_ops.adapters.packed import PackedReader

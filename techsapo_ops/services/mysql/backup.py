@@ -19,8 +19,8 @@ from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch

@@ -19,8 +19,8 @@ from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
-from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.shapes import count, digits, each, has, number, text
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch

@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,15 @@ from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor import examine
+from techsapo_ops.services import registry as services
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.kind import Tool
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,25 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield open_stack(open_project(tmp_path / "techsapo.yaml"))
 
 
-def told(_: str, __: int) -> None:
-    """Nobody looks on."""
+class Diary(Kind):
+    """A service that is in no stack here; its data is the notes."""
+
+    facts = ServiceFacts("diary", "Diary", "diary:1", 80, "diary", 1000, Probe("tcp"))
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        return ()
+
+    def backup(self) -> BackupKind:
+        return Notes()
+
+
+def test_a_kind_of_service_brings_its_kind_of_backup(stack: Stack) -> None:
+    assert registry.names()[-1] == "notes"
+    with services.including(Diary()):
+        assert registry.names().index("notes") == len(registry.names()) - 3
+    assert [kind.name for kind in services.kinds() if kind.backup() is not None] == [
+        "redis", "mysql", "app", "prometheus", "grafana",
+    ]  # fmt: skip
 
 
 def test_it_is_taken_checked_tried_shown_and_brought_back(stack: Stack) -> None:
