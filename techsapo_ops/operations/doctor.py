@@ -17,6 +17,7 @@ from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
+from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
 from techsapo_ops.engines.compose.facts import DockerFacts
 from techsapo_ops.errors import OpsError
@@ -24,6 +25,7 @@ from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)
@@ -95,30 +97,25 @@ class Repair:
     user_added: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    name: str
-    package: str
-    purpose: str
-
-
 _VALIDATORS = {
-    "prometheus": _Tool("promtool", "prometheus", "checks the generated Prometheus files"),
-    "alertmanager": _Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml"),
+    "prometheus": Tool("promtool", "prometheus", "checks the generated Prometheus files"),
+    "alertmanager": Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml"),
 }
 _WANTED = (
-    _Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
-    _Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
+    Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
+    Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
 )
-_OPTIONAL = (
-    _Tool("nginx", "nginx", "checks the generated nginx.conf"),
-    _Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
-    _Tool("systemd-analyze", "systemd", "checks the generated unit"),
-    _Tool("redis-cli", "redis-tools", "looks into Redis"),
-    _Tool("mariadb-dump", "mariadb-client", "dumps the audit database"),
-    _Tool("crontab", "cron", "runs scheduled jobs"),
-    _Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
-)
+
+
+def _optional() -> tuple[Tool, ...]:
+    return (
+        Tool("nginx", "nginx", "checks the generated nginx.conf"),
+        Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
+        Tool("systemd-analyze", "systemd", "checks the generated unit"),
+        *(tool for kind in backup_kinds() for tool in kind.tools),
+        Tool("crontab", "cron", "runs scheduled jobs"),
+        Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
+    )
 
 
 def examine(
@@ -252,7 +249,7 @@ def _tools(topology: Topology) -> Iterator[Finding]:
                 "tool", tool.name, Level.WARNING, f"{tool.purpose}; not on PATH", remedy, tool.package
             )
     running = {service.facts.binary for service in topology.services}
-    for tool in _OPTIONAL:
+    for tool in _optional():
         if tool.name in running or (tool.name == "docker" and topology.engine == "compose"):
             continue
         if tool.name in have:

@@ -14,12 +14,14 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.facts import ServiceFacts
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.tool import Tool
     from techsapo_ops.stack.topology import Topology
 
 LOOPBACK = "127.0.0.1"
@@ -34,15 +36,6 @@ class Wanted:
     port: int
     weight: int = 1
     backup: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A program that checks or looks into services of a kind, and the Debian package that brings it."""
-
-    name: str
-    package: str
-    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +159,13 @@ class Kind:
     def ports(self, topology: Topology, service: Service) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - one
         """Its ports: in its container, and on this host."""
         return ((service.facts.port, service.port),)
+
+    def backup(self) -> BackupKind | None:
+        """How its data is backed up; None where it has none, or none that is worth it.
+
+        Imported when it is asked for: whoever only looks at services needs nothing of it.
+        """
+        return None
 
     def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
         """Where the spec says the port of `service`."""

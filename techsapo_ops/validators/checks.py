@@ -8,8 +8,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.places import COMPOSE, NATIVE
+from techsapo_ops.stack.tool import Tool
 
 _ALERTMANAGER_STRICT = "--enable-feature=utf8-strict-mode"
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -115,6 +116,12 @@ class App(Kind):
                 f"secrets/{APP_PASSWORD}",
             ),
         )
+
+    def backup(self) -> BackupKind:
+        """The audit log of each instance, where the stack has no MariaDB."""
+        from techsapo_ops.services.app.backup import AuditLogBackup
+
+        return AuditLogBackup()
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in an image with this package."""

@@ -10,6 +10,7 @@ from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -104,3 +105,9 @@ class Redis(Kind):
             memory_mb=memory,
             stop_seconds=30,
         )  # fmt: skip
+
+    def backup(self) -> BackupKind:
+        """Its keys."""
+        from techsapo_ops.services.redis.backup import RedisBackup
+
+        return RedisBackup()
