@@ -282,10 +282,10 @@ def engine_on(
     if topology.engine == "compose":
         from techsapo_ops.engines.compose.engine import ComposeEngine
 
-        return ComposeEngine(topology, docker_for(topology), spec, seconds=seconds, tell=tell)
+        return ComposeEngine(topology, docker_for(topology), seconds=seconds, tell=tell)
     from techsapo_ops.engines.native.engine import NativeEngine
 
-    return NativeEngine(topology, runner(), spec, os.environ, seconds=seconds)
+    return NativeEngine(topology, runner(), os.environ, seconds=seconds)
 
 
 def open_stack(
@@ -333,7 +333,7 @@ def private_prober(spec: Spec, topology: Topology) -> Prober | None:
     from techsapo_ops.adapters.probe import ProbeResult
     from techsapo_ops.engines.compose.engine import ComposeEngine
 
-    engine = ComposeEngine(topology, docker_for(topology), spec)
+    engine = ComposeEngine(topology, docker_for(topology))
     try:
         containers = engine.containers()
     except OpsError as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.facts import ServiceFacts
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -65,6 +65,19 @@ class Kind:
     """Seconds within which a started service has to be ready."""
     container_deadline: float | None = None
     """The same for a container, where its image's first start takes longer."""
+    retitled: str | None = None
+    """What its process puts before its arguments where the kernel shows them; None: nothing, it leaves them.
+
+    Empty for one that shows none of them any more.
+    """
+    reload_path = ""
+    """Where its container is told over HTTP to take over changed configuration."""
+    reload_command: tuple[str, ...] = ()
+    """What tells it so inside its container, where it is not told over HTTP."""
+    looks_up: tuple[str, ...] = ()
+    """Kinds whose addresses it looks up only when it loads its configuration."""
+    asks_others = False
+    """Whether its container, which is on every network and holds Python, can ask others over HTTP."""
     port_setting = ""
     """Where the spec says its port."""
     vital = False
@@ -97,6 +110,10 @@ class Kind:
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:  # noqa: ARG002 - most need none
         """Secrets that the tool makes itself, by the name under which a container gets each."""
         return {}
+
+    def login(self, topology: Topology) -> Login | None:  # noqa: ARG002 - most ask for none
+        """What its probe logs in with; None where it needs no login."""
+        return None
 
     def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
         """How `service` runs as a process of this host. Raises OpsError without its executable."""

@@ -43,6 +43,7 @@ class App(Kind):
     )
     networks = ("edge", "data", "metrics")
     reads = ("app/",)
+    asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = ("providers", "redis.password", "mysql.password")
     port_setting = "app.port"

@@ -49,6 +49,7 @@ class Prometheus(Kind):
     )
     monitors = True
     networks = ("edge", "metrics")
+    reload_path = "/-/reload"
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"

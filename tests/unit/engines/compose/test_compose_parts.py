@@ -14,7 +14,7 @@ from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.compose import database, gate, prepare
+from techsapo_ops.engines.compose import gate, prepare
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.recorded import observed
@@ -23,6 +23,7 @@ from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.mysql import container_login
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired
@@ -170,10 +171,10 @@ def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: 
 
 
 def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> None:
-    text = database.sql(Mysql(), Secret("it's \\ x"))
+    text = container_login.sql(Mysql(), Secret("it's \\ x"))
     assert "IDENTIFIED BY 'it''s \\\\ x'" in text
     with pytest.raises(OpsError, match="line break"):
-        database.sql(Mysql(), Secret("a\nb"))
+        container_login.sql(Mysql(), Secret("a\nb"))
 
 
 def watched(states: list[ContainerFacts | None], results: list[ProbeResult]) -> gate.Watched:
