@@ -15,11 +15,13 @@ import typer
 from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
 from typer.core import TyperCommand, TyperGroup
 
-ROOM = "techsapo_ops.cli"
+from techsapo_ops.cli.bundles import expanded
+
+ROOM = "techsapo_ops.cli.commands"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LazyEntry:
     """One line of the command table: where the command lives and what `--help` says of it.
 
     `target` is a function, or a `typer.Typer` for a group of commands. `usage_exit` is the exit code of
@@ -43,7 +45,7 @@ class Entry:
 class LazyCommand(TyperCommand):
     """Stands for a command until it is called."""
 
-    def __init__(self, name: str, entry: Entry) -> None:
+    def __init__(self, name: str, entry: LazyEntry) -> None:
         super().__init__(name, help=entry.help, rich_help_panel=entry.panel)
         self.entry = entry
 
@@ -54,7 +56,7 @@ class LazyCommand(TyperCommand):
             app = target
         else:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            app.command(name=self.name)(target)
+            app.command(name=self.name)(expanded(target))
         return typer.main.get_command(app)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -69,7 +71,7 @@ class LazyCommand(TyperCommand):
 class LazyGroup(TyperGroup):
     """A group whose commands come from a table of entries."""
 
-    table: dict[str, Entry]
+    table: dict[str, LazyEntry]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -77,6 +79,6 @@ class LazyGroup(TyperGroup):
             self.add_command(LazyCommand(name, entry), name)
 
 
-def lazy_group(entries: dict[str, Entry]) -> type[LazyGroup]:
+def lazy_group(entries: dict[str, LazyEntry]) -> type[LazyGroup]:
     """A group class for `typer.Typer(cls=…)` over `entries`."""
     return type("Commands", (LazyGroup,), {"table": entries})

@@ -10,49 +10,53 @@ from typing import Annotated, NoReturn
 import typer
 
 from techsapo_ops import __version__
-from techsapo_ops.cli.lazy import Entry, lazy_group
+from techsapo_ops.cli.lazy import LazyEntry, lazy_group
 from techsapo_ops.errors import OpsError
 
 _SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchestrator"
 
-COMMANDS: dict[str, Entry] = {
-    "init": Entry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
-    "validate": Entry("validate", "validate", "Check the spec; every error at once.", _SPEC),
-    "explain": Entry(
+COMMANDS: dict[str, LazyEntry] = {
+    "init": LazyEntry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
+    "validate": LazyEntry("validate", "validate", "Check the spec; every error at once.", _SPEC),
+    "explain": LazyEntry(
         "explain", "explain", "Type, default and meaning of a field, e.g. app.instances.", _SPEC
     ),
-    "config": Entry("config", "app", "Show the spec as resolved, secrets masked.", _SPEC),
-    "schema": Entry("schema", "schema", "Print the spec's JSON Schema, for editors.", _SPEC),
-    "generate": Entry("generate", "generate", "Render every configuration file and check it.", _SPEC),
-    "templates": Entry("templates", "app", "List the templates, or copy one out to change it.", _SPEC),
-    "up": Entry("up", "up", "Start the stack, or bring it up to date.", _STACK),
-    "down": Entry("down", "down", "Stop the stack.", _STACK),
-    "plan": Entry("plan", "plan", "Show what `up` would change, and why.", _STACK),
-    "history": Entry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
-    "diff": Entry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
-    "rollback": Entry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
-    "drift": Entry("drift", "drift", "Say what changed behind our back.", _STACK),
-    "ps": Entry("ps", "ps", "List the services and their state.", _STACK),
-    "logs": Entry("logs", "logs", "Show or follow the services' logs.", _STACK),
-    "restart": Entry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
-    "reload": Entry("reload", "reload", "Make services take over changed configuration.", _STACK),
-    "monit": Entry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
-    "health": Entry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
-    "alerts": Entry("alerts", "app", "List, silence and try out alerts.", _STACK),
-    "jobs": Entry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
-    "cron": Entry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
-    "schedule": Entry("schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK),
-    "trust": Entry("trust", "app", "Say whose folders root may use.", _STACK),
-    "doctor": Entry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
-    "backup": Entry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
-    "restore": Entry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
-    "serve": Entry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
-    "ask": Entry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
-    "analyze-logs": Entry("analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK),
-    "keys": Entry("keys", "app", "Make, list and revoke API keys.", _ASK),
-    "wallbounce": Entry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
-    "certs": Entry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
-    "costs": Entry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
+    "config": LazyEntry("config", "app", "Show the spec as resolved, secrets masked.", _SPEC),
+    "schema": LazyEntry("schema", "schema", "Print the spec's JSON Schema, for editors.", _SPEC),
+    "generate": LazyEntry("generate", "generate", "Render every configuration file and check it.", _SPEC),
+    "templates": LazyEntry("templates", "app", "List the templates, or copy one out to change it.", _SPEC),
+    "up": LazyEntry("up", "up", "Start the stack, or bring it up to date.", _STACK),
+    "down": LazyEntry("down", "down", "Stop the stack.", _STACK),
+    "plan": LazyEntry("plan", "plan", "Show what `up` would change, and why.", _STACK),
+    "history": LazyEntry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
+    "diff": LazyEntry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
+    "rollback": LazyEntry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
+    "drift": LazyEntry("drift", "drift", "Say what changed outside techsapo.", _STACK),
+    "ps": LazyEntry("ps", "ps", "List the services and their state.", _STACK),
+    "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
+    "restart": LazyEntry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
+    "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
+    "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
+    "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),
+    "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
+    "cron": LazyEntry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
+    "schedule": LazyEntry(
+        "schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK
+    ),
+    "trust": LazyEntry("trust", "app", "Say whose folders root may use.", _STACK),
+    "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
+    "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
+    "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
+    "serve": LazyEntry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
+    "ask": LazyEntry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
+    "analyze-logs": LazyEntry(
+        "analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK
+    ),
+    "keys": LazyEntry("keys", "app", "Make, list and revoke API keys.", _ASK),
+    "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
+    "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
+    "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
 }
 
 app = typer.Typer(
@@ -80,7 +84,7 @@ def root(
 
 
 def main() -> None:
-    """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
+    """LazyEntry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     try:
         try:
             app(prog_name="techsapo")

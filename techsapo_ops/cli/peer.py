@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from techsapo_ops.adapters.tls_trust import Trust, read_authorities
+from techsapo_ops.cli.bundles import Bundle
+from techsapo_ops.cli.environment import api_key
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.state_directory import layout_beside, require_trust
 from techsapo_ops.errors import OpsError
 
-if TYPE_CHECKING:
-    from techsapo_ops.adapters.tls_trust import Trust
-
-CaFileOption = Annotated[
+_ca_file = Annotated[
     Path | None,
     typer.Option(
         "--ca-file",
@@ -21,13 +24,25 @@ CaFileOption = Annotated[
         help="CA of an https server, or its certificate (PEM); default: the system's and the stack's own.",
     ),
 ]
-InsecureOption = Annotated[
+_insecure = Annotated[
     bool,
     typer.Option(
         "--insecure-skip-tls-verify",
         help="Send everything, your API key too, to whoever answers by https. Warns each time.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsChoice:
+    """How the user wants a server to be known: by what is in `ca_file`, or not at all."""
+
+    ca_file: Path | None = None
+    insecure: bool = False
+
+
+TlsOptions = Annotated[TlsChoice, Bundle({"ca_file": (_ca_file, None), "insecure": (_insecure, False)})]
+"""--ca-file and --insecure-skip-tls-verify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +54,14 @@ class Peer:
     headers: dict[str, str] = field(repr=False)
 
 
-def peer(
-    option: str,
-    url: str,
-    file: Path,
-    ca_file: Path | None,
-    *,
-    insecure: bool,
-    here: frozenset[str] = frozenset(),
-) -> Peer:
+def peer(option: str, url: str, file: Path, tls: TlsChoice, *, here: frozenset[str] = frozenset()) -> Peer:
     """The server at `url`, which the user gave by `option`; `file` is the spec whose stack's certificates are
-    trusted, `here` see Trust.
+    trusted, `here` the addresses of this host, as Trust has them.
 
     Warns where nobody checks the server. Raises OpsError for what is no such address, for options that don't
-    go with it, and for a `ca_file` that can't be used.
+    go with it, and for a `--ca-file` that can't be used.
     """
-    from techsapo_ops.adapters.tls_trust import Trust, read_authorities
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.wiring import api_key, layout_beside, require_trust
-
-    url = _address(option, url)
+    url, ca_file, insecure = _address(option, url), tls.ca_file, tls.insecure
     key = api_key()
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
     given = "--ca-file" if ca_file is not None else "--insecure-skip-tls-verify" if insecure else ""
@@ -87,8 +90,6 @@ def peer(
 
 
 def _address(option: str, url: str) -> str:
-    from urllib.parse import urlsplit
-
     try:
         parts = urlsplit(url)
         good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0

@@ -15,7 +15,7 @@ KINDS = frozenset(
         "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
     )
 )  # fmt: skip
-"""The services of the catalogue; a test binds them."""
+"""Those of the registry; a test binds them."""
 ENGINES = frozenset({"native", "compose", "swarm"})
 
 _ENGINE_VALUE = re.compile(r"(?!by_)_?([a-z]+_)*engine(_?name)?", re.IGNORECASE)
@@ -45,7 +45,7 @@ def kind_names(package: Package) -> Iterator[Place]:
 
 
 def _entry(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and last_name(node.func) == "Entry"
+    return isinstance(node, ast.Call) and last_name(node.func) == "LazyEntry"
 
 
 def engine_tests(package: Package) -> Iterator[Place]:

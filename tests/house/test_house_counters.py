@@ -6,11 +6,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import yaml
 
+from techsapo_ops.services.registry import kinds
 from tests.house import imports, names, ratchets, shape, signatures
 from tests.house.ratchets import Counter
-from tests.house.source import ROOT, Package
+from tests.house.source import Package
 
 
 def counted(counter: Counter, **texts: str) -> list[tuple[str, int]]:
@@ -30,8 +30,8 @@ def lines(counter: Counter, text: str, **others: str) -> list[int]:
     ]
 
 
-def test_the_kinds_are_those_of_the_catalogue() -> None:
-    assert set(yaml.safe_load((ROOT / "catalogue" / "services.yaml").read_text("utf-8"))) == names.KINDS
+def test_the_kinds_are_those_of_the_registry() -> None:
+    assert {kind.name for kind in kinds()} == names.KINDS
 
 
 def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:
@@ -41,7 +41,7 @@ def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:
                  f"nginx{1}")
         ALL = "redis mysql, app"
         other = "redis.conf", "the app"
-        commands = Entry("jobs", "app")
+        commands = LazyEntry("jobs", "app")
         """app"""
         '''
     assert lines(names.kind_names, text) == [2, 2, 3, 4]
@@ -224,14 +224,14 @@ def test_circles_are_found_through_functions_types_and_packages() -> None:
 def test_a_command_that_is_imported_is_counted_and_what_lies_in_its_folder_is_not() -> None:
     found = counted(
         imports.commands_imported,
-        cli__main='COMMANDS = {"up": Entry("up", "up"), "jobs": Entry("jobs", "app")}',
-        cli__up="",
-        cli__jobs__package="from techsapo_ops.cli.jobs import view",
-        cli__jobs__view="from techsapo_ops.cli.jobs import app",
-        cli__drift="def f():\n    from techsapo_ops.cli.up import show",
-        operations__x="from techsapo_ops.cli import up",
+        cli__main='COMMANDS = {"up": LazyEntry("up", "up"), "jobs": LazyEntry("jobs", "app")}',
+        cli__commands__up="",
+        cli__commands__jobs__package="from techsapo_ops.cli.commands.jobs import view",
+        cli__commands__jobs__view="from techsapo_ops.cli.commands.jobs import app",
+        cli__commands__drift="def f():\n    from techsapo_ops.cli.commands.up import show",
+        operations__x="from techsapo_ops.cli.commands import up",
     )
-    assert found == [("cli/drift.py", 2), ("operations/x.py", 1)]
+    assert found == [("cli/commands/drift.py", 2), ("operations/x.py", 1)]
 
 
 def test_long_files_are_counted() -> None:

@@ -22,7 +22,8 @@ from techsapo_ops.adapters.packed import PackedWriter, file_sha256
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup, repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
 
 PASSWORD = 'it\'s "hard" \\ 鍵'

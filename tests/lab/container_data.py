@@ -17,7 +17,8 @@ from servers import binary, free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"

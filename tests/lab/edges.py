@@ -18,12 +18,14 @@ from cryptography import x509
 from projects import Project, only_redis, project
 from servers import free_port
 
+from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.output import print_error
-from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.front import nginx_site
-from techsapo_ops.operations.certificates.wanted import Certificates
+from techsapo_ops.operations.certificates.needs import Certificates
 
 NAME = "techsapo.example.com"
 

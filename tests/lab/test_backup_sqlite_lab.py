@@ -15,7 +15,8 @@ from servers import free_port, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup

@@ -36,7 +36,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.prometheus import ApiError
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.cli.jobs_wiring import job_argv
+from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup

@@ -28,7 +28,9 @@ from servers import http_ok, wait_for
 
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.engine import Engine
 
 pytestmark = pytest.mark.lab

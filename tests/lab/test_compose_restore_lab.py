@@ -12,7 +12,8 @@ from projects import Project, small_spec
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.services.grafana.backup import database as grafana_database
 from techsapo_ops.services.prometheus.client import api as prometheus_api
 

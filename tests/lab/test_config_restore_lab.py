@@ -14,7 +14,8 @@ from projects import Project, only_redis, project
 
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.stack import Stack

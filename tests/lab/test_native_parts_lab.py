@@ -18,7 +18,9 @@ from projects import Project, project, small_spec
 from servers import free_port, tcp_open, wait_for
 
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.cli.wiring import engine_for, open_project, runner, topology_for
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.engines.native import housekeeping, launch, members
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError

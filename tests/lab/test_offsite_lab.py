@@ -20,7 +20,8 @@ from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
 

@@ -338,7 +338,7 @@ def test_a_registry_whose_certificate_only_dockers_daemon_knows_is_not_taken_for
 
 def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:
     from techsapo_ops.adapters.tls_trust import Trust
-    from techsapo_ops.operations.watch.remote import follow
+    from techsapo_ops.operations.watch.metrics_stream import follow
 
     own, foreign = own_certificate("127.0.0.1"), self_signed(tmp_path / "foreign", "127.0.0.1")
     lost: list[str] = []

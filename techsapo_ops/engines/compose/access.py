@@ -46,6 +46,10 @@ class ComposeAccess(ComposeStack, Access):
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
 
     @override
+    def tool(self, service: str, command: Command) -> Command:
+        return self.enter(service, command)
+
+    @override
     def reaches(self, service: str) -> bool:
         return service in self.containers()
 

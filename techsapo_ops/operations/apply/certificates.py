@@ -11,7 +11,7 @@ from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.certs.store import Store, Version
-    from techsapo_ops.operations.certificates.wanted import Certificates
+    from techsapo_ops.operations.certificates.needs import Certificates
 
 
 def ensure_certificates(spec: Spec, topology: Topology) -> str:
@@ -25,7 +25,7 @@ def ensure_certificates(spec: Spec, topology: Topology) -> str:
     if not topology.has("nginx") or not spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner  # with cryptography: for stacks with TLS
-    from techsapo_ops.operations.certificates.wanted import Certificates
+    from techsapo_ops.operations.certificates.needs import Certificates
 
     certificates = Certificates(spec, topology, SubprocessRunner(), None)
     reasons = [_ensure(certificates, name) for name, _ in certificates.kept()]
@@ -40,7 +40,7 @@ def certificates_due(spec: Spec, topology: Topology) -> str:
     if not topology.has("nginx") or not spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner
-    from techsapo_ops.operations.certificates.wanted import Certificates
+    from techsapo_ops.operations.certificates.needs import Certificates
 
     certificates = Certificates(spec, topology, SubprocessRunner(), None)
     reasons = ((name, _why(certificates, name)) for name, _ in certificates.kept())
@@ -49,7 +49,7 @@ def certificates_due(spec: Spec, topology: Topology) -> str:
 
 def _why(certificates: Certificates, name: str) -> str:
     from techsapo_ops.certs.self_signed import CA_FOLDER, known_authority
-    from techsapo_ops.operations.certificates.wanted import Need
+    from techsapo_ops.operations.certificates.needs import Need
 
     source, store = certificates.spec.certificates[name].source, certificates.store(name)
     if store.newest() is None:
@@ -70,7 +70,7 @@ def _ensure(certificates: Certificates, name: str) -> str:
     from techsapo_ops.certs.self_signed import sign
     from techsapo_ops.certs.store import Origin
     from techsapo_ops.operations.certificates.deploy import in_use
-    from techsapo_ops.operations.certificates.wanted import Need
+    from techsapo_ops.operations.certificates.needs import Need
 
     certificate, store = certificates.spec.certificates[name], certificates.store(name)
     store.adopt(certificate.source)

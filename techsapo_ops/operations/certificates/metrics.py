@@ -7,8 +7,8 @@ from datetime import datetime
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.needs import Certificates
 from techsapo_ops.operations.certificates.status import Status
-from techsapo_ops.operations.certificates.wanted import Certificates
 
 TEXTFILE = "certificates"
 """Not `certs`: that is the file of the job, and two files must not hold the same series."""

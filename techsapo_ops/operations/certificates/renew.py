@@ -22,8 +22,8 @@ from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
+from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
 from techsapo_ops.operations.certificates.wake import wake_for
-from techsapo_ops.operations.certificates.wanted import Certificates, Due, Need, window_of
 from techsapo_ops.spec.models.edge import Certificate
 
 REASONS = {

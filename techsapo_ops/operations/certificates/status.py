@@ -19,7 +19,7 @@ from techsapo_ops.certs.checks import chain_problems, missing, problems, validit
 from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
 from techsapo_ops.certs.policy import renewal_time, share_left
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.wanted import Certificates, Need, utc_now, window_of
+from techsapo_ops.operations.certificates.needs import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
 

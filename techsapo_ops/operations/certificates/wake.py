@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.wanted import Certificates, Need
+from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.schedule.runs import Runs
 
 JOB = "certs"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from techsapo_ops.operations.certificates.front import nginx_site
 from techsapo_ops.operations.certificates.metrics import write_metrics
+from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.operations.certificates.renew import Renewal, renew
 from techsapo_ops.operations.certificates.status import status
-from techsapo_ops.operations.certificates.wanted import Certificates, Need
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
 

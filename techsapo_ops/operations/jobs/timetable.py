@@ -13,9 +13,9 @@ from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.render.timers import TimedJob, timer_files, unit_prefix
-from techsapo_ops.schedule.book import configured_jobs
 from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_in, replace_block
 from techsapo_ops.schedule.job import Job, JobResult
+from techsapo_ops.schedule.status import configured_jobs
 from techsapo_ops.schedule.wrapper import Desk, export
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule

@@ -23,8 +23,9 @@ from projects import only_redis
 from techsapo_ops.backup import config_archive, registry
 from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup.repository import Repository, repository_of
-from techsapo_ops.cli.backup import _value
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.views.backups import backup_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import Intent, intend
@@ -265,7 +266,7 @@ def test_a_manifest_that_none_of_ours_is_counts_as_damaged(
     assert not found.ok
     assert any("damaged" in s or "too large" in s or "of another backup" in s for s in found.sentences)
     (listed,) = ground.repository.backups()
-    json.dumps(_value(ground.repository, listed), ensure_ascii=False).encode()
+    json.dumps(backup_json(ground.repository, listed), ensure_ascii=False).encode()
     with pytest.raises(OpsError):
         intend(ground.stack, ID, ("config",), unauthenticated=True)
     prune_backups(ground.stack)
@@ -275,7 +276,8 @@ CHILD = """
 import resource, shutil, sys
 from dataclasses import replace
 from pathlib import Path
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.backup.prune import prune_backups

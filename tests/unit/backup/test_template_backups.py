@@ -15,7 +15,8 @@ from projects import only_redis
 
 from techsapo_ops.backup.config_places import config_source
 from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.cli.wiring import open_project, open_stack
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend

@@ -13,7 +13,7 @@ import pytest
 from servers import free_port
 
 from techsapo_ops.cli import main as cli
-from techsapo_ops.cli.ask import _candidates
+from techsapo_ops.cli.orchestrator import candidates
 from techsapo_ops.spec.models import Spec
 
 ANSWER: dict[str, Any] = {
@@ -293,4 +293,4 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
     ],
 )
 def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:
-    assert _candidates(Spec.model_validate({"project": "techsapo", **sections})) == expected
+    assert candidates(Spec.model_validate({"project": "techsapo", **sections})) == expected

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.cli.certs_view import renewal_error
+from techsapo_ops.cli.views.certificates import renewal_error
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.needs import Due, Need
 from techsapo_ops.operations.certificates.renew import Renewal
-from techsapo_ops.operations.certificates.wanted import Due, Need
 
 
 @pytest.mark.parametrize(

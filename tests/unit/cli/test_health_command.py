@@ -130,7 +130,9 @@ def test_doctor_fix_without_root_prints_the_exact_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from techsapo_ops.adapters import host
-    from techsapo_ops.cli.doctor import doctor
+    from techsapo_ops.cli.commands.doctor import doctor
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
     from techsapo_ops.errors import OpsError
 
     spec(tmp_path, free_port())
@@ -138,7 +140,7 @@ def test_doctor_fix_without_root_prints_the_exact_command(
     monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/techsapo"])
     with pytest.raises(OpsError, match="needs root") as caught:
-        doctor(file=tmp_path / "techsapo.yaml", fix=True)
+        doctor(place=SpecChoice(tmp_path / "techsapo.yaml"), fix=True, out=Output())
     assert (
         caught.value.hint == f"run: sudo /opt/venv/bin/techsapo doctor --fix --file {tmp_path}/techsapo.yaml"
     )

@@ -1,4 +1,4 @@
-"""How tables look where the terminal is narrow."""
+"""How tables look where the terminal is narrow, and talk wherever it is read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.markup import escape
 
-from techsapo_ops.cli.output import make_table
+from techsapo_ops.cli.output import Output, console, make_table
 
 
 @pytest.mark.parametrize("name", ["prometheus-redis-exporter", "20261126T051342Z", "障害の監視"])
@@ -27,3 +28,40 @@ def test_a_name_that_fills_the_line_is_folded() -> None:
     Console(file=shown, width=40).print(make_table(("FILE", "STATE"), [("/x" * 60, "the same")]))
     assert "".join(line[:30].strip() for line in shown.getvalue().splitlines()[1:]).startswith("/x/x")
     assert all(len(line) <= 40 for line in shown.getvalue().splitlines())
+
+
+class Terminal(StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        {"TERM": "xterm", "NO_COLOR": "1"},
+        {"TERM": "dumb"},
+        {"TERM": "dumb", "FORCE_COLOR": "1"},
+        {"TERM": "xterm", "FORCE_COLOR": "1", "NO_COLOR": "1"},
+    ],
+)
+@pytest.mark.parametrize("stream", [StringIO, Terminal])
+@pytest.mark.parametrize("text", ["run `up`", "spec[0]: [bold]\\[x]", "a\ttab\nand a line", "日本語 " * 80])
+def test_talk_looks_as_rich_would_print_it(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], stream: type[StringIO], text: str
+) -> None:
+    """`ps` says a line or two and must not import rich for them."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    said, expected = stream(), stream()
+    monkeypatch.setattr("sys.stderr", said)
+    Output().warn(text)
+    Output().next(text)
+    monkeypatch.setattr("sys.stderr", expected)
+    for word in ("[yellow]warning:[/]", "[dim]next:[/]"):
+        console(stderr=True).print(f"{word} {escape(text)}", soft_wrap=True)
+    assert said.getvalue() == expected.getvalue()

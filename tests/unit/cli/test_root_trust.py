@@ -397,7 +397,9 @@ def test_a_package_of_another_user_is_refused_with_its_own_command(checkout: Pat
     assert techsapo_of(checkout, project, "validate").returncode == 0
 
 
-@pytest.mark.parametrize("name", ["techsapo_ops/cli/ps.py", "templates/supervisor/supervisord.conf.j2"])
+@pytest.mark.parametrize(
+    "name", ["techsapo_ops/cli/commands/ps.py", "templates/supervisor/supervisord.conf.j2"]
+)
 def test_a_file_of_another_user_in_the_package_is_refused(checkout: Path, project: Path, name: str) -> None:
     """What is left where the folders alone were given to root, as one is asked to."""
     owned_by(ALICE, checkout / name)

@@ -12,7 +12,8 @@ import pytest
 import warm
 
 from techsapo_ops.certs.self_signed import local_authority, sign
-from techsapo_ops.cli.stack_view import age, moment, size
+from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

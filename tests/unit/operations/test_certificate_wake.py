@@ -13,9 +13,9 @@ from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Origin
+from techsapo_ops.operations.certificates.needs import Certificates
 from techsapo_ops.operations.certificates.renew import renew
 from techsapo_ops.operations.certificates.wake import wake_for
-from techsapo_ops.operations.certificates.wanted import Certificates
 from techsapo_ops.schedule.runs import Runs
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,9 +17,9 @@ from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Origin, Store
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.metrics import samples
+from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.operations.certificates.renew import renew, revoke
 from techsapo_ops.operations.certificates.status import status
-from techsapo_ops.operations.certificates.wanted import Certificates, Need
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"

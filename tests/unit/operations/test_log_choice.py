@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from techsapo_ops.operations.watch.log_lines import LogChoice, line_level
+from techsapo_ops.operations.watch.log_filter import LogChoice, line_level
 from techsapo_ops.stack.engine import LogLine
 
 CASES: list[dict[str, Any]] = yaml.safe_load(

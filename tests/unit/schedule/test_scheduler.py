@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from job_lab import Bench, handing_back, job
 
+from techsapo_ops.schedule.recovery import overdue, settle_killed
 from techsapo_ops.schedule.scheduler import JobScheduler
-from techsapo_ops.schedule.settle import overdue, settle_killed
 from techsapo_ops.schedule.wrapper import run_job
 
 

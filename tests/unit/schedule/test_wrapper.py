@@ -14,9 +14,9 @@ from job_lab import NOON, Bench, handing_back, job, python
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.schedule.book import standing
 from techsapo_ops.schedule.job import Job, Retry
-from techsapo_ops.schedule.settle import overdue
+from techsapo_ops.schedule.recovery import overdue
+from techsapo_ops.schedule.status import standing
 from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.secret import Secret

@@ -209,11 +209,11 @@ def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
 
 def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
     made = spec(redis={"user": "sapo", "password": "s3cret"})
-    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
+    asked = questions(topology(made, tmp_path, "compose"))["redis"]
     assert asked.argv == ("redis-cli", "--no-auth-warning", "--user", "sapo", "-e", "ping")
     assert asked.env == {"REDISCLI_AUTH": "s3cret"}
     made = spec(redis={"password": "s3cret", "tls": True})
-    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
+    asked = questions(topology(made, tmp_path, "compose"))["redis"]
     assert asked.argv[2:] == ("--tls", "--cacert", "/etc/techsapo/redis-ca/ca.pem", "-e", "ping")
 
 

@@ -1,0 +1,33 @@
+"""What several commands read out of an option's text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from techsapo_ops.errors import OpsError
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def moment(text: str, now: datetime | None = None) -> datetime:
+    """A time given as an age (`90s`, `1h`, `1h30m`) or as an ISO date or time (local without a zone).
+
+    Raises OpsError with exit code 2 for anything else.
+    """
+    parts = _AGO.findall(text)
+    if parts and "".join(n + unit for n, unit in parts) == text.replace(" ", ""):
+        ago = sum(float(n) * _SECONDS[unit] for n, unit in parts)
+        try:
+            return (now or datetime.now(UTC)) - timedelta(seconds=ago)
+        except OverflowError:
+            raise OpsError(f"--since {text}: that long ago there was no log", exit_code=2) from None
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise OpsError(
+            f"--since {text}: neither an age nor a time",
+            "write e.g. 90s, 1h, 2d or 2026-01-31T08:00",
+            exit_code=2,
+        ) from None

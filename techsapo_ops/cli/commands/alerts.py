@@ -1,0 +1,296 @@
+"""`techsapo alerts`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.alerts import known, listed, try_out
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from techsapo_ops.adapters.alertmanager import Silence
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.operations.watch.alerts import Listed
+    from techsapo_ops.stack.topology import Topology
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="List, silence and try out alerts, e.g. `techsapo alerts list --firing`.",
+)
+
+
+@app.command(name="list")
+def list_alerts(
+    firing: Annotated[bool, typer.Option("--firing", help="Only those whose condition holds.")] = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """List every alert and its state; those that fire come first.
+
+    pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
+    inhibited: a worse alert of the same service fires, or one that names the cause. off: disabled in the
+    spec, or about a service whose exporter this stack does not run.
+
+    Examples:
+
+      techsapo alerts list
+
+      techsapo alerts list --firing --json
+    """
+    project, topology = _stack(place.file, place.environment)
+    url, alertmanager = _url(topology, "prometheus"), _alertmanager_of(topology)
+    found, trouble = listed(project.spec, topology, Prometheus(url) if url else None, alertmanager)
+    shown = [f for f in found if not firing or f.since is not None]
+    if out.as_json:
+        out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None})
+        return
+    if trouble:
+        out.warn(f"states are not known: {trouble}")
+    if shown:
+        out.table(("alert", "state", "severity", "priority", "since", "summary"), [_row(f) for f in shown])
+    elif firing and not trouble:
+        out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
+    noisy = next((f for f in found if f.state == "firing" and f.alert.name != "Watchdog"), None)
+    if noisy is not None:
+        out.next(f"docs/runbooks/{noisy.alert.runbook} says what to do")
+
+
+@app.command()
+def silence(
+    name: Annotated[str | None, typer.Argument(help="The alert.", show_default="any")] = None,
+    matcher: Annotated[
+        list[str] | None,
+        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+    ] = None,
+    duration: Annotated[str, typer.Option("--for", help="How long, e.g. 30m or 2h.")] = "1h",
+    comment: Annotated[str, typer.Option("--comment", "-c", help="Why, for your colleagues.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="List the silences.")] = False,
+    expire: Annotated[str | None, typer.Option("--expire", metavar="ID", help="End a silence now.")] = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Send no notifications of an alert for a while, e.g. during maintenance.
+
+    Examples:
+
+      techsapo alerts silence MemoryHigh --for 2h --comment "load test"
+
+      techsapo alerts silence -m instance=app-2 -m severity=~"warning|info" --for 30m -c "new disk"
+
+      techsapo alerts silence --list
+
+      techsapo alerts silence --expire 5f1f1e0c
+    """
+    if (name is not None or bool(matcher)) + show + (expire is not None) != 1:
+        raise OpsError(
+            "say what to silence, or --list, or --expire ID",
+            '`techsapo alerts silence MemoryHigh --for 2h --comment "why"`',
+            exit_code=2,
+        )
+    wanted = _matchers(name, matcher or [])
+    until = _until(duration)
+    if wanted and not comment.strip():
+        raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
+    server = _alertmanager(place.file, place.environment)
+    if expire is not None:
+        _expire(server, expire, out.as_json)
+    elif show:
+        _list_silences(server, out.as_json)
+    else:
+        _silence(server, wanted, until, comment.strip(), out.as_json)
+
+
+@app.command(name="test")
+def try_alert(
+    name: Annotated[str, typer.Argument(help="The alert.")],
+    within: Annotated[
+        float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="Wait so long.")
+    ] = 60.0,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Send a synthetic alert to its receiver, and time its way there.
+
+    Alertmanager's own counters say when the receiver had it. The text says that it is a test; a second
+    notification follows when it resolves.
+
+    Examples:
+
+      techsapo alerts test ProviderDown
+    """
+    alert = known(name)
+    project, topology = _stack(place.file, place.environment)
+    server: Alertmanager | None = _alertmanager_of(topology)
+    if server is None:
+        raise _no_alertmanager()
+    out.say(f"sending {name} ({alert.severity}) and waiting for Alertmanager to pass it on …")
+    arrived = try_out(project.spec, alert, server, within=within)
+    if out.as_json:
+        out.json(
+            {
+                "alert": name,
+                "receiver": arrived.receiver,
+                "integrations": list(arrived.integrations),
+                "seconds": round(arrived.seconds, 2),
+            }
+        )
+        return
+    told = ", ".join(arrived.integrations)
+    out.data(f"{name} reached {arrived.receiver} ({told}) in {arrived.seconds:.1f} s")
+
+
+def _silence(
+    server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, as_json: bool
+) -> None:
+    made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.json({"id": made, "until": until.isoformat(), "matchers": [str(m) for m in wanted]})
+        return
+    out.data(made)
+    told = " and ".join(str(m) for m in wanted)
+    out.say(f"Nobody is notified of {told} until {until.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
+    out.next(f"`techsapo alerts silence --expire {made[:8]}` ends it earlier")
+
+
+def _list_silences(server: Alertmanager, as_json: bool) -> None:
+    standing = [s for s in server.silences() if s.state != "expired"]
+    out = Output(as_json=as_json)
+    if as_json:
+        out.json({"silences": [_silence_json(s) for s in standing]})
+    elif not standing:
+        out.say("There are no silences.")
+    else:
+        rows = [
+            (
+                s.id[:8],
+                ", ".join(str(m) for m in s.matchers),
+                s.ends.astimezone().strftime("%Y-%m-%d %H:%M"),
+                s.created_by,
+                s.comment,
+            )
+            for s in standing
+        ]
+        out.table(("id", "matches", "until", "by", "comment"), rows)
+
+
+def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
+    standing = [s for s in server.silences() if s.state != "expired"]
+    found = [s for s in standing if s.id.startswith(wanted)]
+    if len(found) != 1:
+        known = ", ".join(s.id[:8] for s in standing) or "none"
+        what = "there is no silence" if not found else "several silences begin with"
+        raise OpsError(f"{what} {wanted}", f"standing silences: {known}")
+    server.expire(found[0].id)
+    out = Output(as_json=as_json)
+    if as_json:
+        out.json({"expired": found[0].id})
+    out.say(f"ended {found[0].id[:8]} ({', '.join(str(m) for m in found[0].matchers)})")
+
+
+def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
+    if name is None and not given:
+        return []
+
+    try:
+        parsed = [Matcher.parse(text) for text in given]
+    except ValueError as error:
+        raise OpsError(f"--matcher: {error}", exit_code=2) from None
+    return [*([Matcher("alertname", "=", known(name).name)] if name is not None else []), *parsed]
+
+
+def _until(duration: str) -> datetime:
+    try:
+        length = seconds(duration)
+        until = datetime.now(UTC) + timedelta(seconds=length)
+    except (ValueError, OverflowError) as error:
+        raise OpsError(f"--for: {error}", "write e.g. 30m or 2h", exit_code=2) from None
+    if length <= 0:
+        raise OpsError("--for must be longer than 0", "write e.g. 30m or 2h", exit_code=2)
+    return until
+
+
+def _stack(file: Path, environment: str | None) -> tuple[Project, Topology]:
+    project = open_project(file, environment)
+    return project, topology_for(project)
+
+
+def _alertmanager(file: Path, environment: str | None) -> Alertmanager:
+    server = _alertmanager_of(_stack(file, environment)[1])
+    if server is None:
+        raise _no_alertmanager()
+    return server
+
+
+def _alertmanager_of(topology: Topology) -> Alertmanager | None:
+    url = _url(topology, "alertmanager")
+    return Alertmanager(url) if url else None
+
+
+def _url(topology: Topology, kind: Any) -> str | None:
+    services = topology.of_kind(kind)
+    return topology.address(services[0], Viewpoint.HOST).url("") if services else None
+
+
+def _no_alertmanager() -> OpsError:
+    return OpsError(
+        "this stack runs no Alertmanager", "set monitoring.alertmanager.enabled, then `techsapo up`"
+    )
+
+
+def _row(listed: Listed) -> tuple[object, ...]:
+    return (
+        listed.alert.name,
+        listed.state,
+        listed.alert.severity,
+        listed.alert.priority,
+        listed.since.astimezone().strftime("%m-%d %H:%M:%S") if listed.since else "",
+        listed.summary if listed.since else "",
+    )
+
+
+def _json(listed: Listed) -> dict[str, Any]:
+    alert = listed.alert
+    return {
+        "name": alert.name,
+        "state": listed.state,
+        "severity": alert.severity,
+        "priority": alert.priority,
+        "service": alert.service,
+        "for": listed.rule.get("for", "0s"),
+        "expr": listed.rule["expr"],
+        "runbook": listed.rule["annotations"]["runbook_url"],
+        "since": listed.since.isoformat() if listed.since else None,
+        "summary": listed.summary if listed.since else None,
+        "labels": dict(listed.labels),
+    }
+
+
+def _silence_json(silence: Silence) -> dict[str, Any]:
+    return {
+        "id": silence.id,
+        "state": silence.state,
+        "matchers": [str(m) for m in silence.matchers],
+        "starts": silence.starts.isoformat(),
+        "ends": silence.ends.isoformat(),
+        "created_by": silence.created_by,
+        "comment": silence.comment,
+    }

@@ -1,0 +1,97 @@
+"""`techsapo ask`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.orchestrator import Orchestrator, TierName, follow, orchestrator, piped, post
+from techsapo_ops.cli.output import harmless
+from techsapo_ops.cli.peer import TlsOptions
+from techsapo_ops.cli.views.answer import show_answer
+from techsapo_ops.errors import OpsError
+
+_GENERATE = "/api/v1/generate"
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
+    tier: Annotated[TierName, typer.Option("--tier", help="How many models answer.")] = TierName.BASIC,
+    url: Annotated[
+        str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
+    ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),
+    ] = False,
+    *,
+    tls: TlsOptions,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Ask the running orchestrator a question.
+
+    Prints the answer, then the scores, the dissent, and what each provider took and cost. An API key is
+    read from TECHSAPO_API_KEY.
+
+    Examples:
+
+      techsapo ask "Dockerコンテナが起動しない"
+
+      techsapo ask --tier critical --json "nginx answers 502"
+
+      journalctl -u nginx -n 50 | techsapo ask -
+
+      techsapo ask --url https://techsapo.example.com --ca-file ca.pem "nginx answers 502"
+    """
+    prompt = piped() if question == "-" else question
+    if not prompt.strip():
+        raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
+    asked = orchestrator(url, place, tls)
+    body = {"prompt": prompt, "task_type": tier.value}
+    told = _followed(asked, body, as_json=out.as_json) if stream else post(asked, _GENERATE, body)
+
+    if out.as_json:
+        if not stream:
+            out.json(told)
+        return
+
+    show_answer(harmless(told))
+
+
+def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
+    """Print each event as it comes; the answer's document at the end."""
+    verdict: dict[str, Any] = {}
+    for name, told in follow(asked, _GENERATE, body):
+        if as_json:
+            print(json.dumps({"event": name, **told}, ensure_ascii=False), flush=True)
+        elif name != "verdict":
+            print(_line(name, harmless(told)), file=sys.stderr, flush=True)
+        verdict = told if name == "verdict" else verdict
+    return verdict
+
+
+def _line(name: str, told: Mapping[str, Any]) -> str:
+    """One event in words."""
+    who = told.get("provider", "")
+    match name:
+        case "answered" | "revised":
+            return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"
+        case "graded":
+            given = ", ".join(f"{g['subject']} {g['grade']:.2f}" for g in told["grades"])
+            return f"{name:<10} {who}  {given}"
+        case "bounced":
+            after = "no revision" if told["after"] is None else f"{told['after']:.2f}"
+            kept = "kept" if told["kept"] else "not kept"
+            return f"{name:<10} {who}  round {told['round']}: {told['before']:.2f} to {after}, {kept}"
+        case "escalated":
+            return f"{name:<10} to {told['tier']} ({told['reason']}): {', '.join(told['providers'])}"
+        case "failed":
+            return f"{name:<10} {who}  {told['phase']}: {told['kind']}: {told['message']}"
+        case _:
+            return name

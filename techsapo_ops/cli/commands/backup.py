@@ -1,0 +1,294 @@
+"""`techsapo backup`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    DryRunOption,
+    JsonOutput,
+    JsonQuietOutput,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+)
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
+from techsapo_ops.operations.backup.create import create_backup, select
+from techsapo_ops.operations.backup.prune import prune_backups
+from techsapo_ops.operations.backup.verify import verify_backup
+
+if TYPE_CHECKING:
+    from techsapo_ops.backup.repository import Repository
+    from techsapo_ops.backup.verify import Verification
+
+app = CommandGroup(
+    invoke_without_command=True,
+    help="Back up data and configuration, e.g. `techsapo backup`, `techsapo backup verify --deep`.",
+)
+
+TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup by.")]
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    only: BackedUpOption = None,
+    tag: TagOption = "",
+    dry_run: DryRunOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Back up data and configuration; list, verify and prune backups.
+
+    Without a command it makes one, as `backup create` does.
+
+    Examples:
+
+      techsapo backup
+
+      techsapo backup --only redis,mysql --tag before-migration
+
+      techsapo backup verify --deep
+    """
+    if context.invoked_subcommand is None:
+        create(only, tag, dry_run, place=place, wait=wait, out=out)
+
+
+@app.command()
+def create(
+    only: BackedUpOption = None,
+    tag: TagOption = "",
+    dry_run: DryRunOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Make a backup of all sources at once.
+
+    Examples:
+
+      techsapo backup create --tag before-upgrade
+    """
+    stack = open_stack(place.open())
+    repository = repository_of(stack)
+    if dry_run:
+        selection = select(stack, parse(only))
+        kinds = [source.kind for source in selection.sources]
+        if out.as_json:
+            out.json({"path": str(repository.path), "sources": kinds, "left_out": selection.left_out})
+        rows = [(kind, "would be backed up") for kind in kinds]
+        out.table(("source", ""), [*rows, *selection.left_out.items()])
+        out.next("techsapo backup")
+        return
+    with Bars(out, repository) as bars:
+        made = create_backup(stack, only=parse(only), tag=tag, wait=wait, watch=bars)
+    for warning in made.warnings:
+        out.warn(warning)
+    if out.as_json:
+        out.json(backup_json(repository, made.backup))
+        return
+    out.data(made.backup.id)
+    out.say(f"kept in {made.backup.folder}")
+    out.next("techsapo backup verify --deep")
+
+
+@app.command(name="list")
+def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the backups, oldest first.
+
+    Examples:
+
+      techsapo backup list --json
+    """
+    repository = _repository(place)
+    known = repository.backups()
+    if out.as_json:
+        out.json([brief(backup_json(repository, backup)) for backup in known])
+        return
+    if not known:
+        out.say(f"There is no backup in {repository.path}.")
+        out.next("techsapo backup")
+        return
+    rows = []
+    for backup in known:
+        manifest = backup.manifest
+        origin = str(origin_of(repository, backup)["state"])
+        if manifest is None:
+            rows.append((backup.id, "", "", "", "damaged", origin, ""))
+            continue
+        rows.append(
+            (
+                backup.id,
+                f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}",
+                human(manifest.bytes),
+                ", ".join(manifest.kinds),
+                state(repository.checks(backup)),
+                origin,
+                manifest.tag,
+            )
+        )
+    out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show what a backup holds and what was found out about it.
+
+    Examples:
+
+      techsapo backup show latest
+    """
+    repository = _repository(place)
+    backup = repository.find(which)
+    if out.as_json:
+        out.json(backup_json(repository, backup))
+        return
+    manifest = backup.read()
+    took = (manifest.ended - manifest.started).total_seconds()
+    begun = f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}"
+    out.data(f"{manifest.id}  {begun}, {took:.1f} s  {manifest.tag}".rstrip())
+    out.data(f"{backup.folder}\n")
+    rows = [
+        (p.kind, registry.describe(p), human(p.raw_bytes), human(p.bytes), p.server, p.file)
+        for p in manifest.parts
+    ]
+    out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
+    for kind, why in manifest.left_out.items():
+        out.data(f"{kind}: {why}")
+    origin = origin_of(repository, backup)
+    out.data(f"\norigin: {', '.join(filter(None, origin.values()))}")
+    out.data(f"checked: {state(repository.checks(backup))}")
+    for check in repository.checks(backup).values():
+        for part in check.get("parts", ()):
+            for problem in part["problems"]:
+                out.data(f"  {part['kind']}: {problem}")
+
+
+@app.command()
+def verify(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    latest: Annotated[bool, typer.Option("--latest", help="The newest one, as without an id.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
+    ] = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """See whether a backup is whole; --deep: whether it restores to what was backed up.
+
+    Examples:
+
+      techsapo backup verify
+
+      techsapo backup verify --deep --json
+    """
+    stack = open_stack(place.open())
+    word = "latest" if latest else which
+    with Bars(out, repository_of(stack)) as bars:
+        found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
+    if out.as_json:
+        out.json({**asdict(found), "ok": found.ok})
+    else:
+        _show(found, quiet=out.quiet)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _show(found: Verification, *, quiet: bool) -> None:
+    out = Output(quiet=quiet)
+    rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
+    if rows and not (quiet and found.ok):
+        took = "came back in" if found.level == "deep" else "took"
+        out.table(("source", "state", took, ""), rows, right=(took,))
+    for sentence in found.sentences:
+        out.data(f"{found.id}: {sentence}")
+    if found.note:
+        out.say(f"{found.id} is {found.note}")
+    if found.ok:
+        how = "restores to what was backed up" if found.level == "deep" else "is whole"
+        out.say(f"{found.id} {how} ({found.seconds:.1f} s)")
+    else:
+        out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
+
+
+@app.command()
+def accept(
+    which: Annotated[str, typer.Argument(metavar="ID", help="An id, or its beginning.")],
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Vouch for a backup without a MAC that came after this stack's key, such as an older techsapo's.
+
+    It counts as unauthenticated then: verify goes on, and restore wants --allow-unauthenticated. One whose
+    MAC is wrong is never accepted.
+
+    Examples:
+
+      techsapo backup accept 20260131T020000Z
+    """
+    repository = _repository(place)
+    with repository.lock(wait):
+        backup = repository.find(which)
+        found = repository.accept(backup)
+    if out.as_json:
+        out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
+    why = f": {found.why}" if found.why else ""
+    out.say(f"{backup.id} is {found.state}{why}")
+    out.next(f"techsapo backup verify {backup.id} --deep")
+
+
+@app.command()
+def prune(
+    dry_run: DryRunOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Remove the backups that backup.keep does not want any more.
+
+    The last good one, the last that was restored on trial, and what a point in time needs always stay.
+
+    Examples:
+
+      techsapo backup prune --dry-run
+    """
+    stack = open_stack(place.open())
+    done = prune_backups(stack, dry_run=dry_run, wait=wait)
+    if out.as_json:
+        out.json(asdict(done))
+        return
+    going = "goes" if dry_run else "removed"
+    rows = [(v.id, "stays" if v.keep else going, ", ".join(v.reasons)) for v in done.verdicts]
+    if rows and not out.quiet:
+        out.table(("id", "", "why"), rows)
+    count = sum(not v.keep for v in done.verdicts)
+    out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
+    if dry_run and count:
+        out.next("techsapo backup prune")
+
+
+def _repository(place: SpecChoice) -> Repository:
+    return repository_of(open_stack(place.open()))

@@ -1,0 +1,296 @@
+"""`techsapo certs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.certs.self_signed import CA_FOLDER
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.host_tables import cron_table
+from techsapo_ops.cli.job_runs import desk_for
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import (
+    DryRunOption,
+    JsonOutput,
+    JsonQuietOutput,
+    QuietOutput,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, print_error
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.views.certificates import (
+    renewal_error,
+    renewal_value,
+    renewal_words,
+    show,
+    status_value,
+)
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.certificates.front import nginx_site
+from techsapo_ops.operations.certificates.metrics import write_metrics
+from techsapo_ops.operations.certificates.needs import Certificates
+from techsapo_ops.operations.certificates.renew import redeploy, revocable
+from techsapo_ops.operations.certificates.renew import renew as perform
+from techsapo_ops.operations.certificates.renew import revoke as revoke_at_ca
+from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
+from techsapo_ops.operations.certificates.status import status as look
+from techsapo_ops.operations.jobs.timetable import announce
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.certificates.renew import Renewal
+
+_PENDING = 100
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Issue, renew, deploy and watch certificates, e.g. `techsapo certs status`.",
+)
+
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]…", help="Names under `certificates`; default: all.")
+]
+
+
+@app.command()
+def status(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|FILE|HOST:PORT]…", help="Default: every certificate of the spec."),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show every certificate: days left, next renewal, whether what is served is what is stored.
+
+    A FILE and a HOST:PORT need no spec. Ends with 1 when any needs attention.
+
+    Examples:
+
+      techsapo certs status
+
+      techsapo certs status --json
+
+      techsapo certs status /etc/ssl/certs/techsapo.crt example.com:443
+    """
+    if targets and all(map(is_elsewhere, targets)) and not place.file.exists():
+        require_trust(place.file)
+        found = status_elsewhere(targets)
+    else:
+        certificates = _certificates(place, out)
+        found = look(certificates, tuple(targets or ()))
+        if not targets:
+            write_metrics(certificates, found)
+    if out.as_json:
+        out.json([status_value(s) for s in found])
+    elif not found:
+        out.say("There are no certificates in the spec.")
+        out.next("`techsapo explain certificates` shows what to write")
+    else:
+        show(found, out)
+    if any(s.attention for s in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def issue(
+    names: NamesArgument = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Get the certificates that are not there yet, and put them into use.
+
+    The same as `renew`, which does whatever each certificate needs.
+
+    Examples:
+
+      techsapo certs issue techsapo
+    """
+    _renew(place, names, out, wait)
+
+
+@app.command()
+def renew(
+    names: NamesArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them, which is the default.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
+    dry_run: DryRunOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Renew what is due and put it into use; say of the rest when it will be.
+
+    Due is: a third of the life left (half of at most ten days), the CA's own wish, changed names, a new
+    file. A certificate that can't be put into use is taken back, and the command ends with 1. `--dry-run`
+    ends with 100 when something would be done.
+
+    Examples:
+
+      techsapo certs renew
+
+      techsapo certs renew techsapo --force
+
+      techsapo certs renew --dry-run
+    """
+    if everything and names:
+        raise OpsError("--all and a name exclude each other", "leave one of them out", exit_code=2)
+    _renew(place, names, out, wait, force=force, dry_run=dry_run)
+
+
+@app.command()
+def deploy(
+    names: NamesArgument = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
+
+    Examples:
+
+      techsapo certs deploy techsapo
+    """
+    certificates = _certificates(place, out)
+    _report(certificates, redeploy(certificates, tuple(names or ()), wait=wait), out)
+
+
+@app.command()
+def revoke(
+    name: Annotated[str, typer.Argument(help="Name under `certificates`.")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            "--reason",
+            help="unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation.",
+        ),
+    ] = "unspecified",
+    yes: YesOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+) -> None:
+    """Revoke the certificate in use at its CA. The next `renew` gets another, with a new key.
+
+    Examples:
+
+      techsapo certs revoke techsapo --reason keyCompromise --yes
+    """
+    out = Output()
+    certificates = _certificates(place, out)
+    version = revocable(certificates, name, reason)
+    if not confirm(f"Revoke certificate {name} (version {version.number})? Clients will refuse it.", yes=yes):
+        raise OpsError("nothing was revoked", "pass --yes where nobody can be asked")
+    version = revoke_at_ca(certificates, name, reason, wait=wait)
+    out.say(f"certificate {name} (version {version.number}) is revoked")
+    out.next(f"techsapo certs renew {name}")
+
+
+@app.command()
+def trust(*, place: SpecPlace) -> None:
+    """Print the stack's own CA and how to trust it, for self-signed certificates in development.
+
+    Examples:
+
+      techsapo certs trust
+    """
+    out = Output()
+    certificates = _certificates(place, out)
+    certificates.authority()
+    path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
+    out.data(str(path))
+    for line in (
+        "Whoever trusts this CA trusts every certificate that this stack makes. For development only.",
+        f"  curl               curl --cacert {path} https://…",
+        f"  techsapo           techsapo ask --ca-file {path} --url https://… (beside the spec it is trusted)",
+        f"  Debian, Ubuntu     cp {path} /usr/local/share/ca-certificates/ && update-ca-certificates",
+        f"  Fedora             trust anchor {path}",
+        f"  macOS              security add-trusted-cert -k ~/Library/Keychains/login.keychain-db {path}",
+        "  Firefox            Settings, Certificates, Authorities, Import",
+    ):
+        out.say(line)
+
+
+@app.command(name="install-cron")
+def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
+    """Let the host's cron renew: the job `certs` alone, beside whatever of the schedule is there already.
+
+    When it runs is `schedule.certs` of the spec, twice a day by default. `techsapo cron install` installs all
+    jobs, `techsapo cron remove` removes them. The stack's own scheduler does the same without any cron.
+
+    Examples:
+
+      techsapo certs install-cron
+    """
+    project = place.open()
+    schedule = project.spec.schedule
+    if schedule.certs is None:
+        raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
+    table = cron_table(project)
+    changed = table.install(frozenset({"certs"}))
+    announce(schedule, desk_for(project.layout, out.say, out.detail))
+    shown = table.show()
+    out.say(f"{shown.where}: certs, at {schedule.certs}" + ("" if changed else " (as before)"))
+    if schedule.by == "service":
+        out.say("the stack's own scheduler starts it too; whoever comes second finds a run done")
+    if shown.state == "partial":
+        out.next("`techsapo cron install` adds the other jobs of the schedule")
+
+
+def _renew(
+    place: SpecChoice,
+    names: list[str] | None,
+    out: Output,
+    wait: float,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> None:
+    certificates = _certificates(place, out)
+    found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
+    _report(certificates, found, out, dry_run=dry_run)
+
+
+def _certificates(place: SpecChoice, out: Output) -> Certificates:
+    project = place.open()
+    topology = topology_for(project)
+    door = runner()
+    site = None
+    if topology.has("nginx"):
+        site = nginx_site(project.spec, topology, engine_for(project, topology), door)
+    return Certificates(project.spec, topology, door, site, say=out.say)
+
+
+def _report(
+    certificates: Certificates,
+    found: tuple[Renewal, ...],
+    out: Output,
+    *,
+    dry_run: bool = False,
+) -> None:
+    if not dry_run:
+        write_metrics(certificates, look(certificates))
+    if out.as_json:
+        out.json([renewal_value(r) for r in found])
+    for renewal in found:
+        if renewal.error is not None:
+            if not out.as_json:
+                print_error(renewal_error(renewal, renewal.error))
+        else:
+            out.say(renewal_words(renewal, dry_run))
+    if not found:
+        out.say("There are no certificates to renew in the spec.")
+    if any(r.error is not None for r in found):
+        raise typer.Exit(1)
+    if dry_run and any(r.due.need != "nothing" for r in found):
+        raise typer.Exit(_PENDING)

@@ -1,0 +1,117 @@
+"""`techsapo costs`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.operations.watch.costs import Books, rows_here
+from techsapo_ops.operations.watch.costs import costs as operation
+from techsapo_ops.spec.told_addresses import seen_from_here
+from techsapo_ops.stores.audit.costs import ENOUGH
+
+
+class Grouping(StrEnum):
+    """What costs are summed up by."""
+
+    PROVIDER = "provider"
+    MODEL = "model"
+    DAY = "day"
+
+
+def costs(
+    by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+    rows: Annotated[
+        bool, typer.Option("--rows", hidden=True, help="What another techsapo sums up, as the app sees it.")
+    ] = False,
+    data: Annotated[
+        Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
+    ] = Path(),
+    mysql: Annotated[
+        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MariaDB, as the app sees it.")
+    ] = None,
+) -> None:
+    """Show what the answers cost, and the cheapest pair of providers that was sure enough.
+
+    The figures are those of the audit log: what the budget was charged. Days are UTC.
+
+    Examples:
+
+      techsapo costs --by day --days 7
+    """
+    out = Output(as_json=out.as_json or rows)
+    if rows:
+        spec = open_project(place.file, cross_check=False).spec
+        out.json(rows_here(seen_from_here(spec, None, mysql), data, days).to_json())
+        return
+    project = place.open()
+    topology = topology_for(project)
+    books = Books(project.spec, topology, engine_for(project, topology), runner())
+    found = operation(books, days, by.value)
+    since = found.since
+    if out.as_json:
+        best = found.recommended
+        out.json(
+            {
+                "since": since.isoformat(),
+                "by": by.value,
+                "total_usd": round(found.total_usd, 9),
+                "simulated_usd": round(found.simulated_usd, 9),
+                "requests": found.requests,
+                "cached": found.cached,
+                "rows": [asdict(r) for r in found.rows],
+                "pairs": [{**asdict(p), "met": p.met} for p in found.pairs],
+                "recommended": {**asdict(best), "met": True} if best is not None else None,
+            }
+        )
+        return
+    day = by is Grouping.DAY
+    columns = [by.value, *(["requests"] if day else []), "calls", "failed", "tokens in", "tokens out", "usd"]
+    lines: list[list[object]] = [
+        [
+            r.name,
+            *([r.requests] if day else []),
+            r.calls,
+            r.failed,
+            r.tokens_input,
+            r.tokens_output,
+            f"{r.cost_usd:.6f}",
+        ]
+        for r in found.rows
+    ]
+    out.table(columns, lines, right=columns[1:])
+    budget = project.spec.budget
+    out.data(
+        f"\ntotal    ${found.total_usd:.6f} for {found.requests} requests since {since:%Y-%m-%d}, "
+        f"{found.cached} of them from the cache"
+    )
+    if found.simulated_usd:
+        whether = "counts" if budget.count_simulated else "does not count"
+        out.data(
+            f"         ${found.simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below"
+        )
+    out.data(f"budget   ${budget.monthly_usd:.2f} a month, ${budget.resolved_daily_usd:.2f} a day")
+    best = found.recommended
+    if best is None:
+        out.data(
+            f"advice   none yet: no pair of providers met its tier's confidence in {ENOUGH} requests or more"
+        )
+        return
+    out.data(
+        f"advice   {' + '.join(best.providers)}: the cheapest pair that met its tier's confidence: "
+        f"{best.confidence:.2f} on average, needs {best.threshold:.2f}; {best.accepted:.0%} accepted; "
+        f"${best.cost_usd:.6f} a request; {best.requests} requests"
+    )

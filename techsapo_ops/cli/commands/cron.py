@@ -1,0 +1,151 @@
+"""`techsapo cron`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import psutil
+import typer
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.host_tables import host_table
+from techsapo_ops.cli.job_runs import desk_for
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.operations.jobs.timetable import announce, nobody_starts_them, scheduled
+
+CHANGES = 100
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Let the host's cron or systemd start the jobs, e.g. `techsapo cron install`.",
+)
+UserOption = Annotated[
+    str | None, typer.Option("--user", metavar="NAME", help="Whose crontab; another's needs root.")
+]
+SystemdOption = Annotated[bool, typer.Option("--systemd", help="Timers of systemd in place of a crontab.")]
+
+
+@app.command()
+def install(
+    *,
+    place: SpecPlace,
+    user: UserOption = None,
+    systemd: SystemdOption = False,
+    out: QuietOutput,
+) -> None:
+    """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
+
+    Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
+    certificates alone: `techsapo certs install-cron`.
+
+    Examples:
+
+      techsapo cron install
+
+      techsapo cron install --systemd
+    """
+    project = place.open()
+    table = host_table(project, user, systemd)
+    changed = table.install()
+    schedule = project.spec.schedule
+    announce(schedule, desk_for(project.layout, out.say, out.detail))
+    names = ", ".join(job.name for job in scheduled(schedule)) or "no job"
+    shown = table.show()
+    out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
+    wanted = "systemd" if systemd else "cron"
+    if schedule.by == "service" and nobody_starts_them(topology_for(project), schedule):
+        out.next(
+            f"set `schedule.by: {wanted}` and run `techsapo up`, so that a job that does not come alerts"
+        )
+    elif schedule.by == "service":
+        out.say("the stack's own scheduler starts them too; whoever comes second finds a run done")
+        out.next(f"set `schedule.by: {wanted}` and run `techsapo up` to leave it out")
+    elif schedule.by != wanted:
+        out.next(f"set `schedule.by: {wanted}` in the spec")
+    else:
+        out.next("techsapo jobs")
+
+
+@app.command()
+def remove(
+    *,
+    place: SpecPlace,
+    user: UserOption = None,
+    systemd: SystemdOption = False,
+    out: QuietOutput,
+) -> None:
+    """Take the stack's jobs out of the crontab or of systemd; the rest stays.
+
+    Examples:
+
+      techsapo cron remove
+    """
+    table = host_table(place.open(), user, systemd)
+    where = table.show().where
+    out.say(f"{where}: removed" if table.remove() else f"{where}: there was nothing of this stack")
+
+
+@app.command("list")
+def list_entries(*, place: SpecPlace, user: UserOption = None, systemd: SystemdOption = False) -> None:
+    """Print what is installed, as it stands in the crontab or in the units.
+
+    Examples:
+
+      techsapo cron list
+    """
+    out = Output()
+    shown = host_table(place.open(), user, systemd).show()
+    if shown.text:
+        out.data(shown.text.rstrip("\n"))
+    else:
+        out.say(f"{shown.where}: nothing of this stack")
+        out.next("techsapo cron install")
+
+
+@app.command()
+def status(
+    *,
+    place: SpecPlace,
+    user: UserOption = None,
+    systemd: SystemdOption = False,
+    out: JsonOutput,
+) -> None:
+    """Say whether what is installed is what the spec says, and whether somebody is there to run it.
+
+    Ends with 0 when all is well, 100 when `techsapo cron install` would change something, 1 when nothing
+    runs that would start the jobs.
+
+    Examples:
+
+      techsapo cron status
+
+      techsapo cron status --systemd --json
+    """
+    shown = host_table(place.open(), user, systemd).show()
+    daemon = "systemd" if systemd else "cron"
+    runs = _systemd_runs() if systemd else _cron_runs()
+    if out.as_json:
+        out.json({"where": shown.where, "state": shown.state, "daemon": daemon, "daemon_runs": runs})
+    else:
+        out.table(
+            ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
+        )
+        if shown.state != "installed":
+            out.next("techsapo cron install" + (" --systemd" if systemd else ""))
+        elif not runs:
+            out.next(f"start {daemon}, or set `schedule.by: service`")
+    if shown.state != "installed":
+        raise typer.Exit(CHANGES)
+    if not runs:
+        raise typer.Exit(1)
+
+
+def _cron_runs() -> bool:
+    return any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
+
+
+def _systemd_runs() -> bool:
+    return Path("/run/systemd/system").is_dir()

@@ -1,0 +1,167 @@
+"""`techsapo doctor`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.apt import Apt
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import docker_facts_for, topology_for
+from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.doctor import distrusted, examine, repair
+from techsapo_ops.operations.doctor_templates import look_at_templates
+from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
+from techsapo_ops.spec.load import load
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.doctor import Diagnosis, Repair
+    from techsapo_ops.stack.topology import Topology
+
+
+def doctor(
+    *,
+    place: SpecPlace,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
+    ] = False,
+    out: FullOutput,
+) -> None:
+    """Say what this host lacks for the stack, and which ports are taken and by whom.
+
+    Ends with 0 when nothing needed is missing, else 1. Without a techsapo.yaml it looks for what the
+    default stack needs.
+
+    Examples:
+
+      techsapo doctor
+
+      sudo techsapo doctor --fix
+
+      techsapo doctor --json
+    """
+    doubts, project = root_doubts(place.file.resolve()), None
+    if not doubts:
+        try:
+            project = _project(place.file, place.environment)
+        except UntrustedError as error:  # for a folder that the spec names
+            doubts = error.doubts
+    if project is None:
+        refused = distrusted(doubts)
+        if out.as_json:
+            out.json(_value(refused, None))
+        else:
+            _print(refused, out, quiet=out.quiet)
+        raise typer.Exit(1)
+    topology = topology_for(project)
+    diagnosis = examine(
+        project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+    )
+    done: Repair | None = None
+    if fix and (diagnosis.packages or diagnosis.wants_user):
+        if not diagnosis.root:
+            if not out.as_json:
+                _print(diagnosis, out, quiet=out.quiet)
+            raise OpsError(
+                "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
+            )
+        done = _repair(diagnosis, topology, out)
+        topology = topology_for(project)
+        diagnosis = examine(
+            project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
+        )
+    if out.as_json:
+        out.json(_value(diagnosis, done))
+    else:
+        _print(diagnosis, out, quiet=out.quiet)
+        _say_next(diagnosis, out, _as_root(place.file, place.environment))
+    raise typer.Exit(0 if diagnosis.complete else 1)
+
+
+def _project(file: Path, environment: str | None) -> Project:
+    """The project of the spec, or of a default spec where there is none yet."""
+    if file != DEFAULT_SPEC or file.is_file():
+        return open_project(file, environment)
+
+    return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
+
+
+def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
+    run = runner()
+    done = repair(diagnosis, Apt(run, Units(run, topology.host.binaries.get("systemctl"))), run, out.say)
+    if done.user_added:
+        out.say("added system user techsapo")
+    if done.installed.packages:
+        out.say(f"installed {', '.join(done.installed.packages)}")
+    if done.installed.disabled:
+        out.say(f"not started at boot: {', '.join(done.installed.disabled)} (the stack runs its own)")
+    if done.installed.left_running:
+        out.detail(f"left running: {', '.join(done.installed.left_running)}")
+    return done
+
+
+def _say_next(diagnosis: Diagnosis, out: Output, fix: str) -> None:
+    if diagnosis.packages and not diagnosis.apt:
+        out.next(f"install by your system's means (Debian's names): {' '.join(diagnosis.packages)}")
+    elif diagnosis.packages or diagnosis.wants_user:
+        out.next(fix)
+    elif diagnosis.complete:
+        out.next("techsapo up")
+
+
+def _as_root(file: Path, environment: str | None) -> str:
+    words = [str(Path(sys.argv[0]).absolute()), "doctor", "--fix", "--file", str(file.absolute())]
+    if environment:
+        words += ["--environment", environment]
+    return shlex.join(words if _is_root() else ["sudo", *words])
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _print(diagnosis: Diagnosis, out: Output, *, quiet: bool) -> None:
+    """All findings and a line that counts them; with --quiet those that ask for something."""
+    shown = [f for f in diagnosis.findings if not quiet or f.level in {"missing", "warning"}]
+    rows = [(f.name, f.level.value, f.detail, f.remedy) for f in shown]
+    if rows:
+        out.table(("what", "state", "detail", "what to do"), rows)
+    missing = sum(f.level == "missing" for f in diagnosis.findings)
+    warnings = sum(f.level == "warning" for f in diagnosis.findings)
+    words = f"{missing} missing or in the way" if missing else "nothing needed is missing"
+    out.data(f"{words}{f', {warnings} to look at' if warnings else ''}")
+
+
+def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "complete": diagnosis.complete,
+        "packages": list(diagnosis.packages),
+        "findings": [
+            {
+                "topic": f.topic,
+                "name": f.name,
+                "level": f.level.value,
+                "detail": f.detail,
+                "remedy": f.remedy,
+                "package": f.package,
+            }
+            for f in diagnosis.findings
+        ],
+    }
+    if done is not None:
+        value["fixed"] = {
+            "packages": list(done.installed.packages),
+            "units_disabled": list(done.installed.disabled),
+            "services_left_running": list(done.installed.left_running),
+            "user_added": done.user_added,
+        }
+    return value

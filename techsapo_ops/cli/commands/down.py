@@ -1,0 +1,53 @@
+"""`techsapo down`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.options import (
+    JsonQuietOutput,
+    SpecFile,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.operations.apply.stop import down as stop
+
+
+def down(
+    *,
+    place: SpecFile,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, generated passwords.")
+    ] = False,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Stop the stack: every service after those that need it, then the supervisor or the networks.
+
+    Works with a broken spec and after crashes; nothing of the stack is left running.
+
+    Examples:
+
+      techsapo down
+
+      techsapo down --volumes --yes
+    """
+    stack = recorded_stack(place.file)
+    if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
+        out.say("nothing was changed; --yes confirms the deletion")
+        raise typer.Exit(1)
+    stopped = stop(stack, wait=wait, remove_data=volumes)
+    if out.as_json:
+        out.json({"stopped": list(stopped), "data_removed": volumes})
+        return
+    if stopped:
+        out.say(f"stopped {', '.join(stopped)}")
+    else:
+        out.say("nothing to stop")
+    if volumes:
+        out.say("data deleted")

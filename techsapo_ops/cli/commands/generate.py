@@ -1,0 +1,135 @@
+"""`techsapo generate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.cli.open_stack import stack_on, topology_for
+from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.operations.apply.generate import examine, write_files
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.operations.apply.changes import FileChange
+    from techsapo_ops.operations.apply.generate import Generated
+    from techsapo_ops.stack.topology import Topology
+
+CHANGES_PENDING = 100
+_LISTED = 6
+
+
+def generate(
+    *,
+    place: SpecPlace,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Where to.", show_default=".techsapo/generated"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 100 when something would change.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
+    out: FullOutput,
+) -> None:
+    """Render every configuration file, let the real tools check them, and write them: all or none.
+
+    Exit codes: 0 up to date or written, 1 an error, 2 wrong usage, 100 with --check when something
+    would change.
+
+    Examples:
+
+      techsapo generate
+
+      techsapo generate --check --diff
+
+      techsapo generate -e production -o /srv/techsapo/config
+    """
+    if output is not None:
+        require_trust(place.file, others=[output])
+    project = place.open()
+    topology = _topology(project, output)
+    found = examine(stack_on(project, topology))
+    for warning in project.warnings:
+        out.warn(str(warning))
+    for tool in found.validation.missing:
+        out.warn(
+            f"{tool.tool} is not here, so nobody checked {_some(tool.unchecked)}: {tool.remedy} brings it"
+        )
+    report = found.validation
+    out.detail(f"{report.checked} checks ran, {report.skipped} had passed before with the same content")
+    if not check:
+        if output is None:
+            keep_out_of_git(project.state)
+        write_files(found.files, topology, force=force)
+    if out.as_json:
+        out.json(_document(found, topology, written=not check, diff=diff))
+    else:
+        _show(out, found.changes, diff=diff)
+        _close(out, found, topology, check=check)
+    if check and found.changes:
+        raise typer.Exit(CHANGES_PENDING)
+
+
+def _topology(project: Project, output: Path | None) -> Topology:
+    topology = topology_for(project)
+    if output is None:
+        return topology
+    return topology.relocated(replace(topology.layout, config=output.absolute()))
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    more = len(paths) - _LISTED
+    return ", ".join(paths[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
+    for change in changes:
+        out.data(f"{change.kind.value:<8} {change.path}")
+        if diff:
+            out.data(change.diff.rstrip("\n"))
+
+
+def _close(out: Output, found: Generated, topology: Topology, *, check: bool) -> None:
+    directory = topology.layout.config
+    count = len(found.changes)
+    files = f"{len(found.files)} files"
+    if not count:
+        out.say(f"{files} in {directory} are up to date")
+        return
+    if not check:
+        out.say(f"{count} of {files} written to {directory}")
+        out.next("`techsapo up` applies them")
+        return
+    out.say(f"{count} of {files} in {directory} would change")
+    if found.edited:
+        out.next(
+            "move your edits into the spec or a template, or overwrite them: `techsapo generate --force`"
+        )
+    else:
+        out.next("`techsapo generate` writes them")
+
+
+def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:
+    return {
+        "directory": str(topology.layout.config),
+        "files": len(found.files),
+        "up_to_date": not found.changes,
+        "written": written and bool(found.changes),
+        "changes": [
+            {"path": c.path, "kind": c.kind.value, **({"diff": c.diff} if diff else {})}
+            for c in found.changes
+        ],
+        "checks": {"run": found.validation.checked, "known_to_pass": found.validation.skipped},
+        "missing_tools": [
+            {"tool": m.tool, "remedy": m.remedy, "unchecked": list(m.unchecked)}
+            for m in found.validation.missing
+        ],
+    }

@@ -1,0 +1,151 @@
+"""`techsapo health`."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.build import build
+from techsapo_ops.cli.open_stack import private_prober, topology_for
+from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.output import Output, console, make_table, state_style
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+
+if TYPE_CHECKING:
+    from techsapo_ops.health.report import HealthReport
+
+EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
+WRONG = 3
+_REDRAW = 2.0
+
+
+def health(
+    *,
+    place: SpecPlace,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a probe."),
+    ] = 5.0,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Probe again every 2 seconds.")] = False,
+    out: FullOutput,
+) -> None:
+    """Probe every part at once: services, scrape targets, disk, certificates.
+
+    Ends with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+
+    Examples:
+
+      techsapo health
+
+      techsapo health --json --timeout 2
+
+      techsapo health --watch
+    """
+    try:
+        project = place.open()
+        topology = topology_for(project)
+
+        def look() -> HealthReport:
+            return check(
+                project.spec,
+                topology,
+                timeout=timeout,
+                now=datetime.now(UTC),
+                private=private_prober(project.spec, topology),
+            )
+
+        if watch:
+            _watch(look, as_json=out.as_json)
+            return
+        report = look()
+    except OpsError as error:
+        error.exit_code = WRONG
+        raise
+    if out.as_json:
+        out.json(_value(report))
+    else:
+        _print(report, out, quiet=out.quiet)
+    raise typer.Exit(EXIT_CODES[report.status])
+
+
+def _value(report: HealthReport) -> dict[str, Any]:
+    return {
+        "status": report.status.value,
+        "build": build(),
+        "seconds": round(report.seconds, 4),
+        "probes": [
+            {
+                "name": part.name,
+                "kind": part.kind,
+                "status": part.status.value,
+                "detail": part.detail,
+                "seconds": None if part.seconds is None else round(part.seconds, 4),
+                "hint": part.hint,
+                "build": part.build,
+            }
+            for part in report.probes
+        ],
+    }
+
+
+_COLUMNS = ("name", "status", "ms", "detail")
+
+
+def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            part.name,
+            part.status.value,
+            "" if part.seconds is None else f"{part.seconds * 1000:.0f}",
+            part.detail,
+        )
+        for part in (report.failing if failing_only else report.probes)
+    ]
+
+
+def _summary(report: HealthReport) -> str:
+    asked = [p for p in report.probes if p.status != "absent"]
+    line = f"{report.status.value}: {len(asked) - len(report.failing)} of {len(asked)} parts well"
+    absent = len(report.probes) - len(asked)
+    return f"{line}{f', {absent} absent' if absent else ''}, {report.seconds * 1000:.0f} ms"
+
+
+def _print(report: HealthReport, out: Output, *, quiet: bool) -> None:
+    rows = _rows(report, failing_only=quiet)
+    if rows:
+        out.table(_COLUMNS, rows, right=("ms",))
+    out.data(_summary(report))
+    services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate"}]
+    if all(p.status in {"down", "absent"} for p in services):
+        out.next("techsapo up")
+    elif hints := [p.hint for p in report.failing if p.hint]:
+        out.next(hints[0])
+    elif old := [p.hint for p in report.probes if p.outdated]:
+        out.next(old[0])
+
+
+def _watch(look: Any, *, as_json: bool) -> None:
+    """Look again and again until Ctrl-C, each look 2 s after the one before began."""
+    if as_json:
+        while True:
+            began = time.monotonic()
+            print(json.dumps(_value(look()), ensure_ascii=False), flush=True)
+            time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))
+
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=console(), auto_refresh=False) as live:
+        while True:
+            began = time.monotonic()
+            report = look()
+            table = make_table(_COLUMNS, _rows(report), right=("ms",))
+            summary = Text(_summary(report), style=state_style(report.status.value))
+            live.update(Group(table, summary), refresh=True)
+            time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))

@@ -1,0 +1,294 @@
+"""`techsapo jobs`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.job_runs import (
+    desk_for,
+    here_and_now,
+    local_zone,
+    perform_command,
+    record_refusal,
+    schedule_or_why,
+)
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import (
+    JsonOutput,
+    QuietOutput,
+    SpecFile,
+    SpecPlace,
+    WaitOption,
+)
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
+from techsapo_ops.operations.root_trust import UntrustedError
+from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.schedule.status import find_job, standing
+from techsapo_ops.schedule.wrapper import due, run_job
+from techsapo_ops.spec.models.data import Schedule
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from techsapo_ops.schedule.runs import Run
+    from techsapo_ops.schedule.status import Standing
+
+INTERRUPTED = 130
+
+app = CommandGroup(
+    invoke_without_command=True,
+    help="Show the jobs or run one, e.g. `techsapo jobs run drift`.",
+)
+NameArgument = Annotated[str, typer.Argument(help="The job, as `techsapo jobs` lists it.")]
+
+
+class By(StrEnum):
+    """Who starts a run."""
+
+    HAND = "hand"
+    SERVICE = "service"
+    CRON = "cron"
+    SYSTEMD = "systemd"
+
+
+@app.callback()
+def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> None:
+    """Show the jobs, when each runs next and how it went.
+
+    Examples:
+
+      techsapo jobs
+
+      techsapo jobs run drift
+
+      techsapo jobs history drift
+    """
+    if context.invoked_subcommand is not None:
+        return
+
+    project = place.open()
+    zone = local_zone()
+    schedule = project.spec.schedule
+    found = standing(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
+    if out.as_json:
+        out.json({"by": schedule.by, "jobs": [_standing_json(s) for s in found]})
+        return
+    out.table(
+        ("JOB", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT", "TOOK", "WHAT"),
+        [
+            (
+                s.job.name,
+                s.job.at or "off",
+                _clock(s.next),
+                _clock(s.last.started if s.last else None),
+                s.last.result if s.last else "-",
+                _took(s.last),
+                (s.last.error or s.last.summary) if s.last else "",
+            )
+            for s in found
+        ],
+        right=("TOOK",),
+    )
+    if nobody_starts_them(topology_for(project), schedule):
+        out.warn(NOBODY)
+    if schedule.by == "none":
+        out.say("schedule.by is none: nobody starts these")
+    out.next("techsapo jobs history NAME")
+
+
+@app.command()
+def run(
+    name: NameArgument,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    by: Annotated[
+        By, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
+    ] = By.HAND,
+    out: QuietOutput,
+) -> None:
+    """Run one job now and write down how it went; what it prints is shown and kept.
+
+    Ends with 0 when the job did well, 1 when it failed, 130 when it was interrupted.
+
+    Examples:
+
+      techsapo jobs run drift
+
+      techsapo jobs run costs --wait 600
+    """
+    unattended = by is not By.HAND
+    out = Output(quiet=out.quiet or unattended)
+    if not place.file.is_file():
+        raise OpsError(
+            f"there is no spec at {place.file}", "`techsapo init` writes one, or name yours with --file"
+        )
+    schedule, refusal = schedule_or_why(place.file, place.environment)
+    job = find_job(schedule, name)
+    if isinstance(refusal, UntrustedError):
+        record_refusal(name, place.file, refusal, by.value)
+        raise OpsError(f"job {name}: failed: {refusal.message}", refusal.hint)
+    desk = desk_for(layout_beside(place.file), _complain, out.say)
+    with interruptible():
+        try:
+            command = perform_command(name, place.file, place.environment)
+            done = run_job(job, command, desk, by=by.value, wait=wait, refusal=refusal)
+        except OpsError:
+            # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
+            if unattended and not due(job, desk.runs.last(name), desk.now(), desk.zone):
+                return
+            raise
+    if done is None:
+        return
+    if not done.run.ok:
+        if out.quiet:
+            for line in done.tail:
+                _complain(line)
+        raise OpsError(
+            f"job {name}: {done.run.result}: {done.run.error}",
+            f"`techsapo jobs log {name}` shows all it said",
+            exit_code=INTERRUPTED if done.run.result == "interrupted" else 1,
+        )
+    if not done.recorded:
+        raise OpsError(f"job {name} did well, but its run could not be recorded", "see above")
+
+
+@app.command()
+def history(
+    name: NameArgument,
+    *,
+    place: SpecFile,
+    lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N runs.")] = 20,
+    out: JsonOutput,
+) -> None:
+    """List the runs of a job, newest first. One that was killed says so.
+
+    Examples:
+
+      techsapo jobs history drift
+
+      techsapo jobs history drift --json
+    """
+    runs, found = _runs(place.file, name)
+    shown = list(reversed(found))[:lines]
+    if out.as_json:
+        out.json({"job": name, "runs": [_run_json(r, str(runs.log(r))) for r in shown]})
+        return
+    if not shown:
+        out.say(f"{name} did not run yet")
+        out.next(f"techsapo jobs run {name}")
+        return
+    out.table(
+        ("RUN", "STARTED", "BY", "USER", "RESULT", "CODE", "TRIES", "TOOK", "WHAT"),
+        [
+            (
+                f"#{r.id}",
+                _clock(r.started),
+                r.by,
+                r.user,
+                r.result,
+                "-" if r.exit_code is None else r.exit_code,
+                r.tries,
+                _took(r),
+                r.error or r.summary,
+            )
+            for r in shown
+        ],
+        right=("CODE", "TRIES", "TOOK"),
+    )
+    out.next(f"techsapo jobs log {name} {shown[0].id}")
+
+
+@app.command()
+def log(
+    name: NameArgument,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[RUN]", help="Number of the run.", show_default="the last")
+    ] = None,
+    *,
+    place: SpecFile,
+) -> None:
+    """Print what a run said, each line with its time.
+
+    Examples:
+
+      techsapo jobs log drift
+
+      techsapo jobs log drift 12
+    """
+    runs, found = _runs(place.file, name)
+    wanted = [r for r in found if number is None or r.id == number]
+    if not wanted:
+        which = f"run {number} of {name}" if number is not None else f"run of {name}"
+        raise OpsError(f"there is no {which}", f"`techsapo jobs history {name}` lists them", exit_code=2)
+    Output().data(read_text(runs.log(wanted[-1]), what="log").rstrip("\n"))
+
+
+@app.command(hidden=True)
+def perform(name: NameArgument, *, place: SpecPlace) -> None:
+    """Do the work of one try; `jobs run` starts this in a process of its own."""
+    from techsapo_ops.cli.job_attempt import perform as do
+
+    do(name, place.file, place.environment)
+
+
+def _runs(file: Any, name: str) -> Any:
+    find_job(Schedule(), name)
+    runs = Runs(layout_beside(file).jobs)
+    return runs, runs.of(name)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _clock(time: datetime | None) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if time is not None else "-"
+
+
+def _took(run: Run | None) -> str:
+    return f"{run.seconds:.1f} s" if run is not None and run.seconds is not None else "-"
+
+
+def _run_json(run: Run, log: str | None = None) -> dict[str, Any]:
+    value = {
+        "id": run.id,
+        "started": run.started.isoformat(),
+        "by": run.by,
+        "user": run.user,
+        "pid": run.pid,
+        "version": run.version,
+        "result": run.result,
+        "exit_code": run.exit_code,
+        "seconds": run.seconds,
+        "tries": run.tries,
+        "summary": run.summary,
+        "error": run.error,
+        "ping": run.ping,
+    }
+    return value if log is None else {**value, "log": log}
+
+
+def _standing_json(found: Standing) -> dict[str, Any]:
+    job = found.job
+    return {
+        "name": job.name,
+        "schedule": job.at,
+        "next": found.next.isoformat() if found.next is not None else None,
+        "timeout": job.timeout,
+        "retries": job.retry.times,
+        "retry_wait": job.retry.wait,
+        "ping": job.ping is not None,
+        "last": _run_json(found.last) if found.last is not None else None,
+        "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
+    }

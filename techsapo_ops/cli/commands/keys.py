@@ -1,0 +1,188 @@
+"""`techsapo keys`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stores.keys import KeyFile, new_key
+
+if TYPE_CHECKING:
+    from techsapo_ops.stores.keys import ApiKey
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Make, list and revoke API keys, e.g. `techsapo keys create ci --plan standard`.",
+)
+
+
+_MOST = 1_000_000
+"""Highest limit of a key; the app can't count money in infinities."""
+
+
+class PlanName(StrEnum):
+    """How often a key may ask."""
+
+    BASIC = "basic"
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+
+class ScopeName(StrEnum):
+    """What a key may do."""
+
+    ASK = "ask"
+    MONITOR = "monitor"
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whom or what the key is for.")],
+    plan: Annotated[
+        PlanName, typer.Option("--plan", help="Requests a minute: 100, 1000 or 5000 unless the spec differs.")
+    ] = PlanName.BASIC,
+    scope: Annotated[
+        list[ScopeName] | None,
+        typer.Option("--scope", help="What it may do; may be given twice.", show_default="ask"),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Lifetime, e.g. 90d.", show_default="never")
+    ] = None,
+    per_minute: Annotated[
+        int | None,
+        typer.Option("--per-minute", min=1, max=_MOST, help="Requests a minute, in place of the plan's."),
+    ] = None,
+    daily_usd: Annotated[
+        float | None, typer.Option("--daily-usd", min=0, max=_MOST, help="USD it may spend a day.")
+    ] = None,
+    monthly_usd: Annotated[
+        float | None, typer.Option("--monthly-usd", min=0, max=_MOST, help="USD it may spend a month.")
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Make an API key and show it, this once. A running app takes it within a second.
+
+    Examples:
+
+      techsapo keys create ci --plan standard --expires 90d --monthly-usd 5
+    """
+    if not name.strip() or len(name) > 64 or not name.isprintable():
+        raise OpsError(
+            f"{name[:70]!r} is not a name for a key", "use at most 64 printable characters", exit_code=2
+        )
+    now = datetime.now(UTC).replace(microsecond=0)
+    try:
+        until = now + timedelta(seconds=seconds(expires)) if expires is not None else None
+        if until == now:
+            raise ValueError("must be longer than 0")
+    except (ValueError, OverflowError) as error:
+        raise OpsError(f"--expires: {error}", "write e.g. 12h or 90d", exit_code=2) from None
+    store, owner = _store(place.file, place.environment)
+    with exclusive(store.path.with_suffix(".lock"), wait=5):
+        keys = store.read()
+        kept, shown = new_key(
+            name,
+            plan=plan.value,
+            scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
+            now=now,
+            expires=until,
+            per_minute=per_minute,
+            daily_usd=daily_usd,
+            monthly_usd=monthly_usd,
+        )
+        store.write((*keys, kept), owner)
+    if out.as_json:
+        out.json({**_public(kept), "key": shown})
+        return
+    out.data(shown)
+    out.say(f"This is the only time that the key of {name} is shown; its id is {kept.id}.")
+    out.next("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`")
+
+
+@app.command(name="list")
+def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the keys, without the keys themselves."""
+    store, _ = _store(place.file, place.environment)
+    keys = store.read()
+    if out.as_json:
+        out.json([_public(k) for k in keys])
+        return
+    if not keys:
+        out.say("There are no API keys.")
+        out.next("`techsapo keys create NAME` makes one")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (
+            k.id,
+            k.name,
+            k.state(now),
+            k.plan,
+            ", ".join(k.scopes),
+            k.created.astimezone().strftime("%Y-%m-%d"),
+            k.expires.astimezone().strftime("%Y-%m-%d %H:%M") if k.expires else "never",
+            _limits(k),
+        )
+        for k in keys
+    ]
+    out.table(("id", "name", "state", "plan", "scopes", "created", "expires", "own limits"), rows)
+
+
+def _limits(key: ApiKey) -> str:
+    """The limits that a key has in place of its plan's and the spec's."""
+    own = (
+        (key.daily_usd, "${:g} a day"),
+        (key.monthly_usd, "${:g} a month"),
+        (key.per_minute, "{} a minute"),
+    )
+    return ", ".join(words.format(value) for value, words in own if value is not None) or "-"
+
+
+@app.command()
+def revoke(
+    which: Annotated[str, typer.Argument(help="Id of the key, or a name: then every key of that name.")],
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Revoke a key. It opens nothing any more within a second, without a restart."""
+    store, owner = _store(place.file, place.environment)
+    with exclusive(store.path.with_suffix(".lock"), wait=5):
+        gone = store.revoke(which, datetime.now(UTC).replace(microsecond=0), owner)
+    if out.as_json:
+        out.json([_public(k) for k in gone])
+    for key in gone:
+        out.say(f"revoked {key.id} ({key.name})")
+
+
+def _public(key: ApiKey) -> dict[str, Any]:
+    """What may be shown of a key, which is all but its digest."""
+    told = {k: v for k, v in key.to_json().items() if k != "digest"}
+    return {**told, "state": key.state(datetime.now(UTC))}
+
+
+def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int] | None]:
+    """The file of keys, and the user of the app where that is not the one at work."""
+    project = open_project(file, environment)
+    named = project.spec.app.auth.keys_file
+    path = project.directory / Path(named) if named else project.layout.api_keys
+    owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
+    with opened(path.parent, make=0o755):
+        pass
+    return KeyFile(path), owner

@@ -1,0 +1,52 @@
+"""`techsapo plan`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import EngineOption, FullOutput, SpecPlace
+from techsapo_ops.cli.own_templates import template_warnings
+from techsapo_ops.cli.views.plan import plan_json, show_plan
+from techsapo_ops.operations.apply.plan import plan_of
+
+CHANGES_PENDING = 100
+
+
+def plan(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
+    ] = None,
+    *,
+    place: SpecPlace,
+    engine: EngineOption = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes in each file.")] = False,
+    out: FullOutput,
+) -> None:
+    """Show what `up` would change, and why: files, and an action per service.
+
+    Ends with 0 when everything is up to date, 100 when something would change.
+
+    Examples:
+
+      techsapo plan
+
+      techsapo plan --diff
+
+      techsapo plan prometheus --json
+    """
+    project = place.open()
+    found = plan_of(open_stack(project, engine), tuple(services or ()))
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
+    if out.as_json:
+        out.json(plan_json(found))
+    elif found.changes:
+        show_plan(found, out, diff=diff)
+        out.next("techsapo up")
+    else:
+        out.data("up to date")
+    if found.changes:
+        raise typer.Exit(CHANGES_PENDING)

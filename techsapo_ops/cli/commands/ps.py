@@ -1,0 +1,70 @@
+"""`techsapo ps`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from techsapo_ops.adapters.build import build, is_other
+from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.views.services import age, service_json
+
+
+def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
+    """List the services and their state.
+
+    Reads what `up` left, not the spec: it also works while the spec is broken.
+
+    Examples:
+
+      techsapo ps
+
+      techsapo ps --json
+    """
+    stack = recorded_stack(place.file)
+    observed = stack.observe()
+    now = datetime.now(UTC)
+    if out.as_json:
+        out.json(
+            {
+                "running": observed.running,
+                "build": build(),
+                "services": [service_json(s, now) for s in observed.services.values()],
+            }
+        )
+        return
+    if not observed.services:
+        out.say("no service of this stack runs")
+        out.next("techsapo up")
+        return
+    out.table(
+        ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
+        [
+            (
+                s.name,
+                s.state,
+                s.pid or "-",
+                s.port or "-",
+                age(s.started, now),
+                s.restarts,
+                s.user or "-",
+                s.build or "-",
+            )
+            for s in observed.services.values()
+        ],
+        right=("PID", "PORT", "UPTIME", "RESTARTS"),
+    )
+    if not observed.running:
+        gone = "the supervisor is gone, and its services with it"
+        out.say(gone if stack.name == "native" else "no container of this stack runs")
+        out.next("techsapo up")
+        return
+    crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]
+    if crashed:
+        out.next(f"techsapo logs {crashed[0]}")
+        return
+    old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
+    old += observed.behind
+    if old:
+        out.say(f"{', '.join(old)}: not the installed build, {build()}")
+        out.next("techsapo up")

@@ -1,0 +1,44 @@
+"""`techsapo reload`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
+from techsapo_ops.operations.apply.stop import reload as perform
+
+
+def reload(
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all that can reload."),
+    ] = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: QuietOutput,
+) -> None:
+    """Make services read their configuration files again, without a gap.
+
+    Prometheus, Alertmanager and nginx can; one that is named and can't is restarted.
+
+    Examples:
+
+      techsapo reload prometheus
+
+      techsapo reload
+    """
+    stack = open_stack(place.open())
+    topology = stack.topology
+    words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)
+    names = perform(stack.engine, words, wait=wait)
+    can = {s.name for s in topology.services if s.facts.reload}
+    told = {
+        "reloaded": [name for name in names if name in can],
+        "restarted": [name for name in names if name not in can],
+    }
+    done = [f"{word} {', '.join(which)}" for word, which in told.items() if which]
+    out.say("; ".join(done) or "no service here can reload")

@@ -1,0 +1,222 @@
+"""`techsapo restore`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.origin import State
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    DryRunOption,
+    JsonQuietOutput,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.views.backups import Bars
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import restore as operation
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.restore_scratch import into_scratch
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.backup.intent import Intent
+    from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.stack import Stack
+
+
+class Into(StrEnum):
+    """Where a backup is restored to."""
+
+    LIVE = "live"
+    SCRATCH = "scratch"
+
+
+@telling_kinds
+def restore(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    only: RestoredOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TIME", help="The database as it was then, e.g. 2026-01-31T14:05:00."),
+    ] = None,
+    into: Annotated[
+        Into, typer.Option("--into", help="live, or scratch: throwaway servers to look at.")
+    ] = Into.LIVE,
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    allow_unauthenticated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unauthenticated",
+            help="Also a backup from before 0.2, of which nothing tells who wrote it.",
+        ),
+    ] = False,
+    dry_run: DryRunOption = False,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Bring a backup back, or with --to the database as it was at a moment.
+
+    Shows what will be replaced and asks. What is there is backed up first, and brought back if anything
+    fails. {kinds by name} come back only where --only names
+    them; of the configuration every file is listed. A time without a zone is this host's; what happened in
+    that second is not in it.
+
+    Examples:
+
+      techsapo restore
+
+      techsapo restore --only mysql --to 2026-01-31T14:05:00
+
+      techsapo restore --only config --dry-run
+
+      techsapo restore 20260131T020000Z --into scratch
+    """
+    stack = open_stack(place.open())
+    until = _time(to) if to is not None else None
+    if into is Into.SCRATCH:
+        intent = intend(stack, which, parse(only), until, unauthenticated=True)
+        _unknown_origin(intent, out)
+        if dry_run:
+            _dry_run(intent, out)
+        else:
+            _scratch(stack, intent, out)
+        return
+    if not dry_run:
+        operation.recover(stack, wait=wait, say=out.say)
+    intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
+    _unknown_origin(intent, out)
+    if dry_run:
+        _dry_run(intent, out)
+        return
+    if not yes:
+        _show(intent)
+        if not confirm("replace it?", yes=False):
+            out.say("nothing was changed; --yes restores without asking")
+            raise typer.Exit(1)
+    with Bars(out, repository_of(stack)) as bars:
+        done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
+    if out.as_json:
+        out.json(
+            {
+                "backup": done.backup,
+                "safety": done.safety,
+                "to": until.isoformat() if until is not None else None,
+                "seconds": done.seconds,
+                "total_seconds": done.total_seconds,
+                "authentication": str(intent.origin.state),
+                "targets": _targets(intent),
+            }
+        )
+    took = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in done.seconds.items())
+    out.say(f"restored {done.backup} in {done.total_seconds:.1f} s ({took})")
+    named = f" --only {only}" if only is not None else ""
+    back = f"; `techsapo restore {done.safety}{named}` goes back" if done.safety else ""
+    changed = any(registry.of(part).is_configuration for part in intent.parts)
+    out.next(f"techsapo {'plan' if changed else 'health'}{back}")
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise OpsError(
+            f"--to: {text!r} is not a time",
+            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
+            exit_code=2,
+        ) from None
+
+
+def _unknown_origin(intent: Intent, out: Output) -> None:
+    if intent.origin.state is not State.AUTHENTICATED:
+        out.warn(f"{intent.backup.id} is unauthenticated: {intent.origin.why}")
+
+
+def _targets(intent: Intent) -> dict[str, list[dict[str, str]]]:
+    """Every file that would be written, by kind."""
+    return {kind: [asdict(target) for target in targets] for kind, targets in intent.targets.items()}
+
+
+def _dry_run(intent: Intent, out: Output) -> None:
+    if out.as_json:
+        out.json(
+            {
+                "backup": intent.backup.id,
+                "authentication": str(intent.origin.state),
+                "authentication_why": intent.origin.why,
+                "parts": [
+                    {"kind": p.kind, "now": intent.now[p.kind], "then": intent.then[p.kind]}
+                    for p in intent.parts
+                ],
+                "targets": _targets(intent),
+                "left": dict(intent.left),
+                "stopped": list(intent.stopped),
+            }
+        )
+        return
+    _told_of(intent, out)
+    out.next("the same without --dry-run restores it")
+
+
+def _show(intent: Intent) -> None:
+    if interactive():
+        _told_of(intent, Output())
+
+
+def _told_of(intent: Intent, out: Output) -> None:
+    """What a restore replaces; every file of it, where it is files."""
+    started = intent.backup.read().started.astimezone()
+    out.say(f"backup {intent.backup.id}, begun {started:%Y-%m-%d %H:%M:%S}")
+    if intent.until is not None:
+        out.say(f"then {intent.log} to {intent.until.astimezone():%Y-%m-%d %H:%M:%S}")
+    out.table(
+        ("what", "now", "", "will be"),
+        [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
+    )
+    for targets in intent.targets.values():
+        # A name may be anything, and the list is what is agreed to.
+        out.table(
+            ("file", "", ""),
+            [(t.path if t.path.isprintable() else ascii(t.path), t.what, t.why) for t in targets],
+        )
+    for kind, why in intent.left.items():
+        out.say(f"not restored: {kind} {why}")
+    out.say(f"stopped meanwhile: {', '.join(intent.stopped) or 'nothing'}")
+    out.say("what is there now is backed up first, and brought back if anything fails")
+
+
+def _scratch(stack: Stack, intent: Intent, out: Output) -> None:
+    with Bars(out, repository_of(stack)) as bars, into_scratch(stack, intent, bars.told) as servers:
+        told = [_told(kind, made) for kind, made in servers.items()]
+        if out.as_json:
+            out.json({"backup": intent.backup.id, "servers": told})
+        for server in told:
+            if server["enter"] is not None:
+                out.data(f"{server['kind']}  {server['enter']}")
+            else:
+                out.data(" ".join(f"{key}={value}" for key, value in server.items() if value is not None))
+        if interactive():
+            typer.prompt("Enter ends them", default="", show_default=False, err=True)
+
+
+def _told(kind: str, made: Scratch) -> dict[str, object]:
+    """A throwaway server in words; `enter` is the way into one that has no network."""
+    password = made.password.reveal() if made.password is not None else None
+    known = registry.find(kind)
+    client = known.client(made) if known is not None and made.by_hand is not None else None
+    return {
+        "kind": kind, "host": made.address.host, "port": made.address.port, "user": made.user,
+        "password": password, "container": made.container or None,
+        "enter": made.by_hand(client) if made.by_hand is not None and client is not None else None,
+    }  # fmt: skip

@@ -1,0 +1,176 @@
+"""`techsapo schedule`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from techsapo_ops.schedule.wrapper import Desk
+    from techsapo_ops.spec.models.data import Schedule
+
+
+def schedule(
+    *,
+    place: SpecPlace,
+    rendered: Annotated[
+        Path | None,
+        typer.Option("--rendered", hidden=True, help="Where `techsapo up` wrote the schedule."),
+    ] = None,
+) -> None:
+    """Start the jobs of the spec's `schedule` when they are due, until Ctrl-C.
+
+    `techsapo up` runs this as the service `scheduler` unless `schedule.by` says otherwise. A run that was
+    missed while nothing ran here is made up for once.
+
+    Examples:
+
+      techsapo schedule
+    """
+    import logging
+    import threading
+
+    from techsapo_ops.adapters.build import build
+
+    build()  # first, as in `serve`: what is installed while the rest is imported is another build
+    from techsapo_ops.cli.job_runs import desk_for, job_argv
+    from techsapo_ops.cli.signals import interruptible
+    from techsapo_ops.cli.state_directory import layout_beside
+    from techsapo_ops.operations.jobs.timetable import announce, scheduled
+    from techsapo_ops.schedule.recovery import overdue, settle_killed
+    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
+    from techsapo_ops.spec.models.data import Schedule
+
+    trust = _Trust(place.file)
+    layout = layout_beside(place.file, trusted=False)
+    if rendered is not None and trust.given():
+        _note_build(layout.scheduler_build)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    source = rendered or place.file
+    # Where root is refused, the runs are: each says why, in the ledger and the metrics. Nothing is read here.
+    found = (
+        _schedule(place.file, place.environment, rendered)
+        if trust.given() or rendered is None
+        else Schedule()
+    )
+    content = source.read_bytes() if trust.before and source.is_file() else b""
+    desk = desk_for(layout, _say, lambda _: None)
+    jobs = {job.name: job for job in scheduled(found)}
+
+    def command(name: str) -> tuple[str, ...]:
+        return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
+
+    def ended(name: str, code: int) -> None:
+        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
+        if code < 0 and trust.given():
+            settle_killed(jobs[name], desk)
+        wake()
+
+    def wake() -> None:
+        """Take over what the jobs have asked for beside their schedule."""
+        if not trust.before:
+            return
+        for name in tuple(jobs):
+            try:
+                if scheduler.wake(name, desk.runs.wake_at(name)):
+                    _say_due({name: scheduler.next_runs().get(name)}, desk)
+            except OpsError as error:  # the times of the schedule stay
+                _say(str(error))
+
+    scheduler = JobScheduler(jobs, desk.zone, command, ended)
+    with interruptible():
+        try:
+            if trust.before:
+                for job in jobs.values():
+                    settle_killed(job, desk)
+                announce(found, desk)
+            scheduler.start(overdue(jobs, desk) if trust.before else ())
+            _say_due(scheduler.next_runs(), desk)
+            waiting = threading.Event()
+            if trust.before:
+                wake()
+            while not waiting.wait(LOOK_SECONDS):
+                jumped = scheduler.look()
+                if not trust.given():
+                    continue
+                if jumped:
+                    announce(found, desk)
+                wake()
+                now = source.read_bytes() if source.is_file() else content
+                if now == content:
+                    continue
+                content = now
+                try:
+                    found = _schedule(place.file, place.environment, rendered)
+                except OpsError as error:  # half saved, or wrong: it goes on as it was
+                    _say(f"the changed schedule is not taken over: {error}")
+                    continue
+                jobs = {job.name: job for job in scheduled(found)}
+                scheduler.change(jobs)
+                announce(found, desk)
+                _say_due(scheduler.next_runs(), desk)
+        except KeyboardInterrupt:
+            scheduler.stop()
+
+
+def _note_build(path: Path) -> None:
+    """Tell the next `techsapo up` what this process runs; without it that starts it anew."""
+    from techsapo_ops.adapters.build import note
+
+    try:
+        note(path)
+    except OpsError as error:
+        _say(f"what this scheduler runs can't be noted: {error}")
+
+
+class _Trust:
+    """Whether root may use the stack of the spec `file`; says it where that changes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.before = True
+        """What the last look said."""
+
+    def given(self) -> bool:
+        """Look again."""
+        from techsapo_ops.cli.state_directory import require_trust
+        from techsapo_ops.operations.root_trust import UntrustedError
+
+        try:
+            require_trust(self._file)
+        except UntrustedError as error:
+            if self.before:
+                _say(str(error))
+            self.before = False
+        else:
+            self.before = True
+        return self.before
+
+
+def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:
+    """The schedule of the last `techsapo up`, which is right whatever the spec is now, or the spec's."""
+    from techsapo_ops.adapters.files import read_text
+    from techsapo_ops.cli.project import open_project
+    from techsapo_ops.spec.models.data import Schedule
+
+    if rendered is None:
+        return open_project(file, environment).spec.schedule
+    return Schedule.model_validate_json(read_text(rendered, what="schedule"))
+
+
+def _say_due(next_runs: Mapping[str, datetime | None], desk: Desk) -> None:
+    for name, time in next_runs.items():
+        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} is due {time}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,185 @@
+"""`techsapo serve`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.told_addresses import seen_from_here
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.models.app import Auth
+
+
+def serve(
+    *,
+    place: SpecPlace,
+    instance: Annotated[str, typer.Option("--instance", help="Name of this instance, e.g. app-1.")] = "app",
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on.", show_default="app.host")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port to listen on.", show_default="of the instance"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Folder for this instance's data.", show_default=".techsapo/data/INSTANCE"
+        ),
+    ] = None,
+    rendered: Annotated[
+        bool,
+        typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
+    ] = False,
+    redis: Annotated[
+        str | None, typer.Option("--redis", hidden=True, help="HOST:PORT of Redis, as this process sees it.")
+    ] = None,
+    redis_ca: Annotated[
+        Path | None,
+        typer.Option("--redis-ca", hidden=True, help="CA certificate of a Redis that speaks TLS."),
+    ] = None,
+    mysql: Annotated[
+        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MySQL, as this process sees it.")
+    ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
+    ] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option("--thresholds", hidden=True, help="A generated pages/thresholds.json.")
+    ] = None,
+) -> None:
+    """Run the orchestrator API in the foreground; SIGTERM drains it.
+
+    Logs are JSON on stdout. Without Redis answers are cached in the process, without MySQL the audit log
+    is SQLite: `GET /api/v1/health` says what is in use.
+
+    Examples:
+
+      techsapo serve
+
+      techsapo serve --file techsapo.yaml -e staging --port 4100
+    """
+    from techsapo_ops.adapters.build import build
+
+    build()  # first: what is installed while the rest is imported is another build than the one told
+    from techsapo_ops.cli.project import open_project
+
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
+        raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
+    # The stack's supervisor runs what `up` rendered, after `up` had looked: an instance that it starts anew,
+    # perhaps of a newer version, must not stay down because nobody ran sudo for it.
+    supervised = rendered and _started_for(place.file)
+    project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
+    spec = seen_from_here(project.spec, redis, mysql)
+
+    from techsapo_ops.serve.app import App
+    from techsapo_ops.serve.logs import configure_logs
+    from techsapo_ops.serve.options import Options
+    from techsapo_ops.serve.server import run
+
+    configure_logs(spec.logs, instance)
+    calibration = None
+    if spec.wallbounce.calibration is not None:
+        from techsapo_ops.adapters.files import read_text
+        from techsapo_ops.wallbounce.calibration import loads
+
+        weights = project.directory / spec.wallbounce.calibration
+        calibration = loads(read_text(weights, what="calibration"), str(weights))
+    options = Options(
+        spec,
+        instance,
+        data or project.layout.data / instance,
+        disabled=project.loaded.disabled,
+        calibration=calibration,
+        auth=_auth(spec, project, host, published=rendered),
+        keys=project.layout.api_keys,
+        redis_ca=redis_ca or project.layout.redis_ca,
+        prometheus=_prometheus(spec, prometheus, rendered=rendered),
+        thresholds=_thresholds(spec, thresholds),
+    )
+    ports = [i.port for i in spec.app.resolved_instances]
+    run(App(options), host or spec.app.host, port or _port(instance, ports))
+
+
+def _started_for(file: Path) -> bool:
+    """Whether the supervisor of the stack that rendered `file` started this: root's variables are root's."""
+    from techsapo_ops.engines.native.launch import STATE_VARIABLE
+
+    state = os.environ.get(STATE_VARIABLE)
+    return state is not None and file.resolve().is_relative_to(Path(state).resolve())
+
+
+def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) -> Auth:
+    """Who may ask; an address beyond loopback on the command line needs keys too.
+
+    A generated spec says itself what is needed: a container listens on all its addresses, whatever is
+    `published`. Raises OpsError where an API without keys would be reached from elsewhere.
+    """
+    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.models.base import is_loopback
+
+    auth = resolved_auth(spec, project.loaded.environment)
+    if auth.keys_file is not None:
+        auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
+    if host is None or is_loopback(host) or published:
+        return auth
+    if spec.app.auth.required is False:
+        raise OpsError(
+            f"app.auth.required: false with --host {host}: others could spend the providers' budget",
+            "leave app.auth.required out, and make a key with `techsapo keys create NAME`",
+        )
+    return auth.model_copy(update={"required": True})
+
+
+def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
+    """Where the pages' figures come from: a stack says so, by hand it is where the spec has it."""
+    from techsapo_ops.adapters.address import Address, reachable_host
+
+    if told is not None:
+        return f"http://{told}"
+    settings = spec.monitoring.prometheus
+    if rendered or not settings.enabled:
+        return None
+    return Address(reachable_host(settings.host), settings.port).url()
+
+
+def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, float]]:
+    """The alerts' thresholds that the pages draw: a stack's from its file, as it is at that time."""
+    if file is None:
+
+        @cache
+        def own() -> Mapping[str, float]:
+            from techsapo_ops.services.app.pages import thresholds
+
+            return thresholds(spec)
+
+        return own
+
+    def read() -> Mapping[str, float]:
+        import json
+
+        from techsapo_ops.adapters.files import read_text
+
+        found: Mapping[str, float] = json.loads(read_text(file, what="thresholds"))
+        return found
+
+    return read
+
+
+def _port(instance: str, ports: list[int]) -> int:
+    """The port of `app-2`; the first one for any other name."""
+    _, _, number = instance.rpartition("-")
+    index = int(number) if number.isdecimal() else 1
+    return ports[index - 1] if 0 < index <= len(ports) else ports[0]

@@ -1,0 +1,119 @@
+"""`techsapo templates`: the shapes of the generated files, and how to change one."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.own_templates import template_warnings
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overrides, nearest
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.template_folders import Overrides
+
+NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")]
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="List the templates, or copy one out to change it, "
+    "e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
+)
+
+
+@app.command("list")
+def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the templates; your own are those in template-overrides/ beside the spec.
+
+    Examples:
+
+      techsapo templates list
+
+      techsapo templates list --json
+    """
+    overrides = _overrides(place, out)
+    found = [(name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()]
+    if out.as_json:
+        out.json([{"name": name, "overridden": own} for name, own in found])
+        return
+    out.table(["template", "used"], [(name, "yours" if own else "built in") for name, own in found])
+    out.next(f"`techsapo templates eject NAME` copies one into {overrides.folder} to change it")
+
+
+@app.command()
+def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
+    """Copy a built-in template into template-overrides/ beside the spec, where it takes the built-in's place.
+
+    To change one block only, replace the copy by a template that extends the built-in one:
+    {% extends "builtin/nginx/nginx.conf.j2" %}
+
+    Examples:
+
+      techsapo templates eject nginx/nginx.conf.j2
+    """
+    overrides = _overrides(place, out)
+    _require_known(name)
+    if name in FIXED:
+        raise OpsError(f"{name} can't be overridden", "`techsapo templates list` shows the others")
+    if (obstacle := overrides.obstacle) is not None and not overrides.receives:
+        raise OpsError(f"template_overrides: {obstacle.message}", obstacle.hint)
+    target = overrides.folder / name
+    if target.exists():
+        raise OpsError(f"{target} is there already", "change that one, or remove it first")
+    if (present := overrides.template(name)) is not None:
+        raise OpsError(
+            f"you have that template already: {present}", f"move it to {target}, and change it there"
+        )
+    write_atomic(target, Templates().source(name).encode())
+    out.data(str(target))
+    out.next("change it, then `techsapo generate --check --diff` shows the effect")
+
+
+@app.command()
+def diff(name: NameArgument, *, place: SpecPlace) -> None:
+    """Show how your template differs from the built-in one of this version.
+
+    Examples:
+
+      techsapo templates diff nginx/nginx.conf.j2
+    """
+    out = Output()
+    own = _overrides(place, out).template(name)
+    if own is None:
+        hint = f"`techsapo templates eject {name}` makes one" if name in builtin_names() else nearest(name)
+        raise OpsError(f"you have no template {name}", hint)
+    _require_known(name)
+    ours, theirs = Templates().source(name), read_text(own, what="template")
+    compared = list(
+        difflib.unified_diff(
+            ours.splitlines(), theirs.splitlines(), f"built-in {name}", str(own), lineterm=""
+        )
+    )
+    if compared:
+        out.data("\n".join(compared))
+    else:
+        out.say(f"{own} is the built-in template, unchanged")
+
+
+def _overrides(place: SpecChoice, out: Output) -> Overrides:
+    """The folders of the user's own templates; without a spec the default one."""
+    if not place.file.is_file():
+        require_trust(place.file)
+        return find_overrides(place.file.absolute().parent, None)
+    project = place.open()
+    for warning in template_warnings(project.directory, project.loaded):
+        out.warn(str(warning))
+    return project.overrides
+
+
+def _require_known(name: str) -> None:
+    if name not in builtin_names():
+        raise OpsError(f"there is no template {name}", nearest(name))

@@ -1,0 +1,130 @@
+"""`techsapo up`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.open_stack import choose_engine, stack_on
+from techsapo_ops.cli.options import (
+    EngineOption,
+    FullOutput,
+    GateOption,
+    OverwriteOption,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
+from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.operations.apply.up import up as perform
+from techsapo_ops.operations.root_trust import without_sudo
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.apply.plan import StackPlan
+    from techsapo_ops.operations.apply.up import UpReport
+
+
+def up(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
+    ] = None,
+    *,
+    place: SpecPlace,
+    engine: EngineOption = None,
+    yes: YesOption = False,
+    force: OverwriteOption = False,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: FullOutput,
+) -> None:
+    """Start the stack, or bring it up to date with the spec.
+
+    Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
+    What runs is read back afterwards; when anything fails, the last good apply is brought back.
+    Ends with 0 only when every service that it started is ready and runs what was asked for.
+
+    Examples:
+
+      techsapo up
+
+      techsapo up prometheus alertmanager
+
+      techsapo up -e production --yes
+    """
+    project = place.open()
+    topology, choice = choose_engine(project, engine)
+    if choice.decided:
+        out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
+    stack = stack_on(project, topology, seconds=timeout, tell=out.say)
+    leaves = stack.leaves(topology)
+    if leaves is not None:
+        out.say(
+            f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
+            "and its data stays there"
+        )
+
+    progress = Progress(out)
+
+    def approve(plan: StackPlan) -> bool:
+        progress.origins = plan.origins.services
+        if yes or not plan.running or not interactive():
+            return True
+        show_plan(plan, out)
+        return confirm("go ahead?", yes=False)
+
+    report = perform(stack, progress, only=tuple(services or ()), force=force, wait=wait, approve=approve)
+    if report is None:
+        out.say("nothing was changed")
+        raise typer.Exit(1)
+    if out.as_json:
+        out.json(_json(report))
+    else:
+        _show(report, out)
+    for warning in project.warnings:
+        out.warn(str(warning))
+    if needed := without_sudo(project.path, project.overrides.folder):
+        out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
+    show_failures(report.outcomes, report.back, out)
+    if report.failures:
+        raise typer.Exit(1)
+    out.next(_next(report))
+
+
+def _show(report: UpReport, out: Output) -> None:
+    if not report.changed and not report.failures:
+        out.say("up to date")
+    if not out.quiet:
+        out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
+    for tool in report.missing_tools:
+        unchecked = ", ".join(tool.unchecked)
+        out.say(f"not checked, because {tool.tool} is not installed: {unchecked} ({tool.remedy})")
+    if report.absent:
+        out.say("not running:")
+        width = max(len(a.kind) for a in report.absent)
+        for absent in report.absent:
+            out.say(f"  {absent.kind:{width}}  {absent.reason}: {absent.remedy}")
+    for note in report.notes:
+        out.say(note)
+
+
+def _next(report: UpReport) -> str:
+    if any(row.kind == "app" and row.state == "running" for row in report.rows):
+        return 'techsapo ask "Dockerコンテナが起動しない"'
+    return "techsapo health"
+
+
+def _json(report: UpReport) -> dict[str, Any]:
+    return {
+        "changed": report.changed,
+        "services": [
+            {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
+        ],
+        "steps": steps_json(report.outcomes, report.plan.origins.services),
+        "apply": report.entry.id if report.entry is not None else None,
+        "went_back": back_json(report.back),
+        "absent": [{"kind": a.kind, "reason": a.reason, "remedy": a.remedy} for a in report.absent],
+        "notes": list(report.notes),
+    }

@@ -1,0 +1,93 @@
+"""`techsapo validate`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
+from techsapo_ops.cli.own_templates import require_overrides
+from techsapo_ops.spec.load import SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from techsapo_ops.spec.load import Problem
+    from techsapo_ops.spec.models import Spec
+
+
+def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
+    """Check the spec; every error at once, as FILE:LINE:COLUMN.
+
+    Examples:
+
+      techsapo validate
+
+      techsapo validate -f staging.yaml -e production
+
+      techsapo validate --json
+    """
+    try:
+        project = place.open()
+        require_overrides(project.directory, project.loaded)
+    except SpecError as error:
+        if out.as_json:
+            out.json(
+                {
+                    "valid": False,
+                    "file": str(place.file),
+                    "environment": place.environment,
+                    "problems": _plain(error.problems),
+                }
+            )
+        else:
+            for problem in error.problems:
+                print(problem, file=sys.stderr)
+            found = len(error.problems)
+            out.say(f"{found} {'problem' if found == 1 else 'problems'}")
+        raise typer.Exit(error.exit_code) from None
+    warnings = project.warnings
+    counts = _counts(project.spec)
+    if out.as_json:
+        out.json(
+            {
+                "valid": True,
+                "file": str(place.file),
+                "environment": place.environment,
+                "warnings": _plain(warnings),
+                "disabled_providers": dict(project.loaded.disabled),
+                "counts": counts,
+            }
+        )
+        return
+    for warning in warnings:
+        out.warn(str(warning))
+    if not out.quiet:
+        out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
+
+
+def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {"line": p.line, "column": p.column, "path": p.path, "message": p.message, "hint": p.hint}
+        for p in problems
+    ]
+
+
+def _counts(spec: Spec) -> dict[str, int]:
+    enabled = [p.kind for p in spec.providers.values() if p.enabled]
+    real = sum(kind != "simulated" for kind in enabled)
+    notifications = spec.notifications
+    return {
+        "app_instances": len(spec.app.resolved_instances),
+        "providers": real,
+        "simulated_providers": len(enabled) - real,
+        "receivers": len(notifications.critical) + len(notifications.warning) + len(notifications.info),
+        "certificates": len(spec.certificates),
+    }
+
+
+def _phrase(number: int, what: str) -> str:
+    words = what.replace("_", " ")
+    return f"{number} {words.removesuffix('s') if number == 1 else words}"

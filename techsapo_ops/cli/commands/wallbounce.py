@@ -1,0 +1,165 @@
+"""`techsapo wallbounce`: what there is to do about the orchestrator's confidence."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.cli.output import Output
+from techsapo_ops.errors import OpsError
+from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
+from techsapo_ops.wallbounce.fitting import Row, fit_capped, held_out, reported
+from techsapo_ops.wallbounce.labels import by_set, read_labels
+from techsapo_ops.wallbounce.scoring import FIGURES, Interval, Judged, bootstrap
+from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_of
+
+if TYPE_CHECKING:
+    from techsapo_ops.wallbounce.verdict import Weights
+
+app = CommandGroup(no_args_is_help=True)
+
+_FEWEST = 50
+_NEGATIVE = -0.005
+"""A weight above this is zero when it is shown: A or G was the same in all labels."""
+_ENOUGH = 2000
+"""Labels from which an ECE of .03 says something: of 500, even a perfect predictor misses it mostly."""
+
+
+@app.callback()
+def group() -> None:
+    """Fit the orchestrator's confidence to labelled outcomes.
+
+    Examples:
+
+      techsapo wallbounce calibrate labels.jsonl --output calibration.json
+    """
+
+
+@app.command()
+def calibrate(
+    labels: Annotated[Path, typer.Argument(help="LABELS.jsonl; one outcome a line.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
+        "calibration.json"
+    ),
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds and the bootstrap.")] = 1,
+    *,
+    out: JsonOutput,
+) -> None:
+    """Fit the weights of confidence by tier and set of models, and say how good they are.
+
+    A line is the `evidence` of an answer with `correct` added. Weights hold for exactly the models that the
+    labels name; all other sets keep the provisional ones. The figures are of labels that were held out.
+
+    Examples:
+
+      techsapo ask --json "…" | jq -c '.evidence + {correct: true}' >> labels.jsonl
+
+      techsapo wallbounce calibrate labels.jsonl --output calibration.json
+    """
+    read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
+    fits, told = [], []
+    for (tier, models), group_ in by_set(read).items():
+        name = f"{tier} with {', '.join(models)}"
+        rows = [Row(x.agreement, x.grade, x.correct, x.contradicted) for x in group_]
+        draw = random.Random(seed)  # noqa: S311 - folds
+        judged = held_out(rows, len(models), draw) if len(rows) >= _FEWEST else None
+        if judged is None:
+            out.warn(f"{name}: {_too_few(len(rows), {x.correct for x in group_})}")
+            continue
+        figures = _figures(judged, rows, len(models), seed)
+        weights = fit_capped(rows, len(models))
+        fits.append(Fit(tier, models, weights, len(rows), {k: v["fitted"].value for k, v in figures.items()}))
+        told.append(_Told(name, len(models), len(rows), weights, figures))
+        if min(weights.agreement, weights.grade) < _NEGATIVE:
+            out.warn(f"{name}: a weight is negative; agreement or grades misled here, or the labels are few")
+        if len(rows) < _ENOUGH:
+            out.warn(f"{name}: {len(rows)} labels; take the ECE for a rough one below {_ENOUGH}")
+    if not fits:
+        raise OpsError("no set of models has labels enough to fit", f"collect at least {_FEWEST} of each set")
+    write_atomic(output, dumps(Calibration(tuple(fits))).encode())
+    _show(out, told, as_json=out.as_json)
+    out.next(f"set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`")
+
+
+def _too_few(count: int, outcomes: set[bool]) -> str:
+    if len(outcomes) == 1:
+        return f"all {count} labels are {'right' if True in outcomes else 'wrong'}; nothing to learn"
+    return f"{count} labels; at least {_FEWEST} with enough of each outcome are needed"
+
+
+def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> dict[str, dict[str, Interval]]:
+    """By figure and column: held-out fit, provisional weights, and the bare mean of scores."""
+    columns = {
+        "fitted": judged,
+        "provisional": [(reported(PROVISIONAL, row, count), row.correct) for row in rows],
+        "mean_score": [(row.grade, row.correct) for row in rows],
+    }
+    return {
+        name: {
+            column: bootstrap(values, figure, random.Random(seed))  # noqa: S311 - resampling
+            for column, values in columns.items()
+        }
+        for name, figure in FIGURES.items()
+    }
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is said about one tier and set of models."""
+
+    name: str
+    voices: int
+    labels: int
+    weights: Weights
+    figures: dict[str, dict[str, Interval]]
+
+
+def _show(out: Output, told: list[_Told], *, as_json: bool) -> None:
+    if as_json:
+        out.json([_document(each) for each in told])
+        return
+    for place, each in enumerate(told):
+        w = each.weights
+        a, g = (round(weight, 2) + 0.0 for weight in (w.agreement, w.grade))  # no -0.00
+        out.data(("\n" if place else "") + f"{each.name}: {each.labels} labels")
+        out.data(f"confidence   sigmoid({w.intercept:+.2f} {a:+.2f} A {g:+.2f} G)")
+        for title, line in zip(("at most", ""), _ceilings(each), strict=True):
+            out.data(f"{title:<12} {line}")
+        rows = [
+            [figure, *(f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in columns.values())]
+            for figure, columns in each.figures.items()
+        ]
+        out.table(["held out", "fitted", "provisional", "mean score"], rows)
+
+
+def _ceilings(told: _Told) -> list[str]:
+    """What holds the confidence down, and whether the labels raised it."""
+    lines = []
+    for what, cap, raised in (
+        (f"{told.voices} answers", cap_of(told.voices), told.weights.ceilings.count),
+        ("a contradicted critical claim", CONTRADICTED_CAP, told.weights.ceilings.contradicted),
+    ):
+        how = f"raised by the labels from {cap:.2f}" if raised else "the cap"
+        lines.append(f"{raised or cap:.3f} for {what}: {how}")
+    return lines
+
+
+def _document(told: _Told) -> dict[str, Any]:
+    w = told.weights
+    return {
+        "set": told.name,
+        "labels": told.labels,
+        "weights": {"intercept": w.intercept, "agreement": w.agreement, "grade": w.grade},
+        "ceilings": {"count": w.ceilings.count, "contradicted": w.ceilings.contradicted},
+        "figures": {
+            figure: {c: {"value": i.value, "low": i.low, "high": i.high} for c, i in columns.items()}
+            for figure, columns in told.figures.items()
+        },
+    }

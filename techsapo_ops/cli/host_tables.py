@@ -1,0 +1,58 @@
+"""The tables of this host that can start jobs: crontabs, and timers of systemd."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from techsapo_ops.adapters.crontab import Crontab
+from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.job_runs import job_argv
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.project import Project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.jobs.timetable import CronTable, Table, scheduled, timer_table
+
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+def host_table(project: Project, user: str | None, systemd: bool) -> Table:
+    if not systemd:
+        return cron_table(project, user)
+    if user is not None:
+        raise OpsError("--user is for a crontab", "run as that user for its own timers", exit_code=2)
+    root = os.geteuid() == 0
+    folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
+    units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)
+    argv = _runs(project, "systemd")
+    return timer_table(project.spec, topology_for(project), units, folder, argv, _path())
+
+
+def cron_table(project: Project, user: str | None = None) -> CronTable:
+    """The stack's block in the crontab of `user`, by default of whoever this is."""
+    return CronTable(
+        Crontab(runner(), shutil.which("crontab", path=_path()), user),
+        project.path,
+        scheduled(project.spec.schedule),
+        _runs(project, "cron"),
+        {"PATH": _path(), "LC_ALL": "C.UTF-8"},
+    )
+
+
+def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
+    def argv(name: str) -> tuple[str, ...]:
+        chosen = project.loaded.environment
+        words = job_argv(sys.executable, "run", name, project.path, chosen, anywhere=by != "cron")
+        return (*words, "--by", by)
+
+    return argv
+
+
+def _path() -> str:
+    """This PATH's absolute folders and the system's own: cron's holds little more than /usr/bin."""
+    here = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
+    return ":".join(dict.fromkeys([*here, *SYSTEM_PATH]))

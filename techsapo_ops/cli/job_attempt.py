@@ -1,0 +1,63 @@
+"""`techsapo jobs perform`: one try of a job, in the process that `jobs run` watches."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from techsapo_ops.adapters.supervised import RESULT_VARIABLE
+from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import engine_for, history_beside, open_stack, topology_for
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.engines.native.launch import die_with_parent
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.jobs import JobContext, load
+from techsapo_ops.schedule.job import JobResult
+from techsapo_ops.schedule.wrapper import encode
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+
+
+def perform(name: str, file: Path, environment: str | None) -> None:
+    """Do the job and hand back its result; ends with its exit code. Raises OpsError where it fails."""
+    descriptor = os.environ.get(RESULT_VARIABLE)
+    if descriptor is None or name not in jobs():
+        raise OpsError("this is the inside of a job", f"run `techsapo jobs run {name}`", exit_code=2)
+    os.set_inheritable(int(descriptor), False)  # a child that lives on must not keep it open
+    with interruptible():
+        # When `jobs run` is killed, this ends as by Ctrl-C, and the lock that it inherited goes with it.
+        die_with_parent(os.getppid())
+        try:
+            result = load(jobs()[name].operation)(_context(file, environment))
+        except OpsError as error:
+            os.write(int(descriptor), encode(JobResult(), str(error)))
+            raise
+        os.write(int(descriptor), encode(result))
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _context(file: Path, environment: str | None) -> JobContext:
+
+    @cache
+    def project() -> Project:
+        return open_project(file, environment)
+
+    return JobContext(
+        layout=layout_beside(file),
+        spec=lambda: project().spec,
+        topology=lambda: topology_for(project()),
+        engine=lambda: engine_for(project(), topology_for(project())),
+        stack=lambda: open_stack(project()),
+        history=history_beside(file),
+        runner=runner(),
+        tell=lambda text: print(text, flush=True),
+    )

@@ -1,0 +1,209 @@
+"""The running orchestrator, as commands ask it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import psutil
+
+from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
+from techsapo_ops.adapters.sse import events
+from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.peer import Peer, TlsChoice, peer
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import is_loopback, seconds
+
+_DEFAULT_TIMEOUT = 120.0
+_DEFAULT_PROMPT = 20_000
+_PATIENCE = 5.0
+"""Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
+_PING_TIMEOUT = 2.0
+_LARGEST = 8 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestrator:
+    """One that answers; `timeout` is how long to wait for it in seconds, `max_prompt` what it takes."""
+
+    peer: Peer
+    timeout: float
+    max_prompt: int
+
+
+class TierName(StrEnum):
+    """The task types."""
+
+    BASIC = "basic"
+    PREMIUM = "premium"
+    CRITICAL = "critical"
+
+
+def piped() -> str:
+    """What stands on stdin; bytes that are not UTF-8 are replaced, as logs hold some."""
+    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+
+
+def orchestrator(url: str | None, place: SpecChoice, tls: TlsChoice) -> Orchestrator:
+    """The running orchestrator: that at `url`, or the one of the spec."""
+    if url is not None:
+        asked = peer("--url", url, place.file, tls)
+        return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
+
+    project = place.open()
+    spec, here = project.spec, _here(project.spec)
+    found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
+    asked = peer("the spec", found, place.file, tls, here=here)
+    limits = spec.app.limits
+    return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
+
+
+def _here(spec: Spec) -> frozenset[str]:
+    """The addresses beyond loopback on which the stack listens and that really are this host's."""
+    exposed = {reachable_host(host) for host in spec.exposed} - {"127.0.0.1", "::1"}
+    if not exposed:
+        return frozenset()
+
+    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    return frozenset(exposed & own)
+
+
+def candidates(spec: Spec) -> list[str]:
+    """Where the orchestrator may answer: nginx, then the instances, backups last."""
+
+    def url(host: str, port: int, scheme: str = "http") -> str:
+        return Address(reachable_host(host), port).url(scheme=scheme)
+
+    instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
+    found = [url(spec.app.host, i.port) for i in instances]
+    if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere
+        found.insert(0, url(spec.nginx.host, spec.nginx.listen))
+    elif spec.runs_nginx and not is_loopback(reachable_host(spec.app.host)):
+        found.insert(0, url(spec.nginx.host, spec.nginx.tls_listen, "https"))
+    return found
+
+
+def _running(candidates: list[str], trust: Trust) -> str:
+    """The first candidate that wants requests."""
+    tried = []
+    for url in candidates:
+        try:
+            answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT, trust=trust)
+        except Unreachable as error:
+            tried.append(f"{url}: {error.reason}")
+            continue
+        if answer.ok and answer.text.strip() == "pong":
+            return url
+        said = answer.text.strip()[:80]
+        plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
+        tried.append(f"{url}: HTTP {answer.status}" + (f" {said}" if plain else ""))
+    raise OpsError(f"the orchestrator is not running ({'; '.join(tried)})", "`techsapo up` starts it")
+
+
+def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
+    url = f"{asked.peer.url}{path}"
+    try:
+        answer = fetch(
+            url,
+            method="POST",
+            headers={"Content-Type": "application/json", **asked.peer.headers},
+            content=_content(body),
+            timeout=asked.timeout,
+            limit=_LARGEST,
+            trust=asked.peer.trust,
+        )
+    except Unreachable as error:
+        raise _silent(url, error) from None
+    told = _parsed(url, answer.status, answer.body)
+    if not answer.ok:
+        raise _refused(answer.status, told)
+    if "request_id" not in told:
+        raise _strange(url, answer.status)
+    return told
+
+
+def _content(body: Mapping[str, Any]) -> bytes:
+    """`body` as JSON; bytes of an argument that were not UTF-8 are replaced."""
+    text = json.dumps(body, ensure_ascii=False)
+    return text.encode(errors="surrogateescape").decode(errors="replace").encode()
+
+
+def _parsed(url: str, status: int, content: bytes | str) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+        if not isinstance(body, dict):
+            raise TypeError
+    except (ValueError, TypeError):
+        raise _strange(url, status) from None
+    return body
+
+
+def _silent(url: str, error: Unreachable) -> OpsError:
+    if isinstance(error, Untrusted):
+        return error
+    return OpsError(
+        f"the orchestrator at {url} gave no answer: {error.reason}",
+        "`techsapo up` starts it, `techsapo ps` shows its addresses",
+    )
+
+
+def _strange(url: str, status: int) -> OpsError:
+    redirected = "it redirects, which is not followed: ask the address that it redirects to"
+    return OpsError(
+        f"{url} answered HTTP {status} with something that is not the orchestrator's",
+        redirected if 300 <= status < 400 else "check the address",
+    )
+
+
+def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
+    detail, code = body.get("detail", ""), body.get("code", "")
+    failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
+    told = f" ({'; '.join(failed)})" if failed else ""
+    hint = {
+        "overloaded": "try again in a moment",
+        "timeout": "try again, or raise app.limits.request_timeout",
+        "prompt_too_long": "shorten it, or raise app.limits.max_prompt",
+        "body_too_large": "shorten it, or raise app.limits.max_body",
+        "over_request_budget": "raise budget.per_request_usd, or ask a smaller tier",
+        "budget_exhausted": "raise `budget`, or wait until it resets; `techsapo costs` shows where it went",
+        "unreachable": "`techsapo ps` shows which instances run",
+        "budget_reserved": "try again in a moment",
+        "rate_limited": "try again in a moment, or use a key with a larger plan",
+        "unauthorized": "set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key",
+        "forbidden": "use a key with scope ask",
+    }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
+    return OpsError(f"{detail or f'HTTP {status}'}{told} [{code or status}]", hint)
+
+
+def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events of an answer as they come, each with its document; the last one is `verdict`.
+
+    Raises OpsError with what the orchestrator said instead, and where it ends without a verdict.
+    """
+    url = f"{asked.peer.url}{path}"
+    name = ""
+    try:
+        for event in events(
+            url,
+            headers={"Content-Type": "application/json", **asked.peer.headers},
+            content=_content(body),
+            timeout=asked.timeout,
+            trust=asked.peer.trust,
+        ):
+            told = _parsed(url, event.status, event.data)
+            if event.status != 200 or event.name == "problem":
+                raise _refused(int(told.get("status", event.status)), told)
+            name = event.name
+            yield name, told
+    except Unreachable as error:
+        raise _silent(url, error) from None
+    if name != "verdict":
+        raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")

@@ -1,0 +1,122 @@
+"""A project: a loaded spec and the folder that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.cli.environment import environment_variables
+from techsapo_ops.cli.own_templates import (
+    overrides_of,
+    require_trusted_folder,
+    template_warnings,
+    templates_of,
+)
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.load import LoadedSpec, load
+from techsapo_ops.stack.layout import Layout
+
+if TYPE_CHECKING:
+    from techsapo_ops.render.templates import Templates
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.spec.problems import Problem
+    from techsapo_ops.stack.template_folders import Overrides
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A loaded spec and the folder that it is in."""
+
+    path: Path
+    loaded: LoadedSpec
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the spec; relative paths in the spec start here."""
+        return self.path.parent
+
+    @property
+    def spec(self) -> Spec:
+        """The spec with its overlay applied."""
+        return self.loaded.spec
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.directory / STATE_DIRECTORY
+
+    @property
+    def layout(self) -> Layout:
+        """The stack's directories."""
+        return Layout(
+            state=self.state,
+            config=self.state / "generated",
+            spec=self.path,
+            environment=self.loaded.environment,
+        )
+
+    def check(self, text: str) -> Spec:
+        """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
+        loaded = load(
+            text, environment_variables(self.directory), read_secret_from(self.directory),
+            filename=self.path.name, environment=self.loaded.environment,
+        )  # fmt: skip
+        return loaded.spec
+
+    @property
+    def overrides(self) -> Overrides:
+        """The folders of the project's own templates."""
+        return overrides_of(self.directory, self.loaded)
+
+    @property
+    def templates(self) -> Templates:
+        """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
+        return templates_of(self.directory, self.loaded)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is to be known of the spec and of the project's own templates."""
+        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
+
+
+def read_secret_from(directory: Path) -> Callable[[str], str]:
+    """A reader of secret files whose relative paths start at `directory`."""
+
+    def read(path: str) -> str:
+        return (directory / Path(path).expanduser()).read_text(encoding="utf-8")
+
+    return read
+
+
+def open_project(
+    file: Path, environment: str | None = None, *, cross_check: bool = True, trusted: bool = True
+) -> Project:
+    """Load the spec at `file`.
+
+    Raises OpsError when it is not there, UntrustedError where root must not use it, SpecError when it is
+    wrong.
+
+    `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
+    with what it holds. `trusted=False` is for who sees by other means that root may use it.
+    """
+    if not file.is_file():
+        raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
+    if trusted:
+        require_trust(file)
+    path = file.resolve()
+    loaded = load(
+        read_text(path, what="spec"),
+        environment_variables(path.parent),
+        read_secret_from(path.parent),
+        filename=str(file),
+        environment=environment,
+        cross_check=cross_check,
+    )
+    if trusted:
+        require_trusted_folder(path.parent, loaded)
+    return Project(path, loaded)

@@ -1,0 +1,138 @@
+"""How the work on backups looks while it goes on."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.create import Watch
+from techsapo_ops.cli.output import console
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from techsapo_ops.backup.repository import Backup, Repository
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.stack.backup import Part
+
+
+class Bars(Watch):
+    """A bar a source on a terminal, with rate and time left; plain lines as sources end elsewhere.
+
+    How far a source is, is told by its size in the newest backup.
+    """
+
+    def __init__(self, out: Output, repository: Repository) -> None:
+        self._out = out
+        self._repository = repository
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._sizes: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and not self._out.quiet and not self._out.as_json:
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            known = [b.manifest for b in self._repository.backups() if b.manifest is not None]
+            self._sizes = {part.kind: part.raw_bytes for m in known for part in m.parts}
+            self._progress = Progress(
+                TextColumn("{task.description:<13}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+                TimeRemainingColumn(), console=console(stderr=True), transient=True,
+            )  # fmt: skip
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    @override
+    def told(self, kind: str, count: int) -> None:
+        if self._progress is None:
+            return
+        if kind not in self._tasks:
+            self._tasks[kind] = self._progress.add_task(kind, total=self._sizes.get(kind) or None)
+        self._progress.update(self._tasks[kind], completed=count)
+
+    def say(self, text: str) -> None:
+        """Tell how the work goes, above the bars."""
+        if self._progress is None:
+            self._out.say(text)
+        elif not self._out.quiet:
+            self._progress.console.print(text, markup=False)
+
+    @override
+    def ended(self, part: Part) -> None:
+        if self._progress is not None and part.kind in self._tasks:
+            self._progress.remove_task(self._tasks.pop(part.kind))
+        if not self._out.as_json:
+            self.say(_line(part))
+
+
+def _line(part: Part) -> str:
+    """One source that is done: what it holds, its size, time and rate."""
+
+    rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
+    return (
+        f"{part.kind:<13} {registry.describe(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
+        f"in {part.seconds:.1f} s{rate}"
+    )
+
+
+def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
+    """Whose backup it is, for JSON and for the screen; `unknown` to a user who may not read the key."""
+
+    try:
+        found = repository.origin(backup)
+    except OpsError as error:
+        return {"state": "unknown", "why": error.message}
+    return {"state": str(found.state), "why": found.why}
+
+
+def state(checks: dict[str, Any]) -> str:
+    """What was found out about a backup, in a few words."""
+    told = []
+    for key, good in (("deep", "restores"), ("quick", "whole")):
+        if key in checks:
+            told.append(good if checks[key]["ok"] else "failed")
+            break
+    if checks.get("offsite", {}).get("ok"):
+        told.append("off-site")
+    return ", ".join(told) or "not yet"
+
+
+def brief(value: dict[str, Any]) -> dict[str, Any]:
+    """Without the facts, which `show --json` has."""
+    parts = [{k: v for k, v in part.items() if k != "facts"} for part in value.get("parts", ())]
+    return {**value, "parts": parts}
+
+
+def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
+    told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
+    origin = origin_of(repository, backup)
+    return {
+        **told,
+        "folder": str(backup.folder),
+        "damage": backup.damage,
+        "authentication": origin["state"],
+        "authentication_why": origin["why"],
+        "checks": repository.checks(backup),
+    }

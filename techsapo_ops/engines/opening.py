@@ -1,0 +1,125 @@
+"""Which engine a stack has, and the way to it: the one place that knows them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.engines.state import recorded_engine
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.docker import Docker
+    from techsapo_ops.adapters.host_facts import HostFacts
+    from techsapo_ops.adapters.process import Runner
+    from techsapo_ops.engines.choice import Choice, Image
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.engine import Engine
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.places import EngineName
+    from techsapo_ops.stack.topology import Topology
+
+
+def _tell_nobody(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Builds engines, all by the same `runner`.
+
+    `seconds` overrides how long a service may take to become ready; `tell` is told of work that takes
+    minutes, such as the build of an image.
+    """
+
+    runner: Runner
+    seconds: float | None = None
+    tell: Callable[[str], None] = _tell_nobody
+
+    def choose(
+        self,
+        spec: Spec,
+        layout: Layout,
+        host: HostFacts,
+        asked: EngineName | None,
+        images: Callable[[Topology], Sequence[Image]],
+    ) -> Choice:
+        """The engine that is `asked` for, that the stack has, or that the spec means on this host.
+
+        `images` tells those that a stack in containers needs.
+        """
+        from techsapo_ops.engines import choice
+        from techsapo_ops.services.registry import resolve
+        from techsapo_ops.stack.places import COMPOSE
+
+        chosen = choice.told(spec, layout, asked)
+        if chosen is not None:
+            return chosen
+        wanted = images(resolve(spec, COMPOSE, layout, host)) if "docker" in host.binaries else ()
+        return choice.find_out(wanted, host.binaries, self.runner)
+
+    def engine(self, topology: Topology) -> Engine:
+        """The engine that runs `topology`."""
+        if topology.engine == "compose":
+            from techsapo_ops.engines.compose.engine import ComposeEngine
+
+            docker = docker_of(topology, self.runner)
+            return ComposeEngine(topology, docker, seconds=self.seconds, tell=self.tell)
+        from techsapo_ops.engines.native.engine import NativeEngine
+
+        return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
+
+    def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
+        """The stack as another engine than that of `topology` brought it up, where that one still has it."""
+        last = recorded_engine(topology.layout.state)
+        if last is None or last.engine == topology.engine:
+            return None
+        return recorded(topology.layout, self.runner)
+
+
+def docker_of(topology: Topology, runner: Runner) -> Docker:
+    """The docker client of the topology's host."""
+    from techsapo_ops.adapters.docker import Docker
+
+    found = topology.host.binaries.get("docker", "docker")
+    # That of an earlier apply is where it was then, on the host; the scheduler's container has its own.
+    return Docker(runner, found if Path(found).exists() else "docker")
+
+
+def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
+    """The stack of `layout` as an engine brought it up last, which its state directory tells.
+
+    Where its notes are gone, containers that were made from that folder still tell of it.
+    """
+    last = recorded_engine(layout.state)
+    name = last.project if last is not None and last.engine == "compose" else None
+    if last is None:
+        name = _orphaned_project(layout, runner)
+    if name is not None:
+        from techsapo_ops.adapters.docker import Docker
+        from techsapo_ops.engines.compose.recorded import ComposeStack
+
+        return ComposeStack(layout, name, Docker(runner))
+    from techsapo_ops.engines.native.recorded import NativeStack
+
+    return NativeStack(layout)
+
+
+def _orphaned_project(layout: Layout, runner: Runner) -> str | None:
+    """The compose project whose containers were made from this stack's files, if there are any."""
+    import shutil
+
+    if shutil.which("docker") is None:
+        return None
+    from techsapo_ops.adapters.docker import Docker
+
+    try:
+        containers = Docker(runner).containers()
+    except OpsError:  # no daemon, so no containers
+        return None
+    return next((c.project for c in containers if c.folder.is_relative_to(layout.config)), None)

@@ -1,0 +1,194 @@
+"""The answer to a question, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from techsapo_ops.serve.bodies.base import Body
+
+
+class TokensBody(Body):
+    input: int
+    output: int
+
+
+class FailureBody(Body):
+    kind: Literal["timeout", "rate_limited", "unavailable", "refused", "bad_answer"]
+    message: str
+
+
+class ProviderBody(Body):
+    """One provider's part."""
+
+    name: str
+    model: str
+    status: Literal["answered", "failed"]
+    answer: str | None = None
+    grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
+    agrees: Annotated[bool | None, Field(description="Whether it agrees with the answer given.")] = None
+    self_confidence: float | None = None
+    seconds: float
+    cost_usd: float
+    tokens: TokensBody | None = None
+    error: FailureBody | None = None
+
+
+class ThresholdsBody(Body):
+    confidence: float
+    consensus: float
+
+
+class EvidenceBody(Body):
+    """What confidence was made from; with `correct` added it is a line of LABELS.jsonl."""
+
+    tier: Literal["basic", "premium", "critical"]
+    models: list[str]
+    agreement: Annotated[float, Field(description="A: (largest cluster - 1) / (answers - 1).")]
+    grade: Annotated[float, Field(description="G: mean peer grade of the answer given.")]
+    contradicted: Annotated[
+        bool, Field(description="Whether more peers contradict a critical claim than hold it.")
+    ]
+    uncapped: Annotated[float, Field(description="The confidence before the caps.")]
+
+
+class ScoreBody(Body):
+    score: Annotated[int, Field(ge=0, le=4)]
+    evidence: str
+
+
+class GradeBody(Body):
+    """One provider's grade of another's answer; the stances are counted over its claims."""
+
+    grader: str
+    subject: str
+    mean: float
+    correctness: ScoreBody
+    safety: ScoreBody
+    completeness: ScoreBody
+    entails: int
+    contradicts: int
+    silent: int
+
+
+class AgainstBody(Body):
+    provider: str
+    evidence: str
+
+
+class UnsettledBody(Body):
+    """A claim of the answer that is contradicted, and by whom."""
+
+    claim: str
+    critical: bool
+    against: list[AgainstBody]
+
+
+class DissentBody(Body):
+    """An answer that does not agree with the one given."""
+
+    provider: str
+    root_cause: str
+    grade: float
+
+
+class AmendmentBody(Body):
+    """An undisputed claim that was added from another answer."""
+
+    provider: str
+    claim: str
+
+
+class DestructiveBody(Body):
+    """A command of the answer that can't be undone; empty where only the provider says so."""
+
+    command: str
+    kind: str
+    why: str
+
+
+class BounceBody(Body):
+    """Contested claims that went back to their author; a revision is kept only if its grade rose."""
+
+    round: int
+    provider: str
+    claims: list[str]
+    before: float
+    after: float | None
+    kept: bool
+
+
+class EscalationBody(Body):
+    """A step up to a higher tier, with the providers that joined blind."""
+
+    reason: str
+    tier: Literal["basic", "premium", "critical"]
+    providers: list[str]
+
+
+class HypothesisBody(Body):
+    """One explanation that a refusal leaves open, with read-only checks that speak to it."""
+
+    cause: str
+    providers: list[str]
+    grade: float
+    checks: list[str]
+
+
+class AnswerBody(Body):
+    """The answer and how far it can be trusted. Scores are 0 to 1."""
+
+    request_id: str
+    task_type: Literal["basic", "premium", "critical"]
+    language: Literal["ja", "en"]
+    answer: str
+    answered_by: str
+    root_cause: Annotated[str, Field(description="In the chosen provider's words; empty where it gave none.")]
+    commands: list[str]
+    tier: Annotated[
+        Literal["basic", "premium", "critical"],
+        Field(description="The tier that the analysis ended in: task_type, or one above it."),
+    ]
+    outcome: Annotated[
+        Literal["accepted", "unsettled", "refused"],
+        Field(description="refused: `answer` says what is open and how to find out, not what to do."),
+    ]
+    accepted: bool
+    confidence: float
+    consensus: float
+    thresholds: ThresholdsBody
+    calibrated: Annotated[bool, Field(description="Whether confidence was fitted to labelled outcomes.")]
+    provisional: bool
+    simulated: Annotated[bool, Field(description="Whether the answers come from simulated providers.")]
+    notes: list[str]
+    providers: list[ProviderBody]
+    evidence: EvidenceBody
+    grades: list[GradeBody]
+    unsettled: list[UnsettledBody]
+    dissent: list[DissentBody]
+    amendments: list[AmendmentBody]
+    destructive: list[DestructiveBody]
+    bounces: list[BounceBody]
+    escalations: list[EscalationBody]
+    hypotheses: list[HypothesisBody]
+    cost_usd: float
+    processing_ms: int
+    cache: Literal["hit", "miss"]
+
+
+class TriageBody(Body):
+    """What a log says and what to do."""
+
+    request_id: str
+    problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]
+    severity: Literal["critical", "high", "medium", "low"]
+    root_cause: str
+    solution_steps: list[str]
+    confidence: float
+    accepted: bool
+    outcome: Literal["accepted", "unsettled", "refused"]
+    simulated: bool
+    cost_usd: float
+    cache: Literal["hit", "miss"]
+    analysis: AnswerBody
