@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import yaml
 from projects import only_redis
-from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.project import open_project
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
