@@ -59,7 +59,7 @@ def stack_on(
     return Stack(
         spec=project.spec,
         topology=topology,
-        engine=opening.engine(project.spec, topology),
+        engine=opening.engine(topology),
         runner=opening.runner,
         directory=project.directory,
         templates=project.templates,
@@ -116,19 +116,19 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
     return docker_facts(stack, images(project, topology))
 
 
-def engine_for(project: Project, topology: Topology) -> Engine:
+def engine_for(project: Project, topology: Topology) -> Engine:  # noqa: ARG001 - goes with its callers
     """The engine that runs `topology`."""
-    return Opening(runner()).engine(project.spec, topology)
+    return Opening(runner()).engine(topology)
 
 
-def private_prober(spec: Spec, topology: Topology) -> Prober | None:
+def private_prober(spec: Spec, topology: Topology) -> Prober | None:  # noqa: ARG001 - likewise
     """Asks the services that are private to the stack; None for an engine that has none."""
     if topology.engine == "native":
         return None
     from techsapo_ops.adapters.probe import ProbeResult
     from techsapo_ops.engines.compose.engine import ComposeEngine
 
-    engine = ComposeEngine(topology, docker_of(topology, runner()), spec)
+    engine = ComposeEngine(topology, docker_of(topology, runner()))
     try:
         containers = engine.containers()
     except OpsError as error:
