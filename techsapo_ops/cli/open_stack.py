@@ -12,7 +12,6 @@ from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
 from techsapo_ops.engines.choice import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, docker_of, recorded_elsewhere
-from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
@@ -20,9 +19,7 @@ from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.facts import DockerFacts
-    from techsapo_ops.health.check import Prober
     from techsapo_ops.operations.apply.transaction import Engines
-    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.engine import Engine
 
 
@@ -117,22 +114,6 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
 def engine_for(project: Project, topology: Topology) -> Engine:
     """The engine that runs `topology`."""
     return Opening(runner()).engine(project.spec, topology)
-
-
-def private_prober(spec: Spec, topology: Topology) -> Prober | None:
-    """Asks the services that are private to the stack; None for an engine that has none."""
-    if topology.engine == "native":
-        return None
-    from techsapo_ops.adapters.probe import ProbeResult
-    from techsapo_ops.engines.compose.engine import ComposeEngine
-
-    engine = ComposeEngine(topology, docker_of(topology, runner()), spec)
-    try:
-        containers = engine.containers()
-    except OpsError as error:
-        detail = error.message
-        return lambda *_: ProbeResult(False, detail, 0.0)
-    return lambda service, timeout: engine.prober.ask(service, timeout, containers)
 
 
 def engines(*, seconds: float | None = None) -> Engines:

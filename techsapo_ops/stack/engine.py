@@ -14,9 +14,11 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.adapters.address import Address
+    from techsapo_ops.adapters.probe import ProbeResult
     from techsapo_ops.adapters.process import Command, Completed
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.desired import Desired
+    from techsapo_ops.stack.service import Service
 
 
 class GateError(OpsError):
@@ -254,6 +256,10 @@ class Running(Protocol):
         ...
 
 
+Prober = Callable[["Service", float], "ProbeResult"]
+"""Asks a service, within so many seconds; raises nothing for what it finds."""
+
+
 class Access(Protocol):
     """Reaches into the services of a stack. Every method may raise OpsError."""
 
@@ -299,6 +305,10 @@ class Access(Protocol):
 
     def make_data(self, service: str, like: str) -> None:
         """Make the data folder of `service`, which may be gone, as that of `like` is; see `left`."""
+        ...
+
+    def prober_inside(self) -> Prober:
+        """Asks services that this host does not reach, as they were when this was called."""
         ...
 
     def halt(self, service: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.facts import ServiceFacts
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -97,6 +97,10 @@ class Kind:
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:  # noqa: ARG002 - most need none
         """Secrets that the tool makes itself, by the name under which a container gets each."""
         return {}
+
+    def login(self, topology: Topology) -> Login | None:  # noqa: ARG002 - most ask for none
+        """What its probe logs in with; None where it needs no login."""
+        return None
 
     def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
         """How `service` runs as a process of this host. Raises OpsError without its executable."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
@@ -55,6 +56,15 @@ class ComposeEngine(ComposeStack):
         self._tell = tell
         self._made: set[str] = set()
         self.prober = Prober(topology, docker, self.containers, questions(spec, topology))
+
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        """Asks in the containers that run now."""
+        try:
+            containers = self.containers()
+        except OpsError as error:
+            unknown = ProbeResult(False, error.message, 0.0)
+            return lambda _, __: unknown
+        return lambda service, timeout: self.prober.ask(service, timeout, containers)
 
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
         """See Engine.plan."""

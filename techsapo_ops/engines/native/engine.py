@@ -178,6 +178,10 @@ class NativeEngine(NativeStack):
             user, password = (login.user, login.password.reveal()) if login else (None, None)
         return probe(service.facts.probe, address, timeout=timeout, user=user, password=password, ca=ca)
 
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        """This host reaches all of them."""
+        return self._probe
+
     def _exits(self, name: str) -> int:
         record = self.state.load().get(name)
         ended = history.exits(self.layout.logs / "supervisord.log").get(name, [])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -49,6 +49,14 @@ class Redis(Kind):
         from techsapo_ops.services.redis.configuration import redis_files
 
         return redis_files(topology, templates)
+
+    def login(self, topology: Topology) -> Login:
+        """The app's, and the CA of its certificate where it speaks TLS."""
+        from techsapo_ops.stack.service import Login
+
+        redis = topology.spec.redis
+        ca = topology.layout.redis_ca if redis.tls else None
+        return Login(redis.user, redis.password, ca=ca)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""

@@ -1,0 +1,1 @@
+"""Small honest stand-ins for the doors that the package goes through, one each."""
