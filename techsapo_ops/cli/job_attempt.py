@@ -12,15 +12,12 @@ import typer
 from techsapo_ops.adapters.supervised import RESULT_VARIABLE
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import engine_for, engines, topology_for
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.open_stack import engine_for, history_beside, open_stack, topology_for
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.engines.native.launch import die_with_parent
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.transaction import Tools
 from techsapo_ops.operations.jobs import JobContext, load
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.schedule.wrapper import encode
@@ -49,21 +46,17 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-    from techsapo_ops.cli.open_stack import open_stack
-    from techsapo_ops.operations.jobs import JobContext
-
     @cache
     def project() -> Project:
         return open_project(file, environment)
 
-    out = Output()
     return JobContext(
         layout=layout_beside(file),
         spec=lambda: project().spec,
         topology=lambda: topology_for(project()),
         engine=lambda: engine_for(project(), topology_for(project())),
         stack=lambda: open_stack(project()),
-        tools=Tools(engines(), Progress(out)),
+        history=history_beside(file),
         runner=runner(),
         tell=lambda text: print(text, flush=True),
     )

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
+from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.choice import Choice, Image, images_of
-from techsapo_ops.engines.opening import Opening, docker_of, recorded_elsewhere
+from techsapo_ops.engines.opening import Opening, docker_of
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
@@ -19,7 +21,6 @@ from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.facts import DockerFacts
-    from techsapo_ops.operations.apply.transaction import Engines
     from techsapo_ops.stack.engine import Engine
 
 
@@ -60,7 +61,7 @@ def stack_on(
         templates=project.templates,
         engines=Opening(runner(), seconds).engine,
         user=acting_user(),
-        leaves=recorded_elsewhere(topology, opening.runner),
+        leaves=opening.recorded_elsewhere,
         check_spec=project.check,
     )
 
@@ -103,7 +104,7 @@ def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None
     if topology.engine == "native":
         return None
     from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
     if "docker" not in topology.host.binaries:
         return DockerFacts()
@@ -116,7 +117,10 @@ def engine_for(project: Project, topology: Topology) -> Engine:
     return Opening(runner()).engine(project.spec, topology)
 
 
-def engines(*, seconds: float | None = None) -> Engines:
-    """Builds the engine of an earlier apply."""
+def history_beside(file: Path, *, seconds: float | None = None) -> History:
+    """What was applied to the stack beside the spec `file`, which is not read; otherwise as layout_beside.
+
+    `seconds` overrides how long a service may take to become ready.
+    """
     opening = Opening(runner(), seconds)
-    return lambda snapshot: opening.engine(snapshot.spec, snapshot.desired.topology)
+    return History(layout_beside(file), opening.engine, opening.recorded_elsewhere, acting_user())

@@ -10,8 +10,8 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.opening import recorded
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.standing import ComposeStack
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
 
 
 def recorded_stack(file: Path) -> NativeStack | ComposeStack:

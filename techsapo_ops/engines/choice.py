@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
-from techsapo_ops.engines.state import standing
+from techsapo_ops.engines.state import recorded_engine
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
@@ -44,9 +44,9 @@ def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
     """
     if asked is not None:
         return Choice(asked, "--engine")
-    stands = standing(layout.state)
-    if stands is not None:
-        return Choice("compose" if stands.engine == "compose" else "native", "it was brought up so")
+    recorded = recorded_engine(layout.state)
+    if recorded is not None:
+        return Choice("compose" if recorded.engine == "compose" else "native", "it was brought up so")
     if spec.engine == "compose":
         return Choice("compose", "engine: compose")
     return Choice("native", "engine: native") if spec.engine == "native" else None

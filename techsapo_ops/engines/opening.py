@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.state import standing
+from techsapo_ops.engines.state import recorded_engine
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.choice import Choice, Image
-    from techsapo_ops.engines.compose.standing import ComposeStack
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
@@ -74,6 +74,13 @@ class Opening:
 
         return NativeEngine(topology, self.runner, spec, os.environ, seconds=self.seconds)
 
+    def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
+        """The stack as another engine brought it up than that of `topology`, where that one still has it."""
+        last = recorded_engine(topology.layout.state)
+        if last is None or last.engine == topology.engine:
+            return None
+        return recorded(topology.layout, self.runner)
+
 
 def docker_of(topology: Topology, runner: Runner) -> Docker:
     """The docker client of the topology's host."""
@@ -89,26 +96,18 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
 
     Where its notes are gone, containers that were made from that folder still tell of it.
     """
-    last = standing(layout.state)
+    last = recorded_engine(layout.state)
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:
         name = _orphaned_project(layout, runner)
     if name is not None:
         from techsapo_ops.adapters.docker import Docker
-        from techsapo_ops.engines.compose.standing import ComposeStack
+        from techsapo_ops.engines.compose.recorded import ComposeStack
 
         return ComposeStack(layout, name, Docker(runner))
-    from techsapo_ops.engines.native.standing import NativeStack
+    from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
-
-
-def recorded_elsewhere(topology: Topology, runner: Runner) -> NativeStack | ComposeStack | None:
-    """The stack as another engine brought it up than that of `topology`, where that one still has it."""
-    last = standing(topology.layout.state)
-    if last is None or last.engine == topology.engine:
-        return None
-    return recorded(topology.layout, runner)
 
 
 def _orphaned_project(layout: Layout, runner: Runner) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
@@ -24,8 +25,10 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     wanted = in_order(topology, select(topology, only))
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
+    why = f"does not run the installed build, {build()}"
+    behind = [Step(Action.RESTART, name, why) for name in observed.behind]
     if only:
-        return Plan(tuple(steps))
+        return Plan((*behind, *steps))
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
@@ -33,7 +36,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
-    return Plan((*first, *steps, *last))
+    return Plan((*behind, *first, *steps, *last))
 
 
 def select(topology: Topology, only: Sequence[str]) -> tuple[str, ...]:

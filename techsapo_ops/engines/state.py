@@ -122,22 +122,22 @@ class StateFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecordedEngine:
     """Which engine a stack was brought up with last, and under which project name."""
 
     engine: str
     project: str
 
 
-def standing(state: Path) -> Standing | None:
-    """What the state directory `state` says stands there; None where nothing was brought up.
+def recorded_engine(state: Path) -> RecordedEngine | None:
+    """The engine that the state directory `state` names; None where nothing was brought up.
 
     A file that can't be understood counts as the native engine's: reading the records tells the error.
     """
     try:
         value = json.loads((state / STATE).read_text(encoding="utf-8"))
-        return Standing(str(value["engine"]), str(value.get("project", "")))
+        return RecordedEngine(str(value["engine"]), str(value.get("project", "")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        return Standing("native", "")
+        return RecordedEngine("native", "")

@@ -1,13 +1,13 @@
-"""What should exist: rendered files and the processes that read them, as plain values."""
+"""What should exist: rendered files and the units that read them, as plain values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from techsapo_ops.stack.topology import Topology
 
@@ -33,7 +33,10 @@ class RenderedFile:
 
 
 class Unit(Protocol):
-    """One service as its engine runs it; what a plan needs to know of it."""
+    """One service as its engine runs it; what a plan, a snapshot and a comparison need to know of it."""
+
+    recorded_as: ClassVar[str]
+    """The list of a snapshot that holds such units."""
 
     @property
     def service(self) -> str:
@@ -69,6 +72,19 @@ class Unit(Protocol):
         """Digest of the rendered files that it reads."""
         ...
 
+    def differs_from(self, earlier: Unit) -> str:
+        """How its start differs from the `earlier` one's, in words; arguments hold no secrets here."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for a snapshot."""
+        ...
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` made. Raises KeyError or TypeError for another shape."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -77,6 +93,8 @@ class Program:
     A change of `config` files calls for `reload_signal`, or for a restart where that is None; a change
     of anything else calls for a restart.
     """
+
+    recorded_as: ClassVar[str] = "programs"
 
     service: str
     argv: tuple[str, ...]
@@ -104,12 +122,36 @@ class Program:
 
     @property
     def defined_by(self) -> str:
-        """See Unit.defined_by."""
+        """The words for a changed command."""
         return "its command, user or environment"
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this program reads."""
         return _digest_of(self.config, files)
+
+    def differs_from(self, earlier: Unit) -> str:
+        """Arguments, user and environment; nothing of a unit of another form."""
+        if not isinstance(earlier, Program):
+            return ""
+        gone = [f"-{word}" for word in earlier.argv if word not in self.argv]
+        come = [f"+{word}" for word in self.argv if word not in earlier.argv]
+        words = [*gone, *come]
+        if earlier.argv != self.argv and not words:
+            words = ["its arguments in another order"]
+        if earlier.user != self.user:
+            words.append(f"user {earlier.user or 'of the tool'} → {self.user or 'of the tool'}")
+        if earlier.environment != self.environment:
+            words.append("its environment")
+        return " ".join(words)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, with the folder as text."""
+        return {**asdict(self), "directory": str(self.directory)}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` made."""
+        return cls(**{**tuples(entry), "directory": Path(entry["directory"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +162,8 @@ class ContainerUnit:
     of one file keeps the old one when a rename replaces it, so changed secrets (`restart_config`) call for a
     restart where changed configuration, which is mounted by its folder, calls for `reload_signal`.
     """
+
+    recorded_as: ClassVar[str] = "containers"
 
     service: str
     file: str
@@ -139,12 +183,34 @@ class ContainerUnit:
 
     @property
     def defined_by(self) -> str:
-        """See Unit.defined_by."""
+        """The words for a changed definition."""
         return f"its entry in {self.file}"
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this container reads."""
         return _digest_of(self.config, files)
+
+    def differs_from(self, earlier: Unit) -> str:  # noqa: ARG002 - the diff of its file says it
+        """Nothing: its definition is a part of a rendered file, whose diff shows it."""
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Self:
+        """What `to_json` made."""
+        return cls(**tuples(entry))
+
+
+FORMS: tuple[type[Unit], ...] = (Program, ContainerUnit)
+"""Every form that a unit can have."""
+
+
+def tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry read from JSON, which has lists only: every sequence of ours is a tuple."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
 def _digest_of(config: tuple[str, ...], files: tuple[RenderedFile, ...]) -> str:
@@ -154,14 +220,21 @@ def _digest_of(config: tuple[str, ...], files: tuple[RenderedFile, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The whole wanted state of a stack: natively `programs`, else `containers`."""
+    """The whole wanted state of a stack: its files, and a unit for each service."""
 
     topology: Topology
     files: tuple[RenderedFile, ...]
-    programs: tuple[Program, ...] = ()
-    containers: tuple[ContainerUnit, ...] = ()
+    units: tuple[Unit, ...] = ()
 
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """What the stack's engine runs."""
-        return self.programs if self.topology.engine == "native" else self.containers
+    def unit(self, service: str) -> Unit | None:
+        """What runs as `service`; None where the stack has no such service."""
+        return next((unit for unit in self.units if unit.service == service), None)
+
+    def only(self, names: Collection[str]) -> Desired:
+        """The same state with no other services than `names`."""
+        services = tuple(s for s in self.topology.services if s.name in names)
+        return replace(
+            self,
+            topology=replace(self.topology, services=services),
+            units=tuple(u for u in self.units if u.service in names),
+        )

@@ -1,4 +1,4 @@
-"""The words that every engine understands: observe, plan, perform."""
+"""The words that every engine understands, and its two protocols: Running and Access."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.adapters.process import Command, Completed
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.desired import Desired
+    from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.service import Service
 
 
@@ -53,6 +54,29 @@ class Action(StrEnum):
     REMOVE = "remove"
     NOTHING = "nothing"
 
+    @property
+    def done(self) -> str:
+        """What was done, in words: `restarted`."""
+        return _DONE[self]
+
+
+_DONE = {
+    Action.CREATE: "started",
+    Action.RECREATE: "started anew",
+    Action.RESTART: "restarted",
+    Action.RELOAD: "reloaded",
+    Action.REMOVE: "removed",
+    Action.NOTHING: "left as it was",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one service uses now: CPU in percent of one core, resident memory in bytes."""
+
+    cpu_percent: float
+    memory_bytes: int
+
 
 @dataclass(frozen=True, slots=True)
 class ObservedService:
@@ -76,7 +100,7 @@ class ObservedService:
     port: int | None = None
     user: str | None = None
     drift: str = ""
-    """Why what runs is not what was started: made anew, or from another image, behind our back."""
+    """Why what runs is not what was started: made anew, or from another image, outside techsapo."""
     container: str = ""
     """Id of its container, where it has one."""
     image: str = ""
@@ -86,8 +110,15 @@ class ObservedService:
 
     Empty where that is not known, None for a service that is none of ours.
     """
+    outdated: bool = False
+    """Whether its process runs another build of this package than the one installed, or does not say which.
+
+    Never for a container, which runs what its image holds: another code is another image.
+    """
     gone: bool = False
     """Whether somebody has removed its container."""
+    usage: Usage | None = None
+    """What it uses now, where that was measured and it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +130,33 @@ class Observed:
     behind: tuple[str, ...] = ()
     """Programs beside the services, such as the scheduler, that run another build than the one installed."""
 
+    @property
+    def images(self) -> Mapping[str, str]:
+        """Image id by service name; empty for an engine without images."""
+        return {name: seen.image for name, seen in self.services.items() if seen.image}
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One action on one service, and why."""
+    """One action on one service, and why: it says what it does, and does it."""
 
     action: Action
     service: str
     reason: str
+
+    def describe(self, width: int = 0) -> str:
+        """For people: `restart  redis  redis/redis.conf changed`; the name takes `width` columns."""
+        return f"{self.action:8} {self.service:{width}}  {self.reason}"
+
+    def perform(
+        self,
+        running: Running,
+        desired: Desired | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        together: Sequence[Step] = (),
+    ) -> None:
+        """Do it on `running`; see Running.perform, which raises the same."""
+        running.perform(self, desired, say, together)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +176,8 @@ class Mismatch:
     """What runs of one service is not what was wanted.
 
     `what` says so in words, with both values where they may be shown. `restart` says that the service has
-    to be started anew to mend it, since a reload would not. `answered` is False where the service could
-    not be asked at all, which is no proof of either.
+    to be started anew to fix it, since a reload would not. `answered` is False where the service could
+    not be asked at all, which is no proof of either. `service` is empty for what is no service of the stack.
     """
 
     service: str
@@ -166,78 +216,28 @@ class Scratch:
     """The line that a person types to run a command there; None where `address` is this host's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one service uses now: CPU in percent of one core, resident memory in bytes."""
+class Recorded(Protocol):
+    """What can be done to a stack with its state directory alone, while its spec is broken or gone.
 
-    cpu_percent: float
-    memory_bytes: int
-
-
-class Running(Protocol):
-    """Brings a stack up and watches over it. Every method may raise OpsError."""
+    Every method may raise OpsError.
+    """
 
     name: str
-    at_once: int
-    """How many services it can be told to start at the same time."""
+    """The engine that brought it up; to be told and recorded, never to be compared."""
+    layout: Layout
+    """Its directories."""
 
-    def observe(self) -> Observed:
-        """What exists now."""
+    @property
+    def data_place(self) -> str:
+        """Where its data is, in words: `below /srv/techsapo/.techsapo/data`."""
         ...
 
-    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
-        """Steps from `observed` to `desired`; a pure computation. `only` limits it to some services."""
+    def observe(self, *, measure: bool = False) -> Observed:
+        """What exists now. `measure` adds what each service uses, which may take a second."""
         ...
 
-    def prepare(self, desired: Desired) -> None:
-        """Make what services need before any can start: directories, keys, the supervisor."""
-        ...
-
-    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
-        """Do what `steps`, which are performed at the same time next, would get in each other's way with."""
-        ...
-
-    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
-        """Do one step; returns once the service is ready, raises GateError when it does not become so."""
-        ...
-
-    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
-        """How what *runs* of `services` differs from `desired`; none: the proof that it was applied.
-
-        Looked at from outside, never taken from the engine's own notes, and for all services at once so
-        that it is cheap: natively the arguments and the user of each process; with Compose the config
-        hash label, the image id and the project of each container against those that `desired` gives.
-        What a service has loaded (Prometheus, Alertmanager, nginx) is read back by
-        operations.readback, for both engines. A service that is not there is a mismatch too.
-        """
-        ...
-
-    def strangers(self) -> tuple[str, ...]:
-        """What of this stack runs without being one of its services, in words, one sentence each.
-
-        Natively processes of the stack that its supervisor does not know, with Compose containers of the
-        project that are no service of it.
-        """
-        ...
-
-    def images(self) -> Mapping[str, str]:
-        """Image id by service name for what runs now; empty for an engine without images."""
-        ...
-
-    def discard(self, images: Collection[str]) -> None:
-        """Remove those of `images`, by id, that were built here and that nothing needs any more."""
-        ...
-
-    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
-        """Stop all services in reverse order and the engine itself; returns the names stopped."""
-        ...
-
-    def restart(self, service: str) -> None:
-        """Restart one service and wait until it is ready."""
-        ...
-
-    def reload(self, service: str) -> None:
-        """Make one service read its configuration again, or restart it; wait until it is ready."""
+    def log_names(self, services: Sequence[str]) -> list[str]:
+        """Names with a log, for names or kinds (all: empty). Raises OpsError for one that has none."""
         ...
 
     def logs(
@@ -248,11 +248,66 @@ class Running(Protocol):
         lines: int | None = 100,
         since: datetime | None = None,
     ) -> Iterator[LogLine]:
-        """Lines of the services' logs, oldest first."""
+        """Lines of the services' logs (all: empty), merged by time, oldest first."""
         ...
 
-    def usage(self) -> Mapping[str, Usage]:
-        """CPU and memory per running service."""
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Stop every service after those that need it, then the engine itself; returns the names stopped.
+
+        With `remove_data` the data, and the keys that were made for it, are deleted.
+        """
+        ...
+
+
+class Running(Recorded, Protocol):
+    """Brings a stack up and watches over it: observe, plan, perform, prove, logs, stop.
+
+    Every method may raise OpsError.
+    """
+
+    at_once: int
+    """How many services it can be told to start at the same time."""
+
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        """Steps from `observed` to `desired`; a pure computation. `only` limits it to some services.
+
+        By what was noted when each service was started; `operations.apply.plan` adds what else is known.
+        """
+        ...
+
+    def prepare(self, desired: Desired) -> None:
+        """Make what services need before any can start: directories, keys, images, the supervisor.
+
+        The files of `desired` are written already.
+        """
+        ...
+
+    def perform(
+        self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
+    ) -> None:
+        """Do one step; returns once the service is ready, raises GateError when it does not become so.
+
+        A step that does nothing still sees to it that the service is ready. Without `desired`, a restart or
+        a reload is of the service as it was started last. `together` are the steps that are performed at the
+        same time, this one among them: what they would get in each other's way with is done once.
+        """
+        ...
+
+    def prove(
+        self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
+    ) -> tuple[Mismatch, ...]:
+        """How what *runs* of `services` differs from `desired`, at most one each, in their order.
+
+        None: the proof that it was applied. Looked at from outside, never taken from the engine's own notes:
+        natively the arguments and the user of each process, with Compose the config hash label, the image and
+        the project of each container, and of Prometheus, Alertmanager and nginx also the configuration that
+        they say they have loaded. A reload is given `wait` seconds to show. A service that is not there is a
+        mismatch too. `strangers` adds what runs of the stack without being one of its services.
+        """
+        ...
+
+    def discard(self, images: Collection[str]) -> None:
+        """Remove those of `images`, by id, that were built here and that nothing needs any more."""
         ...
 
 
@@ -268,12 +323,8 @@ class Access(Protocol):
     enters_as_root: bool
     """Whether `enter` can be root where a service runs; a process of this host never is for that."""
 
-    def run_in(self, service: str, command: Command) -> Completed:
-        """Run a command where `service` runs: same user, same network."""
-        ...
-
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        """The call that runs `command` where `service` runs, to be read or fed while it runs.
+        """The call that runs `command` where `service` runs: same user, same network.
 
         `root`: as root there, where that is possible; see `enters_as_root`.
         """
@@ -283,7 +334,8 @@ class Access(Protocol):
         """The call that runs `command` in the data folder of `service`, as its user; it need not run.
 
         `image_of`: the service whose image, where it has one, holds the program, if not the same. With it,
-        `service` may also be one that is gone and has left its data; the user is then that of `image_of`.
+        `service` may also be one that is gone and has left its data; the user is then that of `image_of`,
+        and a data folder that is gone too is made anew.
         """
         ...
 
@@ -303,16 +355,12 @@ class Access(Protocol):
         """Names of services of `kind` that this stack has no more, and that have left their data."""
         ...
 
-    def make_data(self, service: str, like: str) -> None:
-        """Make the data folder of `service`, which may be gone, as that of `like` is; see `left`."""
-        ...
-
     def prober_inside(self) -> Prober:
-        """Asks services that this host does not reach, as they were when this was called."""
+        """Asks services that this host does not reach, as they are when this is called."""
         ...
 
     def halt(self, service: str) -> None:
-        """Stop one service and leave it stopped; `restart` starts it again."""
+        """Stop one service and leave it stopped; a step that restarts it starts it again."""
         ...
 
     def scratch(

@@ -6,14 +6,18 @@ Both are pure values; `render` needs both, since it writes the files of either e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
 from techsapo_ops.stack.service import Service
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.desired import Unit
 
 EngineName = Literal["native", "compose"]
 CONTAINER_CONFIG = "/etc/techsapo"
@@ -32,6 +36,26 @@ class Places(Protocol):
     @property
     def rendered(self) -> str:
         """Prefix of the rendered configuration that its services read."""
+        ...
+
+    @property
+    def own_files(self) -> str:
+        """Prefix of all rendered files that it uses; the others are for whoever wants the other engine."""
+        ...
+
+    @property
+    def definitions(self) -> tuple[str, ...]:
+        """Rendered files that define its services."""
+        ...
+
+    def defines(self, service: str) -> str:
+        """The line with which one of `definitions` begins to define `service`."""
+        ...
+
+    def units(
+        self, programs: Callable[[], tuple[Unit, ...]], containers: Callable[[], tuple[Unit, ...]]
+    ) -> tuple[Unit, ...]:
+        """What it runs services as: of both forms, the one that is its own."""
         ...
 
     @property
@@ -90,12 +114,18 @@ class Places(Protocol):
         """System user of this host that it runs as; None: the tool's own, or a container's."""
         ...
 
+    def as_root(self, service: Service, host: HostFacts) -> bool:
+        """Whether `service` runs as root of this host since it has no user of its own."""
+        ...
+
 
 class NativePlaces:
     """Processes of this host: everything is where it is, and every port is this host's."""
 
     name: EngineName = "native"
     rendered = ""
+    own_files = ""
+    definitions = ("supervisor/supervisord.conf",)
     companions = frozenset({"housekeeping", "scheduler"})
     isolated = False
     from_images = False
@@ -138,12 +168,30 @@ class NativePlaces:
         candidates = host.app_users if facts.runs_package else host.users
         return facts.user if host.root and facts.user in candidates else None
 
+    def as_root(self, service: Service, host: HostFacts) -> bool:
+        """Where root runs the tool and no user was found for it."""
+        return host.root and service.user is None
+
+    def defines(self, service: str) -> str:
+        """A section of the supervisor's configuration."""
+        return f"[program:{service}]"
+
+    def units(
+        self,
+        programs: Callable[[], tuple[Unit, ...]],
+        containers: Callable[[], tuple[Unit, ...]],  # noqa: ARG002 - the other form
+    ) -> tuple[Unit, ...]:
+        """Programs."""
+        return programs()
+
 
 class ContainerPlaces:
     """Containers on networks of their own, with the folders that they are given."""
 
     name: EngineName = "compose"
     rendered = "docker/config/"
+    own_files = "docker/"
+    definitions = ("docker/docker-compose.monitoring.yml", "docker/production/docker-compose.prod.yml")
     companions: frozenset[str] = frozenset()
     isolated = True
     from_images = True
@@ -188,6 +236,22 @@ class ContainerPlaces:
     def user(self, facts: ServiceFacts, host: HostFacts) -> str | None:  # noqa: ARG002 - the image's
         """None: the container's own."""
         return None
+
+    def as_root(self, service: Service, host: HostFacts) -> bool:  # noqa: ARG002 - never of this host
+        """Never: a container's root is the container's."""
+        return False
+
+    def defines(self, service: str) -> str:
+        """A key of a compose file."""
+        return f"{service}:"
+
+    def units(
+        self,
+        programs: Callable[[], tuple[Unit, ...]],  # noqa: ARG002 - the other form
+        containers: Callable[[], tuple[Unit, ...]],
+    ) -> tuple[Unit, ...]:
+        """Containers."""
+        return containers()
 
 
 def _outside(service: Service, viewpoint: Viewpoint) -> Address | None:

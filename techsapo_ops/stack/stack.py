@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.engine import Engine, Recorded
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.template_folders import Overrides, find_overrides
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
-
-class Stoppable(Protocol):
-    """An engine, or what is left of a stack without its spec."""
-
-    name: str
-
-    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
-        """Stop all services; returns the names stopped."""
-        ...
-
-
 Engines = Callable[[Spec, Topology], Engine]
 """Builds the engine that runs a topology: another one than now where ports or passwords changed since."""
+Leaves = Callable[[Topology], Recorded | None]
+"""The stack as an engine brought it up that is not the topology's, where that one still has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +37,10 @@ class Stack:
     templates: Templates
     engines: Engines
     user: str = ""
-    leaves: Stoppable | None = None
+    leaves: Leaves = lambda _: None
     """The stack as another engine brought it up, where that one still has it."""
+    pause: Callable[[float], None] = time.sleep
+    """Waits so many seconds."""
     check_spec: Callable[[str], Spec | None] = lambda _: None
     """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
     config_paths: tuple[str, ...] | None = None

@@ -23,7 +23,7 @@ from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
 from techsapo_ops.engines.native import members
-from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.operations.apply.ledger import Entry, Ledger
 from techsapo_ops.stack.engine import ObservedService
 from techsapo_ops.stack.layout import Layout

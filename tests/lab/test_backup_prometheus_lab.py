@@ -28,6 +28,7 @@ from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
@@ -239,7 +240,7 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
         assert "refused" in said
         assert "techsapo ps" in said
     finally:
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "asked for").perform(stack.engine)
     kept = lab.spec
     lab.write(backup={})
     try:

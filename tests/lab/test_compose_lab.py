@@ -28,6 +28,7 @@ from servers import http_ok, wait_for
 
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.engine import Engine
@@ -315,9 +316,9 @@ def engine_of(stack: Project) -> Engine:
 def test_commands_run_inside_a_service_and_say_how_they_ended(stack: Project) -> None:
     engine = engine_of(stack)
     secret = {"REDISCLI_AUTH": SECRETS[0]}
-    assert engine.run_in("redis", Command(("redis-cli", "ping"), secret)).stdout == b"PONG\n"
-    assert engine.run_in("app-1", Command(("python", "-c", "raise SystemExit(3)"))).code == 3
-    echoed = engine.run_in("redis", Command(("cat",), stdin="日本語".encode()))
+    assert runner().run(engine.enter("redis", Command(("redis-cli", "ping"), secret))).stdout == b"PONG\n"
+    assert runner().run(engine.enter("app-1", Command(("python", "-c", "raise SystemExit(3)")))).code == 3
+    echoed = runner().run(engine.enter("redis", Command(("cat",), stdin="日本語".encode())))
     assert echoed.stdout.decode() == "日本語"
 
 

@@ -159,7 +159,7 @@ def test_a_scratch_server_goes_also_when_the_block_fails(stack: Project) -> None
 
 
 def test_a_command_runs_in_the_services_folder_as_its_user(stack: Project) -> None:
-    done = engine_of(stack).run_in("redis", Command(("sh", "-c", "id -un; pwd")))
+    done = runner().run(engine_of(stack).enter("redis", Command(("sh", "-c", "id -un; pwd"))))
     expected = "redis" if os.geteuid() == 0 else psutil.Process().username()
     assert done.stdout.decode().split() == [expected, str(stack.state / "data" / "redis")]
 
@@ -173,7 +173,7 @@ def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_schedul
     try:
         member = str(stack.state / "run" / launch.MEMBERS / "probe")
         wait_for(lambda: launch.holders(member) == [scheduler.pid], what="its membership")
-        assert engine_of(stack).run_in("redis", Command(("true",))).code == 0
+        assert runner().run(engine_of(stack).enter("redis", Command(("true",)))).code == 0
         assert scheduler.poll() is None
     finally:
         scheduler.kill()

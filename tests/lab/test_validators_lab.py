@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.memory_engine import World
 from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, rendered, spec, topology
 
-from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.generate import CACHE, examine
+from techsapo_ops.operations.apply.generate import CACHE, Generated
+from techsapo_ops.operations.apply.generate import examine as examine_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
@@ -27,6 +30,14 @@ EVERY_CHECK = 13
 def here(wanted: Spec, directory: Path) -> Topology:
     directory.mkdir(parents=True, exist_ok=True)
     return topology(wanted, directory, facts=real_host(sys.executable, root=os.geteuid() == 0))
+
+
+def examine(wanted: Spec, where: Topology, templates: Templates, runner: Runner) -> Generated:
+    """What the tools say of the stack; nothing of it runs."""
+    world = World()
+    engine = world.engine(wanted, where)
+    folder = where.layout.state.parent
+    return examine_stack(Stack(wanted, where, engine, runner, folder, templates, world.engine))
 
 
 @pytest.mark.parametrize("folder", ["plain", HOSTILE_FOLDER, "braces {a} and `ticks`"])

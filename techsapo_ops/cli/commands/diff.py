@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
-from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.operations.apply.difference import difference
 
 
@@ -32,7 +32,7 @@ def diff(
 
       techsapo diff @2
     """
-    found = difference(layout_beside(place.file), apply)
+    found = difference(history_beside(place.file), apply)
     if out.as_json:
         out.json(
             {

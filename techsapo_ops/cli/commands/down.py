@@ -38,11 +38,10 @@ def down(
       techsapo down --volumes --yes
     """
     stack = recorded_stack(place.file)
-    data = f"below {stack.layout.data}" if stack.name == "native" else "in the stack's Docker volumes"
-    if volumes and not confirm(f"delete all data {data}?", yes=yes):
+    if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)
-    stopped = stop(stack, stack.layout, wait=wait, remove_data=volumes)
+    stopped = stop(stack, wait=wait, remove_data=volumes)
     if out.as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return

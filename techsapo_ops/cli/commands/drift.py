@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from techsapo_ops.cli.open_stack import engines
+from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
-from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.operations.apply import drift as operation
 from techsapo_ops.operations.apply.drift import EDITED
-from techsapo_ops.operations.apply.transaction import Tools
 
 DRIFTED = 100
 
@@ -26,7 +23,7 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
 
       techsapo drift --json
     """
-    report = operation.drift(layout_beside(place.file), Tools(engines(), Progress(out)))
+    report = operation.drift(history_beside(place.file))
     if out.as_json:
         out.json(
             {

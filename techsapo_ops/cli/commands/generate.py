@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.files import keep_out_of_git
-from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import require_trust
@@ -57,7 +56,7 @@ def generate(
         require_trust(place.file, others=[output])
     project = place.open()
     topology = _topology(project, output)
-    found = examine(project.spec, topology, project.templates, runner())
+    found = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))
     for tool in found.validation.missing:

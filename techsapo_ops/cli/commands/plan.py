@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, SpecPlace
 from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.views.plan import plan_json, show_plan
-from techsapo_ops.operations.apply.up import plan_stack
+from techsapo_ops.operations.apply.plan import plan_of
 
 CHANGES_PENDING = 100
 
@@ -38,10 +38,7 @@ def plan(
       techsapo plan prometheus --json
     """
     project = place.open()
-    topology = topology_for(project, engine)
-    found = plan_stack(
-        project.spec, topology, project.templates, engine_for(project, topology), tuple(services or ())
-    )
+    found = plan_of(open_stack(project, engine), tuple(services or ()))
     for warning in template_warnings(project.directory, project.loaded):
         out.warn(str(warning))
     if out.as_json:

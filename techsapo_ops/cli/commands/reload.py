@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.operations.apply.stop import reload as perform
 
@@ -31,11 +31,10 @@ def reload(
 
       techsapo reload
     """
-    project = place.open()
-    topology = topology_for(project)
-    engine = engine_for(project, topology)
+    stack = open_stack(place.open())
+    topology = stack.topology
     words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)
-    names = perform(engine, project.layout, words, wait=wait)
+    names = perform(stack.engine, words, wait=wait)
     can = {s.name for s in topology.services if s.facts.reload}
     told = {
         "reloaded": [name for name in names if name in can],

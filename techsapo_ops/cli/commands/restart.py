@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.operations.apply.stop import restart as perform
 
@@ -30,7 +30,6 @@ def restart(
 
       techsapo restart
     """
-    project = place.open()
-    engine = engine_for(project, topology_for(project))
-    names = perform(engine, project.layout, tuple(services or ()), wait=wait, say=out.say)
+    stack = open_stack(place.open())
+    names = perform(stack.engine, tuple(services or ()), wait=wait, say=out.say, pause=stack.pause)
     out.say(f"restarted {', '.join(names)}")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.environment import acting_user
-from techsapo_ops.cli.open_stack import engines
+from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import (
     FullOutput,
     GateOption,
@@ -17,15 +16,13 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import confirm
-from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.operations.apply import rollback as operation
-from techsapo_ops.operations.apply.transaction import Tools
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger import Entry
-    from techsapo_ops.operations.apply.up import StackPlan
+    from techsapo_ops.operations.apply.plan import StackPlan
 
 
 def rollback(
@@ -64,9 +61,9 @@ def rollback(
         return confirm(f"go back to @{target.id} of {target.time.astimezone():%Y-%m-%d %H:%M:%S}?", yes=False)
 
     report = operation.rollback(
-        layout_beside(place.file),
+        history_beside(place.file, seconds=timeout),
         apply,
-        Tools(engines(seconds=timeout), Progress(out), acting_user()),
+        Progress(out),
         approve=approve,
         wait=wait,
         force=force,

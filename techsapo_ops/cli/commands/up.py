@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.open_stack import choose_engine, engines, stack_on
+from techsapo_ops.cli.open_stack import choose_engine, stack_on
 from techsapo_ops.cli.options import (
     EngineOption,
     FullOutput,
@@ -19,11 +19,12 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
-from techsapo_ops.operations.apply import up as operation
+from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.root_trust import without_sudo
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.up import StackPlan, UpReport
+    from techsapo_ops.operations.apply.plan import StackPlan
+    from techsapo_ops.operations.apply.up import UpReport
 
 
 def up(
@@ -58,7 +59,7 @@ def up(
     if choice.decided:
         out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
     stack = stack_on(project, topology, seconds=timeout, tell=out.say)
-    leaves = stack.leaves
+    leaves = stack.leaves(topology)
     if leaves is not None:
         out.say(
             f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
@@ -74,21 +75,7 @@ def up(
         show_plan(plan, out)
         return confirm("go ahead?", yes=False)
 
-    report = operation.up(
-        stack.spec,
-        topology,
-        project.templates,
-        stack.engine,
-        stack.runner,
-        progress,
-        engines=engines(seconds=timeout),
-        leaves=leaves,
-        user=stack.user,
-        only=tuple(services or ()),
-        force=force,
-        wait=wait,
-        approve=approve,
-    )
+    report = perform(stack, progress, only=tuple(services or ()), force=force, wait=wait, approve=approve)
     if report is None:
         out.say("nothing was changed")
         raise typer.Exit(1)

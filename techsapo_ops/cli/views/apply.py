@@ -10,15 +10,7 @@ from techsapo_ops.cli.views.plan import in_brackets
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.origin import Origins
-    from techsapo_ops.operations.apply.transaction import GoneBack, Outcome
-
-_DONE = {
-    "create": "started",
-    "recreate": "started anew",
-    "restart": "restarted",
-    "reload": "reloaded",
-    "remove": "removed",
-}
+    from techsapo_ops.operations.apply.outcome import GoneBack, Outcome
 
 
 class Progress:
@@ -42,10 +34,10 @@ class Progress:
         name = outcome.step.service
         if outcome.error is not None:
             self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
-        elif outcome.step.action in _DONE:
-            why = "" if outcome.step.action == "create" else f"   {outcome.step.reason}"
+        elif (action := outcome.step.action) != "nothing":
+            why = "" if action == "create" else f"   {outcome.step.reason}"
             why += in_brackets(self.origins.get(name, ())) if why else ""
-            self._out.say(f"  {name:16} {_DONE[outcome.step.action]} in {outcome.seconds:.1f} s{why}")
+            self._out.say(f"  {name:16} {action.done} in {outcome.seconds:.1f} s{why}")
 
 
 def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Output) -> None:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.apply.up import StackPlan
-    from techsapo_ops.stack.engine import Step
+    from techsapo_ops.operations.apply.plan import StackPlan
 
 _FEW_FILES = 12
 
@@ -31,20 +30,15 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
         else:
             for kind, count in Counter(str(change.kind) for change in plan.files).items():
                 out.data(f"  {kind:8} {count} files (--verbose names them)")
-    steps = (*plan.beside, *plan.steps.changes)
-    if steps:
+    if steps := plan.steps.changes:
         out.data("services:")
         width = max(len(step.service) for step in steps)
         for step in steps:
-            origin = in_brackets(_origins(plan, step))
-            out.data(f"  {step.action:8} {step.service:{width}}  {step.reason}{origin}")
+            origin = in_brackets(plan.origins.services.get(step.service, ()))
+            out.data(f"  {step.describe(width)}{origin}")
     same = len(plan.steps.steps) - len(plan.steps.changes)
     if same and plan.changes:
         out.data("  1 service stays as it is" if same == 1 else f"  {same} services stay as they are")
-
-
-def _origins(plan: StackPlan, step: Step) -> Sequence[Origin]:
-    return (Origin.VERSION,) if step in plan.beside else plan.origins.services.get(step.service, ())
 
 
 def in_brackets(origins: Sequence[Origin]) -> str:
@@ -70,8 +64,8 @@ def plan_json(plan: StackPlan) -> dict[str, Any]:
                 "action": str(s.action),
                 "service": s.service,
                 "reason": s.reason,
-                "origin": [str(o) for o in _origins(plan, s)],
+                "origin": [str(o) for o in plan.origins.services.get(s.service, ())],
             }
-            for s in (*plan.beside, *plan.steps.steps)
+            for s in plan.steps.steps
         ],
     }

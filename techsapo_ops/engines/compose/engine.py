@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
+from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import Prober, questions
+from techsapo_ops.engines.compose.recorded import STOP_MARGIN, ComposeStack
 from techsapo_ops.engines.compose.reloading import RELOADERS
 from techsapo_ops.engines.compose.scratch import scratch
-from techsapo_ops.engines.compose.standing import STOP_MARGIN, ComposeStack
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Scratch, Step
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -31,8 +35,8 @@ _NEED = "dependency failed to start"
 """Docker Compose's words where the last health check of what a service needs failed."""
 
 
-class ComposeEngine(ComposeStack):
-    """Runs `topology`; see engines.base.Engine for what each method promises.
+class ComposeEngine(ComposeStack, Engine):
+    """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
     """
@@ -55,61 +59,72 @@ class ComposeEngine(ComposeStack):
         self._seconds = seconds
         self._tell = tell
         self._made: set[str] = set()
+        self._made_for: tuple[Step, ...] = ()
+        self._making = threading.Lock()
         self.prober = Prober(topology, docker, self.containers, questions(spec, topology))
 
+    @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
-        """Asks in the containers that run now."""
-        try:
-            containers = self.containers()
-        except OpsError as error:
-            unknown = ProbeResult(False, error.message, 0.0)
-            return lambda _, __: unknown
-        return lambda service, timeout: self.prober.ask(service, timeout, containers)
+        return self.prober.of_now()
 
+    @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
-        """See Engine.plan."""
         return planning.plan(desired, observed, only)
 
+    @override
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         prepare.folders(self.layout)
         prepare.keys(self._spec, self.layout)
         prepare.readable(desired)
         known = self.glance().images
-        units = [unit for unit in desired.containers if unit.image not in known]
+        units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         prepare.images(self.docker, self.project, self.layout.config, units, self._tell)
 
-    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
-        """See Engine.gather: networks, volumes and containers are made by one call for each file.
-
-        What Docker Compose refuses to make is left to each service's own start, whose failure names it.
-        """
-        wanted = {step.service for step in steps if step.action is Action.CREATE}
-        units = [unit for unit in desired.containers if unit.service in wanted]
-        if units:
-            self.forget()
-        for file in dict.fromkeys(unit.file for unit in units):
-            names = [unit.service for unit in units if unit.file == file]
-            options = ("create", "--no-build", "--pull", "never", *names)
-            done = self.docker.compose(self.project, self.layout.config / file, options, timeout=_UP_SECONDS)
-            if done.code == 0:
-                self._made.update(names)
-
-    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
-        """See Engine.perform; a step that does nothing still sees to it that the service is ready."""
+    @override
+    def perform(
+        self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
+    ) -> None:
+        if desired is None:
+            self._anew(step)
+            return
+        if len(together) > 1:
+            self._make(together, desired)
         if step.action is not Action.NOTHING:
             self.forget()
         try:
-            self._perform(step, desired, progress)
+            self._perform(step, desired, say)
         finally:
             if step.action is not Action.NOTHING:
                 self.forget()
 
-    def _perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
+    def _make(self, together: Sequence[Step], desired: Desired) -> None:
+        """Networks, volumes and containers, by one call for each file: once for all `together`.
+
+        The starts of services at the same time would each make the stack's networks. What Docker Compose
+        refuses to make is left to each service's own start, whose failure names it.
+        """
+        with self._making:
+            if self._made_for == tuple(together):
+                return
+            self._made_for = tuple(together)
+            wanted = {step.service for step in together if step.action is Action.CREATE}
+            units = [unit for name, unit in containers_of(desired).items() if name in wanted]
+            if units:
+                self.forget()
+            for file in dict.fromkeys(unit.file for unit in units):
+                names = [unit.service for unit in units if unit.file == file]
+                options = ("create", "--no-build", "--pull", "never", *names)
+                path = self.layout.config / file
+                done = self.docker.compose(self.project, path, options, timeout=_UP_SECONDS)
+                if done.code == 0:
+                    self._made.update(names)
+
+    def _perform(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
         if step.action is Action.REMOVE:
             self._remove_service(step.service)
             return
-        unit = next(u for u in desired.containers if u.service == step.service)
+        unit = containers_of(desired)[step.service]
         service = next(s for s in desired.topology.services if s.name == step.service)
         if step.action is Action.NOTHING:
             if not self._was_well(service.name):
@@ -137,7 +152,7 @@ class ComposeEngine(ComposeStack):
         else:
             self.state.put(replace(record, pending=True))
             self._start(step.action, unit, service, before)
-        progress(f"waiting for {service.name}")
+        say(f"waiting for {service.name}")
         self._gate(service)
         if step.action is not Action.RELOAD:
             self._settle(service, unit.service)
@@ -264,33 +279,28 @@ class ComposeEngine(ComposeStack):
         container = self.containers().get(name)
         return logs.tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
 
-    def restart(self, service: str) -> None:
-        """See Engine.restart; the container is started with what it was made from last."""
+    def _anew(self, step: Step) -> None:
+        """Restart a container as it was made last, or make it read its configuration again."""
         self.forget()
-        wanted, container = self._standing(service)
-        record = self.state.load().get(service)
+        wanted, container = self._existing(step.service)
+        if step.action is Action.RELOAD and wanted.kind in RELOADERS and container.running:
+            self._reload(wanted, container)
+            self._gate(wanted)
+            return
+        record = self.state.load().get(wanted.name)
         stop_seconds = record.stop_seconds if record is not None else 30
         if record is not None:
             self.state.put(replace(record, since=time.time()))
         self.docker.call("restart", container.id, timeout=stop_seconds + STOP_MARGIN)
         self._gate(wanted)
-        self._settle(wanted, service)
-
-    def reload(self, service: str) -> None:
-        """Make `service` read its configuration again and wait until it is ready; else restart it."""
-        wanted, container = self._standing(service)
-        if wanted.kind not in RELOADERS or not container.running:
-            self.restart(service)
-            return
-        self._reload(wanted, container)
-        self._gate(wanted)
+        self._settle(wanted, wanted.name)
 
     def _reload(self, service: Service, container: ContainerFacts) -> None:
         self.forget()
         prepare.certificates(self.topology)
         RELOADERS[service.kind](self.docker, container, service, self.topology)
 
-    def _standing(self, service: str) -> tuple[Service, ContainerFacts]:
+    def _existing(self, service: str) -> tuple[Service, ContainerFacts]:
         containers = self.containers()
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if service not in containers:
@@ -299,38 +309,33 @@ class ComposeEngine(ComposeStack):
             raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
         return wanted, containers[service]
 
-    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
-        """See Engine.mismatches."""
-        return proof.mismatches(self, desired, services)
+    @override
+    def prove(
+        self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
+    ) -> tuple[Mismatch, ...]:
+        from techsapo_ops.engines.readback import with_loaded
 
-    def strangers(self) -> tuple[str, ...]:
-        """See Engine.strangers."""
-        return proof.strangers(self)
+        found = with_loaded(proof.mismatches(self, desired, services), desired, services, wait)
+        odd = proof.strangers(self) if strangers else ()
+        return (*found, *(Mismatch("", words) for words in odd))
 
-    def images(self) -> Mapping[str, str]:
-        """See Engine.images."""
-        return {name: container.image for name, container in self.glance().containers.items()}
-
+    @override
     def discard(self, images: Collection[str]) -> None:
-        """See Engine.discard."""
         prepare.discard(self.docker, images)
 
-    def run_in(self, service: str, command: Command) -> Completed:
-        """See Engine.run_in."""
-        return self.docker.execute(self._container(service)[1].id, command)
-
+    @override
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        """See Engine.enter."""
         return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
 
+    @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        """See Engine.beside."""
         of_image = self._container(image_of or service)
         gone = self.topology.find(service) is None
         found, container = of_image if gone else self._container(service)
         folder = str(self.topology.data_dir(found))
         volumes = ["--volumes-from", container.id]
         if gone:  # its own volume stands in place of the other's, whose spec is there as well
+            self._make_volume(service)
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
 
@@ -350,30 +355,30 @@ class ComposeEngine(ComposeStack):
         """See Access.removal."""
         return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
 
+    @override
     def left(self, kind: str) -> tuple[str, ...]:
-        """See Engine.left."""
         label, form = f"label={PROJECT}={self.project}", f'{{{{.Label "{VOLUME}"}}}}'
         listed = self.docker.call("volume", "ls", "--filter", label, "--format", form).split()
         mine = sorted(name for name in listed if name == kind or name.startswith(f"{kind}-"))
         return tuple(name for name in mine if self.topology.find(name) is None)
 
-    def make_data(self, service: str, like: str) -> None:  # noqa: ARG002 - a new volume is as its image says
-        """See Engine.make_data. The labels are Compose's own, so that it knows the volume again."""
+    def _make_volume(self, service: str) -> None:
+        """Make a volume unless it is there. The labels are Compose's own, so that it knows it again."""
         labels = ("--label", f"{PROJECT}={self.project}", "--label", f"{VOLUME}={service}")
         self.docker.call("volume", "create", *labels, self._volume(service))
 
     def _volume(self, service: str) -> str:
         return f"{self.project}_{service}"
 
+    @override
     def halt(self, service: str) -> None:
-        """See Engine.halt."""
         self.forget()
         self.docker.call("stop", self._container(service)[1].id, timeout=120)
 
+    @override
     def scratch(
         self, service: str, *, seed: Callable[[Path], None] | None = None
     ) -> AbstractContextManager[Scratch]:
-        """See Engine.scratch."""
         found = self.topology.find(service)
         if found is None:
             raise planning.unknown_service(service, [s.name for s in self.topology.services])

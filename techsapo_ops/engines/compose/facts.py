@@ -10,7 +10,7 @@ from techsapo_ops.engines.choice import Image, names_of, present_or_base
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
 
 @dataclass(frozen=True, slots=True)

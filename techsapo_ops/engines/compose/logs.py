@@ -16,7 +16,7 @@ from techsapo_ops.adapters.process import stream
 from techsapo_ops.stack.engine import LogLine
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
 _AT_ONCE = 4
 _AGAIN_SECONDS = 0.3

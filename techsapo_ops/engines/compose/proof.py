@@ -8,24 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Mismatch
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.standing import ComposeStack
+    from techsapo_ops.engines.compose.recorded import ComposeStack
 
 _TIMEOUT = 60.0
 
 
 def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
-    """How the containers of `services` differ from the compose files; see Engine.mismatches.
+    """How the containers of `services` differ from the compose files.
 
     Docker Compose labels a container with a digest of what it made it from, and tells the digest of what
     the file says now. Another version of it may make another digest of the same: then it proves nothing. A
     tag may have moved to another image since.
     """
-    units = [unit for unit in desired.containers if unit.service in services]
+    units = [unit for name, unit in containers_of(desired).items() if name in services]
     glance = stack.glance()
     containers = glance.containers
     files = sorted({unit.file for unit in units})
@@ -84,7 +85,7 @@ def _mismatch(
 
 
 def strangers(stack: ComposeStack) -> tuple[str, ...]:
-    """Containers of the project that are no service of it; see Engine.strangers."""
+    """Containers of the project that are no service of it."""
     known = stack.state.load()
     return tuple(
         f"container {container.name} of this stack's project was not started by `techsapo up`: "

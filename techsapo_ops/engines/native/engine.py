@@ -10,20 +10,23 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from techsapo_ops import __version__
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
+from techsapo_ops.engines.native.programs import programs_of
+from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
-from techsapo_ops.engines.native.standing import STOP_MARGIN, NativeStack, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, Program
-from techsapo_ops.stack.engine import Action, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Scratch, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -33,8 +36,8 @@ COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_ST
 """Programs beside the services, which start by themselves, and how long each may take to stop."""
 
 
-class NativeEngine(NativeStack):
-    """Runs `topology`; see engines.base.Engine for what each method promises.
+class NativeEngine(NativeStack, Engine):
+    """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `environment` is the tool's own: of it, services get what `daemon.service_environment` passes on.
     `seconds` overrides how long a service may take to become ready.
@@ -59,10 +62,11 @@ class NativeEngine(NativeStack):
         self._environment = environment
         self._seconds = seconds
 
+    @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
-        """See Engine.plan."""
         return planning.plan(desired, observed, only)
 
+    @override
     def prepare(self, desired: Desired) -> None:
         """Folders, owners, keys and databases; then a supervisor that has read the present configuration.
 
@@ -76,24 +80,35 @@ class NativeEngine(NativeStack):
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return
         changed, gone = self.supervisor.compare()
-        if SCHEDULER not in gone and scheduler_is_behind(self.layout, self.supervisor.process(SCHEDULER)):
-            changed = changed | {SCHEDULER}
-        for companion, stop_seconds in COMPANIONS.items():
+        for companion in COMPANIONS:
             if companion in changed | gone:
-                self.supervisor.stop(companion, within=stop_seconds)
-                self.supervisor.remove(companion)
+                self._end_companion(companion)
             if companion in changed:
                 self.supervisor.add(companion)
 
-    def gather(self, steps: Sequence[Step], desired: Desired) -> None:
-        """See Engine.gather; the supervisor's own lists make it one at a time here."""
+    def _end_companion(self, name: str) -> None:
+        self.supervisor.stop(name, within=COMPANIONS[name])
+        self.supervisor.remove(name)
 
-    def perform(self, step: Step, desired: Desired, progress: Callable[[str], None]) -> None:
-        """See Engine.perform; a step that does nothing still sees to it that the service is ready."""
-        if step.action is Action.REMOVE:
+    @override
+    def perform(
+        self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
+    ) -> None:
+        if step.service in COMPANIONS:
+            self._end_companion(step.service)
+            self.supervisor.reread()
+            self.supervisor.add(step.service)
+        elif step.action is Action.REMOVE:
             self._remove(step.service)
-            return
-        program = next(p for p in desired.programs if p.service == step.service)
+        elif desired is not None:
+            self._apply(step, desired, say)
+        elif step.action is Action.RELOAD:
+            self._reload(step.service)
+        else:
+            self._restart(step.service)
+
+    def _apply(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
+        program = programs_of(desired)[step.service]
         service = next(s for s in desired.topology.services if s.name == step.service)
         log = self._log(service.name)
         size = log.stat().st_size if log.exists() else 0
@@ -111,7 +126,7 @@ class NativeEngine(NativeStack):
             self.supervisor.signal(service.name, program.reload_signal)
         else:
             self._start_anew(service, program.stop_seconds)
-        progress(f"waiting for {service.name}")
+        say(f"waiting for {service.name}")
         self._gate(service, size)
         self.state.settle(service.name)
 
@@ -178,6 +193,7 @@ class NativeEngine(NativeStack):
             user, password = (login.user, login.password.reveal()) if login else (None, None)
         return probe(service.facts.probe, address, timeout=timeout, user=user, password=password, ca=ca)
 
+    @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
         """This host reaches all of them."""
         return self._probe
@@ -190,11 +206,12 @@ class NativeEngine(NativeStack):
     def _log(self, name: str) -> Path:
         return self.layout.logs / f"{name}.log"
 
+    @override
     def discard(self, images: Collection[str]) -> None:
-        """See Engine.discard; processes come from no image."""
+        """Processes come from no image."""
 
-    def restart(self, service: str) -> None:
-        """See Engine.restart; the service is started with what it was started with last."""
+    def _restart(self, service: str) -> None:
+        """Start `service` with what it was started with last."""
         record = self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None:
@@ -208,12 +225,12 @@ class NativeEngine(NativeStack):
         self._gate(wanted, size)
         self.state.settle(service)
 
-    def reload(self, service: str) -> None:
+    def _reload(self, service: str) -> None:
         """Make `service` read its configuration again and wait until it is ready; else restart it."""
         self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None or wanted.facts.reload is None:
-            self.restart(service)
+            self._restart(service)
             return
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
@@ -228,24 +245,18 @@ class NativeEngine(NativeStack):
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         return records[service]
 
-    def mismatches(self, desired: Desired, services: Sequence[str]) -> tuple[Mismatch, ...]:
-        """See Engine.mismatches."""
-        return proof.mismatches(desired, services, self.supervisor)
+    @override
+    def prove(
+        self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
+    ) -> tuple[Mismatch, ...]:
+        from techsapo_ops.engines.readback import with_loaded
 
-    def strangers(self) -> tuple[str, ...]:
-        """See Engine.strangers."""
-        return proof.strangers(self.layout, self.supervisor)
+        found = with_loaded(proof.mismatches(desired, services, self.supervisor), desired, services, wait)
+        odd = proof.strangers(self.layout, self.supervisor) if strangers else ()
+        return (*found, *(Mismatch("", words) for words in odd))
 
-    def images(self) -> Mapping[str, str]:
-        """See Engine.images; there are none."""
-        return {}
-
-    def run_in(self, service: str, command: Command) -> Completed:
-        """See Engine.run_in; `command` runs in the service's data folder and ends with this process."""
-        return self._runner.run(self.enter(service, command))
-
-    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:  # noqa: ARG002 - see Engine
-        """See Engine.enter."""
+    @override
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         found = self._found(service)
         drop = ("--user", found.user) if found.user is not None else ()
         argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *command.argv)
@@ -253,11 +264,14 @@ class NativeEngine(NativeStack):
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
         return replace(command, argv=argv, cwd=cwd)
 
+    @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        """See Engine.beside."""
         if self.topology.find(service) is not None or not image_of:
             return self.enter(service, command)
-        return self.enter(image_of, replace(command, cwd=self.layout.data / service))
+        folder = self.layout.data / service
+        if not folder.is_dir():
+            owners.data_folder(folder, self._found(image_of).user)
+        return self.enter(image_of, replace(command, cwd=folder))
 
     def reaches(self, service: str) -> bool:
         """See Access.reaches: there is no container that could be missing."""
@@ -271,23 +285,19 @@ class NativeEngine(NativeStack):
         """See Access.removal."""
         return f"move .techsapo/data/{service} away"
 
+    @override
     def left(self, kind: str) -> tuple[str, ...]:
-        """See Engine.left."""
         folders = (*self.layout.data.glob(kind), *sorted(self.layout.data.glob(f"{kind}-*")))
         return tuple(folder.name for folder in folders if self.topology.find(folder.name) is None)
 
-    def make_data(self, service: str, like: str) -> None:
-        """See Engine.make_data."""
-        owners.data_folder(self.layout.data / service, self._found(like).user)
-
+    @override
     def halt(self, service: str) -> None:
-        """See Engine.halt."""
         self.supervisor.stop(service, within=self._record(service).stop_seconds + STOP_MARGIN)
 
+    @override
     def scratch(
         self, service: str, *, seed: Callable[[Path], None] | None = None
     ) -> AbstractContextManager[Scratch]:
-        """See Engine.scratch."""
         environment = {"PATH": os.defpath, **self._environment}
         environment.pop(launch.STATE_VARIABLE, None)
         return scratch(self._found(service), self.topology, self._runner, environment, seed)

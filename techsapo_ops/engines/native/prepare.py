@@ -7,6 +7,7 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import owned_by_others
 from techsapo_ops.engines.native import mariadb, owners
 from techsapo_ops.engines.native.members import members_folder
+from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
@@ -33,7 +34,7 @@ def data(desired: Desired) -> None:
     """
     topology = desired.topology
     users = {service.name: service.user for service in topology.services}
-    for program in desired.programs:
+    for program in programs_of(desired).values():
         if not program.directory.is_relative_to(topology.layout.data):
             continue
         user = users.get(program.service)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from techsapo_ops.engines.native import members
+from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Mismatch
@@ -19,7 +20,7 @@ redis puts its address there instead: of its arguments nothing but the executabl
 
 
 def mismatches(desired: Desired, services: Sequence[str], supervisor: Supervisor) -> tuple[Mismatch, ...]:
-    """How the processes of `services` differ from their programs; see Engine.mismatches.
+    """How the processes of `services` differ from their programs, by the kernel.
 
     What belongs to another user, and so can't be looked at, is reported as not answered.
     """
@@ -27,7 +28,7 @@ def mismatches(desired: Desired, services: Sequence[str], supervisor: Supervisor
         processes = supervisor.processes()
     except SupervisorGoneError as error:
         return tuple(Mismatch(name, error.message, restart=True) for name in services)
-    programs = {p.service: p for p in desired.programs}
+    programs = programs_of(desired)
     kinds = {s.name: s.kind for s in desired.topology.services}
     found = (_mismatch(programs[name], kinds[name], processes) for name in services if name in programs)
     return tuple(mismatch for mismatch in found if mismatch is not None)
@@ -102,7 +103,7 @@ def _user(program: Program, owner: int) -> str:
 
 
 def strangers(layout: Layout, supervisor: Supervisor) -> tuple[str, ...]:
-    """Processes of the stack that its supervisor did not start; see Engine.strangers."""
+    """Processes of the stack that its supervisor did not start."""
     import psutil
 
     try:

@@ -32,6 +32,39 @@ def ensure_certificates(spec: Spec, topology: Topology) -> str:
     return "; ".join(reason for reason in reasons if reason)
 
 
+def certificates_due(spec: Spec, topology: Topology) -> str:
+    """Why `ensure_certificates` would write a certificate now, in its words, or ""; nothing is written.
+
+    Raises OpsError for files that can't be read.
+    """
+    if not topology.has("nginx") or not spec.certificates:
+        return ""
+    from techsapo_ops.adapters.process import SubprocessRunner
+    from techsapo_ops.operations.certificates.needs import Certificates
+
+    certificates = Certificates(spec, topology, SubprocessRunner(), None)
+    reasons = ((name, _why(certificates, name)) for name, _ in certificates.kept())
+    return "; ".join(f"certificate {name}: {why}" for name, why in reasons if why)
+
+
+def _why(certificates: Certificates, name: str) -> str:
+    from techsapo_ops.certs.self_signed import CA_FOLDER, known_authority
+    from techsapo_ops.operations.certificates.needs import Need
+
+    source, store = certificates.spec.certificates[name].source, certificates.store(name)
+    if store.newest() is None:
+        # Plain files of an earlier release are taken over as they are.
+        return "" if store.chain.is_file() else "there was none"
+    linked = "" if store.live() is not None else "its link was missing"
+    folder = certificates.topology.layout.certs / CA_FOLDER
+    if source == "self-signed" and known_authority(folder, certificates.now()) is None:
+        return "its CA is new"
+    if source == "acme":
+        return linked
+    due = certificates.due(name)
+    return due.reason if due.need in {Need.ISSUE, Need.RENEW, Need.TAKE_OVER} else linked
+
+
 def _ensure(certificates: Certificates, name: str) -> str:
     from techsapo_ops.certs.checks import require
     from techsapo_ops.certs.self_signed import sign
@@ -64,7 +97,7 @@ def _ensure(certificates: Certificates, name: str) -> str:
 
 
 def _linked(store: Store, newest: Version | None) -> str:
-    """Mend the links to the certificate in use where they are missing, without which nginx does not start."""
+    """Restore the links to the certificate in use where they are missing: nginx does not start then."""
     if newest is None or store.live() is not None:
         return ""
     store.activate(store.find(store.state.deployed) or newest)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.operations.apply.changes import read_content
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
-from techsapo_ops.operations.apply.rollback import choose
-from techsapo_ops.stack.desired import Desired, Program
+from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 
 HIDDEN = "holds a secret: content not shown\n"
@@ -43,17 +43,17 @@ class Difference:
     services: tuple[ServiceDifference, ...]
 
 
-def difference(layout: Layout, reference: str | None) -> Difference:
+def difference(history: History, reference: str | None) -> Difference:
     """Compare an apply (by default the last good one before the present) with the files as they are now.
 
     Raises OpsError where there is no such apply.
     """
-    ledger = Ledger(layout.state)
-    since = choose(ledger, reference)
+    ledger = history.ledger
+    since = history.choose(reference)
     current = ledger.current()
     assert current is not None, "choose found a good one"  # noqa: S101 - a mistake of ours, no input
     old, new = ledger.load_state(since).desired, ledger.load_state(current).desired
-    return Difference(since, current, tuple(_files(since, old, layout)), tuple(_services(old, new)))
+    return Difference(since, current, tuple(_files(since, old, history.layout)), tuple(_services(old, new)))
 
 
 def _files(since: Entry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
@@ -85,28 +85,14 @@ def _diff(path: str, old: bytes, new: bytes, label: str) -> str:
 def _services(old: Desired, new: Desired) -> Iterator[ServiceDifference]:
     before = {s.name for s in old.topology.services}
     after = {s.name for s in new.topology.services}
-    if old.topology.engine != new.topology.engine:
-        yield ServiceDifference("stack", f"engine {old.topology.engine} → {new.topology.engine}")
+    moved = tuple(dict.fromkeys(topology.engine for topology in (old.topology, new.topology)))
+    if len(moved) > 1:
+        yield ServiceDifference("stack", f"engine {' → '.join(moved)}")
     for name in sorted(before - after):
         yield ServiceDifference(name, "removed")
     for name in sorted(after - before):
         yield ServiceDifference(name, "added")
-    programs = {p.service: p for p in old.programs}
-    for program in new.programs:
-        was = programs.get(program.service)
-        if was is not None and (what := _changed(was, program)):
-            yield ServiceDifference(program.service, what)
-
-
-def _changed(old: Program, new: Program) -> str:
-    """How the start of a program changed; arguments hold no secrets by the rules of this house."""
-    gone = [f"-{word}" for word in old.argv if word not in new.argv]
-    come = [f"+{word}" for word in new.argv if word not in old.argv]
-    words = [*gone, *come]
-    if old.argv != new.argv and not words:
-        words = ["its arguments in another order"]
-    if old.user != new.user:
-        words.append(f"user {old.user or 'of the tool'} → {new.user or 'of the tool'}")
-    if old.environment != new.environment:
-        words.append("its environment")
-    return " ".join(words)
+    for unit in new.units:
+        was = old.unit(unit.service)
+        if was is not None and (what := unit.differs_from(was)):
+            yield ServiceDifference(unit.service, what)

@@ -1,4 +1,4 @@
-"""What is no longer as it was applied: files edited by hand, processes changed behind our back."""
+"""What is no longer as it was applied: files edited by hand, processes changed outside techsapo."""
 
 from __future__ import annotations
 
@@ -11,16 +11,11 @@ from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import read_content
-from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
-from techsapo_ops.operations.apply.rollback import load
-from techsapo_ops.operations.apply.snapshot import Snapshot
-from techsapo_ops.operations.apply.steps import mended
-from techsapo_ops.operations.apply.transaction import Tools
-from techsapo_ops.operations.certificates.redis import with_redis_certificate
+from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Engine, Observed, Plan
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.engine import Action, Observed
 
 EDITED = "was edited by hand"
 Kind = Literal["apply", "file", "service", "stranger"]
@@ -43,31 +38,31 @@ class DriftReport:
     findings: tuple[Finding, ...]
 
 
-def drift(layout: Layout, tools: Tools) -> DriftReport:
+def drift(history: History) -> DriftReport:
     """Compare disk and processes with the last good apply; changes nothing and reads no spec.
 
     Raises OpsError when nothing was applied yet.
     """
-    ledger = Ledger(layout.state)
-    current = ledger.current()
+    current = history.ledger.current()
     if current is None:
         raise OpsError(
             "nothing was applied yet", "`techsapo up` does; `techsapo plan` shows what it would do"
         )
-    snapshot = load(ledger, current, layout)
-    engine = tools.engines(snapshot)
+    snapshot = history.snapshot(current)
+    running = history.engine(snapshot)
     findings = [
-        *_applies(ledger),
+        *_applies(history),
         *_files(snapshot.desired),
-        *_services(snapshot, engine, tools),
-        *(Finding("stranger", "", words) for words in engine.strangers()),
+        *_services(plan(snapshot, running, Purpose.DRIFT)),
+        *(Finding("stranger", "", odd.what) for odd in running.prove(snapshot.desired, (), strangers=True)),
     ]
     return DriftReport(current, tuple(findings))
 
 
-def _applies(ledger: Ledger) -> Iterator[Finding]:
+def _applies(history: History) -> Iterator[Finding]:
+    ledger = history.ledger
     last = ledger.entries()[-1]
-    if Journal(ledger).path.exists():
+    if history.journal.path.exists():
         yield Finding("apply", f"@{ledger.next_id()}", "is under way, or was interrupted")
     elif last.result == "failed":
         yield Finding("apply", f"@{last.id}", f"failed and was not gone back from: {last.reason}")
@@ -91,16 +86,13 @@ def _files(desired: Desired) -> Iterator[Finding]:
             yield Finding("file", path, "was generated but is no part of what was applied")
 
 
-def _services(snapshot: Snapshot, engine: Engine, tools: Tools) -> Iterator[Finding]:
-    desired = snapshot.desired
-    observed = engine.observe()
+def _services(found: StackPlan) -> Iterator[Finding]:
+    desired, observed = found.desired, found.observed
     if not observed.running and desired.topology.services:
         yield Finding("service", "stack", "does not run")
         yield from _ports(desired, observed)
         return
-    plan: Plan = mended(engine.plan(desired, observed), desired, engine, tools.proof)
-    plan = with_redis_certificate(plan, snapshot.spec, desired.topology, observed)
-    for step in plan.changes:
+    for step in found.steps.changes:
         if step.action is Action.REMOVE:
             what = "runs but is no part of what was applied"
         elif step.reason == "not there yet":
@@ -115,12 +107,14 @@ def _services(snapshot: Snapshot, engine: Engine, tools: Tools) -> Iterator[Find
 
 def _ports(desired: Desired, observed: Observed) -> Iterator[Finding]:
     """Ports of services that do not run, which somebody else has taken."""
+    topology = desired.topology
     idle = [
         service
-        for service in desired.topology.services
-        if (seen := observed.services.get(service.name)) is None or seen.pid is None
+        for service in topology.services
+        if topology.published(service)
+        and ((seen := observed.services.get(service.name)) is None or seen.pid is None)
     ]
-    if not idle or desired.topology.engine != "native":
+    if not idle:
         return
     holders = listeners()
     for service in idle:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.written import (
     MANIFEST,
     Manifest,
@@ -24,10 +23,9 @@ from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
 from techsapo_ops.render.stack import DOCKER, render_stack
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import facts as services
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.images import tool_images
@@ -61,22 +59,21 @@ class Generated:
         return tuple(c for c in self.changes if c.kind is ChangeKind.EDITED)
 
 
-def examine(spec: Spec, topology: Topology, templates: Templates, runner: Runner) -> Generated:
+def examine(stack: Stack) -> Generated:
     """Render and validate the stack and compare it with the disk; writes nothing but the result cache.
 
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
-    files = render_stack(topology, templates)
-    found = changes(files, topology.layout.config)
-    report = validate(spec, topology, templates, runner, files)
+    files = render_stack(stack.topology, stack.templates)
+    found = changes(files, stack.layout.config)
+    report = validate(stack, files)
     require(report)
     return Generated(files, found, report)
 
 
-def validate(
-    spec: Spec, topology: Topology, templates: Templates, runner: Runner, files: Sequence[RenderedFile]
-) -> ValidationReport:
+def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     """Let the real tools judge `files`, the rendering of this stack."""
+    spec, topology, runner = stack.spec, stack.topology, stack.runner
     state = topology.layout.state
     cache = state / CACHE if state.is_dir() else None
     from techsapo_ops.operations.apply.staging import (
@@ -87,7 +84,7 @@ def validate(
     report = known(files, topology.host.binaries, cache, images)
     if report is not None:
         return _missed(topology, report)
-    with staged(spec, topology, templates) as staging:
+    with staged(spec, topology, stack.templates) as staging:
         return _missed(
             topology, check(files, staging, runner, topology.host.binaries, images=images, cache=cache)
         )
@@ -95,9 +92,8 @@ def validate(
 
 def _missed(topology: Topology, report: ValidationReport) -> ValidationReport:
     """`report` without the tools that only files of the other engine would want."""
-    if topology.engine == "native":
-        return report
-    wanted = tuple(m for m in report.missing if any(p.startswith(DOCKER) for p in m.unchecked))
+    own = topology.places.own_files
+    wanted = tuple(m for m in report.missing if any(p.startswith(own) for p in m.unchecked))
     return replace(report, missing=wanted)
 
 

@@ -18,13 +18,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange
 from techsapo_ops.operations.apply.ledger import Entry, Ledger
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
-from techsapo_ops.operations.apply.upgrade import outdated
-from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML
-from techsapo_ops.render.supervisor import SUPERVISORD_CONF
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
-from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.topology import Topology
 
 
@@ -101,7 +97,12 @@ def find(
         chain = ()
     return OriginsFound(
         {c.path: _of_file(c, chain) for c in changed_files},
-        {s.service: _of_step(s, chain, observed.services.get(s.service)) for s in changed_steps},
+        {
+            s.service: (Origin.VERSION,)
+            if s.service in observed.behind
+            else _of_step(s, chain, observed.services.get(s.service))
+            for s in changed_steps
+        },
     )
 
 
@@ -113,7 +114,7 @@ def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tu
 
     def rendered(host: Topology) -> Desired:
         spec = spec_now(base)
-        where = resolve(spec, places_of(recorded.engine), present.layout, host.host)
+        where = resolve(spec, recorded.places, present.layout, host.host)
         return render(where, base.overrides)
 
     again = base.desired if by_us else rendered(recorded)
@@ -155,7 +156,7 @@ def _of_step(step: Step, chain: tuple[Desired, ...], seen: ObservedService | Non
         found = (Origin.OUTSIDE if seen.gone else Origin.START,)
     else:
         found = _differences(chain, lambda desired: _definition(desired, name))
-    if outdated(seen) and Origin.VERSION not in found:
+    if seen is not None and seen.outdated and Origin.VERSION not in found:
         found = (Origin.VERSION, *found)
     return found or (_otherwise(step, seen),)
 
@@ -172,16 +173,19 @@ def _otherwise(step: Step, seen: ObservedService | None) -> Origin:
 
 
 def _definition(desired: Desired, name: str) -> object:
-    unit = next((u for u in desired.units if u.service == name), None)
+    unit = desired.unit(name)
     return unit and (unit.fingerprint, file_digests(unit, desired.files))
 
 
 def _defined(desired: Desired, name: str) -> bool:
     """Whether the stack has the service; an apply of some services only has all of them in its files."""
-    if any(unit.service == name for unit in desired.units):
+    if desired.unit(name) is not None:
         return True
-    where = {SUPERVISORD_CONF} if desired.topology.engine == "native" else {MONITORING_YML, PRODUCTION_YML}
-    words = (f"[program:{name}]", f"{name}:")
+    places = desired.topology.places
+    line = places.defines(name)
     return any(
-        line.strip() in words for f in desired.files if f.path in where for line in f.content.splitlines()
+        line == each.strip()
+        for f in desired.files
+        if f.path in places.definitions
+        for each in f.content.splitlines()
     )

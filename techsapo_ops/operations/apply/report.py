@@ -18,7 +18,7 @@ _SCHEMES = {"redis": "redis", "mysql": "mysql"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One service: `state` is a word of engines.base.State, or `failed`."""
+    """One service: `state` is a word of stack.engine.State, or `failed`."""
 
     service: str
     kind: str
@@ -85,14 +85,13 @@ def notes(spec: Spec, topology: Topology) -> tuple[str, ...]:
             found.append(f"certificate {certificate}: signed by the stack's own CA, which no browser trusts")
     if nobody_starts_them(topology, spec.schedule):
         found.append(NOBODY)
-    if topology.host.root and topology.engine == "native":
-        # nginx's master is root by design: its workers drop to www-data.
-        as_root = [s for s in topology.services if s.user is None]
-        if as_root:
-            names = ", ".join(dict.fromkeys(s.kind for s in as_root))
-            users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
-            found.append(
-                f"running as root: {names}; no user {users} that reaches {topology.layout.state.parent} "
-                "and this Python (`techsapo doctor` says more)"
-            )
+    # nginx's master is root by design: its workers drop to www-data.
+    as_root = [s for s in topology.services if topology.places.as_root(s, topology.host)]
+    if as_root:
+        names = ", ".join(dict.fromkeys(s.kind for s in as_root))
+        users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
+        found.append(
+            f"running as root: {names}; no user {users} that reaches {topology.layout.state.parent} "
+            "and this Python (`techsapo doctor` says more)"
+        )
     return tuple(found)

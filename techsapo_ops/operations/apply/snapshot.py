@@ -18,7 +18,7 @@ from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
-from techsapo_ops.stack.desired import ContainerUnit, Desired, Program, RenderedFile
+from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import places_of
@@ -61,19 +61,7 @@ class Snapshot:
 
     def only(self, names: Collection[str]) -> Snapshot:
         """The same state with no other services than `names`."""
-        desired = self.desired
-        topology = replace(
-            desired.topology, services=tuple(s for s in desired.topology.services if s.name in names)
-        )
-        return replace(
-            self,
-            desired=replace(
-                desired,
-                topology=topology,
-                programs=tuple(p for p in desired.programs if p.service in names),
-                containers=tuple(c for c in desired.containers if c.service in names),
-            ),
-        )
+        return replace(self, desired=self.desired.only(names))
 
 
 def spec_hash(spec: Spec) -> str:
@@ -102,8 +90,10 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             "services": [_service_data(service) for service in topology.services],
             "absent": [asdict(absent) for absent in topology.absent],
         },
-        "programs": [{**asdict(p), "directory": str(p.directory)} for p in desired.programs],
-        "containers": [asdict(container) for container in desired.containers],
+        **{
+            form.recorded_as: [u.to_json() for u in desired.units if u.recorded_as == form.recorded_as]
+            for form in FORMS
+        },
         "files": [
             {
                 "path": file.path,
@@ -139,12 +129,9 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
         )
         for f in value["files"]
     )
-    programs = tuple(
-        Program(**{**_tuples(entry), "directory": Path(entry["directory"])}) for entry in value["programs"]
-    )
-    containers = tuple(ContainerUnit(**_tuples(entry)) for entry in value["containers"])
+    units = tuple(form.from_json(entry) for form in FORMS for entry in value[form.recorded_as])
     spec = _read_spec(value["spec"], value["secrets"])
-    desired = Desired(_topology(value["topology"], spec), files, programs, containers)
+    desired = Desired(_topology(value["topology"], spec), files, units)
     return Snapshot(desired, spec, value.get("overrides"), value.get("given"))
 
 
@@ -170,11 +157,6 @@ def spec_now(snapshot: Snapshot) -> Spec:
 def _given(spec: Spec) -> dict[str, Any]:
     files = {path: secret.file for path, secret in secrets_of(spec).items() if secret.file is not None}
     return {"spec": as_given(spec), "files": files}
-
-
-def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists only; every sequence of ours is a tuple."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
 
 
 def file_entries(document: bytes) -> list[dict[str, Any]]:
@@ -228,5 +210,5 @@ def _service(entry: Mapping[str, Any]) -> Service:
     facts = entry["facts"]
     known = facts_of_kinds().get(entry["kind"])
     since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
-    made = ServiceFacts(**{**_tuples(facts), **since, "probe": Probe(**facts["probe"])})
-    return Service(**{**_tuples(entry), "facts": made})
+    made = ServiceFacts(**{**tuples(facts), **since, "probe": Probe(**facts["probe"])})
+    return Service(**{**tuples(entry), "facts": made})

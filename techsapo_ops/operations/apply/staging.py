@@ -17,9 +17,9 @@ from pathlib import Path
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import Staging
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
-from techsapo_ops.operations.apply.readback import Proof
+from techsapo_ops.adapters.build import build
 from techsapo_ops.operations.apply.rolling import DISTURBING
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Engine, Observed, Plan, State, Step
+from techsapo_ops.stack.engine import Action, Observed, Plan, Running, State, Step
 
 
 def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:
@@ -22,14 +23,14 @@ def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Colle
     return next((n for n in kinds if n in failed and kinds[n] == kinds[step.service]), None)
 
 
-def mended(plan: Plan, desired: Desired, engine: Engine, proof: Proof) -> Plan:
+def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:
     """`plan` with a step for each service that seems up to date and by its own account is not.
 
     After a kill between a reload and its proof, or when someone started a process with other arguments,
     the engine's notes say that all is well. A service that does not answer is left to its gate.
     """
     quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
-    found = {m.service: m for m in proof(desired, engine, quiet, 0.0) if m.answered} if quiet else {}
+    found = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
     kinds = {s.name: s for s in desired.topology.services}
 
     def step(one: Step) -> Step:
@@ -42,11 +43,34 @@ def mended(plan: Plan, desired: Desired, engine: Engine, proof: Proof) -> Plan:
     return Plan(tuple(step(one) for one in plan.steps)) if found else plan
 
 
-def with_renewed(plan: Plan, renewed: str) -> tuple[Step, ...]:
-    """The steps of `plan`, with a reload of nginx where a certificate was `renewed`; the words say which."""
+def with_new_build(plan: Plan, observed: Observed) -> Plan:
+    """`plan` with a restart of each service that seems up to date and runs another build than the installed.
+
+    By what each process noted when it started and not by what the last `up` knew: the supervisor may have
+    started it again since, with the code of that moment.
+    """
+
+    def step(one: Step) -> Step:
+        seen = observed.services.get(one.service)
+        if seen is None or not seen.outdated or one.action is Action.REMOVE:
+            return one
+        why = f"runs {seen.build or 'a build that it does not tell'}, installed is {build()}"
+        if one.action is Action.NOTHING:
+            return Step(Action.RESTART, one.service, why)
+        return replace(one, reason=f"{one.reason}; {why}") if seen.build else one
+
+    return Plan(tuple(step(one) for one in plan.steps))
+
+
+def with_renewed(plan: Plan, renewed: str) -> Plan:
+    """`plan` with a reload of nginx where a certificate is `renewed`; the words say which and why."""
     if not renewed:
-        return plan.steps
-    return tuple(
-        Step(Action.RELOAD, s.service, renewed) if s.service == "nginx" and s.action is Action.NOTHING else s
-        for s in plan.steps
+        return plan
+    return Plan(
+        tuple(
+            Step(Action.RELOAD, s.service, renewed)
+            if s.service == "nginx" and s.action is Action.NOTHING
+            else s
+            for s in plan.steps
+        )
     )

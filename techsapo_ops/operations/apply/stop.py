@@ -1,10 +1,11 @@
-"""What is done to a stack that stands: stop it, restart or reload services. Needs no rendering."""
+"""What is done to a running stack: stop it, restart or reload services. Renders nothing."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
@@ -13,15 +14,7 @@ from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
-    from techsapo_ops.stack.engine import Engine
-
-
-class Stoppable(Protocol):
-    """An engine, or what is left of a stack without its spec."""
-
-    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
-        """See Engine.stop."""
-        ...
+    from techsapo_ops.stack.engine import Recorded, Running
 
 
 def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
@@ -29,57 +22,56 @@ def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
     return exclusive(layout.state / "lock", wait=wait)
 
 
-def down(
-    stack: Stoppable, layout: Layout, *, wait: float = 0.0, remove_data: bool = False
-) -> tuple[str, ...]:
+def down(stack: Recorded, *, wait: float = 0.0, remove_data: bool = False) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
 
     Raises OpsError when another techsapo is at work for longer than `wait` seconds.
     """
-    if not layout.state.is_dir():  # never there, or deleted under a stack that may still run
+    if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
-    with locked(layout, wait):
+    with locked(stack.layout, wait):
         return stack.stop(remove_data=remove_data)
 
 
 def restart(
-    engine: Engine,
-    layout: Layout,
+    running: Running,
     services: Sequence[str],
     *,
     wait: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> tuple[str, ...]:
     """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
 
-    Between app instances behind nginx it waits until nginx asks the last one again. Returns their names.
-    Raises OpsError when nothing runs, GateError for the first that does not come back.
+    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. Returns
+    their names. Raises OpsError when nothing runs, GateError for the first that does not come back.
     """
-    with locked(layout, wait):
-        names = running_names(engine, services)
-        observed = engine.observe()
-        rolling = Rolling(observed, say)
+    with locked(running.layout, wait):
+        names = running_names(running, services)
+        observed = running.observe()
+        rolling = Rolling(observed, say, pause)
         for name in names:
-            rolling.before(Step(Action.RESTART, name, ""), observed.services[name].kind)
-            engine.restart(name)
+            step = Step(Action.RESTART, name, "asked for")
+            rolling.before(step, observed.services[name].kind)
+            step.perform(running)
         return names
 
 
-def reload(engine: Engine, layout: Layout, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:
+def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:
     """Make `services` (names or kinds) read their configuration again; returns their names.
 
     Raises as `restart` does.
     """
-    with locked(layout, wait):
-        names = running_names(engine, services)
+    with locked(running.layout, wait):
+        names = running_names(running, services)
         for name in names:
-            engine.reload(name)
+            Step(Action.RELOAD, name, "asked for").perform(running)
         return names
 
 
-def running_names(engine: Engine, words: Sequence[str]) -> tuple[str, ...]:
+def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
     """Names of the services meant by `words` (all when empty), in the order in which they were started."""
-    observed = engine.observe()
+    observed = running.observe()
     if not observed.running or not observed.services:
         raise OpsError("the stack is not running", "`techsapo up` starts it")
     for word in words:

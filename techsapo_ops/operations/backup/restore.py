@@ -20,6 +20,7 @@ from techsapo_ops.operations.backup.offsite import secret_copy
 from techsapo_ops.operations.backup.restore_journal import finished, interrupted, journal
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind, Replay
+from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
 
 Say = Callable[[str], None]
@@ -173,7 +174,7 @@ def _content(stack: Stack, backup: Backup, part: Part) -> Iterator[PackedReader]
 def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
     for name in apps:
         say(f"starting {name}")
-        stack.engine.restart(name)
+        Step(Action.RESTART, name, "it was restored").perform(stack.engine)
 
 
 def _require_same(stack: Stack, part: Part) -> None:

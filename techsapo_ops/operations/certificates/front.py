@@ -15,7 +15,7 @@ from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import programs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.engine import Engine, State
+from techsapo_ops.stack.engine import Action, Engine, State, Step
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -61,7 +61,7 @@ class NginxSite:
 
     def run(self, command: Command) -> Completed:
         """Run a command as nginx, where nginx is. Raises OpsError when it does not run."""
-        return self.engine.run_in(self.service.name, command)
+        return self.runner.run(self.engine.enter(self.service.name, command))
 
     def check(self) -> None:
         """`nginx -t` on the files that it would read. Raises OpsError with nginx's own words."""
@@ -81,7 +81,7 @@ class NginxSite:
 
     def reload(self) -> None:
         """Make it read its files anew. Raises OpsError."""
-        self.engine.reload(self.service.name)
+        Step(Action.RELOAD, self.service.name, "a new certificate").perform(self.engine)
 
     def served(self, name: str | None) -> bytes:
         """The certificate (DER) that a client asking for `name` is shown. Raises OpsError."""

@@ -13,7 +13,7 @@ from importlib import import_module
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.transaction import Tools
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine
@@ -34,7 +34,7 @@ class JobContext:
     topology: Callable[[], Topology]
     engine: Callable[[], Engine]
     stack: Callable[[], Stack]
-    tools: Tools
+    history: History
     runner: Runner
     tell: Callable[[str], None]
 

@@ -23,7 +23,7 @@ def run(context: JobContext) -> JobResult:
     # An `up` under way would look like drift all over.
     with exclusive(context.layout.state / "lock", wait=APPLY_SECONDS):
         pass
-    report = drift.drift(context.layout, context.tools)
+    report = drift.drift(context.history)
     for finding in report.findings:
         context.tell(f"{finding.kind} {finding.name or '-'} {finding.what}")
     counts = Counter(finding.kind for finding in report.findings)

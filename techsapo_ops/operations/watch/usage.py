@@ -1,16 +1,15 @@
-"""What each service of a standing stack uses now, for `techsapo monit`."""
+"""What each service of a running stack uses now, for `techsapo monit`."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from techsapo_ops.adapters.http import Unreachable, fetch
-from techsapo_ops.stack.engine import Observed, ObservedService, Usage
+from techsapo_ops.stack.engine import Observed, ObservedService
 
 REQUESTS = "techsapo_http_requests_total"
 _SAMPLE = re.compile(rf"^{REQUESTS}(?:\{{[^\n]*\}})? ([0-9.eE+]+)(?: |$)", re.MULTILINE)
@@ -18,15 +17,11 @@ _TIMEOUT = 1.0
 _LIMIT = 8 * 1024 * 1024
 
 
-class Standing(Protocol):
+class Watched(Protocol):
     """What is watched."""
 
-    def observe(self) -> Observed:
-        """See Engine.observe."""
-        ...
-
-    def usage(self) -> Mapping[str, Usage]:
-        """See Engine.usage."""
+    def observe(self, *, measure: bool = False) -> Observed:
+        """What exists now; `measure` adds what each service uses."""
         ...
 
 
@@ -50,19 +45,16 @@ class Reading:
 class Monitor:
     """Reads a stack again and again; rates are those between two readings."""
 
-    def __init__(self, stack: Standing) -> None:
+    def __init__(self, stack: Watched) -> None:
         self._stack = stack
         self._counts: dict[str, tuple[float, float]] = {}
 
     def read(self) -> tuple[Reading, ...]:
         """One reading of every service, in the order in which they were started."""
-        usage = self._stack.usage()
-        return tuple(
-            self._reading(service, usage.get(service.name))
-            for service in self._stack.observe().services.values()
-        )
+        return tuple(map(self._reading, self._stack.observe(measure=True).services.values()))
 
-    def _reading(self, service: ObservedService, usage: Usage | None) -> Reading:
+    def _reading(self, service: ObservedService) -> Reading:
+        usage = service.usage
         return Reading(
             service=service.name,
             state=str(service.state),

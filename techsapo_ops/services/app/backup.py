@@ -53,7 +53,6 @@ class AuditLogBackup(sqlite.SqliteBackup):
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         name = _instance(part.kind)
-        stack.engine.make_data(name, _app(stack))
         _database(stack, name).put(reader, part, progress)
 
     @override

@@ -20,7 +20,7 @@ from techsapo_ops.services.prometheus import snapshot
 from techsapo_ops.services.prometheus.client import api, scratch_api
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.engine import GateError
+from techsapo_ops.stack.engine import Action, GateError, Step
 from techsapo_ops.stack.shapes import count, each, has, member, number
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class PrometheusBackup(BackupKind):
             pour(reader, shell, progress)
             shell.finish()
         _run(stack, _SWAP)
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
@@ -180,7 +180,7 @@ class PrometheusBackup(BackupKind):
     def put_back(self, stack: Stack, kind: str) -> None:
         stack.engine.halt("prometheus")
         _run(stack, _BACK)
-        stack.engine.restart("prometheus")
+        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:

@@ -20,6 +20,7 @@ from techsapo_ops.services.redis import snapshot
 from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.shapes import count, digits, each, has, number, text
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class RedisBackup(BackupKind):
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
             pour(reader, shell, progress)
             shell.finish()
-        stack.engine.restart(service.name)
+        Step(Action.RESTART, service.name, "it was restored").perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:

@@ -11,7 +11,7 @@ from stacks import spec, topology
 
 from techsapo_ops import __version__
 from techsapo_ops.engines.native.engine import _record
-from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.state import STATE, StateFile
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired

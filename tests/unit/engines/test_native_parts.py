@@ -11,7 +11,7 @@ import pytest
 from techsapo_ops.engines.native import owners
 from techsapo_ops.engines.native.daemon import service_environment
 from techsapo_ops.engines.native.mariadb import Login, init_sql
-from techsapo_ops.engines.native.standing import NativeStack
+from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError

@@ -42,7 +42,7 @@ def up_to_date(desired: Desired) -> dict[str, ObservedService]:
             files={f.path: f.digest for f in FILES if f.path.startswith(p.config or ("-",))},
             port=services[p.service].port,
         )
-        for p in desired.programs
+        for p in desired.units
     }
 
 

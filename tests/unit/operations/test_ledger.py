@@ -15,8 +15,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import ledger as ledgers
 from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
 from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
-from techsapo_ops.operations.apply.up import desired_state
 from techsapo_ops.render.templates import Templates
 
 BASE = Entry(
@@ -74,7 +74,7 @@ def test_the_hash_of_a_spec_tells_nothing_of_its_secrets() -> None:
 def test_a_part_of_a_state_has_those_services_only(tmp_path: Path) -> None:
     part = snapshot(tmp_path).only({"redis", "app-1"})
     assert [s.name for s in part.desired.topology.services] == ["redis", "app-1"]
-    assert [p.service for p in part.desired.programs] == ["redis", "app-1"]
+    assert [p.service for p in part.desired.units] == ["redis", "app-1"]
     assert part.identity != snapshot(tmp_path).identity
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from techsapo_ops.operations.apply.loaded_configuration import lacking
+from techsapo_ops.services.loaded_configuration import lacking
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "readback.yaml").read_text(encoding="utf-8"))
 

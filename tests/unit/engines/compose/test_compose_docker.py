@@ -16,8 +16,8 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.choice import Image, find_out, registry_of
 from techsapo_ops.engines.compose import prepare
 from techsapo_ops.engines.compose.proof import mismatches, strangers
+from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
 from techsapo_ops.engines.compose.scratch import bind
-from techsapo_ops.engines.compose.standing import ComposeStack, size_bytes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
@@ -221,9 +221,8 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
     }
     layout = Layout(Path("/srv/x/.techsapo"), Path("/srv/x/.techsapo/generated"))
     unit = ContainerUnit("redis", "docker/production/docker-compose.prod.yml", "redis:8", "{}")
-    desired = Desired(
-        Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ()), (), containers=(unit,)
-    )
+    topology = Topology(Spec(project="p"), COMPOSE, layout, HostFacts("python"), (), ())
+    desired = Desired(topology, (), (unit,))
     stack = ComposeStack(layout, "p", Docker(Client(answers)))
     assert ["other settings" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
 

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 from stacks import EVERYTHING, spec, topology
 
+from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import access, database, gate, prepare
+from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import questions
-from techsapo_ops.engines.compose.standing import observed
+from techsapo_ops.engines.compose.recorded import observed
 from techsapo_ops.engines.planning import plan
-from techsapo_ops.engines.state import Record, StateFile, standing
+from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.up import desired_state
+from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -52,7 +54,7 @@ def standing_as(desired: Desired) -> Observed:
                 config=unit.config_digest(desired.files),
                 files={f.path: f.digest for f in desired.files if f.path.startswith(unit.config)},
             )
-            for unit in desired.containers
+            for unit in containers_of(desired).values()
         },
     )
 
@@ -63,7 +65,7 @@ def actions(desired: Desired, seen: Observed) -> dict[str, Action]:
 
 def test_what_stands_as_wanted_is_left_alone(tmp_path: Path) -> None:
     desired = wanted(tmp_path)
-    assert len(desired.containers) == 13
+    assert len(desired.units) == 13
     assert actions(desired, standing_as(desired)) == {}
 
 
@@ -122,13 +124,19 @@ def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
     assert observed(RECORD, replace(FACTS, state=word), {}).state is state
 
 
+@pytest.mark.parametrize("label", [code(), "0.1.9+0000000000"])
+def test_a_containers_code_is_its_images_matter(label: str) -> None:
+    seen = observed(RECORD, replace(FACTS, build=label), {})
+    assert (seen.build, seen.outdated) == (label, False)
+
+
 def test_down_forgets_the_services_but_not_the_engine(tmp_path: Path) -> None:
     file = StateFile(tmp_path, "compose", "p")
     file.clear()
-    assert standing(tmp_path) is None, "nothing was brought up"
+    assert recorded_engine(tmp_path) is None, "nothing was brought up"
     file.put(RECORD)
     file.clear()
-    found = standing(tmp_path)
+    found = recorded_engine(tmp_path)
     assert found is not None
     assert (found.engine, found.project, file.load()) == ("compose", "p", {})
     assert StateFile(tmp_path, "native").load() == {}, "notes of the other engine are none of its own"

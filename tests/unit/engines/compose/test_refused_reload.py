@@ -13,7 +13,7 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.up import desired_state
+from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.engine import Action, Step
 

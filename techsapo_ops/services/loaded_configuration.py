@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.desired import RenderedFile
 
+TIMEOUT = 5.0
+"""Seconds for one question to a server."""
 _FREE_MAPS = frozenset({"external_labels", "labels", "annotations", "params"})
 """Maps of the user's own keys: servers add none to them, so one too many is one that was removed since."""
 _DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 _MASKED = "<secret>"
 _SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How one kind of server is asked what it has loaded.
+
+    `differs(url, prefix, files)` says in words what of the rendered `files`, by path below `prefix`, the
+    server at `url` has not loaded; "" when it has all of it. It raises Unreachable or ApiError where that
+    can't be asked. `refused(url)` says whether the server itself tells that its last reload failed.
+    """
+
+    differs: Callable[[str, str, Mapping[str, RenderedFile]], str]
+    refused: Callable[[str], bool] = lambda _: False
+    patience: float | None = None
+    """Seconds after which nothing will change any more; None: as long as the caller has."""
 
 
 def load_yaml(text: str) -> Any:

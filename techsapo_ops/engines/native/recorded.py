@@ -1,4 +1,4 @@
-"""A native stack that stands already: seen, read, measured and stopped without its spec."""
+"""A native stack as it was recorded: seen, read, measured and stopped without its spec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.build import build, noted
+from techsapo_ops.adapters.build import build, is_other, noted
+from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
@@ -42,8 +43,17 @@ class NativeStack:
         self.state = StateFile(layout.state)
         self._sampled: dict[int, psutil.Process] = {}
 
-    def observe(self) -> Observed:
+    @property
+    def data_place(self) -> str:
+        """The folder."""
+        return f"below {self.layout.data}"
+
+    def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
+        seen = self._observe()
+        return with_usage(seen, self._usage(seen)) if measure else seen
+
+    def _observe(self) -> Observed:
         records = self.state.load()
         try:
             processes = self.supervisor.processes()
@@ -69,10 +79,12 @@ class NativeStack:
     def _with_build(self, seen: ObservedService) -> ObservedService:
         if seen.kind != "app" or seen.pid is None:
             return seen
-        return replace(seen, build=noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid))
+        found = noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid)
+        runs = seen.state in {State.RUNNING, State.STARTING}
+        return replace(seen, build=found, outdated=runs and is_other(found))
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
-        """Stop every service after those that need it, then the supervisor; see Engine.stop.
+        """Stop every service after those that need it, then the supervisor.
 
         With `remove_data` the data, and the keys that were made for it, are deleted.
         """
@@ -123,7 +135,7 @@ class NativeStack:
         lines: int | None = 100,
         since: datetime | None = None,
     ) -> Iterator[LogLine]:
-        """Lines of the services' logs (all: empty), merged by time; see Engine.logs."""
+        """Lines of the services' logs (all: empty), merged by time."""
         names = self.log_names(services)
         # Opened before the past is read: a line may then come twice, but none is lost in between.
         following = logs.follow(self.layout.logs, names) if follow else ()
@@ -141,13 +153,13 @@ class NativeStack:
         kinds = {name: record.kind for name, record in records.items()}
         return named(services, [*every, "supervisord"], kinds)
 
-    def usage(self) -> Mapping[str, Usage]:
+    def _usage(self, seen: Observed) -> Mapping[str, Usage]:
         """CPU since the last call (the first one measures for 0.2 s) and memory, with all child processes."""
         import psutil
 
         trees = {
             name: self._tree(service.pid)
-            for name, service in self.observe().services.items()
+            for name, service in seen.services.items()
             if service.pid is not None
         }
         if any(p.pid not in self._sampled for tree in trees.values() for p in tree):

@@ -1,4 +1,4 @@
-"""A stack of containers that stands already: seen, read, measured and stopped without its spec."""
+"""A stack of containers as it was recorded: seen, read, measured and stopped without its spec."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
@@ -87,8 +88,17 @@ class ComposeStack:
     def _ours(self, container: ContainerFacts) -> bool:
         return container.folder.resolve().is_relative_to(self.layout.config.resolve())
 
-    def observe(self) -> Observed:
+    @property
+    def data_place(self) -> str:
+        """The volumes."""
+        return "in the stack's Docker volumes"
+
+    def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
+        seen = self._observe()
+        return with_usage(seen, self._usage()) if measure else seen
+
+    def _observe(self) -> Observed:
         records = self.state.load()
         glance = self.glance()
         containers, present = glance.containers, glance.images
@@ -102,7 +112,7 @@ class ComposeStack:
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
-        """Stop every container after those that need it, and remove it with the networks; see Engine.stop.
+        """Stop every container after those that need it, and remove it with the networks.
 
         With `remove_data` the volumes, and the keys that were made for their content, are deleted.
         """
@@ -145,7 +155,7 @@ class ComposeStack:
         lines: int | None = 100,
         since: datetime | None = None,
     ) -> Iterator[LogLine]:
-        """Lines of the containers' logs (all: empty), merged by time; see Engine.logs."""
+        """Lines of the containers' logs (all: empty), merged by time."""
         from techsapo_ops.engines.compose import logs
 
         names = self.log_names(services)
@@ -160,7 +170,7 @@ class ComposeStack:
         kinds = {name: record.kind for name, record in records.items()}
         return named(services, every, kinds) if services else every
 
-    def usage(self) -> Mapping[str, Usage]:
+    def _usage(self) -> Mapping[str, Usage]:
         """CPU and memory per running container, as `docker stats` measures them over a second."""
         running = {c.id: name for name, c in self.glance().containers.items() if c.running}
         if not running:

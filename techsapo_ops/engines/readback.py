@@ -1,0 +1,67 @@
+"""Proof that a configuration was applied: what the services say that they run, not what lies on the disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import ApiError
+from techsapo_ops.services.loaded_configuration import Loaded
+from techsapo_ops.services.readback import LOADED
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import Desired, RenderedFile
+from techsapo_ops.stack.engine import Mismatch
+from techsapo_ops.stack.service import Service
+
+_REFUSED_AFTER = 1.0
+"""Seconds after which a server's word that its last reload failed is taken to mean this one."""
+_PAUSE = 0.05
+
+
+def with_loaded(
+    found: Sequence[Mismatch], desired: Desired, services: Sequence[str], wait: float
+) -> tuple[Mismatch, ...]:
+    """`found`, mismatches of processes or containers, with what the other `services` say they have loaded.
+
+    In the order of `services`, at most one each. A reload is given `wait` seconds to show.
+    """
+    by_engine = {m.service: m for m in found}
+    asked = [
+        service
+        for service in desired.topology.services
+        if service.name in services and service.name not in by_engine and service.kind in LOADED
+    ]
+    files = {file.path: file for file in desired.files}
+    with ThreadPoolExecutor(max(len(asked), 1)) as pool:
+        answers = pool.map(
+            lambda service: _settled(desired, files, service, LOADED[service.kind], wait), asked
+        )
+        by_service = {m.service: m for m in answers if m is not None}
+    merged = {**by_service, **by_engine}
+    return tuple(merged[name] for name in services if name in merged)
+
+
+def _settled(
+    desired: Desired, files: Mapping[str, RenderedFile], service: Service, kind: Loaded, wait: float
+) -> Mismatch | None:
+    url = desired.topology.address(service, Viewpoint.HOST).url()
+    prefix = desired.topology.places.rendered
+    wait = wait if kind.patience is None else min(wait, kind.patience)
+    started = time.monotonic()
+    while True:
+        answered = True
+        try:
+            what = kind.differs(url, prefix, files)
+            if not what:
+                return None
+            passed = time.monotonic() - started
+            if passed > min(_REFUSED_AFTER, wait) and kind.refused(url):
+                return Mismatch(service.name, f"it refused to reload and runs the old configuration: {what}")
+        except (Unreachable, ApiError) as error:
+            what, answered = f"what it runs can't be read back: {error.message}", False
+        if time.monotonic() - started >= wait:
+            said = f"it runs another configuration than was applied: {what}" if answered else what
+            return Mismatch(service.name, said, answered=answered)
+        time.sleep(_PAUSE)

@@ -1,0 +1,86 @@
+"""The applies of a stack and what each of them wanted: from the ledger alone, without the spec."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.journal import Journal
+from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Engines, Leaves, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was applied to the stack of `layout`, and the engines that ran it.
+
+    `user` is who works on it now, `pause` waits so many seconds.
+    """
+
+    layout: Layout
+    engines: Engines
+    leaves: Leaves = lambda _: None
+    user: str = ""
+    pause: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def of(cls, stack: Stack) -> Self:
+        """The history of an open stack."""
+        return cls(stack.layout, stack.engines, stack.leaves, stack.user, stack.pause)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where it is kept."""
+        return Ledger(self.layout.state)
+
+    @property
+    def journal(self) -> Journal:
+        """The apply that is under way."""
+        return Journal(self.ledger)
+
+    def choose(self, reference: str | None) -> Entry:
+        """The apply to go back to: the one that `reference` names, or the last good one before the present.
+
+        After an apply that failed or was killed half way, and was not gone back from, that is the present one
+        itself. Raises OpsError when there is none, or for one that was no good.
+        """
+        ledger = self.ledger
+        if reference is not None:
+            entry = ledger.find(reference)
+            if not entry.good:
+                hint = f"@{entry.back_to} is what it went back to" if entry.back_to is not None else ""
+                raise OpsError(f"@{entry.id} failed: there is no such state to go back to", hint)
+            return entry
+        current = ledger.current()
+        if current is None:
+            raise OpsError("there is no good state to go back to", "`techsapo history` lists every apply")
+        if ledger.entries()[-1].result == "failed":
+            return current
+        before = ledger.before(current)
+        if before is None:
+            raise OpsError(
+                f"there is no good state before the present one, @{current.id}",
+                "`techsapo history` lists every apply; `techsapo rollback @N` goes to any good one",
+            )
+        return before
+
+    def snapshot(self, entry: Entry) -> Snapshot:
+        """The state of `entry`. Raises OpsError when the project was elsewhere: its paths are absolute."""
+        snapshot = self.ledger.load_state(entry)
+        recorded = snapshot.desired.topology.layout
+        if recorded.state != self.layout.state:
+            raise OpsError(
+                f"@{entry.id} was applied when the project stood in {recorded.state.parent}",
+                "move it back there, or run `techsapo up`",
+            )
+        return snapshot
+
+    def engine(self, snapshot: Snapshot) -> Engine:
+        """The engine that runs `snapshot`: another one than now where ports or passwords changed since."""
+        return self.engines(snapshot.spec, snapshot.desired.topology)

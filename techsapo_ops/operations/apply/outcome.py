@@ -1,0 +1,74 @@
+"""How the steps of an apply ended, and who is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.ledger import Done, Entry
+from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.stack.engine import Action, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one step ended: `error` is None for a service that passed its gate and runs what was wanted."""
+
+    step: Step
+    seconds: float
+    error: OpsError | None = None
+
+    @property
+    def recorded(self) -> Done | None:
+        """What the ledger keeps of it; nothing of a service that was left as it was."""
+        step, error = self.step, self.error
+        if step.action is Action.NOTHING and error is None:
+            return None
+        first = error.message.splitlines()[0] if error is not None else None
+        return Done(str(step.action), step.service, step.reason, round(self.seconds, 3), first)
+
+
+class Listener(Protocol):
+    """Told how the work goes."""
+
+    def say(self, text: str) -> None:
+        """A line about what is being done."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """A line that is shown whatever else was asked for."""
+        ...
+
+    def done(self, outcome: Outcome) -> None:
+        """A step has ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GoneBack:
+    """The way back after a failure: to which apply, and what of it failed too."""
+
+    to: int
+    snapshot: Snapshot | None
+    outcomes: tuple[Outcome, ...]
+    error: OpsError | None = None
+
+    @property
+    def failures(self) -> tuple[OpsError, ...]:
+        """Why the stack is not entirely what it was; none when it is."""
+        errors = [o.error for o in self.outcomes if o.error is not None]
+        return (*errors, self.error) if self.error is not None else tuple(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How an apply ended. `entry` is None when there was nothing to do and nothing to record.
+
+    `error` is a failure that is no service's, such as a full disk.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    entry: Entry | None = None
+    back: GoneBack | None = None
+    error: OpsError | None = None

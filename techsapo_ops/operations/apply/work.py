@@ -1,0 +1,119 @@
+"""Performs the steps of an apply, or of the way back, and proves what they came to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.outcome import Listener, Outcome
+from techsapo_ops.operations.apply.rolling import Rolling
+from techsapo_ops.operations.apply.steps import failed_sibling
+from techsapo_ops.operations.apply.together import stretches, together
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Action, Mismatch, Observed, Running, Step
+
+PATIENCE = 10.0
+"""Seconds in which a reload must have become visible; each server takes milliseconds."""
+_LOG_LINES = 8
+
+
+class Work:
+    """Brings what `running` runs from `before` to `desired`; `outcomes` is how each step ended.
+
+    `reached` is told of each service that was changed, `pause` waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        desired: Desired,
+        before: Observed,
+        listener: Listener,
+        *,
+        reached: Callable[[str], None],
+        pause: Callable[[float], None],
+    ) -> None:
+        self._running = running
+        self._desired = desired
+        self._before = before
+        self._listener = listener
+        self._reached = reached
+        self._pause = pause
+        self.outcomes: list[Outcome] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step has failed."""
+        return any(o.error is not None for o in self.outcomes)
+
+    def perform(self, steps: Sequence[Step], *, stop: bool) -> None:
+        """Perform `steps` in order, those that disturb nothing together; outcomes come in that order too.
+
+        `stop` ends at the first failure, else only what needs it is left out.
+        """
+        topology = self._desired.topology
+        kinds = {s.name: s.kind for s in topology.services}
+        after = {s.name: topology.comes_after(s) for s in topology.services}
+        rolling = Rolling(self._before, self._listener.say, self._pause)
+        for part in stretches(steps, self._running.at_once):
+            for step in part:
+                rolling.before(step, kinds.get(step.service, ""))
+            first = len(self.outcomes)
+            ended = together(
+                part,
+                after,
+                lambda step, part=part: self._step(step, part),  # type: ignore[misc] # bound per part
+                at_once=self._running.at_once,
+                go_on=lambda: not (stop and self.failed),
+            )
+            for outcome in ended:
+                self.outcomes.append(outcome)
+                self._listener.done(outcome)
+                if outcome.step.action is not Action.NOTHING and outcome.error is None:
+                    self._reached(outcome.step.service)
+            places = {step.service: place for place, step in enumerate(part)}
+            self.outcomes[first:] = sorted(self.outcomes[first:], key=lambda o: places[o.step.service])
+            if stop and self.failed:
+                return
+
+    def _step(self, step: Step, part: Sequence[Step]) -> Outcome:
+        started = time.monotonic()
+        failed = {o.step.service for o in self.outcomes if o.error is not None}
+        sibling = failed_sibling(step, self._desired, self._before, failed)
+        if sibling is not None:
+            why = f"goes on as it was, since {sibling} did not come up"
+            self._listener.warn(f"{step.service} {why}")
+            return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
+        needs = next((s.needs for s in self._desired.topology.services if s.name == step.service), ())
+        # One that runs is looked at all the same, and left as it is.
+        broken = [name for name in needs if name in failed and step.action is not Action.NOTHING]
+        error: OpsError | None = None
+        if broken:
+            error = OpsError(f"{step.service} was not started: it needs {', '.join(broken)}")
+        else:
+            try:
+                step.perform(self._running, self._desired, self._listener.say, part)
+            except OpsError as problem:
+                error = problem
+        return Outcome(step, time.monotonic() - started, error)
+
+    def prove(self) -> None:
+        """Read back what runs, and turn the outcome of each service that differs into a failure."""
+        good = [
+            o.step.service for o in self.outcomes if o.error is None and o.step.action is not Action.REMOVE
+        ]
+        found = {m.service: m for m in self._running.prove(self._desired, good, PATIENCE)}
+        for number, outcome in enumerate(self.outcomes):
+            mismatch = found.get(outcome.step.service)
+            if mismatch is not None and outcome.error is None:
+                self.outcomes[number] = replace(outcome, error=self._error(mismatch))
+                self._listener.done(self.outcomes[number])
+
+    def _error(self, mismatch: Mismatch) -> OpsError:
+        name = mismatch.service
+        lines = [line.text for line in self._running.logs([name], lines=_LOG_LINES)]
+        quoted = "".join(f"\n  | {line}" for line in lines)
+        said = f"\nlast lines of its log:{quoted}" if lines else ""
+        return OpsError(f"{name}: {mismatch.what}{said}", f"`techsapo logs {name}` shows more")

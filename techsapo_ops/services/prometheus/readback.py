@@ -1,0 +1,67 @@
+"""What a running Prometheus has loaded: its configuration and its rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from techsapo_ops.adapters.prometheus import Prometheus, Rule
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, lacking, load_yaml
+from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
+from techsapo_ops.spec.models.base import seconds as duration
+from techsapo_ops.stack.desired import RenderedFile
+
+_BLANK = re.compile(r"\s+")
+
+
+def _differs(url: str, prefix: str, files: Mapping[str, RenderedFile]) -> str:
+    server = Prometheus(url, timeout=TIMEOUT)
+    ours = load_yaml(files[prefix + PROMETHEUS_YML].content)
+    found = lacking(ours, load_yaml(server.config()))
+    if found:
+        return found
+    folder = f"{prefix}prometheus/"
+    groups: dict[str, Any] = {}
+    for path in ours.get("rule_files") or []:
+        # A template may name rule files of its own, which are not ours to know.
+        if (file := files.get(f"{folder}{path}")) is None:
+            return ""
+        groups.update({group["name"]: group for group in load_yaml(file.content)["groups"]})
+    return _rules(server, groups)
+
+
+def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
+    loaded = server.rules()
+    if sorted(groups) != sorted(loaded):
+        odd = sorted(set(groups) ^ set(loaded))
+        return f"its rule groups differ: {', '.join(odd)}"
+    for name, group in groups.items():
+        if len(group["rules"]) != len(loaded[name]):
+            return f"group {name} has {len(loaded[name])} rules instead of {len(group['rules'])}"
+        for ours, theirs in zip(group["rules"], loaded[name], strict=True):
+            if what := _rule(server, ours, theirs):
+                return what
+    return ""
+
+
+def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
+    name = ours.get("alert") or ours["record"]
+    if name != theirs.name:
+        return f"there is {theirs.name} in place of {name}"
+    if duration(str(ours.get("for", "0s"))) != theirs.seconds:
+        return f"{name} waits {theirs.seconds:g} s instead of {ours.get('for', '0s')}"
+    for key, there in (("labels", theirs.labels), ("annotations", theirs.annotations)):
+        if what := lacking(ours.get(key) or {}, there, key):
+            return f"{name}: {what}"
+    wanted, runs = _BLANK.sub("", str(ours["expr"])), _BLANK.sub("", theirs.query)
+    if wanted != runs and server.formatted(str(ours["expr"])) != server.formatted(theirs.query):
+        return f"{name} asks {' '.join(theirs.query.split())}"
+    return ""
+
+
+def _refused(url: str) -> bool:
+    return Prometheus(url, timeout=TIMEOUT).reloaded() is False
+
+
+LOADED = Loaded(_differs, _refused)
