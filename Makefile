@@ -112,7 +112,7 @@ ci: $(VENV)/dev lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?)
 
-# A tool for developers, a third slower; CI goes without, for coverage's lock outlasts a Ctrl-C (decision 17).
+# A tool for developers, a third slower; CI does not use it, for coverage's lock outlasts a Ctrl-C (decision 17).
 coverage: $(VENV)/dev lab
 	$(FORM)
 	$(BIN)/coverage erase

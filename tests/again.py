@@ -38,7 +38,7 @@ def look(code: int) -> int:
     print(f"\n{len(failed)} failed; a second look at {' '.join(files)}\n", flush=True)
     again = int(pytest.main(files))
     for test in failed if again == pytest.ExitCode.OK else []:
-        print(f"UNSTEADY, failed once and passed once, to be mended: {test}", flush=True)
+        print(f"UNSTEADY, failed once and passed once, to be fixed: {test}", flush=True)
     return again
 
 

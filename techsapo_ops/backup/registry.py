@@ -5,6 +5,9 @@ What backup, verify, restore, a dry run, help and completion know of a kind come
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup.config import ConfigBackup
 from techsapo_ops.services.app.backup import AuditLogBackup
@@ -15,19 +18,19 @@ from techsapo_ops.services.redis.backup import RedisBackup
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind, History
 
-_KINDS: tuple[BackupKind, ...] = (
+_KINDS: list[BackupKind] = [
     RedisBackup(),
     MysqlBackup(),
     AuditLogBackup(),
     PrometheusBackup(),
     GrafanaBackup(),
     ConfigBackup(),
-)
+]
 
 
 def kinds() -> tuple[BackupKind, ...]:
     """Every kind, in the order in which they are told of."""
-    return _KINDS
+    return tuple(_KINDS)
 
 
 def names() -> tuple[str, ...]:
@@ -51,6 +54,16 @@ def of(part: Part) -> BackupKind:
 def histories() -> dict[str, History]:
     """How the data goes on after a backup, by kind, for the kinds of which any moment can be had."""
     return {kind.name: kind.history for kind in kinds() if kind.history is not None}
+
+
+@contextmanager
+def including(kind: BackupKind) -> Iterator[None]:
+    """`kind` as one more, the last, for the length of a with block; for tests of the seam."""
+    _KINDS.append(kind)
+    try:
+        yield
+    finally:
+        _KINDS.remove(kind)
 
 
 def describe(part: Part) -> str:

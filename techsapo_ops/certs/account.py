@@ -92,7 +92,7 @@ class Account:
         try:
             self.server.update_contact(url, self._contact)
         except AcmeError as error:
-            if error.code not in {"accountDoesNotExist", "unauthorized"}:  # `ask` finds out and mends these
+            if error.code not in {"accountDoesNotExist", "unauthorized"}:  # `ask` finds out and fixes these
                 self._say(f"{self.server.host} was not told the new contact: {error.message}")
             return
         self._save(url)

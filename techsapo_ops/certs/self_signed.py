@@ -90,7 +90,7 @@ def ensure(
     pair, reason = _found(directory, names, key_type, authority, now)
     if pair is None or reason:
         pair = sign(names, authority, key_type=key_type, days=days, now=now)
-        # The key first: killed between the two, key and chain don't match, and the next call mends it.
+        # The key first: killed between the two, key and chain don't match, and the next call fixes it.
         write_atomic(key, pair.key, 0o600)
         write_atomic(chain, pair.chain, 0o644)
     return Ensured(chain, key, pair.leaf.not_valid_after_utc, reason)

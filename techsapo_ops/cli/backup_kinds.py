@@ -17,14 +17,14 @@ def parse(only: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
 
 
-def _complete(incomplete: str) -> list[str]:
+def completed(incomplete: str) -> list[str]:
     """The names that the last word of `--only` may become."""
     before, comma, word = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in registry.names() if name.startswith(word)]
 
 
 def _option(help_: str) -> object:
-    return typer.Option("--only", metavar="KIND,…", help=help_, autocompletion=_complete)
+    return typer.Option("--only", metavar="KIND,…", help=help_, autocompletion=completed)
 
 
 _HERE = ", ".join(kind.name for kind in registry.kinds() if not kind.too_secret)

@@ -31,7 +31,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "history": LazyEntry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
     "diff": LazyEntry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
     "rollback": LazyEntry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
-    "drift": LazyEntry("drift", "drift", "Say what changed behind our back.", _STACK),
+    "drift": LazyEntry("drift", "drift", "Say what changed outside techsapo.", _STACK),
     "ps": LazyEntry("ps", "ps", "List the services and their state.", _STACK),
     "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),

@@ -75,7 +75,7 @@ class Opening:
         return NativeEngine(topology, self.runner, spec, os.environ, seconds=self.seconds)
 
     def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
-        """The stack as another engine brought it up than that of `topology`, where that one still has it."""
+        """The stack as another engine than that of `topology` brought it up, where that one still has it."""
         last = recorded_engine(topology.layout.state)
         if last is None or last.engine == topology.engine:
             return None

@@ -92,9 +92,9 @@ def from_yaml(text: str, path: str) -> dict[str, Any]:
     try:
         data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
     except yaml.YAMLError as error:
-        raise OpsError(f"{path} is not YAML: {error}", "mend the template compose/compose.yml.j2") from None
+        raise OpsError(f"{path} is not YAML: {error}", "fix the template compose/compose.yml.j2") from None
     if not isinstance(data, dict):
-        raise OpsError(f"{path} is no compose file", "mend the template compose/compose.yml.j2")
+        raise OpsError(f"{path} is no compose file", "fix the template compose/compose.yml.j2")
     return data
 
 

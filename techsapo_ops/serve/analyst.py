@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from techsapo_ops.serve.audit_trail import AuditedRequest
-from techsapo_ops.serve.document import document
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.document import answer_body
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.wallbounce.analysis import Analysis
@@ -29,8 +29,8 @@ class Analyst:
 
     async def analyse(
         self, question: Question, request: AuditedRequest, hear: Observer
-    ) -> tuple[dict[str, Any], bool]:
-        """The answer's document, and whether every provider that was asked had a part in it.
+    ) -> tuple[AnswerBody, bool]:
+        """The answer, and whether every provider that was asked had a part in it.
 
         `hear` is told of what happens on the way.
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
@@ -45,9 +45,9 @@ class Analyst:
             analysis: Analysis = await self._wallbounce.analyse(question, task_type, payer=account, hear=hear)
         finally:
             await asyncio.shield(account.close())
-        made = document(analysis, self._wallbounce, request.request_id, account)
-        made["processing_ms"] = request.elapsed_ms()
-        return made, not analysis.failures
+        answer = answer_body(analysis, self._wallbounce, request.request_id, account)
+        answer.processing_ms = request.elapsed_ms()
+        return answer, not analysis.failures
 
 
 def setting_of(wallbounce: WallBounce, providers: Sequence[Provider], version: str) -> str:

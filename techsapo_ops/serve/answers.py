@@ -1,16 +1,16 @@
-"""From a prompt to the answer's document: cache, single flight, money, analysis, audit."""
+"""From a prompt to the answer: cache, single flight, money, analysis, audit."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from techsapo_ops.serve.analyst import Analyst
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.document import problem_of
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
@@ -29,13 +29,11 @@ from techsapo_ops.wallbounce.tiers import TaskType
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""
 
-Document = dict[str, Any]
-
 
 class Trip:
-    """One caller's seat in an analysis: what happens on the way, and the answer's document."""
+    """One caller's seat in an analysis: what happens on the way, and the answer."""
 
-    def __init__(self, request: AuditedRequest, flight: Flight[Document, Event], first: bool) -> None:
+    def __init__(self, request: AuditedRequest, flight: Flight[AnswerBody, Event], first: bool) -> None:
         self._request = request
         self._flight = flight
         self._first = first
@@ -47,8 +45,8 @@ class Trip:
             if told is not None:
                 yield told
 
-    async def document(self) -> Document:
-        """The answer's document (see AnswerBody). Raises Problem when there is none."""
+    async def answer(self) -> AnswerBody:
+        """The answer. Raises Problem when there is none."""
         request = self._request
         if self._first:
             return await self._flight.result()
@@ -102,7 +100,7 @@ class Answers:
         self._analyst = analyst
         self._kept = kept
         self._trail = trail
-        self._flights = Flights[Document, Event]()
+        self._flights = Flights[AnswerBody, Event]()
         self._active = 0
 
     @property
@@ -125,14 +123,16 @@ class Answers:
         with flight.aboard():
             yield Trip(request, flight, first)
 
-    async def answer(self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller) -> Document:
-        """The answer's document (see AnswerBody). Raises Problem when there is none."""
+    async def answer(
+        self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
+    ) -> AnswerBody:
+        """The answer. Raises Problem when there is none."""
         async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as trip:
-            return await trip.document()
+            return await trip.answer()
 
     async def _fly(
-        self, flight: Flight[Document, Event], key: str, question: Question, request: AuditedRequest
-    ) -> Document:
+        self, flight: Flight[AnswerBody, Event], key: str, question: Question, request: AuditedRequest
+    ) -> AnswerBody:
         try:
             async with asyncio.timeout(self._timeout):
                 found = await self._kept.find(key)
@@ -159,8 +159,8 @@ class Answers:
 
     async def _at_work(
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
-    ) -> Document:
-        """The document that this instance, or another one that is at it already, makes."""
+    ) -> AnswerBody:
+        """The answer that this instance, or another one that is at it already, makes."""
         if self._active >= self._most:
             raise Problem(
                 503,
@@ -177,14 +177,14 @@ class Answers:
 
     async def _analysed(
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
-    ) -> Document:
+    ) -> AnswerBody:
         made, complete = await self._analyst.analyse(question, request, hear)
         if complete:
             await self._kept.keep(key, made)
         return made
 
 
-def _reused(shared: Document, request: AuditedRequest) -> Document:
+def _reused(shared: AnswerBody, request: AuditedRequest) -> AnswerBody:
     """`shared` as the answer to another request, which costs nothing."""
     own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0}
-    return {**shared, **own, "processing_ms": request.elapsed_ms()}
+    return shared.model_copy(update={**own, "processing_ms": request.elapsed_ms()})

@@ -12,7 +12,9 @@ from starlette.responses import Response
 
 from techsapo_ops.serve.answers import Answers
 from techsapo_ops.serve.auth import Caller, Gate
-from techsapo_ops.serve.bodies import AnalyzeLogsBody, AnswerBody, GenerateBody, TriageBody, problem_responses
+from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
+from techsapo_ops.serve.bodies.problem import problem_responses
+from techsapo_ops.serve.bodies.questions import AnalyzeLogsBody, GenerateBody
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Told
@@ -21,7 +23,7 @@ from techsapo_ops.serve.routes import body_route
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
 
-_PROBLEMS = problem_responses(400, 401, 402, 403, 413, 422, 429, 500, 502, 503, 504)
+_PROBLEMS = problem_responses(400, 401, 402, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 _USER = Header(default=None, description="Who asks, for the audit log.")
 _IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
 
@@ -52,9 +54,10 @@ def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRou
             )
 
         async def work() -> dict[str, Any]:
-            return await answers.answer(
+            answer = await answers.answer(
                 body.prompt, body.task_type, request_id=request.state.request_id, caller=caller
             )
+            return answer.document()
 
         told = await while_connected(request, idempotency.once(request, caller, body, work))
         return Response(status_code=499) if told is None else json_response(told)
@@ -82,7 +85,8 @@ def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRou
             answer = await answers.answer(
                 prompt, body.task_type, request_id=request.state.request_id, caller=caller
             )
-            return triage(answer, f"{body.user_command}\n{body.error_output}\n{body.system_context}")
+            log = f"{body.user_command}\n{body.error_output}\n{body.system_context}"
+            return triage(answer, log).document()
 
         told = await while_connected(request, idempotency.once(request, caller, body, work))
         return Response(status_code=499) if told is None else json_response(told)
@@ -106,7 +110,7 @@ async def _progress(
         async with answers.asking(body.prompt, body.task_type, request_id=request_id, caller=caller) as trip:
             async for event in trip.events():
                 steps.put_nowait(event)
-            return await trip.document()
+            return (await trip.answer()).document()
 
     reply = asyncio.create_task(idempotency.once(request, caller, body, work))
     reply.add_done_callback(lambda _: steps.put_nowait(None))

@@ -7,11 +7,11 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
 
 import structlog
 
 from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.spending import Event as SpendingEvent
@@ -68,35 +68,35 @@ class AuditedRequest:
         """Milliseconds since the request came."""
         return round((perf_counter() - self.started) * 1000)
 
-    def settled(self, document: dict[str, Any]) -> None:
+    def settled(self, answer: AnswerBody) -> None:
         """There is an answer: info, or warn where it is below a threshold or a provider failed."""
-        for provider in document["providers"]:
-            if provider["status"] == "failed" and document["cache"] == "miss":
+        for provider in answer.providers:
+            if provider.error is not None and answer.cache == "miss":
                 log.error(
                     "Provider failed",
                     **self._who(),
-                    provider=provider["name"],
-                    model=provider["model"],
-                    kind=provider["error"]["kind"],
-                    processingTime=round(provider["seconds"] * 1000),
+                    provider=provider.name,
+                    model=provider.model,
+                    kind=provider.error.kind,
+                    processingTime=round(provider.seconds * 1000),
                 )
-        names = [p["name"] for p in document["providers"] if p["status"] == "answered"]
-        tell = log.info if document["accepted"] else log.warning
+        names = [p.name for p in answer.providers if p.status == "answered"]
+        tell = log.info if answer.accepted else log.warning
         tell(
             "Wall-bounce analysis completed",
             **self._who(),
             taskType=self.task_type,
             providers=names,
-            confidence=document["confidence"],
-            consensus=document["consensus"],
-            accepted=document["accepted"],
-            simulated=document["simulated"],
-            cache=document["cache"],
+            confidence=answer.confidence,
+            consensus=answer.consensus,
+            accepted=answer.accepted,
+            simulated=answer.simulated,
+            cache=answer.cache,
             processingTime=self.elapsed_ms(),
-            cost=document["cost_usd"],
+            cost=answer.cost_usd,
         )
-        status = "accepted" if document["accepted"] else "below_threshold"
-        self._audit("refused" if document.get("outcome") == "refused" else status, document, tuple(names))
+        status = "accepted" if answer.accepted else "below_threshold"
+        self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
 
     def failed(self, code: str, detail: str) -> None:
         """There is no answer."""
@@ -128,12 +128,10 @@ class AuditedRequest:
             who["userId"] = self.caller.user
         return who
 
-    def _audit(
-        self, status: str, document: dict[str, Any] | None = None, providers: tuple[str, ...] = ()
-    ) -> None:
-        told = document or {}
-        hit = told.get("cache") == "hit"
-        spent = self.account.spent_usd if self.account is not None and not hit else 0.0
+    def _audit(self, status: str, answer: AnswerBody | None = None, providers: tuple[str, ...] = ()) -> None:
+        hit = answer is not None and answer.cache == "hit"
+        account = None if hit else self.account
+        prompt = self.prompt
         self.trail.audit.put(
             AuditRow(
                 id=uuid.uuid4().hex,
@@ -142,20 +140,20 @@ class AuditedRequest:
                 request_id=self.request_id,
                 user_id=self.caller.user,
                 task_type=self.task_type,
-                prompt_hash=hashlib.sha256(self.prompt.encode(errors="surrogatepass")).hexdigest(),
+                prompt_hash=hashlib.sha256(prompt.encode(errors="surrogatepass")).hexdigest(),
                 providers=providers,
-                confidence=told.get("confidence"),
-                consensus=told.get("consensus"),
-                accepted=told.get("accepted"),
-                simulated=told.get("simulated", self.trail.simulated),
-                cache=told.get("cache", "miss"),
-                cost_usd=spent,
+                confidence=answer.confidence if answer is not None else None,
+                consensus=answer.consensus if answer is not None else None,
+                accepted=answer.accepted if answer is not None else None,
+                simulated=answer.simulated if answer is not None else self.trail.simulated,
+                cache=answer.cache if answer is not None else "miss",
+                cost_usd=account.spent_usd if account is not None else 0.0,
                 status=status,
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
-                prompt=_storable(mask(self.prompt).text) if self.trail.keep_prompts else None,
-                threshold=told["thresholds"]["confidence"] if "thresholds" in told else None,
-                calls=tuple(self.account.calls) if self.account is not None and not hit else (),
+                prompt=_storable(mask(prompt).text) if self.trail.keep_prompts else None,
+                threshold=answer.thresholds.confidence if answer is not None else None,
+                calls=tuple(account.calls) if account is not None else (),
             )
         )
 

@@ -11,12 +11,21 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Series
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Words, dashboards
+from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Thresholds, Words, dashboards
+from techsapo_ops.serve.bodies.monitoring import (
+    DashboardBody,
+    DashboardsBody,
+    FiguresBody,
+    PanelBody,
+    PanelFiguresBody,
+    RowBody,
+    SeriesBody,
+)
 from techsapo_ops.serve.problems import Problem
 
 Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
@@ -55,10 +64,10 @@ class Charts:
         self._prometheus = prometheus
         self._thresholds = thresholds
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._kept: dict[View, tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+        self._kept: dict[View, tuple[float, asyncio.Task[FiguresBody]]] = {}
         self._interval: tuple[float, float] | None = None
 
-    async def catalogue(self) -> dict[str, Any]:
+    async def catalogue(self) -> DashboardsBody:
         """Every dashboard without its figures, and what its variables may be.
 
         `prometheus` is ready, unreachable, or absent where the stack has none.
@@ -74,14 +83,14 @@ class Charts:
             except (Unreachable, ApiError):
                 state = "unreachable"
         own = await asyncio.to_thread(self._thresholds)
-        return {
-            "prometheus": state,
-            "spans": list(SPANS),
-            "variables": choices,
-            "dashboards": [_described(own, d) for d in sorted(dashboards().values(), key=_main_first)],
-        }
+        return DashboardsBody(
+            prometheus=state,
+            spans=list(SPANS),
+            variables=choices,
+            dashboards=[_described(own, d) for d in sorted(dashboards().values(), key=_main_first)],
+        )
 
-    async def figures(self, view: View) -> dict[str, Any]:
+    async def figures(self, view: View) -> FiguresBody:
         """The figures of one view: times (Unix seconds), and by panel its series' values at them.
 
         Raises Problem for a dashboard that there is not, and where Prometheus does not answer.
@@ -99,7 +108,7 @@ class Charts:
         # One who goes away must not take the answer from the others.
         return await asyncio.shield(kept[1])
 
-    async def _read(self, view: View) -> dict[str, Any]:
+    async def _read(self, view: View) -> FiguresBody:
         if self._prometheus is None:
             raise Problem(503, "no_prometheus", "this stack has no Prometheus; the live view needs none")
         span = SPANS[view.span]
@@ -118,21 +127,21 @@ class Charts:
             told = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
         except (Unreachable, ApiError) as error:
             raise Problem(503, "no_prometheus", f"Prometheus: {error.message}", retry_after=FRESH) from None
-        return {"span": view.span, "step": step, "times": times, "panels": told}
+        return FiguresBody(span=view.span, step=step, times=times, panels=told)
 
     async def _panel(
         self, panel: Panel, filled: Mapping[str, str], times: Sequence[float], step: float
-    ) -> dict[str, Any]:
+    ) -> PanelFiguresBody:
         """One panel's series; an error of its own where Prometheus refuses its expressions."""
         try:
             found = await asyncio.gather(*(self._series(q, filled, times, step) for q in panel.queries))
         except ApiError as error:
-            return {"error": error.message, "series": []}
-        return {"series": [series for part in found for series in part]}
+            return PanelFiguresBody(error=error.message, series=[])
+        return PanelFiguresBody(series=[series for part in found for series in part])
 
     async def _series(
         self, query: Query, filled: Mapping[str, str], times: Sequence[float], step: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[SeriesBody]:
         assert self._prometheus is not None  # noqa: S101 - _read has looked
         async with self._slots:
             found = await asyncio.to_thread(
@@ -140,7 +149,7 @@ class Charts:
             )
         largest = sorted(found, key=lambda s: max(s.values.values(), default=0.0), reverse=True)[:MOST_SERIES]
         return [
-            {"legend": _legend(query.legend, series), "values": [_value(series, when) for when in times]}
+            SeriesBody(legend=_legend(query.legend, series), values=[_value(series, when) for when in times])
             for series in sorted(largest, key=lambda s: sorted(s.labels.items()))
         ]
 
@@ -181,40 +190,39 @@ def _value(series: Series, when: float) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _described(own: Mapping[str, float], dashboard: Dashboard) -> dict[str, Any]:
-    return {
-        "name": dashboard.name,
-        "title": dict(dashboard.title),
-        "description": dict(dashboard.description),
-        "rows": [
-            {
-                "title": dict(row.title),
-                "height": row.height,
-                "panels": [_described_panel(own, panel) for panel in row.panels],
-            }
+def _described(own: Mapping[str, float], dashboard: Dashboard) -> DashboardBody:
+    return DashboardBody(
+        name=dashboard.name,
+        title=dict(dashboard.title),
+        description=dict(dashboard.description),
+        rows=[
+            RowBody(
+                title=dict(row.title),
+                height=row.height,
+                panels=[_described_panel(own, panel) for panel in row.panels],
+            )
             for row in dashboard.rows
         ],
-    }
+    )
 
 
-def _described_panel(own: Mapping[str, float], panel: Panel) -> dict[str, Any]:
-    thresholds = panel.thresholds
-    return {
-        "title": dict(panel.title),
-        "description": dict(panel.description),
-        "kind": panel.kind,
-        "width": panel.width,
-        "unit": panel.unit,
-        "min": panel.min,
-        "max": panel.max,
-        "shows": panel.shows,
-        "bad": thresholds.bad if thresholds else "above",
-        "warning": _bound(own, thresholds.warning) if thresholds else None,
-        "critical": _bound(own, thresholds.critical) if thresholds else None,
-        "alerts": [b for b in (thresholds.warning, thresholds.critical) if isinstance(b, str)]
-        if thresholds
-        else [],
-    }
+def _described_panel(own: Mapping[str, float], panel: Panel) -> PanelBody:
+    thresholds = panel.thresholds or Thresholds()
+    bounds = (thresholds.warning, thresholds.critical)
+    return PanelBody(
+        title=dict(panel.title),
+        description=dict(panel.description),
+        kind=panel.kind,
+        width=panel.width,
+        unit=panel.unit,
+        min=panel.min,
+        max=panel.max,
+        shows=panel.shows,
+        bad=thresholds.bad,
+        warning=_bound(own, thresholds.warning),
+        critical=_bound(own, thresholds.critical),
+        alerts=[bound for bound in bounds if isinstance(bound, str)],
+    )
 
 
 def _bound(own: Mapping[str, float], bound: float | str | None) -> float | None:

@@ -12,6 +12,17 @@ from starlette.responses import Response
 
 from techsapo_ops.serve.answers import Answers
 from techsapo_ops.serve.auth import Caller, Gate
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.chat import (
+    AssistantMessage,
+    ChoiceBody,
+    CompletionBody,
+    ModelBody,
+    ModelsBody,
+    UsageBody,
+    VerdictBody,
+)
+from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.requests import json_response, while_connected
@@ -98,22 +109,37 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
     router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit))
     since = int(time.time())
 
-    def model(name: str) -> dict[str, Any]:
-        return {"id": name, "object": "model", "created": since, "owned_by": "techsapo"}
+    def model(name: str) -> ModelBody:
+        return ModelBody(id=name, object="model", created=since, owned_by="techsapo")
 
-    @router.get("/models", summary="The tiers, as models.")
+    @router.get(
+        "/models",
+        summary="The tiers, as models.",
+        response_model=ModelsBody,
+        responses=openai_responses(401, 403, 429),
+    )
     async def models(request: Request) -> Response:
         await gate.admit(request)
-        return json_response({"object": "list", "data": [model(PREFIX + tier) for tier in TIERS]})
+        return json_response(ModelsBody(object="list", data=[model(PREFIX + tier) for tier in TIERS]))
 
-    @router.get("/models/{name}", summary="One tier, as a model.")
+    @router.get(
+        "/models/{name}",
+        summary="One tier, as a model.",
+        response_model=ModelBody,
+        responses=openai_responses(401, 403, 404, 422, 429),
+    )
     async def one_model(request: Request, name: str) -> Response:
         await gate.admit(request)
         if name.removeprefix(PREFIX) not in TIERS or not name.startswith(PREFIX):
             raise Problem(404, "unknown_model", "there is no such model", param="model")
         return json_response(model(name))
 
-    @router.post("/chat/completions", summary="Ask as OpenAI's clients do.")
+    @router.post(
+        "/chat/completions",
+        summary="Ask as OpenAI's clients do.",
+        response_model=CompletionBody,
+        responses=openai_responses(400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+    )
     async def completions(body: ChatBody, request: Request) -> Response:
         caller: Caller = request.state.caller
         body.check()
@@ -121,10 +147,11 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
         request_id = request.state.request_id
 
         async def work() -> dict[str, Any]:
-            return await answers.answer(body.prompt(), task, request_id=request_id, caller=caller)
+            answer = await answers.answer(body.prompt(), task, request_id=request_id, caller=caller)
+            return answer.document()
 
-        def reply() -> Awaitable[dict[str, Any]]:
-            return idempotency.once(request, caller, body, work)
+        async def reply() -> AnswerBody:
+            return AnswerBody.model_validate(await idempotency.once(request, caller, body, work))
 
         if body.stream:
             return EventStream(
@@ -136,44 +163,32 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
     return router
 
 
-def _usage(answer: dict[str, Any]) -> dict[str, int]:
-    tokens = [p["tokens"] for p in answer["providers"] if p.get("tokens")]
-    sent, got = sum(t["input"] for t in tokens), sum(t["output"] for t in tokens)
-    return {"prompt_tokens": sent, "completion_tokens": got, "total_tokens": sent + got}
+def _usage(answer: AnswerBody) -> UsageBody:
+    tokens = [p.tokens for p in answer.providers if p.tokens is not None]
+    sent, got = sum(t.input for t in tokens), sum(t.output for t in tokens)
+    return UsageBody(prompt_tokens=sent, completion_tokens=got, total_tokens=sent + got)
 
 
-def _head(body: ChatBody, answer: dict[str, Any], kind: str) -> dict[str, Any]:
-    number = f"chatcmpl-{answer['request_id']}"
+def _head(body: ChatBody, answer: AnswerBody, kind: str) -> dict[str, Any]:
+    number = f"chatcmpl-{answer.request_id}"
     return {"id": number, "object": kind, "created": int(time.time()), "model": body.model}
 
 
-def _verdict(answer: dict[str, Any]) -> dict[str, Any]:
-    """What OpenAI's shape has no place for."""
-    names = (
-        "confidence",
-        "consensus",
-        "accepted",
-        "outcome",
-        "tier",
-        "simulated",
-        "cost_usd",
-        "cache",
-        "notes",
-    )
-    return {name: answer[name] for name in names}
+def _verdict(answer: AnswerBody) -> VerdictBody:
+    return VerdictBody(**{name: getattr(answer, name) for name in VerdictBody.model_fields})
 
 
-def _completion(body: ChatBody, answer: dict[str, Any]) -> dict[str, Any]:
-    message = {"role": "assistant", "content": answer["answer"], "refusal": None}
-    return {
+def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
+    message = AssistantMessage(role="assistant", content=answer.answer, refusal=None)
+    return CompletionBody(
         **_head(body, answer, "chat.completion"),
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-        "usage": _usage(answer),
-        "techsapo": _verdict(answer),
-    }
+        choices=[ChoiceBody(index=0, message=message, logprobs=None, finish_reason="stop")],
+        usage=_usage(answer),
+        techsapo=_verdict(answer),
+    )
 
 
-async def _stream(body: ChatBody, reply: Callable[[], Awaitable[dict[str, Any]]]) -> AsyncIterator[bytes]:
+async def _stream(body: ChatBody, reply: Callable[[], Awaitable[AnswerBody]]) -> AsyncIterator[bytes]:
     answer = await reply()
     head = _head(body, answer, "chat.completion.chunk")
 
@@ -182,10 +197,10 @@ async def _stream(body: ChatBody, reply: Callable[[], Awaitable[dict[str, Any]]]
         return sse({**head, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": ""})
-    text = answer["answer"]
+    text = answer.answer
     for start in range(0, len(text), PIECE):
         yield chunk({"content": text[start : start + PIECE]})
-    yield chunk({}, "stop", techsapo=_verdict(answer))
+    yield chunk({}, "stop", techsapo=_verdict(answer).document())
     if body.stream_options is not None and body.stream_options.include_usage:
-        yield sse({**head, "choices": [], "usage": _usage(answer)})
+        yield sse({**head, "choices": [], "usage": _usage(answer).document()})
     yield b"data: [DONE]\n\n"

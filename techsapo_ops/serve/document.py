@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from techsapo_ops.serve.examination import examination
+from techsapo_ops.serve.bodies.answer import (
+    AnswerBody,
+    FailureBody,
+    ProviderBody,
+    ThresholdsBody,
+    TokensBody,
+)
+from techsapo_ops.serve.evidence import examination
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
@@ -13,9 +19,9 @@ from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 
 
-def document(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> dict[str, Any]:
-    """The answer's document (see AnswerBody), but for its time. Costs are what `account` was charged: every
-    call of a provider, and the worst case of one that was cut off.
+def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> AnswerBody:
+    """The answer's document, but for its time. Costs are what `account` was charged: every call of a
+    provider, and the worst case of one that was cut off.
     """
     rule = wallbounce.rule(analysis.tier)
     verdict = analysis.verdict
@@ -25,46 +31,46 @@ def document(analysis: Analysis, wallbounce: WallBounce, request_id: str, accoun
         notes.append("fewer_providers_than_the_tier_asks_for")
     if not prices_known or account.uncertain:
         notes.append("cost_is_a_worst_case")
-    return {
-        "request_id": request_id,
-        "task_type": analysis.task_type,
-        "language": analysis.question.language,
-        "answer": analysis.text,
-        "answered_by": analysis.answer.provider,
-        "root_cause": analysis.answer.root_cause,
-        "commands": list(analysis.answer.commands),
-        "tier": analysis.tier,
-        "outcome": str(verdict.outcome),
-        "accepted": verdict.accepted,
-        "confidence": round(verdict.confidence, 4),
-        "consensus": round(verdict.consensus, 4),
-        "thresholds": {"confidence": rule.confidence, "consensus": rule.consensus},
-        "calibrated": verdict.calibrated,
-        "provisional": not verdict.calibrated,
-        "simulated": analysis.simulated,
-        "notes": notes,
-        "providers": _providers(analysis, account.by_provider()),
+    return AnswerBody(
+        request_id=request_id,
+        task_type=analysis.task_type,
+        language=analysis.question.language,
+        answer=analysis.text,
+        answered_by=analysis.answer.provider,
+        root_cause=analysis.answer.root_cause,
+        commands=list(analysis.answer.commands),
+        tier=analysis.tier,
+        outcome=str(verdict.outcome),
+        accepted=verdict.accepted,
+        confidence=round(verdict.confidence, 4),
+        consensus=round(verdict.consensus, 4),
+        thresholds=ThresholdsBody(confidence=rule.confidence, consensus=rule.consensus),
+        calibrated=verdict.calibrated,
+        provisional=not verdict.calibrated,
+        simulated=analysis.simulated,
+        notes=notes,
+        providers=_providers(analysis, account.by_provider()),
         **examination(analysis),
-        "cost_usd": round(account.spent_usd, 9),
-        "processing_ms": 0,
-        "cache": "miss",
-    }
+        cost_usd=round(account.spent_usd, 9),
+        processing_ms=0,
+        cache="miss",
+    )
 
 
-def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[dict[str, Any]]:
+def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderBody]:
     answered = [
-        {
-            "name": a.provider,
-            "model": a.model,
-            "status": "answered",
-            "answer": a.text,
-            "grade": _rounded(analysis.grade_of(a.provider)),
-            "agrees": i in analysis.verdict.cluster,
-            "self_confidence": a.self_confidence,
-            "seconds": round(a.seconds, 3),
-            "cost_usd": round(costs.get(a.provider, 0.0), 9),
-            "tokens": {"input": a.tokens.input, "output": a.tokens.output},
-        }
+        ProviderBody(
+            name=a.provider,
+            model=a.model,
+            status="answered",
+            answer=a.text,
+            grade=_rounded(analysis.grade_of(a.provider)),
+            agrees=i in analysis.verdict.cluster,
+            self_confidence=a.self_confidence,
+            seconds=round(a.seconds, 3),
+            cost_usd=round(costs.get(a.provider, 0.0), 9),
+            tokens=TokensBody(input=a.tokens.input, output=a.tokens.output),
+        )
         for i, a in enumerate(analysis.answers)
     ]
     return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
@@ -74,15 +80,15 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _failed(failure: Failure, cost_usd: float = 0.0) -> dict[str, Any]:
-    return {
-        "name": failure.provider,
-        "model": failure.model,
-        "status": "failed",
-        "seconds": round(failure.seconds, 3),
-        "cost_usd": round(cost_usd, 9),
-        "error": {"kind": str(failure.kind), "message": failure.message},
-    }
+def _failed(failure: Failure, cost_usd: float = 0.0) -> ProviderBody:
+    return ProviderBody(
+        name=failure.provider,
+        model=failure.model,
+        status="failed",
+        seconds=round(failure.seconds, 3),
+        cost_usd=round(cost_usd, 9),
+        error=FailureBody(kind=str(failure.kind), message=failure.message),
+    )
 
 
 def problem_of(error: AnalysisError) -> Problem:
@@ -97,7 +103,7 @@ def problem_of(error: AnalysisError) -> Problem:
             "timeout",
             error.message,
             retry_after=error.retry_after,
-            providers=[_failed(f) for f in error.failures],
+            providers=[_failed(f).document() for f in error.failures],
         )
     busy = all(f.kind == "rate_limited" for f in error.failures)
     return Problem(
@@ -105,5 +111,5 @@ def problem_of(error: AnalysisError) -> Problem:
         "providers_failed",
         error.message,
         retry_after=error.retry_after,
-        providers=[_failed(f) for f in error.failures],
+        providers=[_failed(f).document() for f in error.failures],
     )

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Literal
 
+from techsapo_ops.serve.bodies.health import (
+    AliveBody,
+    AuditHealthBody,
+    BreakerBody,
+    CacheHealthBody,
+    DependenciesBody,
+    HealthBody,
+    PriceBody,
+    ProviderHealthBody,
+)
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.stores.audit.log import AuditLog
@@ -32,86 +42,81 @@ class Health:
         self._audit = audit
         self._lifecycle = lifecycle
 
-    def basic(self) -> tuple[int, dict[str, Any]]:
+    def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
         alive = bool(self._registry.usable) and self._audit.alive
-        body = {
-            "status": "ok" if alive else "down",
-            "instance": self._instance.name,
-            "version": self._instance.version,
-            "build": self._instance.build,
-        }
-        if not self._audit.alive:
-            body["detail"] = "the audit writer has stopped"
+        told = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
+        body = AliveBody(
+            status="ok" if alive else "down",
+            instance=self._instance.name,
+            version=self._instance.version,
+            build=self._instance.build,
+            **told,
+        )
         return (200 if alive else 503), body
 
-    async def detailed(self) -> tuple[int, dict[str, Any]]:
+    async def detailed(self) -> tuple[int, HealthBody]:
         """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
 
         degraded means that answers still come, with a part missing; only down is answered 503.
         """
         cache = await self._cache.check()
         audit = self._audit.status()
-        providers: dict[str, Any] = {p.name: _provider(p, self._registry) for p in self._registry.usable}
+        providers = {p.name: _provider(p, self._registry) for p in self._registry.usable}
         for name, reason in self._registry.unavailable.items():
-            providers[name] = {"status": "unavailable", "detail": reason}
+            providers[name] = ProviderHealthBody(status="unavailable", detail=reason)
         few = sum(self._registry.worth_asking(p) for p in self._registry.usable) < 2
         status: Status = "healthy"
         if not cache.healthy or not audit.healthy or few:
             status = "degraded"
         if not self._audit.alive or not self._registry.usable:
             status = "down"
-        body = {
-            "status": status,
-            "instance": self._instance.name,
-            "version": self._instance.version,
-            "build": self._instance.build,
-            "draining": self._lifecycle.draining,
-            "simulated": self._registry.simulated,
-            "dependencies": {
-                "cache": {
-                    "status": "healthy" if cache.healthy else "degraded",
-                    "in_use": cache.in_use,
-                    "detail": cache.detail,
-                    "consecutive_errors": cache.consecutive_errors,
-                },
-                "audit": {
-                    "status": "healthy" if audit.healthy else "degraded",
-                    "in_use": audit.in_use,
-                    "detail": audit.detail,
-                    "consecutive_errors": audit.consecutive_errors,
-                    "waiting": audit.waiting,
-                    "spooled": audit.spooled,
-                },
-                "providers": providers,
-            },
-        }
+        body = HealthBody(
+            status=status,
+            instance=self._instance.name,
+            version=self._instance.version,
+            build=self._instance.build,
+            draining=self._lifecycle.draining,
+            simulated=self._registry.simulated,
+            dependencies=DependenciesBody(
+                cache=CacheHealthBody(
+                    status="healthy" if cache.healthy else "degraded",
+                    in_use=cache.in_use,
+                    detail=cache.detail,
+                    consecutive_errors=cache.consecutive_errors,
+                ),
+                audit=AuditHealthBody(
+                    status="healthy" if audit.healthy else "degraded",
+                    in_use=audit.in_use,
+                    detail=audit.detail,
+                    consecutive_errors=audit.consecutive_errors,
+                    waiting=audit.waiting,
+                    spooled=audit.spooled,
+                ),
+                providers=providers,
+            ),
+        )
         return (503 if status == "down" else 200), body
 
 
-def _provider(provider: Provider, registry: Registry) -> dict[str, Any]:
+def _provider(provider: Provider, registry: Registry) -> ProviderHealthBody:
     """A provider in use: its circuit breaker, its price (USD per million tokens) and where that is from."""
     price = provider.price
-    told: dict[str, Any] = {
-        "status": "available",
-        "kind": provider.kind,
-        "model": provider.model,
-        "price": {
-            "input": price.input,
-            "output": price.output,
-            "source": price.source,
-            "known": price.known,
-        },
-    }
+    body = ProviderHealthBody(
+        status="available",
+        kind=provider.kind,
+        model=provider.model,
+        price=PriceBody(input=price.input, output=price.output, source=price.source, known=price.known),
+    )
     breaker = registry.breaker_of(provider)
     if breaker is not None:
-        told["breaker"] = {"state": breaker.state, "failures": breaker.failed}
+        body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
         if breaker.state == "open":
-            told["status"] = "open"
-            told["detail"] = (
+            body.status = "open"
+            body.detail = (
                 f"left alone after {breaker.failed} failures in a row; next try in {breaker.retry_in:.0f} s"
             )
-    return told
+    return body
 
 
 async def watch(cache: AnswerCache, interval: float = 5.0) -> None:

@@ -6,19 +6,17 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
-Document = dict[str, Any]
-
 
 class KeptAnswers:
-    """Answers' documents by question, each kept for `ttl` seconds; none at all where that is 0.
+    """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
 
     `setting` is what answers depend on beside the question. `count` is told of each look-up: hit, miss or
     error.
@@ -39,32 +37,30 @@ class KeptAnswers:
         whole = json.dumps([normal, task_type, question.language]) + self._setting
         return hashlib.sha256(whole.encode()).hexdigest()
 
-    async def find(self, key: str) -> Document | None:
+    async def find(self, key: str) -> AnswerBody | None:
         """The answer of `key`, where there is one; the look-up counts."""
         return await self._look(key, self._count)
 
-    async def keep(self, key: str, answer: Document) -> None:
+    async def keep(self, key: str, answer: AnswerBody) -> None:
         """Keep `answer`."""
         if self._ttl > 0:
-            await self._cache.set(key, dump(answer), self._ttl)
+            await self._cache.set(key, dump(answer.document()), self._ttl)
 
-    async def once(self, key: str, work: Callable[[], Awaitable[Document]]) -> tuple[Document, bool]:
+    async def once(self, key: str, work: Callable[[], Awaitable[AnswerBody]]) -> tuple[AnswerBody, bool]:
         """What `work` makes, and True; or what another instance, which is at it already, has kept."""
         if self._ttl <= 0:
             return await work(), True
         return await self._lock.run(key, lambda: self._look(key, lambda _: None), work)
 
-    async def _look(self, key: str, count: Callable[[str], None]) -> Document | None:
+    async def _look(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
         if self._ttl <= 0:
             return None
         errors = self._cache.consecutive_errors
         raw = await self._cache.get(key)
         failed = self._cache.consecutive_errors > errors
         try:
-            found = load(raw) if raw is not None else None
-        except ValueError:
+            found = AnswerBody.model_validate(load(raw)) if raw is not None else None
+        except ValueError:  # a ValidationError is one, too
             found, failed = None, True
-        if not isinstance(found, dict):
-            found = None
         count("error" if failed else "miss" if found is None else "hit")
         return found

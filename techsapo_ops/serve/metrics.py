@@ -154,7 +154,7 @@ class Metrics:
         self._count("techsapo_rate_limit_hits_total", plan)
 
     def over_budget(self, code: str) -> None:
-        """Count a request that was refused for want of budget."""
+        """Count a request that was refused because the budget had no room for it."""
         self._count("techsapo_budget_refusals_total", code)
 
     def anomaly(self, reason: str) -> None:

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
+from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.charts import Charts, Span, View
 from techsapo_ops.serve.requests import json_response
 from techsapo_ops.serve.status_report import StatusReport
@@ -20,26 +22,46 @@ def monitoring_routes(gate: Gate, charts: Charts, telemetry: Telemetry, report: 
     """Routes for looking at the inside; they need what /metrics needs."""
     router = APIRouter(prefix="/api/v1", tags=["monitoring"])
 
-    @router.get("/dashboards", summary="The dashboards, and where their figures come from.")
+    @router.get(
+        "/dashboards",
+        summary="The dashboards, and where their figures come from.",
+        response_model=DashboardsBody,
+        responses=problem_responses(401, 403),
+    )
     async def catalogue(request: Request) -> Response:
         await gate.admit_monitor(request)
         return json_response(await charts.catalogue())
 
-    @router.get("/dashboards/{name}", summary="The figures of one dashboard, from Prometheus.")
+    @router.get(
+        "/dashboards/{name}",
+        summary="The figures of one dashboard, from Prometheus.",
+        response_model=FiguresBody,
+        responses=problem_responses(401, 403, 404, 422, 503),
+    )
     async def figures(
         request: Request, name: str, span: Span = "1h", instance: _Name = "", provider: _Name = ""
     ) -> Response:
         await gate.admit_monitor(request)
         return json_response(await charts.figures(View(name, span, instance, provider)))
 
-    @router.get("/metrics/recent", summary="This instance's figures of the last ten minutes.")
+    @router.get(
+        "/metrics/recent",
+        summary="This instance's figures of the last ten minutes.",
+        response_model=RecentBody,
+        responses=problem_responses(401, 403),
+    )
     async def recent(request: Request) -> Response:
         await gate.admit_monitor(request)
         return json_response(telemetry.history())
 
-    @router.get("/status", summary="Health, alerts, jobs and costs in one document.")
+    @router.get(
+        "/status",
+        summary="Health, alerts, jobs and costs in one document.",
+        response_model=StatusBody,
+        responses=problem_responses(401, 403),
+    )
     async def status(request: Request) -> Response:
         await gate.admit_monitor(request)
-        return json_response(await report.document())
+        return json_response(await report.body())
 
     return router

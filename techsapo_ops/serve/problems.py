@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
+
 Code = Literal[
     "body_too_large",
     "budget_exhausted",
@@ -71,15 +73,15 @@ class Problem(Exception):
 
     def document(self, request_id: str = "") -> dict[str, Any]:
         """The problem document."""
-        return {
-            "type": f"urn:techsapo:problem:{self.code}",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
+        return ProblemBody(
+            type=f"urn:techsapo:problem:{self.code}",
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            code=self.code,
+            detail=self.detail,
             **({"request_id": request_id} if request_id else {}),
             **self.members,
-        }
+        ).document()
 
     def answer(self, scope: Scope) -> Response:
         """The HTTP answer to the request of `scope`, in the shape that its client reads."""
@@ -98,8 +100,9 @@ class Problem(Exception):
         kind = _OPENAI_TYPES.get(
             self.status, "invalid_request_error" if self.status < 500 else "server_error"
         )
-        error = {"message": self.detail, "type": kind, "param": self.members.get("param"), "code": self.code}
-        return {"error": error, **({"request_id": request_id} if request_id else {})}
+        error = OpenAIError(message=self.detail, type=kind, param=self.members.get("param"), code=self.code)
+        told = {"request_id": request_id} if request_id else {}
+        return OpenAIErrorBody(error=error, **told).document()
 
     def _response(self, body: dict[str, Any], media_type: str) -> Response:
         headers = (

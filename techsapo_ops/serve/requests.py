@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.serve.bodies.base import Body
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def json_response(value: Any, status: int = 200) -> Response:
-    """`value` as JSON, Japanese as it is."""
-    return Response(dump(value), status, media_type="application/json")
+def json_response(body: Body | Mapping[str, Any], status: int = 200) -> Response:
+    """`body`, or the document of one, as JSON, Japanese as it is."""
+    document = body.document() if isinstance(body, Body) else body
+    return Response(dump(document), status, media_type="application/json")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
@@ -13,6 +12,16 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus
 from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.bodies.monitoring import (
+    AlertBody,
+    BudgetBody,
+    CostsBody,
+    JobBody,
+    MonthBody,
+    ProviderCostBody,
+    RecommendedBody,
+    StatusBody,
+)
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.log import AuditLog
@@ -47,11 +56,11 @@ class StatusReport:
         self._audit = audit
         self._thresholds = thresholds
 
-    async def document(self) -> dict[str, Any]:
+    async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        _, body = await self._health.detailed()
-        alerts: list[dict[str, Any]] | None = None
-        jobs: list[dict[str, Any]] | None = None
+        _, health = await self._health.detailed()
+        alerts: list[AlertBody] | None = None
+        jobs: list[JobBody] | None = None
         watched = "absent"
         if self._prometheus is not None:
             try:
@@ -63,61 +72,58 @@ class StatusReport:
                 watched = "unreachable"
         spent = await asyncio.to_thread(_costs, self._audit)
         own = await asyncio.to_thread(self._thresholds)
-        return {
-            "health": body,
-            "watched": watched,
-            "alerts": alerts,
-            "jobs": jobs,
-            "costs": {
-                "budget": [
-                    {
-                        "period": labels["period"],
-                        "percent": percent,
-                        "limit_usd": self._limit(labels["period"]),
-                        "warn_percent": own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
-                    }
-                    for labels, percent in self._spending.percent()
-                ],
-                "month": spent,
-            },
-        }
+        budget = [
+            BudgetBody(
+                period=labels["period"],
+                percent=percent,
+                limit_usd=self._limit(labels["period"]),
+                warn_percent=own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
+            )
+            for labels, percent in self._spending.percent()
+        ]
+        return StatusBody(
+            health=health,
+            watched=watched,
+            alerts=alerts,
+            jobs=jobs,
+            costs=CostsBody(budget=budget, month=spent),
+        )
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
-def _alerts(prometheus: Prometheus) -> list[dict[str, Any]]:
+def _alerts(prometheus: Prometheus) -> list[AlertBody]:
     """The alerts that fire, worst first, then those about to. Watchdog always fires and is no news."""
     order = {"critical": 0, "warning": 1, "info": 2}
     found = [
-        {
-            "name": alert.labels.get("alertname", ""),
-            "severity": alert.labels.get("severity", ""),
-            "instance": alert.labels.get("instance", ""),
-            "state": alert.state,
-            "since": alert.since.isoformat(),
-            "summary": alert.annotations.get("summary", ""),
-            "description": alert.annotations.get("description", ""),
-            "runbook": alert.annotations.get("runbook_url", ""),
-        }
+        AlertBody(
+            name=alert.labels.get("alertname", ""),
+            severity=alert.labels.get("severity", ""),
+            instance=alert.labels.get("instance", ""),
+            state=alert.state,
+            since=alert.since.isoformat(),
+            summary=alert.annotations.get("summary", ""),
+            description=alert.annotations.get("description", ""),
+            runbook=alert.annotations.get("runbook_url", ""),
+        )
         for alert in prometheus.alerts()
         if alert.labels.get("alertname") != "Watchdog"
     ]
-    return sorted(found, key=lambda a: (a["state"] != "firing", order.get(a["severity"], 3)))
+    return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
 
 
-def _jobs(prometheus: Prometheus) -> list[dict[str, Any]]:
+def _jobs(prometheus: Prometheus) -> list[JobBody]:
     """By job: when it ran, succeeded and is due (Unix seconds), and how its last run ended."""
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, float | None]] = {}
     for key, metric in _JOBS.items():
         for sample in prometheus.query(metric):
-            name = sample.labels.get("name", "")
-            rows.setdefault(name, {"name": name, **dict.fromkeys(_JOBS)})[key] = sample.value
-    return [rows[name] for name in sorted(rows)]
+            rows.setdefault(sample.labels.get("name", ""), dict.fromkeys(_JOBS))[key] = sample.value
+    return [JobBody(name=name, **rows[name]) for name in sorted(rows)]
 
 
-def _costs(audit: AuditLog) -> dict[str, Any] | None:
+def _costs(audit: AuditLog) -> MonthBody | None:
     """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
     try:
         found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
@@ -125,12 +131,14 @@ def _costs(audit: AuditLog) -> dict[str, Any] | None:
         log.warning("Costs can not be read", error=error.message)
         return None
     best = found.recommended
-    return {
-        "total_usd": found.total_usd,
-        "requests": found.requests,
-        "cached": found.cached,
-        "providers": [
-            {"name": r.name, "calls": r.calls, "failed": r.failed, "usd": r.cost_usd} for r in found.rows
+    return MonthBody(
+        total_usd=found.total_usd,
+        requests=found.requests,
+        cached=found.cached,
+        providers=[
+            ProviderCostBody(name=r.name, calls=r.calls, failed=r.failed, usd=r.cost_usd) for r in found.rows
         ],
-        "recommended": None if best is None else {"providers": best.providers, "usd": best.cost_usd},
-    }
+        recommended=None
+        if best is None
+        else RecommendedBody(providers=list(best.providers), usd=best.cost_usd),
+    )

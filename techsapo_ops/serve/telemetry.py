@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.serve.bodies.monitoring import RecentBody
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.metric_registry import Sample
 
@@ -88,7 +89,7 @@ class Telemetry:
                 if left > self._heartbeat:
                     await self.broadcast.beat()
 
-    def history(self) -> dict[str, object]:
+    def history(self) -> RecentBody:
         """The last minutes as columns: times (Unix seconds), and by series its value at each, or null.
 
         A series is named by its metric, with its label's value in braces where it has one.
@@ -96,12 +97,12 @@ class Telemetry:
         rows = tuple(self._history)
         flat = [_flat(values) for _, values in rows]
         names = sorted({name for row in flat for name in row})
-        return {
-            "instance": self._instance,
-            "interval": self.interval,
-            "times": [round(when, 1) for when, _ in rows],
-            "series": {name: [row.get(name) for row in flat] for name in names},
-        }
+        return RecentBody(
+            instance=self._instance,
+            interval=self.interval,
+            times=[round(when, 1) for when, _ in rows],
+            series={name: [row.get(name) for row in flat] for name in names},
+        )
 
     async def _tick(self) -> None:
         values = await asyncio.to_thread(self._read)

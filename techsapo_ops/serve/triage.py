@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import yaml
 
+from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
 from techsapo_ops.wallbounce.commands import destructive
 from techsapo_ops.wallbounce.language import Language
@@ -68,44 +68,43 @@ def prompt_of(user_command: str, error_output: str, system_context: str) -> str:
     return "\n\n".join(parts)
 
 
-def triage(answer: Mapping[str, Any], log: str) -> dict[str, Any]:
-    """The document of /api/v1/analyze-logs; the answer's own document is in it under `analysis`."""
+def triage(answer: AnswerBody, log: str) -> TriageBody:
+    """What `answer` says of `log`; the answer itself is in it under `analysis`."""
     own = _own_text(answer)
-    steps = _checks(answer) if answer["outcome"] == "refused" else _steps(answer, own)
-    return {
-        "request_id": answer["request_id"],
-        "problem_category": category_of(log),
-        "severity": severity_of(log),
-        "root_cause": answer["root_cause"] or next(iter(sentences(own)), ""),
-        "solution_steps": steps[:MAX_STEPS],
-        "confidence": answer["confidence"],
-        "accepted": answer["accepted"],
-        "outcome": answer["outcome"],
-        "simulated": answer["simulated"],
-        "cost_usd": answer["cost_usd"],
-        "cache": answer["cache"],
-        "analysis": dict(answer),
-    }
+    steps = _checks(answer) if answer.outcome == "refused" else _steps(answer, own)
+    return TriageBody(
+        request_id=answer.request_id,
+        problem_category=category_of(log),
+        severity=severity_of(log),
+        root_cause=answer.root_cause or next(iter(sentences(own)), ""),
+        solution_steps=steps[:MAX_STEPS],
+        confidence=answer.confidence,
+        accepted=answer.accepted,
+        outcome=answer.outcome,
+        simulated=answer.simulated,
+        cost_usd=answer.cost_usd,
+        cache=answer.cache,
+        analysis=answer,
+    )
 
 
-def _own_text(answer: Mapping[str, Any]) -> str:
+def _own_text(answer: AnswerBody) -> str:
     """The chosen provider's words: the integrated text lists objections and other views too, no steps."""
-    found = (p["answer"] for p in answer["providers"] if p["name"] == answer["answered_by"])
-    return str(next(found, answer["answer"]))
+    return next((p.answer or "" for p in answer.providers if p.name == answer.answered_by), answer.answer)
 
 
-def _steps(answer: Mapping[str, Any], own: str) -> list[str]:
+def _steps(answer: AnswerBody, own: str) -> list[str]:
     """The numbered lines of the chosen answer or else its sentences, what others added, and commands unnamed.
 
     A step that can't be undone says so itself: whoever reads the list alone must not miss it.
     """
     steps = [s for m in _NUMBERED.findall(own) if (s := m.strip())] or list(sentences(own))
-    steps += [a["claim"] for a in answer["amendments"]]
-    steps += [c for c in answer["commands"] if not any(c in s for s in steps)]
-    language: Language = answer["language"]
+    steps += [a.claim for a in answer.amendments]
+    steps += [c for c in answer.commands if not any(c in s for s in steps)]
+    language: Language = answer.language
     return [_MARKS[language] + s if destructive(s, language) else s for s in steps]
 
 
-def _checks(answer: Mapping[str, Any]) -> list[str]:
+def _checks(answer: AnswerBody) -> list[str]:
     """Of a refusal: the read-only checks that tell its hypotheses apart."""
-    return list(dict.fromkeys(check for h in answer["hypotheses"] for check in h["checks"]))
+    return list(dict.fromkeys(check for h in answer.hypotheses for check in h.checks))

@@ -200,7 +200,7 @@ class _Loading:
                 continue
             message = f"the variable {name} is not set"
             if self.environment == PRODUCTION:
-                hint = f"environment {PRODUCTION} needs it; `{provider}: null` in the overlay goes without"
+                hint = f"environment {PRODUCTION} needs it; `{provider}: null` in the overlay leaves it out"
                 self.at(self.locator.value(path), self.locator.source(path), message, hint)
             else:
                 self.problem(

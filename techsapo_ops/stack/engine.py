@@ -339,6 +339,10 @@ class Access(Protocol):
         """
         ...
 
+    def tool(self, service: str, command: Command) -> Command:
+        """The call of a program that comes with `service` and works on what it is fed alone, as a checker."""
+        ...
+
     def reaches(self, service: str) -> bool:
         """Whether there is a way to the data folder of `service` now, by `beside`."""
         ...

@@ -15,7 +15,7 @@ class PartStatus(StrEnum):
     DEGRADED = "degraded"
     DOWN = "down"
     ABSENT = "absent"
-    """The stack goes without it; no fault."""
+    """Not part of the stack; no fault."""
 
 
 @dataclass(frozen=True, slots=True)

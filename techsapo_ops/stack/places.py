@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -16,9 +16,7 @@ from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
 from techsapo_ops.stack.service import Service
 
-if TYPE_CHECKING:
-    from techsapo_ops.stack.desired import Unit
-
+T = TypeVar("T")
 EngineName = Literal["native", "compose"]
 CONTAINER_CONFIG = "/etc/techsapo"
 CONTAINER_SECRETS = "/run/secrets"
@@ -52,9 +50,7 @@ class Places(Protocol):
         """The line with which one of `definitions` begins to define `service`."""
         ...
 
-    def units(
-        self, programs: Callable[[], tuple[Unit, ...]], containers: Callable[[], tuple[Unit, ...]]
-    ) -> tuple[Unit, ...]:
+    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:
         """What it runs services as: of both forms, the one that is its own."""
         ...
 
@@ -176,11 +172,7 @@ class NativePlaces:
         """A section of the supervisor's configuration."""
         return f"[program:{service}]"
 
-    def units(
-        self,
-        programs: Callable[[], tuple[Unit, ...]],
-        containers: Callable[[], tuple[Unit, ...]],  # noqa: ARG002 - the other form
-    ) -> tuple[Unit, ...]:
+    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:  # noqa: ARG002 - not its form
         """Programs."""
         return programs()
 
@@ -245,11 +237,7 @@ class ContainerPlaces:
         """A key of a compose file."""
         return f"{service}:"
 
-    def units(
-        self,
-        programs: Callable[[], tuple[Unit, ...]],  # noqa: ARG002 - the other form
-        containers: Callable[[], tuple[Unit, ...]],
-    ) -> tuple[Unit, ...]:
+    def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:  # noqa: ARG002 - not its form
         """Containers."""
         return containers()
 

@@ -19,7 +19,7 @@ from techsapo_ops.stack.service import Service
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A part that the stack goes without, why, and what would bring it."""
+    """A part that the stack does not run, why, and what would bring it."""
 
     kind: str
     reason: str

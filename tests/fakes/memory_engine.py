@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -118,6 +119,8 @@ class MemoryEngine(Engine):
         self.name = topology.engine
         self.layout = topology.layout
         self.at_once = world.at_once
+        self.python = sys.executable
+        self.enters_as_root = False
         self.topology = topology
         self.world = world
         self.state = StateFile(topology.layout.state, topology.engine)
@@ -323,6 +326,18 @@ class MemoryEngine(Engine):
         folder = self.layout.data / service
         folder.mkdir(parents=True, exist_ok=True)
         return replace(command, cwd=command.cwd or folder)
+
+    @override
+    def reaches(self, service: str) -> bool:
+        return self.topology.find(service) is not None
+
+    @override
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        return (self.layout.data / service / file).exists()
+
+    @override
+    def removal(self, service: str) -> str:
+        return f"move .techsapo/data/{service} away"
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:

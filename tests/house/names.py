@@ -15,7 +15,7 @@ KINDS = frozenset(
         "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
     )
 )  # fmt: skip
-"""The services of the catalogue; a test binds them."""
+"""Those of the registry; a test binds them."""
 ENGINES = frozenset({"native", "compose", "swarm"})
 
 _ENGINE_VALUE = re.compile(r"(?!by_)_?([a-z]+_)*engine(_?name)?", re.IGNORECASE)

@@ -6,11 +6,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import yaml
 
+from techsapo_ops.services.registry import kinds
 from tests.house import imports, names, ratchets, shape, signatures
 from tests.house.ratchets import Counter
-from tests.house.source import ROOT, Package
+from tests.house.source import Package
 
 
 def counted(counter: Counter, **texts: str) -> list[tuple[str, int]]:
@@ -30,8 +30,8 @@ def lines(counter: Counter, text: str, **others: str) -> list[int]:
     ]
 
 
-def test_the_kinds_are_those_of_the_catalogue() -> None:
-    assert set(yaml.safe_load((ROOT / "catalogue" / "services.yaml").read_text("utf-8"))) == names.KINDS
+def test_the_kinds_are_those_of_the_registry() -> None:
+    assert {kind.name for kind in kinds()} == names.KINDS
 
 
 def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:

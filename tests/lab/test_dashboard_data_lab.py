@@ -20,6 +20,7 @@ import httpx
 import pytest
 import servers
 from browsers import Window, browser
+from documented import Documented
 from monitoring_stack import monitoring_files, spec_of
 from orchestrator import QUICK, ask, serving
 
@@ -212,6 +213,19 @@ def test_a_bucket_leads_to_a_request_that_fell_into_it(watched: Watched) -> None
 
     servers.wait_for(lambda: bool(known()), what="an exemplar")
     assert known() <= {answer["request_id"] for answer in watched.answers}
+
+
+def test_figures_alerts_and_jobs_are_what_their_documented_models_tell_of(watched: Watched) -> None:
+    with httpx.Client(base_url=watched.app.url, trust_env=False, timeout=10) as client:
+        documented = Documented(client.get("/openapi.json").json())
+        for name in dashboards():
+            documented.check(client.get(f"/api/v1/dashboards/{name}?span=15m"))
+        known = documented.check(client.get("/api/v1/dashboards"))
+        assert (known["prometheus"], len(known["variables"]["provider"])) == ("ready", 4)
+        servers.wait_for(lambda: bool(client.get("/api/v1/status").json()["alerts"]), what="an alert")
+        status = documented.check(client.get("/api/v1/status"))
+        assert "drift" in [job["name"] for job in status["jobs"]]
+        documented.check(client.get("/api/v1/metrics/recent"))
 
 
 def test_the_apps_own_page_draws_every_panel(watched: Watched, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _run(repository: Path, folder: Path, **files: str) -> tuple[int, int, str]:
 def test_failed_once_is_named_and_forgiven(repository: Path, tmp_path: Path) -> None:
     first, second, said = _run(repository, tmp_path, once=ONCE, other=ONCE.replace("not first", "True"))
     assert (first, second) == (1, 0)
-    assert "UNSTEADY, failed once and passed once, to be mended: test_once.py::test_once\n" in said
+    assert "UNSTEADY, failed once and passed once, to be fixed: test_once.py::test_once\n" in said
     assert "2 passed" in said, "its file whole, and no other"
 
 

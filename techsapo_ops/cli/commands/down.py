@@ -21,7 +21,7 @@ def down(
     *,
     place: SpecFile,
     volumes: Annotated[
-        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, made-up passwords.")
+        bool, typer.Option("--volumes", help="Also delete the data: databases, metrics, generated passwords.")
     ] = False,
     yes: YesOption = False,
     wait: WaitOption = 0.0,

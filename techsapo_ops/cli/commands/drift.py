@@ -13,7 +13,7 @@ DRIFTED = 100
 
 
 def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
-    """Say what is no longer as it was applied: files edited by hand, processes changed behind our back.
+    """Say what is no longer as it was applied: files edited by hand, processes changed outside techsapo.
 
     Ends with 0 when everything is as the last good apply left it, 100 when something is not.
 

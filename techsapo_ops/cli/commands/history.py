@@ -20,7 +20,7 @@ def history(
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
     out: JsonQuietOutput,
 ) -> None:
-    """List every apply: who, when, what, and how it went. The one that stands is marked.
+    """List every apply: who, when, what, and how it went. The current one is marked.
 
     The numbers never change: @7 is the same apply tomorrow.
 

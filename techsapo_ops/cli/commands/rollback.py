@@ -45,7 +45,7 @@ def rollback(
     """Go back to an earlier apply: its files and services, not its data.
 
     Needs neither the spec nor the templates of then, and is recorded as an apply of its own. After an apply
-    that was interrupted, it goes back to what was good before. Mend the spec before the next `up`.
+    that was interrupted, it goes back to what was good before. Fix the spec before the next `up`.
 
     Examples:
 

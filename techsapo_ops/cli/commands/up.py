@@ -83,9 +83,9 @@ def up(
         out.json(_json(report))
     else:
         _show(report, out)
-    for warning in project.loaded.warnings:
+    for warning in project.warnings:
         out.warn(str(warning))
-    if needed := without_sudo(project.path):
+    if needed := without_sudo(project.path, project.overrides.folder):
         out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
     show_failures(report.outcomes, report.back, out)
     if report.failures:
@@ -99,9 +99,10 @@ def _show(report: UpReport, out: Output) -> None:
     if not out.quiet:
         out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
     for tool in report.missing_tools:
-        out.say(f"not checked, for want of {tool.tool}: {', '.join(tool.unchecked)} ({tool.remedy})")
+        unchecked = ", ".join(tool.unchecked)
+        out.say(f"not checked, because {tool.tool} is not installed: {unchecked} ({tool.remedy})")
     if report.absent:
-        out.say("goes without:")
+        out.say("not running:")
         width = max(len(a.kind) for a in report.absent)
         for absent in report.absent:
             out.say(f"  {absent.kind:{width}}  {absent.reason}: {absent.remedy}")

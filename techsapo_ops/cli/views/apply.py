@@ -22,15 +22,15 @@ class Progress:
         """Where the steps come from, by service."""
 
     def say(self, text: str) -> None:
-        """See Listener.say."""
+        """A line about what is being done, which --verbose shows."""
         self._out.detail(text)
 
     def warn(self, text: str) -> None:
-        """See Listener.warn."""
+        """A line that is shown whatever else was asked for."""
         self._out.warn(text)
 
     def done(self, outcome: Outcome) -> None:
-        """See Listener.done."""
+        """A step has ended: its line, with how long it took and why."""
         name = outcome.step.service
         if outcome.error is not None:
             self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")

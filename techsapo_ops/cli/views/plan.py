@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.operations.apply.origin import Origin
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

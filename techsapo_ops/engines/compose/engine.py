@@ -339,20 +339,24 @@ class ComposeEngine(ComposeStack, Engine):
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
 
+    @override
+    def tool(self, service: str, command: Command) -> Command:
+        return self.enter(service, command)
+
+    @override
     def reaches(self, service: str) -> bool:
-        """See Access.reaches."""
         return service in self.containers()
 
+    @override
     def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
-        """See Access.has_data."""
         look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
         done = self.docker.attempt(*look.argv[1:])
         if done.code not in {0, 1}:
             raise OpsError(f"cannot look into the data of {service}: {done.output}")
         return done.code == 0
 
+    @override
     def removal(self, service: str) -> str:
-        """See Access.removal."""
         return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
 
     @override

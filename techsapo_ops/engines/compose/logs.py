@@ -9,14 +9,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from techsapo_ops.adapters.docker import docker_time
+from techsapo_ops.adapters.docker import ContainerFacts, Docker, docker_time
 from techsapo_ops.adapters.process import stream
 from techsapo_ops.stack.engine import LogLine
-
-if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.recorded import ComposeStack
 
 _AT_ONCE = 4
 _AGAIN_SECONDS = 0.3
@@ -25,8 +22,19 @@ _ERASE = re.compile(r"^\x1b\[\dK")
 _START = datetime.fromtimestamp(0, UTC)
 
 
+class Logged(Protocol):
+    """A stack whose containers have logs."""
+
+    docker: Docker
+    project: str
+
+    def containers(self) -> dict[str, ContainerFacts]:
+        """Its containers by service."""
+        ...
+
+
 def lines(
-    stack: ComposeStack,
+    stack: Logged,
     names: Sequence[str],
     *,
     follow: bool,
@@ -42,14 +50,12 @@ def lines(
     return chain(_past(stack, names, lines, since), following)
 
 
-def tail(stack: ComposeStack, container: str, service: str, count: int) -> tuple[str, ...]:
+def tail(stack: Logged, container: str, service: str, count: int) -> tuple[str, ...]:
     """The last `count` lines of one container's log."""
     return tuple(line.text for line in _of_container(stack, container, service, count, None))
 
 
-def _past(
-    stack: ComposeStack, names: Sequence[str], count: int | None, since: datetime | None
-) -> list[LogLine]:
+def _past(stack: Logged, names: Sequence[str], count: int | None, since: datetime | None) -> list[LogLine]:
     if count == 0:
         return []
     containers = stack.containers()
@@ -61,7 +67,7 @@ def _past(
 
 
 def _of_container(
-    stack: ComposeStack, container: str, service: str, count: int | None, since: datetime | None
+    stack: Logged, container: str, service: str, count: int | None, since: datetime | None
 ) -> list[LogLine]:
     options = ["--timestamps"]
     if count is not None and since is None:
@@ -90,12 +96,12 @@ def _when(line: LogLine) -> datetime:
     return line.time or _START
 
 
-def _follow(stack: ComposeStack, names: Sequence[str]) -> Iterator[LogLine]:
+def _follow(stack: Logged, names: Sequence[str]) -> Iterator[LogLine]:
     since = datetime.now(UTC)
     return _followed(stack, names, _stream(stack, names, since), since)
 
 
-def _stream(stack: ComposeStack, names: Sequence[str], since: datetime) -> Iterator[str]:
+def _stream(stack: Logged, names: Sequence[str], since: datetime) -> Iterator[str]:
     """Docker Compose's own following, begun now; it ends when the containers do."""
     return stream(
         stack.docker.streaming(
@@ -106,7 +112,7 @@ def _stream(stack: ComposeStack, names: Sequence[str], since: datetime) -> Itera
 
 
 def _followed(
-    stack: ComposeStack, names: Sequence[str], texts: Iterator[str], since: datetime
+    stack: Logged, names: Sequence[str], texts: Iterator[str], since: datetime
 ) -> Iterator[LogLine]:
     last: dict[str, datetime] = {}
     while True:

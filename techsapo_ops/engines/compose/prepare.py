@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.engines.compose import access, database
+from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
@@ -45,7 +46,7 @@ def readable(desired: Desired) -> None:
     for file in desired.files:
         path = topology.layout.config / file.path
         if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
-            access.let_read(path, [catalogue[file.owner].uid])
+            access_list.let_read(path, [catalogue[file.owner].uid])
     made = {
         topology.layout.mysql_password: ("app", "mysql"),
         topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
@@ -53,7 +54,7 @@ def readable(desired: Desired) -> None:
     }
     for path, kinds in made.items():
         if path.exists():
-            access.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
+            access_list.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
     certificates(topology)
 
 
@@ -61,7 +62,7 @@ def certificates(topology: Topology) -> None:
     """Let nginx's user read the private keys of all certificates."""
     if topology.has("nginx"):
         for key in topology.layout.certs.glob("*/privkey.pem"):
-            access.let_read(key, [services()["nginx"].uid])
+            access_list.let_read(key, [services()["nginx"].uid])
 
 
 def images(

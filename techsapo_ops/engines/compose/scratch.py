@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines import throwaway
-from techsapo_ops.engines.compose import access
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.engine import GateError, Scratch
@@ -73,7 +73,7 @@ def scratch(
         if seed is not None:
             seed(folder)
             for seeded in folder.rglob("*"):
-                access.let_read(seeded, [service.facts.uid])
+                access_list.let_read(seeded, [service.facts.uid])
         server = _BUILDERS[service.kind](service, folder)
         docker.call(
             "run", "--detach", "--name", name, "--label", f"{_LABEL}={parent}", "--network", "none",
@@ -127,7 +127,7 @@ def _redis(service: Service, folder: Path) -> _Server:
     configuration = folder / "redis.conf"
     text = f'bind 127.0.0.1\nsave ""\nappendonly no\ndir {FOLDER}\nrequirepass {password.reveal()}\n'
     write_atomic(configuration, text.encode(), 0o600)
-    access.let_read(configuration, [service.facts.uid])
+    access_list.let_read(configuration, [service.facts.uid])
     ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
     return _Server(("redis-server", f"{FOLDER}/redis.conf"), "default", password, ping)
 
@@ -136,7 +136,7 @@ def _mysql(service: Service, folder: Path) -> _Server:
     password = Secret(secrets.token_hex(24))
     secret = folder / "root-password"
     write_atomic(secret, password.reveal().encode(), 0o600)
-    access.let_read(secret, [service.facts.uid])
+    access_list.let_read(secret, [service.facts.uid])
     # What a crash would cost is nothing here, and a restore is twice as fast without.
     argv = (
         "mariadbd", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
@@ -153,7 +153,7 @@ def _mysql(service: Service, folder: Path) -> _Server:
 def _prometheus(service: Service, folder: Path) -> _Server:
     configuration = folder / "prometheus.yml"
     write_atomic(configuration, b"{}\n", 0o600)
-    access.let_read(configuration, [service.facts.uid])
+    access_list.let_read(configuration, [service.facts.uid])
     # What it writes stays in memory and is little; its blocks lie in it to be read alone, so that none of it
     # is left on the host that another user owns.
     uid, data = service.facts.uid, service.facts.container_data

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, owners, prepare, proof
+from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, prepare, proof
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
@@ -266,23 +267,29 @@ class NativeEngine(NativeStack, Engine):
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        if self.topology.find(service) is not None or not image_of:
-            return self.enter(service, command)
-        folder = self.layout.data / service
+        there = self.topology.find(service)
+        found = there or self._found(image_of or service)
+        folder = self.layout.data / (there.name if there else service)
         if not folder.is_dir():
-            owners.data_folder(folder, self._found(image_of).user)
-        return self.enter(image_of, replace(command, cwd=folder))
+            owners.data_folder(folder, found.user)
+        return self.enter(
+            found.name, replace(command, cwd=folder if there is None else command.cwd or folder)
+        )
 
+    @override
+    def tool(self, service: str, command: Command) -> Command:
+        return command
+
+    @override
     def reaches(self, service: str) -> bool:
-        """See Access.reaches: there is no container that could be missing."""
         return self.topology.find(service) is not None
 
-    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:  # noqa: ARG002 - see Access
-        """See Access.has_data; nor may the folder be there."""
+    @override
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
         return (self.layout.data / service / file).exists()
 
+    @override
     def removal(self, service: str) -> str:
-        """See Access.removal."""
         return f"move .techsapo/data/{service} away"
 
     @override

@@ -9,9 +9,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import owned_by_others
-from techsapo_ops.engines.native import mariadb, owners
+from techsapo_ops.engines.native import mariadb
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.spec.models import Spec

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import psutil
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines import throwaway
-from techsapo_ops.engines.native import launch, mariadb, owners
+from techsapo_ops.engines.native import launch, mariadb
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret

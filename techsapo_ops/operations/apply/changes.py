@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from techsapo_ops.adapters.access_list import own_mode
 from techsapo_ops.adapters.written import Manifest, digest, read_manifest
-from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import RenderedFile
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from techsapo_ops.adapters.access_list import own_mode
 from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.written import digest, read_manifest
-from techsapo_ops.engines.compose.access import own_mode
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History

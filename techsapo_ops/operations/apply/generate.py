@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.written import (
@@ -19,7 +20,6 @@ from techsapo_ops.adapters.written import (
     read_manifest,
     write_manifest,
 )
-from techsapo_ops.engines.native import owners
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
 from techsapo_ops.render.stack import DOCKER, render_stack

@@ -17,7 +17,7 @@ from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates as Overridden
 from techsapo_ops.services.registry import programs
-from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.desired import Desired, Unit
 from techsapo_ops.stack.engine import Observed, Plan, Recorded, Running
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.templates import Templates
@@ -71,8 +71,14 @@ class StackPlan:
 def desired_state(topology: Topology, templates: Templates) -> Desired:
     """Everything that should exist: rendered files, and the units that read them."""
     files = render_stack(topology, templates)
-    units = topology.places.units(lambda: programs(topology), lambda: container_units(topology, files))
-    return Desired(topology, files, units)
+
+    def as_programs() -> tuple[Unit, ...]:
+        return programs(topology)
+
+    def as_containers() -> tuple[Unit, ...]:
+        return container_units(topology, files)
+
+    return Desired(topology, files, topology.places.units(as_programs, as_containers))
 
 
 def wanted_by(stack: Stack) -> Snapshot:

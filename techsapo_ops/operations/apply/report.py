@@ -64,7 +64,7 @@ def service_url(spec: Spec, topology: Topology, service: Service) -> str:
 
 
 def notes(spec: Spec, topology: Topology) -> tuple[str, ...]:
-    """What the stack does without being told, or goes without by choice, one sentence each."""
+    """What the stack does without being told, or leaves out by choice, one sentence each."""
     found = []
     if not topology.has("mysql"):
         why = "" if spec.mysql is None else ", as MariaDB is not here"

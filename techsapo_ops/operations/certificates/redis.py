@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.address import reachable_host
-from techsapo_ops.engines.native import owners
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Action, Observed, Plan, Step
 from techsapo_ops.stack.topology import Topology

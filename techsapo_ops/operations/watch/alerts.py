@@ -57,7 +57,7 @@ def listed(
 ) -> tuple[tuple[Listed, ...], str]:
     """Every alert, those that fire first, and why states are not known where that is so.
 
-    None stands for a server that the stack goes without.
+    None stands for a server that the stack does not run.
     """
     try:
         waiting = prometheus.alerts() if prometheus is not None else None

@@ -114,7 +114,7 @@ def told(client: Running) -> OpsError:
     if "Access denied" in said or "ERROR 1045" in said:
         return OpsError(
             f"MariaDB refused the login: {said}",
-            "the keys folder and the server differ; `techsapo up` mends it",
+            "the keys folder and the server differ; `techsapo up` fixes it",
         )
     if "Table definition has changed" in said:  # ER_TABLE_DEF_CHANGED, 1412
         return Redefined(

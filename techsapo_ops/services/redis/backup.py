@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis import facts as redis_facts
 from techsapo_ops.services.redis import snapshot
 from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.shapes import count, digits, each, has, number, text
@@ -89,7 +88,11 @@ class RedisBackup(BackupKind):
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
-        return snapshot.check(part, reader, _tools(stack))
+        # Without a Redis in the stack there is its package at most.
+        service = next(iter(stack.topology.of_kind("redis")), None)
+        return snapshot.check(
+            part, reader, lambda command: stack.engine.tool(service.name, command) if service else command
+        )
 
     @override
     def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
@@ -130,13 +133,6 @@ class RedisBackup(BackupKind):
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
         return redis_facts.differences(part.facts, redis_door(stack))
-
-
-def _tools(stack: Stack) -> Door:
-    """Where Redis's tools are: on this host, else where it runs."""
-    if "redis-check-rdb" in stack.topology.host.binaries or not stack.topology.has("redis"):
-        return Door(stack.runner)
-    return replace(redis_door(stack), options=())
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:

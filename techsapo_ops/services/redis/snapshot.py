@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,9 +98,12 @@ def _failed(dump: Running) -> OpsError:
     )
 
 
-def check(part: Part, reader: PackedReader, door: Door) -> list[str]:
-    """What redis-check-rdb finds wrong with a snapshot; it checks every byte and the checksum at the end."""
-    with Running(door.enter(Command(("redis-check-rdb", "/dev/stdin"))), read=True, feed=True) as checker:
+def check(part: Part, reader: PackedReader, enter: Callable[[Command], Command]) -> list[str]:
+    """What redis-check-rdb finds wrong with a snapshot; it checks every byte and the checksum at the end.
+
+    `enter` makes a command run where Redis's tools are.
+    """
+    with Running(enter(Command(("redis-check-rdb", "/dev/stdin"))), read=True, feed=True) as checker:
         begin = b""
         try:
             for data in reader:

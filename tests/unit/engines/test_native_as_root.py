@@ -17,12 +17,13 @@ import psutil
 import pytest
 from stacks import host, spec, topology
 
+from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
-from techsapo_ops.engines.native import daemon, launch, members, owners, prepare
+from techsapo_ops.engines.native import daemon, launch, members, prepare
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.engines.native import owners
+from techsapo_ops.adapters import owners
 from techsapo_ops.engines.native.daemon import service_environment
 from techsapo_ops.engines.native.mariadb import Login, init_sql
 from techsapo_ops.engines.native.recorded import NativeStack

@@ -115,7 +115,7 @@ class Troubled(Prometheus):
 def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     report = StatusReport(app.health, Troubled("http://127.0.0.1:9"), app.spending, app.audit, dict)
-    told = asyncio.run(report.document())
+    told = asyncio.run(report.body()).document()
     names = [alert["name"] for alert in told["alerts"]]
     assert names == ["ProviderDown", "BudgetHigh", "ConfigChanged", "MemoryHigh"]
     assert {b["warn_percent"] for b in told["costs"]["budget"]} == {80}

@@ -17,7 +17,7 @@ from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
 SERVER_ONLY = {"techsapo_active_connections"}
-"""Known to the HTTP server, which a test in this process goes without."""
+"""Known to the HTTP server, which a test in this process does not have."""
 VENDORS_ONLY = {"techsapo_llm_breaker_state", "techsapo_llm_breaker_opened_total"}
 """Simulated providers have no breaker."""
 VENDORS = {

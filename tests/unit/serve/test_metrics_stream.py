@@ -137,7 +137,7 @@ def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
             "type": "metrics",
             "data": {"time": 1700000000.0, "instance": "app-1", "metrics": figures()},
         }
-        history = telemetry.history()
+        history = telemetry.history().document()
         assert history["series"] == {
             "techsapo_wallbounce_success_rate": [0.5],
             "techsapo_provider_cost_usd{a}": [1.0],

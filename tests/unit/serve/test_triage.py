@@ -6,23 +6,27 @@ from typing import Any
 
 import pytest
 
+from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.serve.triage import triage
 
 
 def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **more: Any) -> dict[str, Any]:
-    answer = {
-        "answer": f"WARNING:\n- wipe it\n\n{text}\n\nAnother view:\n- It is the moon.",
-        "answered_by": "b",
-        "providers": [{"name": "a", "answer": "It is the moon."}, {"name": "b", "answer": text}],
-        "language": "en",
-        "commands": commands,
-        "root_cause": root_cause,
-        "amendments": [],
-        "hypotheses": [],
-        "outcome": "unsettled",
-        **dict.fromkeys(("request_id", "confidence", "accepted", "simulated", "cost_usd", "cache"), ""),
-    }
-    return triage({**answer, **more}, "")
+    provider, hypotheses = ProviderBody.model_construct, more.pop("hypotheses", [])
+    answer = AnswerBody.model_construct(
+        answer=f"WARNING:\n- wipe it\n\n{text}\n\nAnother view:\n- It is the moon.",
+        answered_by="b",
+        providers=[provider(name="a", answer="It is the moon."), provider(name="b", answer=text)],
+        commands=list(commands),
+        root_cause=root_cause,
+        amendments=[AmendmentBody(**amendment) for amendment in more.pop("amendments", [])],
+        hypotheses=[HypothesisBody.model_construct(**hypothesis) for hypothesis in hypotheses],
+        **{"language": "en", "outcome": "unsettled", **more},
+        **dict.fromkeys(("confidence", "cost_usd"), 0.5),
+        **dict.fromkeys(("accepted", "simulated"), False),
+        request_id="req_1",
+        cache="miss",
+    )
+    return triage(answer, "").document()
 
 
 @pytest.mark.parametrize(

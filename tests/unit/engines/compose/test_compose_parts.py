@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from stacks import EVERYTHING, spec, topology
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.compose import access, database, gate, prepare
+from techsapo_ops.engines.compose import database, gate, prepare
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.recorded import observed
@@ -146,23 +147,25 @@ def test_a_reader_is_let_in_without_being_the_owner(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("s")
     secret.chmod(0o600)
-    access.let_read(secret, [10001, 999])
+    access_list.let_read(secret, [10001, 999])
     acl = os.getxattr(secret, "system.posix_acl_access")
-    assert acl == access.reader_list(0o600, [999, 10001])
+    assert acl == access_list.reader_list(0o600, [999, 10001])
     assert secret.stat().st_mode & 0o007 == 0
     assert secret.stat().st_uid == os.geteuid()
-    access.let_read(secret, [10001])
-    assert os.getxattr(secret, "system.posix_acl_access") == access.reader_list(0o600, [10001]), "exactly"
+    access_list.let_read(secret, [10001])
+    assert os.getxattr(secret, "system.posix_acl_access") == access_list.reader_list(0o600, [10001]), (
+        "exactly"
+    )
     assert stat.S_IMODE(secret.stat().st_mode) == 0o640, "the list's mask"
-    assert access.own_mode(secret) == 0o600, "so nobody takes it for a change"
+    assert access_list.own_mode(secret) == 0o600, "so nobody takes it for a change"
 
 
 def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o755)
-    access.let_read(folder, [10001])
+    access_list.let_read(folder, [10001])
     acl = os.getxattr(folder, "system.posix_acl_access")
-    assert acl == access.reader_list(0o700, [10001], allowed=0o5)
+    assert acl == access_list.reader_list(0o700, [10001], allowed=0o5)
     assert folder.stat().st_mode & 0o007 == 0
 
 
@@ -219,5 +222,5 @@ def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path
     key.parent.mkdir(parents=True)
     key.touch(0o600)
     prepare.readable(desired)
-    assert os.getxattr(key, "system.posix_acl_access") == access.reader_list(0o600, [999])
-    assert access.own_mode(key) == 0o600
+    assert os.getxattr(key, "system.posix_acl_access") == access_list.reader_list(0o600, [999])
+    assert access_list.own_mode(key) == 0o600

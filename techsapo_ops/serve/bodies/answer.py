@@ -1,68 +1,46 @@
-"""The shapes of requests and answers, for validation and for /openapi.json."""
+"""The answer to a question, and how far it can be trusted."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class GenerateBody(BaseModel):
-    """A question."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    prompt: Annotated[str, Field(description="The question, in Japanese or English.")]
-    task_type: Annotated[
-        Literal["basic", "premium", "critical"],
-        Field(description="How many providers answer, and how sure the answer must be."),
-    ] = "basic"
+from techsapo_ops.serve.bodies.base import Body
 
 
-class AnalyzeLogsBody(BaseModel):
-    """What happened: the command, what it printed, and the system around it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user_command: Annotated[str, Field(description="The command that failed.")] = ""
-    error_output: Annotated[str, Field(description="What it printed, or the log.")] = ""
-    system_context: Annotated[str, Field(description="Host, versions, what was changed.")] = ""
-    task_type: Literal["basic", "premium", "critical"] = "basic"
-
-
-class TokensBody(BaseModel):
+class TokensBody(Body):
     input: int
     output: int
 
 
-class FailureBody(BaseModel):
+class FailureBody(Body):
     kind: Literal["timeout", "rate_limited", "unavailable", "refused", "bad_answer"]
     message: str
 
 
-class ProviderBody(BaseModel):
+class ProviderBody(Body):
     """One provider's part."""
 
     name: str
     model: str
     status: Literal["answered", "failed"]
-    seconds: float
-    cost_usd: float
     answer: str | None = None
     grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
     agrees: Annotated[bool | None, Field(description="Whether it agrees with the answer given.")] = None
     self_confidence: float | None = None
+    seconds: float
+    cost_usd: float
     tokens: TokensBody | None = None
     error: FailureBody | None = None
 
 
-class ThresholdsBody(BaseModel):
+class ThresholdsBody(Body):
     confidence: float
     consensus: float
 
 
-class EvidenceBody(BaseModel):
+class EvidenceBody(Body):
     """What confidence was made from; with `correct` added it is a line of LABELS.jsonl."""
 
     tier: Literal["basic", "premium", "critical"]
@@ -75,12 +53,12 @@ class EvidenceBody(BaseModel):
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
 
 
-class ScoreBody(BaseModel):
+class ScoreBody(Body):
     score: Annotated[int, Field(ge=0, le=4)]
     evidence: str
 
 
-class GradeBody(BaseModel):
+class GradeBody(Body):
     """One provider's grade of another's answer; the stances are counted over its claims."""
 
     grader: str
@@ -94,12 +72,12 @@ class GradeBody(BaseModel):
     silent: int
 
 
-class AgainstBody(BaseModel):
+class AgainstBody(Body):
     provider: str
     evidence: str
 
 
-class UnsettledBody(BaseModel):
+class UnsettledBody(Body):
     """A claim of the answer that is contradicted, and by whom."""
 
     claim: str
@@ -107,7 +85,7 @@ class UnsettledBody(BaseModel):
     against: list[AgainstBody]
 
 
-class DissentBody(BaseModel):
+class DissentBody(Body):
     """An answer that does not agree with the one given."""
 
     provider: str
@@ -115,14 +93,14 @@ class DissentBody(BaseModel):
     grade: float
 
 
-class AmendmentBody(BaseModel):
+class AmendmentBody(Body):
     """An undisputed claim that was added from another answer."""
 
     provider: str
     claim: str
 
 
-class DestructiveBody(BaseModel):
+class DestructiveBody(Body):
     """A command of the answer that can't be undone; empty where only the provider says so."""
 
     command: str
@@ -130,7 +108,7 @@ class DestructiveBody(BaseModel):
     why: str
 
 
-class BounceBody(BaseModel):
+class BounceBody(Body):
     """Contested claims that went back to their author; a revision is kept only if its grade rose."""
 
     round: int
@@ -141,7 +119,7 @@ class BounceBody(BaseModel):
     kept: bool
 
 
-class EscalationBody(BaseModel):
+class EscalationBody(Body):
     """A step up to a higher tier, with the providers that joined blind."""
 
     reason: str
@@ -149,7 +127,7 @@ class EscalationBody(BaseModel):
     providers: list[str]
 
 
-class HypothesisBody(BaseModel):
+class HypothesisBody(Body):
     """One explanation that a refusal leaves open, with read-only checks that speak to it."""
 
     cause: str
@@ -158,7 +136,7 @@ class HypothesisBody(BaseModel):
     checks: list[str]
 
 
-class AnswerBody(BaseModel):
+class AnswerBody(Body):
     """The answer and how far it can be trusted. Scores are 0 to 1."""
 
     request_id: str
@@ -199,7 +177,7 @@ class AnswerBody(BaseModel):
     cache: Literal["hit", "miss"]
 
 
-class TriageBody(BaseModel):
+class TriageBody(Body):
     """What a log says and what to do."""
 
     request_id: str
@@ -214,22 +192,3 @@ class TriageBody(BaseModel):
     cost_usd: float
     cache: Literal["hit", "miss"]
     analysis: AnswerBody
-
-
-class ProblemBody(BaseModel):
-    """An error (RFC 9457). `code` is stable."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str | None = None
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer problems with `statuses`."""
-    content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

@@ -1,0 +1,78 @@
+"""How an instance does, and what it depends on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from techsapo_ops.serve.bodies.base import Body, Number
+
+
+class AliveBody(Body):
+    """Whether this process can do its work at all."""
+
+    status: Literal["ok", "down"]
+    instance: str
+    version: str
+    build: Annotated[str, Field(description="What this process runs: version and digests.")]
+    detail: str | None = None
+
+
+class CacheHealthBody(Body):
+    status: Literal["healthy", "degraded"]
+    in_use: Literal["redis", "memory"]
+    detail: str
+    consecutive_errors: int
+
+
+class AuditHealthBody(Body):
+    status: Literal["healthy", "degraded"]
+    in_use: Literal["mysql", "sqlite"]
+    detail: str
+    consecutive_errors: int
+    waiting: Annotated[int, Field(description="Rows in memory.")]
+    spooled: Annotated[int, Field(description="Rows on disk.")]
+
+
+class PriceBody(Body):
+    """USD per million tokens, and where that is from."""
+
+    input: Number
+    output: Number
+    source: str
+    known: bool
+
+
+class BreakerBody(Body):
+    state: str
+    failures: int
+
+
+class ProviderHealthBody(Body):
+    """A provider in use, or why it is not (`unavailable`)."""
+
+    status: Literal["available", "open", "unavailable"]
+    kind: str | None = None
+    model: str | None = None
+    price: PriceBody | None = None
+    breaker: BreakerBody | None = None
+    detail: str | None = None
+
+
+class DependenciesBody(Body):
+    cache: CacheHealthBody
+    audit: AuditHealthBody
+    providers: dict[str, ProviderHealthBody]
+
+
+class HealthBody(Body):
+    """Every dependency. degraded: answers still come, with a part missing; down is answered 503."""
+
+    status: Literal["healthy", "degraded", "down"]
+    instance: str
+    version: str
+    build: str
+    draining: bool
+    simulated: bool
+    dependencies: DependenciesBody

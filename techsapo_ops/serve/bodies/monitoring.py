@@ -1,0 +1,144 @@
+"""What the built-in pages show: dashboards, figures, and one look at everything."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from techsapo_ops.serve.bodies.base import Body, Number
+from techsapo_ops.serve.bodies.health import HealthBody
+
+Words = Annotated[dict[str, str], Field(description="A text by language.")]
+
+
+class PanelBody(Body):
+    title: Words
+    description: Words
+    kind: str
+    width: Annotated[int, Field(description="Of 24.")]
+    unit: Annotated[str, Field(description="A unit id of Grafana.")]
+    min: Number | None
+    max: Number | None
+    shows: Literal["value", "name"]
+    bad: Annotated[str, Field(description="On which side of its thresholds a value is bad.")]
+    warning: Number | None
+    critical: Number | None
+    alerts: list[str]
+
+
+class RowBody(Body):
+    title: Words
+    height: int
+    panels: list[PanelBody]
+
+
+class DashboardBody(Body):
+    name: str
+    title: Words
+    description: Words
+    rows: list[RowBody]
+
+
+class DashboardsBody(Body):
+    """Every dashboard without its figures, and what its variables may be."""
+
+    prometheus: Literal["ready", "unreachable", "absent"]
+    spans: list[str]
+    variables: dict[str, list[str]]
+    dashboards: list[DashboardBody]
+
+
+class SeriesBody(Body):
+    legend: Words
+    values: list[float | None]
+
+
+class PanelFiguresBody(Body):
+    error: str | None = None
+    series: list[SeriesBody]
+
+
+class FiguresBody(Body):
+    """The figures of one dashboard: at each of `times` (Unix seconds) a value of every series."""
+
+    span: str
+    step: Annotated[float, Field(description="Seconds between two values.")]
+    times: list[Number]
+    panels: list[PanelFiguresBody]
+
+
+class RecentBody(Body):
+    """The last minutes: at each of `times` (Unix seconds) a value of every series, or null."""
+
+    instance: str
+    interval: float
+    times: list[float]
+    series: dict[str, list[Number | None]]
+
+
+class AlertBody(Body):
+    name: str
+    severity: str
+    instance: str
+    state: str
+    since: str
+    summary: str
+    description: str
+    runbook: str
+
+
+class JobBody(Body):
+    """When a job ran, succeeded and is due (Unix seconds), and how its last run ended."""
+
+    name: str
+    last_run: Number | None
+    last_success: Number | None
+    exit_code: Number | None
+    next_run: Number | None
+
+
+class BudgetBody(Body):
+    period: str
+    percent: Number
+    limit_usd: Number
+    warn_percent: Number
+
+
+class ProviderCostBody(Body):
+    name: str
+    calls: int
+    failed: int
+    usd: Number
+
+
+class RecommendedBody(Body):
+    """The cheapest pair of providers that was good enough; USD for each question."""
+
+    providers: list[str]
+    usd: Number
+
+
+class MonthBody(Body):
+    """Costs since the first of the month."""
+
+    total_usd: Number
+    requests: int
+    cached: int
+    providers: list[ProviderCostBody]
+    recommended: RecommendedBody | None
+
+
+class CostsBody(Body):
+    budget: list[BudgetBody]
+    month: Annotated[MonthBody | None, Field(description="null while the audit database can't be read.")]
+
+
+class StatusBody(Body):
+    """Health, alerts, jobs and costs; alerts and jobs are null where no Prometheus tells of them."""
+
+    health: HealthBody
+    watched: Literal["ready", "unreachable", "absent"]
+    alerts: list[AlertBody] | None
+    jobs: list[JobBody] | None
+    costs: CostsBody

@@ -1,0 +1,48 @@
+"""Errors."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ConfigDict
+
+from techsapo_ops.serve.bodies.base import Body
+
+
+class ProblemBody(Body):
+    """An error (RFC 9457). `code` is stable."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str | None = None
+
+
+class OpenAIError(Body):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIErrorBody(Body):
+    """An error as OpenAI's API writes it; `code` is that of a problem, and stable."""
+
+    error: OpenAIError
+    request_id: str | None = None
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer problems with `statuses`."""
+    content = {"application/problem+json": {"schema": ProblemBody.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def openai_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route below /v1 that may answer errors with `statuses`."""
+    return {status: {"model": OpenAIErrorBody} for status in statuses}

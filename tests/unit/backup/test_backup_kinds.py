@@ -1,0 +1,171 @@
+"""A new kind of data is one class: every command that works on backups takes it up by itself."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from projects import only_redis
+from techsapo_ops.cli.wiring import open_project, open_stack
+from typer.testing import CliRunner
+
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.main import app
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True)
+class NotesSource:
+    file: Path
+    kind: str = "notes"
+
+    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
+        began, text = time.monotonic(), self.file.read_text()
+        path = folder / f"notes-{stamp}.zst"
+        with PackedWriter(path, progress) as packed:
+            packed.write(text.encode())
+        facts = {"lines": len(text.splitlines())}
+        return Part(
+            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256,
+            time.monotonic() - began, "Notes 1.0", facts,
+        )  # fmt: skip
+
+
+class Notes(BackupKind):
+    """Lines of a file beside the spec."""
+
+    name = "notes"
+    title = "the notes"
+
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        return [NotesSource(self._file(stack))] if self._file(stack).exists() else "there are no notes"
+
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return isinstance(facts.get("lines"), int)
+
+    def describe(self, part: Part) -> str:
+        return f"{part.facts['lines']} lines"
+
+    def warnings(self, part: Part) -> Sequence[str]:
+        return ["hardly anything was noted"] if part.facts["lines"] < 2 else []
+
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        lines = len(b"".join(reader).splitlines())
+        return [] if lines == part.facts["lines"] else [f"it has {lines} lines"]
+
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        return Trial(self.check(stack, part, reader), 0.5, "read aloud")
+
+    def service(self, kind: str) -> str:
+        return ""
+
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        return "Notes 1.0", f"{len(self._file(stack).read_text().splitlines())} lines"
+
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        self._file(stack).write_bytes(b"".join(reader))
+        progress(part.raw_bytes)
+
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        return [] if self.present(stack, part)[1] == self.describe(part) else ["it differs"]
+
+    def _file(self, stack: Stack) -> Path:
+        return stack.directory / "notes.txt"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack with notes, and a techsapo that knows of them."""
+    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(only_redis(engine="native")))
+    (tmp_path / "notes.txt").write_text("one\ntwo\nthree\n")
+    with registry.including(Notes()):
+        yield open_stack(open_project(tmp_path / "techsapo.yaml"))
+
+
+def told(_: str, __: int) -> None:
+    """Nobody looks on."""
+
+
+def test_it_is_taken_checked_tried_shown_and_brought_back(stack: Stack) -> None:
+    made = create_backup(stack, only=("notes",))
+    manifest = made.backup.read()
+    assert manifest.kinds == ("notes",)
+    assert manifest.left_out["config"] == "not asked for"
+    assert made.warnings == ()
+    assert verify_backup(stack).ok
+    (deep,) = verify_backup(stack, deep=True).parts
+    assert (deep.kind, deep.problems, deep.seconds, deep.note) == ("notes", (), 0.5, "read aloud")
+    notes = stack.directory / "notes.txt"
+    notes.write_text("lost\n")
+    intent = intend(stack)
+    assert (intent.now, intent.then, intent.stopped) == ({"notes": "1 lines"}, {"notes": "3 lines"}, ())
+    done = restore.perform(stack, intent)
+    assert notes.read_text() == "one\ntwo\nthree\n"
+    safety = repository_of(stack).find(done.safety)
+    assert (safety.read().kinds, safety.read().tag) == (("notes",), "before-restore")
+    notes.unlink()
+    with pytest.raises(OpsError, match="notes can't be backed up: there are no notes"):
+        create_backup(stack, only=("notes",))
+
+
+def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = stack.directory / "notes.txt"
+    notes.write_text("alone\n")
+    assert create_backup(stack, only=("notes",)).warnings == ("notes: hardly anything was noted",)
+    notes.write_text("mine\nstays\n")
+    intent = intend(stack, only=("notes",))
+    differences = Notes.differences
+    wrong = iter([["a line is upside down"]])
+    monkeypatch.setattr(Notes, "differences", lambda *those: next(wrong, None) or differences(*those))
+    with pytest.raises(OpsError, match=r"came back wrong: a line is upside down\nwent back"):
+        restore.perform(stack, intent)
+    assert notes.read_text() == "mine\nstays\n"
+
+
+def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:
+    made = create_backup(stack, only=("notes",)).backup
+    path = made.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"lines": 3', '"lines": "3"'))
+    (found,) = repository_of(stack).backups()
+    assert "damaged" in found.damage
+
+
+def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, list(words))
+        assert done.exit_code == code, done.output
+        return done.output
+
+    monkeypatch.chdir(stack.directory)
+    for name in ("backup_kinds", "backup", "restore"):  # they list the kinds when they are imported
+        module = f"techsapo_ops.cli.{name}"
+        monkeypatch.setitem(sys.modules, module, importlib.reload(importlib.import_module(module)))
+    assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
+    assert "config, notes." in " ".join(run("restore", "--help").replace("│", " ").split())
+    assert json.loads(run("backup", "--dry-run", "--only", "notes", "--json"))["sources"] == ["notes"]
+    create_backup(stack, only=("notes",))
+    assert "notes" in run("backup", "list")
+    assert "3 lines" in run("backup", "show")
+    shown = json.loads(run("restore", "--dry-run", "--json"))
+    assert shown["parts"] == [{"kind": "notes", "now": "3 lines", "then": "3 lines"}]
+    kinds = importlib.import_module("techsapo_ops.cli.backup_kinds")
+    assert kinds.completed("redis,no") == ["redis,notes"]

@@ -1,0 +1,57 @@
+"""What commands that only look may import: their start is measured (`make bench`), its cause is held here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TYPER = (
+    "import sys, typer\napp = typer.Typer()\n@app.command()\ndef hello(): pass\n"
+    "try: app(sys.argv[1:])\nexcept SystemExit: pass\n"
+)
+RUN = (
+    "import sys\nsys.argv = ['techsapo', *sys.argv[1:]]\nfrom techsapo_ops.cli.main import main\n"
+    "try: main()\nexcept SystemExit: pass\n"
+)
+LIST = "import sys\nprint('\\nIMPORTED', *sys.modules)\n"
+
+
+def imported(code: str, folder: Path, *words: str) -> set[str]:
+    """Modules that a new interpreter has after `code`."""
+    argv = [sys.executable, "-c", code + LIST, *words]
+    said = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=True).stdout
+    return set(said.rpartition("IMPORTED")[2].split())
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """Packages that are neither Python's own nor this one."""
+    tops = {module.partition(".")[0] for module in modules}
+    return {top for top in tops if not top.startswith("_")} - set(sys.stdlib_module_names) - {"techsapo_ops"}
+
+
+LOW = {"cli", "errors", "operations", "services", "adapters", "stack", "spec"}
+"""Rooms from which something may be needed to look: who root trusts, where things and templates are."""
+
+
+@pytest.mark.parametrize(
+    ("command", "packages", "rooms", "most"),
+    [
+        ("--help", set(), {"cli", "errors"}, 8),
+        ("ps", {"rich"}, LOW | {"engines"}, 35),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"catalogue", "render"}, 55),
+    ],
+)
+def test_a_command_that_only_looks_imports_little(
+    tmp_path: Path, command: str, packages: set[str], rooms: set[str], most: int
+) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    options = [command] if command.startswith("-") else []
+    found = imported(RUN, tmp_path, command)
+    assert foreign(found) - foreign(imported(TYPER, tmp_path, *options)) <= packages
+    ours = sorted(module for module in found if module.startswith("techsapo_ops."))
+    assert {module.split(".")[1] for module in ours} <= rooms
+    assert len(ours) <= most, ours
+    assert not {"asyncio", "sqlite3", "multiprocessing"} & found

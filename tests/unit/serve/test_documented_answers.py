@@ -1,0 +1,95 @@
+"""Each JSON answer is what /openapi.json says of it, with no key that it does not tell of."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from documented import Documented
+from orchestrator import client_of, make_app
+
+ASK, LOGS, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
+DISK: dict[str, Any] = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "disk full"}]}
+FLAKY = {
+    name: {"kind": "simulated", "seed": seed, "accuracy": 0.5, "error_rate": 0.3, "latency": {"mean": "1ms"}}
+    for seed, name in enumerate(("a", "b", "c", "d"))
+}
+
+
+JSON = {"Content-Type": "application/json"}
+POSTED: list[tuple[str, dict[str, Any]]] = [
+    *((ASK, {"json": {"prompt": f"disk {n}", "task_type": "critical"}}) for n in (*range(12), 1)),
+    (ASK, {"json": {"prompt": ""}}),
+    (ASK, {"json": {"wrong": ""}}),
+    (ASK, {"content": b"{", "headers": JSON}),
+    (ASK, {"content": b"{"}),
+    (LOGS, {"json": {"user_command": "df -h", "error_output": "no space left on device"}}),
+    (LOGS, {"json": {}}),
+    (CHAT, {"json": DISK}),
+    (CHAT, {"json": {**DISK, "n": 2}}),
+    (CHAT, {"json": {**DISK, "model": "gpt"}}),
+]
+GOT = (
+    "/health", "/api/v1/health", "/api/v1/metrics/recent", "/api/v1/status",
+    "/v1/models", "/v1/models/techsapo-basic", "/v1/models/gpt",
+    "/api/v1/dashboards", *(f"/api/v1/dashboards/{name}" for name in ("main", "none", "main?span=9y")),
+)  # fmt: skip
+
+
+async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) -> set[int]:
+    """Check the answers to all that can be asked, and to what is refused; the statuses that there were."""
+    answers = [await client.post(path, **body) for path, body in POSTED]
+    answers += [await client.get(path) for path in GOT]
+    for answer in answers:
+        documented.check(answer)
+    return {answer.status_code for answer in answers}
+
+
+@pytest.mark.parametrize("sections", [{}, {"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
+def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
+    app = make_app(tmp_path, **sections)
+
+    async def main() -> tuple[Documented, set[int]]:
+        async with client_of(app) as client:
+            documented = Documented((await client.get("/openapi.json")).json())
+            return documented, await ask_for_everything(client, documented)
+
+    documented, statuses = asyncio.run(main())
+    assert documented.asked == documented.json_operations()
+    assert statuses >= {200, 400, 404, 415, 422, 503}
+
+
+def test_a_dead_or_closed_instance_answers_as_documented_too(tmp_path: Path) -> None:
+    app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
+
+    async def main() -> list[tuple[int, str]]:
+        async with client_of(app) as client:
+            documented = Documented((await client.get("/openapi.json")).json())
+            away = {"X-Forwarded-For": "192.0.2.1"}  # from elsewhere, through a proxy
+            asked = [await client.post(ASK, json={"prompt": "x"}), await client.post(CHAT, json=DISK)]
+            asked += [await client.get(path, headers=away) for path in ("/api/v1/health", "/api/v1/status")]
+            await asyncio.to_thread(app.audit.close)
+            asked += [await client.get(path) for path in ("/health", "/api/v1/health")]
+            for answer in asked:
+                documented.check(answer)
+            return [answer.status_code for answer in asked]
+
+    assert asyncio.run(main()) == [401, 401, 401, 401, 503, 503]
+
+
+def test_an_answer_with_a_key_that_is_not_documented_is_found(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+
+    async def main() -> None:
+        async with client_of(app) as client:
+            documented = Documented((await client.get("/openapi.json")).json())
+            answer = await client.get("/health")
+            documented.check(answer)
+            answer._content = answer.content.replace(b'{"status"', b'{"further":1,"status"')
+            with pytest.raises(AssertionError):
+                documented.check(answer)
+
+    asyncio.run(main())
