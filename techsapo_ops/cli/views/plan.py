@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.apply.origin import Origin
     from techsapo_ops.operations.apply.plan import StackPlan
 
 _FEW_FILES = 12
