@@ -12,7 +12,7 @@ from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.choice import Choice, Image, images_of
-from techsapo_ops.engines.opening import Opening, docker_of
+from techsapo_ops.engines.opening import Opening
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.stack.places import EngineName, places_of
@@ -20,7 +20,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.facts import DockerFacts
+    from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
 
 
@@ -99,17 +99,9 @@ def images(project: Project, topology: Topology) -> tuple[Image, ...]:
     return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
-def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
-    """What Docker offers to a stack of the compose engine; None for another engine."""
-    if topology.engine == "native":
-        return None
-    from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
-    from techsapo_ops.engines.compose.recorded import ComposeStack
-
-    if "docker" not in topology.host.binaries:
-        return DockerFacts()
-    stack = ComposeStack(project.layout, project.spec.project, docker_of(topology, runner()))
-    return docker_facts(stack, images(project, topology))
+def host_report(project: Project, topology: Topology) -> HostReport:
+    """What the stack's engine needs of this host."""
+    return Opening(runner()).host_report(topology, lambda where: images(project, where))
 
 
 def engine_for(project: Project, topology: Topology) -> Engine:

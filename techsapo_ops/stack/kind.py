@@ -71,6 +71,8 @@ class Kind:
     """Whether the stack is down without it."""
     validator: Tool | None = None
     """What checks its generated files."""
+    client: Tool | None = None
+    """What looks into it from outside; optional."""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,7 @@ class Mysql(Kind):
     deadline = 90.0  # crash recovery
     container_deadline = 120.0  # a new database
     port_setting = "mysql.port"
+    client = Tool("mariadb-dump", "mariadb-client", "dumps the audit database")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where the spec has a section for it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -38,6 +38,7 @@ class Redis(Kind):
     networks = ("data",)
     reads = ("redis/",)
     port_setting = "redis.port"
+    client = Tool("redis-cli", "redis-tools", "looks into Redis")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
