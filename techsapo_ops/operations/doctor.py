@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from techsapo_ops.adapters import accounts
@@ -156,7 +157,11 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
     have = topology.host.binaries
     running = {service.facts.binary for service in topology.services}
     # Where images hold the services they hold these too, and their engine rotates logs.
-    needed = () if topology.places.from_images else (*_validators(topology), *_WANTED)
+    needed = (
+        ()
+        if topology.places.from_images
+        else (*sorted(_validators(topology), key=attrgetter("package")), *_WANTED)
+    )
     for tool in needed:
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
