@@ -16,13 +16,6 @@ from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
 
 TOOLS = (
-    "promtool",
-    "amtool",
-    "mariadb",
-    "mariadb-install-db",
-    "mariadb-dump",
-    "mariadb-admin",
-    "redis-cli",
     "logrotate",
     "docker",
     "systemctl",

@@ -27,9 +27,16 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
     cwd: Path | None = None
+    program: str = ""
+    """What runs in the end, where `argv` begins with something that leads to it."""
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
+
+    @property
+    def named(self) -> str:
+        """What runs in the end, by its name alone."""
+        return self.program or os.path.basename(self.argv[0])  # noqa: PTH119 - a name
 
 
 @dataclass(frozen=True, slots=True)

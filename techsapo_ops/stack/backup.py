@@ -64,7 +64,8 @@ class Door:
 
     def command(self, program: str, *arguments: str, stdin: bytes | None = None) -> Command:
         """The call of a client program, logged in."""
-        return self.enter(Command((program, *self.options, *arguments), self.env, stdin))
+        argv = (program, *self.options, *arguments)
+        return self.enter(Command(argv, self.env, stdin, program=program))
 
     def run(
         self, program: str, *arguments: str, stdin: bytes | None = None, timeout: float = 60.0

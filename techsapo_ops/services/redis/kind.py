@@ -39,6 +39,7 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
+    programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
