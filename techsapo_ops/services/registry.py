@@ -64,8 +64,9 @@ def facts() -> Mapping[str, ServiceFacts]:
 
 
 def binary_names() -> tuple[str, ...]:
-    """Executables that some kind runs as."""
-    return tuple(kind.facts.binary for kind in _KINDS if kind.facts.binary is not None)
+    """Executables that some kind runs as, or that are used for it."""
+    own = (kind.facts.binary for kind in _KINDS if kind.facts.binary is not None)
+    return (*own, *(tool for kind in _KINDS for tool in kind.tools))
 
 
 def service_users() -> tuple[str, ...]:

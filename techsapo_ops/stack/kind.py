@@ -71,6 +71,8 @@ class Kind:
     """Whether the stack is down without it."""
     validator: Tool | None = None
     """What checks its generated files."""
+    tools: tuple[str, ...] = ()
+    """Executables beside its own that are looked for on this host, such as its client."""
 
     @property
     def name(self) -> str:

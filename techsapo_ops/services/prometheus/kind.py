@@ -52,6 +52,7 @@ class Prometheus(Kind):
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
+    tools = ("promtool",)
     validator = Tool("promtool", "prometheus", "checks the generated Prometheus files")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature

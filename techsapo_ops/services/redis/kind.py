@@ -38,6 +38,7 @@ class Redis(Kind):
     networks = ("data",)
     reads = ("redis/",)
     port_setting = "redis.port"
+    tools = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
