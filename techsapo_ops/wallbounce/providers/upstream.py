@@ -79,10 +79,10 @@ class _Content:
 def _bounded_response() -> type[aiohttp.ClientResponse]:
     import aiohttp
 
-    class Bounded(aiohttp.ClientResponse):
+    class BoundedResponse(aiohttp.ClientResponse):
         """Reads at most MAX_BODY bytes, at once or in pieces (`content.iter_any`)."""
 
-        async def start(self, connection: Any) -> Bounded:
+        async def start(self, connection: Any) -> BoundedResponse:
             await super().start(connection)
             self._known_short = (
                 self.content_length is not None
@@ -105,7 +105,7 @@ def _bounded_response() -> type[aiohttp.ClientResponse]:
                 raise
             return await super().read()
 
-    return Bounded
+    return BoundedResponse
 
 
 def connection_failure(error: BaseException, timeout: float) -> ProviderError:
