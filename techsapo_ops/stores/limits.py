@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
+from techsapo_ops.adapters.redis import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
