@@ -134,7 +134,7 @@ class Running:
     @property
     def name(self) -> str:
         """The program's name, without the launcher or Docker in front of it."""
-        return self.command.named
+        return os.path.basename(self.command.program)  # noqa: PTH119 - a name
 
     @property
     def said(self) -> str:

@@ -27,16 +27,16 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
     cwd: Path | None = None
-    program: str = ""
-    """What runs in the end, where `argv` begins with something that leads to it."""
+    launched: str = field(default="", compare=False)
+    """The program that `argv` starts in a container or by a launcher, where it does."""
+
+    @property
+    def program(self) -> str:
+        """What is run: the program, not the launcher or Docker in front of it."""
+        return self.launched or self.argv[0]
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
-
-    @property
-    def named(self) -> str:
-        """What runs in the end, by its name alone."""
-        return self.program or os.path.basename(self.argv[0])  # noqa: PTH119 - a name
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,7 @@ class Door:
 
     def command(self, program: str, *arguments: str, stdin: bytes | None = None) -> Command:
         """The call of a client program, logged in."""
-        argv = (program, *self.options, *arguments)
-        return self.enter(Command(argv, self.env, stdin, program=program))
+        return self.enter(Command((program, *self.options, *arguments), self.env, stdin))
 
     def run(
         self, program: str, *arguments: str, stdin: bytes | None = None, timeout: float = 60.0
