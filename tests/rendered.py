@@ -78,6 +78,8 @@ class Host:
     """Without any program of the stack."""
 
 
+BUILD = re.compile(r"\d+\.\d+\.\d+\+[0-9a-f]{10}(\.[0-9a-f]{6})?|(?<=techsapo/app:)[0-9a-f]{12}")
+"""What names the package by its content."""
 HOSTS = {"user": Host(), "root": Host(root=True), "bare": Host(bare=True)}
 
 
@@ -416,7 +418,7 @@ def compare(before: Path, after: Path, *, diff: bool = False) -> int:
             what = "gone"
         elif path not in old:
             what = "new"
-        elif old[path].read_bytes() != new[path].read_bytes():
+        elif _comparable(old[path]) != _comparable(new[path]):
             what = "differs"
         else:
             continue
@@ -427,11 +429,21 @@ def compare(before: Path, after: Path, *, diff: bool = False) -> int:
             + (f" ({len(paths)}: {', '.join(map(_where, paths[:3]))}…)" if _where(paths[0]) else "")
         )
         if diff and what == "differs":
-            was, now = (side[paths[0]].read_text(errors="replace").splitlines() for side in (old, new))
+            was, now = (_comparable(side[paths[0]]).splitlines() for side in (old, new))
             print(*difflib.unified_diff(was, now, "before", "after", lineterm="", n=1), sep="\n")
     count = sum(map(len, found.values()))
     print(f"{count} of {len(old.keys() | new.keys())} files differ")
     return count
+
+
+def _comparable(file: Path) -> str:
+    """Its text without what always differs between two trees or two moments; JSON on many lines."""
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    text = BUILD.sub("<build>", text)
+    text = re.sub(r"\d+ GB free \(\d+%\)", "<free>", text)
+    if file.suffix == ".json" and "\n" not in text.strip():
+        return json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+    return text
 
 
 def _files(folder: Path) -> dict[str, Path]:
