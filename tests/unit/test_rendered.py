@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rendered import compare, subcommands
+from tests.rendered.__main__ import subcommands
+from tests.rendered.compare import compare
 
 
 def test_a_stack_is_rendered_without_a_trace_of_this_machine_and_compared(
