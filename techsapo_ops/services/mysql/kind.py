@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -54,6 +54,18 @@ class Mysql(Kind):
         if spec.mysql is not None:
             yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
 
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
+        """As its clients write it."""
+        return "mysql"
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Where the audit log is without it."""
+        if not topology.has(self.name):
+            wanted = topology.spec.mysql is not None
+            why = ", as MariaDB is not here" if wanted else ""
+            how = "" if wanted else "; a `mysql:` section in the spec makes it MariaDB"
+            yield f"audit log: SQLite{why}{how}"
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""
         from techsapo_ops.services.mysql.configuration import mysql_files
@@ -72,6 +84,15 @@ class Mysql(Kind):
         """The password that was made at the first start."""
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
         return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
+
+    def login(self, topology: Topology) -> Login | None:
+        """The app's, whose password the tool makes where the spec has none."""
+        from techsapo_ops.stack.service import Login
+
+        mysql = topology.spec.mysql
+        if mysql is None:
+            return None
+        return Login(mysql.user, mysql.password, topology.layout.mysql_password)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """mariadbd on its my.cnf, with the SQL of each start."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -37,6 +37,7 @@ class Redis(Kind):
     )
     networks = ("data",)
     reads = ("redis/",)
+    retitled = ""  # its address stands there instead
     port_setting = "redis.port"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -49,6 +50,32 @@ class Redis(Kind):
         from techsapo_ops.services.redis.configuration import redis_files
 
         return redis_files(topology, templates)
+
+    def own_tls(self, topology: Topology) -> OwnTls | None:
+        """A CA and a certificate of its own, where the spec wants TLS."""
+        from techsapo_ops.services.redis.tls import own_tls
+
+        speaks = topology.spec.redis.tls and topology.has(self.name)
+        return own_tls(topology) if speaks else None
+
+    def scheme(self, topology: Topology) -> str:
+        """As clients of Redis write it."""
+        return "rediss" if topology.spec.redis.tls else "redis"
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """What is used in its place."""
+        if not topology.has(self.name):
+            why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
+            yield f"cache: in each app's own memory, as there is no Redis{why}"
+
+    def login(self, topology: Topology) -> Login:
+        """The app's, and the CA of its certificate where it speaks TLS."""
+        from techsapo_ops.services.redis.tls import ca_file
+        from techsapo_ops.stack.service import Login
+
+        redis = topology.spec.redis
+        ca = ca_file(topology.layout) if redis.tls else None
+        return Login(redis.user, redis.password, ca=ca)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
