@@ -4,10 +4,10 @@
     python -m tests.rendered --compare BEFORE AFTER [--diff]
 
 Everything goes through the command line as an installed program has it, and no module is named, so that this
-folder, copied with tests/cases/rendered.yaml, runs in an older tree too. Below `stacks/` is every file that `techsapo generate` writes, with modes and
-owners, and the plan, for the examples and the specs of tests/cases/rendered.yaml on several hosts; below
-`cli/` every command's help, the schema and `explain`; below `api/` the OpenAPI document, the metrics and the
-pages.
+folder, copied with tests/cases/rendered.yaml, runs in an older tree too. Below `stacks/` is every file that
+`techsapo generate` writes, with modes and owners, and the plan, for the examples and the specs of
+tests/cases/rendered.yaml on several hosts; below `cli/` every command's help, the schema and `explain`; below
+`api/` the OpenAPI document, the metrics and the pages.
 
 Nothing of the machine stays in it: users, executables and the count of processors are made up, and the
 folders of the project, of Python and of the checkout are replaced by their names in <>.
