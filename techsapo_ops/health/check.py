@@ -22,6 +22,7 @@ from techsapo_ops.health.parts import (
     service_part,
 )
 from techsapo_ops.health.report import HealthReport, Part, PartStatus
+from techsapo_ops.services.redis.tls import ca_file
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
@@ -97,7 +98,7 @@ def _service_job(
         if service.kind == "prometheus":
             return prometheus_parts(service, address, timeout)
         if service.kind == "redis":
-            ca = topology.layout.redis_ca if spec.redis.tls else None
+            ca = ca_file(topology.layout) if spec.redis.tls else None
             user, password = spec.redis.user, _reveal(spec.redis.password)
             return (service_part(service, address, timeout, user, password, ca),)
         if service.kind == "mysql" and spec.mysql is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
@@ -35,6 +38,22 @@ class Wanted:
     backup: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTls:
+    """What a server of the stack's own needs to speak TLS to its clients in the stack.
+
+    `folder` holds the CA, which signs nothing else; `certificate` is the folder of the server's certificate
+    and key, `ca` the CA certificate that clients trust, alone in a folder for their containers. `names` is
+    what clients call it by. `title` names it in a sentence.
+    """
+
+    title: str
+    folder: Path
+    certificate: Path
+    ca: Path
+    names: tuple[str, ...]
+
+
 class Kind:
     """A kind of service. A new one is a folder below services/ with a subclass, and its line in the registry.
 
@@ -62,6 +81,12 @@ class Kind:
     """Where the spec says its port."""
     vital = False
     """Whether the stack is down without it."""
+    balances = ""
+    """The kind whose services it balances: of those, one after the other is restarted."""
+    serves_certificates = False
+    """Whether it serves the certificates of the spec."""
+    trusts: tuple[str, ...] = ()
+    """Kinds whose CA its services read when they start, where those speak TLS."""
     validator: Tool | None = None
     """What checks its generated files."""
 
@@ -74,6 +99,12 @@ class Kind:
     def job(self) -> str:
         """Name of its scrape job in Prometheus."""
         return self.name
+
+    def beside(self, name: str) -> ModuleType | None:
+        """The module `name` in this kind's folder: what of it touches the world. None where it has none."""
+        folder = type(self).__module__.rpartition(".")[0]
+        module = f"{folder}.{name}"
+        return import_module(module) if find_spec(module) is not None else None
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """The services of this kind that a spec asks for; none where it is not in this stack."""
@@ -105,6 +136,24 @@ class Kind:
 
     def built_from(self, spec: Spec) -> tuple[str, ...]:  # noqa: ARG002 - likewise
         """The images that its own is built from."""
+        return ()
+
+    def own_tls(self, topology: Topology) -> OwnTls | None:  # noqa: ARG002 - most speak plainly
+        """What it needs to speak TLS within the stack; None where it does not."""
+        return None
+
+    def url(self, topology: Topology, service: Service) -> str:
+        """Where a user of this host reaches `service`."""
+        from techsapo_ops.stack.address import Viewpoint
+
+        return topology.address(service, Viewpoint.OUTSIDE).url(scheme=self.scheme(topology))
+
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - the same for most
+        """Scheme of its URLs."""
+        return "http"
+
+    def notes(self, topology: Topology) -> Iterable[str]:  # noqa: ARG002 - most have nothing to say
+        """What the stack does without being told, with it or for lack of it, one sentence each."""
         return ()
 
     def ports(self, topology: Topology, service: Service) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - one
