@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.compose.recorded import ComposeStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
@@ -63,16 +64,16 @@ class Opening:
         wanted = images(resolve(spec, COMPOSE, layout, host)) if "docker" in host.binaries else ()
         return choice.find_out(wanted, host.binaries, self.runner)
 
-    def engine(self, spec: Spec, topology: Topology) -> Engine:
+    def engine(self, topology: Topology) -> Engine:
         """The engine that runs `topology`."""
         if topology.engine == "compose":
             from techsapo_ops.engines.compose.engine import ComposeEngine
 
             docker = docker_of(topology, self.runner)
-            return ComposeEngine(topology, docker, spec, seconds=self.seconds, tell=self.tell)
+            return ComposeEngine(topology, docker, seconds=self.seconds, tell=self.tell)
         from techsapo_ops.engines.native.engine import NativeEngine
 
-        return NativeEngine(topology, self.runner, spec, os.environ, seconds=self.seconds)
+        return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
 
     def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
         """The stack as another engine than that of `topology` brought it up, where that one still has it."""
@@ -80,6 +81,22 @@ class Opening:
         if last is None or last.engine == topology.engine:
             return None
         return recorded(topology.layout, self.runner)
+
+    def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
+        """What the engine of `topology` needs of this host; `images` as for `choose`."""
+        if topology.engine == "compose":
+            from techsapo_ops.engines.compose import host_report as compose
+            from techsapo_ops.engines.compose.recorded import ComposeStack
+
+            docker = compose.DockerFacts()
+            if "docker" in topology.host.binaries:
+                client = docker_of(topology, self.runner)
+                stack = ComposeStack(topology.layout, topology.spec.project, client)
+                docker = compose.docker_facts(stack, images(topology))
+            return compose.host_report(topology, docker)
+        from techsapo_ops.engines.native.host_report import host_report
+
+        return host_report(topology)
 
 
 def docker_of(topology: Topology, runner: Runner) -> Docker:

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import ServiceFacts
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a service is asked with: `password_file` holds the password where the tool made one.
+
+    `ca` is the CA certificate of one that speaks TLS.
+    """
+
+    user: str | None = None
+    password: Secret | None = None
+    password_file: Path | None = None
+    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

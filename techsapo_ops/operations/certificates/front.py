@@ -67,7 +67,7 @@ class NginxSite:
         """`nginx -t` on the files that it would read. Raises OpsError with nginx's own words."""
         if self.topology.engine == "compose":
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
-            prepare.certificates(self.topology)
+            prepare.readable_keys(self.topology)
             config = self.topology.config_dir() / NGINX_CONF
             prefix = str(self.topology.data_dir(self.service))
             done = self.run(Command(("nginx", "-p", prefix, "-c", str(config), "-e", "stderr", "-t")))

@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -86,6 +85,15 @@ class Mysql(Kind):
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
         return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
 
+    def login(self, topology: Topology) -> Login | None:
+        """The app's, whose password the tool makes where the spec has none."""
+        from techsapo_ops.stack.service import Login
+
+        mysql = topology.spec.mysql
+        if mysql is None:
+            return None
+        return Login(mysql.user, mysql.password, topology.layout.mysql_password)
+
     def program(self, topology: Topology, service: Service) -> Program:
         """mariadbd on its my.cnf, with the SQL of each start."""
         from techsapo_ops.services.mysql.configuration import MY_CNF
@@ -139,9 +147,3 @@ class Mysql(Kind):
             pids=512,
             stop_seconds=30,
         )  # fmt: skip
-
-    def backup(self) -> BackupKind:
-        """The audit database."""
-        from techsapo_ops.services.mysql.backup import MysqlBackup
-
-        return MysqlBackup()

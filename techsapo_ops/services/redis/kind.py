@@ -10,11 +10,10 @@ from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -38,6 +37,7 @@ class Redis(Kind):
     )
     networks = ("data",)
     reads = ("redis/",)
+    retitled = ""  # its address stands there instead
     port_setting = "redis.port"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -67,6 +67,15 @@ class Redis(Kind):
         if not topology.has(self.name):
             why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
             yield f"cache: in each app's own memory, as there is no Redis{why}"
+
+    def login(self, topology: Topology) -> Login:
+        """The app's, and the CA of its certificate where it speaks TLS."""
+        from techsapo_ops.services.redis.tls import ca_file
+        from techsapo_ops.stack.service import Login
+
+        redis = topology.spec.redis
+        ca = ca_file(topology.layout) if redis.tls else None
+        return Login(redis.user, redis.password, ca=ca)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
@@ -105,9 +114,3 @@ class Redis(Kind):
             memory_mb=memory,
             stop_seconds=30,
         )  # fmt: skip
-
-    def backup(self) -> BackupKind:
-        """Its keys."""
-        from techsapo_ops.services.redis.backup import RedisBackup
-
-        return RedisBackup()
