@@ -157,7 +157,11 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
         return done.output
 
     monkeypatch.chdir(stack.directory)
-    for name in ("backup_kinds", "commands.backup", "commands.restore"):  # they list the kinds when they are imported
+    for name in (
+        "backup_kinds",
+        "commands.backup",
+        "commands.restore",
+    ):  # they list the kinds when they are imported
         module = f"techsapo_ops.cli.{name}"
         monkeypatch.setitem(sys.modules, module, importlib.reload(importlib.import_module(module)))
     assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
