@@ -46,7 +46,6 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 
 def _context(file: Path, environment: str | None) -> JobContext:
-
     @cache
     def project() -> Project:
         return open_project(file, environment)

@@ -12,18 +12,16 @@ from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.choice import Choice, Image, images_of
-from techsapo_ops.engines.opening import Opening, docker_of
-from techsapo_ops.errors import OpsError
+from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.places import places_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
-from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.facts import DockerFacts
-    from techsapo_ops.health.check import Prober
-    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
 
 
@@ -102,38 +100,14 @@ def images(project: Project, topology: Topology) -> tuple[Image, ...]:
     return images_of(container_units(topology, files), lambda name: kinds[name].built_from(project.spec))
 
 
-def docker_facts_for(project: Project, topology: Topology) -> DockerFacts | None:
-    """What Docker offers to a stack of the compose engine; None for another engine."""
-    if topology.engine == "native":
-        return None
-    from techsapo_ops.engines.compose.facts import DockerFacts, docker_facts
-    from techsapo_ops.engines.compose.recorded import ComposeStack
-
-    if "docker" not in topology.host.binaries:
-        return DockerFacts()
-    stack = ComposeStack(project.layout, project.spec.project, docker_of(topology, runner()))
-    return docker_facts(stack, images(project, topology))
+def host_report(project: Project, topology: Topology) -> HostReport:
+    """What the stack's engine needs of this host."""
+    return Opening(runner()).host_report(topology, lambda where: images(project, where))
 
 
 def engine_for(project: Project, topology: Topology) -> Engine:  # noqa: ARG001 - goes with its callers
     """The engine that runs `topology`."""
     return Opening(runner()).engine(topology)
-
-
-def private_prober(spec: Spec, topology: Topology) -> Prober | None:  # noqa: ARG001 - likewise
-    """Asks the services that are private to the stack; None for an engine that has none."""
-    if topology.engine == "native":
-        return None
-    from techsapo_ops.adapters.probe import ProbeResult
-    from techsapo_ops.engines.compose.engine import ComposeEngine
-
-    engine = ComposeEngine(topology, docker_of(topology, runner()))
-    try:
-        containers = engine.containers()
-    except OpsError as error:
-        detail = error.message
-        return lambda *_: ProbeResult(False, detail, 0.0)
-    return lambda service, timeout: engine.prober.ask(service, timeout, containers)
 
 
 def history_beside(file: Path, *, seconds: float | None = None) -> History:

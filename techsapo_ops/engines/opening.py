@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.compose.recorded import ComposeStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.places import EngineName
@@ -80,6 +81,22 @@ class Opening:
         if last is None or last.engine == topology.engine:
             return None
         return recorded(topology.layout, self.runner)
+
+    def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
+        """What the engine of `topology` needs of this host; `images` as for `choose`."""
+        if topology.engine == "compose":
+            from techsapo_ops.engines.compose import host_report as compose
+            from techsapo_ops.engines.compose.recorded import ComposeStack
+
+            docker = compose.DockerFacts()
+            if "docker" in topology.host.binaries:
+                client = docker_of(topology, self.runner)
+                stack = ComposeStack(topology.layout, topology.spec.project, client)
+                docker = compose.docker_facts(stack, images(topology))
+            return compose.host_report(topology, docker)
+        from techsapo_ops.engines.native.host_report import host_report
+
+        return host_report(topology)
 
 
 def docker_of(topology: Topology, runner: Runner) -> Docker:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 
 from techsapo_ops.adapters import accounts
@@ -17,13 +17,14 @@ from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
-from techsapo_ops.engines.choice import OLDEST_DAEMON, too_old
-from techsapo_ops.engines.compose.facts import DockerFacts
+from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.root_trust import refusal
-from techsapo_ops.services.registry import facts as services
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)
@@ -31,33 +32,11 @@ APP_USER = "techsapo"
 _ROOM_WARN, _ROOM_LEAST = 0.10, 0.02
 
 
-class Level(StrEnum):
-    """How a finding counts; only `missing` keeps the stack from being complete."""
-
-    OK = "ok"
-    NOTE = "note"
-    """Good to know."""
-    WARNING = "warning"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fact about the host; `remedy` says what to do, `package` is the Debian package that helps."""
-
-    topic: str
-    name: str
-    level: Level
-    detail: str
-    remedy: str = ""
-    package: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """All findings for one stack on this host."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[HostFinding, ...]
     root: bool
     apt: bool
     """Whether packages can be installed here by apt-get."""
@@ -82,8 +61,8 @@ class Diagnosis:
 def distrusted(doubts: Sequence[Doubt]) -> Diagnosis:
     """The diagnosis of a project that root must not read: why, and nothing else."""
     refused = refusal(doubts)
-    findings = [Finding("trust", str(d.path), Level.MISSING, d.why, d.cure) for d in doubts]
-    findings.append(Finding("trust", "root", Level.MISSING, "nothing else was looked at", refused.hint))
+    findings = [HostFinding("trust", str(d.path), Level.MISSING, d.why, d.cure) for d in doubts]
+    findings.append(HostFinding("trust", "root", Level.MISSING, "nothing else was looked at", refused.hint))
     return Diagnosis(tuple(findings), root=True, apt=False)
 
 
@@ -95,49 +74,36 @@ class Repair:
     user_added: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    name: str
-    package: str
-    purpose: str
-
-
-_VALIDATORS = {
-    "prometheus": _Tool("promtool", "prometheus", "checks the generated Prometheus files"),
-    "alertmanager": _Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml"),
-}
 _WANTED = (
-    _Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
-    _Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
-)
-_OPTIONAL = (
-    _Tool("nginx", "nginx", "checks the generated nginx.conf"),
-    _Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
-    _Tool("systemd-analyze", "systemd", "checks the generated unit"),
-    _Tool("redis-cli", "redis-tools", "looks into Redis"),
-    _Tool("mariadb-dump", "mariadb-client", "dumps the audit database"),
-    _Tool("crontab", "cron", "runs scheduled jobs"),
-    _Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
+    Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
+    Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
 )
 
 
-def examine(
-    spec: Spec, topology: Topology, docker: DockerFacts | None = None, also: Iterable[Finding] = ()
-) -> Diagnosis:
-    """Look at this host for the stack of `spec` as `topology` resolved it; changes nothing.
+def _optional() -> tuple[Tool, ...]:
+    return (
+        *(kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary),
+        Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
+        Tool("systemd-analyze", "systemd", "checks the generated unit"),
+        *(tool for kind in backup_kinds() for tool in kind.tools),
+        Tool("crontab", "cron", "runs scheduled jobs"),
+        Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
+    )
 
-    `docker` is what Docker offers to a stack of the compose engine, `also` what others found.
+
+def examine(stack: Stack, host_report: HostReport, also: Iterable[HostFinding] = ()) -> Diagnosis:
+    """Look at this host for `stack`; changes nothing.
+
+    `host_report` is what its engine found of its own needs, `also` what others found.
     """
-    if topology.engine == "compose":
-        docker = docker or DockerFacts()
-    held = listeners()
+    topology, held = stack.topology, listeners()
     host = topology.host
     findings = [
         _python(),
-        *(_services(topology) if docker is None else _docker(topology, docker)),
-        *_tools(topology),
-        *_ports(spec, topology, held, docker),
-        *_foreign(spec, topology, held, docker),
+        *host_report.findings,
+        *_tools(topology, {finding.name for finding in host_report.findings}),
+        *_ports(topology, held, host_report.ports),
+        *_foreign(topology, held, host_report.ports),
         *_state_directory(topology.layout.state),
         *also,
         *_user(topology),
@@ -169,10 +135,10 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
     return Repair(installed, user_added)
 
 
-def _python() -> Finding:
+def _python() -> HostFinding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     good = sys.version_info[:2] >= OLDEST_PYTHON
-    return Finding(
+    return HostFinding(
         "python",
         "python",
         Level.OK if good else Level.MISSING,
@@ -181,116 +147,73 @@ def _python() -> Finding:
     )
 
 
-def _trust(host: HostFacts) -> Iterator[Finding]:
+def _trust(host: HostFacts) -> Iterator[HostFinding]:
     """Whose files root reads here; whether others may change them was looked at before the spec was read."""
     if host.root:
         users = ", ".join(map(user_name, sorted(trusted_users(os.environ))))
         allowed = [str(entry.folder) for entry in read_allowed()]
         more = f", and others in {', '.join(allowed)}" if allowed else ""
-        yield Finding("trust", "root", Level.OK, f"can be changed by {users} alone{more}")
+        yield HostFinding("trust", "root", Level.OK, f"can be changed by {users} alone{more}")
 
 
-def _services(topology: Topology) -> Iterator[Finding]:
-    seen = set()
-    for service in topology.services:
-        if service.kind not in seen and service.binary is not None:
-            yield Finding("service", service.kind, Level.OK, service.binary)
-        seen.add(service.kind)
-    catalogue = services()
-    for absent in topology.absent:
-        package = catalogue[absent.kind].package
-        lacks_binary = catalogue[absent.kind].binary not in topology.host.binaries
-        if package is not None and lacks_binary:
-            remedy = f"Debian package {package}"
-            yield Finding("service", absent.kind, Level.MISSING, absent.reason, remedy, package)
-        else:
-            yield Finding("service", absent.kind, Level.NOTE, absent.reason, absent.remedy)
-
-
-def _docker(topology: Topology, docker: DockerFacts) -> Iterator[Finding]:
-    found = topology.host.binaries.get("docker")
-    if found is None:
-        detail = "not on PATH; engine: compose needs it"
-        yield Finding("service", "docker", Level.MISSING, detail, package="docker.io")
-        return
-    if docker.version is None:
-        remedy = "start it (`systemctl start docker`), and join the group docker or be root"
-        yield Finding("service", "docker", Level.MISSING, "no daemon answers this user", remedy)
-        return
-    daemon = f"daemon {docker.version}, {found}"
-    if too_old(docker.version):
-        remedy = f"Docker Engine {OLDEST_DAEMON} or newer, from https://docs.docker.com/engine/install/"
-        yield Finding("service", "docker", Level.MISSING, daemon, remedy)
-    else:
-        yield Finding("service", "docker", Level.OK, daemon)
-    if docker.compose is None:
-        detail = "docker has no compose plugin"
-        yield Finding("service", "docker compose", Level.MISSING, detail, package="docker-compose")
-        return
-    yield Finding("service", "docker compose", Level.OK, docker.compose)
-    if docker.trouble:
-        yield Finding("service", "project", Level.MISSING, docker.trouble)
-    for image, here in docker.images.items():
-        if here:
-            yield Finding("image", image, Level.OK, "here, or built from what is here")
-        else:
-            remedy = "`techsapo up` pulls it, or name one that is here under `images:`"
-            yield Finding("image", image, Level.NOTE, "not here yet", remedy)
-
-
-def _tools(topology: Topology) -> Iterator[Finding]:
+def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
+    """Programs beside the services; `told` are those that their engine told of."""
     have = topology.host.binaries
-    validators = [tool for kind, tool in _VALIDATORS.items() if topology.has(kind)]
-    # With Docker the images hold these, and Docker itself rotates logs.
-    needed = () if topology.engine == "compose" else (*validators, *_WANTED)
+    running = {service.facts.binary for service in topology.services}
+    # Where images hold the services they hold these too, and their engine rotates logs.
+    needed = (
+        ()
+        if topology.places.from_images
+        else (*sorted(_validators(topology), key=attrgetter("package")), *_WANTED)
+    )
     for tool in needed:
         if tool.name in have:
-            yield Finding("tool", tool.name, Level.OK, have[tool.name])
+            yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
         else:
-            remedy = f"Debian package {tool.package}"
-            yield Finding(
-                "tool", tool.name, Level.WARNING, f"{tool.purpose}; not on PATH", remedy, tool.package
-            )
-    running = {service.facts.binary for service in topology.services}
-    for tool in _OPTIONAL:
-        if tool.name in running or (tool.name == "docker" and topology.engine == "compose"):
+            detail, remedy = f"{tool.purpose}; not on PATH", f"Debian package {tool.package}"
+            yield HostFinding("tool", tool.name, Level.WARNING, detail, remedy, tool.package)
+    for tool in _optional():
+        if tool.name in running or tool.name in told:
             continue
         if tool.name in have:
-            yield Finding("tool", tool.name, Level.OK, have[tool.name])
+            yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
         else:
             remedy = f"Debian package {tool.package}"
-            yield Finding("tool", tool.name, Level.NOTE, f"{tool.purpose}; optional, not on PATH", remedy)
+            yield HostFinding("tool", tool.name, Level.NOTE, f"{tool.purpose}; optional, not on PATH", remedy)
 
 
-def _wanted_ports(spec: Spec, topology: Topology) -> Iterator[tuple[int, Service]]:
+def _validators(topology: Topology) -> Iterator[Tool]:
+    """What checks the files of the stack's services, where that is not the service's own program."""
+    for kind in kinds():
+        tool = kind.validator
+        if tool is not None and tool.name != kind.facts.binary and topology.has(kind.name):
+            yield tool
+
+
+def _wanted_ports(topology: Topology) -> Iterator[tuple[int, Service]]:
     for service in topology.services:
-        if not topology.published(service):
-            continue
-        yield service.port, service
-        if service.kind == "nginx" and spec.served_certificate is not None:
-            yield spec.nginx.tls_listen, service
+        if topology.published(service):
+            yield from ((port, service) for _, port in kind_of(service).ports(topology, service))
 
 
-def _ports(
-    spec: Spec, topology: Topology, held: Mapping[int, Holder], docker: DockerFacts | None
-) -> Iterator[Finding]:
-    for port, service in _wanted_ports(spec, topology):
+def _ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
+    for port, service in _wanted_ports(topology):
         name = f"port {port}"
         holder = held.get(port)
         if is_free(_numeric(service.host), port):
-            yield Finding("port", name, Level.OK, f"free, for {service.name}")
+            yield HostFinding("port", name, Level.OK, f"free, for {service.name}")
         elif holder is None:
-            yield Finding(
+            yield HostFinding(
                 "port",
                 name,
                 Level.MISSING,
                 f"{service.name} can't listen on {service.host}:{port}",
                 "ports below 1024 need root; is the address one of this host?",
             )
-        elif _ours(topology, port, holder, docker):
-            yield Finding("port", name, Level.OK, f"{service.name} of this stack: {holder}")
+        elif _ours(topology, port, holder, own):
+            yield HostFinding("port", name, Level.OK, f"{service.name} of this stack: {holder}")
         else:
-            yield Finding(
+            yield HostFinding(
                 "port",
                 name,
                 Level.MISSING,
@@ -300,89 +223,76 @@ def _ports(
 
 
 def _how_to_free(service: Service, holder: Holder) -> str:
-    setting = {
-        "app": "app.port",
-        "nginx": "nginx.listen",
-        "redis": "redis.port",
-        "mysql": "mysql.port",
-        "prometheus": "monitoring.prometheus.port",
-        "alertmanager": "monitoring.alertmanager.port",
-        "grafana": "monitoring.grafana.port",
-    }.get(service.kind, f"monitoring.exporters.{service.kind.removesuffix('-exporter')}.port")
-    if service.kind == "app" and service.name != "app":
-        setting = "app.instances"
+    setting = kind_of(service).setting_of(service)
     if holder.pid is None:
         return f"run as root to see which process it is, or set another {setting}"
     return f"stop that process, or set another {setting}"
 
 
-def _foreign(
-    spec: Spec, topology: Topology, held: Mapping[int, Holder], docker: DockerFacts | None
-) -> Iterator[Finding]:
+def _foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
     """Services on their well-known ports that are not this stack's, such as those of Debian's packages."""
-    wanted = {port for port, _ in _wanted_ports(spec, topology)}
-    for facts in services().values():
+    wanted = {port for port, _ in _wanted_ports(topology)}
+    for kind in kinds():
+        facts = kind.facts
         holder = held.get(facts.port)
         if facts.binary is None or holder is None or facts.port in wanted:
             continue
-        if _ours(topology, facts.port, holder, docker):
+        if _ours(topology, facts.port, holder, own):
             continue
         detail = f"{facts.title}'s port {facts.port} is used by {holder}; it is left alone"
-        yield Finding("running", facts.kind, Level.NOTE, detail)
+        yield HostFinding("running", facts.kind, Level.NOTE, detail)
 
 
-def _ours(topology: Topology, port: int, holder: Holder, docker: DockerFacts | None) -> bool:
-    if docker is not None and port in docker.ports:
-        return True
-    if holder.pid is None:
-        return False
-    return belongs_to(holder.pid, topology.layout.state)
+def _ours(topology: Topology, port: int, holder: Holder, own: Collection[int]) -> bool:
+    return port in own or (holder.pid is not None and belongs_to(holder.pid, topology.layout.state))
 
 
-def _state_directory(state: Path) -> Iterator[Finding]:
+def _state_directory(state: Path) -> Iterator[HostFinding]:
     try:
         found = room(state)
     except OSError as error:
-        yield Finding("state", "state directory", Level.MISSING, f"{state}: {error.strerror}")
+        yield HostFinding("state", "state directory", Level.MISSING, f"{state}: {error.strerror}")
         return
     kind = file_system(state)
     where = (
         f"{state} on {kind or 'an unknown file system'}, {human(found.free_bytes)} free ({found.free:.0%})"
     )
     if found.read_only:
-        yield Finding(
+        yield HostFinding(
             "state", "state directory", Level.MISSING, f"{where}: read-only", "remount it read-write"
         )
     elif not os.access(found.directory, os.W_OK | os.X_OK):
         remedy = f"become the owner of {found.directory}, or move the spec"
-        yield Finding("state", "state directory", Level.MISSING, f"{where}: not writable", remedy)
+        yield HostFinding("state", "state directory", Level.MISSING, f"{where}: not writable", remedy)
     elif min(found.free, found.free_inodes) < _ROOM_LEAST:
-        yield Finding("state", "state directory", Level.MISSING, f"{where}: full", "make room")
+        yield HostFinding("state", "state directory", Level.MISSING, f"{where}: full", "make room")
     elif min(found.free, found.free_inodes) < _ROOM_WARN:
-        yield Finding("state", "state directory", Level.WARNING, f"{where}: nearly full", "make room")
+        yield HostFinding("state", "state directory", Level.WARNING, f"{where}: nearly full", "make room")
     elif kind in NETWORK:
         remedy = "databases and sockets want a local disk; move the spec to one"
-        yield Finding("state", "state directory", Level.WARNING, f"{where}: a network file system", remedy)
+        yield HostFinding(
+            "state", "state directory", Level.WARNING, f"{where}: a network file system", remedy
+        )
     else:
-        yield Finding("state", "state directory", Level.OK, where)
+        yield HostFinding("state", "state directory", Level.OK, where)
 
 
-def _user(topology: Topology) -> Iterator[Finding]:
+def _user(topology: Topology) -> Iterator[HostFinding]:
     host: HostFacts = topology.host
-    if not host.root or topology.engine == "compose":
+    if not topology.places.starts_as_root(host):
         return
     name = f"user {APP_USER}"
     if not accounts.exists(APP_USER):
         detail = "there is none, so the app keeps running as root"
-        yield Finding("user", name, Level.WARNING, detail, "`techsapo doctor --fix` adds it")
+        yield HostFinding("user", name, Level.WARNING, detail, "`techsapo doctor --fix` adds it")
     elif APP_USER not in host.users:
         detail = f"can't reach {topology.layout.state}, so the app runs as root"
-        yield Finding(
+        yield HostFinding(
             "user", name, Level.NOTE, detail, "put the project where other users may enter, e.g. /srv"
         )
     elif APP_USER not in host.app_users:
         detail = f"can't run {host.python}, so the app runs as root"
-        yield Finding(
+        yield HostFinding(
             "user",
             name,
             Level.NOTE,
@@ -390,7 +300,7 @@ def _user(topology: Topology) -> Iterator[Finding]:
             "install with a Python that all users may run, e.g. /usr/bin/python3",
         )
     else:
-        yield Finding("user", name, Level.OK, "runs the app")
+        yield HostFinding("user", name, Level.OK, "runs the app")
 
 
 def _numeric(host: str) -> str:

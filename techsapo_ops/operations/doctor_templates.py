@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from techsapo_ops.operations.doctor import Finding, Level
+from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.template_folders import Overrides
 
 _NAME = "your templates"
 
 
-def look_at_templates(overrides: Overrides) -> Iterator[Finding]:
+def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
     """Those that can't be used, are not used, or are where version 0.1 had them; nothing without any."""
     obstacle, warnings = overrides.obstacle, tuple(overrides.warnings())
     if obstacle is not None:
-        yield Finding("templates", _NAME, Level.MISSING, obstacle.message, obstacle.hint)
+        yield HostFinding("templates", _NAME, Level.MISSING, obstacle.message, obstacle.hint)
     for found in warnings:
-        yield Finding("templates", _NAME, Level.WARNING, found.message, found.hint)
+        yield HostFinding("templates", _NAME, Level.WARNING, found.message, found.hint)
     if obstacle is None and not warnings and overrides.folders:
-        yield Finding("templates", _NAME, Level.OK, f"in {overrides.folder}")
+        yield HostFinding("templates", _NAME, Level.OK, f"in {overrides.folder}")

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from techsapo_ops.services.alertmanager.kind import Alertmanager
-from techsapo_ops.services.alertmanager.runtime import AlertmanagerRuntime
-from techsapo_ops.services.app.kind import App
-from techsapo_ops.services.app.runtime import AppRuntime
-from techsapo_ops.services.mysql.exporter import MysqldExporter
-from techsapo_ops.services.mysql.kind import Mysql
-from techsapo_ops.services.mysql.runtime import MysqldExporterRuntime, MysqlRuntime
-from techsapo_ops.services.nginx.kind import Nginx
-from techsapo_ops.services.nginx.runtime import NginxRuntime
-from techsapo_ops.services.prometheus.kind import Prometheus
-from techsapo_ops.services.prometheus.runtime import PrometheusRuntime
-from techsapo_ops.services.redis.kind import Redis
-from techsapo_ops.services.redis.runtime import RedisRuntime
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.services.runtime import Runtime
 
 _DEFAULT = Runtime()
-_RUNTIMES: Mapping[str, Runtime] = {
-    Redis.facts.kind: RedisRuntime(),
-    Mysql.facts.kind: MysqlRuntime(),
-    MysqldExporter.facts.kind: MysqldExporterRuntime(),
-    App.facts.kind: AppRuntime(),
-    Nginx.facts.kind: NginxRuntime(),
-    Alertmanager.facts.kind: AlertmanagerRuntime(),
-    Prometheus.facts.kind: PrometheusRuntime(),
-}
 
 
 def runtime_of(kind: str) -> Runtime:
-    """What an engine has to do of a kind; the defaults for one that needs nothing else."""
-    return _RUNTIMES.get(kind, _DEFAULT)
+    """What an engine has to do of a kind: RUNTIME of the module `runtime` beside it, else the defaults."""
+    module = kind_of(kind).beside("runtime")
+    runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
+    return runtime
 
 
 def throwaway_kinds() -> tuple[str, ...]:
     """The kinds of which there can be a throwaway copy."""
-    return tuple(kind for kind, runtime in _RUNTIMES.items() if runtime.throwaway_program is not None)
+    return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)

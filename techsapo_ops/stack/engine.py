@@ -14,10 +14,12 @@ from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.adapters.address import Address
+    from techsapo_ops.adapters.probe import ProbeResult
     from techsapo_ops.adapters.process import Command, Completed
     from techsapo_ops.spec.secret import Secret
     from techsapo_ops.stack.desired import Desired
     from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.service import Service
 
 
 class GateError(OpsError):
@@ -309,6 +311,10 @@ class Running(Recorded, Protocol):
         ...
 
 
+Prober = Callable[["Service", float], "ProbeResult"]
+"""Asks a service, within so many seconds; raises nothing for what it finds."""
+
+
 class Access(Protocol):
     """Reaches into the services of a stack. Every method may raise OpsError."""
 
@@ -351,6 +357,10 @@ class Access(Protocol):
 
     def left(self, kind: str) -> tuple[str, ...]:
         """Names of services of `kind` that this stack has no more, and that have left their data."""
+        ...
+
+    def prober_inside(self) -> Prober:
+        """Asks services that this host does not reach, as they are when this is called."""
         ...
 
     def halt(self, service: str) -> None:

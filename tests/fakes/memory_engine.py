@@ -21,6 +21,7 @@ from threading import Lock
 from typing_extensions import override
 
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.state import Record, StateFile
@@ -42,6 +43,7 @@ from techsapo_ops.stack.engine import (
     Usage,
 )
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 BEGINNING = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -345,6 +347,15 @@ class MemoryEngine(Engine):
     def left(self, kind: str) -> tuple[str, ...]:
         folders = (*self.layout.data.glob(kind), *sorted(self.layout.data.glob(f"{kind}-*")))
         return tuple(folder.name for folder in folders if self.topology.find(folder.name) is None)
+
+    @override
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        def ask(service: Service, _: float) -> ProbeResult:
+            process = self.world.processes.get(service.name)
+            runs = process is not None and process.state is State.RUNNING
+            return ProbeResult(runs, "it runs" if runs else "it does not run", 0.0)
+
+        return ask
 
     @override
     def halt(self, service: str) -> None:

@@ -13,7 +13,7 @@ import typer
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import docker_facts_for, topology_for
+from techsapo_ops.cli.open_stack import host_report, open_stack
 from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
@@ -25,6 +25,7 @@ from techsapo_ops.spec.load import load
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.doctor import Diagnosis, Repair
+    from techsapo_ops.stack.stack import Stack
     from techsapo_ops.stack.topology import Topology
 
 
@@ -62,10 +63,8 @@ def doctor(
         else:
             _print(refused, out, quiet=out.quiet)
         raise typer.Exit(1)
-    topology = topology_for(project)
-    diagnosis = examine(
-        project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
-    )
+    stack = open_stack(project)
+    diagnosis = _examined(project, stack)
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
@@ -74,11 +73,8 @@ def doctor(
             raise OpsError(
                 "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
             )
-        done = _repair(diagnosis, topology, out)
-        topology = topology_for(project)
-        diagnosis = examine(
-            project.spec, topology, docker_facts_for(project, topology), look_at_templates(project.overrides)
-        )
+        done = _repair(diagnosis, stack.topology, out)
+        diagnosis = _examined(project, open_stack(project))
     if out.as_json:
         out.json(_value(diagnosis, done))
     else:
@@ -93,6 +89,10 @@ def _project(file: Path, environment: str | None) -> Project:
         return open_project(file, environment)
 
     return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
+
+
+def _examined(project: Project, stack: Stack) -> Diagnosis:
+    return examine(stack, host_report(project, stack.topology), look_at_templates(project.overrides))
 
 
 def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.build import build
-from techsapo_ops.cli.open_stack import private_prober, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style
 from techsapo_ops.errors import OpsError
@@ -47,17 +47,10 @@ def health(
       techsapo health --watch
     """
     try:
-        project = place.open()
-        topology = topology_for(project)
+        stack = open_stack(place.open())
 
         def look() -> HealthReport:
-            return check(
-                project.spec,
-                topology,
-                timeout=timeout,
-                now=datetime.now(UTC),
-                private=private_prober(project.spec, topology),
-            )
+            return check(stack, timeout=timeout, now=datetime.now(UTC))
 
         if watch:
             _watch(look, as_json=out.as_json)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose import gate, logs, prepare, proof, reloading
 from techsapo_ops.engines.compose.access import ComposeAccess
@@ -52,6 +53,10 @@ class ComposeEngine(ComposeAccess, Engine):
         self._made_for: tuple[Step, ...] = ()
         self._making = threading.Lock()
         self.prober = Prober(topology, docker, self.containers, questions(topology))
+
+    @override
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        return self.prober.of_now()
 
     @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:

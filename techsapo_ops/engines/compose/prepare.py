@@ -7,8 +7,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.files import keep_out_of_git
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.runtimes import runtime_of

@@ -50,6 +50,15 @@ class Prober:
     containers: Callable[[], dict[str, ContainerFacts]]
     questions: Mapping[str, Command] = field(default_factory=dict)
 
+    def of_now(self) -> Callable[[Service, float], ProbeResult]:
+        """Asks in the containers that there are when this is called. Raises nothing for what it finds."""
+        try:
+            containers = self.containers()
+        except OpsError as error:
+            unknown = ProbeResult(False, error.message, 0.0)
+            return lambda _, __: unknown
+        return lambda service, timeout: self.ask(service, timeout, containers)
+
     def ask(
         self, service: Service, timeout: float, known: dict[str, ContainerFacts] | None = None
     ) -> ProbeResult:

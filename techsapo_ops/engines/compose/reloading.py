@@ -7,7 +7,7 @@ stopped, and then does not start it again when it ends by itself.
 from __future__ import annotations
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
-from techsapo_ops.adapters.http import Unreachable, fetch
+from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
@@ -37,7 +37,7 @@ def reload(docker: Docker, container: ContainerFacts, service: Service, topology
 
 def _over_http(url: str, service: Service) -> None:
     try:
-        answer = fetch(url, method="POST", timeout=_TIMEOUT)
+        answer = send(url, timeout=_TIMEOUT)
     except Unreachable as error:
         raise OpsError(f"{service.name} can't be told to reload: {error.reason}") from None
     if not answer.ok:

@@ -183,6 +183,11 @@ class NativeEngine(NativeAccess, Engine):
             ca=login.ca,
         )
 
+    @override
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        """This host reaches all of them."""
+        return self._probe
+
     def _exits(self, name: str) -> int:
         record = self.state.load().get(name)
         ended = history.exits(self.layout.logs / "supervisord.log").get(name, [])

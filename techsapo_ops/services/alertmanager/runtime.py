@@ -20,3 +20,6 @@ class AlertmanagerRuntime(Runtime):
         from techsapo_ops.services.alertmanager.readback import LOADED
 
         return LOADED
+
+
+RUNTIME = AlertmanagerRuntime()

@@ -46,6 +46,7 @@ class App(Kind):
     asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = ("providers", "redis.password", "mysql.password")
+    trusts = ("redis",)
     port_setting = "app.port"
     vital = True
 
@@ -72,6 +73,14 @@ class App(Kind):
         from techsapo_ops.services.app.rendered_spec import app_spec_files
 
         return (*app_spec_files(topology), *page_files(topology.spec))
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Whether its answers mean anything."""
+        providers = [p for p in topology.spec.providers.values() if p.enabled]
+        if providers and all(p.kind == "simulated" for p in providers):
+            yield (
+                f"answers are simulated ({len(providers)} providers): `providers:` in the spec adds real ones"
+            )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """MariaDB's password that was made at the first start."""

@@ -17,3 +17,6 @@ class AppRuntime(Runtime):
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
         return (topology.layout.mysql_password,)
+
+
+RUNTIME = AppRuntime()

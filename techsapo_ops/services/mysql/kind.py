@@ -54,6 +54,18 @@ class Mysql(Kind):
         if spec.mysql is not None:
             yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
 
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
+        """As its clients write it."""
+        return "mysql"
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Where the audit log is without it."""
+        if not topology.has(self.name):
+            wanted = topology.spec.mysql is not None
+            why = ", as MariaDB is not here" if wanted else ""
+            how = "" if wanted else "; a `mysql:` section in the spec makes it MariaDB"
+            yield f"audit log: SQLite{why}{how}"
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""
         from techsapo_ops.services.mysql.configuration import mysql_files

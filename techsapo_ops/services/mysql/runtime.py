@@ -108,9 +108,4 @@ class MysqlRuntime(Runtime):
         return ThrowawayContainer(argv, ready, "root", password, environment)
 
 
-class MysqldExporterRuntime(Runtime):
-    """It reads a login that was made with the database's password."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.keys / container_login.EXPORTER_CNF,)
+RUNTIME = MysqlRuntime()

@@ -27,3 +27,6 @@ class NginxRuntime(Runtime):
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
         return topology.layout.certs.glob("*/privkey.pem")
+
+
+RUNTIME = NginxRuntime()

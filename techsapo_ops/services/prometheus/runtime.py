@@ -67,3 +67,6 @@ class PrometheusRuntime(Runtime):
         )  # fmt: skip
         ready = Command(("promtool", "check", "ready", f"--url=http://{at}"))
         return ThrowawayContainer(argv, ready, blocks=blocks, memory_folder=data)
+
+
+RUNTIME = PrometheusRuntime()

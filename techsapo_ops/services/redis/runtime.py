@@ -13,6 +13,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services.redis.client import login_options
 from techsapo_ops.services.redis.kind import Redis
+from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.facts import Probe
@@ -34,7 +35,7 @@ class RedisRuntime(Runtime):
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.redis_certificate / "privkey.pem",)
+        return (certificate(topology.layout) / "privkey.pem",)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
@@ -65,3 +66,6 @@ class RedisRuntime(Runtime):
 
 def _throwaway(folder: str, password: Secret) -> str:
     return f'save ""\nappendonly no\ndir {folder}\nrequirepass {password.reveal()}\n'
+
+
+RUNTIME = RedisRuntime()

@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,16 @@ from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.doctor import examine
+from techsapo_ops.services import registry as services
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Notes(BackupKind):
 
     name = "notes"
     title = "the notes"
+    tools = (Tool("notes-cli", "notes", "reads the notes"),)
 
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         return [NotesSource(self._file(stack))] if self._file(stack).exists() else "there are no notes"
@@ -100,8 +108,25 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield open_stack(open_project(tmp_path / "techsapo.yaml"))
 
 
-def told(_: str, __: int) -> None:
-    """Nobody looks on."""
+class Diary(Kind):
+    """A service that is in no stack here; its data is the notes."""
+
+    facts = ServiceFacts("diary", "Diary", "diary:1", 80, "diary", 1000, Probe("tcp"))
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        return ()
+
+    def backup(self) -> BackupKind:
+        return Notes()
+
+
+def test_a_kind_of_service_brings_its_kind_of_backup(stack: Stack) -> None:
+    assert registry.names()[-1] == "notes"
+    with services.including(Diary()):
+        assert registry.names().index("notes") == len(registry.names()) - 3
+    assert [kind.name for kind in services.kinds() if kind.backup() is not None] == [
+        "redis", "mysql", "app", "prometheus", "grafana",
+    ]  # fmt: skip
 
 
 def test_it_is_taken_checked_tried_shown_and_brought_back(stack: Stack) -> None:
@@ -140,6 +165,11 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     with pytest.raises(OpsError, match=r"came back wrong: a line is upside down\nwent back"):
         restore.perform(stack, intent)
     assert notes.read_text() == "mine\nstays\n"
+
+
+def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
+    (found,) = [f for f in examine(stack.spec, stack.topology).findings if f.name == "notes-cli"]
+    assert found.detail == "reads the notes; optional, not on PATH"
 
 
 def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import peers
 import pytest
+from fakes.open_stacks import open_stack
 from servers import free_port
 
 from techsapo_ops.adapters import disk
@@ -19,26 +20,32 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
-from techsapo_ops.health.parts import app_part, certificate_part, disk_part, prometheus_parts
-from techsapo_ops.health.report import Part, PartStatus, Status
+from techsapo_ops.health.host_parts import certificate_part, disk_part
+from techsapo_ops.health.report import Status
+from techsapo_ops.services.health import health_of
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import NATIVE
+from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def service(kind: str, port: int) -> Service:
-    return Service(kind, kind, "127.0.0.1", port, kind_of(kind).facts)
+def asked(kind: str, port: int, timeout: float, places: Places = NATIVE) -> tuple[HealthPart, ...]:
+    """What the one service of a stack says of itself."""
+    service = Service(kind, kind, "127.0.0.1", port, kind_of(kind).facts)
+    spec = Spec.model_validate({"project": "techsapo"})
+    layout, here = Layout(Path("/nowhere"), Path("/nowhere")), HostFacts("python3")
+    return health_of(Topology(spec, places, layout, here, (service,), ()), service, timeout)
 
 
-def app_says(status: str, body: object) -> Part:
+def app_says(status: str, body: object) -> HealthPart:
     raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     with peers.peer(peers.http(status, raw)) as port:
-        return app_part(service("app", port), Address("127.0.0.1", port), 2.0)
+        return asked("app", port, 2.0)[0]
 
 
 def test_a_healthy_app_tells_what_it_runs_on() -> None:
@@ -73,7 +80,7 @@ def test_an_instance_that_runs_another_build_is_well_and_told(
     told: dict[str, str], elsewhere: bool, outdated: bool
 ) -> None:
     with peers.peer(peers.http("200 OK", json.dumps({"status": "healthy", **told}).encode())) as port:
-        part = app_part(service("app", port), Address("127.0.0.1", port), 2.0, elsewhere=elsewhere)
+        (part,) = asked("app", port, 2.0, COMPOSE if elsewhere else NATIVE)
     runs = next(iter(told.values()))
     assert (part.status, part.build, part.outdated) == (PartStatus.HEALTHY, runs, outdated)
     assert f"build {runs}" in part.detail
@@ -146,7 +153,7 @@ def test_odd_answers_of_the_app_are_judged(
 
 def test_a_failing_instance_points_at_its_log() -> None:
     port = free_port()
-    part = app_part(service("app", port), Address("127.0.0.1", port), 1.0)
+    (part,) = asked("app", port, 1.0)
     assert part.status is PartStatus.DOWN
     assert part.hint == "`techsapo logs app`"
 
@@ -170,7 +177,7 @@ def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
         target("redis", "down", "connection refused"), target("app", "up"), target("new", "unknown")
     )
     with peers.peer(peers.http("200 OK", body)) as port:
-        found = prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 2.0)
+        found = asked("prometheus", port, 2.0)
     assert [(p.name, p.status.value, p.detail) for p in found] == [
         ("prometheus", "healthy", "HTTP 200"),
         ("target app 127.0.0.1:1", "healthy", "up"),
@@ -182,12 +189,12 @@ def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
 
 def test_a_prometheus_that_is_gone_is_one_part_and_not_two() -> None:
     port = free_port()
-    assert len(prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 1.0)) == 1
+    assert len(asked("prometheus", port, 1.0)) == 1
 
 
 def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:
     with peers.peer(peers.http("200 OK", b"hello")) as port:
-        found = prometheus_parts(service("prometheus", port), Address("127.0.0.1", port), 1.0)
+        found = asked("prometheus", port, 1.0)
     assert found[1].status is PartStatus.DEGRADED
     assert "not JSON" in found[1].detail
 
@@ -220,7 +227,7 @@ def test_the_disk_is_judged_by_space_and_inodes(
 def test_a_certificate_says_how_long_it_lasts(tmp_path: Path) -> None:
     made = ensure(tmp_path / "web", ["a.example"], days=90, now=NOW)
 
-    def at(days: float) -> Part:
+    def at(days: float) -> HealthPart:
         return certificate_part("web", made.chain, None, None, NOW + timedelta(days=days), 1.0)
 
     assert (at(0).status, at(0).detail) == (PartStatus.HEALTHY, "90 days left, until 2026-04-01")
@@ -279,16 +286,16 @@ def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> N
     assert "not a PEM" in certificate_part("web", tmp_path / "x.pem", None, None, NOW, 1.0).detail
 
 
-def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> tuple[Spec, Topology]:
+def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> Topology:
     spec = Spec.model_validate({"project": "techsapo", "app": {"port": port}})
     layout = Layout(tmp_path / ".techsapo", tmp_path / ".techsapo/generated")
-    return spec, resolve(spec, NATIVE, layout, HostFacts("python3", binaries=binaries or {}))
+    return resolve(spec, NATIVE, layout, HostFacts("python3", binaries=binaries or {}))
 
 
 def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
     with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec, topology = stack(tmp_path, port)
-        report = check(spec, topology, timeout=2.0, now=NOW)
+        topology = stack(tmp_path, port)
+        report = check(open_stack(topology), timeout=2.0, now=NOW)
     assert report.status is Status.HEALTHY
     absent = {p.name: p.hint for p in report.probes if p.status is PartStatus.ABSENT}
     assert {"redis", "prometheus", "grafana"} <= set(absent)
@@ -297,8 +304,8 @@ def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
 
 def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_path: Path) -> None:
     with peers.peer(peers.silent) as port:
-        spec, topology = stack(tmp_path, port)
-        report = check(spec, topology, timeout=0.3, now=NOW)
+        topology = stack(tmp_path, port)
+        report = check(open_stack(topology), timeout=0.3, now=NOW)
     assert report.status is Status.DOWN
     assert "did not answer within 0.3 s" in report.probes[0].detail
 
@@ -306,11 +313,11 @@ def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_pat
 def test_a_probe_stuck_in_the_kernel_holds_nobody_up() -> None:
     over = threading.Event()
 
-    def stuck() -> tuple[Part, ...]:
+    def stuck() -> tuple[HealthPart, ...]:
         over.wait()
         return ()
 
-    quick = Part("quick", "redis", PartStatus.HEALTHY, "PONG")
+    quick = HealthPart("quick", "redis", PartStatus.HEALTHY, "PONG")
     jobs = [_Job("disk", "disk", stuck, vital=True), _Job("quick", "redis", lambda: (quick,))]
     found = _at_once(jobs, 0.05)
     over.set()
@@ -321,6 +328,6 @@ def test_a_probe_stuck_in_the_kernel_holds_nobody_up() -> None:
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
 def test_no_time_at_all_is_refused(tmp_path: Path, timeout: float) -> None:
-    spec, topology = stack(tmp_path, 1)
+    topology = stack(tmp_path, 1)
     with pytest.raises(OpsError, match="leaves no time"):
-        check(spec, topology, timeout=timeout, now=NOW)
+        check(open_stack(topology), timeout=timeout, now=NOW)

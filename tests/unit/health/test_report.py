@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.health.report import HealthReport, Part, PartStatus, Status
+from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.stack.health import HealthPart, PartStatus
 
 UP, WRONG, GONE = PartStatus.HEALTHY, PartStatus.DEGRADED, PartStatus.DOWN
 
 
-def part(kind: str, status: PartStatus, *, vital: bool = False) -> Part:
-    return Part(kind, kind, status, "", vital=vital or kind in {"app", "nginx", "disk"})
+def part(kind: str, status: PartStatus, *, vital: bool = False) -> HealthPart:
+    return HealthPart(kind, kind, status, "", vital=vital or kind in {"app", "nginx", "disk"})
 
 
 @pytest.mark.parametrize(

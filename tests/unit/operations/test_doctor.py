@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from fakes.open_stacks import open_stack
 from servers import free_port
 
 from techsapo_ops.adapters.apt import Apt
@@ -13,12 +14,14 @@ from techsapo_ops.adapters.disk import Room, file_system
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
-from techsapo_ops.engines.compose.facts import DockerFacts
+from techsapo_ops.engines.compose import host_report as compose
+from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
-from techsapo_ops.operations.doctor import Diagnosis, Finding, Level, examine, repair
+from techsapo_ops.operations.doctor import Diagnosis, repair
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE, NATIVE
 from techsapo_ops.stack.topology import Topology
@@ -52,7 +55,15 @@ def stack(state: Path, binaries: dict[str, str], **host: object) -> tuple[Spec, 
     return spec, resolve(spec, NATIVE, Layout(state, state / "generated"), facts)
 
 
-def by_name(diagnosis: Diagnosis) -> dict[str, Finding]:
+def examine(_: Spec, topology: Topology) -> Diagnosis:
+    return doctor.examine(open_stack(topology), native.host_report(topology))
+
+
+def examine_docker(topology: Topology, docker: compose.DockerFacts) -> Diagnosis:
+    return doctor.examine(open_stack(topology), compose.host_report(topology, docker))
+
+
+def by_name(diagnosis: Diagnosis) -> dict[str, HostFinding]:
     return {f.name: f for f in diagnosis.findings}
 
 
@@ -164,7 +175,7 @@ def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"logrotate": "x", "setpriv": "x"})
     topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
-    diagnosis = examine(spec, topology)
+    diagnosis = examine_docker(topology, compose.DockerFacts())
     assert "docker.io" in diagnosis.packages
     assert not diagnosis.complete
 
@@ -176,7 +187,7 @@ def test_a_daemon_that_refuses_the_files_is_named_once(tmp_path: Path, version: 
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"docker": "/usr/bin/docker"})
     topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
-    found = examine(spec, topology, DockerFacts(version, "2.26.1")).findings
+    found = examine_docker(topology, compose.DockerFacts(version, "2.26.1")).findings
     assert [(f.level, version in f.detail) for f in found if f.name == "docker"] == [(level, True)]
 
 

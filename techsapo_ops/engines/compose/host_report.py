@@ -1,0 +1,82 @@
+"""What Docker on this host offers to one stack, and what is missing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from techsapo_ops.engines.choice import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
+from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.engines.compose.recorded import ComposeStack
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFacts:
+    """`version` is the daemon's, None where none answers, `compose` the plugin's.
+
+    `images` says of each image that the stack needs whether it is here, or what it is built from.
+    `ports` are those of this host that lead into the stack's own containers.
+    """
+
+    version: str | None = None
+    compose: str | None = None
+    images: Mapping[str, bool] = field(default_factory=dict)
+    ports: frozenset[int] = frozenset()
+    trouble: str = ""
+
+
+def docker_facts(stack: ComposeStack, images: Sequence[Image]) -> DockerFacts:
+    """Ask the daemon for what a stack needs. Raises nothing for what it finds."""
+    version = stack.docker.answers()
+    if version is None:
+        return DockerFacts()
+    compose = stack.docker.compose_version()
+    try:
+        present = stack.docker.image_ids(names_of(images))
+        containers = stack.containers()
+    except OpsError as error:
+        return DockerFacts(version, compose, trouble=error.message)
+    here = {image.reference: present_or_base(image, present) for image in images}
+    ports = frozenset(p.port for c in containers.values() if c.running for p in c.published)
+    return DockerFacts(version, compose, here, ports)
+
+
+def host_report(topology: Topology, docker: DockerFacts) -> HostReport:
+    """Docker, its plugin and the images, and the ports that the stack's containers hold."""
+    return HostReport(tuple(_findings(topology, docker)), docker.ports)
+
+
+def _findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
+    found = topology.host.binaries.get("docker")
+    if found is None:
+        detail = "not on PATH; engine: compose needs it"
+        yield HostFinding("service", "docker", Level.MISSING, detail, package="docker.io")
+        return
+    if docker.version is None:
+        remedy = "start it (`systemctl start docker`), and join the group docker or be root"
+        yield HostFinding("service", "docker", Level.MISSING, "no daemon answers this user", remedy)
+        return
+    daemon = f"daemon {docker.version}, {found}"
+    if too_old(docker.version):
+        remedy = f"Docker Engine {OLDEST_DAEMON} or newer, from https://docs.docker.com/engine/install/"
+        yield HostFinding("service", "docker", Level.MISSING, daemon, remedy)
+    else:
+        yield HostFinding("service", "docker", Level.OK, daemon)
+    if docker.compose is None:
+        detail = "docker has no compose plugin"
+        yield HostFinding("service", "docker compose", Level.MISSING, detail, package="docker-compose")
+        return
+    yield HostFinding("service", "docker compose", Level.OK, docker.compose)
+    if docker.trouble:
+        yield HostFinding("service", "project", Level.MISSING, docker.trouble)
+    for image, here in docker.images.items():
+        if here:
+            yield HostFinding("image", image, Level.OK, "here, or built from what is here")
+        else:
+            remedy = "`techsapo up` pulls it, or name one that is here under `images:`"
+            yield HostFinding("image", image, Level.NOTE, "not here yet", remedy)

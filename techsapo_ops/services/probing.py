@@ -1,0 +1,59 @@
+"""Asks a service whether it is ready, with the login that the stack has there."""
+
+from __future__ import annotations
+
+from techsapo_ops.adapters.probe import ProbeResult, Question, probe
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.service import Login, Service
+from techsapo_ops.stack.topology import Topology
+
+
+def ask(
+    topology: Topology, service: Service, timeout: float, question: Question | None = None
+) -> ProbeResult:
+    """What `service` answers to its probe, or to another `question`, asked from this host.
+
+    Raises nothing for what it finds.
+    """
+    login = kind_of(service).login(topology) or Login()
+    password = login.password or _kept(login)
+    return probe(
+        question or service.facts.probe,
+        topology.address(service, Viewpoint.HOST),
+        timeout=timeout,
+        # Without the password a greeting must do: an unprivileged caller can't read root's key.
+        user=login.user if password else None,
+        password=password.reveal() if password else None,
+        ca=login.ca,
+    )
+
+
+def _kept(login: Login) -> Secret | None:
+    try:
+        text = login.password_file.read_text(encoding="utf-8").strip() if login.password_file else ""
+    except OSError:
+        return None
+    return Secret(text) if text else None
+
+
+def part_of(service: Service, found: ProbeResult, status: PartStatus | None = None) -> HealthPart:
+    """What was `found` about a service; by default it is down where its probe failed."""
+    if status is None:
+        status = PartStatus.HEALTHY if found.ok else PartStatus.DOWN
+    return HealthPart(
+        service.name,
+        service.kind,
+        status,
+        found.detail,
+        found.seconds,
+        look_at_logs(service, status),
+        vital=kind_of(service).vital,
+    )
+
+
+def look_at_logs(service: Service, status: PartStatus) -> str:
+    """The hint to a service that is down."""
+    return f"`techsapo logs {service.name}`" if status is PartStatus.DOWN else ""

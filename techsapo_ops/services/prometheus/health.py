@@ -1,0 +1,41 @@
+"""How Prometheus is, and what it scrapes."""
+
+from __future__ import annotations
+
+import time
+
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.probing import ask, part_of
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+
+def prometheus_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
+    """Prometheus itself, then each of its active targets with the duration of its last scrape."""
+    started = time.monotonic()
+    itself = part_of(service, ask(topology, service, timeout))
+    if itself.failing:
+        return (itself,)
+    left = max(timeout - (time.monotonic() - started), 0.001)
+    try:
+        targets = Prometheus(topology.address(service, Viewpoint.HOST).url(), timeout=left).targets()
+    except OpsError as error:
+        took = time.monotonic() - started
+        return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))
+    statuses = {"up": PartStatus.HEALTHY, "unknown": PartStatus.STARTING}
+    return (
+        itself,
+        *(
+            HealthPart(
+                name=f"target {target.job} {target.instance}",
+                kind="target",
+                status=statuses.get(target.health, PartStatus.DOWN),
+                detail=target.error or {"unknown": "not scraped yet"}.get(target.health, target.health),
+                seconds=target.scrape_seconds,
+            )
+            for target in targets
+        ),
+    )

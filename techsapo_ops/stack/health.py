@@ -1,0 +1,43 @@
+"""What was found when a part of a stack was asked how it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PartStatus(StrEnum):
+    """State of one part."""
+
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    """Not known yet, such as a target before its first scrape; no fault."""
+    DEGRADED = "degraded"
+    DOWN = "down"
+    ABSENT = "absent"
+    """Not part of the stack; no fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPart:
+    """One probed part; `seconds` is how long its probe took, None where there was nothing to ask.
+
+    `vital` says that the stack is down when this part is; of several of one kind: when all are.
+    """
+
+    name: str
+    kind: str
+    status: PartStatus
+    detail: str
+    seconds: float | None = None
+    hint: str = ""
+    vital: bool = False
+    build: str | None = None
+    """Which build of this package it says that it runs, see adapters.build."""
+    outdated: bool = False
+    """Whether another build is installed: it works, and `techsapo up` restarts it."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether this part alone makes the stack less than healthy."""
+        return self.status in {PartStatus.DEGRADED, PartStatus.DOWN}

@@ -1,0 +1,36 @@
+"""Open stacks for tests that look at a topology, or go through doors of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, cast
+
+from techsapo_ops.adapters.process import Runner, SubprocessRunner
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
+
+
+class NoEngine:
+    """An engine that nobody may ask."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"the engine was asked to {name}")
+
+
+def open_stack(topology: Topology, engine: object = None, runner: Runner | None = None) -> Stack:
+    """The stack of `topology` on `engine`; without one, on one that nobody may ask."""
+    asked = cast(Engine, engine or NoEngine())
+    spec_file: Path = topology.layout.spec_file
+    engines: Callable[..., Engine] = lambda *_: asked  # noqa: E731 - a name for its type
+    return Stack(
+        topology.spec,
+        topology,
+        asked,
+        runner or SubprocessRunner(),
+        spec_file.parent,
+        Templates(),
+        engines,
+    )
