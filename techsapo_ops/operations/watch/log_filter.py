@@ -21,7 +21,7 @@ _WORDS: dict[str, Level] = {
 _LOGFMT = re.compile(r'\b(?:level|lvl)="?([A-Za-z]+)')
 _BRACKETS = re.compile(r"\[([A-Za-z]+)\]")
 _SUPERVISOR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]{4,5}) ")
-_SIGNED = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ")
+_WITH_SIGN = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ")
 _SIGNS: dict[str, Level] = {".": "debug", "-": "info", "*": "info", "#": "warn"}
 
 
@@ -33,7 +33,7 @@ def line_level(text: str) -> Level | None:
     """
     if text.startswith("{"):
         return _WORDS.get(str(_object(text).get("level", "")).lower())
-    signed = _SIGNED.match(text)
+    signed = _WITH_SIGN.match(text)
     if signed is not None:
         return _SIGNS[signed[1]]
     for pattern in (_LOGFMT, _SUPERVISOR, _BRACKETS):
