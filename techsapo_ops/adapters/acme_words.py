@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.adapters.reasons import os_reason
 
 _SKEW = timedelta(minutes=5)
 

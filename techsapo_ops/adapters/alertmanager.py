@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.adapters.http import Answer, fetch
+from techsapo_ops.adapters.http import Answer, fetch, send
 from techsapo_ops.adapters.prometheus import LIMIT, ApiError, document_of, reloaded_by_metrics
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
@@ -205,13 +205,12 @@ class Alertmanager:
 
     def _send(self, method: str, path: str, value: Any) -> Answer:
         content = None if value is None else json.dumps(value).encode()
-        answer = fetch(
+        answer = send(
             f"{self.url}/api/v2/{path}",
+            content,
             timeout=self.timeout,
-            limit=LIMIT,
             method=method,
             headers={"Content-Type": "application/json"},
-            content=content,
         )
         if not answer.ok:
             raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import opened, replace_in, write_hint
 from techsapo_ops.errors import OpsError
 
 
@@ -18,43 +17,9 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
     """
     try:
         with opened(path.parent, make=0o777) as folder:
-            _replace(folder, path.name, content, mode, owner)
+            replace_in(folder, path.name, content, mode, owner)
     except OSError as error:
-        raise OpsError(f"cannot write {path}: {error.strerror}", _write_hint(error)) from None
-
-
-def _replace(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    temporary = f".{name}.{os.urandom(4).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            if owner is not None:
-                os.fchown(descriptor, *owner)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-    os.fsync(folder)
-
-
-def keep_out_of_git(state: Path) -> None:
-    """Give the state directory a .gitignore that covers everything in it, itself too, unless it has one.
-
-    `git add -A` in a project would stage passwords and keys otherwise. Raises OpsError when it can't be
-    written.
-    """
-    try:
-        with opened(state, make=0o755) as folder:
-            if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
-                _replace(folder, ".gitignore", b"*\n", 0o644, None)
-    except OSError as error:
-        raise OpsError(f"cannot write {state / '.gitignore'}: {error.strerror}", _write_hint(error)) from None
+        raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
 
 
 def private_folder(path: Path, root: Path) -> None:
@@ -67,7 +32,7 @@ def private_folder(path: Path, root: Path) -> None:
             with opened(root / folder, make=0o700):
                 pass
     except OSError as error:
-        raise OpsError(f"cannot make the folder {path}: {error.strerror}", _write_hint(error)) from None
+        raise OpsError(f"cannot make the folder {path}: {error.strerror}", write_hint(error)) from None
 
 
 def sync_directory(path: Path) -> None:
@@ -87,14 +52,3 @@ def read_text(path: Path, *, what: str = "file") -> str:
         raise OpsError(f"{path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
     except OSError as error:
         raise OpsError(f"cannot read {what} {path}: {error.strerror}") from None
-
-
-def _write_hint(error: OSError) -> str:
-    import errno
-
-    return {
-        errno.ENOSPC: "the disk is full; nothing was changed",
-        errno.EROFS: "the file system is read-only",
-        errno.EACCES: "check who owns the folder",
-        errno.EPERM: "check who owns the folder",
-    }.get(error.errno or 0, "")

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
@@ -36,8 +36,6 @@ def open_folder(path: Path, *, make: int | None = None) -> int:
         return _open(path, make)
     descriptor = _open(path, make)
     try:
-        from techsapo_ops.adapters.files import keep_out_of_git
-
         keep_out_of_git(state)
     except BaseException:
         os.close(descriptor)
@@ -70,6 +68,55 @@ def opened(path: Path, *, make: int | None = None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def replace_in(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    """Make `content` the file `name` in the folder with the descriptor `folder`.
+
+    The file has `mode` and `owner` (uid, gid) before it gets its name, and is on disk before this returns.
+    Raises OSError; the old file is then untouched.
+    """
+    temporary = f".{name}.{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, *owner)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def write_hint(error: OSError) -> str:
+    """What to try where a file can't be written."""
+    return {
+        errno.ENOSPC: "the disk is full; nothing was changed",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "check who owns the folder",
+        errno.EPERM: "check who owns the folder",
+    }.get(error.errno or 0, "")
+
+
+def keep_out_of_git(state: Path) -> None:
+    """Give the state directory a .gitignore that covers everything in it, itself too, unless it has one.
+
+    `git add -A` in a project would stage passwords and keys otherwise. Raises OpsError when it can't be
+    written.
+    """
+    try:
+        with opened(state, make=0o755) as folder:
+            if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
+                replace_in(folder, ".gitignore", b"*\n", 0o644, None)
+    except OSError as error:
+        raise OpsError(f"cannot write {state / '.gitignore'}: {error.strerror}", write_hint(error)) from None
 
 
 def open_file(path: Path, flags: int, mode: int = 0o644) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.reasons import causes, os_reason
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import ssl
 
 BODY_LIMIT = 64 * 1024
+ANSWER_LIMIT = 16 * 1024 * 1024
+"""Bytes that are read of the answer to what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,45 @@ def fetch(
     *,
     timeout: float,
     limit: int = BODY_LIMIT,
-    method: str = "GET",
     params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-    content: bytes | None = None,
     trust: Trust = SYSTEM,
 ) -> Answer:
-    """Request `url` and read at most `limit` bytes of the answer, all within `timeout` seconds.
+    """GET `url` with the query `params`; at most `limit` bytes of the answer, all within `timeout` seconds.
 
     Proxies of the environment are not used and redirects not followed: what is asked is this very
     address. An https peer is known by `trust`. Raises Unreachable when there is no answer, as Untrusted
     where it is for the certificate; any status is an answer. Raises OpsError, and connects to nobody, for a
     key in `headers` that would leave this host by plain http.
     """
+    return _exchange("GET", url, {"params": params}, (timeout, limit), headers or {}, trust)
+
+
+def send(
+    url: str,
+    content: bytes | None = None,
+    *,
+    timeout: float,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    trust: Trust = SYSTEM,
+) -> Answer:
+    """Send `content` to `url`, and read at most ANSWER_LIMIT bytes of the answer; else as `fetch`."""
+    return _exchange(method, url, {"content": content}, (timeout, ANSWER_LIMIT), headers or {}, trust)
+
+
+def _exchange(
+    method: str,
+    url: str,
+    sent: Mapping[str, Any],
+    most: tuple[float, int],
+    headers: Mapping[str, str],
+    trust: Trust,
+) -> Answer:
+    """One request, with `sent` as httpx takes it; within `most` seconds and bytes."""
     import httpx  # 0.14 s: only for commands that talk to a service
 
+    timeout, limit = most
     with Deadline(timeout) as deadline:
         connected = False
 
@@ -94,16 +121,15 @@ def fetch(
         body = bytearray()
         status = 0
         try:
-            context, name = way(url, headers or {}, trust, deadline.left)
+            context, name = way(url, headers, trust, deadline.left)
             with (
                 httpx.Client(trust_env=False, verify=context, timeout=timeout) as client,
                 client.stream(
                     method,
                     url,
-                    params=params,
-                    headers={"Accept-Encoding": "identity", **(headers or {})},
-                    content=content,
+                    headers={"Accept-Encoding": "identity", **headers},
                     extensions={"trace": trace, **name},
+                    **sent,
                 ) as response,
             ):
                 status = response.status_code
@@ -145,7 +171,7 @@ def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
     import ssl
     from urllib.parse import urlsplit
 
-    cause = next((e for e in _causes(error) if isinstance(e, ssl.SSLCertVerificationError)), None)
+    cause = next((e for e in causes(error) if isinstance(e, ssl.SSLCertVerificationError)), None)
     if cause is None:
         return
     reason, hint = distrust(cause)
@@ -180,26 +206,3 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
             return f"HTTP {status}, but the answer broke off after {received} bytes"
         return "answered with something that is not HTTP (does the port speak TLS?)"
     return os_reason(error) or text or type(error).__name__
-
-
-def os_reason(error: BaseException) -> str:
-    """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
-    import ssl
-
-    for seen in _causes(error):
-        if isinstance(seen, TimeoutError):
-            return "timed out"
-        if isinstance(seen, ssl.SSLError):
-            plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
-            return "does not speak TLS" if plain else f"no TLS connection: {seen.reason or seen}"
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror.lower()
-    return ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error`, what it came of, and so on."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -9,7 +9,8 @@ from typing import BinaryIO, Protocol
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.http import Unreachable, fetch, os_reason, preload
+from techsapo_ops.adapters.http import Unreachable, fetch, preload
+from techsapo_ops.adapters.reasons import os_reason
 
 _SHOWN = 200
 _LONGEST_LINE = 4096

@@ -73,7 +73,10 @@ class SubprocessRunner:
     """The real Runner."""
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
-        """See Runner.run; on a time-out or Ctrl-C the whole process group is ended, gently at first."""
+        """Run `command` to its end; on a time-out or Ctrl-C end its whole process group, gently at first.
+
+        Raises OpsError when the program does not exist or does not end in time.
+        """
         try:
             process = subprocess.Popen(
                 command.argv,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.adapters.http import Answer, fetch
+from techsapo_ops.adapters.http import Answer, fetch, send
 from techsapo_ops.errors import OpsError
 
 LIMIT = 16 * 1024 * 1024
@@ -174,20 +174,25 @@ class Prometheus:
         Needs `--web.enable-admin-api`:
         https://prometheus.io/docs/prometheus/latest/querying/api/#snapshot
         """
-        return str(self._get("admin/tsdb/snapshot", {}, method="POST")["name"])
+        url = f"{self.url}/api/v1/admin/tsdb/snapshot"
+        return str(_checked(url, send(url, timeout=self.timeout))["name"])
 
     def own(self, metric: str) -> float | None:
         """The value of a metric without labels that it has of itself; None where it has none."""
         return _own(self.url, metric, self.timeout)
 
-    def _get(self, path: str, params: Mapping[str, str], *, method: str = "GET") -> Any:
+    def _get(self, path: str, params: Mapping[str, str]) -> Any:
         url = f"{self.url}/api/v1/{path}"
-        answer = fetch(url, timeout=self.timeout, params=params, limit=LIMIT, method=method)
-        document = document_of(answer)
-        if not isinstance(document, dict) or document.get("status") != "success":
-            error = document.get("error", "") if isinstance(document, dict) else ""
-            raise ApiError(f"{url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
-        return _data(answer, document)
+        return _checked(url, fetch(url, timeout=self.timeout, params=params, limit=LIMIT))
+
+
+def _checked(url: str, answer: Answer) -> Any:
+    """The data of `answer`. Raises ApiError where it says no success."""
+    document = document_of(answer)
+    if not isinstance(document, dict) or document.get("status") != "success":
+        error = document.get("error", "") if isinstance(document, dict) else ""
+        raise ApiError(f"{url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
+    return _data(answer, document)
 
 
 def reloaded_by_metrics(url: str, name: str, timeout: float) -> bool | None:

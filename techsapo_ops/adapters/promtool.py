@@ -23,7 +23,7 @@ class Promtool:
         self._run = run
 
     def query(self, expression: str) -> tuple[Sample, ...]:
-        """See Prometheus.query; of an instant vector alone."""
+        """Evaluate a PromQL expression, whose value is an instant vector, now."""
         said = self._said("promtool", "query", "instant", "-o", "json", self._url, expression)
         try:
             return vector(json.loads(said))
@@ -31,7 +31,7 @@ class Promtool:
             raise ApiError(f"{self._url}: promtool answers {said[:200]!r} to {expression!r}") from None
 
     def own(self, metric: str) -> float | None:
-        """See Prometheus.own."""
+        """The value of a metric without labels that Prometheus has of itself; None where it has none."""
         return own_metric(self._said("sh", "-c", _METRICS, "sh", self._url), metric)
 
     def _said(self, *argv: str) -> str:

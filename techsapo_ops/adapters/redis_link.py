@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("techsapo.redis")
 
 T = TypeVar("T")
-Told = Callable[[bool], None]
+OnOperation = Callable[[bool], None]
 """Hears of each operation on Redis, whether it succeeded."""
 
 SHARED_TIMEOUT = 3.0
@@ -100,8 +100,8 @@ def pause_after(error: Exception) -> float:
     return HUNG_PAUSE if isinstance(error, Late | TimeoutError) else PAUSE
 
 
-def unheard(_ok: bool) -> None:
-    """Nobody is told."""
+def uncounted(_ok: bool) -> None:
+    """Nobody hears of it."""
 
 
 class RedisLink:
@@ -110,11 +110,13 @@ class RedisLink:
     `used_for` is told in the log.
     """
 
-    def __init__(self, server: RedisServer | None, used_for: str, told: Told = unheard) -> None:
+    def __init__(
+        self, server: RedisServer | None, used_for: str, on_operation: OnOperation = uncounted
+    ) -> None:
         self._redis: Redis | None = connect(server) if server is not None else None
         self._where = str(server)
         self._used_for = used_for
-        self._told = told
+        self._on_operation = on_operation
         self._paused_until = 0.0
         self._errors = 0
 
@@ -132,7 +134,7 @@ class RedisLink:
         try:
             result = await work(self._redis)
         except (RedisError, OSError) as error:
-            self._told(False)
+            self._on_operation(False)
             self._errors += 1
             self._paused_until = time.monotonic() + pause_after(error)
             if self._errors == 1:
@@ -142,7 +144,7 @@ class RedisLink:
                     extra={"redis": self._where, "used_for": self._used_for, "error": cause},
                 )
             raise Away from error
-        self._told(True)
+        self._on_operation(True)
         if self._errors:
             log.info(
                 "Shared counters and locks are available again",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from techsapo_ops.adapters.http import Unreachable, os_reason, raise_untrusted, way
+from techsapo_ops.adapters.http import Unreachable, raise_untrusted, way
+from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 
 LARGEST = 16 * 1024**2

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.trust import trusted_users
 from techsapo_ops.errors import OpsError
 
@@ -71,7 +72,6 @@ class Trust:
         leaves = [ssl.PEM_cert_to_DER_cert(kept.pem) for kept in self._kept() if kept.pem and kept.leaf]
         if not leaves:
             return None
-        from techsapo_ops.adapters.address import Address
         from techsapo_ops.adapters.tls import served_certificate
 
         try:
@@ -134,6 +134,21 @@ def read_authorities(path: Path) -> str:
             f"{path} holds no certificate that can be read", "it must be PEM: -----BEGIN CERTIFICATE-----"
         ) from None
     return content
+
+
+def trust_problem(address: Address, server_name: str, *, timeout: float, ca_file: Path | None = None) -> str:
+    """Why a client would not trust what `address` shows for `server_name`; "" where it would.
+
+    `ca_file` (PEM) takes the place of the system's CAs. Raises OpsError as served_certificate does.
+    """
+    from techsapo_ops.adapters.tls import NotTrusted, handshake
+
+    context = Trust(ca=read_authorities(ca_file) if ca_file is not None else None).context()
+    try:
+        handshake(address, server_name, context, timeout)
+    except NotTrusted as error:
+        return error.message
+    return ""
 
 
 def refuse_exposed_key(url: str, host: str, headers: Mapping[str, str], here: frozenset[str]) -> None:

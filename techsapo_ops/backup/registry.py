@@ -1,6 +1,6 @@
-"""Every kind of data that is backed up: a new one is a module with a BackupKind, and a line here.
+"""Every kind of data that is backed up: what each kind of service has, and the configuration.
 
-What backup, verify, restore, a dry run, help and completion know of a kind comes from it.
+What backup, verify, restore, a dry run, help, completion and doctor know of a kind comes from it.
 """
 
 from __future__ import annotations
@@ -10,27 +10,17 @@ from contextlib import contextmanager
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup.config import ConfigBackup
-from techsapo_ops.services.app.backup import AuditLogBackup
-from techsapo_ops.services.grafana.backup import GrafanaBackup
-from techsapo_ops.services.mysql.backup import MysqlBackup
-from techsapo_ops.services.prometheus.backup import PrometheusBackup
-from techsapo_ops.services.redis.backup import RedisBackup
+from techsapo_ops.services import registry as services
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind, History
 
-_KINDS: list[BackupKind] = [
-    RedisBackup(),
-    MysqlBackup(),
-    AuditLogBackup(),
-    PrometheusBackup(),
-    GrafanaBackup(),
-    ConfigBackup(),
-]
+_OF_NO_SERVICE: list[BackupKind] = [ConfigBackup()]
 
 
 def kinds() -> tuple[BackupKind, ...]:
     """Every kind, in the order in which they are told of."""
-    return tuple(_KINDS)
+    of_services = (kind.backup() for kind in services.kinds())
+    return (*(kind for kind in of_services if kind is not None), *_OF_NO_SERVICE)
 
 
 def names() -> tuple[str, ...]:
@@ -59,11 +49,11 @@ def histories() -> dict[str, History]:
 @contextmanager
 def including(kind: BackupKind) -> Iterator[None]:
     """`kind` as one more, the last, for the length of a with block; for tests of the seam."""
-    _KINDS.append(kind)
+    _OF_NO_SERVICE.append(kind)
     try:
         yield
     finally:
-        _KINDS.remove(kind)
+        _OF_NO_SERVICE.remove(kind)
 
 
 def describe(part: Part) -> str:

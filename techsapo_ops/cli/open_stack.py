@@ -13,9 +13,10 @@ from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.choice import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.places import places_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
-from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
+from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
 from techsapo_ops.cli.options import SpecChoice
@@ -26,7 +26,6 @@ _DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
-_LARGEST = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +110,11 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
     url = f"{asked.peer.url}{path}"
     try:
-        answer = fetch(
+        answer = send(
             url,
-            method="POST",
+            _content(body),
             headers={"Content-Type": "application/json", **asked.peer.headers},
-            content=_content(body),
             timeout=asked.timeout,
-            limit=_LARGEST,
             trust=asked.peer.trust,
         )
     except Unreachable as error:

@@ -17,13 +17,14 @@ from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
+from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
-from techsapo_ops.stack.kind import Tool
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
 
 OLDEST_PYTHON = (3, 11)
@@ -77,14 +78,18 @@ _WANTED = (
     Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
     Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
 )
-_OPTIONAL = (
-    *(kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary),
-    Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
-    Tool("systemd-analyze", "systemd", "checks the generated unit"),
-    *(kind.client for kind in kinds() if kind.client),
-    Tool("crontab", "cron", "runs scheduled jobs"),
-    Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
-)
+
+
+def _optional() -> tuple[Tool, ...]:
+    own = (kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary)
+    return (
+        *own,
+        Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
+        Tool("systemd-analyze", "systemd", "checks the generated unit"),
+        *(tool for kind in backup_kinds() for tool in kind.tools),
+        Tool("crontab", "cron", "runs scheduled jobs"),
+        Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
+    )
 
 
 def examine(stack: Stack, host_report: HostReport, also: Iterable[HostFinding] = ()) -> Diagnosis:
@@ -168,7 +173,7 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         else:
             detail, remedy = f"{tool.purpose}; not on PATH", f"Debian package {tool.package}"
             yield HostFinding("tool", tool.name, Level.WARNING, detail, remedy, tool.package)
-    for tool in _OPTIONAL:
+    for tool in _optional():
         if tool.name in running or tool.name in told:
             continue
         if tool.name in have:

@@ -22,8 +22,8 @@ def pm2_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, .
     restart entries that share a name, it adds them again, and entries with other names would not be
     meant by `pm2 restart techsapo`.
     """
-    kinds = {service.name: service.kind for service in topology.services}
-    instances = [p for p in programs(topology) if kinds[p.service] == "app"]
+    ours = {service.name for service in topology.services if service.facts.runs_package}
+    instances = [p for p in programs(topology) if p.service in ours]
     content = templates.render("pm2/ecosystem.config.js.j2", ecosystem={"apps": [_app(topology, instances)]})
     return (RenderedFile(ECOSYSTEM, content),)
 

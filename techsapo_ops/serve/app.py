@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from starlette.types import Lifespan
 
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.serve import health
 from techsapo_ops.serve.analyst import Analyst, setting_of
 from techsapo_ops.serve.anomalies import Anomalies
@@ -48,10 +47,7 @@ from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import SharedLock
-from techsapo_ops.stores.limits import RateLimiter
-from techsapo_ops.stores.redis import redis_server
+from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.registry import build_registry
@@ -88,10 +84,7 @@ class App:
         self.metrics = metrics = Metrics(instance.version, instance.build, registry.usable, spec.budget)
         metrics.watch(registry.breakers)
 
-        redis = redis_server(spec.redis, options.redis_ca)
-        self._cache = cache = AnswerCache(redis, f"{spec.project}:answer:", metrics.redis("answers"))
-        self._replies = AnswerCache(redis, f"{spec.project}:reply:", metrics.redis("replies"))
-        self._link = link = RedisLink(redis, "budgets and single flight", metrics.redis("shared"))
+        self._shared = shared = Shared(spec, options.store_ca, metrics.store_operations)
         self.audit = AuditLog(
             spec.mysql,
             options.data,
@@ -101,11 +94,9 @@ class App:
         )
 
         keys = key_ring(auth, options.keys_file())
-        self._limiter = None
-        if keys is not None:
-            self._limiter = RateLimiter(redis, f"{spec.project}:rate", metrics.redis("limits"))
+        limiter = shared.limiter() if keys is not None else None
         anomalies = Anomalies(spec.app.anomalies, Proxies(auth.proxies), metrics.anomaly)
-        gate = Gate(auth.plans, keys, self._limiter, metrics, anomalies)
+        gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -123,26 +114,26 @@ class App:
             simulated=registry.simulated,
         )
         self.spending = spending = open_spending(
-            spec, link, self.audit, trail.lost, metrics.spent, counts=counts
+            spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
         answers = Answers(
             spec.app.limits,
             Prompts(spec.wallbounce, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd),
             KeptAnswers(
-                cache,
-                SharedLock(link, f"{spec.project}:flight:"),
+                shared.answers,
+                shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
                 setting_of(wallbounce, registry.usable, instance.version),
                 metrics.cache,
             ),
             trail,
         )
-        idempotency = Idempotency(self._replies, SharedLock(link, f"{spec.project}:replying:"))
+        idempotency = Idempotency(shared.replies, shared.lock("replying"))
 
         self._telemetry = telemetry = Telemetry(lambda: read_values(metrics.samples), instance.name)
         self.lifecycle.at_drain.append(telemetry.broadcast.close)
-        self.health = own_health = Health(instance, registry, cache, self.audit, self.lifecycle)
+        self.health = own_health = Health(instance, registry, shared.answers, self.audit, self.lifecycle)
         prometheus = None
         if options.prometheus is not None:
             prometheus = Prometheus(options.prometheus, timeout=PROMETHEUS_TIMEOUT)
@@ -186,7 +177,7 @@ class App:
 
     def _start(self) -> None:
         clean_ups = self._clean_ups
-        for name, close in self._connections():
+        for name, close in self._shared.connections():
             clean_ups.add(name, close)
         clean_ups.add("providers", self._close_providers)
         self.audit.start()
@@ -195,21 +186,11 @@ class App:
         clean_ups.start_task("budgets", self.spending.watch())
         clean_ups.start_task("warming of providers", self._warm())
         clean_ups.start_task("metrics stream", self._telemetry.run())
-        if self._cache.uses_redis:
-            clean_ups.start_task("cache", health.watch(self._cache))
+        if self._shared.answers.shared:
+            clean_ups.start_task("cache", health.watch(self._shared.answers))
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
         for name, reason in self.registry.unavailable.items():
             log.warning("Provider is not available", provider=name, reason=reason)
-
-    def _connections(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-        """What holds connections to Redis, and gives them back at the end."""
-        limits = [("rate limits", self._limiter.close)] if self._limiter is not None else []
-        return [
-            *limits,
-            ("budgets and locks", self._link.close),
-            ("kept replies", self._replies.close),
-            ("answer cache", self._cache.close),
-        ]
 
     async def _close_providers(self) -> None:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.registry.usable]

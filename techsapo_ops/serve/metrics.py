@@ -69,7 +69,7 @@ class Metrics:
         self._providers = ProviderHealth(providers)
         self._http_times = Quantiles()
         self._spent = Spent()
-        self._redis_failed = 0
+        self._store_failed = 0
         self._lock = threading.Lock()
         self._start_at_0(providers)
         self._read_own({"version": version, "build": build}, providers, budget)
@@ -174,12 +174,12 @@ class Metrics:
         """Count an operation on the audit database: insert, ping or read."""
         self._count("techsapo_audit_operations_total", operation, _status(ok))
 
-    def redis(self, use: str) -> Callable[[bool], None]:
-        """A function that counts operations on Redis for `use`, told whether each succeeded."""
+    def store_operations(self, use: str) -> Callable[[bool], None]:
+        """A function that counts operations on the shared store for `use`, told whether each succeeded."""
 
         def told(ok: bool) -> None:
             with self._lock:
-                self._redis_failed = 0 if ok else self._redis_failed + 1
+                self._store_failed = 0 if ok else self._store_failed + 1
             self._count("techsapo_redis_operations_total", use, _status(ok))
 
         return told
@@ -203,7 +203,7 @@ class Metrics:
         self.read("techsapo_build_info", lambda: [(runs, 1)])
         self.read("techsapo_provider_info", lambda: info)
         self.read("techsapo_budget_limit_usd", lambda: [({"period": p}, usd) for p, usd in limits.items()])
-        self.gauge("techsapo_redis_consecutive_errors", lambda: self._redis_failed)
+        self.gauge("techsapo_redis_consecutive_errors", lambda: self._store_failed)
         self.read("techsapo_provider_up", health.up)
         self.read("techsapo_provider_consecutive_failures", health.consecutive_failures)
         self.read("techsapo_llm_breaker_state", health.breaker_states)

@@ -29,8 +29,8 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     keys: Path | None = None
     """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
-    redis_ca: Path | None = None
-    """The CA certificate of a Redis that speaks TLS."""
+    store_ca: Path | None = None
+    """The CA certificate of a shared store (Redis) that speaks TLS."""
     prometheus: str | None = None
     """Where the stack's Prometheus answers, for the pages."""
     thresholds: Callable[[], Mapping[str, float]] = dict

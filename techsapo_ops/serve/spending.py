@@ -10,7 +10,6 @@ from typing import Literal
 
 import structlog
 
-from techsapo_ops.adapters.redis_link import RedisLink
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
@@ -19,15 +18,16 @@ from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.budget import (
     EVERYBODY,
     NANO,
+    Balance,
     BudgetStore,
     Ledger,
     Lost,
     OverBudget,
     Period,
-    Standing,
     nano,
 )
 from techsapo_ops.stores.keys import ApiKey
+from techsapo_ops.stores.shared import Shared
 
 log = structlog.get_logger()
 
@@ -103,12 +103,12 @@ class Spending:
 
     def refusal(self, error: OverBudget) -> Problem:
         """The problem of a reservation that does not fit."""
-        ledger, standing = error.ledger, error.standing
+        ledger, balance = error.ledger, error.balance
         whose = "this key's budget" if ledger.scope else "the budget"
         told = {
             "period": ledger.period,
             "limit_usd": ledger.limit / NANO,
-            "spent_usd": standing.spent / NANO,
+            "spent_usd": balance.spent / NANO,
             "needed_usd": error.wanted / NANO,
             "scope": "key" if ledger.scope else "all",
         }
@@ -140,16 +140,16 @@ class Spending:
     def refused(self, error: OverBudget) -> None:
         """Take note that a budget had no room, where waiting for requests under way is no help."""
         if not error.passing:
-            self._level(error.ledger, "exhausted", error.standing)
+            self._level(error.ledger, "exhausted", error.balance)
 
-    def saw(self, ledgers: Sequence[Ledger], standings: Sequence[Standing]) -> None:
+    def saw(self, ledgers: Sequence[Ledger], balances: Sequence[Balance]) -> None:
         """Remember how full the ledgers are, and say so from the warning's share on."""
-        for ledger, standing in zip(ledgers, standings, strict=True):
-            share = _share(ledger, standing)
+        for ledger, balance in zip(ledgers, balances, strict=True):
+            share = _share(ledger, balance)
             if not ledger.scope:
-                self._spent[ledger.period] = (ledger.name, standing.spent)
+                self._spent[ledger.period] = (ledger.name, balance.spent)
             if share >= self.budget.warn_at:
-                self._level(ledger, "exhausted" if share >= 1 else "warning", standing)
+                self._level(ledger, "exhausted" if share >= 1 else "warning", balance)
 
     def lost(self, lost: Lost) -> None:
         """A reservation of an instance that died was booked; told once, by everybody's month."""
@@ -189,17 +189,17 @@ class Spending:
         """Look now and then at what other instances have spent, until cancelled."""
         while True:
             ledgers = self.ledgers()
-            self.saw(ledgers, await self.store.standings(ledgers))
+            self.saw(ledgers, await self.store.balances(ledgers))
             live = {ledger.name for ledger in ledgers}
             self._reached = {k: v for k, v in self._reached.items() if k.rpartition(":")[2] in live}
             await asyncio.sleep(REFRESH)
 
-    def _level(self, ledger: Ledger, level: Literal["warning", "exhausted"], standing: Standing) -> None:
+    def _level(self, ledger: Ledger, level: Literal["warning", "exhausted"], balance: Balance) -> None:
         reached = self._reached.setdefault(ledger.key, set())
         if level in reached or "exhausted" in reached:
             return
         reached.add(level)
-        percent = round(100 * _share(ledger, standing), 1)
+        percent = round(100 * _share(ledger, balance), 1)
         event = BudgetReached(ledger.period, ledger.scope, level, percent, ledger.limit / NANO, ledger.reset)
         tell = log.error if level == "exhausted" else log.warning
         tell(
@@ -219,14 +219,14 @@ class Spending:
 
 def open_spending(
     spec: Spec,
-    link: RedisLink,
+    shared: Shared,
     audit: AuditLog,
     listener: Callable[[Event], None],
     booked: Callable[[str, str, float], None],
     *,
     counts: bool,
 ) -> Spending:
-    """The budgets of `spec`, shared through `link`; `audit` says what a period's ledger begins with.
+    """The budgets of `spec`, as the instances share them; `audit` says what a period's ledger begins with.
 
     `counts` and `booked`: see Spending; `listener` hears every event.
     """
@@ -237,10 +237,10 @@ def open_spending(
         spent = audit.spent_since
         return nano(await asyncio.to_thread(spent, ledger.start, ledger.scope or None, simulated=pretended))
 
-    store = BudgetStore(link, f"{spec.project}:budget:", spent_before, lambda lost: spending.lost(lost))
+    store = shared.budgets(spent_before, lambda lost: spending.lost(lost))
     spending = Spending(store, spec.budget, life, counts, [listener], booked)
     return spending
 
 
-def _share(ledger: Ledger, standing: Standing) -> float:
-    return standing.spent / ledger.limit if ledger.limit else 0.0
+def _share(ledger: Ledger, balance: Balance) -> float:
+    return balance.spent / ledger.limit if ledger.limit else 0.0

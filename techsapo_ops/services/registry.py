@@ -83,6 +83,11 @@ def including(kind: Kind) -> Iterator[None]:
         _KINDS.remove(kind)
 
 
+def served(topology: Topology) -> bool:
+    """Whether anything in the stack serves the certificates of the spec."""
+    return any(kind.serves_certificates and topology.has(kind.name) for kind in _KINDS)
+
+
 def programs(topology: Topology) -> tuple[Program, ...]:
     """One Program for each service, in the topology's order.
 

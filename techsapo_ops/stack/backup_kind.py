@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:  # `techsapo backup --help` lists the kinds, and needs nothing of the spec
     from techsapo_ops.adapters.packed import PackedReader
@@ -94,6 +95,8 @@ class BackupKind(ABC):
     """Whether what comes back takes effect with the next `techsapo up`."""
     history: History | None = None
     """How it goes on after a backup, where a moment after that can be had."""
+    tools: tuple[Tool, ...] = ()
+    """Programs of this host that it is taken and brought back with, where its service runs on this host."""
 
     # Taking it
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How a service's readiness is asked; `path` is for kind http."""
+    """How a service's readiness is asked: by a protocol that adapters.probe speaks; `path` is for http."""
 
-    kind: Literal["http", "redis", "mysql", "tcp"]
+    kind: str
     path: str = "/"
 
 

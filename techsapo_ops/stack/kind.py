@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.facts import ServiceFacts
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.tool import Tool
     from techsapo_ops.stack.topology import Topology
 
 LOOPBACK = "127.0.0.1"
@@ -34,12 +39,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """A program that checks or looks into services of a kind, and the Debian package that brings it."""
+class OwnTls:
+    """What a server of the stack's own needs to speak TLS to its clients in the stack.
 
-    name: str
-    package: str
-    purpose: str
+    `folder` holds the CA, which signs nothing else; `certificate` is the folder of the server's certificate
+    and key, `ca` the CA certificate that clients trust, alone in a folder for their containers. `names` is
+    what clients call it by. `title` names it in a sentence.
+    """
+
+    title: str
+    folder: Path
+    certificate: Path
+    ca: Path
+    names: tuple[str, ...]
 
 
 class Kind:
@@ -69,10 +81,14 @@ class Kind:
     """Where the spec says its port."""
     vital = False
     """Whether the stack is down without it."""
+    balances = ""
+    """The kind whose services it balances: of those, one after the other is restarted."""
+    serves_certificates = False
+    """Whether it serves the certificates of the spec."""
+    trusts: tuple[str, ...] = ()
+    """Kinds whose CA its services read when they start, where those speak TLS."""
     validator: Tool | None = None
     """What checks its generated files."""
-    client: Tool | None = None
-    """What looks into it from outside; optional."""
 
     @property
     def name(self) -> str:
@@ -83,6 +99,12 @@ class Kind:
     def job(self) -> str:
         """Name of its scrape job in Prometheus."""
         return self.name
+
+    def beside(self, name: str) -> ModuleType | None:
+        """The module `name` in this kind's folder: what of it touches the world. None where it has none."""
+        folder = type(self).__module__.rpartition(".")[0]
+        module = f"{folder}.{name}"
+        return import_module(module) if find_spec(module) is not None else None
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """The services of this kind that a spec asks for; none where it is not in this stack."""
@@ -120,9 +142,34 @@ class Kind:
         """The images that its own is built from."""
         return ()
 
+    def own_tls(self, topology: Topology) -> OwnTls | None:  # noqa: ARG002 - most speak plainly
+        """What it needs to speak TLS within the stack; None where it does not."""
+        return None
+
+    def url(self, topology: Topology, service: Service) -> str:
+        """Where a user of this host reaches `service`."""
+        from techsapo_ops.stack.address import Viewpoint
+
+        return topology.address(service, Viewpoint.OUTSIDE).url(scheme=self.scheme(topology))
+
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - the same for most
+        """Scheme of its URLs."""
+        return "http"
+
+    def notes(self, topology: Topology) -> Iterable[str]:  # noqa: ARG002 - most have nothing to say
+        """What the stack does without being told, with it or for lack of it, one sentence each."""
+        return ()
+
     def ports(self, topology: Topology, service: Service) -> Sequence[tuple[int, int]]:  # noqa: ARG002 - one
         """Its ports: in its container, and on this host."""
         return ((service.facts.port, service.port),)
+
+    def backup(self) -> BackupKind | None:
+        """How its data is backed up; None where it has none, or none that is worth it.
+
+        Imported when it is asked for: whoever only looks at services needs nothing of it.
+        """
+        return None
 
     def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
         """Where the spec says the port of `service`."""

@@ -124,21 +124,6 @@ class Layout:
         return self.keys / "mysql-root-password"
 
     @property
-    def redis_tls(self) -> Path:
-        """What the stack's Redis needs for TLS: its CA, its certificate, and what clients trust."""
-        return self.keys / "redis-tls"
-
-    @property
-    def redis_certificate(self) -> Path:
-        """Folder with fullchain.pem and privkey.pem of the stack's Redis."""
-        return self.redis_tls / "server"
-
-    @property
-    def redis_ca(self) -> Path:
-        """The CA certificate that clients of the stack's Redis trust; alone in a folder for containers."""
-        return self.redis_tls / "trust" / "ca.pem"
-
-    @property
     def mysql_init(self) -> Path:
         """SQL that MariaDB runs at each start: the database, its user and its password."""
         return self.keys / "mysql-init.sql"

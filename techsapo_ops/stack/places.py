@@ -14,6 +14,7 @@ from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.facts import ServiceFacts
+from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.service import Service
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class NativePlaces:
     rendered = ""
     own_files = ""
     definitions = ("supervisor/supervisord.conf",)
-    companions = frozenset({"housekeeping", "scheduler"})
+    companions = frozenset({"housekeeping", SCHEDULER})
     isolated = False
     from_images = False
     neighbours: tuple[str, ...] = ()
@@ -250,14 +251,3 @@ def _outside(service: Service, viewpoint: Viewpoint) -> Address | None:
 
 NATIVE: Places = NativePlaces()
 COMPOSE: Places = ContainerPlaces()
-_ALL: dict[str, Places] = {places.name: places for places in (NATIVE, COMPOSE)}
-
-
-def places_of(engine: str) -> Places:
-    """The places of the engine of that name. Raises KeyError for a name that there is not."""
-    return _ALL[engine]
-
-
-def others(places: Places) -> tuple[Places, ...]:
-    """Those of the other engines, whose files are rendered beside."""
-    return tuple(each for each in _ALL.values() if each is not places)

@@ -88,14 +88,6 @@ class Topology:
         """Folder with fullchain.pem and privkey.pem of certificate `name`, as nginx sees it."""
         return self.places.seen(self.layout.certs / name, f"{CONTAINER_CONFIG}/certs/{name}")
 
-    def redis_certificate_dir(self) -> Path:
-        """Folder with fullchain.pem and privkey.pem of Redis, as Redis sees it."""
-        return self.places.seen(self.layout.redis_certificate, f"{CONTAINER_CONFIG}/redis-tls")
-
-    def redis_ca(self) -> Path:
-        """The CA certificate that clients of Redis trust, as Redis and its clients in the stack see it."""
-        return self.places.seen(self.layout.redis_ca, f"{CONTAINER_CONFIG}/redis-ca/ca.pem")
-
     def relocated(self, layout: Layout) -> Topology:
         """The same stack with other directories, e.g. for a staging area."""
         return replace(self, layout=layout)

@@ -55,10 +55,10 @@ elseif action == 'seed' then
   end
 end
 
-local standings = {}
+local balances = {}
 for n = 1, ledgers do
   local open = held(n)
-  table.insert(standings, spent(n))
-  table.insert(standings, open)
+  table.insert(balances, spent(n))
+  table.insert(balances, open)
 end
-return {'ok', 0, standings, lost}
+return {'ok', 0, balances, lost}

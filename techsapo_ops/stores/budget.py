@@ -68,7 +68,7 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Balance:
     """Nano-dollars of a ledger that are spent, and that are reserved by requests under way."""
 
     spent: int
@@ -78,16 +78,16 @@ class Standing:
 class OverBudget(Exception):
     """A reservation does not fit into `ledger`."""
 
-    def __init__(self, ledger: Ledger, standing: Standing, wanted: int) -> None:
+    def __init__(self, ledger: Ledger, balance: Balance, wanted: int) -> None:
         super().__init__(f"{ledger.key}: {wanted} nano-dollars do not fit")
         self.ledger = ledger
-        self.standing = standing
+        self.balance = balance
         self.wanted = wanted
 
     @property
     def passing(self) -> bool:
         """Whether it may fit once requests under way have settled."""
-        return self.standing.spent + self.wanted <= self.ledger.limit
+        return self.balance.spent + self.wanted <= self.ledger.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ SpentBefore = Callable[[Ledger], Awaitable[int]]
 
 
 @dataclass(slots=True)
-class _Book:
+class _LocalLedger:
     """A ledger in this process. `base` comes from elsewhere; `own` was booked here while Redis was away."""
 
     base: int
@@ -114,12 +114,12 @@ class _Book:
     _open: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Expiry and amount by owner, the first to expire first: all reservations have the same life."""
 
-    def standing(self) -> Standing:
+    def balance(self) -> Balance:
         """Spent and held now. It costs the same however many reservations are open: each call asks."""
         now = time.monotonic()
         while self._open and next(iter(self._open.values()))[0] <= now:
             self.release(next(iter(self._open)))
-        return Standing(self.base + self.own, self._held)
+        return Balance(self.base + self.own, self._held)
 
     def hold(self, owner: str, amount: int, life: float) -> None:
         """Add `amount` to what `owner` holds, for `life` seconds from now."""
@@ -156,88 +156,86 @@ class BudgetStore:
         self._spent_before = spent_before
         self._lost = lost
         self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
-        self._books: dict[str, _Book] = {}
+        self._local: dict[str, _LocalLedger] = {}
         self._seeding = asyncio.Lock()
 
-    async def reserve(
-        self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
-    ) -> list[Standing]:
+    async def reserve(self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float) -> list[Balance]:
         """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget.
 
         Nothing is held where one ledger has no room.
         """
         limits = [ledger.limit for ledger in ledgers]
         try:
-            told = await self._run("reserve", owner, ledgers, amount, math.ceil(life), limits)
+            reply = await self._run("reserve", owner, ledgers, amount, math.ceil(life), limits)
         except Away:
             return await self._reserve_here(owner, ledgers, amount, life)
-        if told.status == "refused":
-            raise OverBudget(ledgers[told.at], told.standings[0], amount)
-        return self._seen(ledgers, told)
+        if reply.status == "refused":
+            raise OverBudget(ledgers[reply.at], reply.balances[0], amount)
+        return self._seen(ledgers, reply)
 
-    async def settle(self, owner: str, ledgers: Sequence[Ledger], amount: int) -> list[Standing]:
+    async def settle(self, owner: str, ledgers: Sequence[Ledger], amount: int) -> list[Balance]:
         """Book `amount` and give back whatever `owner` holds."""
         for ledger in ledgers:
-            if ledger.key in self._books:
-                self._books[ledger.key].release(owner)
+            if ledger.key in self._local:
+                self._local[ledger.key].release(owner)
         try:
             return self._seen(ledgers, await self._run("settle", owner, ledgers, amount, 0, ()))
         except Away:
             found = []
             for ledger in ledgers:
-                book = await self._book(ledger)
-                book.own += amount
-                found.append(book.standing())
+                local = await self._local_ledger(ledger)
+                local.own += amount
+                found.append(local.balance())
             return found
 
-    async def standings(self, ledgers: Sequence[Ledger]) -> list[Standing]:
-        """How the ledgers stand now."""
+    async def balances(self, ledgers: Sequence[Ledger]) -> list[Balance]:
+        """What is spent and held in the ledgers now."""
         try:
-            told = await self._run("read", "", ledgers, 0, 0, ())
+            reply = await self._run("read", "", ledgers, 0, 0, ())
         except Away:
-            return [(await self._book(ledger)).standing() for ledger in ledgers]
-        return self._seen(ledgers, told)
+            return [(await self._local_ledger(ledger)).balance() for ledger in ledgers]
+        return self._seen(ledgers, reply)
 
     async def _reserve_here(
         self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
-    ) -> list[Standing]:
-        books = [await self._book(ledger) for ledger in ledgers]
-        for ledger, book in zip(ledgers, books, strict=True):
-            now = book.standing()
+    ) -> list[Balance]:
+        here = [await self._local_ledger(ledger) for ledger in ledgers]
+        for ledger, local in zip(ledgers, here, strict=True):
+            now = local.balance()
             if now.spent + now.held + amount > ledger.limit:
                 raise OverBudget(ledger, now, amount)
-        for book in books:
-            book.hold(owner, amount, life)
-        return [book.standing() for book in books]
+        for local in here:
+            local.hold(owner, amount, life)
+        return [local.balance() for local in here]
 
-    async def _book(self, ledger: Ledger) -> _Book:
-        book = self._books.get(ledger.key)
-        if book is None:
+    async def _local_ledger(self, ledger: Ledger) -> _LocalLedger:
+        local = self._local.get(ledger.key)
+        if local is None:
             async with self._seeding:
-                book = self._books.get(ledger.key)
-                if book is None:
+                local = self._local.get(ledger.key)
+                if local is None:
                     base = await self._spent_before(ledger)
                     self._forget_before(ledger)
-                    book = self._books[ledger.key] = _Book(base)
-        return book
+                    local = self._local[ledger.key] = _LocalLedger(base)
+        return local
 
     def _forget_before(self, ledger: Ledger) -> None:
         """Drop the ledgers of earlier periods; the one before stays for requests that began in it."""
         prefix = f"{ledger.scope}:{ledger.period}:"
-        older = sorted(key for key in self._books if key.startswith(prefix) and key < ledger.key)
+        older = sorted(key for key in self._local if key.startswith(prefix) and key < ledger.key)
         for key in older[:-1]:
-            if not self._books[key].own:
-                del self._books[key]
+            if not self._local[key].own:
+                del self._local[key]
 
-    def _seen(self, ledgers: Sequence[Ledger], told: _Told) -> list[Standing]:
-        for ledger, standing in zip(ledgers, told.standings, strict=True):
-            book = self._books.get(ledger.key)
-            if book is None:
+    def _seen(self, ledgers: Sequence[Ledger], reply: _Reply) -> list[Balance]:
+        for ledger, balance in zip(ledgers, reply.balances, strict=True):
+            local = self._local.get(ledger.key)
+            if local is None:
                 self._forget_before(ledger)
-                self._books[ledger.key] = _Book(max(0, standing.spent))
-            elif not book.own:
-                book.base = max(0, standing.spent)
-        return list(told.standings)
+                self._local[ledger.key] = _LocalLedger(max(0, balance.spent))
+            elif not local.own:
+                local.base = max(0, balance.spent)
+        return list(reply.balances)
 
     async def _run(
         self,
@@ -247,43 +245,43 @@ class BudgetStore:
         amount: int,
         life: int,
         limits: Sequence[int],
-    ) -> _Told:
+    ) -> _Reply:
         await self._pay_debts(ledgers)
         while True:
-            told = await self._call(action, owner, ledgers, amount, life, limits)
+            reply = await self._call(action, owner, ledgers, amount, life, limits)
             if action == "read":
-                missing = [n for n, standing in enumerate(told.standings) if standing.spent < 0]
+                missing = [n for n, balance in enumerate(reply.balances) if balance.spent < 0]
             else:
-                missing = [told.at] if told.status == "unknown" else []
+                missing = [reply.at] if reply.status == "unknown" else []
             if not missing:
-                return told
+                return reply
             for n in missing:
                 await self._seed(ledgers[n])
 
     async def _seed(self, ledger: Ledger) -> None:
         async with self._seeding:
-            (standing,) = (await self._call("read", "", [ledger], 0, 0, ())).standings
-            if standing.spent >= 0:
+            (balance,) = (await self._call("read", "", [ledger], 0, 0, ())).balances
+            if balance.spent >= 0:
                 return
-            known = self._books.get(ledger.key)
+            known = self._local.get(ledger.key)
             base = max(await self._spent_before(ledger), known.base if known else 0)
             await self._call("seed", "", [ledger], base, 0, ())
 
     async def _pay_debts(self, ledgers: Sequence[Ledger]) -> None:
         """Book in Redis what was spent while it was away."""
         for ledger in ledgers:
-            book = self._books.get(ledger.key)
-            if book is None or not book.own:
+            local = self._local.get(ledger.key)
+            if local is None or not local.own:
                 continue
-            owed, book.own = book.own, 0
-            book.base += owed
+            owed, local.own = local.own, 0
+            local.base += owed
             try:
-                told = await self._call("settle", "-", [ledger], owed, 0, ())
-                if told.status == "unknown":
-                    await self._call("seed", "", [ledger], book.base, 0, ())
+                reply = await self._call("settle", "-", [ledger], owed, 0, ())
+                if reply.status == "unknown":
+                    await self._call("seed", "", [ledger], local.base, 0, ())
             except Away:
-                book.own += owed
-                book.base -= owed
+                local.own += owed
+                local.base -= owed
                 raise
 
     async def _call(
@@ -294,39 +292,39 @@ class BudgetStore:
         amount: int,
         life: int,
         limits: Sequence[int],
-    ) -> _Told:
+    ) -> _Reply:
         names = [f"{self._prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
         arguments: tuple[str | int, ...] = (action, owner, amount, life, _KEEP, *limits)
 
         async def work(redis: Redis) -> list[Any]:
             script = redis.register_script(self._script)
-            told: list[Any] = await script(keys=names, args=arguments)
-            return told
+            reply: list[Any] = await script(keys=names, args=arguments)
+            return reply
 
-        told = _Told.of(await self._link.call(work))
-        for n, lost_owner, expiry, lost_amount in told.lost:
+        reply = _Reply.of(await self._link.call(work))
+        for n, lost_owner, expiry, lost_amount in reply.lost:
             ended = datetime.fromtimestamp(expiry, UTC)
             self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
-        return told
+        return reply
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Reply:
     """What the script answers; `at` and the first of `lost` are indices of ledgers."""
 
     status: str
     at: int
-    standings: tuple[Standing, ...]
+    balances: tuple[Balance, ...]
     lost: tuple[tuple[int, str, int, int], ...]
 
     @classmethod
-    def of(cls, raw: list[Any]) -> _Told:
+    def of(cls, raw: list[Any]) -> _Reply:
         """`raw` as redis-py gives it."""
-        status, at, standings, lost = raw
+        status, at, balances, lost = raw
         return cls(
             status.decode(),
             int(at) - 1,
-            tuple(Standing(int(s), int(h)) for s, h in _batched(standings, 2)),
+            tuple(Balance(int(s), int(h)) for s, h in _batched(balances, 2)),
             tuple((int(n) - 1, owner.decode(), int(e), int(a)) for n, owner, e, a in _batched(lost, 4)),
         )
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis_link import RedisServer, Told, unheard
+from techsapo_ops.adapters.redis_link import OnOperation, RedisServer, uncounted
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -60,11 +60,14 @@ class MemoryCache:
         self._bytes -= len(self._entries.pop(key)[1])
 
 
+CacheInUse = Literal["redis", "memory"]
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
     """Which cache is in use, and why it is not Redis where it could be."""
 
-    in_use: Literal["redis", "memory"]
+    in_use: CacheInUse
     healthy: bool
     detail: str
     consecutive_errors: int
@@ -75,9 +78,11 @@ class AnswerCache:
     tried again by itself; the first error and the recovery are logged, not each request.
     """
 
-    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
+    def __init__(
+        self, server: RedisServer | None, prefix: str, on_operation: OnOperation = uncounted
+    ) -> None:
         self._memory = MemoryCache()
-        self._told = told
+        self._on_operation = on_operation
         self._prefix = prefix
         self._where = str(server)
         self._redis: Redis | None = _connect(server) if server is not None else None
@@ -86,8 +91,8 @@ class AnswerCache:
         self._paused_until = 0.0
 
     @property
-    def uses_redis(self) -> bool:
-        """Whether a Redis is configured."""
+    def shared(self) -> bool:
+        """Whether other instances have the same values: a Redis is configured."""
         return self._redis is not None
 
     @property
@@ -143,7 +148,7 @@ class AnswerCache:
             await self._redis.aclose()
 
     def _failed(self, error: Exception) -> None:
-        self._told(False)
+        self._on_operation(False)
         self._errors += 1
         self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
         self._paused_until = time.monotonic() + PAUSE
@@ -154,7 +159,7 @@ class AnswerCache:
             )
 
     def _worked(self) -> None:
-        self._told(True)
+        self._on_operation(True)
         if self._errors:
             log.info("Redis is available again", extra={"redis": self._where, "errors": self._errors})
         self._errors = 0

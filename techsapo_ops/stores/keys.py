@@ -85,17 +85,14 @@ def new_key(
     scopes: tuple[Scope, ...],
     now: datetime,
     expires: datetime | None = None,
-    per_minute: int | None = None,
-    daily_usd: float | None = None,
-    monthly_usd: float | None = None,
 ) -> tuple[ApiKey, str]:
-    """A key of 256 random bits: what is kept of it, and the key, which is known here alone."""
+    """A key of 256 random bits: what is kept of it, and the key, which is known here alone.
+
+    It has no limits of its own: `dataclasses.replace` gives it any.
+    """
     number = secrets.token_hex(6)
     shown = f"{PREFIX}_{number}_{secrets.token_urlsafe(32)}"
-    kept = ApiKey(
-        number, name, _digest(shown), plan, scopes, now, expires, None, per_minute, daily_usd, monthly_usd
-    )
-    return kept, shown
+    return ApiKey(number, name, _digest(shown), plan, scopes, now, expires), shown
 
 
 class KeyFile:

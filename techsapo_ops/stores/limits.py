@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, RedisServer, Told, pause_after, unheard
+from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -45,14 +45,16 @@ class Allowance:
 class RateLimiter:
     """A sliding window of a minute by caller. Redis failing never fails a caller: memory takes over."""
 
-    def __init__(self, server: RedisServer | None, prefix: str, told: Told = unheard) -> None:
+    def __init__(
+        self, server: RedisServer | None, prefix: str, on_operation: OnOperation = uncounted
+    ) -> None:
         from limits.aio.storage import MemoryStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter as Window
 
         self._here = Window(MemoryStorage())
         self._redis = _storage(server, prefix) if server is not None else None
         self._shared = Window(self._redis) if self._redis is not None else None
-        self._told = told
+        self._on_operation = on_operation
         self._paused_until = 0.0
         self._errors = 0
 
@@ -67,7 +69,7 @@ class RateLimiter:
                 allowance = await _ask(self._shared, item, caller)
             except (RedisError, OSError) as error:
                 self._paused_until = time.monotonic() + pause_after(error)
-                self._told(False)
+                self._on_operation(False)
                 self._errors += 1
                 if self._errors == 1:
                     cause = " ".join(str(error).split())[:200] or type(error).__name__
@@ -76,7 +78,7 @@ class RateLimiter:
                         extra={"error": cause},
                     )
             else:
-                self._told(True)
+                self._on_operation(True)
                 self._errors = 0
                 return allowance
         return await _ask(self._here, item, caller)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Completed
+from techsapo_ops.services.registry import kinds
+from techsapo_ops.stack.places import COMPOSE, NATIVE
+from techsapo_ops.stack.tool import Tool
 
 _ALERTMANAGER_STRICT = "--enable-feature=utf8-strict-mode"
 
@@ -45,11 +48,10 @@ def checks(paths: Sequence[str], config: Path, prefix: Path) -> tuple[Check, ...
     """Every check for the rendered `paths`, staged below `config`; `prefix` is an empty folder for nginx."""
     known = set(paths)
     made: list[Check] = []
-    for root in ("", "docker/config/"):
-        made += _prometheus(paths, root)
-        made += _alertmanager(paths, root)
-        if f"{root}nginx/nginx.conf" in known:
-            made.append(_nginx(f"{root}nginx/nginx.conf", config, prefix))
+    for root in (NATIVE.rendered, COMPOSE.rendered):
+        for kind in kinds():
+            if kind.validator is not None:
+                made += _OF_TOOLS[kind.validator.name](kind.validator, paths, _Where(root, config, prefix))
     made += [_compose(p) for p in paths if p.startswith("docker/") and _name(p).startswith("docker-compose.")]
     if "logrotate/techsapo" in known:
         made.append(_logrotate("logrotate/techsapo", prefix))
@@ -68,28 +70,49 @@ def _below(paths: Iterable[str], folder: str) -> tuple[str, ...]:
     return tuple(p for p in paths if p.startswith(folder))
 
 
-def _prometheus(paths: Sequence[str], root: str) -> Iterable[Check]:
-    main = f"{root}prometheus/prometheus.yml"
-    read = _below(paths, f"{root}prometheus/")
-    rules = tuple(p for p in read if p.startswith(f"{root}prometheus/rules/"))
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Which rendering is checked: below `root`, staged in `config`; `prefix` is an empty folder."""
+
+    root: str
+    config: Path
+    prefix: Path
+
+
+def _promtool(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
+    main = f"{where.root}prometheus/prometheus.yml"
+    read = _below(paths, f"{where.root}prometheus/")
+    rules = tuple(p for p in read if p.startswith(f"{where.root}prometheus/rules/"))
     lint = ("--lint=all", "--lint-fatal")
     if main in read:
-        yield Check("promtool", "prometheus", main, read, ("check", "config", *lint, main))
+        yield Check(tool.name, tool.package, main, read, ("check", "config", *lint, main))
     if rules:
-        yield Check("promtool", "prometheus", rules[0], rules, ("check", "rules", *lint, *rules))
+        yield Check(tool.name, tool.package, rules[0], rules, ("check", "rules", *lint, *rules))
 
 
-def _alertmanager(paths: Sequence[str], root: str) -> Iterable[Check]:
-    main = f"{root}alertmanager/alertmanager.yml"
-    read = _below(paths, f"{root}alertmanager/")
+def _amtool(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
+    main = f"{where.root}alertmanager/alertmanager.yml"
+    read = _below(paths, f"{where.root}alertmanager/")
     if main in read:
         arguments = ("check-config", _ALERTMANAGER_STRICT, main)
-        yield Check("amtool", "prometheus-alertmanager", main, read, arguments)
+        yield Check(tool.name, tool.package, main, read, arguments)
 
 
-def _nginx(path: str, config: Path, prefix: Path) -> Check:
-    arguments = ("-t", "-q", "-p", str(prefix), "-c", str(config / path), "-e", "stderr", "-g", "daemon off;")
-    return Check("nginx", "nginx", path, (path,), arguments)
+def _nginx(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
+    path = f"{where.root}nginx/nginx.conf"
+    if path in paths:
+        arguments = (
+            "-t", "-q", "-p", str(where.prefix), "-c", str(where.config / path), "-e", "stderr",
+            "-g", "daemon off;",
+        )  # fmt: skip
+        yield Check(tool.name, tool.package, path, (path,), arguments)
+
+
+_OF_TOOLS: dict[str, Callable[[Tool, Sequence[str], _Where], Iterable[Check]]] = {
+    "promtool": _promtool,
+    "amtool": _amtool,
+    "nginx": _nginx,
+}
 
 
 def _compose(path: str) -> Check:

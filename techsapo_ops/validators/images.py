@@ -10,10 +10,8 @@ from pathlib import Path
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.topology import Topology
-
-_TOOLS = {"promtool": "prometheus", "amtool": "alertmanager", "nginx": "nginx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +36,16 @@ class ToolImage:
         )  # fmt: skip
 
 
-def tool_images(spec: Spec, topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
-    """The images of a compose `topology` that are here, by the tool that they hold."""
+def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
+    """The images of `topology` that are here, by the tool that they hold; none where it uses none."""
     binary = topology.host.binaries.get("docker")
-    if topology.engine != "compose" or binary is None:
+    if not topology.places.from_images or binary is None:
         return {}
-    images: Mapping[str, str] = {str(kind): name for kind, name in spec.images.items()}
+    images: Mapping[str, str] = {str(kind): name for kind, name in topology.spec.images.items()}
     wanted = {
-        tool: images.get(kind, topology.of_kind(kind)[0].facts.image)
-        for tool, kind in _TOOLS.items()
-        if topology.has(kind)
+        kind.validator.name: images.get(kind.name, kind.facts.image)
+        for kind in kinds()
+        if kind.validator is not None and topology.has(kind.name)
     }
     try:
         present = Docker(runner, binary).image_ids(wanted.values())

@@ -8,7 +8,7 @@ from math import inf
 from typing import ClassVar
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.context import Context
+from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.events import Phase
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.question import Question
@@ -19,7 +19,7 @@ class _Asked:
     """What every ask has."""
 
     question: Question
-    context: Context = field(default=Context(), kw_only=True)
+    context: AnalysisContext = field(default=AnalysisContext(), kw_only=True)
     """The analysis that the call is part of."""
     limit: float = field(default=inf, kw_only=True)
     """Seconds that the analysis waits, beside the provider's own time-out."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
-from techsapo_ops.wallbounce.context import Context
+from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.events import Event, Graded
 from techsapo_ops.wallbounce.failures import Failure, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
@@ -26,7 +26,7 @@ class Calls:
     """All calls of one analysis. `cost_usd` sums up what they cost, failed ones too."""
 
     question: Question
-    context: Context
+    context: AnalysisContext
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
 
@@ -85,7 +85,7 @@ class Calls:
         return reply
 
 
-def _naming(context: Context, labelled: Mapping[str, str]) -> Context:
+def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisContext:
     """`context`, told whom each label stands for. A grader never learns it: an ask holds labels alone."""
 
     def tell(event: Event) -> None:

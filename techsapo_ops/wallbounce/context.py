@@ -50,7 +50,7 @@ def nobody(event: Event) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class AnalysisContext:
     """The context of one analysis. It is passed on with each call and outlives none of them.
 
     Nothing of it is kept in a context variable: a pooled connection to a vendor keeps those of the call that

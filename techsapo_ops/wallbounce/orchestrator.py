@@ -10,7 +10,7 @@ from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Calls
 from techsapo_ops.wallbounce.commands import read_table
-from techsapo_ops.wallbounce.context import Context, Payer, nobody
+from techsapo_ops.wallbounce.context import AnalysisContext, Payer, nobody
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
@@ -89,14 +89,14 @@ class WallBounce:
                 observer(event)
             hear(event)
 
-        context = Context(task_type, tell, payer)
+        context = AnalysisContext(task_type, tell, payer)
         try:
             return await self._analyse(question, context)
         except AnalysisError as error:
             tell(Abandoned(question.request_id, task_type, error))
             raise
 
-    async def _analyse(self, question: Question, context: Context) -> Analysis:
+    async def _analyse(self, question: Question, context: AnalysisContext) -> Analysis:
         providers = tuple(p for p in self._providers if self._usable(p)) or self._providers
         if not providers:
             raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")

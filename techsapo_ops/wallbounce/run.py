@@ -25,7 +25,7 @@ from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import SIMULATED, Provider
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import TaskType
-from techsapo_ops.wallbounce.verdict import Outcome, Rule, Verdict, decisive, judge
+from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
 from techsapo_ops.wallbounce.worst_cases import worst_of_escalation, worst_of_round
 
 SHARES = {"answer": 0.45, "grade": 0.6, "revise": 0.4, "regrade": 0.6, "blind": 0.5}
@@ -132,7 +132,7 @@ class Run:
         rule = self._tiers[self._tier]
         models = tuple(a.model for a in self._examination.answers)
         weights = self._calibration.weights(self._tier, models)
-        return judge(self._examination.evidence(), Rule(rule.confidence, rule.consensus), weights)
+        return judge(self._examination.evidence(), rule, weights)
 
     async def _bounced(self, verdict: Verdict) -> tuple[Verdict, bool]:
         """Bounce while it helps; the verdict after it, and whether a bounce was tried in vain."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
 
+from techsapo_ops.wallbounce.tiers import TierRule
+
 CAPS = {2: 0.92, 3: 0.95}
 """Highest confidence by number of answers."""
 CAP_OF_MORE = 0.97
@@ -104,14 +106,6 @@ PROVISIONAL = Weights(-3.1, 3.5, 4.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """The scores (0 to 1) that an accepted answer needs."""
-
-    confidence: float
-    consensus: float
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the answers when a verdict is due; `chosen` and `cluster` are indices."""
 
@@ -176,7 +170,7 @@ def decisive(reported: float, notes: Sequence[str]) -> float:
     return min(reported, CONTRADICTED_CAP) if CONTRADICTED in notes else reported
 
 
-def judge(evidence: Evidence, rule: Rule, weights: Weights) -> Verdict:
+def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
     """The verdict; accepted only if no threshold is missed and two answers are not split.
 
     The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.

@@ -17,6 +17,7 @@ KINDS = frozenset(
 )  # fmt: skip
 """Those of the registry; a test binds them."""
 ENGINES = frozenset({"native", "compose", "swarm"})
+PLACES = "stack/places.py"
 
 _ENGINE_VALUE = re.compile(r"(?!by_)_?([a-z]+_)*engine(_?name)?", re.IGNORECASE)
 _ENGINE_WORD = r"(native|compose|swarm|docker|container(s|ised|ized)?)"
@@ -54,22 +55,26 @@ def engine_tests(package: Package) -> Iterator[Place]:
     Counted: a comparison or a `match` with an engine's name or of a value called `engine` (unless with
     None); isinstance, issubclass, `type(…) is` and `case` of a class that engines/ defines for one engine,
     and hasattr of an engine; a dict by engines' names and a look-up in one; a function, value or flag that
-    is called after one engine and holds or answers yes or no.
+    is called after one engine and holds or answers yes or no; whether something has a container. Not counted
+    is stack/places.py, where what differs between the engines is said once and found by an engine's name.
     """
     classes = frozenset(engine_classes(package))
     for module in package:
-        if module.room != "engines":
+        if module.room != "engines" and module.path != PLACES:
             found = {place for node in module.nodes for place in _asked(module, node, classes)}
             yield from sorted(found)
 
 
 def engine_classes(package: Package) -> Iterator[str]:
-    """Classes of engines/ that belong to one engine."""
+    """Classes that belong to one engine."""
     for module in package:
         parts = module.path.split("/")
         own = module.room == "engines" and any(part.removesuffix(".py") in ENGINES for part in parts[1:])
         for node in module.nodes:
-            if isinstance(node, ast.ClassDef) and (own or _engine_class(node.name)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            of_places = module.path == PLACES and node.name != "Places"
+            if own or of_places or _engine_class(node.name):
                 yield node.name
 
 
@@ -80,6 +85,8 @@ def _engine_class(name: str) -> bool:
 def _asked(module: Module, node: ast.AST, classes: frozenset[str]) -> Iterator[Place]:
     """What `node` asks about an engine."""
     said = _said(node, classes)
+    if said is None and module.room != "spec" and _tests_container(node):
+        said = "container"
     if said is not None:
         yield module.place(node, f"{said}: {_short(module, node)}")
 
@@ -121,6 +128,22 @@ def _said(node: ast.AST, classes: frozenset[str]) -> str | None:
         case ast.Attribute(attr=name):
             return "attribute" if _ENGINE_FACT.fullmatch(name) else None
     return None
+
+
+def _tests_container(node: ast.AST) -> bool:
+    """Whether it asks whether something has a container, which only one engine's has."""
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
+            asked = [test]
+        case ast.BoolOp(values=[_, ast.Constant()]):
+            return False  # `x.container or None` is told as it is
+        case ast.BoolOp(values=values):
+            asked = values
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            asked = [operand]
+        case _:
+            return False
+    return any(isinstance(one, ast.Attribute) and one.attr in {"container", "containers"} for one in asked)
 
 
 def _compared(sides: list[ast.expr], classes: frozenset[str]) -> str | None:

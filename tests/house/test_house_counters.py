@@ -76,6 +76,11 @@ def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:
         "a = name.startswith('compose')",
         "if stack.is_compose: pass",
         "if stack.containerised: pass",
+        "if seen.container: pass",
+        "a = seen is not None and seen.container",
+        "a = not seen.container",
+        "a = isinstance(stack.places, NativePlaces)",
+        "a = stack.places is NATIVE",
         "def uses_docker() -> bool: return True",
         "def f(compose: bool = False): pass",
         "class A:\n    containers: bool",
@@ -85,6 +90,7 @@ def test_a_question_which_engine_runs_is_counted_in_any_spelling(asked: str) -> 
     engines = {
         "engines__native__engine": "class NativeEngine: pass\nclass Helper: pass",
         "engines__base": "class ComposeStack: pass\nclass State: pass",
+        "stack__places": "class Places: pass\nclass NativePlaces: pass\nTABLE[engine]",
     }
     assert len(lines(names.engine_tests, asked, **engines)) == 1
 
@@ -99,7 +105,8 @@ def test_a_question_which_engine_runs_is_counted_in_any_spelling(asked: str) -> 
         "a = isinstance(x, State)",
         "compose: Definition = make()",
         "if service.name in by_engine: pass",
-        "if service.container: pass",
+        "a = service.container or None",
+        "if service.container.user == 1: pass",
         "TABLE['swarm'] = 1",
         "for engine in engines: engine.stop()",
     ],

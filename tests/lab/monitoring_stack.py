@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.engines.places import places_of
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
@@ -15,7 +16,7 @@ from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import EngineName, places_of
+from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.topology import Topology
 
 EVERYTHING: dict[str, Any] = {

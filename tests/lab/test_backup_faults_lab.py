@@ -26,8 +26,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql import dump as mysql
-from techsapo_ops.services.mysql import facts as mysql_facts
 from techsapo_ops.services.mysql.session import Session, administrator
 from techsapo_ops.services.redis import snapshot as redis_snapshot
 from techsapo_ops.services.redis.door import redis_door
@@ -101,7 +101,7 @@ def test_a_locked_table_is_said_and_the_writers_go_on(backup: Backup, stack: Sta
 def test_a_migration_during_the_dump_makes_it_begin_anew(
     backup: Backup, stack: Stack, lab: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collect = mysql_facts.collect
+    collect = contents.collect
     calls = []
 
     def migrating(asking: Session, database: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_a_migration_during_the_dump_makes_it_begin_anew(
                 sql.execute("CREATE TABLE late (id INT PRIMARY KEY)")
         return collect(asking, database)
 
-    monkeypatch.setattr(mysql_facts, "collect", migrating)
+    monkeypatch.setattr(contents, "collect", migrating)
     made = create_backup(stack, only=("mysql",)).backup
     part = made.read().part("mysql")
     assert part is not None

@@ -18,7 +18,6 @@ from servers import wait_for
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
@@ -28,6 +27,7 @@ from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
 
@@ -84,7 +84,7 @@ def snapshots(made: Project) -> list[str]:
 def soon() -> Iterator[None]:
     """What is counted is of two seconds ago, so that a Prometheus that has just started has something."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(registry.find("prometheus"), "settled", 2.0)
+        patched.setattr(PrometheusBackup, "settled", 2.0)
         yield
 
 

@@ -20,7 +20,7 @@ from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, redis, wait_for
 
 from techsapo_ops.adapters.redis_link import RedisLink, RedisServer
-from techsapo_ops.stores.budget import EVERYBODY, NANO, BudgetStore, Ledger, Lost, OverBudget, Standing
+from techsapo_ops.stores.budget import EVERYBODY, NANO, Balance, BudgetStore, Ledger, Lost, OverBudget
 
 pytestmark = pytest.mark.lab
 
@@ -74,9 +74,9 @@ def test_of_200_reservations_at_once_exactly_those_that_fit_are_made(server: Ser
                 outcomes["spent"] += 1
 
         await asyncio.gather(*(one(n) for n in range(200)))
-        (standing,) = await pair[0].standings([day])
-        assert standing.held == 0
-        return outcomes, standing.spent
+        (balance,) = await pair[0].balances([day])
+        assert balance.held == 0
+        return outcomes, balance.spent
 
     outcomes, spent = asyncio.run(main())
     assert outcomes == {"spent": 50, "refused": 150}
@@ -91,7 +91,7 @@ def test_nothing_is_held_where_one_of_several_budgets_has_no_room(server: Server
             await store.reserve("a", [wide, narrow], NANO, 60)
         assert refused.value.ledger == narrow
         assert not refused.value.passing
-        assert [s.held for s in await store.standings([wide, narrow])] == [0, 0]
+        assert [s.held for s in await store.balances([wide, narrow])] == [0, 0]
 
     asyncio.run(main())
 
@@ -111,9 +111,9 @@ def test_the_reservation_of_an_instance_that_died_is_booked_once_after_its_life(
             await asyncio.sleep(0.1)
             with pytest.raises(OverBudget) as refused:
                 await alive.reserve("mine", [day, month], NANO * 3 // 200, 60)
-        assert refused.value.standing == Standing(NANO // 100, 0)
+        assert refused.value.balance == Balance(NANO // 100, 0)
         await alive.reserve("mine", [day, month], NANO // 100, 60)
-        assert await other.standings([day, month]) == [Standing(NANO // 100, NANO // 100)] * 2
+        assert await other.balances([day, month]) == [Balance(NANO // 100, NANO // 100)] * 2
         assert [(each.ledger, each.owner, each.amount) for each in found] == [
             (day, "lost", NANO // 100),
             (month, "lost", NANO // 100),
@@ -130,14 +130,14 @@ def test_what_was_spent_while_redis_was_away_is_booked_when_it_is_back(tmp_path:
         await one.settle("a", [day], NANO // 10)
         first.kill()
         await one.reserve("b", [day], NANO // 10, 60)
-        (standing,) = await one.settle("b", [day], NANO // 10)
-        assert standing.spent == NANO // 5  # it goes on from what it saw last
+        (balance,) = await one.settle("b", [day], NANO // 10)
+        assert balance.spent == NANO // 5  # it goes on from what it saw last
         with redis(tmp_path / "again", port=first.port):  # an empty one
             await asyncio.sleep(1.1)  # the link's pause
-            (standing,) = await one.standings([day])
-            assert standing.spent == NANO // 5
-            (standing,) = await two.standings([day])
-            assert standing.spent == NANO // 5
+            (balance,) = await one.balances([day])
+            assert balance.spent == NANO // 5
+            (balance,) = await two.balances([day])
+            assert balance.spent == NANO // 5
 
     with redis(tmp_path / "first") as first:
         asyncio.run(main(first))
@@ -148,7 +148,7 @@ def test_a_ledger_that_redis_lost_starts_with_what_the_audit_log_says(server: Se
         (store,) = stores(server, 1, spent=NANO)
         with pytest.raises(OverBudget) as refused:
             await store.reserve("a", [ledger(1.5)], NANO, 60)
-        assert refused.value.standing.spent == NANO
+        assert refused.value.balance.spent == NANO
 
     asyncio.run(main())
 

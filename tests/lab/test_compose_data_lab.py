@@ -34,7 +34,6 @@ from servers import http_ok, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.prometheus import ApiError
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.errors import OpsError
@@ -44,6 +43,7 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.services.prometheus import snapshot as prometheus
+from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import api as prometheus_api
 from techsapo_ops.services.prometheus.client import scratch_api
 
@@ -231,7 +231,7 @@ def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, ba
 @pytest.fixture
 def two_seconds_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted of samples is of two seconds ago, so that there is something."""
-    monkeypatch.setattr(registry.find("prometheus"), "settled", 2.0)
+    monkeypatch.setattr(PrometheusBackup, "settled", 2.0)
 
 
 def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_old: None) -> None:

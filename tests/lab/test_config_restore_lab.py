@@ -12,7 +12,7 @@ import yaml
 from hostile import END, entry, names_of
 from projects import Project, only_redis, project
 
-from techsapo_ops.backup import registry
+from techsapo_ops.backup.config import ConfigBackup
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
@@ -113,15 +113,13 @@ def test_a_failure_half_way_puts_every_file_back(
     before = everything(lab, tmp_path)
     stack = stack_of(lab)
     intent = intend(stack, backup.id, ("config",))
-    kind = registry.find("config")
-    assert kind is not None
-    bring_back = kind.bring_back
+    bring_back = ConfigBackup.bring_back
 
     def broken(*arguments: object) -> None:
         bring_back(*arguments)  # type: ignore[arg-type] # handed on as they are
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kind, "bring_back", broken)
+    monkeypatch.setattr(ConfigBackup, "bring_back", broken)
     with pytest.raises(KeyboardInterrupt):
         restore.perform(stack, intent)
     assert everything(lab, tmp_path) == before

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ def keys_of(app: Server) -> Path:
 def make_key(path: Path, name: str, scope: Scope = "ask", **limits: Any) -> str:
     """A further key in the file at `path`, as `techsapo keys create` makes it."""
     file = KeyFile(path)
-    kept, shown = new_key(name, plan="basic", scopes=(scope,), now=datetime.now(UTC), **limits)
+    kept, shown = new_key(name, plan="basic", scopes=(scope,), now=datetime.now(UTC))
     path.parent.mkdir(parents=True, exist_ok=True)
-    file.write((*file.read(), kept))
+    file.write((*file.read(), replace(kept, **limits)))
     return shown
 
 

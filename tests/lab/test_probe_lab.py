@@ -96,9 +96,9 @@ def test_alertmanager_tells_its_alerts_and_status(tmp_path: Path) -> None:
 
 
 def _post(url: str, body: bytes) -> None:
-    from techsapo_ops.adapters.http import fetch
+    from techsapo_ops.adapters.http import send
 
-    sent = fetch(url, timeout=5, method="POST", content=body, headers={"Content-Type": "application/json"})
+    sent = send(url, body, timeout=5, headers={"Content-Type": "application/json"})
     assert sent.ok, sent.text
 
 

@@ -14,10 +14,11 @@ from guarded_redis import USER, client, fetched, guarded_spec
 from projects import Project, project
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.services.redis import contents
 from techsapo_ops.services.redis.door import redis_door
+from techsapo_ops.services.redis.tls import ca_file
 from techsapo_ops.stores.limits import RateLimiter
-from techsapo_ops.stores.redis import redis_server
+from techsapo_ops.stores.shared import redis_server
 
 pytestmark = pytest.mark.lab
 
@@ -44,7 +45,7 @@ def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Proje
 
 def test_requests_are_counted_in_redis(lab: Project) -> None:
     async def main() -> None:
-        limiter = RateLimiter(redis_server(stack_of(lab).spec.redis, lab.layout.redis_ca), "counted")
+        limiter = RateLimiter(redis_server(stack_of(lab).spec.redis, ca_file(lab.layout)), "counted")
         assert (await limiter.hit("somebody", 2)).allowed
         await limiter.close()
 
@@ -81,5 +82,5 @@ def test_what_was_backed_up_comes_back(lab: Project) -> None:
 def test_an_account_that_redis_does_not_know_is_told_with_the_fields_to_check(lab: Project) -> None:
     door = redis_door(stack_of(lab))
     with pytest.raises(OpsError, match=r"NOAUTH|WRONGPASS") as caught:
-        redis_facts.counts(replace(door, env={"REDISCLI_AUTH": "wrong"}))
+        contents.counts(replace(door, env={"REDISCLI_AUTH": "wrong"}))
     assert "redis.user and redis.password" in caught.value.hint

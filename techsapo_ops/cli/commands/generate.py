@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output

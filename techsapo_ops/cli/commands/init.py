@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.adapters.files import keep_out_of_git, write_atomic
-from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
 from techsapo_ops.cli.options import DEFAULT_SPEC, QuietOutput
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError

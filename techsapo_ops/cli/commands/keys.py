@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -102,10 +103,8 @@ def create(
             scopes=tuple(dict.fromkeys(s.value for s in scope)) if scope else ("ask",),
             now=now,
             expires=until,
-            per_minute=per_minute,
-            daily_usd=daily_usd,
-            monthly_usd=monthly_usd,
         )
+        kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
         store.write((*keys, kept), owner)
     if out.as_json:
         out.json({**_public(kept), "key": shown})

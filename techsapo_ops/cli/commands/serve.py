@@ -13,6 +13,7 @@ import typer
 
 from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.redis.tls import ca_file
 from techsapo_ops.spec.told_addresses import seen_from_here
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
-        redis_ca=redis_ca or project.layout.redis_ca,
+        store_ca=redis_ca or ca_file(project.layout),
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )

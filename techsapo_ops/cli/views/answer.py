@@ -26,7 +26,7 @@ _NOTES = {
     "answer_addresses_graders": "the answer tries to tell its graders what to do",
     "grading_incomplete": "some gradings failed",
     "refused_low_confidence": "refused: too unsure even with every provider that could be asked",
-    "refused_for_budget": "refused: another voice is needed and the budget does not allow it",
+    "refused_for_budget": "refused: another provider is needed and the budget does not allow it",
     "refused_too_few_providers": "refused: fewer than two providers are healthy",
     "not_heard_higher_up": "it cannot be undone, and no further provider could be asked about it",
     "out_of_time": "there was no time left to ask another provider",

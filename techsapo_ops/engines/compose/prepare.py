@@ -7,10 +7,10 @@ from pathlib import Path
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.files import keep_out_of_git
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
@@ -50,7 +50,7 @@ def readable(desired: Desired) -> None:
     made = {
         topology.layout.mysql_password: ("app", "mysql"),
         topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
-        topology.layout.redis_certificate / "privkey.pem": ("redis",),
+        certificate(topology.layout) / "privkey.pem": ("redis",),
     }
     for path, kinds in made.items():
         if path.exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
-from techsapo_ops.adapters.http import Unreachable, fetch
+from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.address import Viewpoint
@@ -24,7 +24,7 @@ Reloader = Callable[[Docker, ContainerFacts, Service, Topology], None]
 def _over_http(_: Docker, __: ContainerFacts, service: Service, topology: Topology) -> None:
     url = topology.address(service, Viewpoint.HOST).url("/-/reload")
     try:
-        answer = fetch(url, method="POST", timeout=_TIMEOUT)
+        answer = send(url, timeout=_TIMEOUT)
     except Unreachable as error:
         raise OpsError(f"{service.name} can't be told to reload: {error.reason}") from None
     if not answer.ok:

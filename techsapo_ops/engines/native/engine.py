@@ -24,6 +24,7 @@ from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.redis.tls import ca_file
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, Program
@@ -186,7 +187,7 @@ class NativeEngine(NativeStack, Engine):
         address = self.topology.address(service, Viewpoint.HOST)
         user = password = ca = None
         if service.kind == "redis" and self._spec.redis.tls:
-            ca = self.layout.redis_ca
+            ca = ca_file(self.layout)
         if service.kind == "redis" and self._spec.redis.password is not None:
             user, password = self._spec.redis.user, self._spec.redis.password.reveal()
         if service.kind == "mysql" and self._spec.mysql is not None:

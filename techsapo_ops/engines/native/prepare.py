@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from techsapo_ops.adapters import owners
-from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import owned_by_others
 from techsapo_ops.engines.native import mariadb
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.engines.native.programs import programs_of
+from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
@@ -55,7 +56,7 @@ def data(desired: Desired) -> None:
 
 def certificates(topology: Topology) -> None:
     """The key of Redis's certificate is Redis's, where it has one."""
-    redis, key = topology.find("redis"), topology.layout.redis_certificate / "privkey.pem"
+    redis, key = topology.find("redis"), certificate(topology.layout) / "privkey.pem"
     if redis is not None and key.exists():
         owners.give(key, redis.user)
 

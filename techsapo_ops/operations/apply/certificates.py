@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from techsapo_ops.services.registry import served
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.topology import Topology
 
@@ -22,7 +23,7 @@ def ensure_certificates(spec: Spec, topology: Topology) -> str:
     Hooks and `install_to` are left to the next `techsapo certs renew`. Raises OpsError for files that no
     server should be given.
     """
-    if not topology.has("nginx") or not spec.certificates:
+    if not served(topology) or not spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner  # with cryptography: for stacks with TLS
     from techsapo_ops.operations.certificates.needs import Certificates
@@ -37,7 +38,7 @@ def certificates_due(spec: Spec, topology: Topology) -> str:
 
     Raises OpsError for files that can't be read.
     """
-    if not topology.has("nginx") or not spec.certificates:
+    if not served(topology) or not spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner
     from techsapo_ops.operations.certificates.needs import Certificates

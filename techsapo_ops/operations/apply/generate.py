@@ -80,7 +80,7 @@ def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
         staged,  # cryptography: 0.1 s that an idle `up` need not pay
     )
 
-    images = tool_images(spec, topology, runner)
+    images = tool_images(topology, runner)
     report = known(files, topology.host.binaries, cache, images)
     if report is not None:
         return _missed(topology, report)

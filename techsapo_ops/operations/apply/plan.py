@@ -12,7 +12,7 @@ from techsapo_ops.operations.apply.changes import FileChange, changes
 from techsapo_ops.operations.apply.origin import OriginsFound
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import by_proof, with_new_build, with_renewed
-from techsapo_ops.operations.certificates.redis import with_redis_certificate
+from techsapo_ops.operations.certificates.own import with_own_certificates
 from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates as Overridden
@@ -97,7 +97,7 @@ def plan(
     """
     desired, observed = wanted.desired, running.observe()
     steps = by_proof(running.plan(desired, observed, only), desired, running)
-    steps = with_redis_certificate(steps, wanted.spec, desired.topology, observed)
+    steps = with_own_certificates(steps, desired.topology, observed)
     if purpose is Purpose.UP:
         steps = with_new_build(steps, observed)
     if purpose is Purpose.DRIFT:

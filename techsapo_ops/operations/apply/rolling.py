@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.engine import Action, Observed, State, Step
 
 DISTURBING = (Action.RESTART, Action.RECREATE)
@@ -37,18 +38,21 @@ class Rolling:
     ) -> None:
         running = [s for s in before.services.values() if s.state in _RUNS]
         at = now()
-        self._balanced = any(s.kind == "nginx" for s in running)
+        ran = {s.kind for s in running}
+        self._balanced = frozenset(k.balances for k in kinds() if k.balances and k.name in ran)
         self._young = {
             s.name
             for s in running
-            if s.kind == "app" and s.started is not None and (at - s.started).total_seconds() < YOUNG_SECONDS
+            if s.kind in self._balanced
+            and s.started is not None
+            and (at - s.started).total_seconds() < YOUNG_SECONDS
         }
         self._say = say
         self._pause = pause
 
     def before(self, step: Step, kind: str) -> None:
         """`step` is about to be done to a service of `kind`."""
-        if kind != "app" or not self._balanced:
+        if kind not in self._balanced:
             return
         if step.action in DISTURBING and self._young - {step.service}:
             self._say(f"waiting {RETURN_SECONDS:g} s until nginx asks the last instance again")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.operations.apply.rolling import DISTURBING
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed, Plan, Running, State, Step
 
@@ -63,13 +64,14 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
 
 
 def with_renewed(plan: Plan, renewed: str) -> Plan:
-    """`plan` with a reload of nginx where a certificate is `renewed`; the words say which and why."""
+    """`plan` with a reload of what serves certificates where one is `renewed`, which says which and why."""
     if not renewed:
         return plan
+    serving = {kind.name for kind in kinds() if kind.serves_certificates}
     return Plan(
         tuple(
             Step(Action.RELOAD, s.service, renewed)
-            if s.service == "nginx" and s.action is Action.NOTHING
+            if s.service in serving and s.action is Action.NOTHING
             else s
             for s in plan.steps
         )

@@ -17,7 +17,7 @@ from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
 from techsapo_ops.operations.apply.work import Work
-from techsapo_ops.operations.certificates.redis import ensure_redis_certificate
+from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.stack.engine import Running
 
 
@@ -124,7 +124,7 @@ class Transaction:
         renewed = ensure_certificates(found.wanted.spec, desired.topology)
         if renewed and self._draft is None:
             self._begin()
-        ensure_redis_certificate(found.wanted.spec, desired.topology)
+        ensure_own_certificates(desired.topology)
         self._running.prepare(desired)
         self._reached(PREPARED)
         # What became due since it was planned.
@@ -151,7 +151,7 @@ class Transaction:
             self._leave(snapshot)
             write_files(desired.files, desired.topology, force=True)
             ensure_certificates(snapshot.spec, desired.topology)
-            ensure_redis_certificate(snapshot.spec, desired.topology)
+            ensure_own_certificates(desired.topology)
             running.prepare(desired)
             found = plan(snapshot, running, Purpose.BACK)
             work = Work(

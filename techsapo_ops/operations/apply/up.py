@@ -96,7 +96,7 @@ def up(
             rows,
             applied.outcomes,
             topology.absent,
-            notes(stack.spec, topology),
+            notes(topology),
             missing,
             applied.entry,
             applied.back,
@@ -122,6 +122,6 @@ def stack_rows(snapshot: Snapshot, running: Running, applied: Applied) -> tuple[
     failed = {o.step.service for o in outcomes if o.error is not None}
     topology = snapshot.desired.topology
     return tuple(
-        row(snapshot.spec, topology, service, observed.services.get(service.name), service.name in failed)
+        row(topology, service, observed.services.get(service.name), service.name in failed)
         for service in topology.services
     )

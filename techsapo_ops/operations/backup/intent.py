@@ -106,6 +106,8 @@ def intend(
 def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
     """The one kind that `--to` is for. Raises OpsError where `only` names another."""
     able = tuple(registry.histories())
+    if not able:
+        raise OpsError("--to: nothing that is backed up keeps a history", exit_code=2)
     wanted = tuple(only) or able[:1]
     if len(wanted) != 1 or wanted[0] not in able:
         raise OpsError(

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.tls import served_certificate, trust_problem
+from techsapo_ops.adapters.tls import served_certificate
+from techsapo_ops.adapters.tls_trust import trust_problem
 from techsapo_ops.certs.checks import chain_problems, missing, problems, validity
 from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
 from techsapo_ops.certs.policy import renewal_time, share_left

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.serve.bodies.base import Body, Number
+from techsapo_ops.stores.audit.log import AuditInUse
+from techsapo_ops.stores.cache import CacheInUse
 
 
 class AliveBody(Body):
@@ -21,14 +23,14 @@ class AliveBody(Body):
 
 class CacheHealthBody(Body):
     status: Literal["healthy", "degraded"]
-    in_use: Literal["redis", "memory"]
+    in_use: CacheInUse
     detail: str
     consecutive_errors: int
 
 
 class AuditHealthBody(Body):
     status: Literal["healthy", "degraded"]
-    in_use: Literal["mysql", "sqlite"]
+    in_use: AuditInUse
     detail: str
     consecutive_errors: int
     waiting: Annotated[int, Field(description="Rows in memory.")]

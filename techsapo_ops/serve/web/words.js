@@ -105,7 +105,7 @@ const WORDS = {
       answer_addresses_graders: "The answer tries to tell its graders what to do.",
       grading_incomplete: "Some gradings failed.",
       refused_low_confidence: "Too unsure even with every provider that could be asked.",
-      refused_for_budget: "Another voice is needed, and the budget does not allow it.",
+      refused_for_budget: "Another provider is needed, and the budget does not allow it.",
       refused_too_few_providers: "Fewer than two providers are healthy.",
       not_heard_higher_up: "It cannot be undone, and no further provider could be asked about it.",
       out_of_time: "There was no time left to ask another provider.",

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -14,9 +14,9 @@ def keys_owner(topology: Topology) -> tuple[int, int] | None:
     if os.geteuid() != 0 or not services:
         return None
     service = services[0]
-    if topology.engine == "compose" and service.facts.uid is not None:
-        return service.facts.uid, service.facts.uid
-    if service.user is None:
+    if service.user is not None:
+        entry = pwd.getpwnam(service.user)
+        return entry.pw_uid, entry.pw_gid
+    if topology.places.as_root(service, topology.host):
         return None
-    entry = pwd.getpwnam(service.user)
-    return entry.pw_uid, entry.pw_gid
+    return service.facts.uid, service.facts.uid

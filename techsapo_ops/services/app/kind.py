@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -45,6 +46,7 @@ class App(Kind):
     reads = ("app/",)
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = ("providers", "redis.password", "mysql.password")
+    trusts = ("redis",)
     port_setting = "app.port"
     vital = True
 
@@ -71,6 +73,14 @@ class App(Kind):
         from techsapo_ops.services.app.rendered_spec import app_spec_files
 
         return (*app_spec_files(topology), *page_files(topology.spec))
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Whether its answers mean anything."""
+        providers = [p for p in topology.spec.providers.values() if p.enabled]
+        if providers and all(p.kind == "simulated" for p in providers):
+            yield (
+                f"answers are simulated ({len(providers)} providers): `providers:` in the spec adds real ones"
+            )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """MariaDB's password that was made at the first start."""
@@ -106,6 +116,12 @@ class App(Kind):
                 f"secrets/{APP_PASSWORD}",
             ),
         )
+
+    def backup(self) -> BackupKind:
+        """The audit log of each instance, where the stack has no MariaDB."""
+        from techsapo_ops.services.app.backup import AuditLogBackup
+
+        return AuditLogBackup()
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in an image with this package."""

@@ -14,13 +14,13 @@ from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import dump
-from techsapo_ops.services.mysql import facts as mysql_facts
+from techsapo_ops.services.mysql import contents, dump
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
@@ -53,6 +53,7 @@ class MysqlBackup(BackupKind):
     title = "the audit database"
     stops = ("app",)
     throwaway = "mysql"
+    tools = (Tool("mariadb-dump", "mariadb-client", "dumps the audit database"),)
     history = Binlog()
 
     @override
@@ -93,7 +94,7 @@ class MysqlBackup(BackupKind):
             seconds = monotonic() - began
             with session(door) as asking:
                 same = version(asking) == part.server
-                wrong = mysql_facts.differences(part.facts, asking, database, checksums=same)
+                wrong = contents.differences(part.facts, asking, database, checksums=same)
         note = "" if same else f"made by {part.server}: rows were counted, checksums not compared"
         return Trial(wrong, seconds, note)
 
@@ -116,7 +117,7 @@ class MysqlBackup(BackupKind):
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
         assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
         with session(administrator(stack)) as asking:
-            tables = mysql_facts.rows(asking, stack.spec.mysql.database)
+            tables = contents.rows(asking, stack.spec.mysql.database)
             return version(asking), f"{sum(tables.values()):,} rows in {len(tables)} tables"
 
     @override
@@ -145,4 +146,4 @@ class MysqlBackup(BackupKind):
     def differences(self, stack: Stack, part: Part) -> list[str]:
         with session(administrator(stack)) as asking:
             same = version(asking) == part.server
-            return mysql_facts.differences(part.facts, asking, str(part.facts["database"]), checksums=same)
+            return contents.differences(part.facts, asking, str(part.facts["database"]), checksums=same)

@@ -13,7 +13,7 @@ from typing import Any
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, Stalled, pour
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql import facts as mysql_facts
+from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql.session import Redefined, Session, name, session, told, version
 from techsapo_ops.stack.backup import Door, Part, Progress
 
@@ -70,7 +70,7 @@ class MysqlSource:
                 each.ask(f"SET SESSION lock_wait_timeout = {max(1, min(_LOCK_WAIT, int(self._stall)))}")
             gate.ask("BACKUP STAGE START")
             gate.ask("BACKUP STAGE BLOCK_COMMIT")
-            position = mysql_facts.begin(facts)
+            position = contents.begin(facts)
             options = (*DUMP, *(("--master-data=2",) if binlog else ()))
             dump_command = self._door.command("mariadb-dump", *options, self._database)
             with _collecting(facts, self._database) as counted:
@@ -136,7 +136,7 @@ class _Counting:
     """Facts that are counted in a session while the dump goes on."""
 
     def __init__(self, facts: Session, database: str, pool: ThreadPoolExecutor) -> None:
-        self._work = lambda: mysql_facts.collect(facts, database)
+        self._work = lambda: contents.collect(facts, database)
         self._pool = pool
         self._future: Future[dict[str, Any]] | None = None
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -48,12 +49,23 @@ class Mysql(Kind):
     deadline = 90.0  # crash recovery
     container_deadline = 120.0  # a new database
     port_setting = "mysql.port"
-    client = Tool("mariadb-dump", "mariadb-client", "dumps the audit database")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where the spec has a section for it."""
         if spec.mysql is not None:
             yield Wanted(self.name, spec.mysql.host, spec.mysql.port)
+
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
+        """As its clients write it."""
+        return "mysql"
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Where the audit log is without it."""
+        if not topology.has(self.name):
+            wanted = topology.spec.mysql is not None
+            why = ", as MariaDB is not here" if wanted else ""
+            how = "" if wanted else "; a `mysql:` section in the spec makes it MariaDB"
+            yield f"audit log: SQLite{why}{how}"
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""
@@ -136,3 +148,9 @@ class Mysql(Kind):
             pids=512,
             stop_seconds=30,
         )  # fmt: skip
+
+    def backup(self) -> BackupKind:
+        """The audit database."""
+        from techsapo_ops.services.mysql.backup import MysqlBackup
+
+        return MysqlBackup()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -40,6 +41,8 @@ class Nginx(Kind):
     reads = ("nginx/",)
     port_setting = "nginx.listen"
     vital = True
+    balances = "app"
+    serves_certificates = True
     validator = Tool("nginx", "nginx", "checks the generated nginx.conf")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -53,6 +56,22 @@ class Nginx(Kind):
         if topology.spec.served_certificate is None:
             return (own,)
         return own, (COMPOSE_TLS_PORT, topology.spec.nginx.tls_listen)
+
+    def url(self, topology: Topology, service: Service) -> str:
+        """By TLS where it serves a certificate."""
+        from techsapo_ops.adapters.address import Address
+        from techsapo_ops.stack.address import Viewpoint
+
+        if topology.spec.served_certificate is None:
+            return super().url(topology, service)
+        host = topology.address(service, Viewpoint.OUTSIDE).host
+        return Address(host, topology.spec.nginx.tls_listen).url(scheme="https")
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Who signed its certificate."""
+        spec, name = topology.spec, topology.spec.served_certificate
+        if topology.has(self.name) and name is not None and spec.certificates[name].source != "files":
+            yield f"certificate {name}: signed by the stack's own CA, which no browser trusts"
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """nginx.conf."""

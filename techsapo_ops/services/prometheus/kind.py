@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -81,6 +83,12 @@ class Prometheus(Kind):
             reload_signal=service.facts.reload,
             config=self.reads,
         )
+
+    def backup(self) -> BackupKind:
+        """Its samples."""
+        from techsapo_ops.services.prometheus.backup import PrometheusBackup
+
+        return PrometheusBackup()
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""

@@ -14,13 +14,13 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader, cannot_write
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.services.redis import facts as redis_facts
-from techsapo_ops.services.redis import snapshot
+from techsapo_ops.services.redis import contents, snapshot
 from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.shapes import count, digits, each, has, number, text
+from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
@@ -71,6 +71,7 @@ class RedisBackup(BackupKind):
     stops = ("app",)
     restarts = True
     throwaway = "redis"
+    tools = (Tool("redis-cli", "redis-tools", "looks into Redis"),)
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
@@ -99,7 +100,7 @@ class RedisBackup(BackupKind):
         began = monotonic()
         with self.restored(stack, part, reader, progress) as scratch:
             seconds = monotonic() - began
-            wrong = redis_facts.differences(part.facts, scratch_door(scratch, stack.runner))
+            wrong = contents.differences(part.facts, scratch_door(scratch, stack.runner))
         return Trial(wrong, seconds)
 
     @override
@@ -116,7 +117,7 @@ class RedisBackup(BackupKind):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        found = redis_facts.counts(redis_door(stack))
+        found = contents.counts(redis_door(stack))
         return f"Redis {found.version}", f"{sum(found.keys.values()):,} keys"
 
     @override
@@ -132,7 +133,7 @@ class RedisBackup(BackupKind):
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        return redis_facts.differences(part.facts, redis_door(stack))
+        return contents.differences(part.facts, redis_door(stack))
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:

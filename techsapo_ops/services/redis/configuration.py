@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from techsapo_ops.services.redis.tls import ca_seen, certificate_seen
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -27,8 +28,8 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         bind=listens.host,
         port=listens.port,
         protected=not topology.places.isolated,
-        certificates=topology.redis_certificate_dir() if redis.tls else None,
-        ca=topology.redis_ca(),
+        certificates=certificate_seen(topology) if redis.tls else None,
+        ca=ca_seen(topology),
         user=redis.user,
         password=password,
         data=str(topology.data_dir(service)),

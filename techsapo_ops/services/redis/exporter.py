@@ -42,6 +42,7 @@ class RedisExporter(Kind):
         metrics_path="/metrics",
     )
     watches = "redis"
+    trusts = ("redis",)
     networks = ("data", "metrics")
     port_setting = "monitoring.exporters.redis.port"
 
@@ -84,6 +85,8 @@ class RedisExporter(Kind):
         )
 
     def _arguments(self, topology: Topology) -> Iterable[str]:
+        from techsapo_ops.services.redis.tls import ca_seen
+
         redis = topology.spec.redis
         yield f"-redis.addr={redis_url(topology)}"
         yield _TIMEOUT
@@ -92,7 +95,7 @@ class RedisExporter(Kind):
         if redis.user is not None:
             yield f"-redis.user={redis.user}"
         if redis.tls:
-            yield f"-tls-ca-cert-file={topology.redis_ca()}"
+            yield f"-tls-ca-cert-file={ca_seen(topology)}"
 
 
 def redis_url(topology: Topology, account: str = "") -> str:

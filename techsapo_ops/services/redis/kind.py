@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, Tool, Wanted, executable
+from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -38,7 +39,6 @@ class Redis(Kind):
     networks = ("data",)
     reads = ("redis/",)
     port_setting = "redis.port"
-    client = Tool("redis-cli", "redis-tools", "looks into Redis")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
@@ -51,13 +51,30 @@ class Redis(Kind):
 
         return redis_files(topology, templates)
 
+    def own_tls(self, topology: Topology) -> OwnTls | None:
+        """A CA and a certificate of its own, where the spec wants TLS."""
+        from techsapo_ops.services.redis.tls import own_tls
+
+        speaks = topology.spec.redis.tls and topology.has(self.name)
+        return own_tls(topology) if speaks else None
+
     def login(self, topology: Topology) -> Login:
         """The app's, and the CA of its certificate where it speaks TLS."""
+        from techsapo_ops.services.redis.tls import ca_file
         from techsapo_ops.stack.service import Login
 
         redis = topology.spec.redis
-        ca = topology.layout.redis_ca if redis.tls else None
-        return Login(redis.user, redis.password, ca=ca)
+        return Login(redis.user, redis.password, ca=ca_file(topology.layout) if redis.tls else None)
+
+    def scheme(self, topology: Topology) -> str:
+        """As clients of Redis write it."""
+        return "rediss" if topology.spec.redis.tls else "redis"
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """What is used in its place."""
+        if not topology.has(self.name):
+            why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
+            yield f"cache: in each app's own memory, as there is no Redis{why}"
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
@@ -96,3 +113,9 @@ class Redis(Kind):
             memory_mb=memory,
             stop_seconds=30,
         )  # fmt: skip
+
+    def backup(self) -> BackupKind:
+        """Its keys."""
+        from techsapo_ops.services.redis.backup import RedisBackup
+
+        return RedisBackup()

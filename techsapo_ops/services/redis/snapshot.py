@@ -12,7 +12,7 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis import facts as redis_facts
+from techsapo_ops.services.redis import contents
 from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "redis"
@@ -34,27 +34,27 @@ class RedisSource:
     def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
         """Write a snapshot into `folder`, with counts and digests that hold for its very moment."""
         began = time.monotonic()
-        before = redis_facts.counts(self._door)
-        sample = redis_facts.pick(self._door, before)
+        before = contents.counts(self._door)
+        sample = contents.pick(self._door, before)
         path = folder / f"redis-{stamp}.rdb.zst"
         with self._without_delay():
-            before = redis_facts.counts(self._door)
+            before = contents.counts(self._door)
             with (
                 Running(self._door.command("redis-cli", "--rdb", "-"), read=True) as dump,
                 PackedWriter(path, progress) as file,
             ):
                 # The snapshot is the moment of the server's fork, which is over when its first byte comes.
                 data = dump.read(self._stall)
-                after = redis_facts.counts(self._door)
+                after = contents.counts(self._door)
                 _copy(dump, data, file, self._stall)
                 if dump.wait() != 0 or file.raw_bytes == 0:
                     raise _failed(dump)
-        kept = redis_facts.unchanged(sample, redis_facts.look(self._door, sample))
+        kept = contents.unchanged(sample, contents.look(self._door, sample))
         facts = {
             "databases": {
                 db: {"keys": keys, "expires": before.expires[db]} for db, keys in before.keys.items()
             },
-            "changes": redis_facts.changes_between(before, after),
+            "changes": contents.changes_between(before, after),
             "sample": kept,
         }
         return Part(
@@ -65,16 +65,16 @@ class RedisSource:
     @contextmanager
     def _without_delay(self) -> Iterator[None]:
         """Let the transfer start at once: the server else waits 5 s for a second replica to share it."""
-        lines = redis_facts.ask(self._door, "CONFIG", "GET", _DELAY).splitlines()
+        lines = contents.ask(self._door, "CONFIG", "GET", _DELAY).splitlines()
         delay = lines[1] if len(lines) > 1 else "0"
         if delay == "0":
             yield
             return
-        redis_facts.ask(self._door, "CONFIG", "SET", _DELAY, "0")
+        contents.ask(self._door, "CONFIG", "SET", _DELAY, "0")
         try:
             yield
         finally:
-            redis_facts.ask(self._door, "CONFIG", "SET", _DELAY, delay)
+            contents.ask(self._door, "CONFIG", "SET", _DELAY, delay)
 
 
 def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:

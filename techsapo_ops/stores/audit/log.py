@@ -30,11 +30,14 @@ MAX_HELD = 50_000
 """Rows kept in memory while neither the database nor the disk takes them."""
 
 
+AuditInUse = Literal["mysql", "sqlite"]
+
+
 @dataclass(frozen=True, slots=True)
 class AuditStatus:
     """Which database the audit log uses and how it does; `waiting` rows are in memory, `spooled` on disk."""
 
-    in_use: Literal["mysql", "sqlite"]
+    in_use: AuditInUse
     healthy: bool
     detail: str
     consecutive_errors: int

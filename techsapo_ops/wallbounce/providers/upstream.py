@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from techsapo_ops.adapters.http import os_reason
+from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import retry_after
 
@@ -79,10 +79,10 @@ class _Content:
 def _bounded_response() -> type[aiohttp.ClientResponse]:
     import aiohttp
 
-    class Bounded(aiohttp.ClientResponse):
+    class BoundedResponse(aiohttp.ClientResponse):
         """Reads at most MAX_BODY bytes, at once or in pieces (`content.iter_any`)."""
 
-        async def start(self, connection: Any) -> Bounded:
+        async def start(self, connection: Any) -> BoundedResponse:
             await super().start(connection)
             self._known_short = (
                 self.content_length is not None
@@ -105,7 +105,7 @@ def _bounded_response() -> type[aiohttp.ClientResponse]:
                 raise
             return await super().read()
 
-    return Bounded
+    return BoundedResponse
 
 
 def connection_failure(error: BaseException, timeout: float) -> ProviderError:

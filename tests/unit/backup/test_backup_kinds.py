@@ -6,7 +6,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,29 @@ from typing import Any
 import pytest
 import yaml
 from projects import only_redis
-from techsapo_ops.cli.wiring import open_project, open_stack
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.doctor import examine
+from techsapo_ops.services import registry as services
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.facts import Probe, ServiceFacts
+from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.tool import Tool
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class Notes(BackupKind):
 
     name = "notes"
     title = "the notes"
+    tools = (Tool("notes-cli", "notes", "reads the notes"),)
 
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         return [NotesSource(self._file(stack))] if self._file(stack).exists() else "there are no notes"
@@ -99,8 +108,25 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         yield open_stack(open_project(tmp_path / "techsapo.yaml"))
 
 
-def told(_: str, __: int) -> None:
-    """Nobody looks on."""
+class Diary(Kind):
+    """A service that is in no stack here; its data is the notes."""
+
+    facts = ServiceFacts("diary", "Diary", "diary:1", 80, "diary", 1000, Probe("tcp"))
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        return ()
+
+    def backup(self) -> BackupKind:
+        return Notes()
+
+
+def test_a_kind_of_service_brings_its_kind_of_backup(stack: Stack) -> None:
+    assert registry.names()[-1] == "notes"
+    with services.including(Diary()):
+        assert registry.names().index("notes") == len(registry.names()) - 3
+    assert [kind.name for kind in services.kinds() if kind.backup() is not None] == [
+        "redis", "mysql", "app", "prometheus", "grafana",
+    ]  # fmt: skip
 
 
 def test_it_is_taken_checked_tried_shown_and_brought_back(stack: Stack) -> None:
@@ -141,6 +167,11 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     assert notes.read_text() == "mine\nstays\n"
 
 
+def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
+    (found,) = [f for f in examine(stack.spec, stack.topology).findings if f.name == "notes-cli"]
+    assert found.detail == "reads the notes; optional, not on PATH"
+
+
 def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:
     made = create_backup(stack, only=("notes",)).backup
     path = made.folder / "manifest.json"
@@ -156,7 +187,11 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
         return done.output
 
     monkeypatch.chdir(stack.directory)
-    for name in ("backup_kinds", "backup", "restore"):  # they list the kinds when they are imported
+    for name in (
+        "backup_kinds",
+        "commands.backup",
+        "commands.restore",
+    ):  # they list the kinds when they are imported
         module = f"techsapo_ops.cli.{name}"
         monkeypatch.setitem(sys.modules, module, importlib.reload(importlib.import_module(module)))
     assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters.files import keep_out_of_git
+from techsapo_ops.adapters.folders import keep_out_of_git
 
 GOOD = "project: x\nredis: {password: hunter2}\n"
 BAD = "project: x\napp: {port: 99999}\nrediss: {}\n"

@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 from stacks import spec, topology
 
-from techsapo_ops.operations.certificates.redis import (
-    ensure_redis_certificate,
-    names,
-    with_redis_certificate,
-)
+from techsapo_ops.operations.certificates.own import ensure_own_certificates, with_own_certificates
+from techsapo_ops.services.redis.tls import ca_file, own_tls
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
 from techsapo_ops.stack.topology import Topology
@@ -28,7 +25,7 @@ def reasons(
     """Why services that were `started` then, and are to have `action`, are started anew."""
     plan = Plan(tuple(Step(action, name, "up to date") for name in SERVICES))
     seen = {name: ObservedService(name, name, State.RUNNING, started=started) for name in SERVICES}
-    found = with_redis_certificate(plan, model, where, Observed(True, seen))
+    found = with_own_certificates(plan, where, Observed(True, seen))
     assert [step.service for step in found.steps] == list(SERVICES)
     return {step.service: step.reason for step in found.steps if step.action is Action.RESTART}
 
@@ -41,13 +38,13 @@ def test_the_certificate_has_every_name_that_a_client_uses(
     tmp_path: Path, host: str, more: tuple[str, ...]
 ) -> None:
     made = spec(redis={"tls": True, "host": host})
-    assert names(made, topology(made, tmp_path)) == ("redis", "localhost", "127.0.0.1", "::1", *more)
+    assert own_tls(topology(made, tmp_path)).names == ("redis", "localhost", "127.0.0.1", "::1", *more)
 
 
 def test_without_tls_nothing_is_made_and_nothing_planned(tmp_path: Path) -> None:
     for model in (spec(), spec(redis={"tls": True, "enabled": False})):
         where = topology(model, tmp_path)
-        ensure_redis_certificate(model, where)
+        ensure_own_certificates(where)
         assert list(tmp_path.rglob("*")) == []
         assert reasons(model, where, datetime.now(UTC)) == {}
 
@@ -57,16 +54,16 @@ def test_what_is_not_there_concerns_redis_and_its_clients_until_it_is_made(tmp_p
     assert set(reasons(SECURE, where, now)) == {"redis", "app", "redis-exporter"}
     assert list(tmp_path.rglob("*")) == []
     assert reasons(SECURE, where, now, Action.RECREATE) == {}
-    ensure_redis_certificate(SECURE, where)
+    ensure_own_certificates(where)
     made = {p: p.read_bytes() for p in tmp_path.rglob("*.*") if p.is_file()}
     assert reasons(SECURE, where, now) == {}
-    ensure_redis_certificate(SECURE, where)
+    ensure_own_certificates(where)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*") if p.is_file()} == made
 
 
 def test_another_address_is_a_reason_for_redis_alone(tmp_path: Path) -> None:
     where = topology(SECURE, tmp_path)
-    ensure_redis_certificate(SECURE, where)
+    ensure_own_certificates(where)
     moved = spec(redis={"tls": True, "host": "10.1.2.3"})
     found = reasons(moved, topology(moved, tmp_path), datetime.now(UTC))
     assert found == {"redis": "a new certificate, for the names changed"}
@@ -74,20 +71,20 @@ def test_another_address_is_a_reason_for_redis_alone(tmp_path: Path) -> None:
 
 def test_a_ca_that_its_maker_could_not_hand_on_is_handed_on(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
-    ensure_redis_certificate(SECURE, where)
-    ca = where.layout.redis_ca
+    ensure_own_certificates(where)
+    ca = ca_file(where.layout)
     made = ca.read_bytes()
     ca.write_text("another")
     assert set(reasons(SECURE, where, now + timedelta(hours=1))) == {"app", "redis-exporter"}
-    ensure_redis_certificate(SECURE, where)
+    ensure_own_certificates(where)
     assert ca.read_bytes() == made
 
 
 def test_what_was_written_after_a_start_was_not_read(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
-    ensure_redis_certificate(SECURE, where)
+    ensure_own_certificates(where)
     old = (now - timedelta(hours=1)).timestamp()
-    os.utime(where.layout.redis_ca, (old, old))
+    os.utime(ca_file(where.layout), (old, old))
     assert set(reasons(SECURE, where, now - timedelta(minutes=1))) == {"redis"}
     assert set(reasons(SECURE, where, now - timedelta(hours=2))) == {"redis", "app", "redis-exporter"}
     assert reasons(SECURE, where, None) == {}

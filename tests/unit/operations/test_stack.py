@@ -92,7 +92,7 @@ def test_missing_validators_are_named(project: MemoryProject) -> None:
 
 def test_a_stack_without_databases_says_what_stands_in_for_them(project: MemoryProject) -> None:
     stack = project.stack(redis={"enabled": False})
-    said = "\n".join(notes(stack.spec, stack.topology))
+    said = "\n".join(notes(stack.topology))
     assert "audit log: SQLite; a `mysql:` section" in said
     assert "cache: in each app's own memory" in said
     assert "answers are simulated (3 providers)" in said
@@ -101,17 +101,17 @@ def test_a_stack_without_databases_says_what_stands_in_for_them(project: MemoryP
 def test_root_without_service_users_is_told(tmp_path: Path) -> None:
     model = spec(**QUIET)
     where = topology(model, tmp_path, facts=host(root=True, users=frozenset({"redis"})))
-    assert any("running as root: app; no user techsapo" in note for note in notes(model, where))
-    assert not any("root" in note for note in notes(model, topology(model, tmp_path, facts=host())))
+    assert any("running as root: app; no user techsapo" in note for note in notes(where))
+    assert not any("root" in note for note in notes(topology(model, tmp_path, facts=host())))
 
 
 def test_the_url_of_nginx_is_https_where_it_has_a_certificate(tmp_path: Path) -> None:
     model = spec(certificates={"site": {"names": ["example.com"]}}, nginx={"tls_listen": 9443})
     where = topology(model, tmp_path)
-    assert service_url(model, where, where.of_kind("nginx")[0]) == "https://localhost:9443"
-    assert service_url(model, where, where.of_kind("redis")[0]) == "redis://localhost:6379"
-    secure = spec(redis={"tls": True})
-    assert service_url(secure, where, where.of_kind("redis")[0]) == "rediss://localhost:6379"
+    assert service_url(where, where.of_kind("nginx")[0]) == "https://localhost:9443"
+    assert service_url(where, where.of_kind("redis")[0]) == "redis://localhost:6379"
+    secure = topology(spec(redis={"tls": True}), tmp_path)
+    assert service_url(secure, secure.of_kind("redis")[0]) == "rediss://localhost:6379"
 
 
 def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.app.rendered_spec import CONTAINER_CALIBRATION, app_spec_files
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import places_of
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobo
         wanted = spec(schedule=schedule)
         made = topology(wanted, tmp_path, "compose")
         assert bool(expected_jobs(made)) is started
-        assert (NOBODY in notes(wanted, made)) is not started
+        assert (NOBODY in notes(made)) is not started
 
 
 def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Path) -> None:

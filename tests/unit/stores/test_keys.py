@@ -45,9 +45,8 @@ def test_what_a_key_can_not_open_is_told_apart(tmp_path: Path) -> None:
 
 def test_keys_come_back_from_their_file_as_they_were_and_are_never_in_it(tmp_path: Path) -> None:
     file = KeyFile(tmp_path / "keys.json")
-    full, shown = new_key(
-        "鍵", plan="premium", scopes=("ask", "monitor"), now=NOW, expires=NOW, per_minute=7, monthly_usd=5.0
-    )
+    made_now, shown = new_key("鍵", plan="premium", scopes=("ask", "monitor"), now=NOW, expires=NOW)
+    full = replace(made_now, per_minute=7, monthly_usd=5.0)
     file.write((full,))
     assert file.read() == (full,)
     assert shown not in file.path.read_text()

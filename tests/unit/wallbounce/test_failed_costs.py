@@ -10,7 +10,7 @@ from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen
-from techsapo_ops.wallbounce.context import Charge, Context
+from techsapo_ops.wallbounce.context import AnalysisContext, Charge
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
@@ -117,7 +117,7 @@ def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> Non
     metered = Metered(Scripted("a", breaks_off(9)))
     guard = Retrying(Guarded(metered, Breaker("a", "m", failures=2)), RetryPolicy(), sleep=no_sleep)
     with pytest.raises(CircuitOpen) as caught:
-        asyncio.run(guard.call(AskAnswer(QUESTION, context=Context(payer=payer))))
+        asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     assert caught.value.cost_usd == pytest.approx(2 * PAID)
     assert payer.held == [worst_cost(metered, QUESTION)] * 2
     assert [(c.phase, c.status, c.cost_usd) for c in payer.booked] == [("answer", "unavailable", PAID)] * 2
@@ -127,7 +127,7 @@ def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charg
     payer = Purse()
     guard = Retrying(Metered(Scripted("a", never, timeout=0.05)), RetryPolicy())
     with pytest.raises(ProviderError):
-        asyncio.run(guard.call(AskAnswer(QUESTION, context=Context(payer=payer))))
+        asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     (charge,) = payer.booked
     assert (charge.provider, charge.status, charge.cost_usd) == ("a", "cut_off", None)
 

@@ -20,7 +20,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models import app as sections
 from techsapo_ops.wallbounce import providers
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer
-from techsapo_ops.wallbounce.context import Charge, Context
+from techsapo_ops.wallbounce.context import AnalysisContext, Charge
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import SIMULATED
@@ -104,7 +104,7 @@ def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: 
     (provider,) = registry.usable
     assert (provider.name, provider.kind, provider.model) == ("toy", "toy-vendor", "m")
     purse = Purse()
-    ask: Ask = AskAnswer(QUESTION, context=Context(payer=purse))
+    ask: Ask = AskAnswer(QUESTION, context=AnalysisContext(payer=purse))
     with pytest.raises(ProviderError):
         asyncio.run(provider.call(ask))
     assert [charge.status for charge in purse.booked] == ["unavailable"], "it is metered"

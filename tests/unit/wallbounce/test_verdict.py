@@ -9,12 +9,12 @@ import yaml
 from techsapo_ops.wallbounce.bounce import counts, critiques, stalled, within_reach
 from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.grades import Objection
+from techsapo_ops.wallbounce.tiers import TierRule
 from techsapo_ops.wallbounce.verdict import (
     CONTRADICTED,
     PROVISIONAL,
     Ceilings,
     Evidence,
-    Rule,
     Verdict,
     Weights,
     judge,
@@ -50,7 +50,7 @@ def verdict(case: dict[str, Any]) -> Verdict:
 
 @pytest.mark.parametrize("case", cases("verdict"))
 def test_a_verdict_follows_from_agreement_grades_and_caps(case: dict[str, Any]) -> None:
-    made = judge(evidence(case), Rule(case["tau"], 0.6), PROVISIONAL)
+    made = judge(evidence(case), TierRule(2, case["tau"], 0.6), PROVISIONAL)
     expect = case["expect"]
     assert made.confidence == pytest.approx(expect["confidence"], abs=5e-5)
     assert (made.accepted, list(made.notes)) == (expect["accepted"], expect["notes"])
@@ -59,7 +59,7 @@ def test_a_verdict_follows_from_agreement_grades_and_caps(case: dict[str, Any]) 
 
 def test_fitted_weights_are_told_apart_but_keep_caps_that_no_label_raised() -> None:
     case = {"count": 2, "cluster": 2, "grade": 1, "consensus": 1}
-    made = judge(evidence(case), Rule(0.7, 0.6), Weights(9.0, 0.0, 0.0, calibrated=True))
+    made = judge(evidence(case), TierRule(2, 0.7, 0.6), Weights(9.0, 0.0, 0.0, calibrated=True))
     assert (made.confidence, made.calibrated) == (0.92, True)
     assert made.uncapped == pytest.approx(sigmoid(9.0))
 
@@ -69,7 +69,7 @@ RAISED = Weights(9.0, 0.0, 0.0, calibrated=True, ceilings=Ceilings(count=0.98, c
 
 def test_labels_raise_what_is_said_of_a_contradicted_answer_but_it_is_not_accepted() -> None:
     case = {"count": 3, "cluster": 2, "grade": 1, "consensus": 1, "contradicted": True}
-    made = judge(evidence(case), Rule(0.8, 0.6), RAISED)
+    made = judge(evidence(case), TierRule(2, 0.8, 0.6), RAISED)
     assert (made.confidence, made.accepted) == (0.9, False)
     assert made.notes == (CONTRADICTED, "confidence_below_threshold")
     assert within_reach(made, 0.8)
@@ -80,12 +80,12 @@ def test_labels_raise_what_is_said_of_a_contradicted_answer_but_it_is_not_accept
 @pytest.mark.parametrize("danger", ["destructive_split", "manipulation"])
 def test_no_label_raises_the_caps_on_danger(danger: str) -> None:
     case = {"count": 3, "cluster": 3, "grade": 1, "consensus": 1, danger: True}
-    assert judge(evidence(case), Rule(0.8, 0.6), RAISED).confidence == 0.5
+    assert judge(evidence(case), TierRule(2, 0.8, 0.6), RAISED).confidence == 0.5
 
 
 def test_an_agreed_answer_is_accepted_by_what_its_labels_bear_out() -> None:
     case = {"count": 2, "cluster": 2, "grade": 1, "consensus": 1}
-    made = judge(evidence(case), Rule(0.95, 0.6), RAISED)
+    made = judge(evidence(case), TierRule(2, 0.95, 0.6), RAISED)
     assert (made.confidence, made.accepted) == (0.98, True)
 
 

@@ -1,0 +1,28 @@
+"""Why a connection failed, in the operating system's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+def os_reason(error: BaseException) -> str:
+    """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
+    import ssl
+
+    for seen in causes(error):
+        if isinstance(seen, TimeoutError):
+            return "timed out"
+        if isinstance(seen, ssl.SSLError):
+            plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+            return "does not speak TLS" if plain else f"no TLS connection: {seen.reason or seen}"
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+    return ""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, what it came of, and so on."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,116 @@
+"""Certificates of servers that speak TLS within the stack: each of its own CA, made and renewed by `up`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters import owners
+from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.stack.engine import Action, Observed, Plan, Step
+from techsapo_ops.stack.kind import Kind, OwnTls
+from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.certs.self_signed import Authority
+
+DAYS = 365
+_SLACK = timedelta(seconds=2)
+"""An engine tells when a service was started by the second, and some by the second before."""
+
+
+def ensure_own_certificates(topology: Topology) -> None:
+    """See to it that a server that speaks TLS finds its certificate, and its clients its CA.
+
+    A new certificate is made where a third of its life or less is left, or its names changed. Its engine
+    lets the server read the key. Raises OpsError for files that can't be read or written.
+    """
+    for _, tls in _speaking(topology):
+        _ensure(topology, tls)
+
+
+def _ensure(topology: Topology, tls: OwnTls) -> None:
+    from techsapo_ops.adapters.files import write_atomic
+    from techsapo_ops.certs.material import certificate_pem
+    from techsapo_ops.certs.self_signed import CA_FOLDER, ensure, local_authority
+
+    now = datetime.now(UTC)
+    owners.folder(topology.layout.keys, 0o711)
+    for folder in (tls.folder, tls.certificate, tls.ca.parent):
+        owners.folder(folder, 0o755)
+    authority = local_authority(tls.folder / CA_FOLDER, now)
+    # The CA first: what clients trust must never be older than what the server shows.
+    if not _trusted(tls.ca, authority):
+        write_atomic(tls.ca, certificate_pem(authority.certificate))
+    ensure(tls.certificate, tls.names, days=DAYS, now=now)
+
+
+def with_own_certificates(plan: Plan, topology: Topology, observed: Observed) -> Plan:
+    """`plan` with a restart of what seems up to date and has, or is about to get, another certificate.
+
+    A server reads its certificate when it starts, and so do its clients with its CA's.
+    """
+    reasons = {
+        name: why
+        for kind, tls in _speaking(topology)
+        for name, why in _reasons(topology, kind, tls, observed).items()
+    }
+    if not reasons:
+        return plan
+    return replace(
+        plan,
+        steps=tuple(
+            Step(Action.RESTART, step.service, reasons[step.service])
+            if step.action is Action.NOTHING and step.service in reasons
+            else step
+            for step in plan.steps
+        ),
+    )
+
+
+def _speaking(topology: Topology) -> Iterator[tuple[Kind, OwnTls]]:
+    for kind in kinds():
+        if (tls := kind.own_tls(topology)) is not None:
+            yield kind, tls
+
+
+def _reasons(topology: Topology, kind: Kind, tls: OwnTls, observed: Observed) -> Mapping[str, str]:
+    """Why services have to be started anew, by name."""
+    from techsapo_ops.certs.self_signed import CA_FOLDER, due, known_authority
+
+    now = datetime.now(UTC)
+    found = {}
+    why = due(tls.certificate, tls.names, now=now)
+    authority = known_authority(tls.folder / CA_FOLDER, now)
+    new_ca = authority is None or not _trusted(tls.ca, authority)
+    for service in topology.services:
+        name = service.name
+        if service.kind == kind.name:
+            if why:
+                found[name] = f"a new certificate, for {why}"
+            elif _later(tls.certificate / "fullchain.pem", observed, name):
+                found[name] = "its certificate was renewed after it was started"
+        elif kind.name in kind_of(service).trusts:
+            if new_ca:
+                found[name] = f"a new CA for the certificate of {tls.title}"
+            elif _later(tls.ca, observed, name):
+                found[name] = f"the CA of {tls.title}'s certificate was replaced after it was started"
+    return found
+
+
+def _trusted(file: Path, authority: Authority) -> bool:
+    """Whether `file` is what clients need to trust `authority`."""
+    from techsapo_ops.certs.material import certificate_pem
+
+    return file.exists() and file.read_bytes() == certificate_pem(authority.certificate)
+
+
+def _later(file: Path, observed: Observed, name: str) -> bool:
+    """Whether `file` was written after the start of a service: a killed `up` did so and went no further."""
+    seen = observed.services.get(name)
+    if seen is None or seen.started is None:
+        return False
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC) > seen.started + _SLACK
