@@ -56,7 +56,7 @@ def install(
     shown = table.show()
     out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
     wanted = "systemd" if systemd else "cron"
-    if schedule.by == "service" and nobody_starts_them(topology_for(project), schedule):
+    if nobody_starts_them(topology_for(project)):
         out.next(
             f"set `schedule.by: {wanted}` and run `techsapo up`, so that a job that does not come alerts"
         )

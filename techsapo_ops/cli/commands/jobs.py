@@ -99,7 +99,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
         ],
         right=("TOOK",),
     )
-    if nobody_starts_them(topology_for(project), schedule):
+    if nobody_starts_them(topology_for(project)):
         out.warn(NOBODY)
     if schedule.by == "none":
         out.say("schedule.by is none: nobody starts these")

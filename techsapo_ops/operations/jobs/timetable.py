@@ -17,7 +17,6 @@ from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_
 from techsapo_ops.schedule.job import Job, JobResult
 from techsapo_ops.schedule.status import configured_jobs
 from techsapo_ops.schedule.wrapper import Desk, export
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
@@ -59,9 +58,10 @@ class Table(Protocol):
         ...
 
 
-def nobody_starts_them(topology: Topology, schedule: Schedule) -> bool:
-    """Whether `schedule` counts on a scheduler that a stack in containers does not have."""
-    return schedule.by == "service" and topology.engine == "compose" and not topology.has(SCHEDULER)
+def nobody_starts_them(topology: Topology) -> bool:
+    """Whether the schedule counts on a scheduler that runs neither as a service nor beside them."""
+    runs = topology.has(SCHEDULER) or SCHEDULER in topology.places.companions
+    return topology.spec.schedule.by == "service" and not runs
 
 
 def scheduled(schedule: Schedule) -> tuple[Job, ...]:
@@ -179,10 +179,9 @@ class TimerTable:
             raise OpsError(f"cannot read {self.folder}: {error.strerror}", "run as root") from None
 
 
-def timer_table(
-    spec: Spec, topology: Topology, units: Units, folder: Path, argv: Argv, path: str
-) -> TimerTable:
+def timer_table(topology: Topology, units: Units, folder: Path, argv: Argv, path: str) -> TimerTable:
     """The timers that the spec asks for. Raises OpsError for a schedule that systemd can't be told."""
+    spec = topology.spec
     jobs = [
         TimedJob(job.name, job.at or "", tuple(argv(job.name)), job.time_limit)
         for job in scheduled(spec.schedule)
