@@ -56,7 +56,7 @@ def stack_on(
     return Stack(
         spec=project.spec,
         topology=topology,
-        engine=opening.engine(project.spec, topology),
+        engine=opening.engine(topology),
         runner=opening.runner,
         directory=project.directory,
         templates=project.templates,
@@ -105,9 +105,9 @@ def host_report(project: Project, topology: Topology) -> HostReport:
     return Opening(runner()).host_report(topology, lambda where: images(project, where))
 
 
-def engine_for(project: Project, topology: Topology) -> Engine:
+def engine_for(project: Project, topology: Topology) -> Engine:  # noqa: ARG001 - goes with its callers
     """The engine that runs `topology`."""
-    return Opening(runner()).engine(project.spec, topology)
+    return Opening(runner()).engine(topology)
 
 
 def history_beside(file: Path, *, seconds: float | None = None) -> History:

@@ -64,16 +64,16 @@ class Opening:
         wanted = images(resolve(spec, COMPOSE, layout, host)) if "docker" in host.binaries else ()
         return choice.find_out(wanted, host.binaries, self.runner)
 
-    def engine(self, spec: Spec, topology: Topology) -> Engine:
+    def engine(self, topology: Topology) -> Engine:
         """The engine that runs `topology`."""
         if topology.engine == "compose":
             from techsapo_ops.engines.compose.engine import ComposeEngine
 
             docker = docker_of(topology, self.runner)
-            return ComposeEngine(topology, docker, spec, seconds=self.seconds, tell=self.tell)
+            return ComposeEngine(topology, docker, seconds=self.seconds, tell=self.tell)
         from techsapo_ops.engines.native.engine import NativeEngine
 
-        return NativeEngine(topology, self.runner, spec, os.environ, seconds=self.seconds)
+        return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
 
     def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
         """The stack as another engine than that of `topology` brought it up, where that one still has it."""

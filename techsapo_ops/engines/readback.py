@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import ApiError
 from techsapo_ops.services.loaded_configuration import Loaded
-from techsapo_ops.services.readback import LOADED
+from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Mismatch
@@ -29,15 +29,15 @@ def with_loaded(
     """
     by_engine = {m.service: m for m in found}
     asked = [
-        service
+        (service, loaded)
         for service in desired.topology.services
-        if service.name in services and service.name not in by_engine and service.kind in LOADED
+        if service.name in services
+        and service.name not in by_engine
+        and (loaded := runtime_of(service.kind).loaded()) is not None
     ]
     files = {file.path: file for file in desired.files}
     with ThreadPoolExecutor(max(len(asked), 1)) as pool:
-        answers = pool.map(
-            lambda service: _settled(desired, files, service, LOADED[service.kind], wait), asked
-        )
+        answers = pool.map(lambda each: _settled(desired, files, each[0], each[1], wait), asked)
         by_service = {m.service: m for m in answers if m is not None}
     merged = {**by_service, **by_engine}
     return tuple(merged[name] for name in services if name in merged)

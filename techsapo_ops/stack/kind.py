@@ -77,6 +77,19 @@ class Kind:
     """Seconds within which a started service has to be ready."""
     container_deadline: float | None = None
     """The same for a container, where its image's first start takes longer."""
+    retitled: str | None = None
+    """What its process puts before its arguments where the kernel shows them; None: nothing, it leaves them.
+
+    Empty for one that shows none of them any more.
+    """
+    reload_path = ""
+    """Where its container is told over HTTP to take over changed configuration."""
+    reload_command: tuple[str, ...] = ()
+    """What tells it so inside its container, where it is not told over HTTP."""
+    looks_up: tuple[str, ...] = ()
+    """Kinds whose addresses it looks up only when it loads its configuration."""
+    asks_others = False
+    """Whether its container, which is on every network and holds Python, can ask others over HTTP."""
     port_setting = ""
     """Where the spec says its port."""
     vital = False
@@ -101,9 +114,12 @@ class Kind:
         return self.name
 
     def beside(self, name: str) -> ModuleType | None:
-        """The module `name` in this kind's folder: what of it touches the world. None where it has none."""
-        folder = type(self).__module__.rpartition(".")[0]
-        module = f"{folder}.{name}"
+        """The module `name` beside this kind's: what of it touches the world. None where it has none.
+
+        That of kind.py is `NAME.py`, that of a kind in another file, such as exporter.py, `exporter_NAME.py`.
+        """
+        folder, _, own = type(self).__module__.rpartition(".")
+        module = f"{folder}.{name}" if own == "kind" else f"{folder}.{own}_{name}"
         return import_module(module) if find_spec(module) is not None else None
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
@@ -167,9 +183,12 @@ class Kind:
     def backup(self) -> BackupKind | None:
         """How its data is backed up; None where it has none, or none that is worth it.
 
-        Imported when it is asked for: whoever only looks at services needs nothing of it.
+        BACKUP of the module `backup` beside it, imported when it is asked for: whoever only looks at services
+        needs nothing of it.
         """
-        return None
+        module = self.beside("backup")
+        kind: BackupKind | None = module.BACKUP if module is not None else None
+        return kind
 
     def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
         """Where the spec says the port of `service`."""

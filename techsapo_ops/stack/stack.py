@@ -15,7 +15,7 @@ from techsapo_ops.stack.template_folders import Overrides, find_overrides
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
-Engines = Callable[[Spec, Topology], Engine]
+Engines = Callable[[Topology], Engine]
 """Builds the engine that runs a topology: another one than now where ports or passwords changed since."""
 Leaves = Callable[[Topology], Recorded | None]
 """The stack as an engine brought it up that is not the topology's, where that one still has it."""
@@ -58,4 +58,4 @@ class Stack:
 
     def earlier(self, spec: Spec, topology: Topology) -> Stack:
         """This stack as an earlier apply had it."""
-        return replace(self, spec=spec, topology=topology, engine=self.engines(spec, topology))
+        return replace(self, spec=spec, topology=topology, engine=self.engines(topology))

@@ -26,7 +26,6 @@ from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import (
@@ -95,7 +94,7 @@ class World:
     pids: Iterator[int] = field(default_factory=lambda: itertools.count(100))
     lock: Lock = field(default_factory=Lock)
 
-    def engine(self, spec: Spec, topology: Topology) -> MemoryEngine:
+    def engine(self, topology: Topology) -> MemoryEngine:
         """The engine that runs `topology` here."""
         return MemoryEngine(topology, self)
 
@@ -326,6 +325,10 @@ class MemoryEngine(Engine):
         folder = self.layout.data / service
         folder.mkdir(parents=True, exist_ok=True)
         return replace(command, cwd=command.cwd or folder)
+
+    @override
+    def tool(self, service: str, command: Command) -> Command:
+        return command
 
     @override
     def reaches(self, service: str) -> bool:

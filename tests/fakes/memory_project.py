@@ -75,7 +75,7 @@ class MemoryProject:
         where = topology(model, self.folder, facts=facts)
         where = replace(where, host=replace(facts, binaries={}))
         return Stack(
-            model, where, self.world.engine(model, where), NoProgram(), self.folder, Templates(None),
+            model, where, self.world.engine(where), NoProgram(), self.folder, Templates(None),
             self.world.engine, user="alice", leaves=self.world.leaves, pause=lambda _: None,
         )  # fmt: skip
 
@@ -83,7 +83,7 @@ class MemoryProject:
     def engine(self) -> MemoryEngine:
         """The engine of the stack as its spec is now."""
         stack = self.stack()
-        return self.world.engine(stack.spec, stack.topology)
+        return self.world.engine(stack.topology)
 
     @property
     def history(self) -> History:

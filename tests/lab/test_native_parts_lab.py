@@ -21,9 +21,10 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_stack import engine_for, topology_for
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.engines.native import housekeeping, launch, mariadb, members
+from techsapo_ops.engines.native import housekeeping, launch, members
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql import installation
 
 pytestmark = pytest.mark.lab
 
@@ -88,10 +89,10 @@ def test_an_interrupted_bootstrap_of_mariadb_is_done_anew(stack: Project, tmp_pa
     stale = data.parent / ".mysql.partial-killed"
     (stale / "mysql").mkdir(parents=True)
     user = topology.of_kind("mysql")[0].user
-    assert mariadb.install(data, topology, user, runner()) is True
+    assert installation.install(data, topology, user, runner()) is True
     assert (data / "mysql").is_dir()
     assert not stale.exists()
-    assert mariadb.install(data, topology, user, runner()) is False
+    assert installation.install(data, topology, user, runner()) is False
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -> None:
@@ -99,7 +100,7 @@ def test_a_folder_with_other_files_is_not_taken_for_a_database(stack: Project) -
     data.mkdir()
     (data / "thesis.txt").write_text("do not lose")
     with pytest.raises(OpsError, match="neither empty nor a MariaDB data directory"):
-        mariadb.install(data, engine_of(stack).topology, None, runner())
+        installation.install(data, engine_of(stack).topology, None, runner())
     assert (data / "thesis.txt").exists()
 
 

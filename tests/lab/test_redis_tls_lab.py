@@ -94,7 +94,7 @@ def test_the_key_is_redis_own_and_the_ca_key_the_tools(lab: Project) -> None:
     assert stat.S_IMODE(key.st_mode) == 0o600
     user = next(p for p in lab.members() if "redis-server" in p.name())
     assert key.st_uid == user.uids().effective
-    ca = lab.layout.redis_tls / ".ca"
+    ca = certificate(lab.layout).parent / ".ca"
     assert (stat.S_IMODE(ca.stat().st_mode), ca.stat().st_uid) == (0o700, os.geteuid())
     assert stat.S_IMODE(ca_file(lab.layout).stat().st_mode) == 0o644
 
@@ -154,7 +154,7 @@ def test_a_renewal_whose_up_was_killed_is_seen_by_the_next(lab: Project) -> None
 
 def test_another_ca_reaches_all_that_trust_it(lab: Project) -> None:
     old = ca_file(lab.layout).read_bytes()
-    (lab.layout.redis_tls / ".ca" / "ca.pem").unlink()
+    (certificate(lab.layout).parent / ".ca" / "ca.pem").unlink()
     assert set(planned(lab)) == {"redis", "app", "redis-exporter"}
     lab.run("up")
     assert ca_file(lab.layout).read_bytes() != old

@@ -142,7 +142,8 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert f"runs {old}, installed is {new}  (a new version)" in said
 
     with asked(stack) as counts:
-        assert actions(json.loads(stack.run("up", "--json").stdout)["steps"]) == RESTARTED
+        done = actions(json.loads(stack.run("up", "--json").stdout)["steps"])
+    assert done == {"scheduler": "restart", **RESTARTED}, "what was planned"
     after = stack.pids()
     assert set(counts) == {"200"}, counts
     assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}

@@ -35,7 +35,7 @@ def here(wanted: Spec, directory: Path) -> Topology:
 def examine(wanted: Spec, where: Topology, templates: Templates, runner: Runner) -> Generated:
     """What the tools say of the stack; nothing of it runs."""
     world = World()
-    engine = world.engine(wanted, where)
+    engine = world.engine(where)
     folder = where.layout.state.parent
     return examine_stack(Stack(wanted, where, engine, runner, folder, templates, world.engine))
 

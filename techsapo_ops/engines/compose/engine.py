@@ -5,28 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker, without_progress
+from techsapo_ops.adapters.docker import ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.compose import database, gate, logs, prepare, proof
+from techsapo_ops.engines.compose import gate, logs, prepare, proof, reloading
+from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import Prober, questions
-from techsapo_ops.engines.compose.recorded import STOP_MARGIN, ComposeStack
-from techsapo_ops.engines.compose.reloading import RELOADERS
-from techsapo_ops.engines.compose.scratch import scratch
+from techsapo_ops.engines.compose.recorded import STOP_MARGIN
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Step
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -35,33 +32,27 @@ _NEED = "dependency failed to start"
 """Docker Compose's words where the last health check of what a service needs failed."""
 
 
-class ComposeEngine(ComposeStack, Engine):
+class ComposeEngine(ComposeAccess, Engine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
     """
 
-    python = "python"
-    enters_as_root = True
-
     def __init__(
         self,
         topology: Topology,
         docker: Docker,
-        spec: Spec,
         *,
         seconds: float | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        super().__init__(topology.layout, spec.project, docker)
-        self.topology = topology
-        self._spec = spec
+        super().__init__(topology, docker)
         self._seconds = seconds
         self._tell = tell
         self._made: set[str] = set()
         self._made_for: tuple[Step, ...] = ()
         self._making = threading.Lock()
-        self.prober = Prober(topology, docker, self.containers, questions(spec, topology))
+        self.prober = Prober(topology, docker, self.containers, questions(topology))
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -75,7 +66,7 @@ class ComposeEngine(ComposeStack, Engine):
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         prepare.folders(self.layout)
-        prepare.keys(self._spec, self.layout)
+        prepare.keys(desired.topology)
         prepare.readable(desired)
         known = self.glance().images
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
@@ -191,40 +182,27 @@ class ComposeEngine(ComposeStack, Engine):
             raise OpsError(f"Docker can't start {service.name}: {without_progress(done.output)}")
 
     def _settle(self, service: Service, name: str) -> None:
-        """What has to follow a start: the database's logins, nginx's addresses, a note of the container."""
+        """What has to follow a start: the kind's own, who looks its address up, a note of the container."""
         containers = self.containers()
         facts = containers[name]
-        if service.kind == "mysql" and self._spec.mysql is not None:
-            self._database(facts)
-        nginx = self.topology.find("nginx")
-        # A new container may have a new address, and nginx resolves names only when it loads its files.
-        if service.kind == "app" and nginx is not None and nginx.name in containers:
-            front = containers[nginx.name]
-            if front.running:
-                self._reload(nginx, front)
+        if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
+            done = self.docker.execute(facts.id, settling.command, user="0")
+            if done.code != 0:
+                raise OpsError(f"{settling.trouble}: {done.output}", settling.hint)
+        # A new container may have a new address.
+        for other in self.topology.services:
+            front = containers.get(other.name)
+            if service.kind in kind_of(other).looks_up and front is not None and front.running:
+                self._reload(other, front)
         records = self.state.load()
         noted = replace(records[name], container=facts.id, image=facts.image, definition=facts.definition)
         self.state.put(noted)
 
-    def _database(self, facts: ContainerFacts) -> None:
-        mysql = self._spec.mysql
-        if mysql is None:
-            return
-        command = database.settle(mysql, database.password(mysql, self.layout))
-        done = self.docker.execute(facts.id, command, user="0")
-        if done.code != 0:
-            raise OpsError(
-                f"the logins of the database can't be set: {done.output}",
-                "its volume was made by something else than this stack; "
-                "`techsapo down --volumes` deletes it, data and all",
-            )
-
     def _free_ports(self, service: Service, before: ContainerFacts | None) -> None:
         containers = self.containers()
         own = {p.port for p in before.published} if before is not None and before.running else set()
-        wanted = [service.port] if self.topology.published(service) else []
-        if service.kind == "nginx" and self._spec.served_certificate is not None:
-            wanted.append(self._spec.nginx.tls_listen)
+        ports = kind_of(service).ports(self.topology, service) if self.topology.published(service) else ()
+        wanted = [here for _, here in ports]
         host = "127.0.0.1" if service.host == "localhost" else service.host
         for port in wanted:
             if port in own or is_free(host, port):
@@ -272,7 +250,8 @@ class ComposeEngine(ComposeStack, Engine):
             lambda facts, timeout: gatekeeper.ask(service, timeout, {**known, service.name: facts}),
             lambda: self._tail(service.name),
         )
-        seconds = self._seconds or gate.DEADLINES.get(service.kind, gate.DEADLINE)
+        kind = kind_of(service)
+        seconds = self._seconds or kind.container_deadline or kind.deadline
         gate.wait_ready(watched, seconds=seconds)
 
     def _tail(self, name: str) -> tuple[str, ...]:
@@ -283,7 +262,7 @@ class ComposeEngine(ComposeStack, Engine):
         """Restart a container as it was made last, or make it read its configuration again."""
         self.forget()
         wanted, container = self._existing(step.service)
-        if step.action is Action.RELOAD and wanted.kind in RELOADERS and container.running:
+        if step.action is Action.RELOAD and reloading.can_reload(wanted) and container.running:
             self._reload(wanted, container)
             self._gate(wanted)
             return
@@ -297,8 +276,8 @@ class ComposeEngine(ComposeStack, Engine):
 
     def _reload(self, service: Service, container: ContainerFacts) -> None:
         self.forget()
-        prepare.certificates(self.topology)
-        RELOADERS[service.kind](self.docker, container, service, self.topology)
+        prepare.readable_keys(self.topology)
+        reloading.reload(self.docker, container, service, self.topology)
 
     def _existing(self, service: str) -> tuple[Service, ContainerFacts]:
         containers = self.containers()
@@ -322,79 +301,6 @@ class ComposeEngine(ComposeStack, Engine):
     @override
     def discard(self, images: Collection[str]) -> None:
         prepare.discard(self.docker, images)
-
-    @override
-    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
-
-    @override
-    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        of_image = self._container(image_of or service)
-        gone = self.topology.find(service) is None
-        found, container = of_image if gone else self._container(service)
-        folder = str(self.topology.data_dir(found))
-        volumes = ["--volumes-from", container.id]
-        if gone:  # its own volume stands in place of the other's, whose spec is there as well
-            self._make_volume(service)
-            volumes += ["--volume", f"{self._volume(service)}:{folder}"]
-        return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
-
-    @override
-    def tool(self, service: str, command: Command) -> Command:
-        return self.enter(service, command)
-
-    @override
-    def reaches(self, service: str) -> bool:
-        return service in self.containers()
-
-    @override
-    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
-        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
-        done = self.docker.attempt(*look.argv[1:])
-        if done.code not in {0, 1}:
-            raise OpsError(f"cannot look into the data of {service}: {done.output}")
-        return done.code == 0
-
-    @override
-    def removal(self, service: str) -> str:
-        return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
-
-    @override
-    def left(self, kind: str) -> tuple[str, ...]:
-        label, form = f"label={PROJECT}={self.project}", f'{{{{.Label "{VOLUME}"}}}}'
-        listed = self.docker.call("volume", "ls", "--filter", label, "--format", form).split()
-        mine = sorted(name for name in listed if name == kind or name.startswith(f"{kind}-"))
-        return tuple(name for name in mine if self.topology.find(name) is None)
-
-    def _make_volume(self, service: str) -> None:
-        """Make a volume unless it is there. The labels are Compose's own, so that it knows it again."""
-        labels = ("--label", f"{PROJECT}={self.project}", "--label", f"{VOLUME}={service}")
-        self.docker.call("volume", "create", *labels, self._volume(service))
-
-    def _volume(self, service: str) -> str:
-        return f"{self.project}_{service}"
-
-    @override
-    def halt(self, service: str) -> None:
-        self.forget()
-        self.docker.call("stop", self._container(service)[1].id, timeout=120)
-
-    @override
-    def scratch(
-        self, service: str, *, seed: Callable[[Path], None] | None = None
-    ) -> AbstractContextManager[Scratch]:
-        found = self.topology.find(service)
-        if found is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
-        image = self._spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
-        return scratch(found, image, self.topology, self.docker, seed)
-
-    def _container(self, service: str) -> tuple[Service, ContainerFacts]:
-        found = self.topology.find(service)
-        containers = self.containers()
-        if found is None or found.name not in containers:
-            raise planning.unknown_service(service, list(containers))
-        return found, containers[found.name]
 
 
 def _record(unit: ContainerUnit, service: Service, desired: Desired) -> Record:

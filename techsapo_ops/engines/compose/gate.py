@@ -12,9 +12,6 @@ from techsapo_ops.stack.engine import GateError
 
 SHOWN_LINES = 20
 GIVE_UP_AFTER_RESTARTS = 3
-DEADLINES = {"mysql": 120.0, "prometheus": 90.0, "grafana": 90.0}
-"""Seconds per kind: a new database, a write-ahead log to replay, migrations."""
-DEADLINE = 45.0
 
 
 @dataclass(frozen=True, slots=True)

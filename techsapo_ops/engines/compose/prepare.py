@@ -8,12 +8,9 @@ from pathlib import Path
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
-from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.tls import certificate
-from techsapo_ops.services.registry import facts as services
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.services.registry import facts as facts_of_kinds
+from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
@@ -35,34 +32,31 @@ def folders(layout: Layout) -> None:
     keep_out_of_git(layout.state)
 
 
-def keys(spec: Spec, layout: Layout) -> Secret | None:
-    """The database's password, made now where the spec has none; None without a database."""
-    return database.password(spec.mysql, layout) if spec.mysql is not None else None
+def keys(topology: Topology) -> None:
+    """The secrets that containers are given, made now where the spec has none. Raises OpsError."""
+    for kind in dict.fromkeys(service.kind for service in topology.services):
+        runtime_of(kind).make_keys(topology)
 
 
 def readable(desired: Desired) -> None:
-    """Let each container's user read what it alone is to read: secrets, keys, the certificate's key."""
-    topology, catalogue = desired.topology, services()
+    """Let each container's user read what it alone is to read: secrets, keys, the certificates' keys."""
+    topology, catalogue = desired.topology, facts_of_kinds()
     for file in desired.files:
         path = topology.layout.config / file.path
         if file.path.startswith(COMPOSE_FILES) and file.owner is not None and file.mode & 0o044 == 0:
             access_list.let_read(path, [catalogue[file.owner].uid])
-    made = {
-        topology.layout.mysql_password: ("app", "mysql"),
-        topology.layout.keys / database.EXPORTER_CNF: ("mysqld-exporter",),
-        certificate(topology.layout) / "privkey.pem": ("redis",),
-    }
-    for path, kinds in made.items():
+    readable_keys(topology)
+
+
+def readable_keys(topology: Topology) -> None:
+    """Let the users of containers read the keys that the tool made for them, also new ones."""
+    readers: dict[Path, set[int]] = {}
+    for service in topology.services:
+        for path in runtime_of(service.kind).readable(topology):
+            readers.setdefault(path, set()).add(service.facts.uid)
+    for path, uids in readers.items():
         if path.exists():
-            access_list.let_read(path, [catalogue[kind].uid for kind in kinds if topology.has(kind)])
-    certificates(topology)
-
-
-def certificates(topology: Topology) -> None:
-    """Let nginx's user read the private keys of all certificates."""
-    if topology.has("nginx"):
-        for key in topology.layout.certs.glob("*/privkey.pem"):
-            access_list.let_read(key, [services()["nginx"].uid])
+            access_list.let_read(path, uids)
 
 
 def images(

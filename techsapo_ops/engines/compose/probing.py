@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.compose import database
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.client import login_options
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -29,25 +28,14 @@ _FETCH = (
 _SHOWN = 300
 
 
-def questions(spec: Spec, topology: Topology) -> dict[str, Command]:
-    """Commands that ask Redis and MariaDB with the login that the app has, by kind of service.
+def questions(topology: Topology) -> dict[str, Command]:
+    """Commands that ask services with the login that the app has, by kind of service.
 
     The images' health checks have no password, and only see that something answers.
     """
-    found: dict[str, Command] = {}
-    if spec.redis.password is not None:
-        ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
-        found["redis"] = Command(ping, {"REDISCLI_AUTH": spec.redis.password.reveal()})
-    if (
-        spec.mysql is not None
-        and (secret := database.known_password(spec.mysql, topology.layout)) is not None
-    ):
-        select = (
-            "mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", f"--user={spec.mysql.user}",
-            "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
-        )  # fmt: skip
-        found["mysql"] = Command(select, {"MYSQL_PWD": secret.reveal()})
-    return found
+    kinds = dict.fromkeys(service.kind for service in topology.services)
+    asked = ((kind, runtime_of(kind).question(topology)) for kind in kinds)
+    return {kind: command for kind, command in asked if command is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +91,8 @@ class Prober:
         asker = next(
             (
                 known[a.name]
-                for a in self.topology.of_kind("app")
-                if a.name in known and known[a.name].running
+                for a in self.topology.services
+                if kind_of(a).asks_others and a.name in known and known[a.name].running
             ),
             None,
         )

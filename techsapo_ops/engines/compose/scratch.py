@@ -9,38 +9,23 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines import throwaway
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer
+from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
-FOLDER = "/scratch"
-"""Where the throwaway container has the folder that it shares with the host."""
 _START_SECONDS = 90.0
 _SHOWN_LINES = 20
 _LABEL = "techsapo.scratch"
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    argv: tuple[str, ...]
-    user: str | None
-    password: Secret | None
-    ready: Command
-    environment: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    """Of `docker run`, before the image."""
 
 
 @contextmanager
@@ -59,8 +44,9 @@ def scratch(
     the host is `/scratch`. Containers of killed runs are removed first. Raises OpsError for other kinds,
     GateError when it does not come up.
     """
-    if service.kind not in _BUILDERS:
-        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(_BUILDERS)}")
+    build = runtime_of(service.kind).throwaway_container
+    if build is None:
+        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(throwaway_kinds())}")
     parent = topology.layout.state / "scratch"
     with opened(parent, make=0o755):
         pass
@@ -74,13 +60,12 @@ def scratch(
             seed(folder)
             for seeded in folder.rglob("*"):
                 access_list.let_read(seeded, [service.facts.uid])
-        server = _BUILDERS[service.kind](service, folder)
+        server = build(service, folder)
         docker.call(
             "run", "--detach", "--name", name, "--label", f"{_LABEL}={parent}", "--network", "none",
             "--pull", "never", "--user", str(service.facts.uid), "--cap-drop", "ALL",
             "--security-opt", "no-new-privileges:true",
-            *bind(folder, FOLDER), *server.options,
-            *(word for variable in server.environment for word in ("--env", variable)),
+            *bind(folder, SCRATCH), *_options(server, service.facts.uid),
             image, *server.argv,
         )  # fmt: skip
         _wait(service.kind, name, docker, server)
@@ -122,61 +107,18 @@ def _sweep(docker: Docker, parent: Path) -> None:
             shutil.rmtree(stale)
 
 
-def _redis(service: Service, folder: Path) -> _Server:
-    password = Secret(secrets.token_hex(24))
-    configuration = folder / "redis.conf"
-    text = f'bind 127.0.0.1\nsave ""\nappendonly no\ndir {FOLDER}\nrequirepass {password.reveal()}\n'
-    write_atomic(configuration, text.encode(), 0o600)
-    access_list.let_read(configuration, [service.facts.uid])
-    ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
-    return _Server(("redis-server", f"{FOLDER}/redis.conf"), "default", password, ping)
+def _options(server: ThrowawayContainer, uid: int) -> Iterator[str]:
+    """Of `docker run`, before the image."""
+    if server.memory_folder:
+        yield from ("--tmpfs", f"{server.memory_folder}:uid={uid},gid={uid},mode=0700")
+        yield from ("--workdir", server.memory_folder)
+    for source, target in server.blocks:
+        yield from bind(source, target, "readonly")
+    for variable in server.environment:
+        yield from ("--env", variable)
 
 
-def _mysql(service: Service, folder: Path) -> _Server:
-    password = Secret(secrets.token_hex(24))
-    secret = folder / "root-password"
-    write_atomic(secret, password.reveal().encode(), 0o600)
-    access_list.let_read(secret, [service.facts.uid])
-    # What a crash would cost is nothing here, and a restore is twice as fast without.
-    argv = (
-        "mariadbd", "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
-        "--skip-name-resolve", "--bind-address=127.0.0.1", "--socket=/tmp/mysqld.sock",
-    )  # fmt: skip
-    login = {"MYSQL_PWD": password.reveal()}
-    ready = Command(
-        ("mariadb", "--no-defaults", "--host=127.0.0.1", "--user=root", "--execute=SELECT 1"), login
-    )
-    environment = (f"MARIADB_ROOT_PASSWORD_FILE={FOLDER}/root-password", "MARIADB_ROOT_HOST=%")
-    return _Server(argv, "root", password, ready, environment)
-
-
-def _prometheus(service: Service, folder: Path) -> _Server:
-    configuration = folder / "prometheus.yml"
-    write_atomic(configuration, b"{}\n", 0o600)
-    access_list.let_read(configuration, [service.facts.uid])
-    # What it writes stays in memory and is little; its blocks lie in it to be read alone, so that none of it
-    # is left on the host that another user owns.
-    uid, data = service.facts.uid, service.facts.container_data
-    options = ["--tmpfs", f"{data}:uid={uid},gid={uid},mode=0700", "--workdir", data]
-    for block in sorted((folder / "data").iterdir()):
-        options += bind(block, f"{data}/{block.name}", "readonly")
-    at = f"127.0.0.1:{service.facts.port}"
-    argv = (
-        f"--config.file={FOLDER}/prometheus.yml", f"--storage.tsdb.path={data}", f"--web.listen-address={at}",
-        *throwaway.PROMETHEUS,
-    )  # fmt: skip
-    ready = Command(("promtool", "check", "ready", f"--url=http://{at}"))
-    return _Server(argv, None, None, ready, options=tuple(options))
-
-
-_BUILDERS: dict[str, Callable[[Service, Path], _Server]] = {
-    "redis": _redis,
-    "mysql": _mysql,
-    "prometheus": _prometheus,
-}
-
-
-def _wait(kind: str, name: str, docker: Docker, server: _Server) -> None:
+def _wait(kind: str, name: str, docker: Docker, server: ThrowawayContainer) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         done = docker.execute(name, server.ready, timeout=30.0)

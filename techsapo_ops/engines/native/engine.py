@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult, probe
-from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines import planning
-from techsapo_ops.engines.native import daemon, gate, history, launch, mariadb, prepare, proof
+from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
+from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
-from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
-from techsapo_ops.engines.native.scratch import scratch
+from techsapo_ops.engines.native.recorded import STOP_MARGIN
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.tls import ca_file
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, Program
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Scratch, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service import Login, Service
 from techsapo_ops.stack.topology import Topology
 
 CONFIGURATION = "supervisor/supervisord.conf"
@@ -38,30 +35,22 @@ COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_ST
 """Programs beside the services, which start by themselves, and how long each may take to stop."""
 
 
-class NativeEngine(NativeStack, Engine):
+class NativeEngine(NativeAccess, Engine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `environment` is the tool's own: of it, services get what `daemon.service_environment` passes on.
     `seconds` overrides how long a service may take to become ready.
     """
 
-    python = sys.executable
-    enters_as_root = False
-
     def __init__(
         self,
         topology: Topology,
         runner: Runner,
-        spec: Spec,
         environment: Mapping[str, str],
         *,
         seconds: float | None = None,
     ) -> None:
-        super().__init__(topology.layout)
-        self.topology = topology
-        self._runner = runner
-        self._spec = spec
-        self._environment = environment
+        super().__init__(topology, runner, environment)
         self._seconds = seconds
 
     @override
@@ -76,8 +65,7 @@ class NativeEngine(NativeStack, Engine):
         """
         prepare.folders(self.layout)
         prepare.data(desired)
-        prepare.certificates(desired.topology)
-        prepare.databases(self._spec, desired.topology, self._runner)
+        prepare.kinds(desired.topology, self._runner)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return
@@ -180,20 +168,20 @@ class NativeEngine(NativeStack, Engine):
             lambda: self._exits(service.name),
             self._log(service.name),
         )
-        seconds = self._seconds or gate.DEADLINES.get(service.kind, gate.DEADLINE)
+        seconds = self._seconds or kind_of(service).deadline
         gate.wait_ready(watched, seconds=seconds, log_from=log_from)
 
     def _probe(self, service: Service, timeout: float) -> ProbeResult:
-        address = self.topology.address(service, Viewpoint.HOST)
-        user = password = ca = None
-        if service.kind == "redis" and self._spec.redis.tls:
-            ca = ca_file(self.layout)
-        if service.kind == "redis" and self._spec.redis.password is not None:
-            user, password = self._spec.redis.user, self._spec.redis.password.reveal()
-        if service.kind == "mysql" and self._spec.mysql is not None:
-            login = mariadb.app_login(self._spec.mysql, self.layout)
-            user, password = (login.user, login.password.reveal()) if login else (None, None)
-        return probe(service.facts.probe, address, timeout=timeout, user=user, password=password, ca=ca)
+        login = kind_of(service).login(self.topology) or Login()
+        password = login.password or _kept(login.password_file)
+        return probe(
+            service.facts.probe,
+            self.topology.address(service, Viewpoint.HOST),
+            timeout=timeout,
+            user=login.user if password else None,
+            password=password.reveal() if password else None,
+            ca=login.ca,
+        )
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -239,14 +227,6 @@ class NativeEngine(NativeStack, Engine):
         self.supervisor.signal(service, wanted.facts.reload)
         self._gate(wanted, size)
 
-    def _record(self, service: str) -> Record:
-        records = self.state.load()
-        if service not in records:
-            raise planning.unknown_service(service, list(records))
-        if not self.supervisor.answers():
-            raise OpsError("the stack is not running", "`techsapo up` starts it")
-        return records[service]
-
     @override
     def prove(
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
@@ -257,64 +237,12 @@ class NativeEngine(NativeStack, Engine):
         odd = proof.strangers(self.layout, self.supervisor) if strangers else ()
         return (*found, *(Mismatch("", words) for words in odd))
 
-    @override
-    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        found = self._found(service)
-        drop = ("--user", found.user) if found.user is not None else ()
-        argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *command.argv)
-        folder = self.topology.data_dir(found)
-        cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
-        return replace(command, argv=argv, cwd=cwd)
 
-    @override
-    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
-        there = self.topology.find(service)
-        found = there or self._found(image_of or service)
-        folder = self.layout.data / (there.name if there else service)
-        if not folder.is_dir():
-            owners.data_folder(folder, found.user)
-        return self.enter(
-            found.name, replace(command, cwd=folder if there is None else command.cwd or folder)
-        )
-
-    @override
-    def tool(self, service: str, command: Command) -> Command:
-        return command
-
-    @override
-    def reaches(self, service: str) -> bool:
-        return self.topology.find(service) is not None
-
-    @override
-    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
-        return (self.layout.data / service / file).exists()
-
-    @override
-    def removal(self, service: str) -> str:
-        return f"move .techsapo/data/{service} away"
-
-    @override
-    def left(self, kind: str) -> tuple[str, ...]:
-        folders = (*self.layout.data.glob(kind), *sorted(self.layout.data.glob(f"{kind}-*")))
-        return tuple(folder.name for folder in folders if self.topology.find(folder.name) is None)
-
-    @override
-    def halt(self, service: str) -> None:
-        self.supervisor.stop(service, within=self._record(service).stop_seconds + STOP_MARGIN)
-
-    @override
-    def scratch(
-        self, service: str, *, seed: Callable[[Path], None] | None = None
-    ) -> AbstractContextManager[Scratch]:
-        environment = {"PATH": os.defpath, **self._environment}
-        environment.pop(launch.STATE_VARIABLE, None)
-        return scratch(self._found(service), self.topology, self._runner, environment, seed)
-
-    def _found(self, service: str) -> Service:
-        found = self.topology.find(service)
-        if found is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
-        return found
+def _kept(file: Path | None) -> Secret | None:
+    """The password that was made in `file`; None where there is none yet."""
+    if file is None or not file.exists():
+        return None
+    return Secret(read_text(file, what="key").strip())
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:

@@ -15,10 +15,6 @@ SHOWN_LINES = 20
 GIVE_UP_AFTER_EXITS = 3
 """A process that ended so often while it is waited for will not come up by waiting longer."""
 
-DEADLINES = {"mysql": 90.0, "prometheus": 90.0, "grafana": 90.0}
-"""Seconds per kind: crash recovery, a write-ahead log to replay, database migrations."""
-DEADLINE = 45.0
-
 
 @dataclass(frozen=True, slots=True)
 class Watched:

@@ -6,11 +6,9 @@ from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import owned_by_others
-from techsapo_ops.engines.native import mariadb
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.engines.native.programs import programs_of
-from techsapo_ops.services.redis.tls import certificate
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
 from techsapo_ops.stack.topology import Topology
@@ -54,14 +52,7 @@ def data(desired: Desired) -> None:
             owners.give(path, by_kind[file.owner])
 
 
-def certificates(topology: Topology) -> None:
-    """The key of Redis's certificate is Redis's, where it has one."""
-    redis, key = topology.find("redis"), certificate(topology.layout) / "privkey.pem"
-    if redis is not None and key.exists():
-        owners.give(key, redis.user)
-
-
-def databases(spec: Spec, topology: Topology, runner: Runner) -> None:
-    """MariaDB's data directory and logins, where the stack has one."""
-    if spec.mysql is not None and topology.has("mysql"):
-        mariadb.prepare(spec.mysql, topology, runner)
+def kinds(topology: Topology, runner: Runner) -> None:
+    """What each kind needs besides: databases, who owns a key. Raises OpsError."""
+    for kind in dict.fromkeys(service.kind for service in topology.services):
+        runtime_of(kind).prepare(topology, runner)

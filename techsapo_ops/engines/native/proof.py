@@ -8,15 +8,10 @@ from pathlib import Path
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.layout import Layout
-
-_RETITLED = {"nginx": "nginx: master process ", "redis": ""}
-"""Kinds that overwrite the arguments which the kernel shows, and what stands before them then.
-
-redis puts its address there instead: of its arguments nothing but the executable is left.
-"""
 
 
 def mismatches(desired: Desired, services: Sequence[str], supervisor: Supervisor) -> tuple[Mismatch, ...]:
@@ -42,17 +37,17 @@ def _mismatch(program: Program, kind: str, processes: Mapping[str, Process]) -> 
     try:
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         owner = Path(f"/proc/{process.pid}").stat().st_uid
-        retitled = kind in _RETITLED
-        executable = Path(f"/proc/{process.pid}/exe").readlink() if retitled else None
+        title = kind_of(kind).retitled
+        executable = Path(f"/proc/{process.pid}/exe").readlink() if title is not None else None
     except FileNotFoundError:
         return Mismatch(name, "its process ended while it was looked at", restart=True)
     except PermissionError as error:
         return Mismatch(name, f"its process can't be looked at: {error.strerror}", answered=False)
-    what = _arguments(program, kind, shown, executable) or _user(program, owner)
+    what = _arguments(program, title or "", shown, executable) or _user(program, owner)
     return Mismatch(name, what, restart=True) if what else None
 
 
-def _arguments(program: Program, kind: str, shown: bytes, executable: Path | None) -> str:
+def _arguments(program: Program, before: str, shown: bytes, executable: Path | None) -> str:
     if executable is not None:
         wanted = Path(program.argv[0]).resolve()
         # After an upgrade of the package the kernel marks the old file, which still runs.
@@ -60,7 +55,6 @@ def _arguments(program: Program, kind: str, shown: bytes, executable: Path | Non
         if runs != wanted:
             return f"it runs {runs} instead of {wanted}"
         title = shown.rstrip(b"\0").decode(errors="replace").strip()
-        before = _RETITLED[kind]
         if not before or not title.startswith(before):
             return ""
         line = " ".join(program.argv)

@@ -15,6 +15,7 @@ from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
+from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
 
@@ -77,7 +78,7 @@ class NativeStack:
         )
 
     def _with_build(self, seen: ObservedService) -> ObservedService:
-        if seen.kind != "app" or seen.pid is None:
+        if seen.kind != App.facts.kind or seen.pid is None:
             return seen
         found = noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid)
         runs = seen.state in {State.RUNNING, State.STARTING}

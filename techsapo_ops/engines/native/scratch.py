@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -12,38 +11,27 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines import throwaway
-from techsapo_ops.engines.native import launch, mariadb
+from techsapo_ops.engines.native import launch
 from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.services.runtime import Place, ThrowawayProgram
+from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
-from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.kind import LOOPBACK
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_HOST = "127.0.0.1"
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    argv: tuple[str, ...]
-    user: str | None
-    password: Secret | None
-    probe: Probe
 
 
 @contextmanager
@@ -61,8 +49,9 @@ def scratch(
     Its folder lies in the state directory, on the disk that the real data is on. It ends with this process,
     also with a killed one. Raises OpsError for other kinds, GateError when it does not come up.
     """
-    if service.kind not in _BUILDERS:
-        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(_BUILDERS)}")
+    build = runtime_of(service.kind).throwaway_program
+    if build is None:
+        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(throwaway_kinds())}")
     parent = topology.layout.state / "scratch"
     owners.folder(parent, 0o755)
     for stale in parent.glob("*.*"):
@@ -78,8 +67,8 @@ def scratch(
         # The service's own once all is made: MariaDB's installer runs as root, and it gives the data folder
         # away by its name, where the service's user could have put a link meanwhile.
         owners.folder(folder, 0o711)
-        address = Address(_HOST, _free_port())
-        server = _BUILDERS[service.kind](service, topology, runner, folder, address.port)
+        address = Address(LOOPBACK, _free_port())
+        server = build(service, Place(folder, address.port, topology, runner))
         owners.folder(folder, 0o700, service.user)
         log = folder / "server.log"
         drop = ("--user", service.user) if service.user is not None else ()
@@ -101,69 +90,15 @@ def scratch(
         shutil.rmtree(folder)
 
 
-def _redis(service: Service, _: Topology, __: Runner, folder: Path, port: int) -> _Server:
-    password = Secret(secrets.token_hex(24))
-    configuration = folder / "redis.conf"
-    text = f'bind {_HOST}\nport {port}\nsave ""\nappendonly no\ndir .\nrequirepass {password.reveal()}\n'
-    write_atomic(configuration, text.encode(), 0o600, owners.ids(service.user))
-    return _Server((_binary(service), str(configuration)), "default", password, Probe("redis"))
-
-
-def _mysql(service: Service, topology: Topology, runner: Runner, folder: Path, port: int) -> _Server:
-    password = Secret(secrets.token_hex(24))
-    data = folder / "data"
-    mariadb.install(data, topology, service.user, runner)
-    init = folder / "init.sql"
-    sql = mariadb.root_sql(password)
-    write_atomic(init, sql.encode(), 0o600, owners.ids(service.user))
-    runs_as = ("--user=root",) if topology.host.root and service.user is None else ()
-    argv = (
-        _binary(service), "--no-defaults", f"--datadir={data}", f"--init-file={init}",
-        f"--bind-address={_HOST}", f"--port={port}", "--socket=mysqld.sock", "--pid-file=mysqld.pid",
-        # What a crash would cost is nothing here, and a restore is twice as fast without.
-        "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
-        "--skip-name-resolve",
-        # A dump is somebody else's until it was compared: its statements read and write files here alone.
-        f"--secure-file-priv={folder}", "--skip-symbolic-links",
-        # As for the installer: its start removes the temporary tables in /tmp otherwise.
-        f"--tmpdir={folder}",
-        *runs_as,
-    )  # fmt: skip
-    return _Server(argv, "root", password, Probe("mysql"))
-
-
-def _prometheus(service: Service, _: Topology, __: Runner, folder: Path, port: int) -> _Server:
-    configuration = folder / "prometheus.yml"
-    write_atomic(configuration, b"{}\n", 0o600, owners.ids(service.user))
-    argv = (
-        _binary(service), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address={_HOST}:{port}", *throwaway.PROMETHEUS,
-    )  # fmt: skip
-    return _Server(argv, None, None, service.facts.probe)
-
-
-_BUILDERS: dict[str, Callable[[Service, Topology, Runner, Path, int], _Server]] = {
-    "redis": _redis,
-    "mysql": _mysql,
-    "prometheus": _prometheus,
-}
-
-
-def _binary(service: Service) -> str:
-    if service.binary is None:
-        raise OpsError(
-            f"no executable is known for {service.name}", "`techsapo doctor` shows what is missing"
-        )
-    return service.binary
-
-
 def _free_port() -> int:
     with socket.socket() as listener:
-        listener.bind((_HOST, 0))
+        listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
 
 
-def _wait(kind: str, process: subprocess.Popen[bytes], server: _Server, address: Address, log: Path) -> None:
+def _wait(
+    kind: str, process: subprocess.Popen[bytes], server: ThrowawayProgram, address: Address, log: Path
+) -> None:
     deadline = time.monotonic() + _START_SECONDS
     password = server.password.reveal() if server.password is not None else None
     while True:

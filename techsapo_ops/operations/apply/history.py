@@ -83,4 +83,4 @@ class History:
 
     def engine(self, snapshot: Snapshot) -> Engine:
         """The engine that runs `snapshot`: another one than now where ports or passwords changed since."""
-        return self.engines(snapshot.spec, snapshot.desired.topology)
+        return self.engines(snapshot.desired.topology)

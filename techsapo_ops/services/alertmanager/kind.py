@@ -40,6 +40,7 @@ class Alertmanager(Kind):
     )
     monitors = True
     networks = ("edge", "metrics")
+    reload_path = "/-/reload"
     reads = ("alertmanager/",)
     secrets = ("notifications",)
     port_setting = "monitoring.alertmanager.port"

@@ -97,3 +97,6 @@ def _has_folder(stack: Stack, kind: str) -> bool:
 
 def _look(stack: Stack, kind: str) -> dict[str, Any] | None:
     return _database(stack, _instance(kind)).look() if _has_folder(stack, kind) else None
+
+
+BACKUP = AuditLogBackup()

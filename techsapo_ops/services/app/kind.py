@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -44,6 +43,7 @@ class App(Kind):
     )
     networks = ("edge", "data", "metrics")
     reads = ("app/",)
+    asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = ("providers", "redis.password", "mysql.password")
     trusts = ("redis",)
@@ -116,12 +116,6 @@ class App(Kind):
                 f"secrets/{APP_PASSWORD}",
             ),
         )
-
-    def backup(self) -> BackupKind:
-        """The audit log of each instance, where the stack has no MariaDB."""
-        from techsapo_ops.services.app.backup import AuditLogBackup
-
-        return AuditLogBackup()
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in an image with this package."""

@@ -83,3 +83,6 @@ def database(stack: Stack) -> sqlite.Database:
 
 def _app(stack: Stack) -> str:
     return stack.topology.of_kind("app")[0].name
+
+
+BACKUP = GrafanaBackup()

@@ -11,7 +11,6 @@ from techsapo_ops.stack.kind import Kind, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -98,9 +97,3 @@ class Grafana(Kind):
             pids=256,
             stop_seconds=15,
         )
-
-    def backup(self) -> BackupKind:
-        """Its own database."""
-        from techsapo_ops.services.grafana.backup import GrafanaBackup
-
-        return GrafanaBackup()

@@ -147,3 +147,6 @@ class MysqlBackup(BackupKind):
         with session(administrator(stack)) as asking:
             same = version(asking) == part.server
             return contents.differences(part.facts, asking, str(part.facts["database"]), checksums=same)
+
+
+BACKUP = MysqlBackup()

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -148,9 +147,3 @@ class Mysql(Kind):
             pids=512,
             stop_seconds=30,
         )  # fmt: skip
-
-    def backup(self) -> BackupKind:
-        """The audit database."""
-        from techsapo_ops.services.mysql.backup import MysqlBackup
-
-        return MysqlBackup()

@@ -39,6 +39,11 @@ class Nginx(Kind):
     )
     networks = ("edge", "metrics")
     reads = ("nginx/",)
+    retitled = "nginx: master process "
+    reload_command = (
+        "nginx", "-p", "/data", "-c", "/etc/techsapo/nginx/nginx.conf", "-e", "stderr", "-s", "reload",
+    )  # fmt: skip
+    looks_up = ("app",)
     port_setting = "nginx.listen"
     vital = True
     balances = "app"

@@ -209,3 +209,6 @@ def _run(stack: Stack, script: str) -> None:
 
 def _shell(stack: Stack, script: str) -> Command:
     return stack.engine.beside("prometheus", Command(("sh", "-c", script)))
+
+
+BACKUP = PrometheusBackup()

@@ -11,7 +11,6 @@ from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -51,6 +50,7 @@ class Prometheus(Kind):
     )
     monitors = True
     networks = ("edge", "metrics")
+    reload_path = "/-/reload"
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
@@ -83,12 +83,6 @@ class Prometheus(Kind):
             reload_signal=service.facts.reload,
             config=self.reads,
         )
-
-    def backup(self) -> BackupKind:
-        """Its samples."""
-        from techsapo_ops.services.prometheus.backup import PrometheusBackup
-
-        return PrometheusBackup()
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""

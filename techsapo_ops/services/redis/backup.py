@@ -152,3 +152,6 @@ def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
             raise cannot_write(target, error) from None
 
     return seed
+
+
+BACKUP = RedisBackup()

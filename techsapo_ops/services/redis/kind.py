@@ -10,7 +10,6 @@ from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
@@ -38,6 +37,7 @@ class Redis(Kind):
     )
     networks = ("data",)
     reads = ("redis/",)
+    retitled = ""  # its address stands there instead
     port_setting = "redis.port"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -113,9 +113,3 @@ class Redis(Kind):
             memory_mb=memory,
             stop_seconds=30,
         )  # fmt: skip
-
-    def backup(self) -> BackupKind:
-        """Its keys."""
-        from techsapo_ops.services.redis.backup import RedisBackup
-
-        return RedisBackup()

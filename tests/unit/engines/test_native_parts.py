@@ -10,11 +10,11 @@ import pytest
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.engines.native.daemon import service_environment
-from techsapo_ops.engines.native.mariadb import Login, init_sql
 from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.installation import Login, init_sql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
 

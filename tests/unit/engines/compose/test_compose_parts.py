@@ -14,7 +14,7 @@ from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.compose import database, gate, prepare
+from techsapo_ops.engines.compose import gate, prepare
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.compose.recorded import observed
@@ -23,6 +23,7 @@ from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.mysql import container_login
 from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -171,10 +172,10 @@ def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: 
 
 
 def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> None:
-    text = database.sql(Mysql(), Secret("it's \\ x"))
+    text = container_login.sql(Mysql(), Secret("it's \\ x"))
     assert "IDENTIFIED BY 'it''s \\\\ x'" in text
     with pytest.raises(OpsError, match="line break"):
-        database.sql(Mysql(), Secret("a\nb"))
+        container_login.sql(Mysql(), Secret("a\nb"))
 
 
 def watched(states: list[ContainerFacts | None], results: list[ProbeResult]) -> gate.Watched:
@@ -209,11 +210,11 @@ def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
 
 def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
     made = spec(redis={"user": "sapo", "password": "s3cret"})
-    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
+    asked = questions(topology(made, tmp_path, "compose"))["redis"]
     assert asked.argv == ("redis-cli", "--no-auth-warning", "--user", "sapo", "-e", "ping")
     assert asked.env == {"REDISCLI_AUTH": "s3cret"}
     made = spec(redis={"password": "s3cret", "tls": True})
-    asked = questions(made, topology(made, tmp_path, "compose"))["redis"]
+    asked = questions(topology(made, tmp_path, "compose"))["redis"]
     assert asked.argv[2:] == ("--tls", "--cacert", "/etc/techsapo/redis-ca/ca.pem", "-e", "ping")
 
 

@@ -52,7 +52,7 @@ class RefusingNginx:
 def test_a_refused_reload_leaves_the_note_of_what_runs_as_it_was(tmp_path: Path) -> None:
     model = spec(**EVERYTHING)
     where = topology(model, tmp_path, "compose")
-    engine = ComposeEngine(where, Docker(RefusingNginx(where.layout.config / "docker")), model)
+    engine = ComposeEngine(where, Docker(RefusingNginx(where.layout.config / "docker")))
     old = Record("nginx", "nginx", "127.0.0.1", 8080, "101", ("app-1",), 10, "before", "then", container="c1")
     engine.state.put(old)
     step = Step(Action.RELOAD, "nginx", "nginx.conf changed")

@@ -15,7 +15,6 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
 EXPORTER_CNF = "mysqld-exporter.cnf"
@@ -37,15 +36,6 @@ def made_once(path: Path, user: str | None) -> Secret:
         write_atomic(path, secrets.token_hex(24).encode(), 0o600, owners.ids(user))
     owners.give(path, user)
     return Secret(read_text(path, what="key").strip(), file=str(path))
-
-
-def app_login(mysql: Mysql, layout: Layout) -> Login | None:
-    """The app's login: the spec's password, or the one made at the first start, if there is one yet."""
-    if mysql.password is not None:
-        return Login(mysql.user, mysql.password)
-    if not layout.mysql_password.exists():
-        return None
-    return Login(mysql.user, Secret(read_text(layout.mysql_password, what="key").strip()))
 
 
 def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:

@@ -1,0 +1,111 @@
+"""What an engine does of MariaDB, and throwaway copies of it that a backed-up dump is fed into."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from typing_extensions import override
+
+from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.mysql import container_login, installation
+from techsapo_ops.services.runtime import (
+    SCRATCH,
+    Place,
+    Runtime,
+    Settling,
+    ThrowawayContainer,
+    ThrowawayProgram,
+)
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.kind import LOOPBACK, executable
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+_QUICK = (
+    "--skip-log-bin",
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--skip-name-resolve",
+)
+"""What a crash would cost is nothing in a throwaway server, and a restore is twice as fast without."""
+
+
+class MysqlRuntime(Runtime):
+    """Its data folder and its logins are made here, with passwords where the spec has none."""
+
+    @override
+    def question(self, topology: Topology) -> Command | None:
+        mysql = topology.spec.mysql
+        if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
+            return None
+        select = (
+            "mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", f"--user={mysql.user}",
+            "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
+        )  # fmt: skip
+        return Command(select, {"MYSQL_PWD": secret.reveal()})
+
+    @override
+    def readable(self, topology: Topology) -> Iterable[Path]:
+        return (topology.layout.mysql_password,)
+
+    @override
+    def make_keys(self, topology: Topology) -> None:
+        if topology.spec.mysql is not None:
+            container_login.password(topology.spec.mysql, topology.layout)
+
+    @override
+    def prepare(self, topology: Topology, runner: Runner) -> None:
+        if topology.spec.mysql is not None:
+            installation.prepare(topology.spec.mysql, topology, runner)
+
+    @override
+    def settling(self, topology: Topology) -> Settling | None:
+        mysql = topology.spec.mysql
+        if mysql is None:
+            return None
+        return Settling(
+            container_login.settle(mysql, container_login.password(mysql, topology.layout)),
+            "the logins of the database can't be set",
+            "its volume was made by something else than this stack; "
+            "`techsapo down --volumes` deletes it, data and all",
+        )
+
+    @override
+    def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
+        password = Secret(secrets.token_hex(24))
+        data, init = place.folder / "data", place.folder / "init.sql"
+        installation.install(data, place.topology, service.user, place.runner)
+        sql = installation.root_sql(password)
+        write_atomic(init, sql.encode(), 0o600, owners.ids(service.user))
+        runs_as = ("--user=root",) if place.topology.host.root and service.user is None else ()
+        argv = (
+            executable(service), "--no-defaults", f"--datadir={data}", f"--init-file={init}",
+            f"--bind-address={LOOPBACK}", f"--port={place.port}", "--socket=mysqld.sock",
+            "--pid-file=mysqld.pid", *_QUICK,
+            # A dump is somebody else's until it was compared: its statements read and write files here alone.
+            f"--secure-file-priv={place.folder}", "--skip-symbolic-links",
+            # As for the installer: its start removes the temporary tables in /tmp otherwise.
+            f"--tmpdir={place.folder}",
+            *runs_as,
+        )  # fmt: skip
+        return ThrowawayProgram(argv, Probe("mysql"), "root", password)
+
+    @override
+    def throwaway_container(self, service: Service, folder: Path) -> ThrowawayContainer:
+        password = Secret(secrets.token_hex(24))
+        secret = folder / "root-password"
+        write_atomic(secret, password.reveal().encode(), 0o600)
+        access_list.let_read(secret, [service.facts.uid])
+        argv = ("mariadbd", *_QUICK, f"--bind-address={LOOPBACK}", "--socket=/tmp/mysqld.sock")
+        ask = ("mariadb", "--no-defaults", "--host=127.0.0.1", "--user=root", "--execute=SELECT 1")
+        ready = Command(ask, {"MYSQL_PWD": password.reveal()})
+        environment = (f"MARIADB_ROOT_PASSWORD_FILE={SCRATCH}/root-password", "MARIADB_ROOT_HOST=%")
+        return ThrowawayContainer(argv, ready, "root", password, environment)
+
+
+RUNTIME = MysqlRuntime()

@@ -1,0 +1,72 @@
+"""What an engine does of Prometheus, and throwaway copies of it that read backed-up blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.stack.kind import LOOPBACK, executable
+from techsapo_ops.stack.service import Service
+
+if TYPE_CHECKING:
+    from techsapo_ops.services.loaded_configuration import Loaded
+
+_READS_ONLY = (
+    "--log.level=warn",
+    # It keeps the blocks as they are: none is too old, none is merged with others or written anew because
+    # series of it were deleted.
+    "--storage.tsdb.retention.time=100y",
+    "--storage.tsdb.min-block-duration=100y",
+    "--storage.tsdb.max-block-duration=100y",
+    # Every sample is read once.
+    "--query.timeout=1h",
+    "--query.max-samples=1000000000",
+)
+"""Options of a Prometheus that only reads what it was given."""
+
+
+class PrometheusRuntime(Runtime):
+    """It tells what it has loaded."""
+
+    @override
+    def loaded(self) -> Loaded:
+        from techsapo_ops.services.prometheus.readback import LOADED
+
+        return LOADED
+
+    @override
+    def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
+        configuration = place.folder / "prometheus.yml"
+        write_atomic(configuration, b"{}\n", 0o600, owners.ids(service.user))
+        argv = (
+            executable(service), f"--config.file={configuration}",
+            f"--storage.tsdb.path={place.folder / 'data'}",
+            f"--web.listen-address={LOOPBACK}:{place.port}", *_READS_ONLY,
+        )  # fmt: skip
+        return ThrowawayProgram(argv, service.facts.probe)
+
+    @override
+    def throwaway_container(self, service: Service, folder: Path) -> ThrowawayContainer:
+        configuration = folder / "prometheus.yml"
+        write_atomic(configuration, b"{}\n", 0o600)
+        access_list.let_read(configuration, [service.facts.uid])
+        # What it writes stays in memory and is little; its blocks lie in it to be read alone, so that none of
+        # it is left on the host that another user owns.
+        data = service.facts.container_data
+        blocks = tuple((block, f"{data}/{block.name}") for block in sorted((folder / "data").iterdir()))
+        at = f"{LOOPBACK}:{service.facts.port}"
+        argv = (
+            f"--config.file={SCRATCH}/prometheus.yml", f"--storage.tsdb.path={data}",
+            f"--web.listen-address={at}", *_READS_ONLY,
+        )  # fmt: skip
+        ready = Command(("promtool", "check", "ready", f"--url=http://{at}"))
+        return ThrowawayContainer(argv, ready, blocks=blocks, memory_folder=data)
+
+
+RUNTIME = PrometheusRuntime()

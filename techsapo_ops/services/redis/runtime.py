@@ -1,0 +1,71 @@
+"""What an engine does of Redis, and throwaway copies of it that load a backed-up dump."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from typing_extensions import override
+
+from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.redis.client import login_options
+from techsapo_ops.services.redis.kind import Redis
+from techsapo_ops.services.redis.tls import certificate
+from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.kind import LOOPBACK, executable
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+
+class RedisRuntime(Runtime):
+    """It is asked with the app's login, and reads the key of its certificate."""
+
+    @override
+    def question(self, topology: Topology) -> Command | None:
+        password = topology.spec.redis.password
+        if password is None:
+            return None
+        ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
+        return Command(ping, {"REDISCLI_AUTH": password.reveal()})
+
+    @override
+    def readable(self, topology: Topology) -> Iterable[Path]:
+        return (certificate(topology.layout) / "privkey.pem",)
+
+    @override
+    def prepare(self, topology: Topology, runner: Runner) -> None:
+        for service in topology.of_kind(Redis.facts.kind):
+            for key in self.readable(topology):
+                if key.exists():
+                    owners.give(key, service.user)
+
+    @override
+    def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
+        password = Secret(secrets.token_hex(24))
+        configuration = place.folder / "redis.conf"
+        text = f"bind {LOOPBACK}\nport {place.port}\n{_throwaway('.', password)}"
+        write_atomic(configuration, text.encode(), 0o600, owners.ids(service.user))
+        argv = (executable(service), str(configuration))
+        return ThrowawayProgram(argv, Probe("redis"), "default", password)
+
+    @override
+    def throwaway_container(self, service: Service, folder: Path) -> ThrowawayContainer:
+        password = Secret(secrets.token_hex(24))
+        configuration = folder / "redis.conf"
+        text = f"bind {LOOPBACK}\n{_throwaway(SCRATCH, password)}"
+        write_atomic(configuration, text.encode(), 0o600)
+        access_list.let_read(configuration, [service.facts.uid])
+        ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
+        return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
+
+
+def _throwaway(folder: str, password: Secret) -> str:
+    return f'save ""\nappendonly no\ndir {folder}\nrequirepass {password.reveal()}\n'
+
+
+RUNTIME = RedisRuntime()

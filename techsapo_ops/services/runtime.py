@@ -1,0 +1,92 @@
+"""What an engine does of a kind while it runs it, beyond its program or container; this touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:  # the servers' clients are for stacks that are brought up
+    from techsapo_ops.services.loaded_configuration import Loaded
+
+SCRATCH = "/scratch"
+"""Where a throwaway container has the folder that it shares with the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowawayProgram:
+    """A throwaway server as a process: how it is started and asked, and its administrator."""
+
+    argv: tuple[str, ...]
+    probe: Probe
+    user: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThrowawayContainer:
+    """A throwaway server in a container: `ready` is asked in it, `blocks` it reads at these places."""
+
+    argv: tuple[str, ...]
+    ready: Command
+    user: str | None = None
+    password: Secret | None = None
+    environment: tuple[str, ...] = ()
+    blocks: tuple[tuple[Path, str], ...] = ()
+    memory_folder: str = ""
+    """A folder that is kept in memory, and in which it works."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a throwaway process is to live: its folder, its port, and the stack that it is a copy of."""
+
+    folder: Path
+    port: int
+    topology: Topology
+    runner: Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """A command that runs as root in a container that has just become ready, and what its failure means."""
+
+    command: Command
+    trouble: str
+    hint: str
+
+
+class Runtime:
+    """The defaults, which are right for most kinds."""
+
+    throwaway_program: Callable[[Service, Place], ThrowawayProgram] | None = None
+    throwaway_container: Callable[[Service, Path], ThrowawayContainer] | None = None
+
+    def loaded(self) -> Loaded | None:
+        """How it is asked which configuration it has loaded; None for one that can't tell."""
+        return None
+
+    def question(self, topology: Topology) -> Command | None:  # noqa: ARG002 - most have no login
+        """What asks it with the login that the app has, in its container; None: its image's health check."""
+        return None
+
+    def readable(self, topology: Topology) -> Iterable[Path]:  # noqa: ARG002 - most read none
+        """Files, made by the tool, that the user of its container has to be able to read."""
+        return ()
+
+    def make_keys(self, topology: Topology) -> None:
+        """Make the secrets that its container is given, where the spec has none. Raises OpsError."""
+
+    def prepare(self, topology: Topology, runner: Runner) -> None:
+        """Make what its processes need besides their folder. Raises OpsError."""
+
+    def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
+        """What has to be done in its container once that is ready. Raises OpsError."""
+        return None
