@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.systemd import Units
@@ -82,7 +84,7 @@ def announce(schedule: Schedule, desk: Desk) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class CronTable:
+class CronTable(Table):
     """The stack's block in a crontab."""
 
     crontab: Crontab
@@ -91,8 +93,9 @@ class CronTable:
     argv: Argv
     environment: Mapping[str, str]
 
+    @override
     def install(self, only: frozenset[str] | None = None) -> bool:
-        """See Table.install; `only` these jobs, beside those that are there already.
+        """Write the block; `only` these jobs, beside those that are there already.
 
         Everything else in the crontab stays byte for byte.
         """
@@ -104,16 +107,16 @@ class CronTable:
             self.crontab.write(after)
         return after != before
 
+    @override
     def remove(self) -> bool:
-        """See Table.remove."""
         before = self.crontab.read()
         after = replace_block(before, self.spec_file, b"")
         if after != before:
             self.crontab.write(after)
         return after != before
 
+    @override
     def show(self) -> Installed:
-        """See Table.show."""
         block = find_block(self.crontab.read(), self.spec_file)
         states: dict[bytes, State] = {
             self._block(jobs_in(block)): "partial",
@@ -131,7 +134,7 @@ class CronTable:
 
 
 @dataclass(frozen=True, slots=True)
-class TimerTable:
+class TimerTable(Table):
     """The stack's services and timers in `folder`."""
 
     units: Units
@@ -139,8 +142,9 @@ class TimerTable:
     prefix: str
     files: tuple[RenderedFile, ...]
 
+    @override
     def install(self) -> bool:
-        """See Table.install; timers start at once where systemd runs, else with the next boot."""
+        """Write and enable them; timers start at once where systemd runs, else with the next boot."""
         wanted = {file.path: file.content for file in self.files}
         before = self._there()
         if before == wanted:
@@ -151,14 +155,14 @@ class TimerTable:
         self.units.enable(name for name in wanted if name.endswith(".timer"))
         return True
 
+    @override
     def remove(self) -> bool:
-        """See Table.remove."""
         there = sorted(self._there())
         self._forget(there)
         return bool(there)
 
+    @override
     def show(self) -> Installed:
-        """See Table.show."""
         there = self._there()
         wanted = {file.path: file.content for file in self.files}
         state: State = "absent" if not there else "installed" if there == wanted else "outdated"
