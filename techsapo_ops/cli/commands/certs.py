@@ -9,7 +9,7 @@ import typer
 from techsapo_ops.certs.self_signed import CA_FOLDER
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.host_tables import cron_table
-from techsapo_ops.cli.job_runs import desk_for
+from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     DryRunOption,
@@ -236,7 +236,7 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
         raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
     table = cron_table(project)
     changed = table.install(frozenset({"certs"}))
-    announce(schedule, desk_for(project.layout, out.say, out.detail))
+    announce(schedule, run_context(project.layout, out.say, out.detail))
     shown = table.show()
     out.say(f"{shown.where}: certs, at {schedule.certs}" + ("" if changed else " (as before)"))
     if schedule.by == "service":

@@ -18,7 +18,7 @@ from techsapo_ops.render.timers import TimedJob, timer_files, unit_prefix
 from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_in, replace_block
 from techsapo_ops.schedule.job import Job, JobResult
 from techsapo_ops.schedule.status import configured_jobs
-from techsapo_ops.schedule.wrapper import Desk, export
+from techsapo_ops.schedule.wrapper import RunContext, export
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
@@ -71,16 +71,16 @@ def scheduled(schedule: Schedule) -> tuple[Job, ...]:
     return tuple(job for job in configured_jobs(schedule).values() if job.at is not None)
 
 
-def announce(schedule: Schedule, desk: Desk) -> None:
+def announce(schedule: Schedule, context: RunContext) -> None:
     """Write when each job is due next, so that a job that never runs is missed; others are no longer due.
 
     Raises OpsError when a textfile can't be written.
     """
     for job in configured_jobs(schedule).values():
-        last = desk.runs.last(job.name)
+        last = context.runs.last(job.name)
         wanted = job if schedule.by != "none" else replace(job, at=None)
         if wanted.at is not None or last is not None:
-            export(wanted, last, JobResult(), desk)
+            export(wanted, last, JobResult(), context)
 
 
 @dataclass(frozen=True, slots=True)
