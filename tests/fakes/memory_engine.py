@@ -125,6 +125,10 @@ class MemoryEngine(Engine):
         self.state = StateFile(topology.layout.state, topology.engine)
 
     @property
+    def gone(self) -> str:
+        return "nothing of this stack runs"
+
+    @property
     def data_place(self) -> str:
         return f"below {self.layout.data}"
 

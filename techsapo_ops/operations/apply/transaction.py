@@ -121,7 +121,7 @@ class Transaction:
             self._reached(FILES)
         if found.leaves is not None:
             found.leaves.stop()
-        renewed = ensure_certificates(found.wanted.spec, desired.topology)
+        renewed = ensure_certificates(desired.topology)
         if renewed and self._draft is None:
             self._begin()
         ensure_own_certificates(desired.topology)
@@ -150,7 +150,7 @@ class Transaction:
             running = self._history.engine(snapshot)
             self._leave(snapshot)
             write_files(desired.files, desired.topology, force=True)
-            ensure_certificates(snapshot.spec, desired.topology)
+            ensure_certificates(desired.topology)
             ensure_own_certificates(desired.topology)
             running.prepare(desired)
             found = plan(snapshot, running, Purpose.BACK)

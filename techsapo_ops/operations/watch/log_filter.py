@@ -44,7 +44,7 @@ def line_level(text: str) -> Level | None:
 
 
 @dataclass(frozen=True, slots=True)
-class LogChoice:
+class LogFilter:
     """The lines that are wanted: at least as grave as `level`, of `request`, matching `pattern`."""
 
     level: Level | None = None
