@@ -54,7 +54,6 @@ def stack_on(
     """As open_stack, where its engine was chosen already."""
     opening = Opening(runner(), seconds, tell)
     return Stack(
-        spec=project.spec,
         topology=topology,
         engine=opening.engine(topology),
         runner=opening.runner,

@@ -190,5 +190,5 @@ def timer_table(topology: Topology, units: Units, folder: Path, argv: Argv, path
         TimedJob(job.name, job.at or "", tuple(argv(job.name)), job.time_limit)
         for job in scheduled(spec.schedule)
     ]
-    files = timer_files(spec, topology, Templates(None), jobs, path)
+    files = timer_files(topology, Templates(None), jobs, path)
     return TimerTable(units, folder, unit_prefix(spec), files)
