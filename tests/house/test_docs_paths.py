@@ -18,7 +18,7 @@ FOR_DEVELOPERS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md")
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"[\w.*-]+\.(?:py|yaml|lua|j2|toml|js|md)|Makefile")
 _NAMED = re.compile(r"`([\w/.]+\.py)`(?:,| \()((?:(?: |, )?`[A-Za-z_][\w.]*`)+)")
-_LINK = re.compile(r"\]\(([^)#\s]*)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#\s]*)#?([^)\s]*)\)")
 _OURS = ("techsapo_ops/", "tests/", "docs/", "templates/", "examples/", "catalogue/", ".ci/")
 
 
@@ -59,10 +59,22 @@ def test_every_path_that_a_page_names_is_there(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_every_page_that_a_page_links_to_is_there(page: str) -> None:
+def test_every_page_and_heading_that_a_page_links_to_is_there(page: str) -> None:
     folder = (REPOSITORY / page).parent
-    targets = {target for target in _LINK.findall(text_of(page)) if target and "://" not in target}
-    assert sorted(target for target in targets if not (folder / target).exists()) == []
+    links = {(target, part) for target, part in _LINK.findall(text_of(page)) if "://" not in target}
+    missing = [link for link in links if not (folder / link[0]).exists()]
+    for target, part in links:
+        linked = folder / target if target else REPOSITORY / page
+        if part and linked.suffix == ".md" and linked.exists() and part not in headings(linked):
+            missing.append((target, part))
+    assert sorted(missing) == []
+
+
+@cache
+def headings(page: Path) -> frozenset[str]:
+    """The headings of a page, as GitHub and most others make names for links of them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found)
 
 
 @cache
@@ -121,3 +133,10 @@ def test_a_decision_begins_with_its_number() -> None:
     for page in DECISIONS.glob("[0-9]*.md"):
         number = int(page.name[:4])
         assert re.match(rf"# 0*{number}\. \S", page.read_text(encoding="utf-8")), page.name
+
+
+def test_a_decision_is_about_a_page() -> None:
+    lengths = {
+        page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DECISIONS.glob("*.md")
+    }
+    assert {name: length for name, length in lengths.items() if length > 80} == {}
