@@ -23,8 +23,8 @@ _PLACES = frozenset({"host", "port", "instances"})
 
 def config_hash(spec: Spec) -> str:
     """16 hex digits that tell the app's configuration from another; secrets don't change it."""
-    told = resolved(spec)
-    seen = {name: told[name] for name in APP_SECTIONS if told.get(name) is not None}
+    values = resolved(spec)
+    seen = {name: values[name] for name in APP_SECTIONS if values.get(name) is not None}
     seen["app"] = {k: v for k, v in seen.get("app", {}).items() if k not in _PLACES}
     return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
