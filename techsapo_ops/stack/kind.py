@@ -94,16 +94,18 @@ class Kind:
     """Where the spec says its port."""
     vital = False
     """Whether the stack is down without it."""
+    comes_last = False
+    """Whether every kind that stands before it in the registry is started first, where it can do without."""
     balances = ""
     """The kind whose services it balances: of those, one after the other is restarted."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
     trusts: tuple[str, ...] = ()
     """Kinds whose CA its services read when they start, where those speak TLS."""
+    programs: tuple[str, ...] = ()
+    """Executables that the tool runs of its package, besides the server's own."""
     validator: Tool | None = None
     """What checks its generated files."""
-    tools: tuple[str, ...] = ()
-    """Executables beside its own that are looked for on this host, such as its client."""
 
     @property
     def name(self) -> str:

@@ -44,7 +44,6 @@ class Alertmanager(Kind):
     reads = ("alertmanager/",)
     secrets = ("notifications",)
     port_setting = "monitoring.alertmanager.port"
-    tools = ("amtool",)
     validator = Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature

@@ -39,7 +39,7 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
-    tools = ("redis-cli",)
+    programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
@@ -59,6 +59,14 @@ class Redis(Kind):
         speaks = topology.spec.redis.tls and topology.has(self.name)
         return own_tls(topology) if speaks else None
 
+    def login(self, topology: Topology) -> Login:
+        """The app's, and the CA of its certificate where it speaks TLS."""
+        from techsapo_ops.services.redis.tls import ca_file
+        from techsapo_ops.stack.service import Login
+
+        redis = topology.spec.redis
+        return Login(redis.user, redis.password, ca=ca_file(topology.layout) if redis.tls else None)
+
     def scheme(self, topology: Topology) -> str:
         """As clients of Redis write it."""
         return "rediss" if topology.spec.redis.tls else "redis"
@@ -68,15 +76,6 @@ class Redis(Kind):
         if not topology.has(self.name):
             why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
             yield f"cache: in each app's own memory, as there is no Redis{why}"
-
-    def login(self, topology: Topology) -> Login:
-        """The app's, and the CA of its certificate where it speaks TLS."""
-        from techsapo_ops.services.redis.tls import ca_file
-        from techsapo_ops.stack.service import Login
-
-        redis = topology.spec.redis
-        ca = ca_file(topology.layout) if redis.tls else None
-        return Login(redis.user, redis.password, ca=ca)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
