@@ -124,7 +124,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None}
     scheduler = (stack.state / "run/scheduler.build").read_text()
     assert stack.run("plan").stdout == "up to date\n"
-    installed.edit("serve/health.py", "told = {} if", 'told = {"detail": "fixed"} if')
+    installed.edit("serve/health.py", "detail = {} if", 'detail = {"detail": "fixed"} if')
 
     new, runs = listed(stack)
     assert (new != old, set(runs.values())) == (True, {None, old})
