@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, preload
 from techsapo_ops.adapters.reasons import os_reason
+
+if TYPE_CHECKING:
+    import ssl
 
 _SHOWN = 200
 _LONGEST_LINE = 4096
@@ -57,9 +60,9 @@ def probe(
     """Ask the service at `address` whether it is ready; over within `timeout` seconds.
 
     http wants a 2xx answer of `kind.path`, redis a PONG (after AUTH where there is a password), mysql the
-    answer to SELECT 1 (without `user`: just the greeting of a server), tcp a connection. A redis is asked by
-    TLS where there is a `ca`, which must have signed its certificate. Never raises for what a peer does or
-    fails to do: that is `ok=False` with a detail for the user.
+    answer to SELECT 1 (without `user`: just the greeting of a server), tcp a connection. Redis and mysql are
+    asked by TLS where there is a `ca`, which must have signed the certificate. Never raises for what a peer
+    does or fails to do: that is `ok=False` with a detail for the user.
     """
     if kind.kind == "http":
         return _http(address.url(kind.path), timeout)
@@ -71,7 +74,7 @@ def probe(
             if kind.kind == "redis":
                 ok, detail = _redis(address, deadline, user, password, ca)
             elif kind.kind == "mysql":
-                ok, detail = _mysql(address, deadline, user, password)
+                ok, detail = _mysql(address, deadline, user, password, ca)
             else:
                 _connect(address, deadline).close()
                 ok, detail = True, "accepts connections"
@@ -134,20 +137,32 @@ def _redis_link(address: Address, deadline: Deadline, ca: Path | None) -> socket
         return _connect(address, deadline)
     import ssl
 
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise _NoTls(f"the CA certificate {ca} can't be read: {os_reason(error) or error}") from None
+    context = _trusting(ca)
     plain = _connect(address, deadline)
     plain.settimeout(deadline.seconds)
     try:
         return context.wrap_socket(plain, server_hostname=address.host)
-    except ssl.SSLCertVerificationError as error:
-        raise _NoTls(f"shows a certificate that is not to be trusted: {error.verify_message}") from None
     except ssl.SSLError as error:
-        raise _NoTls(f"speaks no TLS: {error.reason or error}") from None
+        raise _no_tls(error) from None
     finally:
         plain.close()  # wrapped, it has given its descriptor away
+
+
+def _trusting(ca: Path) -> ssl.SSLContext:
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise _NoTls(f"the CA certificate {ca} can't be read: {os_reason(error) or error}") from None
+
+
+def _no_tls(error: ssl.SSLError) -> _NoTls:
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _NoTls(f"shows a certificate that is not to be trusted: {error.verify_message}")
+    return _NoTls(f"speaks no TLS: {error.reason or error}")
 
 
 def _redis_says(link: socket.socket, answers: BinaryIO, *words: str) -> str:
@@ -173,7 +188,11 @@ def _redis_login(text: str, user: str | None, password: str | None) -> str:
     return "refused the password (redis.password)"
 
 
-def _mysql(address: Address, deadline: Deadline, user: str | None, password: str | None) -> tuple[bool, str]:
+def _mysql(
+    address: Address, deadline: Deadline, user: str | None, password: str | None, ca: Path | None
+) -> tuple[bool, str]:
+    import ssl
+
     import pymysql
 
     link = pymysql.connect(
@@ -184,7 +203,8 @@ def _mysql(address: Address, deadline: Deadline, user: str | None, password: str
         connect_timeout=max(deadline.seconds, 1),
         read_timeout=deadline.seconds,
         write_timeout=deadline.seconds,
-        ssl_disabled=True,
+        ssl=_trusting(ca) if ca is not None else None,
+        ssl_disabled=ca is None,
         read_default_file=None,
         defer_connect=True,
     )
@@ -195,7 +215,11 @@ def _mysql(address: Address, deadline: Deadline, user: str | None, password: str
         with link.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
+    except ssl.SSLError as error:
+        raise _no_tls(error) from None
     except pymysql.MySQLError as error:
+        if isinstance(cause := getattr(error, "original_exception", None), ssl.SSLError):
+            raise _no_tls(cause) from None
         code = error.args[0] if error.args else 0
         if code == 1045 and user is None:
             return True, "answers (not logged in)"

@@ -38,22 +38,6 @@ class Wanted:
     backup: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTls:
-    """What a server of the stack's own needs to speak TLS to its clients in the stack.
-
-    `folder` holds the CA, which signs nothing else; `certificate` is the folder of the server's certificate
-    and key, `ca` the CA certificate that clients trust, alone in a folder for their containers. `names` is
-    what clients call it by. `title` names it in a sentence.
-    """
-
-    title: str
-    folder: Path
-    certificate: Path
-    ca: Path
-    names: tuple[str, ...]
-
-
 class Kind:
     """A kind of service. A new one is a folder below services/ with a subclass, and its line in the registry.
 
@@ -98,8 +82,6 @@ class Kind:
     """The kind whose services it balances: of those, one after the other is restarted."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
-    trusts: tuple[str, ...] = ()
-    """Kinds whose CA its services read when they start, where those speak TLS."""
     validator: Tool | None = None
     """What checks its generated files."""
 
@@ -157,10 +139,6 @@ class Kind:
     def built_from(self, spec: Spec) -> tuple[str, ...]:  # noqa: ARG002 - likewise
         """The images that its own is built from."""
         return ()
-
-    def own_tls(self, topology: Topology) -> OwnTls | None:  # noqa: ARG002 - most speak plainly
-        """What it needs to speak TLS within the stack; None where it does not."""
-        return None
 
     def url(self, topology: Topology, service: Service) -> str:
         """Where a user of this host reaches `service`."""

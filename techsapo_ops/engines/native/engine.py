@@ -10,9 +10,8 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
-from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
@@ -21,13 +20,12 @@ from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.service import Login, Service
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 CONFIGURATION = "supervisor/supervisord.conf"
@@ -172,16 +170,7 @@ class NativeEngine(NativeAccess, Engine):
         gate.wait_ready(watched, seconds=seconds, log_from=log_from)
 
     def _probe(self, service: Service, timeout: float) -> ProbeResult:
-        login = kind_of(service).login(self.topology) or Login()
-        password = login.password or _kept(login.password_file)
-        return probe(
-            service.facts.probe,
-            self.topology.address(service, Viewpoint.HOST),
-            timeout=timeout,
-            user=login.user if password else None,
-            password=password.reveal() if password else None,
-            ca=login.ca,
-        )
+        return ask(self.topology, service, timeout)
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -236,13 +225,6 @@ class NativeEngine(NativeAccess, Engine):
         found = with_loaded(proof.mismatches(desired, services, self.supervisor), desired, services, wait)
         odd = proof.strangers(self.layout, self.supervisor) if strangers else ()
         return (*found, *(Mismatch("", words) for words in odd))
-
-
-def _kept(file: Path | None) -> Secret | None:
-    """The password that was made in `file`; None where there is none yet."""
-    if file is None or not file.exists():
-        return None
-    return Secret(read_text(file, what="key").strip())
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:

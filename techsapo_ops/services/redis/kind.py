@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -51,13 +51,6 @@ class Redis(Kind):
 
         return redis_files(topology, templates)
 
-    def own_tls(self, topology: Topology) -> OwnTls | None:
-        """A CA and a certificate of its own, where the spec wants TLS."""
-        from techsapo_ops.services.redis.tls import own_tls
-
-        speaks = topology.spec.redis.tls and topology.has(self.name)
-        return own_tls(topology) if speaks else None
-
     def scheme(self, topology: Topology) -> str:
         """As clients of Redis write it."""
         return "rediss" if topology.spec.redis.tls else "redis"
@@ -69,13 +62,10 @@ class Redis(Kind):
             yield f"cache: in each app's own memory, as there is no Redis{why}"
 
     def login(self, topology: Topology) -> Login:
-        """The app's, and the CA of its certificate where it speaks TLS."""
-        from techsapo_ops.services.redis.tls import ca_file
+        """The app's."""
         from techsapo_ops.stack.service import Login
 
-        redis = topology.spec.redis
-        ca = ca_file(topology.layout) if redis.tls else None
-        return Login(redis.user, redis.password, ca=ca)
+        return Login(topology.spec.redis.user, topology.spec.redis.password)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""
@@ -95,7 +85,6 @@ class Redis(Kind):
         """The same, with memory for a snapshot."""
         from techsapo_ops.services.redis.client import tls_options
         from techsapo_ops.services.redis.configuration import REDIS_CONF
-        from techsapo_ops.services.redis.tls import ca_bind, certificate_bind
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
@@ -109,7 +98,6 @@ class Redis(Kind):
                 "redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), *tls_options(topology), "ping",
             ),
             config=("redis",),
-            binds=(*certificate_bind(topology), *ca_bind(topology)),
             volume=service.facts.container_data,
             memory_mb=memory,
             stop_seconds=30,
