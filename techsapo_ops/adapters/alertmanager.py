@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from techsapo_ops.adapters.http import Answer, fetch, send
-from techsapo_ops.adapters.prometheus import LIMIT, ApiError, document_of, reloaded_by_metrics
+from techsapo_ops.adapters.prometheus import LIMIT, ApiError, document_of, says_success
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
 _SENT = re.compile(r"alertmanager_notifications(_failed)?_total\{([^}]*)\} (\S+)")
@@ -189,7 +189,7 @@ class Alertmanager:
 
     def reloaded(self) -> bool | None:
         """Whether its last reload succeeded; None where it does not say."""
-        return reloaded_by_metrics(self.url, "alertmanager", self.timeout)
+        return says_success(self.url, "alertmanager_config_last_reload_successful", self.timeout)
 
     def _list(self, path: str) -> list[Any]:
         answer, document = self._get(path)

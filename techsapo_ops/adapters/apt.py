@@ -76,7 +76,7 @@ class Apt:
             self._update(progress)
         progress(f"installing {', '.join(wanted)}")
         with _no_service_starts(self.policy):
-            self._mend(progress)
+            self._fix(progress)
             try:
                 self._apt(install_command(wanted, reinstall=reinstall), _INSTALL_SECONDS)
             except _StaleListsError:
@@ -90,7 +90,7 @@ class Apt:
         progress("fetching the package lists")
         self._apt(Command(("apt-get", *_options(), "update"), _ENVIRONMENT), _UPDATE_SECONDS)
 
-    def _mend(self, progress: Callable[[str], None]) -> None:
+    def _fix(self, progress: Callable[[str], None]) -> None:
         """Finish what an interrupted dpkg left half done; apt refuses to work before that."""
         if self.runner.run(Command(("dpkg", "--audit"))).stdout.strip():
             progress("finishing an interrupted installation (dpkg --configure -a)")

@@ -57,6 +57,12 @@ class Deadline:
         """Seconds left; a little more than 0 when it is over, since 0 means "don't block" to a socket."""
         return max(self.seconds - self.elapsed, 0.001)
 
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP connection that is cut when the time is over. Raises OSError."""
+        connection = socket.create_connection((host, port), self.left)
+        self.watch(connection)
+        return connection
+
     def watch(self, connection: socket.socket) -> None:
         """Cut `connection` when the time is over.
 

@@ -159,7 +159,7 @@ class Docker:
         for name in command.env:
             options += ["--env", name]
         argv = (self._binary, *options, container, *command.argv)
-        return Command(argv, command.env, command.stdin)
+        return Command(argv, command.env, command.stdin, launched=command.program)
 
     def beside(self, volumes: Sequence[str], image: str, user: str, folder: str, command: Command) -> Command:
         """The call that runs `command` in a new container beside another, which need not run.
@@ -174,7 +174,8 @@ class Docker:
         options += [*volumes, "--workdir", folder, "--entrypoint", command.argv[0]]
         for name in command.env:
             options += ["--env", name]
-        return Command((self._binary, *options, image, *command.argv[1:]), command.env, command.stdin)
+        argv = (self._binary, *options, image, *command.argv[1:])
+        return Command(argv, command.env, command.stdin, launched=command.program)
 
     def compose(self, project: str, file: Path, arguments: Sequence[str], *, timeout: float) -> Completed:
         """Run `docker compose` on one file of a project; paths in it are relative to its folder."""

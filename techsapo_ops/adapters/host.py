@@ -16,13 +16,6 @@ from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
 
 TOOLS = (
-    "promtool",
-    "amtool",
-    "mariadb",
-    "mariadb-install-db",
-    "mariadb-dump",
-    "mariadb-admin",
-    "redis-cli",
     "logrotate",
     "docker",
     "systemctl",
@@ -35,7 +28,7 @@ TOOLS = (
     "zstd",
     "restic",
 )
-"""Executables that are looked for besides the services' own."""
+"""Executables that no one kind of service needs."""
 
 # A login shell of a Debian user lacks the sbin folders, yet nginx and the exporters' helpers live there.
 _SIBLINGS = {"/usr/local/bin": "/usr/local/sbin", "/usr/bin": "/usr/sbin", "/bin": "/sbin"}

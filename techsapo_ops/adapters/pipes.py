@@ -134,9 +134,7 @@ class Running:
     @property
     def name(self) -> str:
         """The program's name, without the launcher or Docker in front of it."""
-        words = self.command.argv
-        known = ("redis-cli", "redis-check-rdb", "mariadb-dump", "mariadb-binlog", "mariadb", "restic", "tar")
-        return next((n for w in words if (n := os.path.basename(w)) in known), words[0])  # noqa: PTH119 - a name
+        return os.path.basename(self.command.program)  # noqa: PTH119 - a name
 
     @property
     def said(self) -> str:

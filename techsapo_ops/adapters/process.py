@@ -27,6 +27,13 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
     cwd: Path | None = None
+    launched: str = field(default="", compare=False)
+    """The program that `argv` starts in a container or by a launcher, where it does."""
+
+    @property
+    def program(self) -> str:
+        """What is run: the program, not the launcher or Docker in front of it."""
+        return self.launched or self.argv[0]
 
     def __str__(self) -> str:
         return shlex.join(self.argv)

@@ -162,7 +162,7 @@ class Prometheus:
 
     def reloaded(self) -> bool | None:
         """Whether its last reload succeeded; None where it does not say."""
-        return reloaded_by_metrics(self.url, "prometheus", self.timeout)
+        return says_success(self.url, "prometheus_config_last_reload_successful", self.timeout)
 
     def version(self) -> str:
         """Its version, such as 2.53.3."""
@@ -195,9 +195,9 @@ def _checked(url: str, answer: Answer) -> Any:
     return _data(answer, document)
 
 
-def reloaded_by_metrics(url: str, name: str, timeout: float) -> bool | None:
-    """Whether the last reload of `name` at `url` succeeded; None where it does not say."""
-    value = _own(url, f"{name}_config_last_reload_successful", timeout)
+def says_success(url: str, metric: str, timeout: float) -> bool | None:
+    """Whether `metric`, of which the server at `url` has one, is 1; None where it has none."""
+    value = _own(url, metric, timeout)
     return None if value is None else value == 1.0
 
 

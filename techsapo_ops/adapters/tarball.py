@@ -31,7 +31,7 @@ class ArchiveError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Member:
     """One file or folder of an archive; `mode` has neither setuid, setgid nor sticky."""
 
     name: str
@@ -48,7 +48,7 @@ def parts_of(name: str) -> tuple[str, ...]:
     return parts
 
 
-def entries(stream: Stream, most: int) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]]]:
     """Each entry with the pieces of its content, which may be left unread. Raises ArchiveError.
 
     `./` in front of a name and `/` after a folder's are taken off; the folder of the archive itself is left
@@ -89,7 +89,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Entry, Iterator[bytes]]
         if len(seen) > most:
             raise ArchiveError(f"it has more than {most:,} entries")
         content = _content(stream, length)
-        yield Entry(full, length, _number(header[100:108]) & 0o777, folder), content
+        yield Member(full, length, _number(header[100:108]) & 0o777, folder), content
         for _ in content:
             pass
         _exactly(stream, -length % _BLOCK)

@@ -21,8 +21,6 @@ DISKS = (
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
 )
 """Label matchers for the file systems of node exporter that can fill up."""
-SERVER_UP = {"nginx-exporter": "nginx_up", "redis-exporter": "redis_up", "mysqld-exporter": "mysql_up"}
-"""By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +63,16 @@ class Alert:
 def _absent(job: str) -> Iterator[str]:
     """What is true while the scrape job `job`, or what it is there for, is missing."""
     yield f'absent(up{{job="{job}"}})'
-    if job in SERVER_UP:
+    if (series := server_up().get(job)) is not None:
         # An exporter's image of the user's own choice may name it otherwise: NGINX Plus has nginxplus_up.
-        yield f'up{{job="{job}"}} == 1 unless on (job, instance) {SERVER_UP[job]}'
+        yield f'up{{job="{job}"}} == 1 unless on (job, instance) {series}'
+
+
+@cache
+def server_up() -> Mapping[str, str]:
+    """By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
+    text = (files("techsapo_ops.catalogue") / "server_up.yaml").read_text(encoding="utf-8")
+    return MappingProxyType(yaml.safe_load(text))
 
 
 def promql_number(value: float) -> str:

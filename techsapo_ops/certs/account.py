@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -25,36 +26,45 @@ _ABOUT_BINDING = {_REQUIRED, "unauthorized", "malformed"}
 _Result = TypeVar("_Result")
 
 
+@dataclass(frozen=True, slots=True)
+class AcmeCa:
+    """A CA that speaks ACME: where it is asked, the CA by which its server is known, and the `binding` to a
+    customer of its own that it wants for a new account.
+    """
+
+    directory: str
+    ca_file: Path | None = None
+    binding: Binding | None = None
+
+
 class Account:
     """One account, in a folder of its own below `root` (0700): account.key (0600) and account.json.
 
-    `contact` is an e-mail address; `ca_file` is the CA by which the server is known. `binding` is used when
-    the account is made, which is then the CA's for good: another key id means another account. `spec_path` is
-    the certificate's, for words.
+    `contact` is an e-mail address. The binding of `ca` is used when the account is made, which is then the
+    CA's for good: another key id means another account. `spec_path` is the certificate's, for words.
     """
 
     def __init__(
         self,
         root: Path,
-        directory: str,
+        ca: AcmeCa,
         contact: str | None,
         *,
-        ca_file: Path | None = None,
-        binding: Binding | None = None,
         spec_path: str = "certificates.NAME",
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        directory, binding = ca.directory, ca.binding
         whose = directory if binding is None else f"{directory} {binding.key_id}"
         digest = hashlib.sha256(whose.encode()).hexdigest()[:8]
         self.folder = root / "accounts" / f"{_UNFIT.sub('_', urlsplit(directory).netloc)}-{digest}"
         self.directory = directory
         self._root = root
         self._contact = contact
-        self._ca_file = ca_file
+        self._ca_file = ca.ca_file
         self._binding = binding
         self._spec_path = spec_path
         self._say = say
-        self.server = AcmeServer(directory, self._key(), ca_file=ca_file)
+        self.server = AcmeServer(directory, self._key(), ca_file=ca.ca_file)
 
     def ask(self, question: Callable[[AcmeServer], _Result]) -> _Result:
         """Answer `question` as this account, which is registered first where it is not yet.

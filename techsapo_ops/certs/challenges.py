@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.acme_messages import dns_value
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.adapters.process import Command, Completed, Runner, split_command
@@ -47,7 +49,7 @@ class Responder(Protocol):
         ...
 
 
-class HttpResponder:
+class HttpResponder(Responder):
     """http-01: a file in the folder from which nginx answers `/.well-known/acme-challenge/`.
 
     `run` runs a command as nginx, in whose folder `root` lies: natively and in a container alike. `url` is
@@ -62,8 +64,8 @@ class HttpResponder:
         self._folder = root / WELL_KNOWN
         self._url = url
 
+    @override
     def place(self, proof: Proof) -> None:
-        """See Responder.place."""
         self._shell(_WRITE, proof.token, proof.key_authorization.encode())
         url = f"{self._url}/{WELL_KNOWN}/{proof.token}"
         deadline = time.monotonic() + _LOOK_FOR
@@ -75,8 +77,8 @@ class HttpResponder:
                 "`techsapo up` brings nginx up to date; the CA was not asked, so nothing was used up",
             )
 
+    @override
     def clear(self, proof: Proof) -> None:
-        """See Responder.clear."""
         self._shell(_REMOVE, proof.token)
 
     def _look(self, url: str, proof: Proof) -> str:
@@ -96,7 +98,7 @@ class HttpResponder:
             raise OpsError(f"cannot write below {self._folder}: {done.output[-300:]}")
 
 
-class DnsResponder:
+class DnsResponder(Responder):
     """dns-01: `hook set|clear RECORD VALUE` changes the domain's TXT records.
 
     The hook ends once the record can be seen by the world. A domain and its wildcard share a record, so
@@ -110,12 +112,12 @@ class DnsResponder:
         self._hook = hook
         self._folder = folder
 
+    @override
     def place(self, proof: Proof) -> None:
-        """See Responder.place."""
         self._call("set", proof)
 
+    @override
     def clear(self, proof: Proof) -> None:
-        """See Responder.clear."""
         self._call("clear", proof)
 
     def _call(self, action: str, proof: Proof) -> None:

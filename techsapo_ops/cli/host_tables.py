@@ -29,7 +29,7 @@ def host_table(project: Project, user: str | None, systemd: bool) -> Table:
     folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
     units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)
     argv = _runs(project, "systemd")
-    return timer_table(project.spec, topology_for(project), units, folder, argv, _path())
+    return timer_table(topology_for(project), units, folder, argv, _path())
 
 
 def cron_table(project: Project, user: str | None = None) -> CronTable:

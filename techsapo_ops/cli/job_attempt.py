@@ -11,8 +11,7 @@ import typer
 
 from techsapo_ops.adapters.supervised import RESULT_VARIABLE
 from techsapo_ops.catalogue.jobs import jobs
-from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import engine_for, history_beside, open_stack, topology_for
+from techsapo_ops.cli.open_stack import history_beside, open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
@@ -23,7 +22,7 @@ from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.schedule.wrapper import encode
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.project import Project
+    from techsapo_ops.stack.stack import Stack
 
 
 def perform(name: str, file: Path, environment: str | None) -> None:
@@ -47,16 +46,12 @@ def perform(name: str, file: Path, environment: str | None) -> None:
 
 def _context(file: Path, environment: str | None) -> JobContext:
     @cache
-    def project() -> Project:
-        return open_project(file, environment)
+    def stack() -> Stack:
+        return open_stack(open_project(file, environment))
 
     return JobContext(
         layout=layout_beside(file),
-        spec=lambda: project().spec,
-        topology=lambda: topology_for(project()),
-        engine=lambda: engine_for(project(), topology_for(project())),
-        stack=lambda: open_stack(project()),
+        stack=stack,
         history=history_beside(file),
-        runner=runner(),
         tell=lambda text: print(text, flush=True),
     )

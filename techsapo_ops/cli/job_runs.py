@@ -21,7 +21,7 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job
-from techsapo_ops.schedule.wrapper import Desk, run_job
+from techsapo_ops.schedule.wrapper import RunContext, run_job
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout
 
@@ -43,10 +43,10 @@ def here_and_now(zone: tzinfo) -> Callable[[], datetime]:
     return lambda: datetime.now(zone)
 
 
-def desk_for(layout: Layout, say: Callable[[str], None], echo: Callable[[str], None]) -> Desk:
+def run_context(layout: Layout, say: Callable[[str], None], echo: Callable[[str], None]) -> RunContext:
     """What runs of this stack's jobs are made with."""
     zone = local_zone()
-    return Desk(
+    return RunContext(
         runs=Runs(layout.jobs),
         textfiles=layout.textfiles,
         now=here_and_now(zone),
@@ -90,8 +90,8 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)
 
     def record(state: Path, say: Callable[[str], None]) -> bool:
-        desk = desk_for(Layout(state, state), say, lambda _: None)
-        finished = run_job(find_job(Schedule(), name), Command(("false",)), desk, by=by, refusal=told)
+        context = run_context(Layout(state, state), say, lambda _: None)
+        finished = run_job(find_job(Schedule(), name), Command(("false",)), context, by=by, refusal=told)
         return finished is not None and finished.recorded
 
     # A rehearsal imports all that it takes: the child may not be able to read this Python's modules.

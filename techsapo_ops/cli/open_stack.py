@@ -22,7 +22,6 @@ from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
-    from techsapo_ops.stack.engine import Engine
 
 
 def _tell_nobody(_: str) -> None:
@@ -54,7 +53,6 @@ def stack_on(
     """As open_stack, where its engine was chosen already."""
     opening = Opening(runner(), seconds, tell)
     return Stack(
-        spec=project.spec,
         topology=topology,
         engine=opening.engine(topology),
         runner=opening.runner,
@@ -103,11 +101,6 @@ def images(project: Project, topology: Topology) -> tuple[Image, ...]:
 def host_report(project: Project, topology: Topology) -> HostReport:
     """What the stack's engine needs of this host."""
     return Opening(runner()).host_report(topology, lambda where: images(project, where))
-
-
-def engine_for(project: Project, topology: Topology) -> Engine:  # noqa: ARG001 - goes with its callers
-    """The engine that runs `topology`."""
-    return Opening(runner()).engine(topology)
 
 
 def history_beside(file: Path, *, seconds: float | None = None) -> History:

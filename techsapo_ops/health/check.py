@@ -14,7 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.services.health import health_of
-from techsapo_ops.services.nginx.tls import tls_address
+from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober

@@ -81,8 +81,9 @@ _WANTED = (
 
 
 def _optional() -> tuple[Tool, ...]:
+    own = (kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary)
     return (
-        *(kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary),
+        *own,
         Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
         Tool("systemd-analyze", "systemd", "checks the generated unit"),
         *(tool for kind in backup_kinds() for tool in kind.tools),

@@ -11,6 +11,7 @@ import jinja2
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel
+from typing_extensions import override
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.formats import to_json, to_yaml
@@ -27,8 +28,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     handed to templates could do more by public methods: a path reads and writes files, a model parses some.
     """
 
+    @override
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """See SandboxedEnvironment."""
         if isinstance(obj, PurePath) and not hasattr(PurePath, attr):
             return False
         is_model = isinstance(obj, BaseModel) or (isinstance(obj, type) and issubclass(obj, BaseModel))

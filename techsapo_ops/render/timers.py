@@ -37,13 +37,13 @@ def unit_prefix(spec: Spec) -> str:
 
 
 def timer_files(
-    spec: Spec, topology: Topology, templates: Templates, jobs: Sequence[TimedJob], path: str
+    topology: Topology, templates: Templates, jobs: Sequence[TimedJob], path: str
 ) -> tuple[RenderedFile, ...]:
     """NAME.service and NAME.timer for each of `jobs`; system units where root made them.
 
     `path` is the PATH of the jobs. Raises OpsError for a schedule or a folder that systemd can't be told.
     """
-    directory = topology.layout.spec_file.parent
+    spec, directory = topology.spec, topology.layout.spec_file.parent
     files = []
     for job in jobs:
         service = templates.render(

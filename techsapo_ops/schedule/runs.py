@@ -142,7 +142,7 @@ class Runs:
         text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
         write_atomic(self.folder / run.job / f"{run.id:06d}.json", text.encode(), 0o644)
 
-    def settle(self, job: str) -> tuple[Run, ...]:
+    def record_killed(self, job: str) -> tuple[Run, ...]:
         """Write down which runs were killed, and forget the oldest; call it holding the lock."""
         killed = []
         for path in self._paths(job):

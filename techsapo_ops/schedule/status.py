@@ -15,8 +15,8 @@ from techsapo_ops.spec.models.data import Schedule
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One job as it stands: when it comes next, its last run and its last success."""
+class JobStatus:
+    """How one job is: when it comes next, its last run and its last success."""
 
     job: Job
     next: datetime | None
@@ -39,7 +39,7 @@ def find_job(schedule: Schedule, name: str) -> Job:
     return offered[name]
 
 
-def standing(schedule: Schedule, runs: Runs, now: datetime, zone: tzinfo) -> tuple[Standing, ...]:
+def job_statuses(schedule: Schedule, runs: Runs, now: datetime, zone: tzinfo) -> tuple[JobStatus, ...]:
     """Each job with its next and last runs; nothing is due next where nobody starts jobs."""
     found = []
     for job in configured_jobs(schedule).values():
@@ -49,5 +49,5 @@ def standing(schedule: Schedule, runs: Runs, now: datetime, zone: tzinfo) -> tup
         wake = runs.wake_at(job.name) if upcoming is not None and schedule.by == "service" else None
         if upcoming is not None and wake is not None and (last is None or wake > last.started):
             upcoming = min(upcoming, max(wake, now))
-        found.append(Standing(job, upcoming, last, runs.last_success(job.name)))
+        found.append(JobStatus(job, upcoming, last, runs.last_success(job.name)))
     return tuple(found)

@@ -37,7 +37,7 @@ _DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class RunContext:
     """What runs are made with. `say` gets what must not be lost even where nothing can be written."""
 
     runs: Runs
@@ -105,46 +105,58 @@ def due(job: Job, last: Run | None, now: datetime, zone: tzinfo, wake: datetime 
     return upcoming is not None and upcoming <= now
 
 
-def due_now(job: Job, last: Run | None, desk: Desk) -> bool:
-    """`due`, by this desk's clock and ledger. Raises OpsError when that can't be read."""
-    return due(job, last, desk.now(), desk.zone, desk.runs.wake_at(job.name))
+def due_now(job: Job, last: Run | None, context: RunContext) -> bool:
+    """`due`, by this context's clock and ledger. Raises OpsError when that can't be read."""
+    return due(job, last, context.now(), context.zone, context.runs.wake_at(job.name))
 
 
 def run_job(
-    job: Job, command: Command, desk: Desk, *, by: Starter, wait: float = 0.0, refusal: OpsError | None = None
+    job: Job,
+    command: Command,
+    context: RunContext,
+    *,
+    by: Starter,
+    wait: float = 0.0,
+    refusal: OpsError | None = None,
 ) -> Finished | None:
     """Run `command` as `job` and write down how it went; None where a scheduled run is not due.
 
     `refusal` is why it can't be run, such as a wrong spec: that, too, is a failed run. Raises OpsError when
     another run holds the lock for longer than `wait` seconds, naming it.
     """
-    runs, folder = desk.runs, desk.runs.folder / job.name
+    runs, folder = context.runs, context.runs.folder / job.name
     try:
         with opened(folder, make=0o777):
             pass
     except OSError as error:
         raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
     with exclusive(runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=f"job {job.name}") as lock:
-        recorded = _try_to(desk, lambda: runs.settle(job.name))
-        if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), desk):
+        recorded = _try_to(context, lambda: runs.record_killed(job.name))
+        if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
             return None
-        run = Run(runs.next_id(job.name), job.name, desk.now(), by, desk.user, desk.pid, __version__)
-        recorded = _try_to(desk, lambda: runs.write(run)) and recorded
+        run = Run(runs.next_id(job.name), job.name, context.now(), by, context.user, context.pid, __version__)
+        recorded = _try_to(context, lambda: runs.write(run)) and recorded
         started = time.monotonic()
-        log = RunLog(runs.log(run), desk.now, desk.say, desk.echo)
-        run, result = _tries(job, command, desk, run, log, lock, refusal)
+        log = RunLog(runs.log(run), context.now, context.say, context.echo)
+        run, result = _tries(job, command, context, run, log, lock, refusal)
         run = replace(run, seconds=round(time.monotonic() - started, 3))
         if run.ok and job.ping is not None:
             run = replace(run, ping=_ping(job.ping.reveal(), log))
         log.line(_closing(run))
         log.close()
-        recorded = _try_to(desk, lambda: runs.write(run)) and recorded
-        recorded = _try_to(desk, lambda: export(job, run, result, desk)) and recorded
+        recorded = _try_to(context, lambda: runs.write(run)) and recorded
+        recorded = _try_to(context, lambda: export(job, run, result, context)) and recorded
         return Finished(run, tuple(log.tail), recorded)
 
 
 def _tries(
-    job: Job, command: Command, desk: Desk, run: Run, log: RunLog, lock: int, refusal: OpsError | None
+    job: Job,
+    command: Command,
+    context: RunContext,
+    run: Run,
+    log: RunLog,
+    lock: int,
+    refusal: OpsError | None,
 ) -> tuple[Run, JobResult]:
     if refusal is not None:
         for number, line in enumerate(str(refusal).splitlines()):
@@ -166,7 +178,7 @@ def _tries(
             break
         log.line(f"try {number} failed: {made.error}; again in {waits[number - 1]:g} s")
         try:
-            desk.pause(waits[number - 1])
+            context.pause(waits[number - 1])
         except KeyboardInterrupt:
             return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), made.result
     return run, made.result
@@ -202,17 +214,17 @@ def _decode(data: bytes) -> tuple[JobResult, str]:
         return JobResult(), f"the job's result can't be read: {error}"
 
 
-def export(job: Job, run: Run | None, result: JobResult, desk: Desk) -> None:
+def export(job: Job, run: Run | None, result: JobResult, context: RunContext) -> None:
     """Write the job's textfile: `run` is its last one, None before the first.
 
     Metrics of the job's own stay as they were where the run did not come to make new ones: a check that
     failed says nothing about what the last one found. Raises OpsError when it can't be written.
     """
     samples = [Sample("techsapo_job_time_limit_seconds", job.time_limit)]
-    upcoming = None if job.at is None else next_run(job.at, desk.now(), desk.zone)
+    upcoming = None if job.at is None else next_run(job.at, context.now(), context.zone)
     if upcoming is not None:
         samples.append(Sample("techsapo_job_next_run_timestamp_seconds", upcoming.timestamp()))
-    success = run if run is not None and run.ok else desk.runs.last_success(job.name)
+    success = run if run is not None and run.ok else context.runs.last_success(job.name)
     if run is not None:
         samples += [
             Sample("techsapo_job_last_run_timestamp_seconds", run.started.timestamp()),
@@ -225,15 +237,15 @@ def export(job: Job, run: Run | None, result: JobResult, desk: Desk) -> None:
         samples.append(Sample("techsapo_job_last_success_timestamp_seconds", ended))
     kept: tuple[Sample, ...] = ()
     if not result.samples:
-        kept = tuple(s for s in _before(desk, job) if not s.metric.startswith(_OWN))
-    write_textfile(desk.textfiles, job.name, [*samples, *result.samples, *kept])
+        kept = tuple(s for s in _before(context, job) if not s.metric.startswith(_OWN))
+    write_textfile(context.textfiles, job.name, [*samples, *result.samples, *kept])
 
 
-def _before(desk: Desk, job: Job) -> tuple[Sample, ...]:
+def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:
     try:
-        return read_textfile(desk.textfiles, job.name)
+        return read_textfile(context.textfiles, job.name)
     except OpsError as error:  # damaged, so there is nothing to keep; it is about to be replaced
-        desk.say(str(error))
+        context.say(str(error))
         return ()
 
 
@@ -257,11 +269,11 @@ def _closing(run: Run) -> str:
     return f"{run.result} after {run.seconds:g} s" + (f": {words}" if words else "")
 
 
-def _try_to(desk: Desk, write: Callable[[], object]) -> bool:
+def _try_to(context: RunContext, write: Callable[[], object]) -> bool:
     """Write down what can be; a ledger on a full disk must not keep a backup from being made."""
     try:
         write()
     except OpsError as error:
-        desk.say(f"the run can't be recorded: {error}")
+        context.say(f"the run can't be recorded: {error}")
         return False
     return True

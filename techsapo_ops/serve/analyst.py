@@ -6,9 +6,9 @@ import asyncio
 import json
 from collections.abc import Sequence
 
+from techsapo_ops.serve.answer_body import answer_body
 from techsapo_ops.serve.audit_trail import AuditedRequest
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.document import answer_body
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.wallbounce.analysis import Analysis

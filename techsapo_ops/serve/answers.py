@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 from techsapo_ops.serve.analyst import Analyst
 from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.answer_body import problem_of
 from techsapo_ops.serve.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.serve.document import problem_of
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.progress import Told, as_document
+from techsapo_ops.serve.progress import ProgressEvent, as_document
 from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
@@ -30,20 +30,20 @@ RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when this instance is at its limit."""
 
 
-class Trip:
-    """One caller's seat in an analysis: what happens on the way, and the answer."""
+class PendingAnswer:
+    """An answer that one caller waits for: what happens on the way, and the answer itself."""
 
     def __init__(self, request: AuditedRequest, flight: Flight[AnswerBody, Event], first: bool) -> None:
         self._request = request
         self._flight = flight
         self._first = first
 
-    async def events(self) -> AsyncIterator[Told]:
+    async def events(self) -> AsyncIterator[ProgressEvent]:
         """What happened from the start on, until the analysis is over."""
         async for event in self._flight.follow():
-            told = as_document(event)
-            if told is not None:
-                yield told
+            progress = as_document(event)
+            if progress is not None:
+                yield progress
 
     async def answer(self) -> AnswerBody:
         """The answer. Raises Problem when there is none."""
@@ -111,7 +111,7 @@ class Answers:
     @asynccontextmanager
     async def asking(
         self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
-    ) -> AsyncIterator[Trip]:
+    ) -> AsyncIterator[PendingAnswer]:
         """Ask; the analysis is cancelled at the end of the block where nobody waits for it any more.
 
         Raises Problem for a prompt that is not accepted.
@@ -121,14 +121,14 @@ class Answers:
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         with flight.aboard():
-            yield Trip(request, flight, first)
+            yield PendingAnswer(request, flight, first)
 
     async def answer(
         self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
     ) -> AnswerBody:
         """The answer. Raises Problem when there is none."""
-        async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as trip:
-            return await trip.answer()
+        async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as pending:
+            return await pending.answer()
 
     async def _fly(
         self, flight: Flight[AnswerBody, Event], key: str, question: Question, request: AuditedRequest

@@ -15,11 +15,11 @@ from techsapo_ops.serve.auth import Caller, Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.bodies.questions import AnalyzeLogsBody, GenerateBody
+from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.progress import Told
-from techsapo_ops.serve.requests import json_response, while_connected
-from techsapo_ops.serve.routes import body_route
+from techsapo_ops.serve.progress import ProgressEvent
+from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
 
@@ -59,8 +59,8 @@ def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRou
             )
             return answer.document()
 
-        told = await while_connected(request, idempotency.once(request, caller, body, work))
-        return Response(status_code=499) if told is None else json_response(told)
+        answer = await while_connected(request, idempotency.once(request, caller, body, work))
+        return Response(status_code=499) if answer is None else json_response(answer)
 
     @router.post(
         "/analyze-logs",
@@ -88,8 +88,8 @@ def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRou
             log = f"{body.user_command}\n{body.error_output}\n{body.system_context}"
             return triage(answer, log).document()
 
-        told = await while_connected(request, idempotency.once(request, caller, body, work))
-        return Response(status_code=499) if told is None else json_response(told)
+        answer = await while_connected(request, idempotency.once(request, caller, body, work))
+        return Response(status_code=499) if answer is None else json_response(answer)
 
     return router
 
@@ -103,14 +103,16 @@ async def _progress(
     answers: Answers, idempotency: Idempotency, request: Request, body: GenerateBody, caller: Caller
 ) -> AsyncIterator[bytes]:
     """Each step of the analysis, then the verdict; of a repeated Idempotency-Key the verdict alone."""
-    steps: asyncio.Queue[Told | None] = asyncio.Queue()
+    steps: asyncio.Queue[ProgressEvent | None] = asyncio.Queue()
 
     async def work() -> dict[str, Any]:
         request_id = request.state.request_id
-        async with answers.asking(body.prompt, body.task_type, request_id=request_id, caller=caller) as trip:
-            async for event in trip.events():
+        async with answers.asking(
+            body.prompt, body.task_type, request_id=request_id, caller=caller
+        ) as pending:
+            async for event in pending.events():
                 steps.put_nowait(event)
-            return (await trip.answer()).document()
+            return (await pending.answer()).document()
 
     reply = asyncio.create_task(idempotency.once(request, caller, body, work))
     reply.add_done_callback(lambda _: steps.put_nowait(None))

@@ -40,7 +40,7 @@ from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import add_problem_handlers
 from techsapo_ops.serve.proxies import Proxies
-from techsapo_ops.serve.requests import json_response
+from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values

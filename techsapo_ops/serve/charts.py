@@ -124,10 +124,10 @@ class Charts:
                 "provider": _pattern(view.provider),
             }
             panels = dashboards()[view.dashboard].panels
-            told = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
+            figures = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
         except (Unreachable, ApiError) as error:
             raise Problem(503, "no_prometheus", f"Prometheus: {error.message}", retry_after=FRESH) from None
-        return FiguresBody(span=view.span, step=step, times=times, panels=told)
+        return FiguresBody(span=view.span, step=step, times=times, panels=figures)
 
     async def _panel(
         self, panel: Panel, filled: Mapping[str, str], times: Sequence[float], step: float

@@ -23,10 +23,10 @@ from techsapo_ops.serve.bodies.chat import (
     VerdictBody,
 )
 from techsapo_ops.serve.bodies.problem import openai_responses
+from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.requests import json_response, while_connected
-from techsapo_ops.serve.routes import body_route
+from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, sse
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -98,10 +98,10 @@ class ChatBody(BaseModel):
 
     def prompt(self) -> str:
         """One question: the only user message as it is, a conversation with who said what."""
-        told = [m for m in self.messages if m.text().strip()]
-        if len(told) == 1 and told[0].role == "user":
-            return told[0].text()
-        return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in told)
+        messages = [m for m in self.messages if m.text().strip()]
+        if len(messages) == 1 and messages[0].role == "user":
+            return messages[0].text()
+        return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in messages)
 
 
 def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRouter:
@@ -157,8 +157,8 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
             return EventStream(
                 lambda: _stream(body, reply), lambda problem, number: sse(problem.openai(number))
             )
-        told = await while_connected(request, reply())
-        return Response(status_code=499) if told is None else json_response(_completion(body, told))
+        answer = await while_connected(request, reply())
+        return Response(status_code=499) if answer is None else json_response(_completion(body, answer))
 
     return router
 

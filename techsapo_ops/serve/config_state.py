@@ -12,21 +12,16 @@ import structlog
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS
-from techsapo_ops.spec.redact import resolved
+from techsapo_ops.spec.redact import app_settings
 
 log = structlog.get_logger()
-
-_PLACES = frozenset({"host", "port", "instances"})
-"""Parts of `app` that an instance is told on its command line instead."""
 
 
 def config_hash(spec: Spec) -> str:
     """16 hex digits that tell the app's configuration from another; secrets don't change it."""
-    told = resolved(spec)
-    seen = {name: told[name] for name in APP_SECTIONS if told.get(name) is not None}
-    seen["app"] = {k: v for k, v in seen.get("app", {}).items() if k not in _PLACES}
-    return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(app_settings(spec), sort_keys=True, default=str).encode()).hexdigest()[
+        :16
+    ]
 
 
 def config_since(data: Path, digest: str) -> float:

@@ -45,13 +45,13 @@ class Health:
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
         alive = bool(self._registry.usable) and self._audit.alive
-        told = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
+        detail = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
         body = AliveBody(
             status="ok" if alive else "down",
             instance=self._instance.name,
             version=self._instance.version,
             build=self._instance.build,
-            **told,
+            **detail,
         )
         return (200 if alive else 503), body
 

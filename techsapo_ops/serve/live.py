@@ -146,8 +146,8 @@ def _same_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is None:  # not a browser
         return
-    told = (request.headers.get("x-forwarded-host"), request.headers.get("host"))
-    own = {urlsplit(f"//{host}").hostname for host in told if host}
+    hosts = (request.headers.get("x-forwarded-host"), request.headers.get("host"))
+    own = {urlsplit(f"//{host}").hostname for host in hosts if host}
     if urlsplit(origin).hostname not in own:
         raise Problem(403, "forbidden", "a WebSocket is opened only from this server's own pages")
 

@@ -175,14 +175,14 @@ class Metrics:
         self._count("techsapo_audit_operations_total", operation, _status(ok))
 
     def store_operations(self, use: str) -> Callable[[bool], None]:
-        """A function that counts operations on the shared store for `use`, told whether each succeeded."""
+        """A function that counts operations on the shared store for `use`, each with whether it succeeded."""
 
-        def told(ok: bool) -> None:
+        def count(ok: bool) -> None:
             with self._lock:
                 self._store_failed = 0 if ok else self._store_failed + 1
             self._count("techsapo_redis_operations_total", use, _status(ok))
 
-        return told
+        return count
 
     def _start_at_0(self, providers: Sequence[Provider]) -> None:
         known = {

@@ -11,7 +11,7 @@ from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.monitoring import DashboardsBody, FiguresBody, RecentBody, StatusBody
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.charts import Charts, Span, View
-from techsapo_ops.serve.requests import json_response
+from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry
 

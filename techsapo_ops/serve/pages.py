@@ -68,10 +68,10 @@ def page_routes(locale: str, *, keys: bool) -> APIRouter:
     need `keys`, the pages have a field for one.
     """
     router = APIRouter(include_in_schema=False)
-    told = "on" if keys else "off"
+    field = "on" if keys else "off"
 
     async def page(request: Request) -> Response:
-        return _reply(request, *_page(request.scope["route"].path, locale, told))
+        return _reply(request, *_page(request.scope["route"].path, locale, field))
 
     for path in _PAGES:
         router.add_api_route(path, page, methods=["GET", "HEAD"])

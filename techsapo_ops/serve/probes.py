@@ -13,7 +13,7 @@ from techsapo_ops.serve.bodies.health import AliveBody, HealthBody
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.lifecycle import Lifecycle
-from techsapo_ops.serve.requests import json_response
+from techsapo_ops.serve.responses import json_response
 
 
 def probe_routes(

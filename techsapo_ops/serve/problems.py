@@ -101,8 +101,8 @@ class Problem(Exception):
             self.status, "invalid_request_error" if self.status < 500 else "server_error"
         )
         error = OpenAIError(message=self.detail, type=kind, param=self.members.get("param"), code=self.code)
-        told = {"request_id": request_id} if request_id else {}
-        return OpenAIErrorBody(error=error, **told).document()
+        context = {"request_id": request_id} if request_id else {}
+        return OpenAIErrorBody(error=error, **context).document()
 
     def _response(self, body: dict[str, Any], media_type: str) -> Response:
         headers = (
@@ -152,5 +152,5 @@ def _from_validation(error: RequestValidationError) -> Problem:
         }
         for e in found[:20]
     ]
-    told = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems)
-    return Problem(422, "invalid_request", told, errors=problems)
+    detail = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems)
+    return Problem(422, "invalid_request", detail, errors=problems)

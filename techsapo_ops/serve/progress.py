@@ -14,11 +14,11 @@ from techsapo_ops.wallbounce.events import (
     Revised,
 )
 
-Told = dict[str, Any]
+ProgressEvent = dict[str, Any]
 """An event as a client is told of it."""
 
 
-def as_document(event: Event) -> Told | None:
+def as_document(event: Event) -> ProgressEvent | None:
     """`event` as JSON with its name under `event`; None for what clients are not told."""
     match event:
         case Answered(answer=a) | Revised(answer=a):

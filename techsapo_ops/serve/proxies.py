@@ -42,11 +42,13 @@ class Proxies:
             found: set[str] = set()
             for name in self._names:
                 try:
-                    told = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+                    entries = await asyncio.get_running_loop().getaddrinfo(
+                        name, None, type=socket.SOCK_STREAM
+                    )
                 except OSError as error:
                     log.warning("A proxy's name has no address", name=name, error=str(error))
                     continue
-                found.update(str(entry[4][0]) for entry in told)
+                found.update(str(entry[4][0]) for entry in entries)
             self._found = frozenset(found)
         return peer in self._found
 

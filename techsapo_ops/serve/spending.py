@@ -105,7 +105,7 @@ class Spending:
         """The problem of a reservation that does not fit."""
         ledger, balance = error.ledger, error.balance
         whose = "this key's budget" if ledger.scope else "the budget"
-        told = {
+        members = {
             "period": ledger.period,
             "limit_usd": ledger.limit / NANO,
             "spent_usd": balance.spent / NANO,
@@ -118,7 +118,7 @@ class Spending:
                 "budget_reserved",
                 f"what is left of {whose} for the {ledger.period} is reserved by requests under way",
                 retry_after=2.0,
-                **told,
+                **members,
             )
         self.refused(error)
         reset = ledger.reset
@@ -134,7 +134,7 @@ class Spending:
             detail,
             retry_after=max(1.0, (reset - datetime.now(UTC)).total_seconds()),
             reset=reset.isoformat(),
-            **told,
+            **members,
         )
 
     def refused(self, error: OverBudget) -> None:

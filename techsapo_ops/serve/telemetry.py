@@ -45,11 +45,11 @@ def read_values(samples: Callable[[str], Sequence[Sample]]) -> Values:
     for name, entry in metrics().items():
         if not (entry.kind == "untyped" or name in TOTALS or name in GAUGES):
             continue
-        told = samples(name)
-        if told and entry.kind == "untyped" and len(entry.labels) == 1:
-            found[name] = {labels[entry.labels[0]]: round(value, 6) for labels, value in told}
-        elif told:
-            found[name] = round(sum(value for _, value in told), 6)
+        series = samples(name)
+        if series and entry.kind == "untyped" and len(entry.labels) == 1:
+            found[name] = {labels[entry.labels[0]]: round(value, 6) for labels, value in series}
+        elif series:
+            found[name] = round(sum(value for _, value in series), 6)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
@@ -58,14 +59,24 @@ def kind_of(service: Service | str) -> Kind:
     raise OpsError(f"there is no kind of service {name}", f"there are: {', '.join(k.name for k in _KINDS)}")
 
 
+def _facts(kind: Kind) -> ServiceFacts:
+    if not kind.comes_last:
+        return kind.facts
+    earlier = tuple(other.name for other in _KINDS[: _KINDS.index(kind)])
+    return replace(kind.facts, after=tuple(dict.fromkeys((*kind.facts.after, *earlier))))
+
+
 def facts() -> Mapping[str, ServiceFacts]:
     """What each kind is, by its name."""
     return {kind.name: kind.facts for kind in _KINDS}
 
 
 def binary_names() -> tuple[str, ...]:
-    """Executables that some kind runs as."""
-    return tuple(kind.facts.binary for kind in _KINDS if kind.facts.binary is not None)
+    """Executables that some kind runs as, or that the tool runs for one."""
+    servers = (kind.facts.binary for kind in _KINDS if kind.facts.binary is not None)
+    validators = (kind.validator.name for kind in _KINDS if kind.validator is not None)
+    programs = (program for kind in _KINDS for program in kind.programs)
+    return tuple(dict.fromkeys((*servers, *validators, *programs)))
 
 
 def service_users() -> tuple[str, ...]:
@@ -121,7 +132,7 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
             kind=kind.name,
             host=each.host,
             port=each.port,
-            facts=kind.facts,
+            facts=_facts(kind),
             binary=host.binaries.get(kind.facts.binary) if kind.facts.binary else None,
             user=places.user(kind.facts, host),
             weight=each.weight,

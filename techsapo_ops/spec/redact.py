@@ -11,11 +11,14 @@ from pydantic.fields import FieldInfo
 
 from techsapo_ops.spec.fields import key_of, secret_pairs
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.root import APP_SECTIONS
 from techsapo_ops.spec.problems import Path, dotted
 from techsapo_ops.spec.secret import MASK, Secret
 
 _SECRET_KEY = re.compile(r"(?i)(key|token|secret|password|credentials|authorization|url|urls)$")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+_TOLD_APART = frozenset({"host", "port", "instances"})
+"""Parts of `app` that an instance is told on its command line instead."""
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
@@ -36,6 +39,14 @@ def _secrets(node: object, path: Path) -> Iterator[tuple[Path, Secret]]:
     elif isinstance(node, tuple):
         for n, value in enumerate(node):
             yield from _secrets(value, (*path, n))
+
+
+def app_settings(spec: Spec) -> dict[str, Any]:
+    """What of the spec the app works by, with nothing secret in it."""
+    values = resolved(spec)
+    settings = {name: values[name] for name in APP_SECTIONS if values.get(name) is not None}
+    app = settings.get("app", {}).items()
+    return {**settings, "app": {name: value for name, value in app if name not in _TOLD_APART}}
 
 
 def resolved(spec: Spec) -> dict[str, Any]:

@@ -228,6 +228,11 @@ class Recorded(Protocol):
     """Its directories."""
 
     @property
+    def gone(self) -> str:
+        """What is said where nothing of it runs any more: `no container of this stack runs`."""
+        ...
+
+    @property
     def data_place(self) -> str:
         """Where its data is, in words: `below /srv/techsapo/.techsapo/data`."""
         ...

@@ -78,10 +78,14 @@ class Kind:
     """Where the spec says its port."""
     vital = False
     """Whether the stack is down without it."""
+    comes_last = False
+    """Whether every kind that stands before it in the registry is started first, where it can do without."""
     balances = ""
     """The kind whose services it balances: of those, one after the other is restarted."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
+    programs: tuple[str, ...] = ()
+    """Executables that the tool runs of its package, besides the server's own."""
     validator: Tool | None = None
     """What checks its generated files."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Runner
@@ -29,7 +29,6 @@ class Stack:
     it.
     """
 
-    spec: Spec
     topology: Topology
     engine: Engine
     runner: Runner
@@ -47,6 +46,11 @@ class Stack:
     """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 
     @property
+    def spec(self) -> Spec:
+        """The spec that it was resolved from."""
+        return self.topology.spec
+
+    @property
     def layout(self) -> Layout:
         """The directories of the stack."""
         return self.topology.layout
@@ -55,7 +59,3 @@ class Stack:
     def overrides(self) -> Overrides:
         """The folders of the operator's own templates."""
         return find_overrides(self.directory, self.spec.template_overrides)
-
-    def earlier(self, spec: Spec, topology: Topology) -> Stack:
-        """This stack as an earlier apply had it."""
-        return replace(self, spec=spec, topology=topology, engine=self.engines(topology))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from techsapo_ops.adapters.redis_link import Away, RedisLink
+from techsapo_ops.adapters.redis import Away, RedisLink
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis_link import OnOperation, RedisServer, uncounted
+from techsapo_ops.adapters.redis import OnOperation, RedisServer, uncounted
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from techsapo_ops.adapters.redis_link import Away, RedisLink
+from techsapo_ops.adapters.redis import Away, RedisLink
 
 T = TypeVar("T")
 E = TypeVar("E")

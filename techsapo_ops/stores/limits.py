@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis_link import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
+from techsapo_ops.adapters.redis import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -29,12 +29,12 @@ class Allowance:
 
     def headers(self) -> dict[str, str]:
         """The X-RateLimit headers; Retry-After where nothing is left."""
-        told = {
+        headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
             "X-RateLimit-Reset": str(int(self.reset) + 1),
         }
-        return told if self.allowed else {**told, "Retry-After": str(self.wait)}
+        return headers if self.allowed else {**headers, "Retry-After": str(self.wait)}
 
     @property
     def wait(self) -> int:

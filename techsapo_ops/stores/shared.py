@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from techsapo_ops.adapters.redis_link import OnOperation, RedisLink, RedisServer
+from techsapo_ops.adapters.redis import OnOperation, RedisLink, RedisServer
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore, Lost, SpentBefore

@@ -48,10 +48,10 @@ def checks(paths: Sequence[str], config: Path, prefix: Path) -> tuple[Check, ...
     """Every check for the rendered `paths`, staged below `config`; `prefix` is an empty folder for nginx."""
     known = set(paths)
     made: list[Check] = []
+    validators = {kind.validator.name: kind.validator for kind in kinds() if kind.validator is not None}
     for root in (NATIVE.rendered, COMPOSE.rendered):
-        for kind in kinds():
-            if kind.validator is not None:
-                made += _OF_TOOLS[kind.validator.name](kind.validator, paths, _Where(root, config, prefix))
+        for name, checks_of in _OF_TOOLS.items():
+            made += checks_of(validators[name], paths, _Where(root, config, prefix))
     made += [_compose(p) for p in paths if p.startswith("docker/") and _name(p).startswith("docker-compose.")]
     if "logrotate/techsapo" in known:
         made.append(_logrotate("logrotate/techsapo", prefix))

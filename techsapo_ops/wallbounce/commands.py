@@ -23,30 +23,6 @@ _FENCED = re.compile(r"```[^\n`]{0,40}\n(.*?)```", re.DOTALL)
 _MARGIN = 160
 """Characters of a command that are shown after the part that was recognised."""
 
-_READ_ONLY = re.compile(
-    r"""(?:sudo\s+)?(?:
-      (?:df|du|free|ps|ss(?!\s.*-K)|netstat|lsof|ls|cat|head|tail|grep|zgrep|wc|stat|file|id|uptime|uname|who|w|last
-        |date(?!\s.*-s)|dmesg(?!\s.*-[cC])|journalctl|vmstat|iostat|mpstat|sar|top\s+-b|pgrep|lsblk|blkid|findmnt
-        |lscpu|lspci|nproc|ping|traceroute|tracepath|mtr|dig|host|nslookup|getent|whois
-        |openssl\s+(?:s_client|x509|verify)|nft\s+list|iptables\s+(?:-\S+\s+)*-[LS]
-        |nginx\s+-[tTvV]|apachectl\s+(?:-t|configtest)|sshd\s+-[tT]|named-checkconf|resolvectl\s+(?:status|query)
-        |docker\s+(?:ps|logs|inspect|stats|images|version|info|top|events)
-        |docker(?:-|\s+)compose\s+(?:ps|logs|config|top)
-        |kubectl\s+(?:-n\s+\S+\s+|--\S+\s+)*(?:get|describe|logs|top|explain|version)
-        |systemctl\s+(?:status|show|list-\S+|is-\S+|cat)|chronyc\s+(?:tracking|sources)|ulimit\s+-a
-        |redis-cli\s+(?:-\S+\s+\S+\s+)*(?:ping|info|dbsize|slowlog\s+get|client\s+list|memory\s+(?:usage|stats|doctor))
-        |promtool\s+check|amtool\s+check-config|crontab\s+-l|git\s+(?:status|log|diff|show)|ssh\s+-v+
-        |ldd|md5sum|sha256sum|rpm\s+-q\S*|dpkg\s+-[lsSL]|apt\s+(?:list|show|policy)
-        |sort|uniq|cut|column|less|awk\s+'\{print
-      )(?=\s|$)
-      |(?:timedatectl|hostnamectl)(?:\s+(?:status|show))?\s*$
-      |ip\s+(?:-\S+\s+)*(?:a|addr|address|r|route|link|neigh)(?:\s+(?:show|get|list)\b.*)?\s*$
-      |sysctl\s+(?:-a\s*|[\w.]+\s*)$
-      |(?:show|describe|explain(?!\s+analyze))\s+\S
-      |select\s(?!.*\b(?:into|for\s+update)\b)
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
 _WRITES = re.compile(
     r"[>`]|\btee\b|\$\(|<\(|\bxargs\b|--vacuum|--rotate|\s-delete\b|--flush|\bkill\b|-exec\b", re.IGNORECASE
 )
@@ -70,8 +46,15 @@ class Destructive:
 
 
 def read_table() -> None:
-    """Read destructive.yaml now, so that the first question does not wait for it."""
+    """Read the lists of commands now, so that the first question does not wait for them."""
     _rules()
+    _read_only()
+
+
+@cache
+def _read_only() -> re.Pattern[str]:
+    text = (files("techsapo_ops.wallbounce") / "read_only.yaml").read_text(encoding="utf-8")
+    return re.compile(yaml.safe_load(text)["pattern"], re.IGNORECASE | re.VERBOSE)
 
 
 @cache
@@ -152,7 +135,7 @@ def read_only(command: str) -> bool:
     if not folded or _WRITES.search(folded) or destructive(folded):
         return False
     parts = re.split(r"\|\||&&|[;|&\n]", folded)
-    return all(_READ_ONLY.match(part.strip()) for part in parts)
+    return all(_read_only().match(part.strip()) for part in parts)
 
 
 def _quoted(text: str) -> Iterator[str]:

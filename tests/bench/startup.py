@@ -24,7 +24,7 @@ def bye() -> None:
     "Say goodbye."
 app()
 """
-BOUNDS = {"--help": 1.15, "ps": 2.2, "validate": 2.2}
+BOUNDS = {"--help": 1.15, "ps": 1.7, "validate": 1.7}
 
 
 def _milliseconds(argv: list[str], cwd: Path) -> float:

@@ -125,6 +125,10 @@ class MemoryEngine(Engine):
         self.state = StateFile(topology.layout.state, topology.engine)
 
     @property
+    def gone(self) -> str:
+        return "nothing of this stack runs"
+
+    @property
     def data_place(self) -> str:
         return f"below {self.layout.data}"
 
@@ -215,7 +219,6 @@ class MemoryEngine(Engine):
                 files=planning.file_digests(unit, desired.files), pending=True,
             )
         )  # fmt: skip
-        say(f"waiting for {service.name}")
         before = self.world.processes.get(service.name)
         why = self.world.refused(unit, desired.files)
         if step.action is not Action.RELOAD or before is None:
@@ -231,6 +234,7 @@ class MemoryEngine(Engine):
         elif not why and service.name not in self.world.deaf:
             before.loaded = unit.config_digest(desired.files)
         self.world.log.append(LogLine(service.name, why or f"{service.name} is ready", BEGINNING))
+        say(f"waiting for {service.name}")
         self._dies(f"during {step.action} {step.service}")
         if step.action is not Action.RELOAD:
             self._ready(service.name)
@@ -244,7 +248,8 @@ class MemoryEngine(Engine):
         if not self.world.running:
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         process = self.world.processes[step.service]
-        if step.action is Action.RESTART:
+        service = self.topology.find(step.service)
+        if step.action is Action.RESTART or service is None or service.facts.reload is None:
             process.pid, process.state = next(self.world.pids), State.RUNNING
         process.loaded = records[step.service].config
 

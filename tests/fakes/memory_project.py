@@ -75,7 +75,7 @@ class MemoryProject:
         where = topology(model, self.folder, facts=facts)
         where = replace(where, host=replace(facts, binaries={}))
         return Stack(
-            model, where, self.world.engine(where), NoProgram(), self.folder, Templates(None),
+            where, self.world.engine(where), NoProgram(), self.folder, Templates(None),
             self.world.engine, user="alice", leaves=self.world.leaves, pause=lambda _: None,
         )  # fmt: skip
 

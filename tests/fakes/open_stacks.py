@@ -26,7 +26,6 @@ def open_stack(topology: Topology, engine: object = None, runner: Runner | None 
     spec_file: Path = topology.layout.spec_file
     engines: Callable[..., Engine] = lambda *_: asked  # noqa: E731 - a name for its type
     return Stack(
-        topology.spec,
         topology,
         asked,
         runner or SubprocessRunner(),

@@ -25,7 +25,11 @@ _READ = {".md", ".py", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl"}
 def texts() -> dict[str, str]:
     """What people read, by path: docs, examples, templates and the package; not the glossary."""
     folders = (REPOSITORY / name for name in ("docs", "examples", "templates", "techsapo_ops"))
-    files = [*REPOSITORY.glob("README*.md"), *(p for f in folders for p in f.rglob("*"))]
+    files = [
+        *REPOSITORY.glob("README*.md"),
+        REPOSITORY / "CONTRIBUTING.md",
+        *(p for f in folders for p in f.rglob("*")),
+    ]
     read = [p for p in files if p.suffix in _READ and p != GLOSSARY]
     return {str(p.relative_to(REPOSITORY)): p.read_text(encoding="utf-8") for p in sorted(read)}
 

@@ -12,7 +12,7 @@ from typing import Any
 from fault_point import die
 
 from techsapo_ops.certs import order, store
-from techsapo_ops.operations.certificates.front import NginxSite
+from techsapo_ops.services.nginx.certificate import NginxSite
 
 PHASES = ("keyed", "ordered", "answering", "finalized")
 DEPLOYED = {

@@ -18,14 +18,12 @@ from cryptography import x509
 from projects import Project, only_redis, project
 from servers import free_port
 
-from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.output import print_error
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.front import nginx_site
-from techsapo_ops.operations.certificates.needs import Certificates
+from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
 
 NAME = "techsapo.example.com"
 
@@ -54,10 +52,7 @@ class Edge:
 
     def certificates(self) -> Certificates:
         """The certificates, as a command opens them."""
-        project = open_project(self.project.directory / "techsapo.yaml")
-        topology = topology_for(project)
-        site = nginx_site(project.spec, topology, engine_for(project, topology), runner())
-        return Certificates(project.spec, topology, runner(), site)
+        return certificates_of(open_stack(open_project(self.project.directory / "techsapo.yaml")), print)
 
     def served(self, name: str = NAME) -> x509.Certificate:
         return served(self.tls_port, name)

@@ -34,7 +34,7 @@ def arm(point: str) -> None:
     if point == "recorded":
         record = ledger.Ledger.record
 
-        def recorded(self: ledger.Ledger, entry: ledger.Entry) -> None:
+        def recorded(self: ledger.Ledger, entry: ledger.LedgerEntry) -> None:
             record(self, entry)
             die()
 

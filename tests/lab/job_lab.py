@@ -11,7 +11,7 @@ from pathlib import Path
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.schedule.job import Job, Retry
 from techsapo_ops.schedule.runs import Runs
-from techsapo_ops.schedule.wrapper import Desk
+from techsapo_ops.schedule.wrapper import RunContext
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ class Clock:
 
 @dataclass
 class Bench:
-    """A desk in a temporary folder, and what it was told."""
+    """A context in a temporary folder, and what it was told."""
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
@@ -39,8 +39,8 @@ class Bench:
     pauses: list[float] = field(default_factory=list)
 
     @property
-    def desk(self) -> Desk:
-        return Desk(
+    def context(self) -> RunContext:
+        return RunContext(
             Runs(self.folder / "jobs"),
             self.folder / "textfile",
             self.clock.now,

@@ -24,7 +24,7 @@ from servers import free_port, tcp_open, wait_for
 import techsapo_ops
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.recorded import NativeStack
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.stack.engine import ObservedService
 from techsapo_ops.stack.layout import Layout
 
@@ -127,7 +127,7 @@ class Project:
         except AssertionError as error:
             raise AssertionError([p for p in said["probes"] if p["status"] != "healthy"]) from error
 
-    def applies(self) -> tuple[Entry, ...]:
+    def applies(self) -> tuple[LedgerEntry, ...]:
         """What the ledger has of this stack."""
         return Ledger(self.state).entries()
 

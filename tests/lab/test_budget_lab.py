@@ -19,7 +19,7 @@ import redis as client
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, redis, wait_for
 
-from techsapo_ops.adapters.redis_link import RedisLink, RedisServer
+from techsapo_ops.adapters.redis import RedisLink, RedisServer
 from techsapo_ops.stores.budget import EVERYBODY, NANO, Balance, BudgetStore, Ledger, Lost, OverBudget
 
 pytestmark = pytest.mark.lab

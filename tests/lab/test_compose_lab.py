@@ -29,7 +29,7 @@ from servers import http_ok, wait_for
 from techsapo_ops.adapters.build import code, code_of
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.stack.engine import Engine
 
@@ -310,7 +310,7 @@ def test_logs_of_all_containers_are_merged_and_followed(stack: Project) -> None:
 
 def engine_of(stack: Project) -> Engine:
     made = open_project(stack.directory / "techsapo.yaml")
-    return engine_for(made, topology_for(made))
+    return open_stack(made).engine
 
 
 def test_commands_run_inside_a_service_and_say_how_they_ended(stack: Project) -> None:

@@ -223,7 +223,7 @@ def test_systemd_finds_nothing_wrong_with_the_units_and_enables_them(tmp_path: P
     units = Units(SubprocessRunner(), servers.binary("systemctl"), image)
     python = sys.executable
     table = timer_table(
-        wanted, where, units, folder, lambda name: (python, "-m", "x", name, HOSTILE_FOLDER), "/usr/bin:/bin"
+        where, units, folder, lambda name: (python, "-m", "x", name, HOSTILE_FOLDER), "/usr/bin:/bin"
     )
     assert table.show().state == "absent"
     assert table.install()

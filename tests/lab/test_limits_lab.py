@@ -12,7 +12,7 @@ from orchestrator import serving
 from servers import redis, wait_for
 from test_keys_lab import make_key, with_key
 
-from techsapo_ops.adapters.redis_link import RedisServer
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.limits import RateLimiter
 
 pytestmark = pytest.mark.lab

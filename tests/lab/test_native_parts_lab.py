@@ -19,7 +19,7 @@ from servers import free_port, tcp_open, wait_for
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.engines.native import housekeeping, launch, members
 from techsapo_ops.engines.native.engine import NativeEngine
@@ -47,7 +47,7 @@ def stack() -> Iterator[Project]:
 
 def engine_of(made: Project) -> NativeEngine:
     opened = open_project(made.directory / "techsapo.yaml")
-    engine = engine_for(opened, topology_for(opened))
+    engine = open_stack(opened).engine
     assert isinstance(engine, NativeEngine)
     return engine
 

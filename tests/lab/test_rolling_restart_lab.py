@@ -124,7 +124,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None}
     scheduler = (stack.state / "run/scheduler.build").read_text()
     assert stack.run("plan").stdout == "up to date\n"
-    installed.edit("serve/health.py", '"status": "ok"', '"fixed": True, "status": "ok"')
+    installed.edit("serve/health.py", "told = {} if", 'told = {"detail": "fixed"} if')
 
     new, runs = listed(stack)
     assert (new != old, set(runs.values())) == (True, {None, old})
@@ -147,7 +147,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     after = stack.pids()
     assert set(counts) == {"200"}, counts
     assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-    assert [(a["build"], a["fixed"]) for a in instances(stack, "/health")] == [(new, True)] * 2
+    assert [(a["build"], a["detail"]) for a in instances(stack, "/health")] == [(new, "fixed")] * 2
     assert [a["build"] for a in instances(stack, "/api/v1/health")] == [new] * 2
     assert set(listed(stack)[1].values()) == {None, new}
     wait_for(lambda: (stack.state / "run/scheduler.build").read_text().endswith(f"{new}\n"), what="its note")
@@ -161,7 +161,7 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     stack: Project, installed: Installed
 ) -> None:
     old, _ = listed(stack)
-    installed.edit("serve/health.py", '"fixed": True', '"fixed": "twice"')
+    installed.edit("serve/health.py", '"detail": "fixed"', '"detail": "twice"')
     pid = stack.pids()["app-2"]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert listed(stack)[1]["app-1"] == old
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
-    installed.edit("serve/health.py", '"fixed": "twice"', '"fixed": True')
+    installed.edit("serve/health.py", '"detail": "twice"', '"detail": "fixed"')
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-1": "nothing"}, "the old commit, checked out again"
 

@@ -37,7 +37,7 @@ def examine(wanted: Spec, where: Topology, templates: Templates, runner: Runner)
     world = World()
     engine = world.engine(where)
     folder = where.layout.state.parent
-    return examine_stack(Stack(wanted, where, engine, runner, folder, templates, world.engine))
+    return examine_stack(Stack(where, engine, runner, folder, templates, world.engine))
 
 
 @pytest.mark.parametrize("folder", ["plain", HOSTILE_FOLDER, "braces {a} and `ticks`"])

@@ -8,25 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
-from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
-from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.alerts import known, listed, try_out
+from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.stack import Stack
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from techsapo_ops.adapters.alertmanager import Silence
-    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.watch.alerts import Listed
-    from techsapo_ops.stack.topology import Topology
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -53,9 +47,8 @@ def list_alerts(
 
       techsapo alerts list --firing --json
     """
-    project, topology = _stack(place.file, place.environment)
-    url, alertmanager = _url(topology, "prometheus"), _alertmanager_of(topology)
-    found, trouble = listed(project.spec, topology, Prometheus(url) if url else None, alertmanager)
+    stack = open_stack(place.open())
+    found, trouble = listed(stack, prometheus_of(stack), alertmanager_of(stack))
     shown = [f for f in found if not firing or f.since is not None]
     if out.as_json:
         out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None})
@@ -108,13 +101,13 @@ def silence(
     until = _until(duration)
     if wanted and not comment.strip():
         raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
-    server = _alertmanager(place.file, place.environment)
+    server = _alertmanager(open_stack(place.open()))
     if expire is not None:
-        _expire(server, expire, out.as_json)
+        _expire(server, expire, out)
     elif show:
-        _list_silences(server, out.as_json)
+        _list_silences(server, out)
     else:
-        _silence(server, wanted, until, comment.strip(), out.as_json)
+        _silence(server, wanted, until, comment.strip(), out)
 
 
 @app.command(name="test")
@@ -137,12 +130,10 @@ def try_alert(
       techsapo alerts test ProviderDown
     """
     alert = known(name)
-    project, topology = _stack(place.file, place.environment)
-    server: Alertmanager | None = _alertmanager_of(topology)
-    if server is None:
-        raise _no_alertmanager()
+    stack = open_stack(place.open())
+    server = _alertmanager(stack)
     out.say(f"sending {name} ({alert.severity}) and waiting for Alertmanager to pass it on …")
-    arrived = try_out(project.spec, alert, server, within=within)
+    arrived = try_out(stack, alert, server, within=within)
     if out.as_json:
         out.json(
             {
@@ -157,12 +148,9 @@ def try_alert(
     out.data(f"{name} reached {arrived.receiver} ({told}) in {arrived.seconds:.1f} s")
 
 
-def _silence(
-    server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, as_json: bool
-) -> None:
+def _silence(server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, out: Output) -> None:
     made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment)
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"id": made, "until": until.isoformat(), "matchers": [str(m) for m in wanted]})
         return
     out.data(made)
@@ -171,10 +159,9 @@ def _silence(
     out.next(f"`techsapo alerts silence --expire {made[:8]}` ends it earlier")
 
 
-def _list_silences(server: Alertmanager, as_json: bool) -> None:
+def _list_silences(server: Alertmanager, out: Output) -> None:
     standing = [s for s in server.silences() if s.state != "expired"]
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"silences": [_silence_json(s) for s in standing]})
     elif not standing:
         out.say("There are no silences.")
@@ -192,7 +179,7 @@ def _list_silences(server: Alertmanager, as_json: bool) -> None:
         out.table(("id", "matches", "until", "by", "comment"), rows)
 
 
-def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
+def _expire(server: Alertmanager, wanted: str, out: Output) -> None:
     standing = [s for s in server.silences() if s.state != "expired"]
     found = [s for s in standing if s.id.startswith(wanted)]
     if len(found) != 1:
@@ -200,8 +187,7 @@ def _expire(server: Alertmanager, wanted: str, as_json: bool) -> None:
         what = "there is no silence" if not found else "several silences begin with"
         raise OpsError(f"{what} {wanted}", f"standing silences: {known}")
     server.expire(found[0].id)
-    out = Output(as_json=as_json)
-    if as_json:
+    if out.as_json:
         out.json({"expired": found[0].id})
     out.say(f"ended {found[0].id[:8]} ({', '.join(str(m) for m in found[0].matchers)})")
 
@@ -228,32 +214,13 @@ def _until(duration: str) -> datetime:
     return until
 
 
-def _stack(file: Path, environment: str | None) -> tuple[Project, Topology]:
-    project = open_project(file, environment)
-    return project, topology_for(project)
-
-
-def _alertmanager(file: Path, environment: str | None) -> Alertmanager:
-    server = _alertmanager_of(_stack(file, environment)[1])
+def _alertmanager(stack: Stack) -> Alertmanager:
+    server = alertmanager_of(stack)
     if server is None:
-        raise _no_alertmanager()
+        raise OpsError(
+            "this stack runs no Alertmanager", "set monitoring.alertmanager.enabled, then `techsapo up`"
+        )
     return server
-
-
-def _alertmanager_of(topology: Topology) -> Alertmanager | None:
-    url = _url(topology, "alertmanager")
-    return Alertmanager(url) if url else None
-
-
-def _url(topology: Topology, kind: Any) -> str | None:
-    services = topology.of_kind(kind)
-    return topology.address(services[0], Viewpoint.HOST).url("") if services else None
-
-
-def _no_alertmanager() -> OpsError:
-    return OpsError(
-        "this stack runs no Alertmanager", "set monitoring.alertmanager.enabled, then `techsapo up`"
-    )
 
 
 def _row(listed: Listed) -> tuple[object, ...]:

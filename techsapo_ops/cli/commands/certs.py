@@ -8,10 +8,9 @@ import typer
 
 from techsapo_ops.certs.self_signed import CA_FOLDER
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.host_tables import cron_table
-from techsapo_ops.cli.job_runs import desk_for
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.job_runs import run_context
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     DryRunOption,
     JsonOutput,
@@ -32,9 +31,8 @@ from techsapo_ops.cli.views.certificates import (
     status_value,
 )
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.certificates.front import nginx_site
 from techsapo_ops.operations.certificates.metrics import write_metrics
-from techsapo_ops.operations.certificates.needs import Certificates
+from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
 from techsapo_ops.operations.certificates.renew import redeploy, revocable
 from techsapo_ops.operations.certificates.renew import renew as perform
 from techsapo_ops.operations.certificates.renew import revoke as revoke_at_ca
@@ -83,7 +81,7 @@ def status(
         require_trust(place.file)
         found = status_elsewhere(targets)
     else:
-        certificates = _certificates(place, out)
+        certificates = certificates_of(open_stack(place.open()), out.say)
         found = look(certificates, tuple(targets or ()))
         if not targets:
             write_metrics(certificates, found)
@@ -161,7 +159,7 @@ def deploy(
 
       techsapo certs deploy techsapo
     """
-    certificates = _certificates(place, out)
+    certificates = certificates_of(open_stack(place.open()), out.say)
     _report(certificates, redeploy(certificates, tuple(names or ()), wait=wait), out)
 
 
@@ -187,7 +185,7 @@ def revoke(
       techsapo certs revoke techsapo --reason keyCompromise --yes
     """
     out = Output()
-    certificates = _certificates(place, out)
+    certificates = certificates_of(open_stack(place.open()), out.say)
     version = revocable(certificates, name, reason)
     if not confirm(f"Revoke certificate {name} (version {version.number})? Clients will refuse it.", yes=yes):
         raise OpsError("nothing was revoked", "pass --yes where nobody can be asked")
@@ -205,7 +203,7 @@ def trust(*, place: SpecPlace) -> None:
       techsapo certs trust
     """
     out = Output()
-    certificates = _certificates(place, out)
+    certificates = certificates_of(open_stack(place.open()), out.say)
     certificates.authority()
     path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
     out.data(str(path))
@@ -238,7 +236,7 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
         raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
     table = cron_table(project)
     changed = table.install(frozenset({"certs"}))
-    announce(schedule, desk_for(project.layout, out.say, out.detail))
+    announce(schedule, run_context(project.layout, out.say, out.detail))
     shown = table.show()
     out.say(f"{shown.where}: certs, at {schedule.certs}" + ("" if changed else " (as before)"))
     if schedule.by == "service":
@@ -256,19 +254,9 @@ def _renew(
     force: bool = False,
     dry_run: bool = False,
 ) -> None:
-    certificates = _certificates(place, out)
+    certificates = certificates_of(open_stack(place.open()), out.say)
     found = perform(certificates, tuple(names or ()), force=force, dry_run=dry_run, wait=wait)
     _report(certificates, found, out, dry_run=dry_run)
-
-
-def _certificates(place: SpecChoice, out: Output) -> Certificates:
-    project = place.open()
-    topology = topology_for(project)
-    door = runner()
-    site = None
-    if topology.has("nginx"):
-        site = nginx_site(project.spec, topology, engine_for(project, topology), door)
-    return Certificates(project.spec, topology, door, site, say=out.say)
 
 
 def _report(

@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import engine_for, topology_for
+from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
-from techsapo_ops.operations.watch.costs import Books, rows_here
 from techsapo_ops.operations.watch.costs import costs as operation
+from techsapo_ops.operations.watch.costs import rows_here
 from techsapo_ops.stores.audit.costs import ENOUGH
 from techsapo_ops.stores.audit.server import audit_server
 
@@ -59,9 +58,7 @@ def costs(
         out.json(rows_here(server, data, days).to_json())
         return
     project = place.open()
-    topology = topology_for(project)
-    books = Books(project.spec, topology, engine_for(project, topology), runner())
-    found = operation(books, days, by.value)
+    found = operation(open_stack(project), days, by.value)
     since = found.since
     if out.as_json:
         best = found.recommended

@@ -10,7 +10,7 @@ import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.host_tables import host_table
-from techsapo_ops.cli.job_runs import desk_for
+from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
@@ -51,12 +51,12 @@ def install(
     table = host_table(project, user, systemd)
     changed = table.install()
     schedule = project.spec.schedule
-    announce(schedule, desk_for(project.layout, out.say, out.detail))
+    announce(schedule, run_context(project.layout, out.say, out.detail))
     names = ", ".join(job.name for job in scheduled(schedule)) or "no job"
     shown = table.show()
     out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
     wanted = "systemd" if systemd else "cron"
-    if schedule.by == "service" and nobody_starts_them(topology_for(project), schedule):
+    if nobody_starts_them(topology_for(project)):
         out.next(
             f"set `schedule.by: {wanted}` and run `techsapo up`, so that a job that does not come alerts"
         )

@@ -11,7 +11,7 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.operations.apply.ledger import Ledger, describe_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger import Entry
+    from techsapo_ops.operations.apply.ledger import LedgerEntry
 
 
 def history(
@@ -63,7 +63,7 @@ def history(
         out.next("techsapo diff")
 
 
-def _what(entry: Entry) -> str:
+def _what(entry: LedgerEntry) -> str:
     if entry.reason:
         back = f" (went back to @{entry.back_to})" if entry.back_to is not None else ""
         return entry.reason + back
@@ -79,7 +79,7 @@ def _what(entry: Entry) -> str:
     return "; ".join(parts) or "as it was"
 
 
-def _json(entry: Entry) -> dict[str, Any]:
+def _json(entry: LedgerEntry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "time": entry.time.isoformat(),

@@ -11,11 +11,11 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.job_runs import (
-    desk_for,
     here_and_now,
     local_zone,
     perform_command,
     record_refusal,
+    run_context,
     schedule_or_why,
 )
 from techsapo_ops.cli.open_stack import topology_for
@@ -33,7 +33,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
-from techsapo_ops.schedule.status import find_job, standing
+from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.models.data import Schedule
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from techsapo_ops.schedule.runs import Run
-    from techsapo_ops.schedule.status import Standing
+    from techsapo_ops.schedule.status import JobStatus
 
 INTERRUPTED = 130
 
@@ -79,9 +79,9 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     project = place.open()
     zone = local_zone()
     schedule = project.spec.schedule
-    found = standing(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
+    found = job_statuses(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
     if out.as_json:
-        out.json({"by": schedule.by, "jobs": [_standing_json(s) for s in found]})
+        out.json({"by": schedule.by, "jobs": [_status_json(s) for s in found]})
         return
     out.table(
         ("JOB", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT", "TOOK", "WHAT"),
@@ -99,7 +99,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
         ],
         right=("TOOK",),
     )
-    if nobody_starts_them(topology_for(project), schedule):
+    if nobody_starts_them(topology_for(project)):
         out.warn(NOBODY)
     if schedule.by == "none":
         out.say("schedule.by is none: nobody starts these")
@@ -138,14 +138,14 @@ def run(
     if isinstance(refusal, UntrustedError):
         record_refusal(name, place.file, refusal, by.value)
         raise OpsError(f"job {name}: failed: {refusal.message}", refusal.hint)
-    desk = desk_for(layout_beside(place.file), _complain, out.say)
+    context = run_context(layout_beside(place.file), _complain, out.say)
     with interruptible():
         try:
             command = perform_command(name, place.file, place.environment)
-            done = run_job(job, command, desk, by=by.value, wait=wait, refusal=refusal)
+            done = run_job(job, command, context, by=by.value, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
-            if unattended and not due(job, desk.runs.last(name), desk.now(), desk.zone):
+            if unattended and not due(job, context.runs.last(name), context.now(), context.zone):
                 return
             raise
     if done is None:
@@ -279,7 +279,7 @@ def _run_json(run: Run, log: str | None = None) -> dict[str, Any]:
     return value if log is None else {**value, "log": log}
 
 
-def _standing_json(found: Standing) -> dict[str, Any]:
+def _status_json(found: JobStatus) -> dict[str, Any]:
     job = found.job
     return {
         "name": job.name,

@@ -15,7 +15,7 @@ from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.log_filter import LogChoice
+from techsapo_ops.operations.watch.log_filter import LogFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,7 +73,7 @@ def logs(
 
       techsapo logs prometheus -n 20
     """
-    choice = LogChoice(level.value if level else None, request, _compiled(grep))
+    chosen = LogFilter(level.value if level else None, request, _compiled(grep))
     start = moment(since) if since is not None else None
     stack = recorded_stack(file)
     wanted = tuple(services or ())
@@ -82,14 +82,14 @@ def logs(
         Output().say("there are no logs yet")
         return
     # Lines are picked before the last N are counted, so that N matching ones are shown.
-    limit = None if lines == 0 or since is not None or choice else lines
+    limit = None if lines == 0 or since is not None or chosen else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None
     found = stack.logs(wanted, lines=limit, since=start)
-    past = list(choice.of(found))
+    past = list(chosen.of(found))
     show = _printer(names, out.as_json)
     show(past[-lines:] if lines else past)
     if following is not None:
-        show(choice.of(following))
+        show(chosen.of(following))
 
 
 def _compiled(grep: str | None) -> re.Pattern[str] | None:

@@ -55,8 +55,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
     )
     if not observed.running:
-        gone = "the supervisor is gone, and its services with it"
-        out.say(gone if stack.name == "native" else "no container of this stack runs")
+        out.say(stack.gone)
         out.next("techsapo up")
         return
     crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]

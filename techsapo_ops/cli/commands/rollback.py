@@ -21,7 +21,7 @@ from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.operations.apply import rollback as operation
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger import Entry
+    from techsapo_ops.operations.apply.ledger import LedgerEntry
     from techsapo_ops.operations.apply.plan import StackPlan
 
 
@@ -54,7 +54,7 @@ def rollback(
       techsapo rollback @2 --yes
     """
 
-    def approve(target: Entry, plan: StackPlan) -> bool:
+    def approve(target: LedgerEntry, plan: StackPlan) -> bool:
         if yes:
             return True
         show_plan(plan, out)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from techsapo_ops.schedule.wrapper import Desk
+    from techsapo_ops.schedule.wrapper import RunContext
     from techsapo_ops.spec.models.data import Schedule
 
 
@@ -42,11 +42,11 @@ def schedule(
     from techsapo_ops.adapters.build import build
 
     build()  # first, as in `serve`: what is installed while the rest is imported is another build
-    from techsapo_ops.cli.job_runs import desk_for, job_argv
+    from techsapo_ops.cli.job_runs import job_argv, run_context
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
-    from techsapo_ops.schedule.recovery import overdue, settle_killed
+    from techsapo_ops.schedule.recovery import overdue, record_killed
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
     from techsapo_ops.spec.models.data import Schedule
 
@@ -63,16 +63,16 @@ def schedule(
         else Schedule()
     )
     content = source.read_bytes() if trust.before and source.is_file() else b""
-    desk = desk_for(layout, _say, lambda _: None)
+    context = run_context(layout, _say, lambda _: None)
     jobs = {job.name: job for job in scheduled(found)}
 
     def command(name: str) -> tuple[str, ...]:
         return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
 
     def ended(name: str, code: int) -> None:
-        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
+        _say(f"{context.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
         if code < 0 and trust.given():
-            settle_killed(jobs[name], desk)
+            record_killed(jobs[name], context)
         wake()
 
     def wake() -> None:
@@ -81,20 +81,20 @@ def schedule(
             return
         for name in tuple(jobs):
             try:
-                if scheduler.wake(name, desk.runs.wake_at(name)):
-                    _say_due({name: scheduler.next_runs().get(name)}, desk)
+                if scheduler.wake(name, context.runs.wake_at(name)):
+                    _say_due({name: scheduler.next_runs().get(name)}, context)
             except OpsError as error:  # the times of the schedule stay
                 _say(str(error))
 
-    scheduler = JobScheduler(jobs, desk.zone, command, ended)
+    scheduler = JobScheduler(jobs, context.zone, command, ended)
     with interruptible():
         try:
             if trust.before:
                 for job in jobs.values():
-                    settle_killed(job, desk)
-                announce(found, desk)
-            scheduler.start(overdue(jobs, desk) if trust.before else ())
-            _say_due(scheduler.next_runs(), desk)
+                    record_killed(job, context)
+                announce(found, context)
+            scheduler.start(overdue(jobs, context) if trust.before else ())
+            _say_due(scheduler.next_runs(), context)
             waiting = threading.Event()
             if trust.before:
                 wake()
@@ -103,7 +103,7 @@ def schedule(
                 if not trust.given():
                     continue
                 if jumped:
-                    announce(found, desk)
+                    announce(found, context)
                 wake()
                 now = source.read_bytes() if source.is_file() else content
                 if now == content:
@@ -116,8 +116,8 @@ def schedule(
                     continue
                 jobs = {job.name: job for job in scheduled(found)}
                 scheduler.change(jobs)
-                announce(found, desk)
-                _say_due(scheduler.next_runs(), desk)
+                announce(found, context)
+                _say_due(scheduler.next_runs(), context)
         except KeyboardInterrupt:
             scheduler.stop()
 
@@ -167,9 +167,9 @@ def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Sch
     return Schedule.model_validate_json(read_text(rendered, what="schedule"))
 
 
-def _say_due(next_runs: Mapping[str, datetime | None], desk: Desk) -> None:
+def _say_due(next_runs: Mapping[str, datetime | None], context: RunContext) -> None:
     for name, time in next_runs.items():
-        _say(f"{desk.now():%Y-%m-%d %H:%M:%S} job {name} is due {time}")
+        _say(f"{context.now():%Y-%m-%d %H:%M:%S} job {name} is due {time}")
 
 
 def _say(text: str) -> None:

@@ -21,6 +21,7 @@ from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, ste
 from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.root_trust import without_sudo
+from techsapo_ops.services.registry import facts
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
@@ -111,7 +112,7 @@ def _show(report: UpReport, out: Output) -> None:
 
 
 def _next(report: UpReport) -> str:
-    if any(row.kind == "app" and row.state == "running" for row in report.rows):
+    if any(facts()[row.kind].runs_package and row.state == "running" for row in report.rows):
         return 'techsapo ask "Dockerコンテナが起動しない"'
     return "techsapo health"
 

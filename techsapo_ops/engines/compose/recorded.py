@@ -89,6 +89,11 @@ class ComposeStack:
         return container.folder.resolve().is_relative_to(self.layout.config.resolve())
 
     @property
+    def gone(self) -> str:
+        """The containers."""
+        return "no container of this stack runs"
+
+    @property
     def data_place(self) -> str:
         """The volumes."""
         return "in the stack's Docker volumes"

@@ -43,7 +43,7 @@ class NativeAccess(NativeStack, Access):
         argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *command.argv)
         folder = self.topology.data_dir(found)
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
-        return replace(command, argv=argv, cwd=cwd)
+        return replace(command, argv=argv, cwd=cwd, launched=command.program)
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:

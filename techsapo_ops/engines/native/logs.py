@@ -21,7 +21,7 @@ _ISO = re.compile(
 )
 _JSON = re.compile(r'"(?:timestamp|time|ts)"\s*:\s*"([^"]+)"')
 _LOGFMT = re.compile(r'\b(?:ts|time)="?(\d{4}-[^\s"]+)')
-_REDIS = re.compile(r"^\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d)\.(\d{3})")
+_DAY_MONTH_YEAR = re.compile(r"^\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d)\.(\d{3})")
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, 1)}
 _START = datetime.fromtimestamp(0, UTC)
@@ -39,9 +39,9 @@ def line_time(text: str) -> datetime | None:
     leading = _iso(text)
     if leading is not None:
         return leading
-    redis = _REDIS.match(text)
-    if redis is not None and redis[2] in _MONTHS:
-        day, month, year, hour, minute, second, milli = redis.groups()
+    written = _DAY_MONTH_YEAR.match(text)
+    if written is not None and written[2] in _MONTHS:
+        day, month, year, hour, minute, second, milli = written.groups()
         return _aware(
             (int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), int(milli) * 1000),
             None,

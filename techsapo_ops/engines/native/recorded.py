@@ -45,6 +45,11 @@ class NativeStack:
         self._sampled: dict[int, psutil.Process] = {}
 
     @property
+    def gone(self) -> str:
+        """The supervisor."""
+        return "the supervisor is gone, and its services with it"
+
+    @property
     def data_place(self) -> str:
         """The folder."""
         return f"below {self.layout.data}"

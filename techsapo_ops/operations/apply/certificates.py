@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from techsapo_ops.services.registry import served
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.certificates.needs import Certificates
 
 
-def ensure_certificates(spec: Spec, topology: Topology) -> str:
+def ensure_certificates(topology: Topology) -> str:
     """See to it that every certificate of nginx is there; returns why one was written, or "".
 
     `self-signed` is made and renewed here, `files` are checked and taken over from where the spec says,
@@ -23,27 +22,27 @@ def ensure_certificates(spec: Spec, topology: Topology) -> str:
     Hooks and `install_to` are left to the next `techsapo certs renew`. Raises OpsError for files that no
     server should be given.
     """
-    if not served(topology) or not spec.certificates:
+    if not served(topology) or not topology.spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner  # with cryptography: for stacks with TLS
     from techsapo_ops.operations.certificates.needs import Certificates
 
-    certificates = Certificates(spec, topology, SubprocessRunner(), None)
+    certificates = Certificates(topology, SubprocessRunner())
     reasons = [_ensure(certificates, name) for name, _ in certificates.kept()]
     return "; ".join(reason for reason in reasons if reason)
 
 
-def certificates_due(spec: Spec, topology: Topology) -> str:
+def certificates_due(topology: Topology) -> str:
     """Why `ensure_certificates` would write a certificate now, in its words, or ""; nothing is written.
 
     Raises OpsError for files that can't be read.
     """
-    if not served(topology) or not spec.certificates:
+    if not served(topology) or not topology.spec.certificates:
         return ""
     from techsapo_ops.adapters.process import SubprocessRunner
     from techsapo_ops.operations.certificates.needs import Certificates
 
-    certificates = Certificates(spec, topology, SubprocessRunner(), None)
+    certificates = Certificates(topology, SubprocessRunner())
     reasons = ((name, _why(certificates, name)) for name, _ in certificates.kept())
     return "; ".join(f"certificate {name}: {why}" for name, why in reasons if why)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 
@@ -37,8 +37,8 @@ class ServiceDifference:
 class Difference:
     """All that differs between the apply `since` and now; `now` is the last good apply."""
 
-    since: Entry
-    now: Entry
+    since: LedgerEntry
+    now: LedgerEntry
     files: tuple[FileDifference, ...]
     services: tuple[ServiceDifference, ...]
 
@@ -56,7 +56,7 @@ def difference(history: History, reference: str | None) -> Difference:
     return Difference(since, current, tuple(_files(since, old, history.layout)), tuple(_services(old, new)))
 
 
-def _files(since: Entry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
+def _files(since: LedgerEntry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
     manifest = read_manifest(layout.config)
     before = {file.path: file for file in old.files}
     for path in sorted({*before, *manifest.files}):

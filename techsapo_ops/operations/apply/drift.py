@@ -12,7 +12,7 @@ from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Observed
@@ -22,7 +22,7 @@ Kind = Literal["apply", "file", "service", "stranger"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftFinding:
     """One thing that differs: a path, a service or a stranger's port, and how."""
 
     kind: Kind
@@ -34,8 +34,8 @@ class Finding:
 class DriftReport:
     """All that differs from the apply `against`; nothing when the stack is as it was left."""
 
-    against: Entry
-    findings: tuple[Finding, ...]
+    against: LedgerEntry
+    findings: tuple[DriftFinding, ...]
 
 
 def drift(history: History) -> DriftReport:
@@ -54,42 +54,45 @@ def drift(history: History) -> DriftReport:
         *_applies(history),
         *_files(snapshot.desired),
         *_services(plan(snapshot, running, Purpose.DRIFT)),
-        *(Finding("stranger", "", odd.what) for odd in running.prove(snapshot.desired, (), strangers=True)),
+        *(
+            DriftFinding("stranger", "", odd.what)
+            for odd in running.prove(snapshot.desired, (), strangers=True)
+        ),
     ]
     return DriftReport(current, tuple(findings))
 
 
-def _applies(history: History) -> Iterator[Finding]:
+def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
     if history.journal.path.exists():
-        yield Finding("apply", f"@{ledger.next_id()}", "is under way, or was interrupted")
+        yield DriftFinding("apply", f"@{ledger.next_id()}", "is under way, or was interrupted")
     elif last.result == "failed":
-        yield Finding("apply", f"@{last.id}", f"failed and was not gone back from: {last.reason}")
+        yield DriftFinding("apply", f"@{last.id}", f"failed and was not gone back from: {last.reason}")
 
 
-def _files(desired: Desired) -> Iterator[Finding]:
+def _files(desired: Desired) -> Iterator[DriftFinding]:
     folder = desired.topology.layout.config
     manifest = read_manifest(folder)
     for file in desired.files:
         content = read_content(folder / file.path)
         if content is None:
-            yield Finding("file", file.path, "is missing")
+            yield DriftFinding("file", file.path, "is missing")
         elif digest(content) != file.digest:
             ours = manifest.owns(file.path, content)
-            yield Finding("file", file.path, "was generated anew but not applied" if ours else EDITED)
+            yield DriftFinding("file", file.path, "was generated anew but not applied" if ours else EDITED)
         elif (mode := own_mode(folder / file.path)) != file.mode:
-            yield Finding("file", file.path, f"has mode {mode:04o} instead of {file.mode:04o}")
+            yield DriftFinding("file", file.path, f"has mode {mode:04o} instead of {file.mode:04o}")
     wanted = {file.path for file in desired.files}
     for path in sorted(manifest.files):
         if path not in wanted and (folder / path).exists():
-            yield Finding("file", path, "was generated but is no part of what was applied")
+            yield DriftFinding("file", path, "was generated but is no part of what was applied")
 
 
-def _services(found: StackPlan) -> Iterator[Finding]:
+def _services(found: StackPlan) -> Iterator[DriftFinding]:
     desired, observed = found.desired, found.observed
     if not observed.running and desired.topology.services:
-        yield Finding("service", "stack", "does not run")
+        yield DriftFinding("service", "stack", "does not run")
         yield from _ports(desired, observed)
         return
     for step in found.steps.changes:
@@ -101,11 +104,11 @@ def _services(found: StackPlan) -> Iterator[Finding]:
             what = f"runs with an older configuration: {step.reason}"
         else:
             what = step.reason
-        yield Finding("service", step.service, what)
+        yield DriftFinding("service", step.service, what)
     yield from _ports(desired, observed)
 
 
-def _ports(desired: Desired, observed: Observed) -> Iterator[Finding]:
+def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:
     """Ports of services that do not run, which somebody else has taken."""
     topology = desired.topology
     idle = [
@@ -119,4 +122,4 @@ def _ports(desired: Desired, observed: Observed) -> Iterator[Finding]:
     holders = listeners()
     for service in idle:
         if (holder := holders.get(service.port)) is not None:
-            yield Finding("stranger", service.name, f"its port {service.port} is held by {holder}")
+            yield DriftFinding("stranger", service.name, f"its port {service.port} is held by {holder}")

@@ -73,7 +73,7 @@ def examine(stack: Stack) -> Generated:
 
 def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     """Let the real tools judge `files`, the rendering of this stack."""
-    spec, topology, runner = stack.spec, stack.topology, stack.runner
+    topology, runner = stack.topology, stack.runner
     state = topology.layout.state
     cache = state / CACHE if state.is_dir() else None
     from techsapo_ops.operations.apply.staging import (
@@ -84,7 +84,7 @@ def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     report = known(files, topology.host.binaries, cache, images)
     if report is not None:
         return _missed(topology, report)
-    with staged(spec, topology, stack.templates) as staging:
+    with staged(topology, stack.templates) as staging:
         return _missed(
             topology, check(files, staging, runner, topology.host.binaries, images=images, cache=cache)
         )

@@ -9,7 +9,7 @@ from typing import Self
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.layout import Layout
@@ -44,7 +44,7 @@ class History:
         """The apply that is under way."""
         return Journal(self.ledger)
 
-    def choose(self, reference: str | None) -> Entry:
+    def choose(self, reference: str | None) -> LedgerEntry:
         """The apply to go back to: the one that `reference` names, or the last good one before the present.
 
         After an apply that failed or was killed half way, and was not gone back from, that is the present one
@@ -70,7 +70,7 @@ class History:
             )
         return before
 
-    def snapshot(self, entry: Entry) -> Snapshot:
+    def snapshot(self, entry: LedgerEntry) -> Snapshot:
         """The state of `entry`. Raises OpsError when the project was elsewhere: its paths are absolute."""
         snapshot = self.ledger.load_state(entry)
         recorded = snapshot.desired.topology.layout

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 
 BEGUN, FILES, PREPARED, SERVICES, READ_BACK, BACK = (
     "begun", "files", "prepared", "services", "read-back", "going-back",
@@ -27,7 +27,7 @@ _WORDS = {
 class Note:
     """What the journal says: the apply as it would be recorded if it ended now, and how far it got."""
 
-    entry: Entry
+    entry: LedgerEntry
     phase: str
     done: tuple[str, ...] = ()
 
@@ -40,7 +40,7 @@ class Journal:
         self.path = ledger.folder / "journal.json"
         self._note: Note | None = None
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: LedgerEntry) -> None:
         """Note an apply before anything is touched. Raises OpsError where that can't be written."""
         self._ledger.make_folders()
         self._write(Note(entry, BEGUN))
@@ -51,7 +51,7 @@ class Journal:
         done = (*self._note.done, service) if service is not None else self._note.done
         self._write(replace(self._note, phase=phase, done=done))
 
-    def commit(self, entry: Entry) -> frozenset[str]:
+    def commit(self, entry: LedgerEntry) -> frozenset[str]:
         """Record the apply, then forget the note: killed in between, `recover` finds it recorded.
 
         Returns what Ledger.record does.
@@ -61,7 +61,7 @@ class Journal:
         self._note = None
         return forgotten
 
-    def recover(self) -> Entry | None:
+    def recover(self) -> LedgerEntry | None:
         """Record an apply that was killed as failed and return it; None when there was none."""
         note = self._read()
         if note is None:
@@ -91,7 +91,7 @@ class Journal:
     def _read(self) -> Note | None:
         try:
             value: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
-            entry = Entry(
+            entry = LedgerEntry(
                 **{
                     **value["entry"],
                     "time": datetime.fromisoformat(value["entry"]["time"]),

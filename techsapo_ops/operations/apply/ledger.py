@@ -2,7 +2,7 @@
 
     <state>/ledger/000007.json       one apply
     <state>/ledger/objects/<sha256>  contents of files, and the snapshots that name them
-    <state>/ledger/journal.json      the apply that is under way: see operations.journal
+    <state>/ledger/journal.json      the apply that is under way: see journal.py beside this
 
 Everything is readable by its owner alone, since rendered secrets are among the contents.
 """
@@ -42,7 +42,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
 
     `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
@@ -81,7 +81,7 @@ class Ledger:
         self.folder = state / "ledger"
         self._objects = self.folder / "objects"
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[LedgerEntry, ...]:
         """All applies that can be read, oldest first."""
         return tuple(entry for _, entry in self._read() if entry is not None)
 
@@ -89,7 +89,7 @@ class Ledger:
         """Files of applies that can't be read; they are passed over."""
         return tuple(path for path, entry in self._read() if entry is None)
 
-    def _read(self) -> list[tuple[Path, Entry | None]]:
+    def _read(self) -> list[tuple[Path, LedgerEntry | None]]:
         if not self.folder.is_dir():
             return []
         try:
@@ -105,11 +105,11 @@ class Ledger:
         """The number of the next apply; numbers are never given twice."""
         return max((int(path.stem) for path, _ in self._read()), default=0) + 1
 
-    def current(self) -> Entry | None:
+    def current(self) -> LedgerEntry | None:
         """The last good apply: what the stack should be now. None before the first."""
         return next((entry for entry in reversed(self.entries()) if entry.good), None)
 
-    def before(self, entry: Entry) -> Entry | None:
+    def before(self, entry: LedgerEntry) -> LedgerEntry | None:
         """The last good apply before `entry` whose state differs from it.
 
         A roll back counts as the apply that it restored, so that rolling back twice goes back twice instead
@@ -122,7 +122,7 @@ class Ledger:
         earlier = [e for e in entries.values() if e.id < start.id and e.good and e.identity != entry.identity]
         return earlier[-1] if earlier else None
 
-    def find(self, reference: str) -> Entry:
+    def find(self, reference: str) -> LedgerEntry:
         """The apply that `@7` or `7` names: numbers as `techsapo history` shows them, fixed for ever.
 
         Raises OpsError (exit code 2) for anything else and for one that is not there.
@@ -166,7 +166,7 @@ class Ledger:
         """Store `snapshot` with all its files; returns the name for `load_state`."""
         return self.keep(freeze(snapshot, self.keep))
 
-    def load_state(self, entry: Entry) -> Snapshot:
+    def load_state(self, entry: LedgerEntry) -> Snapshot:
         """The snapshot of an apply. Raises OpsError when it is damaged or of another version."""
         try:
             return thaw(self.content(entry.state), self.content)
@@ -176,11 +176,11 @@ class Ledger:
                 f"techsapo {entry.version} wrote it",
             ) from None
 
-    def files(self, entry: Entry) -> list[dict[str, Any]]:
+    def files(self, entry: LedgerEntry) -> list[dict[str, Any]]:
         """Path, digest, mode, secret and owner of each file of an apply."""
         return file_entries(self.content(entry.state))
 
-    def record(self, entry: Entry) -> frozenset[str]:
+    def record(self, entry: LedgerEntry) -> frozenset[str]:
         """Add one apply, and forget the oldest beyond `KEPT`; ids of the images that only those named."""
         self.make_folders()
         write_atomic(self._path(entry.id), _data(entry), 0o600)
@@ -233,7 +233,7 @@ def describe_files(files: Sequence[tuple[str, str]]) -> str:
     return "" if not files else "1 file" if len(files) == 1 else f"{len(files)} files"
 
 
-def _data(entry: Entry) -> bytes:
+def _data(entry: LedgerEntry) -> bytes:
     value = {**asdict(entry), "time": entry.time.isoformat()}
     return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
 
@@ -245,10 +245,10 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _entry(data: bytes) -> Entry | None:
+def _entry(data: bytes) -> LedgerEntry | None:
     try:
         value = json.loads(data)
-        entry = Entry(**value)
+        entry = LedgerEntry(**value)
         return replace(
             entry,
             time=datetime.fromisoformat(value["time"]),

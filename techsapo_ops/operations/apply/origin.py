@@ -16,7 +16,7 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.engines.planning import file_digests
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired
@@ -106,7 +106,7 @@ def find(
     )
 
 
-def _chain(base: Snapshot, entry: Entry, wanted: Snapshot, render: Render) -> tuple[Desired, ...]:
+def _chain(base: Snapshot, entry: LedgerEntry, wanted: Snapshot, render: Render) -> tuple[Desired, ...]:
     """The recorded state, then with this version, then on this host, then what is wanted."""
     recorded, present = base.desired.topology, wanted.desired.topology
     by_us = entry.version == build() and entry.restores is None

@@ -104,7 +104,7 @@ def plan(
         behind = frozenset(observed.behind)
         steps = Plan(tuple(step for step in steps.steps if step.service not in behind))
     else:
-        steps = with_renewed(steps, certificates_due(wanted.spec, desired.topology))
+        steps = with_renewed(steps, certificates_due(desired.topology))
     files = changes(desired.files, desired.topology.layout.config)
     return StackPlan(wanted, files, steps, observed, partial=bool(only))
 

@@ -55,7 +55,7 @@ def service_url(topology: Topology, service: Service) -> str:
 def notes(topology: Topology) -> tuple[str, ...]:
     """What the stack does without being told, or leaves out by choice, one sentence each."""
     found = [note for kind in kinds() for note in kind.notes(topology)]
-    if nobody_starts_them(topology, topology.spec.schedule):
+    if nobody_starts_them(topology):
         found.append(NOBODY)
     # nginx's master is root by design: its workers drop to www-data.
     as_root = [s for s in topology.services if topology.places.as_root(s, topology.host)]

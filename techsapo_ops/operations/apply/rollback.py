@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.stop import locked
@@ -20,7 +20,7 @@ from techsapo_ops.operations.apply.up import require_applied
 class RollbackReport:
     """Where a roll back went and how. `applied.entry` is its own record, None when nothing differed."""
 
-    target: Entry
+    target: LedgerEntry
     plan: StackPlan
     applied: Applied
 
@@ -30,7 +30,7 @@ def rollback(
     reference: str | None,
     listener: Listener,
     *,
-    approve: Callable[[Entry, StackPlan], bool],
+    approve: Callable[[LedgerEntry, StackPlan], bool],
     wait: float = 0.0,
     force: bool = False,
 ) -> RollbackReport | None:

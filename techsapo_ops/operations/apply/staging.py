@@ -17,7 +17,6 @@ from pathlib import Path
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -30,7 +29,7 @@ _CONTAINER_CONFIG, _CONTAINER_SECRETS = "/etc/techsapo/", "/run/secrets/"
 
 
 @contextmanager
-def staged(spec: Spec, topology: Topology, templates: Templates) -> Iterator[Staging]:
+def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
     """The stack rendered for a temporary folder, so that every path in its files exists there.
 
     The real folders are rebuilt below it name by name: whatever in them could break a file breaks the
@@ -46,9 +45,9 @@ def staged(spec: Spec, topology: Topology, templates: Templates) -> Iterator[Sta
             path = layout.config / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_content(file, root), encoding="utf-8")
-        if spec.served_certificate is not None:
+        if topology.spec.served_certificate is not None:
             for certs in (layout.certs, layout.config / CONFIG / "certs"):
-                ensure(certs / spec.served_certificate, ["staging.invalid"], now=datetime.now(UTC))
+                ensure(certs / topology.spec.served_certificate, ["staging.invalid"], now=datetime.now(UTC))
         prefix = root / "prefix"
         for folder in (prefix, layout.logs / "pm2", layout.run):
             folder.mkdir(parents=True, exist_ok=True)

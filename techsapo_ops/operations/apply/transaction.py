@@ -11,7 +11,7 @@ from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES
-from techsapo_ops.operations.apply.ledger import Entry, Result, now
+from techsapo_ops.operations.apply.ledger import LedgerEntry, Result, now
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
@@ -49,7 +49,7 @@ class Transaction:
         self._journal = history.journal
         self._base = self._ledger.current()
         self._started = time.monotonic()
-        self._draft: Entry | None = None
+        self._draft: LedgerEntry | None = None
         self._work = Work(
             running,
             found.desired,
@@ -93,7 +93,7 @@ class Transaction:
     def _begin(self) -> None:
         found, wanted = self._plan, self._plan.wanted
         topology = wanted.desired.topology
-        self._draft = Entry(
+        self._draft = LedgerEntry(
             id=self._ledger.next_id(),
             time=now(),
             user=self._history.user,
@@ -121,7 +121,7 @@ class Transaction:
             self._reached(FILES)
         if found.leaves is not None:
             found.leaves.stop()
-        renewed = ensure_certificates(found.wanted.spec, desired.topology)
+        renewed = ensure_certificates(desired.topology)
         if renewed and self._draft is None:
             self._begin()
         ensure_own_certificates(desired.topology)
@@ -150,7 +150,7 @@ class Transaction:
             running = self._history.engine(snapshot)
             self._leave(snapshot)
             write_files(desired.files, desired.topology, force=True)
-            ensure_certificates(snapshot.spec, desired.topology)
+            ensure_certificates(desired.topology)
             ensure_own_certificates(desired.topology)
             running.prepare(desired)
             found = plan(snapshot, running, Purpose.BACK)
@@ -178,7 +178,7 @@ class Transaction:
         elif (other := self._history.leaves(snapshot.desired.topology)) is not None:
             other.stop()
 
-    def _commit(self, result: Result, reason: str, back: GoneBack | None) -> Entry | None:
+    def _commit(self, result: Result, reason: str, back: GoneBack | None) -> LedgerEntry | None:
         draft = self._draft
         if draft is None:
             return None

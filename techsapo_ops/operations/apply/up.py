@@ -9,7 +9,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Entry
+from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
@@ -33,7 +33,7 @@ class UpReport:
     absent: tuple[Absent, ...]
     notes: tuple[str, ...]
     missing_tools: tuple[MissingTool, ...] = ()
-    entry: Entry | None = None
+    entry: LedgerEntry | None = None
     """The apply in the ledger; None when there was nothing to record."""
     back: GoneBack | None = None
     """The way back to the last good apply, after a failure."""

@@ -17,9 +17,10 @@ from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.deploy import Deployment, installed
-from techsapo_ops.operations.certificates.front import NginxSite
+from techsapo_ops.services.nginx.certificate import NginxSite, nginx_site
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 
@@ -59,12 +60,17 @@ def _tell_nobody(_: str) -> None:
 class Certificates:
     """The certificates of one stack, and what work on them needs."""
 
-    spec: Spec
     topology: Topology
     runner: Runner
-    site: NginxSite | None
+    site: NginxSite | None = None
+    """nginx, where it is to be asked."""
     now: Callable[[], datetime] = utc_now
     say: Callable[[str], None] = _tell_nobody
+
+    @property
+    def spec(self) -> Spec:
+        """The spec of the stack."""
+        return self.topology.spec
 
     @property
     def folder(self) -> Path:
@@ -209,3 +215,8 @@ class Certificates:
 def window_of(state: CertificateState, version: Version) -> Window | None:
     """The CA's wish for `version`, where it was asked about this very certificate."""
     return state.window if state.window_serial == f"{version.pair.leaf.serial_number:x}" else None
+
+
+def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
+    """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
+    return Certificates(stack.topology, stack.runner, nginx_site(stack), say=say)

@@ -11,7 +11,7 @@ from pathlib import Path
 from techsapo_ops.adapters.acme import AcmeError
 from techsapo_ops.adapters.acme_messages import Binding, renewal_id
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.certs.account import Account
+from techsapo_ops.certs.account import Account, AcmeCa
 from techsapo_ops.certs.challenges import DnsResponder, HttpResponder, Responder
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.material import Pair
@@ -260,12 +260,11 @@ def _account(certificates: Certificates, name: str, directory: str) -> Account:
     binding = None
     if key_id is not None and key is not None and directory == certificate.acme_directory:
         binding = Binding(key_id, key.reveal())
+    known_by = certificates.folder / Path(ca_file).expanduser() if ca_file is not None else None
     return Account(
         certificates.topology.layout.acme,
-        directory,
+        AcmeCa(directory, known_by, binding),
         certificate.contact,
-        ca_file=certificates.folder / Path(ca_file).expanduser() if ca_file is not None else None,
-        binding=binding,
         spec_path=f"certificates.{name}",
         say=certificates.say,
     )

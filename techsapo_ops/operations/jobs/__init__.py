@@ -11,15 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.schedule.job import JobResult
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.topology import Topology
 
 Operation = Callable[["JobContext"], JobResult]
 
@@ -29,13 +25,9 @@ class JobContext:
     """What a job works with. What reads the spec is a function: not every job needs it to be right."""
 
     layout: Layout
-    spec: Callable[[], Spec]
-    """Raises SpecError where the spec is wrong."""
-    topology: Callable[[], Topology]
-    engine: Callable[[], Engine]
     stack: Callable[[], Stack]
+    """Raises SpecError where the spec is wrong."""
     history: History
-    runner: Runner
     tell: Callable[[str], None]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from techsapo_ops.operations.certificates.front import nginx_site
 from techsapo_ops.operations.certificates.metrics import write_metrics
-from techsapo_ops.operations.certificates.needs import Certificates, Need
+from techsapo_ops.operations.certificates.needs import Need, certificates_of
 from techsapo_ops.operations.certificates.renew import Renewal, renew
 from techsapo_ops.operations.certificates.status import status
 from techsapo_ops.operations.jobs import JobContext
@@ -15,9 +14,7 @@ _WAIT = 60.0
 
 def run(context: JobContext) -> JobResult:
     """Renew what is due and put it into use; one that fails does not keep the others from it."""
-    spec, topology = context.spec(), context.topology()
-    site = nginx_site(spec, topology, context.engine(), context.runner) if topology.has("nginx") else None
-    certificates = Certificates(spec, topology, context.runner, site, say=context.tell)
+    certificates = certificates_of(context.stack(), context.tell)
     found = renew(certificates, wait=_WAIT)
     write_metrics(certificates, status(certificates))
     for renewal in found:

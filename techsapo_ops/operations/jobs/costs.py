@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.watch.costs import Books, costs
+from techsapo_ops.operations.watch.costs import costs
 from techsapo_ops.schedule.job import JobResult
 
 DAYS = 30
@@ -12,15 +12,14 @@ DAYS = 30
 
 def run(context: JobContext) -> JobResult:
     """Sum up the audit log. Raises OpsError when it can't be read."""
-    spec = context.spec()
-    books = Books(spec, context.topology(), context.engine(), context.runner)
-    report = costs(books, DAYS, "provider")
+    stack = context.stack()
+    report = costs(stack, DAYS, "provider")
     for row in report.rows:
         context.tell(f"{row.name} ${row.cost_usd:.6f} in {row.calls} calls, {row.failed} failed")
     best = report.recommended
     if best is not None:
         context.tell(f"cheapest pair that was sure enough: {' + '.join(best.providers)}")
-    context.tell(f"budget ${spec.budget.monthly_usd:.2f} a month")
+    context.tell(f"budget ${stack.spec.budget.monthly_usd:.2f} a month")
     samples = [Sample("techsapo_costs_usd", row.cost_usd, {"provider": row.name}) for row in report.rows]
     samples.append(Sample("techsapo_costs_requests", report.requests))
     return JobResult(f"${report.total_usd:.6f} for {report.requests} requests in {DAYS} days", tuple(samples))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.systemd import Units
@@ -16,8 +18,7 @@ from techsapo_ops.render.timers import TimedJob, timer_files, unit_prefix
 from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_in, replace_block
 from techsapo_ops.schedule.job import Job, JobResult
 from techsapo_ops.schedule.status import configured_jobs
-from techsapo_ops.schedule.wrapper import Desk, export
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.schedule.wrapper import RunContext, export
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
@@ -59,9 +60,10 @@ class Table(Protocol):
         ...
 
 
-def nobody_starts_them(topology: Topology, schedule: Schedule) -> bool:
-    """Whether `schedule` counts on a scheduler that a stack in containers does not have."""
-    return schedule.by == "service" and topology.engine == "compose" and not topology.has(SCHEDULER)
+def nobody_starts_them(topology: Topology) -> bool:
+    """Whether the schedule counts on a scheduler that runs neither as a service nor beside them."""
+    runs = topology.has(SCHEDULER) or SCHEDULER in topology.places.companions
+    return topology.spec.schedule.by == "service" and not runs
 
 
 def scheduled(schedule: Schedule) -> tuple[Job, ...]:
@@ -69,20 +71,20 @@ def scheduled(schedule: Schedule) -> tuple[Job, ...]:
     return tuple(job for job in configured_jobs(schedule).values() if job.at is not None)
 
 
-def announce(schedule: Schedule, desk: Desk) -> None:
+def announce(schedule: Schedule, context: RunContext) -> None:
     """Write when each job is due next, so that a job that never runs is missed; others are no longer due.
 
     Raises OpsError when a textfile can't be written.
     """
     for job in configured_jobs(schedule).values():
-        last = desk.runs.last(job.name)
+        last = context.runs.last(job.name)
         wanted = job if schedule.by != "none" else replace(job, at=None)
         if wanted.at is not None or last is not None:
-            export(wanted, last, JobResult(), desk)
+            export(wanted, last, JobResult(), context)
 
 
 @dataclass(frozen=True, slots=True)
-class CronTable:
+class CronTable(Table):
     """The stack's block in a crontab."""
 
     crontab: Crontab
@@ -91,8 +93,9 @@ class CronTable:
     argv: Argv
     environment: Mapping[str, str]
 
+    @override
     def install(self, only: frozenset[str] | None = None) -> bool:
-        """See Table.install; `only` these jobs, beside those that are there already.
+        """Write the block; `only` these jobs, beside those that are there already.
 
         Everything else in the crontab stays byte for byte.
         """
@@ -104,16 +107,16 @@ class CronTable:
             self.crontab.write(after)
         return after != before
 
+    @override
     def remove(self) -> bool:
-        """See Table.remove."""
         before = self.crontab.read()
         after = replace_block(before, self.spec_file, b"")
         if after != before:
             self.crontab.write(after)
         return after != before
 
+    @override
     def show(self) -> Installed:
-        """See Table.show."""
         block = find_block(self.crontab.read(), self.spec_file)
         states: dict[bytes, State] = {
             self._block(jobs_in(block)): "partial",
@@ -131,7 +134,7 @@ class CronTable:
 
 
 @dataclass(frozen=True, slots=True)
-class TimerTable:
+class TimerTable(Table):
     """The stack's services and timers in `folder`."""
 
     units: Units
@@ -139,8 +142,9 @@ class TimerTable:
     prefix: str
     files: tuple[RenderedFile, ...]
 
+    @override
     def install(self) -> bool:
-        """See Table.install; timers start at once where systemd runs, else with the next boot."""
+        """Write and enable them; timers start at once where systemd runs, else with the next boot."""
         wanted = {file.path: file.content for file in self.files}
         before = self._there()
         if before == wanted:
@@ -151,14 +155,14 @@ class TimerTable:
         self.units.enable(name for name in wanted if name.endswith(".timer"))
         return True
 
+    @override
     def remove(self) -> bool:
-        """See Table.remove."""
         there = sorted(self._there())
         self._forget(there)
         return bool(there)
 
+    @override
     def show(self) -> Installed:
-        """See Table.show."""
         there = self._there()
         wanted = {file.path: file.content for file in self.files}
         state: State = "absent" if not there else "installed" if there == wanted else "outdated"
@@ -179,13 +183,12 @@ class TimerTable:
             raise OpsError(f"cannot read {self.folder}: {error.strerror}", "run as root") from None
 
 
-def timer_table(
-    spec: Spec, topology: Topology, units: Units, folder: Path, argv: Argv, path: str
-) -> TimerTable:
+def timer_table(topology: Topology, units: Units, folder: Path, argv: Argv, path: str) -> TimerTable:
     """The timers that the spec asks for. Raises OpsError for a schedule that systemd can't be told."""
+    spec = topology.spec
     jobs = [
         TimedJob(job.name, job.at or "", tuple(argv(job.name)), job.time_limit)
         for job in scheduled(spec.schedule)
     ]
-    files = timer_files(spec, topology, Templates(None), jobs, path)
+    files = timer_files(topology, Templates(None), jobs, path)
     return TimerTable(units, folder, unit_prefix(spec), files)

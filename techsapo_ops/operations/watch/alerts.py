@@ -17,9 +17,12 @@ from techsapo_ops.adapters.prometheus import ApiError, Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, runbook_url
+from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.topology import Topology
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.stack import Stack
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
 ORDER: tuple[State, ...] = ("firing", "pending", "silenced", "inhibited", "unknown", "quiet", "off")
@@ -52,8 +55,25 @@ class Delivery:
     seconds: float
 
 
+def prometheus_of(stack: Stack) -> Prometheus | None:
+    """The stack's Prometheus, as this host reaches it."""
+    url = _url(stack, PrometheusKind.facts.kind)
+    return Prometheus(url) if url else None
+
+
+def alertmanager_of(stack: Stack) -> Alertmanager | None:
+    """The stack's Alertmanager, as this host reaches it."""
+    url = _url(stack, AlertmanagerKind.facts.kind)
+    return Alertmanager(url) if url else None
+
+
+def _url(stack: Stack, kind: str) -> str | None:
+    services = stack.topology.of_kind(kind)
+    return stack.topology.address(services[0], Viewpoint.HOST).url("") if services else None
+
+
 def listed(
-    spec: Spec, topology: Topology, prometheus: Prometheus | None, alertmanager: Alertmanager | None
+    stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> tuple[tuple[Listed, ...], str]:
     """Every alert, those that fire first, and why states are not known where that is so.
 
@@ -67,6 +87,7 @@ def listed(
         waiting, held, trouble = None, (), error.message
     muted = {_identity(a.labels): a for a in held if a.state == "suppressed"}
     found: list[Listed] = []
+    spec, topology = stack.spec, stack.topology
     for alert in alerts().values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
@@ -101,7 +122,7 @@ def known(name: str) -> Alert:
 
 
 def try_out(
-    spec: Spec,
+    stack: Stack,
     alert: Alert,
     server: Alertmanager,
     *,
@@ -116,6 +137,7 @@ def try_out(
     that a real alert sends at that very moment can't be told apart. The alert ends with this call.
     Raises OpsError where it reaches nobody, was refused, or is not sent in time.
     """
+    spec = stack.spec
     receiver = WATCHDOG_RECEIVER if alert.name == "Watchdog" else alert.severity
     integrations = _integrations(server.status().config, receiver)
     if not integrations:

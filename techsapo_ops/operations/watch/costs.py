@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.engine import Engine, State
+from techsapo_ops.stack.engine import State
 from techsapo_ops.stack.own_tls import authorities
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import By, Report, Rows, read_rows, summed
 from techsapo_ops.stores.audit.server import AuditServer, audit_server
 
 AUDIT = "audit.sqlite"
+_DATABASE = Mysql.facts.kind
 _READ_SECONDS = 300.0
-_STORES = ("mysql",)
-"""Stores that the costs are read from."""
 
 
 def first_day(days: int) -> datetime:
@@ -32,25 +32,17 @@ def first_day(days: int) -> datetime:
     return (datetime.now(UTC) - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """A stack whose audit log is read."""
-
-    spec: Spec
-    topology: Topology
-    engine: Engine
-    runner: Runner
-
-
-def costs(books: Books, days: int, by: By) -> Report:
+def costs(stack: Stack, days: int, by: By) -> Report:
     """Costs of the last `days` days out of the stack's MariaDB or SQLite files. Raises OpsError."""
     since = first_day(days)
-    if books.topology.engine == "compose":
-        return summed(sum(_from_containers(books, days), Rows()), since, by)
-    mysql = _mysql(books)
-    databases = sorted(books.topology.layout.data.glob(f"app*/{AUDIT}"))
-    if mysql is None and books.topology.of_kind("app")[0].user is not None:
-        return summed(sum(_as_its_user(books, databases, days), Rows()), since, by)
+    topology = stack.topology
+    if topology.places.isolated:
+        return summed(sum(_from_containers(stack, days), Rows()), since, by)
+    mysql = _mysql(stack)
+    first = _apps(topology)[0]
+    databases = sorted(topology.layout.data.glob(f"{first.kind}*/{AUDIT}"))
+    if mysql is None and first.user is not None:
+        return summed(sum(_as_its_user(stack, databases, days), Rows()), since, by)
     return summed(read_rows(mysql, databases, since), since, by)
 
 
@@ -62,47 +54,51 @@ def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
     return read_rows(server, databases, first_day(days))
 
 
-def _as_its_user(books: Books, databases: Sequence[Path], days: int) -> Iterator[Rows]:
+def _as_its_user(stack: Stack, databases: Sequence[Path], days: int) -> Iterator[Rows]:
     """As the app's user, whose folders they are in: root would follow a link that is put there."""
-    topology = books.topology
+    topology = stack.topology
     for database in databases:
         name = database.parent.name
         argv = (
             topology.host.python, "-P", "-m", "techsapo_ops", "costs", "--rows", "--days", str(days),
             "--file", str(topology.config_dir() / APP_SPEC), "--data", str(database.parent),
         )  # fmt: skip
-        asked = books.engine.beside(name, Command(argv), image_of=topology.of_kind("app")[0].name)
-        yield _rows(books.runner.run(asked, timeout=_READ_SECONDS), name)
+        asked = stack.engine.beside(name, Command(argv), image_of=_apps(topology)[0].name)
+        yield _rows(stack.runner.run(asked, timeout=_READ_SECONDS), name)
 
 
-def _from_containers(books: Books, days: int) -> Iterator[Rows]:
+def _from_containers(stack: Stack, days: int) -> Iterator[Rows]:
     """MariaDB is private to the stack and an SQLite file is in its instance's volume: the app reads both."""
-    topology = books.topology
-    apps = topology.of_kind("app")
+    topology = stack.topology
+    apps = _apps(topology)
     argv = (
         "python", "-m", "techsapo_ops", "costs", "--rows", "--days", str(days),
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
-        *told_addresses(topology, _STORES), *told_authorities(topology, _STORES),
+        *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
     )  # fmt: skip
-    observed = books.engine.observe().services
-    if topology.has("mysql"):
+    observed = stack.engine.observe().services
+    if topology.has(_DATABASE):
         up = {State.RUNNING, State.STARTING}
         running = [a for a in apps if a.name in observed and observed[a.name].state in up]
         if not running:
             raise OpsError(
                 "the audit database can't be reached: no instance of the app runs", "`techsapo up` starts it"
             )
-        asked = books.engine.enter(running[0].name, Command(argv))
-        yield _rows(books.runner.run(asked, timeout=_READ_SECONDS), running[0].name)
+        asked = stack.engine.enter(running[0].name, Command(argv))
+        yield _rows(stack.runner.run(asked, timeout=_READ_SECONDS), running[0].name)
         return
     for app in apps:
-        if app.name in observed and observed[app.name].container:
-            beside = books.engine.beside(app.name, Command(argv))
-            yield _rows(books.runner.run(beside, timeout=_READ_SECONDS), app.name)
-    if apps[0].name in observed and observed[apps[0].name].container:
-        for name in books.engine.left("app"):
-            beside = books.engine.beside(name, Command(argv), image_of=apps[0].name)
-            yield _rows(books.runner.run(beside, timeout=_READ_SECONDS), name)
+        if stack.engine.reaches(app.name):
+            beside = stack.engine.beside(app.name, Command(argv))
+            yield _rows(stack.runner.run(beside, timeout=_READ_SECONDS), app.name)
+    if stack.engine.reaches(apps[0].name):
+        for name in stack.engine.left(apps[0].kind):
+            beside = stack.engine.beside(name, Command(argv), image_of=apps[0].name)
+            yield _rows(stack.runner.run(beside, timeout=_READ_SECONDS), name)
+
+
+def _apps(topology: Topology) -> tuple[Service, ...]:
+    return tuple(service for service in topology.services if service.facts.runs_package)
 
 
 def _rows(done: Completed, app: str) -> Rows:
@@ -121,14 +117,14 @@ def _rows(done: Completed, app: str) -> Rows:
         ) from None
 
 
-def _mysql(books: Books) -> AuditServer | None:
+def _mysql(stack: Stack) -> AuditServer | None:
     """The stack's MariaDB with its password, None where the audit log is SQLite."""
-    mysql = books.spec.mysql
-    if mysql is None or not books.topology.has("mysql"):
+    mysql = stack.spec.mysql
+    if mysql is None or not stack.topology.has(_DATABASE):
         return None
-    made = books.topology.layout.mysql_password
+    made = stack.topology.layout.mysql_password
     if mysql.password is None and made.is_file():
         mysql = mysql.model_copy(
             update={"password": Secret(read_text(made, what="database password").strip())}
         )
-    return audit_server(mysql, authorities(books.spec, books.topology.layout).mysql)
+    return audit_server(mysql, authorities(stack.spec, stack.layout).mysql)

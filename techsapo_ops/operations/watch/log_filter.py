@@ -21,8 +21,8 @@ _WORDS: dict[str, Level] = {
 _LOGFMT = re.compile(r'\b(?:level|lvl)="?([A-Za-z]+)')
 _BRACKETS = re.compile(r"\[([A-Za-z]+)\]")
 _SUPERVISOR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]{4,5}) ")
-_REDIS = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ")
-_REDIS_LEVELS: dict[str, Level] = {".": "debug", "-": "info", "*": "info", "#": "warn"}
+_WITH_SIGN = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ")
+_SIGNS: dict[str, Level] = {".": "debug", "-": "info", "*": "info", "#": "warn"}
 
 
 def line_level(text: str) -> Level | None:
@@ -33,9 +33,9 @@ def line_level(text: str) -> Level | None:
     """
     if text.startswith("{"):
         return _WORDS.get(str(_object(text).get("level", "")).lower())
-    redis = _REDIS.match(text)
-    if redis is not None:
-        return _REDIS_LEVELS[redis[1]]
+    signed = _WITH_SIGN.match(text)
+    if signed is not None:
+        return _SIGNS[signed[1]]
     for pattern in (_LOGFMT, _SUPERVISOR, _BRACKETS):
         found = pattern.search(text)
         if found is not None and found[1].lower() in _WORDS:
@@ -44,7 +44,7 @@ def line_level(text: str) -> Level | None:
 
 
 @dataclass(frozen=True, slots=True)
-class LogChoice:
+class LogFilter:
     """The lines that are wanted: at least as grave as `level`, of `request`, matching `pattern`."""
 
     level: Level | None = None

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from techsapo_ops.adapters.http import Unreachable, fetch
+from techsapo_ops.services.registry import facts
 from techsapo_ops.stack.engine import Observed, ObservedService
 
 REQUESTS = "techsapo_http_requests_total"
@@ -63,7 +64,7 @@ class Monitor:
             restarts=service.restarts,
             cpu_percent=usage.cpu_percent if usage else None,
             memory_bytes=usage.memory_bytes if usage else None,
-            requests_per_second=self._rate(service) if service.kind == "app" and service.pid else None,
+            requests_per_second=self._rate(service) if service.pid and _counts(service) else None,
         )
 
     def _rate(self, service: ObservedService) -> float | None:
@@ -83,6 +84,11 @@ class Monitor:
         if before is None or count < before[1] or now <= before[0]:  # the first reading, or a restart
             return None
         return (count - before[1]) / (now - before[0])
+
+
+def _counts(service: ObservedService) -> bool:
+    kind = facts().get(service.kind)
+    return kind is not None and kind.runs_package
 
 
 def request_count(metrics: str) -> float:

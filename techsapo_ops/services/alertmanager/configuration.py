@@ -44,7 +44,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
     by_receiver = _by_receiver(spec)
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
-        smtp=_smtp(spec, topology),
+        smtp=_smtp(topology),
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,
         repeat_interval=settings.repeat_interval,
@@ -52,7 +52,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         hours=_hours(spec),
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
         causes=_causes(topology),
-        receivers=[_receiver(spec, topology, name, receivers) for name, receivers in by_receiver.items()],
+        receivers=[_receiver(topology, name, receivers) for name, receivers in by_receiver.items()],
     )
     raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
     texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2")
@@ -119,8 +119,8 @@ def _by_receiver(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
     }
 
 
-def _smtp(spec: Spec, topology: Topology) -> dict[str, Any]:
-    smtp = spec.notifications.smtp
+def _smtp(topology: Topology) -> dict[str, Any]:
+    smtp = topology.spec.notifications.smtp
     if smtp is None:
         return {}
     settings: dict[str, Any] = {
@@ -139,7 +139,7 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(spec: Spec, topology: Topology, name: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
+def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
     """Alertmanager's receiver `name`: all of the spec's below it, each under the key of its kind."""
     merged: dict[str, Any] = {"name": name}
     for number, receiver in enumerate(receivers):
@@ -160,7 +160,7 @@ def _receiver(spec: Spec, topology: Topology, name: str, receivers: tuple[Receiv
                     slack["channel"] = go_template_text(receiver.channel)
                 merged.setdefault("slack_configs", []).append(slack)
             case EmailReceiver():
-                if spec.notifications.smtp is None:
+                if topology.spec.notifications.smtp is None:
                     raise OpsError(f"{path}: e-mail needs a mail server", "add notifications.smtp")
                 merged.setdefault("email_configs", []).append(
                     {

@@ -18,7 +18,7 @@ _HEALTH = Probe("http", "/api/v1/health")
 _GOOD = frozenset({"ok", "healthy", "up", "pass", "ready", "available"})
 
 
-def app_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
+def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
     """Ask an instance of the app how it and its dependencies are.
 
     An instance that answers at all, be it that a dependency fails, is degraded and not down. One that runs

@@ -48,6 +48,7 @@ class Mysql(Kind):
     deadline = 90.0  # crash recovery
     container_deadline = 120.0  # a new database
     port_setting = "mysql.port"
+    programs = ("mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-admin")
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where the spec has a section for it."""

@@ -13,7 +13,7 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 
-def prometheus_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
+def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
     """Prometheus itself, then each of its active targets with the duration of its last scrape."""
     started = time.monotonic()
     itself = part_of(service, ask(topology, service, timeout))

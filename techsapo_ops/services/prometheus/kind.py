@@ -34,21 +34,12 @@ class Prometheus(Kind):
         data=True,
         container_data="/prometheus",
         probe=Probe("http", "/-/ready"),
-        # What it scrapes, so that its first round finds everything there.
-        after=(
-            "app",
-            "nginx",
-            "alertmanager",
-            "node-exporter",
-            "redis-exporter",
-            "mysqld-exporter",
-            "nginx-exporter",
-        ),
         reload="HUP",
         metrics_path="/metrics",
         published=True,
     )
     monitors = True
+    comes_last = True  # what it scrapes is before it, so that its first round finds everything there
     networks = ("edge", "metrics")
     reload_path = "/-/reload"
     reads = ("prometheus/",)

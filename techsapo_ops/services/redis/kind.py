@@ -39,6 +39,7 @@ class Redis(Kind):
     reads = ("redis/",)
     retitled = ""  # its address stands there instead
     port_setting = "redis.port"
+    programs = ("redis-cli",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""
@@ -51,6 +52,12 @@ class Redis(Kind):
 
         return redis_files(topology, templates)
 
+    def login(self, topology: Topology) -> Login:
+        """The app's."""
+        from techsapo_ops.stack.service import Login
+
+        return Login(topology.spec.redis.user, topology.spec.redis.password)
+
     def scheme(self, topology: Topology) -> str:
         """As clients of Redis write it."""
         return "rediss" if topology.spec.redis.tls else "redis"
@@ -60,12 +67,6 @@ class Redis(Kind):
         if not topology.has(self.name):
             why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
             yield f"cache: in each app's own memory, as there is no Redis{why}"
-
-    def login(self, topology: Topology) -> Login:
-        """The app's."""
-        from techsapo_ops.stack.service import Login
-
-        return Login(topology.spec.redis.user, topology.spec.redis.password)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""

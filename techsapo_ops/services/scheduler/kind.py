@@ -34,8 +34,8 @@ class Scheduler(Kind):
         user="techsapo",
         uid=0,
         probe=Probe("tcp"),
-        after=("app", "nginx", "mysql", "redis", "node-exporter", "prometheus", "alertmanager"),
     )
+    comes_last = True  # jobs ask the others
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """One, where the engine does not run it beside the services."""

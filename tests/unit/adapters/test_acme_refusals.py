@@ -15,7 +15,7 @@ import pytest
 
 from techsapo_ops.adapters.acme import AcmeError, AcmeServer
 from techsapo_ops.adapters.acme_messages import Binding
-from techsapo_ops.certs.account import Account
+from techsapo_ops.certs.account import Account, AcmeCa
 from techsapo_ops.certs.material import key_pem, new_key
 
 PROBLEM = "urn:ietf:params:acme:error:"
@@ -128,7 +128,9 @@ def test_a_binding_that_is_missing_or_wrong_is_told_by_its_place_in_the_spec(
 ) -> None:
     problem = json.dumps({"type": PROBLEM + code, "detail": "not like this"}).encode()
     with refusing(400, problem, binds=binds) as server:
-        account = Account(tmp_path, server.directory, None, binding=binding, spec_path="certificates.site")
+        account = Account(
+            tmp_path, AcmeCa(server.directory, binding=binding), None, spec_path="certificates.site"
+        )
         error = refused(lambda: account.ask(lambda asked: asked.order("")))
     assert f"not like this ({code})" in error.message
     assert hint in error.hint
@@ -157,7 +159,7 @@ def test_a_binding_shows_the_account_s_public_key_alone(tmp_path: Path) -> None:
 
 def test_another_key_id_is_another_account(tmp_path: Path) -> None:
     first, second = (
-        Account(tmp_path, "https://ca.example/dir", None, binding=binding).folder
+        Account(tmp_path, AcmeCa("https://ca.example/dir", binding=binding), None).folder
         for binding in (None, BINDING)
     )
     assert first != second

@@ -32,6 +32,7 @@ from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.diagnosis import HostReport
 from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
@@ -168,7 +169,7 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
 
 
 def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
-    (found,) = [f for f in examine(stack.spec, stack.topology).findings if f.name == "notes-cli"]
+    (found,) = [f for f in examine(stack, HostReport(())).findings if f.name == "notes-cli"]
     assert found.detail == "reads the notes; optional, not on PATH"
 
 

@@ -45,7 +45,7 @@ def test_a_snapshot_is_checked_also_where_the_stack_has_no_redis_any_more(
     tools: Any = Tools(script(tmp_path / "of-the-service", "said by the service"))
     wanted = spec(redis={"enabled": redis})
     where = topology(wanted, tmp_path, engine)
-    stack = Stack(wanted, where, tools, tools, tmp_path, Templates(), lambda *_: tools)
+    stack = Stack(where, tools, tools, tmp_path, Templates(), lambda *_: tools)
     packed = tmp_path / "dump.rdb.zst"
     with PackedWriter(packed) as file:
         file.write(b"REDIS0011 and so on")

@@ -11,7 +11,7 @@ import pytest
 from alert_cases import load_cases
 from promql_names import metric_names
 
-from techsapo_ops.catalogue.alerts import SERVER_UP, SEVERITIES, Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.cli.lazy import LazyCommand
@@ -45,7 +45,7 @@ def test_both_languages_of_an_alert_speak_of_the_same_figures(alert: Alert) -> N
 
 def test_each_exporter_that_says_whether_its_server_answers_has_an_alert_on_it() -> None:
     found = {a.exporter: a.expr for a in alerts().values() if a.exporter is not None}
-    assert found == {job: f'{series}{{job="{job}"}} == 0' for job, series in SERVER_UP.items()}
+    assert found == {job: f'{series}{{job="{job}"}} == 0' for job, series in server_up().items()}
 
 
 @every_alert

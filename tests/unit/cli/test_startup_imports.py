@@ -40,7 +40,7 @@ LOW = {"cli", "errors", "operations", "services", "adapters", "stack", "spec"}
     ("command", "packages", "rooms", "most"),
     [
         ("--help", set(), {"cli", "errors"}, 8),
-        ("ps", {"rich"}, LOW | {"engines"}, 35),
+        ("ps", set(), LOW | {"engines"}, 45),
         ("validate", {"yaml", "cython_runtime"}, LOW | {"catalogue", "render"}, 55),
     ],
 )

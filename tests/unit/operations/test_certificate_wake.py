@@ -26,7 +26,7 @@ def certificates(folder: Path, **days: int) -> Certificates:
     """Certificates from a CA, each stored and in use, that live for so many days."""
     names = {name: {"source": "acme", "names": [f"{name}.example"], "directory": DIRECTORY} for name in days}
     model = spec(certificates=names)
-    made = Certificates(model, topology(model, folder), SubprocessRunner(), None, now=lambda: NOW)
+    made = Certificates(topology(model, folder), SubprocessRunner(), now=lambda: NOW)
     authority = local_authority(made.topology.layout.certs / ".ca", NOW)
     for name, life in days.items():
         store = made.store(name)
@@ -59,7 +59,7 @@ def test_a_run_notes_it_and_a_stack_without_certificates_has_none(tmp_path: Path
     )  # so that the CA is not asked
     renew(made)
     assert wake(made) == leaf
-    empty = replace(made, spec=spec())
+    empty = replace(made, topology=replace(made.topology, spec=spec()))
     wake_for(empty)
     assert wake(empty) is None
 

@@ -28,7 +28,7 @@ ACME = {"source": "acme", "names": ["example.com"]}
 
 def certificates(folder: Path, **certificate: Any) -> Certificates:
     model = spec(certificates={"site": {"names": ["example.com"], **certificate}})
-    return Certificates(model, topology(model, folder), SubprocessRunner(), None, now=lambda: NOW)
+    return Certificates(topology(model, folder), SubprocessRunner(), now=lambda: NOW)
 
 
 def stored(made: Certificates, origin: Origin, **settings: Any) -> Store:
@@ -136,7 +136,7 @@ def test_one_that_fails_keeps_no_other_from_being_renewed(tmp_path: Path) -> Non
             "b": {"names": ["b.example.com"]},
         }
     )
-    made = Certificates(model, topology(model, tmp_path), SubprocessRunner(), None, now=lambda: NOW)
+    made = Certificates(topology(model, tmp_path), SubprocessRunner(), now=lambda: NOW)
     first, second = renew(made)
     assert first.error is not None
     assert second.error is None

@@ -16,7 +16,7 @@ from techsapo_ops.engines import planning
 from techsapo_ops.operations.apply import origin
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import with_new_build
@@ -48,7 +48,7 @@ def wanted(
 
 def record(snapshot: Snapshot, version: str = "", **more: Any) -> None:
     ledger = Ledger(snapshot.desired.topology.layout.state)
-    entry = Entry(
+    entry = LedgerEntry(
         id=ledger.next_id(), time=datetime(2026, 1, 31, tzinfo=UTC), user="alice", command="up",
         version=version or build(), engine="native", environment=None, spec_hash="",
         state=ledger.save_state(snapshot), identity=snapshot.identity, result="ok",

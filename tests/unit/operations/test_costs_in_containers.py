@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.open_stacks import open_stack
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.watch.costs import AUDIT, Books, costs
+from techsapo_ops.operations.watch.costs import AUDIT, costs
 from techsapo_ops.stack.engine import Observed, ObservedService, State
+from techsapo_ops.stack.stack import Stack as Open
 from techsapo_ops.stores.audit.costs import Call, Request, Rows
 
 ROWS = Rows(
@@ -33,6 +35,9 @@ class Stack:
         seen = {n: ObservedService(n, "app", state, container="c") for n, state in self.states.items()}
         return Observed(True, seen)
 
+    def reaches(self, service: str) -> bool:
+        return service in self.states
+
     def enter(self, service: str, command: Command) -> Command:
         self.asked.append(("enter", service))
         return command
@@ -50,9 +55,9 @@ class Stack:
         return Completed(command, code, said if code == 0 else b"", said if code else b"")
 
 
-def books(stack: Any, directory: Path, **sections: Any) -> Books:
+def books(stack: Any, directory: Path, **sections: Any) -> Open:
     wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]}, **sections)
-    return Books(wanted, topology(wanted, directory, "compose"), stack, stack)
+    return open_stack(topology(wanted, directory, "compose"), stack, stack)
 
 
 def test_rows_travel_as_json_unchanged() -> None:
@@ -86,7 +91,7 @@ def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_l
         (where.layout.data / name).mkdir(parents=True)
         (where.layout.data / name / AUDIT).symlink_to(victim)
     stack: Any = Stack()
-    report = costs(Books(wanted, where, stack, stack), 30, "day")
+    report = costs(open_stack(where, stack, stack), 30, "day")
     assert stack.asked == [("beside app-1", "app-1"), ("beside app-1", "app-old")]
     assert (report.requests, victim.read_bytes()) == (2, b"")
 

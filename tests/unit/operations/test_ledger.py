@@ -14,12 +14,12 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import ledger as ledgers
 from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
-from techsapo_ops.operations.apply.ledger import Entry, Ledger
+from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.render.templates import Templates
 
-BASE = Entry(
+BASE = LedgerEntry(
     id=1,
     time=datetime(2026, 1, 31, tzinfo=UTC),
     user="alice",
@@ -78,7 +78,7 @@ def test_a_part_of_a_state_has_those_services_only(tmp_path: Path) -> None:
     assert part.identity != snapshot(tmp_path).identity
 
 
-def recorded(tmp_path: Path, *entries: Entry) -> Ledger:
+def recorded(tmp_path: Path, *entries: LedgerEntry) -> Ledger:
     ledger = Ledger(tmp_path)
     for entry in entries:
         ledger.record(entry)

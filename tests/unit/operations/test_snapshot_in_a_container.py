@@ -41,7 +41,7 @@ class Volume:
 def stack(volume: Any, directory: Path, engine: str = "compose") -> Stack:
     wanted = spec(backup={"prometheus": True})
     where = topology(wanted, directory, engine)
-    made = Stack(wanted, where, volume, volume, directory, Templates(), lambda *_: volume)
+    made = Stack(where, volume, volume, directory, Templates(), lambda *_: volume)
     made.topology.layout.state.mkdir(parents=True, exist_ok=True)
     return made
 

@@ -117,20 +117,20 @@ def test_the_url_of_nginx_is_https_where_it_has_a_certificate(tmp_path: Path) ->
 def test_certificates_are_made_once_and_taken_over_from_files(tmp_path: Path) -> None:
     model = spec(certificates={"site": {"names": ["example.com"]}})
     where = topology(model, tmp_path)
-    assert "certificate site" in ensure_certificates(model, where)
-    assert ensure_certificates(model, where) == ""
+    assert "certificate site" in ensure_certificates(where)
+    assert ensure_certificates(where) == ""
     made = where.layout.certs / "site"
     (tmp_path / "my.pem").write_bytes((made / "fullchain.pem").read_bytes())
     (tmp_path / "my.key").write_bytes((made / "privkey.pem").read_bytes())
     files = {"source": "files", "certificate_file": "my.pem", "private_key_file": "my.key"}
     given = spec(certificates={"given": files})
     where = topology(given, tmp_path)
-    assert "not taken over yet" in ensure_certificates(given, where)
-    assert ensure_certificates(given, where) == ""
+    assert "not taken over yet" in ensure_certificates(where)
+    assert ensure_certificates(where) == ""
     assert (where.layout.certs / "given" / "privkey.pem").stat().st_mode & 0o777 == 0o600
     (tmp_path / "my.pem").unlink()
     with pytest.raises(OpsError, match="cannot read"):
-        ensure_certificates(given, where)
+        ensure_certificates(where)
 
 
 def test_an_acme_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_an_acme_certificate_that_is_there_is_left_alone(tmp_path: Path) -> None
         certificates={"site": {"source": "acme", "names": ["example.com"], "contact": "a@b.example"}}
     )
     where = topology(model, tmp_path)
-    assert "certificate site" in ensure_certificates(model, where)
+    assert "certificate site" in ensure_certificates(where)
     chain = where.layout.certs / "site" / "fullchain.pem"
     chain.write_text("from a public CA")
-    assert ensure_certificates(model, where) == ""
+    assert ensure_certificates(where) == ""
     assert chain.read_text() == "from a public CA"
 
 
@@ -162,14 +162,14 @@ def test_a_new_certificate_reloads_nginx_that_is_otherwise_up_to_date_as_the_pla
 def test_what_certificates_are_due_for_is_told_without_writing_any(tmp_path: Path) -> None:
     model = spec(certificates={"site": {"names": ["example.com"]}})
     where = topology(model, tmp_path)
-    assert certificates_due(model, where) == "certificate site: there was none"
+    assert certificates_due(where) == "certificate site: there was none"
     assert list(tmp_path.rglob("*")) == []
-    ensure_certificates(model, where)
-    assert certificates_due(model, where) == ""
+    ensure_certificates(where)
+    assert certificates_due(where) == ""
     other = spec(certificates={"site": {"names": ["example.org"]}})
-    assert certificates_due(other, where) == "certificate site: the names changed"
+    assert certificates_due(replace(where, spec=other)) == "certificate site: the names changed"
     (where.layout.certs / "site" / "fullchain.pem").unlink()
-    assert certificates_due(model, where) == "certificate site: its link was missing"
+    assert certificates_due(where) == "certificate site: its link was missing"
 
 
 def test_a_program_beside_the_services_that_runs_another_build_is_restarted_by_a_step(

@@ -152,5 +152,5 @@ def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Pat
     wanted = spec(backup={"offsite": {"restic": "/mnt/far", "password": "p"}})
     made = topology(wanted, tmp_path, facts=host(root=True))
     job = TimedJob("backup", "0 2 * * *", ("techsapo", "jobs", "run", "backup"), 60)
-    unit, _ = timer_files(wanted, made, Templates(None), [job], "/usr/bin")
+    unit, _ = timer_files(made, Templates(None), [job], "/usr/bin")
     assert '"-/mnt/far"' in unit.content

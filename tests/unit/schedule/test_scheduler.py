@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from job_lab import Bench, handing_back, job
 
-from techsapo_ops.schedule.recovery import overdue, settle_killed
+from techsapo_ops.schedule.recovery import overdue, record_killed
 from techsapo_ops.schedule.scheduler import JobScheduler
 from techsapo_ops.schedule.wrapper import run_job
 
@@ -110,11 +110,11 @@ def test_a_run_that_was_killed_is_found_told_and_made_up_for(tmp_path: Path) -> 
     from dataclasses import replace
 
     bench = Bench(tmp_path)
-    done = run_job(job(), handing_back(""), bench.desk, by="service")
+    done = run_job(job(), handing_back(""), bench.context, by="service")
     assert done is not None
-    assert overdue({"drift": job(), "never": job()}, bench.desk) == []
-    bench.desk.runs.write(replace(done.run, id=2, result="running", exit_code=None, seconds=None))
-    assert settle_killed(job(), bench.desk)
+    assert overdue({"drift": job(), "never": job()}, bench.context) == []
+    bench.context.runs.write(replace(done.run, id=2, result="running", exit_code=None, seconds=None))
+    assert record_killed(job(), bench.context)
     assert bench.metrics["last_exit_code"] == 137
-    assert overdue({"drift": job()}, bench.desk) == ["drift"]
-    assert not settle_killed(job(), bench.desk)
+    assert overdue({"drift": job()}, bench.context) == ["drift"]
+    assert not record_killed(job(), bench.context)

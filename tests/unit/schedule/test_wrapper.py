@@ -16,7 +16,7 @@ from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.job import Job, Retry
 from techsapo_ops.schedule.recovery import overdue
-from techsapo_ops.schedule.status import standing
+from techsapo_ops.schedule.status import job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.secret import Secret
@@ -28,14 +28,14 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_a_run_is_written_down_with_its_time_its_end_and_what_it_said(bench: Bench) -> None:
-    done = run_job(job(), handing_back("3 files"), bench.desk, by="hand")
+    done = run_job(job(), handing_back("3 files"), bench.context, by="hand")
     assert done is not None
     assert done.recorded
-    [run] = bench.desk.runs.of("drift")
+    [run] = bench.context.runs.of("drift")
     assert (run.id, run.result, run.exit_code, run.tries, run.summary) == (1, "ok", 0, 1, "3 files")
     assert (run.started, run.user, run.by) == (NOON, "ops", "hand")
     assert run == done.run
-    log = bench.desk.runs.log(run).read_text(encoding="utf-8").splitlines()
+    log = bench.context.runs.log(run).read_text(encoding="utf-8").splitlines()
     assert log[0] == "2026-01-15 12:00:00 at work"
     assert log[-1].endswith("s: 3 files")
     metrics = bench.metrics
@@ -47,11 +47,11 @@ def test_a_run_is_written_down_with_its_time_its_end_and_what_it_said(bench: Ben
 
 
 def test_a_failed_run_keeps_the_last_success_and_the_jobs_own_metrics(bench: Bench) -> None:
-    run_job(job(), handing_back("fine"), bench.desk, by="hand")
+    run_job(job(), handing_back("fine"), bench.context, by="hand")
     success = bench.metrics["last_success_timestamp_seconds"]
-    write_textfile(bench.desk.textfiles, "drift", [Sample("techsapo_drift_findings", 2, {"kind": "file"})])
+    write_textfile(bench.context.textfiles, "drift", [Sample("techsapo_drift_findings", 2, {"kind": "file"})])
     bench.clock.move(hours=1)
-    done = run_job(job(), handing_back("", code=3, error="no such bucket"), bench.desk, by="hand")
+    done = run_job(job(), handing_back("", code=3, error="no such bucket"), bench.context, by="hand")
     assert done is not None
     assert (done.run.result, done.run.exit_code, done.run.error) == ("failed", 3, "no such bucket")
     assert bench.metrics["last_success_timestamp_seconds"] == success
@@ -65,13 +65,13 @@ def test_a_failed_run_is_tried_again_after_waits_that_double(bench: Bench) -> No
         f"import pathlib, sys; p = pathlib.Path({str(marker)!r}); n = len(p.read_text()) if p.exists() else 0"
     )
     command = python(code + "; p.write_text('x' * (n + 1)); sys.exit(0 if n == 2 else 1)")
-    done = run_job(job(retries=3), command, bench.desk, by="hand")
+    done = run_job(job(retries=3), command, bench.context, by="hand")
     assert done is not None
     assert (done.run.result, done.run.tries, bench.pauses) == ("ok", 3, [10, 20])
 
 
 def test_a_crash_is_told_by_its_last_line(bench: Bench) -> None:
-    done = run_job(job(), python("raise ValueError('no disk 日本')"), bench.desk, by="hand")
+    done = run_job(job(), python("raise ValueError('no disk 日本')"), bench.context, by="hand")
     assert done is not None
     assert done.run.error == "ended with code 1: ValueError: no disk 日本"
 
@@ -79,7 +79,7 @@ def test_a_crash_is_told_by_its_last_line(bench: Bench) -> None:
 def test_a_program_that_is_not_there_is_a_failed_run(bench: Bench) -> None:
     from techsapo_ops.adapters.process import Command
 
-    done = run_job(job(), Command(("/no/such/program",)), bench.desk, by="hand")
+    done = run_job(job(), Command(("/no/such/program",)), bench.context, by="hand")
     assert done is not None
     assert done.run.error == "cannot run /no/such/program: No such file or directory"
 
@@ -103,7 +103,7 @@ def test_a_hung_job_ends_at_its_time_limit_with_what_it_started_even_in_another_
 ) -> None:
     monkeypatch.setattr("techsapo_ops.adapters.supervised.TERM_SECONDS", 0.5)
     before = set(psutil.Process().children(recursive=True))  # servers of other tests may outlive them
-    done = run_job(job(timeout=1.5), python(HANGS), bench.desk, by="hand")
+    done = run_job(job(timeout=1.5), python(HANGS), bench.context, by="hand")
     assert done is not None
     assert (done.run.result, done.run.exit_code) == ("timeout", 124)
     assert done.run.error == "did not end within 1.5 s and was ended"
@@ -114,7 +114,7 @@ def test_a_hung_job_ends_at_its_time_limit_with_what_it_started_even_in_another_
 
 def test_what_a_job_leaves_behind_is_ended_too(bench: Bench) -> None:
     code = "import subprocess; print(subprocess.Popen(['sleep', '300'], start_new_session=True).pid)"
-    done = run_job(job(), python(code), bench.desk, by="hand")
+    done = run_job(job(), python(code), bench.context, by="hand")
     assert done is not None
     assert done.run.ok
     assert "ended sleep, which the job had left running" in done.tail
@@ -122,63 +122,63 @@ def test_what_a_job_leaves_behind_is_ended_too(bench: Bench) -> None:
 
 
 def test_a_second_copy_is_refused_and_told_who_is_at_work(bench: Bench) -> None:
-    lock = bench.desk.runs.lock("drift")
+    lock = bench.context.runs.lock("drift")
     with exclusive(lock), pytest.raises(OpsError, match=r"\(pid \d+, since .*\) is at work on job drift"):
-        run_job(job(), handing_back(""), bench.desk, by="hand")
-    assert bench.desk.runs.of("drift") == ()
+        run_job(job(), handing_back(""), bench.context, by="hand")
+    assert bench.context.runs.of("drift") == ()
 
 
 def test_a_second_copy_that_waits_runs_afterwards(bench: Bench) -> None:
     started = threading.Event()
 
     def hold() -> None:
-        with exclusive(bench.desk.runs.lock("drift")):
+        with exclusive(bench.context.runs.lock("drift")):
             started.set()
             time.sleep(0.5)
 
     holder = threading.Thread(target=hold)
     holder.start()
     started.wait()
-    done = run_job(job(), handing_back(""), bench.desk, by="hand", wait=10)
+    done = run_job(job(), handing_back(""), bench.context, by="hand", wait=10)
     holder.join()
     assert done is not None
     assert done.run.ok
 
 
 def test_a_record_without_an_end_is_a_run_that_was_killed(bench: Bench) -> None:
-    done = run_job(job(), handing_back(""), bench.desk, by="hand")
+    done = run_job(job(), handing_back(""), bench.context, by="hand")
     assert done is not None
     from dataclasses import replace
 
-    runs = bench.desk.runs
+    runs = bench.context.runs
     runs.write(replace(done.run, id=2, result="running", exit_code=None, seconds=None))
     with exclusive(runs.lock("drift")):
         assert [r.result for r in runs.of("drift")] == ["ok", "running"]
     assert [r.result for r in runs.of("drift")] == ["ok", "killed"]
-    run_job(job(), handing_back(""), bench.desk, by="hand")
+    run_job(job(), handing_back(""), bench.context, by="hand")
     assert [(r.id, r.result, r.exit_code) for r in runs.of("drift")] == [
         (1, "ok", 0), (2, "killed", 137), (3, "ok", 0),
     ]  # fmt: skip
 
 
 def test_of_many_runs_the_last_hundred_stay_and_the_last_success(bench: Bench) -> None:
-    done = run_job(job(), handing_back("good"), bench.desk, by="hand")
+    done = run_job(job(), handing_back("good"), bench.context, by="hand")
     assert done is not None
     from dataclasses import replace
 
-    runs = bench.desk.runs
+    runs = bench.context.runs
     for number in range(2, 120):
         runs.write(replace(done.run, id=number, result="failed"))
-    run_job(job(), handing_back("", code=1), bench.desk, by="hand")
+    run_job(job(), handing_back("", code=1), bench.context, by="hand")
     kept = [run.id for run in runs.of("drift")]
     assert kept == [1, *range(21, 121)]
 
 
 def test_a_damaged_record_is_passed_over_and_its_number_not_given_again(bench: Bench) -> None:
-    run_job(job(), handing_back(""), bench.desk, by="hand")
-    (bench.desk.runs.folder / "drift" / "000002.json").write_text("{", encoding="utf-8")
-    run_job(job(), handing_back(""), bench.desk, by="hand")
-    assert [run.id for run in bench.desk.runs.of("drift")] == [1, 3]
+    run_job(job(), handing_back(""), bench.context, by="hand")
+    (bench.context.runs.folder / "drift" / "000002.json").write_text("{", encoding="utf-8")
+    run_job(job(), handing_back(""), bench.context, by="hand")
+    assert [run.id for run in bench.context.runs.of("drift")] == [1, 3]
 
 
 @pytest.mark.parametrize(
@@ -199,37 +199,37 @@ def test_a_scheduled_run_is_due_once_a_time_has_passed(last: int | None, now: in
     run = None
     if last is not None:
         run = Run(1, "drift", NOON + timedelta(hours=last), "cron", "ops", 1, "0", "ok", 0, 1.0)
-    assert due(job(), run, at, bench.desk.zone) == expected
+    assert due(job(), run, at, bench.context.zone) == expected
 
 
 def test_cron_and_the_stacks_scheduler_together_run_a_job_once(bench: Bench) -> None:
     bench.clock.move(hours=14, seconds=1)
-    assert run_job(job(), handing_back(""), bench.desk, by="service") is not None
+    assert run_job(job(), handing_back(""), bench.context, by="service") is not None
     bench.clock.move(seconds=2)
-    assert run_job(job(), handing_back(""), bench.desk, by="cron") is None
+    assert run_job(job(), handing_back(""), bench.context, by="cron") is None
     bench.clock.move(hours=24)
-    assert run_job(job(), handing_back(""), bench.desk, by="cron") is not None
-    assert [run.by for run in bench.desk.runs.of("drift")] == ["service", "cron"]
+    assert run_job(job(), handing_back(""), bench.context, by="cron") is not None
+    assert [run.by for run in bench.context.runs.of("drift")] == ["service", "cron"]
 
 
 def test_a_job_that_was_asked_for_runs_once_before_its_time(bench: Bench) -> None:
-    runs = bench.desk.runs
-    assert run_job(job(), handing_back(""), bench.desk, by="service") is not None
+    runs = bench.context.runs
+    assert run_job(job(), handing_back(""), bench.context, by="service") is not None
     runs.set_wake("drift", NOON + timedelta(minutes=1))
     assert runs.wake_at("drift") == NOON + timedelta(minutes=1)
     bench.clock.move(seconds=59)
-    assert run_job(job(), handing_back(""), bench.desk, by="service") is None
-    (shown,) = (s for s in standing(Schedule(), runs, bench.clock.now(), UTC) if s.job.name == "drift")
+    assert run_job(job(), handing_back(""), bench.context, by="service") is None
+    (shown,) = (s for s in job_statuses(Schedule(), runs, bench.clock.now(), UTC) if s.job.name == "drift")
     assert shown.next == NOON + timedelta(minutes=1)
     bench.clock.move(seconds=1)
-    assert overdue({"drift": job()}, bench.desk) == ["drift"]
-    assert run_job(job(), handing_back(""), bench.desk, by="service") is not None
+    assert overdue({"drift": job()}, bench.context) == ["drift"]
+    assert run_job(job(), handing_back(""), bench.context, by="service") is not None
     bench.clock.move(minutes=1)
-    assert run_job(job(), handing_back(""), bench.desk, by="service") is None
+    assert run_job(job(), handing_back(""), bench.context, by="service") is None
     last = runs.last("drift")
     assert last is not None
     runs.write(replace(last, id=last.id + 1, result="interrupted"))
-    assert overdue({"drift": job()}, bench.desk) == ["drift"], "`techsapo down` came in between"
+    assert overdue({"drift": job()}, bench.context) == ["drift"], "`techsapo down` came in between"
     runs.set_wake("drift", None)
     assert runs.wake_at("drift") is None
 
@@ -239,26 +239,26 @@ def test_what_was_asked_for_and_can_not_be_read_leaves_the_times_of_the_schedule
     folder.mkdir(parents=True)
     for text in ("soon", "2026-01-15T12:00:00", ""):
         (folder / "wake").write_text(text)
-        assert bench.desk.runs.wake_at("drift") is None
+        assert bench.context.runs.wake_at("drift") is None
     (folder / "wake").unlink()
     (folder / "wake").mkdir()
     with pytest.raises(OpsError, match=r"cannot read .*wake"):
-        bench.desk.runs.wake_at("drift")
+        bench.context.runs.wake_at("drift")
 
 
 def test_a_run_counts_on_after_the_clock_was_set_back(bench: Bench) -> None:
-    run_job(job(), handing_back(""), bench.desk, by="hand")
+    run_job(job(), handing_back(""), bench.context, by="hand")
     bench.clock.move(days=-30)
-    assert run_job(job(), handing_back(""), bench.desk, by="cron") is not None
-    assert [run.id for run in bench.desk.runs.of("drift")] == [1, 2]
-    last = bench.desk.runs.last("drift")
+    assert run_job(job(), handing_back(""), bench.context, by="cron") is not None
+    assert [run.id for run in bench.context.runs.of("drift")] == [1, 2]
+    last = bench.context.runs.last("drift")
     assert last is not None
     assert last.started == NOON - timedelta(days=30)
 
 
 def test_a_spec_that_is_wrong_is_a_failed_run_that_says_where(bench: Bench) -> None:
     refusal = OpsError("techsapo.yaml:3:1 app: unknown key\ntechsapo.yaml:4:1 x: unknown key")
-    done = run_job(job(), handing_back(""), bench.desk, by="cron", refusal=refusal)
+    done = run_job(job(), handing_back(""), bench.context, by="cron", refusal=refusal)
     assert done is not None
     assert (done.run.result, done.run.tries) == ("failed", 0)
     assert done.tail[0] == "not run: techsapo.yaml:3:1 app: unknown key"
@@ -295,10 +295,10 @@ def watched(server: HTTPServer) -> Job:
 def test_the_watcher_outside_hears_of_each_success_and_of_no_failure(
     bench: Bench, watcher: HTTPServer
 ) -> None:
-    done = run_job(watched(watcher), handing_back(""), bench.desk, by="hand")
+    done = run_job(watched(watcher), handing_back(""), bench.context, by="hand")
     assert done is not None
     assert done.run.ping == "ok"
-    run_job(watched(watcher), handing_back("", code=1), bench.desk, by="hand")
+    run_job(watched(watcher), handing_back("", code=1), bench.context, by="hand")
     assert Watcher.asked == ["/s3cret"]
     watcher.shutdown()
     watcher.server_close()
@@ -313,7 +313,7 @@ def test_a_ping_that_fails_is_no_failure_of_the_job_and_does_not_tell_the_url(
     if fault == "refused":
         watcher.shutdown()
         watcher.server_close()
-    done = run_job(wanted, handing_back("fine"), bench.desk, by="hand")
+    done = run_job(wanted, handing_back("fine"), bench.context, by="hand")
     assert done is not None
     assert done.run.ok
     assert done.run.ping == {"refused": "the ping URL: connection refused", "500": "HTTP 500"}[fault]

@@ -6,7 +6,7 @@ import time
 import pytest
 from servers import free_port
 
-from techsapo_ops.adapters.redis_link import RedisServer
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.cache import AnswerCache, MemoryCache
 
 

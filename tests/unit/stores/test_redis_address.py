@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.adapters.redis_link import RedisServer, connect
+from techsapo_ops.adapters.redis import RedisServer, connect
 from techsapo_ops.stores import cache, limits
 
 

@@ -6,18 +6,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.tls import served_certificate
-from techsapo_ops.engines.compose import prepare
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.nginx.site import NGINX_CONF
-from techsapo_ops.services.registry import programs
-from techsapo_ops.spec.models import Spec
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.engine import Action, Engine, State, Step
+from techsapo_ops.stack.engine import Action, State, Step
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 _HANDSHAKE_SECONDS = 5.0
@@ -29,59 +30,58 @@ _CHECK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class NginxSite:
-    """nginx of a stack, natively or in its container."""
+    """nginx of a stack, as a process or in its container."""
 
-    spec: Spec
-    topology: Topology
-    engine: Engine
-    runner: Runner
+    stack: Stack
     service: Service
 
     @property
     def address(self) -> Address:
         """Where it speaks TLS, as this host reaches it."""
-        host = self.topology.address(self.service, Viewpoint.HOST).host
-        return Address(host, self.spec.nginx.tls_listen)
+        topology = self.stack.topology
+        return Address(topology.address(self.service, Viewpoint.HOST).host, topology.spec.nginx.tls_listen)
 
     @property
     def url(self) -> str:
         """Where it speaks plain HTTP, as this host reaches it."""
-        return self.topology.address(self.service, Viewpoint.HOST).url()
+        return self.stack.topology.address(self.service, Viewpoint.HOST).url()
 
     @property
     def challenges(self) -> Path:
         """The folder whose files answer http-01, as nginx sees it."""
-        return self.topology.data_dir(self.service) / ACME_ROOT
+        return self.stack.topology.data_dir(self.service) / ACME_ROOT
 
     def running(self) -> bool:
         """Whether it runs now."""
-        observed = self.engine.observe()
+        observed = self.stack.engine.observe()
         found = observed.services.get(self.service.name)
         return observed.running and found is not None and found.state in {State.RUNNING, State.STARTING}
 
     def run(self, command: Command) -> Completed:
         """Run a command as nginx, where nginx is. Raises OpsError when it does not run."""
-        return self.runner.run(self.engine.enter(self.service.name, command))
+        return self.stack.runner.run(self.stack.engine.enter(self.service.name, command))
 
     def check(self) -> None:
         """`nginx -t` on the files that it would read. Raises OpsError with nginx's own words."""
-        if self.topology.engine == "compose":
+        topology, service = self.stack.topology, self.service
+        if topology.places.from_images:
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
-            prepare.readable_keys(self.topology)
-            config = self.topology.config_dir() / NGINX_CONF
-            prefix = str(self.topology.data_dir(self.service))
+            for key in topology.layout.certs.glob("*/privkey.pem"):
+                access_list.let_read(key, [service.facts.uid])
+            config = topology.config_dir() / NGINX_CONF
+            prefix = str(topology.data_dir(service))
             done = self.run(Command(("nginx", "-p", prefix, "-c", str(config), "-e", "stderr", "-t")))
         else:
             # As its master, which may read the key, and not as `run`: that is the workers' user.
-            program = next(p for p in programs(self.topology) if p.service == self.service.name)
+            program = kind_of(service).program(topology, service)
             command = Command((*program.argv, "-t"), cwd=program.directory)
-            done = self.runner.run(command, timeout=_CHECK_SECONDS)
+            done = self.stack.runner.run(command, timeout=_CHECK_SECONDS)
         if done.code != 0:
             raise OpsError(f"nginx -t refuses the certificate: {done.output[-800:]}")
 
     def reload(self) -> None:
         """Make it read its files anew. Raises OpsError."""
-        Step(Action.RELOAD, self.service.name, "a new certificate").perform(self.engine)
+        Step(Action.RELOAD, self.service.name, "a new certificate").perform(self.stack.engine)
 
     def served(self, name: str | None) -> bytes:
         """The certificate (DER) that a client asking for `name` is shown. Raises OpsError."""
@@ -106,7 +106,15 @@ class NginxSite:
             time.sleep(_PAUSE)
 
 
-def nginx_site(spec: Spec, topology: Topology, engine: Engine, runner: Runner) -> NginxSite | None:
+def nginx_site(stack: Stack) -> NginxSite | None:
     """nginx of the stack; None for a stack without one."""
-    service = topology.find("nginx")
-    return NginxSite(spec, topology, engine, runner, service) if service is not None else None
+    service = stack.topology.find(Nginx.facts.kind)
+    return NginxSite(stack, service) if service is not None else None
+
+
+def tls_address(topology: Topology) -> Address | None:
+    """Where this host reaches the stack's nginx by TLS; None for a stack without nginx."""
+    service = topology.find(Nginx.facts.kind)
+    if service is None:
+        return None
+    return Address(topology.address(service, Viewpoint.HOST).host, topology.spec.nginx.tls_listen)

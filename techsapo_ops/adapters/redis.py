@@ -1,15 +1,18 @@
-"""One way to a Redis that may be away: short time-outs, and a pause after each failure."""
+"""The way to a Redis: one for requests, which may find it away, and whether it is ready."""
 
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -29,6 +32,9 @@ HUNG_PAUSE = 5.0
 """The same after one that was reached and did not answer in time: asking it again is dear."""
 CONNECTIONS = 32
 """Most connections at once; more callers wait for one."""
+_SHOWN = 200
+_LONGEST_LINE = 4096
+"""Bytes; a status or an error of Redis is far shorter."""
 QUEUE_TIMEOUT = 5.0
 """Longest time in seconds that a caller waits for a free connection."""
 
@@ -171,3 +177,80 @@ def connect(server: RedisServer) -> Redis:
         **server.client_options(SHARED_TIMEOUT),
     )
     return Redis(connection_pool=pool)
+
+
+def ready(
+    address: Address, deadline: Deadline, *, user: str | None, password: str | None, ca: Path | None
+) -> tuple[bool, str]:
+    """Whether the server answers PONG, after AUTH where there is a password; and a detail for the user.
+
+    It is asked by TLS where there is a `ca`, which must have signed its certificate. By hand: to import
+    redis-py, its asyncio half included, takes longer than all the rest of a probe. The protocol:
+    https://redis.io/docs/latest/develop/reference/protocol-spec/
+    Raises OSError where it is not reached, or not in time.
+    """
+    try:
+        return _ping(_opened(address, deadline, ca), deadline, user, password)
+    except NoTls as error:
+        return False, str(error)
+
+
+def _ping(
+    link: socket.socket, deadline: Deadline, user: str | None, password: str | None
+) -> tuple[bool, str]:
+    with link, link.makefile("rb") as answers:
+        link.settimeout(deadline.seconds)
+        if password is not None:
+            refused = _said(link, answers, "AUTH", *([user] if user else []), password)
+            if refused.startswith("-LOADING"):
+                return False, "is loading its data set into memory"
+            if refused.startswith("-"):
+                return False, _login_problem(refused[1:], user, password)
+        answer = _said(link, answers, "PING")
+    if answer.startswith("-LOADING"):
+        return False, "is loading its data set into memory"
+    if answer.startswith(("-NOAUTH", "-WRONGPASS")):
+        return False, _login_problem(answer[1:], user, password)
+    if answer.startswith("-"):
+        return False, answer[1:].removeprefix("ERR ")
+    return answer == "+PONG", "PONG" if answer == "+PONG" else f"answered {answer[1:_SHOWN]!r} to PING"
+
+
+def _opened(address: Address, deadline: Deadline, ca: Path | None) -> socket.socket:
+    """A connection, by TLS where there is a `ca`. Raises OSError, or NoTls in words."""
+    if ca is None:
+        return deadline.connect(address.host, address.port)
+    import ssl
+
+    context = trusting(ca)
+    plain = deadline.connect(address.host, address.port)
+    plain.settimeout(deadline.seconds)
+    try:
+        return context.wrap_socket(plain, server_hostname=address.host)
+    except ssl.SSLError as error:
+        raise no_tls(error) from None
+    finally:
+        plain.close()  # wrapped, it has given its descriptor away
+
+
+def _said(link: socket.socket, answers: BinaryIO, *words: str) -> str:
+    """Send one command; its answer's first line. Raises OSError for what is no such line."""
+    encoded = [word.encode() for word in words]
+    parts = (b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+    link.sendall(b"*%d\r\n" % len(encoded) + b"".join(parts))
+    line = answers.readline(_LONGEST_LINE)
+    if not line:
+        raise ConnectionResetError("closed the connection")
+    if line[:1] not in b"+-:$*" or len(line) == _LONGEST_LINE:
+        raise OSError("answered with something that is not Redis's protocol")
+    return line.decode(errors="replace").rstrip("\r\n")
+
+
+def _login_problem(text: str, user: str | None, password: str | None) -> str:
+    if password is None:
+        return "wants a password (NOAUTH); set redis.password or redis.password_file"
+    if "without any password" in text:
+        return "has no password set, but the spec has one: restart Redis so that it takes it"
+    if user is not None:
+        return f"refused user {user}: unknown, or wrong password (redis.user, redis.password)"
+    return "refused the password (redis.password)"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from techsapo_ops.operations.watch.log_filter import LogChoice, line_level
+from techsapo_ops.operations.watch.log_filter import LogFilter, line_level
 from techsapo_ops.stack.engine import LogLine
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
@@ -22,7 +22,7 @@ def test_the_level_of_a_line_is_read_from_the_line(case: dict[str, Any]) -> None
     assert line_level(case["line"]) == case["level"]
 
 
-def chosen(choice: LogChoice, *lines: tuple[str, str, bool]) -> list[str]:
+def chosen(choice: LogFilter, *lines: tuple[str, str, bool]) -> list[str]:
     made = [LogLine(service, text, NOON if timed else None) for service, text, timed in lines]
     return [line.text for line in choice.of(made)]
 
@@ -35,8 +35,8 @@ def test_a_traceback_goes_with_its_error_and_a_line_without_level_is_info() -> N
         ("app-2", "another line", False),
         ("nginx", '{"requestId": "r1", "status": "200"}', True),
     )
-    assert chosen(LogChoice(level="warn"), *lines) == [lines[0][1], lines[2][1]]
-    assert len(chosen(LogChoice(level="info"), *lines)) == 5
+    assert chosen(LogFilter(level="warn"), *lines) == [lines[0][1], lines[2][1]]
+    assert len(chosen(LogFilter(level="info"), *lines)) == 5
 
 
 def test_a_request_is_found_by_its_whole_id_in_every_services_lines() -> None:
@@ -47,11 +47,11 @@ def test_a_request_is_found_by_its_whole_id_in_every_services_lines() -> None:
         ("app-2", "plain words about req_1: refused", True),
         ("app-2", "plain words about req_1.5", True),
     )
-    assert chosen(LogChoice(request="req_1"), *lines) == [lines[0][1], lines[3][1]]
+    assert chosen(LogFilter(request="req_1"), *lines) == [lines[0][1], lines[3][1]]
 
 
 def test_all_conditions_hold_together() -> None:
-    choice = LogChoice("warn", "r1", re.compile("budget", re.IGNORECASE))
+    choice = LogFilter("warn", "r1", re.compile("budget", re.IGNORECASE))
     assert chosen(
         choice,
         ("a", '{"level": "warn", "requestId": "r1", "message": "Budget is used up"}', True),
@@ -59,5 +59,5 @@ def test_all_conditions_hold_together() -> None:
         ("a", '{"level": "warn", "requestId": "r2", "message": "Budget"}', True),
         ("a", '{"level": "warn", "requestId": "r1", "message": "Provider failed"}', True),
     ) == ['{"level": "warn", "requestId": "r1", "message": "Budget is used up"}']
-    assert not LogChoice()
+    assert not LogFilter()
     assert choice

@@ -1,13 +1,13 @@
 """What techsapo says and writes, as files, to compare two trees: a rebuild changes nothing of it.
 
-    python -m tests.rendered DIR [WORD…]      of this file's checkout; with words, only stacks called so
+    python -m tests.rendered DIR [WORD…]      of the checkout it lies in; with words, only stacks called so
     python -m tests.rendered --compare BEFORE AFTER [--diff]
 
-Everything goes through the command line as an installed program has it, and no module is named, so that the
-same file runs in both trees. Below `stacks/` is every file that `techsapo generate` writes, with modes and
-owners, and the plan, for the examples and the specs of tests/cases/rendered.yaml on several hosts; below
-`cli/` every command's help, the schema and `explain`; below `api/` the OpenAPI document, the metrics and the
-pages.
+Everything goes through the command line as an installed program has it, and no module is named, so that this
+folder, copied with tests/cases/rendered.yaml, runs in an older tree too. Below `stacks/` is every file that
+`techsapo generate` writes, with modes and owners, and the plan, for the examples and the specs of
+tests/cases/rendered.yaml on several hosts; below `cli/` every command's help, the schema and `explain`; below
+`api/` the OpenAPI document, the metrics and the pages.
 
 Nothing of the machine stays in it: users, executables and the count of processors are made up, and the
 folders of the project, of Python and of the checkout are replaced by their names in <>.
@@ -17,13 +17,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
-import gc
-import importlib.metadata
 import json
 import os
-import pkgutil
-import pwd
 import re
 import shutil
 import socket
@@ -32,53 +27,27 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import yaml
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-CASES = Path(__file__).with_name("cases") / "rendered.yaml"
-PACKAGE = "techsapo_ops"
-UID = 1000
-USERS = {"techsapo": 10001, "www-data": 33, "redis": 110, "mysql": 111, "prometheus": 112, "grafana": 113}
-SERVERS = (
-    "nginx", "redis-server", "mariadbd", "prometheus", "prometheus-alertmanager", "grafana-server", "grafana",
-    "prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-mysqld-exporter",
-    "prometheus-nginx-exporter",
-)  # fmt: skip
-TOOLS = (
-    "promtool", "amtool", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-admin", "redis-cli",
-    "logrotate", "systemctl", "systemd-analyze", "setpriv", "apt-get", "node", "npm", "zstd", "restic",
-)  # fmt: skip
-DOCKER = """#!/bin/sh
-case "$1" in
-  version) echo 28.1.1 ;;
-  compose) [ "$2" != version ] || echo 2.39.1 ;;
-esac
-"""
-"""A daemon that answers and has nothing."""
-CRONTAB = """#!/bin/sh
-[ "$1" != -l ] || { echo "no crontab for $USER" >&2; exit 1; }
-/bin/cat > "$HOME/crontab"
-"""
+from tests.rendered.compare import compare
+from tests.rendered.machine import (
+    CHECKOUT,
+    HOSTS,
+    PACKAGE,
+    USERS,
+    Host,
+    Machine,
+    is_root,
+    load_everything,
+    make_programs,
+    techsapo,
+)
 
-
-@dataclass(frozen=True)
-class Host:
-    """A machine as techsapo finds it."""
-
-    root: bool = False
-    bare: bool = False
-    """Without any program of the stack."""
-
-
-HOSTS = {"user": Host(), "root": Host(root=True), "bare": Host(bare=True)}
+CASES = CHECKOUT / "tests" / "cases" / "rendered.yaml"
 
 
 @dataclass(frozen=True)
@@ -91,34 +60,6 @@ class Case:
     overlay: str | None = None
     hosts: Sequence[str] = ("user",)
     engines: Sequence[str] = ("native", "compose")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where the made-up programs are, and what is replaced in all that is written."""
-
-    home: Path
-
-    def path(self, *, bare: bool = False, tools: bool = True) -> str:
-        """A PATH on which the stack's programs are, and the tools that check and help."""
-        if bare:
-            return str(self.home / "none")
-        return f"{self.home}/bin:{self.home}/tools" if tools else f"{self.home}/bin"
-
-    def cleaned(self, text: bytes, project: Path | None = None) -> bytes:
-        """`text` without this machine's folders and this checkout's version."""
-        version = import_module(PACKAGE).__version__
-        names = [
-            *([(str(project), "<project>")] if project is not None else []),
-            (str(self.home), "<home>"),
-            (sys.prefix, "<venv>"),
-            (str(CHECKOUT), "<checkout>"),
-            (sys.base_prefix, "<python>"),
-            (f"/app:{version}", "/app:<version>"),
-        ]
-        for found, name in names:
-            text = text.replace(found.encode(), name.encode())
-        return text
 
 
 def cases() -> Iterator[tuple[str, Case]]:
@@ -148,11 +89,11 @@ def cases() -> Iterator[tuple[str, Case]]:
 def render_all(target: Path, words: Sequence[str] = ()) -> None:
     """Write everything below the new folder `target`; with words, only stacks whose name has them all."""
     target.mkdir(parents=True)
-    _load_everything()
+    load_everything()
     machine = Machine(Path(tempfile.mkdtemp(prefix="techsapo-rendered-")))
     machine.home.chmod(0o755)
     try:
-        _programs(machine.home)
+        make_programs(machine.home)
         for name, case in cases():
             if all(word in name for word in words):
                 _stack(machine, target / "stacks" / name, case)
@@ -163,30 +104,11 @@ def render_all(target: Path, words: Sequence[str] = ()) -> None:
         shutil.rmtree(machine.home)
 
 
-def _load_everything() -> None:
-    """Import all modules, so that each command is a fork that has them already."""
-    package = import_module(PACKAGE)
-    for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
-        if not module.name.endswith("__main__"):
-            import_module(module.name)
-    gc.freeze()
-
-
-def _programs(home: Path) -> None:
-    nothing = "#!/bin/sh\nexit 0\n"
-    tools = {**dict.fromkeys(TOOLS, nothing), "docker": DOCKER, "crontab": CRONTAB}
-    for folder, texts in {"none": {}, "bin": dict.fromkeys(SERVERS, nothing), "tools": tools}.items():
-        (home / folder).mkdir()
-        for name, text in texts.items():
-            (home / folder / name).write_text(text)
-            (home / folder / name).chmod(0o755)
-
-
 def _stack(machine: Machine, target: Path, case: Case) -> None:
     """One spec with both engines on the hosts that it asks for."""
     for host_name in case.hosts:
         host = HOSTS[host_name]
-        if host.root and os.geteuid() != 0:
+        if host.root and not is_root():
             print("not root, so what root's stacks get is left out", file=sys.stderr)
             continue
         for engine in case.engines[:1] if host.bare else case.engines:
@@ -253,73 +175,6 @@ def _keep(machine: Machine, project: Path, target: Path) -> None:
     (target / "modes.txt").write_text("".join(listed))
 
 
-def techsapo(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], host: Host = HOSTS["user"]
-) -> tuple[bytes, bytes, int]:
-    """Run `techsapo words…` as the installed program would; stdout, stderr and the exit code."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        sys.stdout.flush()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                _become(folder, environment, host, out.fileno(), err.fileno())
-                _enter(words)
-            except SystemExit as end:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
-            except BaseException:  # noqa: BLE001 - shown as Python would, and never raised in the parent
-                sys.excepthook(*sys.exc_info())
-                sys.stderr.flush()
-                os._exit(70)
-            sys.stdout.flush()
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        out.seek(0)
-        err.seek(0)
-        return out.read(), err.read(), code
-
-
-def _become(folder: Path, environment: Mapping[str, str], host: Host, out: int, err: int) -> None:
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.dup2(err, 2)
-    os.chdir(folder)
-    os.umask(0o022)
-    os.environ.clear()
-    os.environ.update({"LANG": "C.UTF-8", "NO_COLOR": "1", "COLUMNS": "100", "TZ": "UTC", "USER": "somebody"})
-    os.environ.update(environment)
-    time.tzset()
-    uid = 0 if host.root else UID
-    fixed: dict[str, Callable[..., Any]] = {
-        "geteuid": lambda: uid, "getuid": lambda: uid, "getegid": lambda: uid, "getgid": lambda: uid,
-        "cpu_count": lambda: 4, "getgrouplist": lambda _, gid: [gid],
-    }  # fmt: skip
-    for name, call in fixed.items():
-        setattr(os, name, call)
-    pwd.getpwnam = _user
-    pwd.getpwuid = _user_of
-    socket.gethostname = lambda: "host.example"
-
-
-def _user(name: str) -> Any:
-    if name == "root":
-        return SimpleNamespace(pw_name=name, pw_uid=0, pw_gid=0, pw_dir="/root", pw_shell="/bin/sh")
-    uid = USERS[name]
-    return SimpleNamespace(pw_name=name, pw_uid=uid, pw_gid=uid, pw_dir=f"/var/lib/{name}", pw_shell="")
-
-
-def _user_of(uid: int) -> Any:
-    known = {0: "root", UID: "somebody", **{uid: name for name, uid in USERS.items()}}
-    return SimpleNamespace(pw_name=known[uid], pw_uid=uid, pw_gid=uid, pw_dir=f"/home/{known[uid]}")
-
-
-def _enter(words: Sequence[str]) -> None:
-    (script,) = importlib.metadata.entry_points(group="console_scripts", name="techsapo")
-    sys.argv = ["techsapo", *words]
-    script.load()()
-
-
 def _command_line(machine: Machine, target: Path) -> None:
     """Help of every command, found by following what the help above it lists; schema, explain, templates."""
     empty = machine.home / "empty"
@@ -375,7 +230,9 @@ def _api(machine: Machine, target: Path) -> None:
     argv = [sys.executable, "-m", PACKAGE, "serve", "--data", str(folder / "data"), "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log)
+        # This checkout's package, whichever one is installed.
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        server = subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"{url}/ping")
         document = _get(f"{url}/openapi.json")
@@ -407,56 +264,13 @@ def _wait_for(url: str) -> None:
     raise AssertionError(f"{url} does not answer")
 
 
-def compare(before: Path, after: Path, *, diff: bool = False) -> int:
-    """Print what differs, the same file of many stacks once; the number of files that differ."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    old, new = _files(before), _files(after)
-    for path in sorted(old.keys() | new.keys()):
-        if path not in new:
-            what = "gone"
-        elif path not in old:
-            what = "new"
-        elif old[path].read_bytes() != new[path].read_bytes():
-            what = "differs"
-        else:
-            continue
-        found[what, _kind(path)].append(path)
-    for (what, kind), paths in found.items():
-        print(
-            f"{what:8} {kind}"
-            + (f" ({len(paths)}: {', '.join(map(_where, paths[:3]))}…)" if _where(paths[0]) else "")
-        )
-        if diff and what == "differs":
-            was, now = (side[paths[0]].read_text(errors="replace").splitlines() for side in (old, new))
-            print(*difflib.unified_diff(was, now, "before", "after", lineterm="", n=1), sep="\n")
-    count = sum(map(len, found.values()))
-    print(f"{count} of {len(old.keys() | new.keys())} files differ")
-    return count
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise SystemExit(f"{folder} is no folder")
-    return {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
-
-
-def _kind(path: str) -> str:
-    parts = path.split("/")
-    return "/".join(parts[3:]) if parts[0] == "stacks" else path
-
-
-def _where(path: str) -> str:
-    parts = path.split("/")
-    return "/".join(parts[1:3]) if parts[0] == "stacks" else ""
-
-
 def main() -> int:
     """Render or compare; exit 1 when something differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("directory", type=Path, nargs="?")
     parser.add_argument("words", nargs="*", help="render only stacks whose name has all of these")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
-    parser.add_argument("--diff", action="store_true", help="show one difference of each kind of file")
+    parser.add_argument("--diff", action="store_true", help="show each difference once")
     given = parser.parse_args()
     if given.compare:
         return int(compare(*given.compare, diff=given.diff) > 0)

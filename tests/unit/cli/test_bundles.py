@@ -1,0 +1,83 @@
+"""Options that come together, as Typer and as a command see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from techsapo_ops.cli.bundles import CommandGroup, expanded
+from techsapo_ops.cli.main import app
+from techsapo_ops.cli.options import FullOutput, SpecPlace
+
+COMMON = ("--file", "--environment", "--json", "--quiet", "--verbose")
+
+
+def run(command: Any, *words: str) -> str:
+    group = CommandGroup()
+    group.command()(command)
+    done = CliRunner().invoke(group, list(words))
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def look(
+    name: Annotated[str, typer.Argument()],
+    *,
+    place: SpecPlace,
+    often: Annotated[int, typer.Option("--often")] = 1,
+    out: FullOutput,
+) -> None:
+    """Look."""
+    print(name, place.file, place.environment, often, out.as_json, out.quiet, out.verbose)
+
+
+def test_a_command_is_given_what_its_options_make() -> None:
+    assert run(look, "x") == "x techsapo.yaml None 1 False False False\n"
+    words = ("x", "-f", "other.yaml", "-e", "staging", "--often", "3", "--json", "-q", "-v")
+    assert run(look, *words) == "x other.yaml staging 3 True True True\n"
+
+
+def test_options_are_shown_where_their_bundle_is_declared() -> None:
+    shown = run(look, "--help")
+    options = ("--file", "--environment", "--often", "--json", "--quiet", "--verbose")
+    places = [shown.index(option) for option in options]
+    assert places == sorted(places)
+    assert "Look." in shown
+
+
+def test_a_command_without_bundles_is_left_as_it_is() -> None:
+    def plain(name: str) -> None:
+        """Do nothing."""
+
+    assert expanded(plain) is plain
+
+
+def test_a_command_stays_callable_from_python() -> None:
+    group = CommandGroup()
+    assert group.command()(look) is look
+
+
+def _options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Any]]:
+    real = command.resolve() if hasattr(command, "resolve") else command
+    for parameter in real.params:
+        for option in parameter.opts:
+            if option in COMMON:
+                yield " ".join(path), option, parameter
+    for name, below in getattr(real, "commands", {}).items():
+        yield from _options(below, (*path, name))
+
+
+@pytest.mark.parametrize("option", COMMON)
+def test_a_common_option_is_the_same_in_every_command(option: str) -> None:
+    """But for `logs`, whose -f follows."""
+    found = [each for each in _options(typer.main.get_command(app)) if each[1] == option]
+    assert len(found) > 5
+    kinds = {(tuple(p.opts), p.help, str(p.default)) for command, _, p in found if command != "logs"}
+    assert len(kinds) == 1, kinds
+    if option == "--file":
+        assert {p.default for _, _, p in found} == {Path("techsapo.yaml")}
