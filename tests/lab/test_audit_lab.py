@@ -109,8 +109,8 @@ def test_a_server_with_a_certificate_is_asked_by_tls_and_a_stranger_is_not_belie
         query(server, "GRANT ALL ON techsapo_audit.* TO careful@127.0.0.1")
         assert spec is not None
         ensure(other / "server", ["127.0.0.1"], now=now)
-        for trusted, healthy in ((spec.ca, True), (other / CA_FOLDER / "ca.pem", False), (None, False)):
-            (folder := tmp_path / f"app-{trusted and trusted.parent.parent.name}").mkdir()
+        for trusted, healthy in ((spec.ca, True), (other / CA_FOLDER / "ca.pem", False)):
+            (folder := tmp_path / f"app-{healthy}").mkdir()
             log = AuditLog(replace(spec, user="careful", password=None, ca=trusted), folder)
             log.start()
             wait_for(
