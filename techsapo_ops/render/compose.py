@@ -119,7 +119,7 @@ def _unit(
         definition=json.dumps(definition, sort_keys=True),
         builds="build" in entry,
         stop_seconds=int(str(entry.get("stop_grace_period", "10s")).removesuffix("s")),
-        reload_signal=service.facts.reload,
+        reload_signal=service.facts.reload if kind_of(service).reloads_in_container else None,
         config=(*_read_folders(service, entry, folder), *rendered),
         restart_config=rendered,
     )

@@ -95,6 +95,11 @@ class Kind:
         return self.facts.kind
 
     @property
+    def reloads_in_container(self) -> bool:
+        """Whether its container can be told to take over changed configuration; else it is restarted."""
+        return bool(self.reload_path or self.reload_command)
+
+    @property
     def job(self) -> str:
         """Name of its scrape job in Prometheus."""
         return self.name

@@ -23,6 +23,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import including
 from techsapo_ops.stack.stack import Stack
 
@@ -40,6 +41,8 @@ def small(**sections: Any) -> dict[str, Any]:
 def techsapo(*words: str, code: int = 0) -> str:
     """What `techsapo …`, run here, prints on stdout."""
     done = CliRunner().invoke(app, words)
+    if done.exception is not None and not isinstance(done.exception, OpsError | SystemExit):
+        raise done.exception
     said = f"techsapo {' '.join(words)}: {done.exit_code}\n{done.output}{done.exception!r}"
     assert done.exit_code == code, said
     return done.stdout

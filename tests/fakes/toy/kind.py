@@ -32,6 +32,7 @@ class Toy(Kind):
     networks = ("metrics",)
     reads = (CONFIG,)
     port_setting = "toy.port"
+    reload_command = ("python3", "-c", "import os, signal; os.kill(1, signal.SIGHUP)")
 
     def __post_init__(self) -> None:
         self.facts = ServiceFacts(
