@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pymysql
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 from techsapo_ops.adapters.reasons import os_reason
 
 _SHOWN = 200
@@ -19,12 +21,23 @@ def ready(
     *,
     user: str | None,
     password: str | None,
-    ca: Path | None,  # noqa: ARG001 - what every `ready` is given
+    ca: Path | None,
 ) -> tuple[bool, str]:
     """Whether the server answers SELECT 1, or without `user` shows its greeting; and a detail for the user.
 
-    Raises OSError where it is not reached, or not in time.
+    It is asked by TLS where there is a `ca`, which must have signed its certificate. Raises OSError where it
+    is not reached, or not in time.
     """
+    try:
+        return _select(address, deadline, (user, password), ca)
+    except NoTls as error:
+        return False, str(error)
+
+
+def _select(
+    address: Address, deadline: Deadline, login: tuple[str | None, str | None], ca: Path | None
+) -> tuple[bool, str]:
+    user, password = login
     link = pymysql.connect(
         host=address.host,
         port=address.port,
@@ -33,7 +46,8 @@ def ready(
         connect_timeout=max(deadline.seconds, 1),
         read_timeout=deadline.seconds,
         write_timeout=deadline.seconds,
-        ssl_disabled=True,
+        ssl=trusting(ca) if ca is not None else None,
+        ssl_disabled=ca is None,
         read_default_file=None,
         defer_connect=True,
     )
@@ -44,7 +58,11 @@ def ready(
         with link.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
+    except ssl.SSLError as error:
+        raise no_tls(error) from None
     except pymysql.MySQLError as error:
+        if isinstance(cause := getattr(error, "original_exception", None), ssl.SSLError):
+            raise no_tls(cause) from None
         code = error.args[0] if error.args else 0
         if code == 1045 and user is None:
             return True, "answers (not logged in)"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.deadline import Deadline
-from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -93,10 +93,6 @@ class RedisServer:
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
         }
-
-
-class _NoTls(Exception):
-    """A Redis does not speak TLS, or not as one that is to be trusted."""
 
 
 class Away(Exception):
@@ -195,7 +191,7 @@ def ready(
     """
     try:
         return _ping(_opened(address, deadline, ca), deadline, user, password)
-    except _NoTls as error:
+    except NoTls as error:
         return False, str(error)
 
 
@@ -221,23 +217,18 @@ def _ping(
 
 
 def _opened(address: Address, deadline: Deadline, ca: Path | None) -> socket.socket:
-    """A connection, by TLS where there is a `ca`. Raises OSError, or _NoTls in words."""
+    """A connection, by TLS where there is a `ca`. Raises OSError, or NoTls in words."""
     if ca is None:
         return deadline.connect(address.host, address.port)
     import ssl
 
-    try:
-        context = ssl.create_default_context(cafile=ca)
-    except OSError as error:
-        raise _NoTls(f"the CA certificate {ca} can't be read: {os_reason(error) or error}") from None
+    context = trusting(ca)
     plain = deadline.connect(address.host, address.port)
     plain.settimeout(deadline.seconds)
     try:
         return context.wrap_socket(plain, server_hostname=address.host)
-    except ssl.SSLCertVerificationError as error:
-        raise _NoTls(f"shows a certificate that is not to be trusted: {error.verify_message}") from None
     except ssl.SSLError as error:
-        raise _NoTls(f"speaks no TLS: {error.reason or error}") from None
+        raise no_tls(error) from None
     finally:
         plain.close()  # wrapped, it has given its descriptor away
 

@@ -19,6 +19,7 @@ from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.container import Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
+from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -118,7 +119,7 @@ def _unit(
         definition=json.dumps(definition, sort_keys=True),
         builds="build" in entry,
         stop_seconds=int(str(entry.get("stop_grace_period", "10s")).removesuffix("s")),
-        reload_signal=service.facts.reload,
+        reload_signal=service.facts.reload if kind_of(service).reloads_in_container else None,
         config=(*_read_folders(service, entry, folder), *rendered),
         restart_config=rendered,
     )
@@ -268,7 +269,7 @@ class _Writer:
             _bind(_relative(layout.config / CONFIG / name, folder), target)
             for name, target in facts.mounts.items()
         ]
-        for bind in facts.binds:
+        for bind in (*tls_binds(self._topology, service), *facts.binds):
             # The host's own root stays absolute.
             source = str(bind.source) if bind.source == Path("/") else _relative(bind.source, folder)
             mounts.append(_bind(source, bind.target, bind.writable, bind.create))

@@ -47,6 +47,7 @@ from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
@@ -84,9 +85,9 @@ class App:
         self.metrics = metrics = Metrics(instance.version, instance.build, registry.usable, spec.budget)
         metrics.watch(registry.breakers)
 
-        self._shared = shared = Shared(spec, options.store_ca, metrics.store_operations)
+        self._shared = shared = Shared(spec, options.authorities.redis, metrics.store_operations)
         self.audit = AuditLog(
-            spec.mysql,
+            audit_server(spec.mysql, options.authorities.mysql),
             options.data,
             metrics.audit_rows,
             metrics.audit_operation,

@@ -9,6 +9,7 @@ from pathlib import Path
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.wallbounce.calibration import Calibration
 
 
@@ -29,8 +30,8 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     keys: Path | None = None
     """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
-    store_ca: Path | None = None
-    """The CA certificate of a shared store (Redis) that speaks TLS."""
+    authorities: Authorities = field(default_factory=Authorities)
+    """The CA certificates of stores that speak TLS."""
     prometheus: str | None = None
     """Where the stack's Prometheus answers, for the pages."""
     thresholds: Callable[[], Mapping[str, float]] = dict

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.spec.own_tls import speaks_tls
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.service import Login, Service
 from techsapo_ops.stack.topology import Topology
 
@@ -27,7 +29,7 @@ def ask(
         # Without the password a greeting must do: an unprivileged caller can't read root's key.
         user=login.user if password else None,
         password=password.reveal() if password else None,
-        ca=login.ca,
+        ca=ca_file(topology.layout, service.kind) if speaks_tls(topology.spec, service.kind) else None,
     )
 
 

@@ -1,21 +1,38 @@
-"""Addresses that a process of the app is told on its command line, since it runs where they differ."""
+"""What a process of the app is told of the stores of its stack, since it runs where they are elsewhere."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 
 
-def seen_from_here(spec: Spec, redis: str | None, mysql: str | None) -> Spec:
-    """`spec` with the addresses that a container has for them, where it is told any.
+@dataclass(frozen=True, slots=True)
+class Authorities:
+    """The CA certificate of each store that speaks TLS."""
 
-    The spec says where they listen or are published on the host, which is another place from inside.
+    redis: Path | None = None
+    mysql: Path | None = None
+
+
+STORES = tuple(each.name for each in fields(Authorities))
+"""Sections of the spec, each of a server in which the app keeps something."""
+
+
+def seen_from_here(spec: Spec, addresses: Mapping[str, str]) -> Spec:
+    """`spec` with the `addresses` (HOST:PORT by store) that a process has for them, where it is told any.
+
+    The spec says where they listen or are published on the host, which is another place from inside a
+    container. Raises OpsError for another kind of text.
     """
-    changes: dict[str, object] = {}
-    if redis is not None:
-        changes["redis"] = spec.redis.model_copy(update=_address(redis))
-    if mysql is not None and spec.mysql is not None:
-        changes["mysql"] = spec.mysql.model_copy(update=_address(mysql))
+    changes: dict[str, Any] = {}
+    for store, address in addresses.items():
+        if (section := getattr(spec, store)) is not None:
+            changes[store] = section.model_copy(update=_address(address))
     return spec.model_copy(update=changes) if changes else spec
 
 

@@ -38,22 +38,6 @@ class Wanted:
     backup: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OwnTls:
-    """What a server of the stack's own needs to speak TLS to its clients in the stack.
-
-    `folder` holds the CA, which signs nothing else; `certificate` is the folder of the server's certificate
-    and key, `ca` the CA certificate that clients trust, alone in a folder for their containers. `names` is
-    what clients call it by. `title` names it in a sentence.
-    """
-
-    title: str
-    folder: Path
-    certificate: Path
-    ca: Path
-    names: tuple[str, ...]
-
-
 class Kind:
     """A kind of service. A new one is a folder below services/ with a subclass, and its line in the registry.
 
@@ -100,8 +84,6 @@ class Kind:
     """The kind whose services it balances: of those, one after the other is restarted."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
-    trusts: tuple[str, ...] = ()
-    """Kinds whose CA its services read when they start, where those speak TLS."""
     programs: tuple[str, ...] = ()
     """Executables that the tool runs of its package, besides the server's own."""
     validator: Tool | None = None
@@ -111,6 +93,11 @@ class Kind:
     def name(self) -> str:
         """Its name, on the command line and everywhere else."""
         return self.facts.kind
+
+    @property
+    def reloads_in_container(self) -> bool:
+        """Whether its container can be told to take over changed configuration; else it is restarted."""
+        return bool(self.reload_path or self.reload_command)
 
     @property
     def job(self) -> str:
@@ -161,10 +148,6 @@ class Kind:
     def built_from(self, spec: Spec) -> tuple[str, ...]:  # noqa: ARG002 - likewise
         """The images that its own is built from."""
         return ()
-
-    def own_tls(self, topology: Topology) -> OwnTls | None:  # noqa: ARG002 - most speak plainly
-        """What it needs to speak TLS within the stack; None where it does not."""
-        return None
 
     def url(self, topology: Topology, service: Service) -> str:
         """Where a user of this host reaches `service`."""

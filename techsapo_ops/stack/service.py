@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a service is asked with: `password_file` holds the password where the tool made one.
-
-    `ca` is the CA certificate of one that speaks TLS.
-    """
+    """What a service is asked with: `password_file` holds the password where the tool made one."""
 
     user: str | None = None
     password: Secret | None = None
     password_file: Path | None = None
-    ca: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,7 +320,7 @@ class MemoryEngine(Engine):
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         self._known(service)
         process = self.world.processes.get(service)
-        if process is None or process.state is not State.RUNNING:
+        if process is None or process.state not in {State.RUNNING, State.STARTING}:
             raise OpsError(f"{service} does not run")
         return replace(command, cwd=command.cwd or self.layout.data / service)
 

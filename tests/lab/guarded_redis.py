@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import free_port
 
-from techsapo_ops.services.redis.tls import ca_file
+from techsapo_ops.stack.own_tls import ca_file
 
 USER = "sapo_ops"
 
@@ -29,7 +29,7 @@ def client(made: Project, **options: Any) -> redis.Redis:
     """A client as the spec wants it, but for `options`."""
     login: dict[str, Any] = {"username": USER, "password": PASSWORD, "retry": Retry(NoBackoff(), 0)}
     if made.spec["redis"].get("tls"):
-        login |= {"ssl": True, "ssl_ca_certs": str(ca_file(made.layout)), "ssl_check_hostname": True}
+        login |= {"ssl": True, "ssl_ca_certs": str(ca_file(made.layout, "redis")), "ssl_check_hostname": True}
     return redis.Redis(port=made.spec["redis"]["port"], **{**login, **options})
 
 

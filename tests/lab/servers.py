@@ -173,7 +173,9 @@ def _empty_database() -> Path:
 
 
 @contextmanager
-def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-root") -> Iterator[Server]:
+def mariadb(
+    directory: Path, *options: str, port: int | None = None, password: str = "lab-root"
+) -> Iterator[Server]:
     """A private MariaDB that listens on TCP with user root and `password`."""
     port = port or free_port()
     data = directory / "data"
@@ -190,7 +192,7 @@ def mariadb(directory: Path, *, port: int | None = None, password: str = "lab-ro
         binary("mariadbd"), "--no-defaults", f"--datadir={data}", f"--port={port}",
         "--bind-address=127.0.0.1", "--skip-name-resolve",
         f"--socket={directory}/m.sock", f"--init-file={init}",
-        f"--tmpdir={directory}", "--innodb-buffer-pool-size=64M",
+        f"--tmpdir={directory}", "--innodb-buffer-pool-size=64M", *options,
         *(["--user=root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
     with running(argv, directory, port, lambda: tcp_open(port), password=password) as server:

@@ -19,9 +19,14 @@ from test_openai_lab import compatible
 from vendors import vendor
 from vendors.wires import Chat
 
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.probe import probe
+from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.migrate import HEAD
+from techsapo_ops.stores.audit.server import AuditServer, audit_server
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
 pytestmark = pytest.mark.lab
@@ -63,9 +68,10 @@ def count(server: Server) -> int:
     return row[0]
 
 
-def prepare(server: Server) -> Mysql:
+def prepare(server: Server, ca: Path | None = None) -> AuditServer | None:
     query(server, "CREATE DATABASE IF NOT EXISTS techsapo_audit")
-    return Mysql.model_validate({"port": server.port, "user": "root", "password": server.password})
+    spec = Mysql.model_validate({"port": server.port, "user": "root", "password": server.password})
+    return audit_server(spec, ca)
 
 
 def test_a_kill_9_of_the_database_loses_no_row(tmp_path: Path) -> None:
@@ -91,6 +97,36 @@ def test_a_kill_9_of_the_database_loses_no_row(tmp_path: Path) -> None:
         log.close()
         assert count(again) == sent
     assert not (tmp_path / "audit-spool.jsonl").exists()
+
+
+def test_a_server_with_a_certificate_is_asked_by_tls_and_a_stranger_is_not_believed(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    ensure(tmp_path / "server", ["127.0.0.1"], now=now)
+    chain, key = tmp_path / "server/fullchain.pem", tmp_path / "server/privkey.pem"
+    with mariadb(tmp_path / "db", f"--ssl-cert={chain}", f"--ssl-key={key}") as server:
+        spec, other = prepare(server, tmp_path / CA_FOLDER / "ca.pem"), tmp_path / "other"
+        query(server, "CREATE USER careful@127.0.0.1 REQUIRE SSL")
+        query(server, "GRANT ALL ON techsapo_audit.* TO careful@127.0.0.1")
+        assert spec is not None
+        ensure(other / "server", ["127.0.0.1"], now=now)
+        for trusted, healthy in ((spec.ca, True), (other / CA_FOLDER / "ca.pem", False)):
+            (folder := tmp_path / f"app-{healthy}").mkdir()
+            log = AuditLog(replace(spec, user="careful", password=None, ca=trusted), folder)
+            log.start()
+            wait_for(
+                lambda log=log: log.status().healthy or "opened" not in log.status().detail, what="an attempt"
+            )
+            assert log.status().healthy is healthy
+            log.close()
+        address = Address("127.0.0.1", server.port)
+        login = {"user": "root", "password": server.password, "timeout": 5.0}
+        assert probe(Probe("mysql"), address, ca=spec.ca, **login).ok
+        found = probe(Probe("mysql"), address, ca=other / CA_FOLDER / "ca.pem", **login)
+        assert not found.ok
+        assert "not to be trusted" in found.detail
+    with mariadb(tmp_path / "db", "--skip-ssl") as server:
+        found = probe(Probe("mysql"), Address("127.0.0.1", server.port), ca=spec.ca, **login)
+        assert not found.ok
 
 
 def test_two_instances_that_start_together_make_the_table_once(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from projects import Project
 from servers import wait_for
 
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.services.redis.tls import certificate
+from techsapo_ops.stack.own_tls import certificate
 
 pytestmark = pytest.mark.lab
 
@@ -79,7 +79,7 @@ def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
 
 
 def test_a_certificate_that_is_due_is_renewed_by_up_and_restarts_redis_alone(lab: Project) -> None:
-    folder, before = certificate(lab.layout), container_ids(PROJECT)
+    folder, before = certificate(lab.layout, "redis"), container_ids(PROJECT)
     (folder / "privkey.pem").unlink()
     names = ["redis", "localhost", "127.0.0.1", "::1"]
     ensure(folder, names, days=365, now=datetime.now(UTC) - timedelta(days=260))

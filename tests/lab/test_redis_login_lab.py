@@ -16,7 +16,7 @@ from projects import Project, project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.redis import contents
 from techsapo_ops.services.redis.door import redis_door
-from techsapo_ops.services.redis.tls import ca_file
+from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.shared import redis_server
 
@@ -45,7 +45,7 @@ def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Proje
 
 def test_requests_are_counted_in_redis(lab: Project) -> None:
     async def main() -> None:
-        limiter = RateLimiter(redis_server(stack_of(lab).spec.redis, ca_file(lab.layout)), "counted")
+        limiter = RateLimiter(redis_server(stack_of(lab).spec.redis, ca_file(lab.layout, "redis")), "counted")
         assert (await limiter.hit("somebody", 2)).allowed
         await limiter.close()
 

@@ -20,8 +20,8 @@ from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.adapters.tls_trust import trust_problem
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.services.redis.tls import ca_file, certificate
 from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.own_tls import ca_file, certificate
 
 pytestmark = pytest.mark.lab
 
@@ -42,7 +42,7 @@ def served(made: Project) -> x509.Certificate:
 
 
 def kept(made: Project) -> x509.Certificate:
-    return x509.load_pem_x509_certificate((certificate(made.layout) / "fullchain.pem").read_bytes())
+    return x509.load_pem_x509_certificate((certificate(made.layout, "redis") / "fullchain.pem").read_bytes())
 
 
 def planned(made: Project, code: int = 100) -> dict[str, str]:
@@ -52,7 +52,7 @@ def planned(made: Project, code: int = 100) -> dict[str, str]:
 
 def made_ago(made: Project, days: int) -> None:
     """Give Redis a certificate of so many days ago, as its next start would read it."""
-    folder = certificate(made.layout)
+    folder = certificate(made.layout, "redis")
     key = folder / "privkey.pem"
     owner = key.stat()
     key.unlink()
@@ -80,7 +80,7 @@ def test_without_tls_nobody_gets_a_word(lab: Project) -> None:
 
 
 def test_the_certificate_is_for_every_name_and_trusted_by_its_ca_alone(lab: Project) -> None:
-    ca = ca_file(lab.layout)
+    ca = ca_file(lab.layout, "redis")
     for name in ("127.0.0.1", "localhost", "::1", "redis"):
         assert trust_problem(address(lab), name, timeout=5, ca_file=ca) == ""
     assert "mismatch" in trust_problem(address(lab), "other.example", timeout=5, ca_file=ca)
@@ -90,13 +90,13 @@ def test_the_certificate_is_for_every_name_and_trusted_by_its_ca_alone(lab: Proj
 
 
 def test_the_key_is_redis_own_and_the_ca_key_the_tools(lab: Project) -> None:
-    key = (certificate(lab.layout) / "privkey.pem").stat()
+    key = (certificate(lab.layout, "redis") / "privkey.pem").stat()
     assert stat.S_IMODE(key.st_mode) == 0o600
     user = next(p for p in lab.members() if "redis-server" in p.name())
     assert key.st_uid == user.uids().effective
-    ca = certificate(lab.layout).parent / ".ca"
+    ca = certificate(lab.layout, "redis").parent / ".ca"
     assert (stat.S_IMODE(ca.stat().st_mode), ca.stat().st_uid) == (0o700, os.geteuid())
-    assert stat.S_IMODE(ca_file(lab.layout).stat().st_mode) == 0o644
+    assert stat.S_IMODE(ca_file(lab.layout, "redis").stat().st_mode) == 0o644
 
 
 def test_a_probe_tells_what_it_does_not_trust(lab: Project) -> None:
@@ -145,7 +145,7 @@ def test_one_that_has_expired_is_told_by_health_and_renewed_by_up(lab: Project) 
 
 
 def test_a_renewal_whose_up_was_killed_is_seen_by_the_next(lab: Project) -> None:
-    chain = certificate(lab.layout) / "fullchain.pem"
+    chain = certificate(lab.layout, "redis") / "fullchain.pem"
     later = datetime.now(UTC).timestamp() + 60
     os.utime(chain, (later, later))
     assert planned(lab) == {"redis": "its certificate was renewed after it was started"}
@@ -153,11 +153,11 @@ def test_a_renewal_whose_up_was_killed_is_seen_by_the_next(lab: Project) -> None
 
 
 def test_another_ca_reaches_all_that_trust_it(lab: Project) -> None:
-    old = ca_file(lab.layout).read_bytes()
-    (certificate(lab.layout).parent / ".ca" / "ca.pem").unlink()
+    old = ca_file(lab.layout, "redis").read_bytes()
+    (certificate(lab.layout, "redis").parent / ".ca" / "ca.pem").unlink()
     assert set(planned(lab)) == {"redis", "app", "redis-exporter"}
     lab.run("up")
-    assert ca_file(lab.layout).read_bytes() != old
+    assert ca_file(lab.layout, "redis").read_bytes() != old
     assert in_use(lab) == GOOD
     assert planned(lab, code=0) == {}
 

@@ -13,10 +13,11 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.operations.watch.costs import costs as operation
 from techsapo_ops.operations.watch.costs import rows_here
-from techsapo_ops.spec.told_addresses import seen_from_here
 from techsapo_ops.stores.audit.costs import ENOUGH
+from techsapo_ops.stores.audit.server import audit_server
 
 
 class Grouping(StrEnum):
@@ -39,9 +40,7 @@ def costs(
     data: Annotated[
         Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
     ] = Path(),
-    mysql: Annotated[
-        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MariaDB, as the app sees it.")
-    ] = None,
+    stores: ToldStores,
 ) -> None:
     """Show what the answers cost, and the cheapest pair of providers that was sure enough.
 
@@ -53,8 +52,10 @@ def costs(
     """
     out = Output(as_json=out.as_json or rows)
     if rows:
-        spec = open_project(place.file, cross_check=False).spec
-        out.json(rows_here(seen_from_here(spec, None, mysql), data, days).to_json())
+        here = open_project(place.file, cross_check=False)
+        spec = stores.spec(here.spec)
+        server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql)
+        out.json(rows_here(server, data, days).to_json())
         return
     project = place.open()
     found = operation(open_stack(project), days, by.value)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.tls import ca_file
-from techsapo_ops.spec.told_addresses import seen_from_here
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
@@ -43,16 +42,7 @@ def serve(
         bool,
         typer.Option("--rendered", hidden=True, help="The file is a generated app/techsapo.yaml."),
     ] = False,
-    redis: Annotated[
-        str | None, typer.Option("--redis", hidden=True, help="HOST:PORT of Redis, as this process sees it.")
-    ] = None,
-    redis_ca: Annotated[
-        Path | None,
-        typer.Option("--redis-ca", hidden=True, help="CA certificate of a Redis that speaks TLS."),
-    ] = None,
-    mysql: Annotated[
-        str | None, typer.Option("--mysql", hidden=True, help="HOST:PORT of MySQL, as this process sees it.")
-    ] = None,
+    stores: ToldStores,
     prometheus: Annotated[
         str | None,
         typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
@@ -83,7 +73,7 @@ def serve(
     # perhaps of a newer version, must not stay down because nobody ran sudo for it.
     supervised = rendered and _started_for(place.file)
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
-    spec = seen_from_here(project.spec, redis, mysql)
+    spec = stores.spec(project.spec)
 
     from techsapo_ops.serve.app import App
     from techsapo_ops.serve.logs import configure_logs
@@ -106,7 +96,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
-        store_ca=redis_ca or ca_file(project.layout),
+        authorities=stores.authorities(spec, project.layout),
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),
     )

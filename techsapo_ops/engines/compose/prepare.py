@@ -13,6 +13,7 @@ from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.topology import Topology
 
 COMPOSE_FILES = "docker/"
@@ -54,6 +55,8 @@ def readable_keys(topology: Topology) -> None:
     for service in topology.services:
         for path in runtime_of(service.kind).readable(topology):
             readers.setdefault(path, set()).add(service.facts.uid)
+        if (tls := own_tls(topology, service)) is not None:
+            readers.setdefault(tls.key, set()).add(service.facts.uid)
     for path, uids in readers.items():
         if path.exists():
             access_list.let_read(path, uids)

@@ -20,8 +20,7 @@ _TIMEOUT = 30.0
 
 def can_reload(service: Service) -> bool:
     """Whether its container can be told; one that can't is restarted."""
-    kind = kind_of(service)
-    return bool(kind.reload_path or kind.reload_command)
+    return kind_of(service).reloads_in_container
 
 
 def reload(docker: Docker, container: ContainerFacts, service: Service, topology: Topology) -> None:

@@ -11,6 +11,7 @@ from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
+from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.topology import Topology
 
 
@@ -56,3 +57,7 @@ def kinds(topology: Topology, runner: Runner) -> None:
     """What each kind needs besides: databases, who owns a key. Raises OpsError."""
     for kind in dict.fromkeys(service.kind for service in topology.services):
         runtime_of(kind).prepare(topology, runner)
+    for service in topology.services:
+        tls = own_tls(topology, service)
+        if tls is not None and tls.key.exists():
+            owners.give(tls.key, service.user)

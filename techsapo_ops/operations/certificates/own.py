@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters import owners
-from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.engine import Action, Observed, Plan, Step
-from techsapo_ops.stack.kind import Kind, OwnTls
+from techsapo_ops.stack.own_tls import OwnTls, own_tls, trusted
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def with_own_certificates(plan: Plan, topology: Topology, observed: Observed) ->
     """
     reasons = {
         name: why
-        for kind, tls in _speaking(topology)
-        for name, why in _reasons(topology, kind, tls, observed).items()
+        for server, tls in _speaking(topology)
+        for name, why in _reasons(topology, server, tls, observed).items()
     }
     if not reasons:
         return plan
@@ -71,13 +71,13 @@ def with_own_certificates(plan: Plan, topology: Topology, observed: Observed) ->
     )
 
 
-def _speaking(topology: Topology) -> Iterator[tuple[Kind, OwnTls]]:
-    for kind in kinds():
-        if (tls := kind.own_tls(topology)) is not None:
-            yield kind, tls
+def _speaking(topology: Topology) -> Iterator[tuple[Service, OwnTls]]:
+    for service in topology.services:
+        if (tls := own_tls(topology, service)) is not None:
+            yield service, tls
 
 
-def _reasons(topology: Topology, kind: Kind, tls: OwnTls, observed: Observed) -> Mapping[str, str]:
+def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observed) -> Mapping[str, str]:
     """Why services have to be started anew, by name."""
     from techsapo_ops.certs.self_signed import CA_FOLDER, due, known_authority
 
@@ -88,12 +88,12 @@ def _reasons(topology: Topology, kind: Kind, tls: OwnTls, observed: Observed) ->
     new_ca = authority is None or not _trusted(tls.ca, authority)
     for service in topology.services:
         name = service.name
-        if service.kind == kind.name:
+        if service == server:
             if why:
                 found[name] = f"a new certificate, for {why}"
             elif _later(tls.certificate / "fullchain.pem", observed, name):
                 found[name] = "its certificate was renewed after it was started"
-        elif kind.name in kind_of(service).trusts:
+        elif server.kind in trusted(topology, service):
             if new_ca:
                 found[name] = f"a new CA for the certificate of {tls.title}"
             elif _later(tls.ca, observed, name):

@@ -10,17 +10,17 @@ from pathlib import Path
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.app.kind import told_addresses
+from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.mysql.kind import Mysql
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.data import Mysql as MysqlSpec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import By, Report, Rows, read_rows, summed
+from techsapo_ops.stores.audit.server import AuditServer, audit_server
 
 AUDIT = "audit.sqlite"
 _DATABASE = Mysql.facts.kind
@@ -46,12 +46,12 @@ def costs(stack: Stack, days: int, by: By) -> Report:
     return summed(read_rows(mysql, databases, since), since, by)
 
 
-def rows_here(spec: Spec, data: Path, days: int) -> Rows:
+def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
     """What the audit log of the last `days` days holds, read inside a container of the app whose data
-    folder is `data`. Raises OpsError.
+    folder is `data` and whose MariaDB, where it has one, is `server`. Raises OpsError.
     """
     databases = [path for path in (data / AUDIT,) if path.exists()]
-    return read_rows(spec.mysql, databases, first_day(days))
+    return read_rows(server, databases, first_day(days))
 
 
 def _as_its_user(stack: Stack, databases: Sequence[Path], days: int) -> Iterator[Rows]:
@@ -74,7 +74,7 @@ def _from_containers(stack: Stack, days: int) -> Iterator[Rows]:
     argv = (
         "python", "-m", "techsapo_ops", "costs", "--rows", "--days", str(days),
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
-        *told_addresses(topology, (_DATABASE,)),
+        *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
     )  # fmt: skip
     observed = stack.engine.observe().services
     if topology.has(_DATABASE):
@@ -117,14 +117,14 @@ def _rows(done: Completed, app: str) -> Rows:
         ) from None
 
 
-def _mysql(stack: Stack) -> MysqlSpec | None:
+def _mysql(stack: Stack) -> AuditServer | None:
     """The stack's MariaDB with its password, None where the audit log is SQLite."""
     mysql = stack.spec.mysql
     if mysql is None or not stack.topology.has(_DATABASE):
         return None
     made = stack.topology.layout.mysql_password
     if mysql.password is None and made.is_file():
-        return mysql.model_copy(
+        mysql = mysql.model_copy(
             update={"password": Secret(read_text(made, what="database password").strip())}
         )
-    return mysql
+    return audit_server(mysql, authorities(stack.spec, stack.layout).mysql)

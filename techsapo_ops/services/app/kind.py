@@ -46,7 +46,6 @@ class App(Kind):
     asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
     secrets = ("providers", "redis.password", "mysql.password")
-    trusts = ("redis",)
     port_setting = "app.port"
     vital = True
 
@@ -119,7 +118,6 @@ class App(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in an image with this package."""
-        from techsapo_ops.services.redis.tls import ca_bind
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
@@ -129,7 +127,7 @@ class App(Kind):
             port=port,
             healthcheck=("python", "-c", probe),
             config=("app", "pages"),
-            binds=(*ca_bind(topology), *_own_binds(topology)),
+            binds=tuple(_own_binds(topology)),
             volume=service.facts.container_data,
             memory_mb=512,
             pids=256,
@@ -161,14 +159,14 @@ def _stop_seconds(topology: Topology) -> int:
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
     from techsapo_ops.services.app.pages import THRESHOLDS
-    from techsapo_ops.services.redis.tls import told_ca
+    from techsapo_ops.stack.own_tls import trusted
 
     listens = topology.listens(service)
     return (
         "serve", "--rendered", "--file", str(topology.config_dir() / "app" / "techsapo.yaml"),
         "--instance", service.name, "--host", listens.host, "--port", str(listens.port),
         "--data", str(topology.data_dir(service)), "--thresholds", str(topology.config_dir() / THRESHOLDS),
-        *told_addresses(topology, told), *told_ca(topology),
+        *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
     )  # fmt: skip
 
 
@@ -182,6 +180,15 @@ def told_addresses(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...
         for other in topology.of_kind(kind)
         for word in (f"--{kind}", str(topology.address(other, Viewpoint.SERVICE)))
     )
+
+
+def told_authorities(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """`--KIND-ca FILE` for each of `kinds` that speaks TLS in the stack, as another service sees it."""
+    from techsapo_ops.spec.own_tls import speaks_tls
+    from techsapo_ops.stack.own_tls import ca_seen
+
+    speaking = (kind for kind in kinds if speaks_tls(topology.spec, kind) and topology.has(kind))
+    return tuple(word for kind in speaking for word in (f"--{kind}-ca", str(ca_seen(topology, kind))))
 
 
 def _own_binds(topology: Topology) -> Iterable[Bind]:

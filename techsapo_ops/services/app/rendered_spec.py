@@ -41,8 +41,9 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
         weights = calibration_file(spec.wallbounce.calibration, layout)
         told_of = topology.places.seen(weights, CONTAINER_CALIBRATION)
         app_data["wallbounce"]["calibration"] = str(told_of).replace("${", "$${")
-    if not spec.redis.tls:
-        del app_data["redis"]["tls"]  # the word alone would start every app anew
+    for section in app_data.values():
+        if isinstance(section, dict) and section.get("tls") is False:
+            del section["tls"]  # the word alone would start every app anew
     if not topology.has("redis"):
         app_data["redis"] = {"enabled": False}
     if not topology.has("mysql"):

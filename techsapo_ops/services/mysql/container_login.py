@@ -7,22 +7,23 @@ import secrets
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
 
-EXPORTER_CNF = "mysqld-exporter.cnf"
 
-
-def password(mysql: Mysql, layout: Layout) -> Secret:
+def password(mysql: Mysql, topology: Topology) -> Secret:
     """The app's password: the spec's, else one that is made now, once, and kept in the keys folder."""
     if mysql.password is not None:
         return mysql.password
+    layout = topology.layout
     if not layout.mysql_password.exists():
         write_atomic(layout.mysql_password, secrets.token_hex(24).encode(), 0o600)
     made = Secret(read_text(layout.mysql_password, what="key").strip(), file=str(layout.mysql_password))
-    cnf = layout.keys / EXPORTER_CNF
-    text = f'[client]\nuser = {mysql.user}\npassword = """{made.reveal()}"""\n'
+    cnf = layout.keys / CNF
+    text = exporter_cnf(topology, made.reveal())
     if not cnf.exists() or cnf.read_text(encoding="utf-8") != text:
         write_atomic(cnf, text.encode(), 0o600)
     return made

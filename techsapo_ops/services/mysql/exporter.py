@@ -56,7 +56,7 @@ class MysqldExporter(Kind):
 
         mysql = topology.spec.mysql
         if mysql is not None and mysql.password is not None:
-            yield secret_file(CNF, exporter_cnf(mysql.user, mysql.password.reveal()), self.name)
+            yield secret_file(CNF, exporter_cnf(topology, mysql.password.reveal()), self.name)
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """my.cnf with the login that was made at the first start."""
@@ -111,8 +111,8 @@ def config_file(topology: Topology) -> Path:
     return topology.secret_path(CNF) if given else topology.layout.keys / CNF
 
 
-def exporter_cnf(user: str, password: str) -> str:
-    """my.cnf with a login, as mysqld exporter reads it: through go-ini, after expanding `$NAME`.
+def exporter_cnf(topology: Topology, password: str) -> str:
+    """my.cnf with the app's login, as mysqld exporter reads it: through go-ini, after expanding `$NAME`.
 
     `$` is written as a variable that holds one; between triple quotes go-ini takes everything else as it is,
     but for `%(key)s`. The exporter takes a `?` for the start of its own connection parameters. Raises
@@ -123,5 +123,6 @@ def exporter_cnf(user: str, password: str) -> str:
             "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break",
             "choose another password, or set monitoring.exporters.mysqld.enabled: false",
         )
+    user = topology.spec.mysql.user if topology.spec.mysql is not None else ""
     literal = password.replace("$", f"${{{_DOLLAR}}}")
     return f'[client]\nuser = {user}\npassword = """{literal}"""\n'

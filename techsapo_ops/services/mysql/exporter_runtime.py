@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.services.mysql import container_login
+from techsapo_ops.services.mysql.exporter import CNF
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.topology import Topology
 
@@ -17,7 +17,7 @@ class MysqldExporterRuntime(Runtime):
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.keys / container_login.EXPORTER_CNF,)
+        return (topology.layout.keys / CNF,)
 
 
 RUNTIME = MysqldExporterRuntime()

@@ -13,11 +13,11 @@ from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.topology import Topology
 
-EXPORTER_CNF = "mysqld-exporter.cnf"
 _INSTALL_SECONDS = 180
 _PARTIAL = ".mysql.partial-"
 
@@ -47,8 +47,8 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     root = made_once(layout.mysql_root_password, None)
     exporter = topology.find("mysqld-exporter")
     if mysql.password is None and exporter is not None:
-        text = f'[client]\nuser = {mysql.user}\npassword = """{password.reveal()}"""\n'
-        write_atomic(layout.keys / EXPORTER_CNF, text.encode(), 0o600, owners.ids(exporter.user))
+        text = exporter_cnf(topology, password.reveal())
+        write_atomic(layout.keys / CNF, text.encode(), 0o600, owners.ids(exporter.user))
     sql = init_sql(mysql.database, Login(mysql.user, password), root)
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)

@@ -117,6 +117,7 @@ class Mysql(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """mariadbd on its my.cnf; the image's entry point makes database and login."""
+        from techsapo_ops.services.mysql.client import tls_options
         from techsapo_ops.services.mysql.configuration import MY_CNF
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
@@ -136,7 +137,7 @@ class Mysql(Kind):
             port=service.facts.port,
             # Not by the socket: the image's first start has a server there that is not set up yet.
             healthcheck=(
-                "mariadb-admin", "--no-defaults", "--skip-ssl", "--host=127.0.0.1",
+                "mariadb-admin", "--no-defaults", *tls_options(topology), "--host=127.0.0.1",
                 f"--port={service.facts.port}", "--user=mysql", "ping",
             ),
             environment=environment,

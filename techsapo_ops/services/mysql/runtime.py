@@ -12,6 +12,7 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services.mysql import container_login, installation
+from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -44,7 +45,7 @@ class MysqlRuntime(Runtime):
         if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
             return None
         select = (
-            "mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", f"--user={mysql.user}",
+            "mariadb", "--no-defaults", *tls_options(topology), "--host=127.0.0.1", f"--user={mysql.user}",
             "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
         )  # fmt: skip
         return Command(select, {"MYSQL_PWD": secret.reveal()})
@@ -56,7 +57,7 @@ class MysqlRuntime(Runtime):
     @override
     def make_keys(self, topology: Topology) -> None:
         if topology.spec.mysql is not None:
-            container_login.password(topology.spec.mysql, topology.layout)
+            container_login.password(topology.spec.mysql, topology)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
@@ -69,7 +70,7 @@ class MysqlRuntime(Runtime):
         if mysql is None:
             return None
         return Settling(
-            container_login.settle(mysql, container_login.password(mysql, topology.layout)),
+            container_login.settle(mysql, container_login.password(mysql, topology)),
             "the logins of the database can't be set",
             "its volume was made by something else than this stack; "
             "`techsapo down --volumes` deletes it, data and all",

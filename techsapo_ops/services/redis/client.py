@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.services.redis.tls import ca_seen
+from techsapo_ops.stack.own_tls import ca_seen
 from techsapo_ops.stack.topology import Topology
 
 
@@ -18,4 +18,4 @@ def tls_options(topology: Topology) -> tuple[str, ...]:
 
     redis-cli compares no host name: that the CA signs for this one server alone has to do.
     """
-    return ("--tls", "--cacert", str(ca_seen(topology))) if topology.spec.redis.tls else ()
+    return ("--tls", "--cacert", str(ca_seen(topology, "redis"))) if topology.spec.redis.tls else ()

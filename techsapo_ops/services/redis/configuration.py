@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from techsapo_ops.services.redis.tls import ca_seen, certificate_seen
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -28,8 +28,8 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         bind=listens.host,
         port=listens.port,
         protected=not topology.places.isolated,
-        certificates=certificate_seen(topology) if redis.tls else None,
-        ca=ca_seen(topology),
+        certificates=certificate_seen(topology, service.kind) if redis.tls else None,
+        ca=ca_seen(topology, service.kind),
         user=redis.user,
         password=password,
         data=str(topology.data_dir(service)),

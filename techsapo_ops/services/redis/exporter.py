@@ -42,7 +42,6 @@ class RedisExporter(Kind):
         metrics_path="/metrics",
     )
     watches = "redis"
-    trusts = ("redis",)
     networks = ("data", "metrics")
     port_setting = "monitoring.exporters.redis.port"
 
@@ -77,15 +76,12 @@ class RedisExporter(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The exporter; its image has nothing to probe with."""
-        from techsapo_ops.services.redis.tls import ca_bind
         from techsapo_ops.stack.container import Container
 
-        return Container(
-            command=tuple(self._arguments(topology)), port=service.facts.port, binds=ca_bind(topology)
-        )
+        return Container(command=tuple(self._arguments(topology)), port=service.facts.port)
 
     def _arguments(self, topology: Topology) -> Iterable[str]:
-        from techsapo_ops.services.redis.tls import ca_seen
+        from techsapo_ops.stack.own_tls import ca_seen
 
         redis = topology.spec.redis
         yield f"-redis.addr={redis_url(topology)}"
@@ -95,7 +91,7 @@ class RedisExporter(Kind):
         if redis.user is not None:
             yield f"-redis.user={redis.user}"
         if redis.tls:
-            yield f"-tls-ca-cert-file={ca_seen(topology)}"
+            yield f"-tls-ca-cert-file={ca_seen(topology, self.watches)}"
 
 
 def redis_url(topology: Topology, account: str = "") -> str:

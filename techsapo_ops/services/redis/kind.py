@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.facts import Probe, ServiceFacts
-from techsapo_ops.stack.kind import Kind, OwnTls, Wanted, executable
+from techsapo_ops.stack.kind import Kind, Wanted, executable
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -52,20 +52,11 @@ class Redis(Kind):
 
         return redis_files(topology, templates)
 
-    def own_tls(self, topology: Topology) -> OwnTls | None:
-        """A CA and a certificate of its own, where the spec wants TLS."""
-        from techsapo_ops.services.redis.tls import own_tls
-
-        speaks = topology.spec.redis.tls and topology.has(self.name)
-        return own_tls(topology) if speaks else None
-
     def login(self, topology: Topology) -> Login:
-        """The app's, and the CA of its certificate where it speaks TLS."""
-        from techsapo_ops.services.redis.tls import ca_file
+        """The app's."""
         from techsapo_ops.stack.service import Login
 
-        redis = topology.spec.redis
-        return Login(redis.user, redis.password, ca=ca_file(topology.layout) if redis.tls else None)
+        return Login(topology.spec.redis.user, topology.spec.redis.password)
 
     def scheme(self, topology: Topology) -> str:
         """As clients of Redis write it."""
@@ -95,7 +86,6 @@ class Redis(Kind):
         """The same, with memory for a snapshot."""
         from techsapo_ops.services.redis.client import tls_options
         from techsapo_ops.services.redis.configuration import REDIS_CONF
-        from techsapo_ops.services.redis.tls import ca_bind, certificate_bind
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
@@ -109,7 +99,6 @@ class Redis(Kind):
                 "redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), *tls_options(topology), "ping",
             ),
             config=("redis",),
-            binds=(*certificate_bind(topology), *ca_bind(topology)),
             volume=service.facts.container_data,
             memory_mb=memory,
             stop_seconds=30,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.redis.client import login_options
-from techsapo_ops.services.redis.kind import Redis
-from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.facts import Probe
@@ -23,7 +20,7 @@ from techsapo_ops.stack.topology import Topology
 
 
 class RedisRuntime(Runtime):
-    """It is asked with the app's login, and reads the key of its certificate."""
+    """It is asked with the app's login."""
 
     @override
     def question(self, topology: Topology) -> Command | None:
@@ -32,17 +29,6 @@ class RedisRuntime(Runtime):
             return None
         ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         return Command(ping, {"REDISCLI_AUTH": password.reveal()})
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (certificate(topology.layout) / "privkey.pem",)
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
-        for service in topology.of_kind(Redis.facts.kind):
-            for key in self.readable(topology):
-                if key.exists():
-                    owners.give(key, service.user)
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

@@ -12,8 +12,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.tables import audit_engine, audit_tables, database_errors
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Report:
 
 
 def spent_since(
-    mysql: Mysql | None, sqlite: Path, since: datetime, key_id: str | None, *, simulated: bool = True
+    mysql: AuditServer | None, sqlite: Path, since: datetime, key_id: str | None, *, simulated: bool = True
 ) -> float:
     """USD charged since `since`, of one API key or, with None, of all; `simulated` money too, or not.
 
@@ -146,12 +146,12 @@ def spent_since(
     return _with_connection(mysql, sqlite, read)
 
 
-def report(mysql: Mysql | None, databases: Sequence[Path], since: datetime, by: By) -> Report:
+def report(mysql: AuditServer | None, databases: Sequence[Path], since: datetime, by: By) -> Report:
     """Costs since `since` from MySQL, or from each instance's SQLite file. Raises OpsError."""
     return summed(read_rows(mysql, databases, since), since, by)
 
 
-def read_rows(mysql: Mysql | None, databases: Sequence[Path], since: datetime) -> Rows:
+def read_rows(mysql: AuditServer | None, databases: Sequence[Path], since: datetime) -> Rows:
     """What `summed` needs of MySQL, or of SQLite files. Raises OpsError."""
     requests: list[Request] = []
     calls: list[Call] = []
@@ -187,7 +187,7 @@ def summed(rows: Rows, since: datetime, by: By) -> Report:
     )
 
 
-def _with_connection(mysql: Mysql | None, sqlite: Path, read: Callable[[Connection], T]) -> T:
+def _with_connection(mysql: AuditServer | None, sqlite: Path, read: Callable[[Connection], T]) -> T:
     engine = audit_engine(mysql, sqlite)
     try:
         with engine.connect() as connection:

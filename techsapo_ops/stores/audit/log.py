@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.costs import Report, report, spent_since
+from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
@@ -57,7 +57,7 @@ class AuditLog:
 
     def __init__(
         self,
-        mysql: Mysql | None,
+        mysql: AuditServer | None,
         directory: Path,
         written: Callable[[Literal["success", "error"], int], None] = lambda _status, _rows: None,
         operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _CALL = tuple(f.name for f in fields(AuditCall))
 class AuditStore:
     """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError."""
 
-    def __init__(self, mysql: Mysql | None, sqlite: Path) -> None:
+    def __init__(self, mysql: AuditServer | None, sqlite: Path) -> None:
         self._engine = audit_engine(mysql, sqlite)
         self._file = None if mysql else sqlite
         self._requests, self._calls = audit_tables()
@@ -125,7 +125,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
     return sa.exc.SQLAlchemyError, OSError
 
 
-def audit_engine(mysql: Mysql | None, sqlite: Path) -> Engine:
+def audit_engine(mysql: AuditServer | None, sqlite: Path) -> Engine:
     """An engine with one connection to the audit database; nothing is connected yet."""
     database_errors()
     return _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
@@ -161,25 +161,27 @@ def _values(row: AuditRow) -> dict[str, Any]:
     return values
 
 
-def _mysql_engine(spec: Mysql) -> Engine:
+def _mysql_engine(server: AuditServer) -> Engine:
     from sqlalchemy import URL, create_engine
 
     url = URL.create(
         "mysql+pymysql",
-        username=spec.user,
-        password=spec.password.reveal() if spec.password else None,
-        host=reachable_host(spec.host),
-        port=spec.port,
-        database=spec.database,
+        username=server.user,
+        password=server.password.reveal() if server.password else None,
+        host=reachable_host(server.host),
+        port=server.port,
+        database=server.database,
         query={"charset": "utf8mb4"},
     )
-    timeouts = {
+    options: dict[str, Any] = {
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": READ_TIMEOUT,
         "write_timeout": READ_TIMEOUT,
     }
+    if server.ca is not None:
+        options["ssl"] = {"ca": str(server.ca)}  # with it PyMySQL checks the name of the server too
     return create_engine(
-        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=timeouts
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options
     )
 
 

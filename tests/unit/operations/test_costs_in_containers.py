@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.memory_engine import MemoryEngine, Process, World
 from fakes.open_stacks import open_stack
 from stacks import host, spec, topology
+from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.costs import AUDIT, costs
-from techsapo_ops.stack.engine import Observed, ObservedService, State
+from techsapo_ops.stack.desired import Program
+from techsapo_ops.stack.engine import State
 from techsapo_ops.stack.stack import Stack as Open
+from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import Call, Request, Rows
 
 ROWS = Rows(
@@ -23,41 +30,47 @@ ROWS = Rows(
 )
 
 
-class Stack:
-    """An engine and a runner in one: what was asked, and the same answer each time."""
+class Apps(MemoryEngine):
+    """The instances of an app in these `states`; it notes which of them are entered."""
 
-    def __init__(self, code: int = 0, said: bytes = json.dumps(ROWS.to_json()).encode()) -> None:
-        self.answer = (code, said)
-        self.states: dict[str, State] = {}
+    def __init__(self, where: Topology, states: Mapping[str, State]) -> None:
+        super().__init__(where, World(running=True))
         self.asked: list[tuple[str, str]] = []
+        for pid, (name, state) in enumerate(states.items(), 1):
+            self.state.put(Record(name, "app", "127.0.0.1", 4000, None, (), 10))
+            program = Program(name, (), where.layout.data / name)
+            self.world.processes[name] = Process(program, "", pid, state)
 
-    def observe(self) -> Observed:
-        seen = {n: ObservedService(n, "app", state, container="c") for n, state in self.states.items()}
-        return Observed(True, seen)
-
-    def reaches(self, service: str) -> bool:
-        return service in self.states
-
-    def enter(self, service: str, command: Command) -> Command:
+    @override
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         self.asked.append(("enter", service))
-        return command
+        return super().enter(service, command, root=root)
 
+    @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
         self.asked.append((f"beside {image_of}".rstrip(), service))
-        return command
+        return super().beside(service, command, image_of=image_of)
 
-    def left(self, kind: str) -> tuple[str, ...]:
-        return (kind,)
+
+@dataclass
+class Answer:
+    """A runner that gives the same answer each time."""
+
+    code: int = 0
+    said: bytes = json.dumps(ROWS.to_json()).encode()
 
     def run(self, command: Command, *, timeout: float) -> Completed:
         assert " -m techsapo_ops costs --rows " in " ".join(command.argv)
-        code, said = self.answer
-        return Completed(command, code, said if code == 0 else b"", said if code else b"")
+        out, err = (self.said, b"") if self.code == 0 else (b"", self.said)
+        return Completed(command, self.code, out, err)
 
 
-def books(stack: Any, directory: Path, **sections: Any) -> Open:
+def lab(
+    directory: Path, states: Mapping[str, State], answer: Answer | None = None, **sections: Any
+) -> tuple[Apps, Open]:
     wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]}, **sections)
-    return open_stack(topology(wanted, directory, "compose"), stack, stack)
+    engine = Apps(topology(wanted, directory, "compose"), states)
+    return engine, open_stack(engine.topology, engine, answer or Answer())
 
 
 def test_rows_travel_as_json_unchanged() -> None:
@@ -65,20 +78,19 @@ def test_rows_travel_as_json_unchanged() -> None:
 
 
 def test_mariadb_is_read_once_by_an_instance_that_runs(tmp_path: Path) -> None:
-    stack = Stack()
-    stack.states = {"app-1": State.STOPPED, "app-2": State.STARTING}
-    report = costs(books(stack, tmp_path, mysql={}), 30, "provider")
-    assert stack.asked == [("enter", "app-2")]
+    engine, stack = lab(tmp_path, {"app-1": State.STOPPED, "app-2": State.STARTING}, mysql={})
+    report = costs(stack, 30, "provider")
+    assert engine.asked == [("enter", "app-2")]
     assert (report.requests, report.total_usd, report.rows[0].failed) == (1, 0.5, 1)
 
 
 def test_the_sqlite_file_of_every_instance_is_read_also_of_one_that_is_stopped_or_gone(
     tmp_path: Path,
 ) -> None:
-    stack = Stack()
-    stack.states = {"app-1": State.STOPPED, "app-2": State.RUNNING}
-    report = costs(books(stack, tmp_path), 30, "day")
-    assert stack.asked == [("beside", "app-1"), ("beside", "app-2"), ("beside app-1", "app")]
+    engine, stack = lab(tmp_path, {"app-1": State.STOPPED, "app-2": State.RUNNING})
+    (engine.layout.data / "app").mkdir(parents=True)
+    report = costs(stack, 30, "day")
+    assert engine.asked == [("beside", "app-1"), ("beside", "app-2"), ("beside app-1", "app")]
     assert (report.requests, report.total_usd) == (3, 1.5)
 
 
@@ -90,15 +102,15 @@ def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_l
     for name in ("app-1", "app-old"):
         (where.layout.data / name).mkdir(parents=True)
         (where.layout.data / name / AUDIT).symlink_to(victim)
-    stack: Any = Stack()
-    report = costs(open_stack(where, stack, stack), 30, "day")
-    assert stack.asked == [("beside app-1", "app-1"), ("beside app-1", "app-old")]
+    engine = Apps(where, {})
+    report = costs(open_stack(where, engine, Answer()), 30, "day")
+    assert engine.asked == [("beside app-1", "app-1"), ("beside app-1", "app-old")]
     assert (report.requests, victim.read_bytes()) == (2, b"")
 
 
 def test_without_an_instance_that_runs_mariadb_is_out_of_reach(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="no instance of the app runs"):
-        costs(books(Stack(), tmp_path, mysql={}), 30, "provider")
+        costs(lab(tmp_path, {}, mysql={})[1], 30, "provider")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +124,6 @@ def test_without_an_instance_that_runs_mariadb_is_out_of_reach(tmp_path: Path) -
     ],
 )
 def test_an_answer_that_is_none_is_said(code: int, said: bytes, match: str, tmp_path: Path) -> None:
-    stack = Stack(code, said)
-    stack.states = {"app-1": State.RUNNING}
+    _, stack = lab(tmp_path, {"app-1": State.RUNNING}, Answer(code, said), mysql={})
     with pytest.raises(OpsError, match=match):
-        costs(books(stack, tmp_path, mysql={}), 30, "provider")
+        costs(stack, 30, "provider")

@@ -10,9 +10,9 @@ import pytest
 from stacks import spec, topology
 
 from techsapo_ops.operations.certificates.own import ensure_own_certificates, with_own_certificates
-from techsapo_ops.services.redis.tls import ca_file, own_tls
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.own_tls import ca_file, own_tls
 from techsapo_ops.stack.topology import Topology
 
 SECURE = spec(redis={"tls": True})
@@ -38,7 +38,10 @@ def test_the_certificate_has_every_name_that_a_client_uses(
     tmp_path: Path, host: str, more: tuple[str, ...]
 ) -> None:
     made = spec(redis={"tls": True, "host": host})
-    assert own_tls(topology(made, tmp_path)).names == ("redis", "localhost", "127.0.0.1", "::1", *more)
+    where = topology(made, tmp_path)
+    tls = own_tls(where, where.of_kind("redis")[0])
+    assert tls is not None
+    assert tls.names == ("redis", "localhost", "127.0.0.1", "::1", *more)
 
 
 def test_without_tls_nothing_is_made_and_nothing_planned(tmp_path: Path) -> None:
@@ -72,7 +75,7 @@ def test_another_address_is_a_reason_for_redis_alone(tmp_path: Path) -> None:
 def test_a_ca_that_its_maker_could_not_hand_on_is_handed_on(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
     ensure_own_certificates(where)
-    ca = ca_file(where.layout)
+    ca = ca_file(where.layout, "redis")
     made = ca.read_bytes()
     ca.write_text("another")
     assert set(reasons(SECURE, where, now + timedelta(hours=1))) == {"app", "redis-exporter"}
@@ -84,7 +87,7 @@ def test_what_was_written_after_a_start_was_not_read(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
     ensure_own_certificates(where)
     old = (now - timedelta(hours=1)).timestamp()
-    os.utime(ca_file(where.layout), (old, old))
+    os.utime(ca_file(where.layout, "redis"), (old, old))
     assert set(reasons(SECURE, where, now - timedelta(minutes=1))) == {"redis"}
     assert set(reasons(SECURE, where, now - timedelta(hours=2))) == {"redis", "app", "redis-exporter"}
     assert reasons(SECURE, where, None) == {}

@@ -88,9 +88,10 @@ def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("password", ["a\nb", "a?b", "%(password)s", "x%(user)sy"])
-def test_a_password_that_mysqld_exporter_can_not_read_is_refused(password: str) -> None:
+def test_a_password_that_mysqld_exporter_can_not_read_is_refused(tmp_path: Path, password: str) -> None:
+    where = topology(spec(mysql={"password": password}), tmp_path)
     with pytest.raises(OpsError, match="mysqld exporter"):
-        exporter_cnf("techsapo", password)
+        exporter_cnf(where, password)
 
 
 def test_secrets_that_no_service_reads_have_no_reader() -> None:

@@ -12,6 +12,7 @@ from servers import free_port, wait_for
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
 
 ROW = AuditRow(
@@ -79,7 +80,7 @@ def test_the_database_and_the_spool_are_readable_by_their_owner_alone(tmp_path: 
 
 
 def test_rows_wait_on_disk_while_the_database_is_down(tmp_path: Path) -> None:
-    log = AuditLog(Mysql(port=free_port()), tmp_path)
+    log = AuditLog(audit_server(Mysql(port=free_port())), tmp_path)
     log.start()
     for row in rows(3):
         log.put(row)
@@ -115,7 +116,9 @@ def test_a_torn_line_hides_no_other(tmp_path: Path) -> None:
 
 def test_a_spool_that_cannot_be_written_keeps_rows_in_memory(tmp_path: Path) -> None:
     told: Counter[str] = Counter()
-    log = AuditLog(Mysql(port=free_port()), tmp_path, lambda status, n: told.update({status: n}))
+    log = AuditLog(
+        audit_server(Mysql(port=free_port())), tmp_path, lambda status, n: told.update({status: n})
+    )
     log.start()
     wait_for(lambda: log.consecutive_errors > 0, what="database found down")
     (tmp_path / "audit-spool.jsonl").mkdir()  # as good as a full disk, and works for root too

@@ -24,11 +24,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.mysql import container_login
-from techsapo_ops.services.redis.tls import certificate
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, GateError, Observed, ObservedService, State
+from techsapo_ops.stack.own_tls import certificate
 
 FACTS = ContainerFacts(
     "c1", "p-redis-1", "p", "redis", Path("/srv"), "running", "sha256:1", "redis:8", "h", pid=7
@@ -220,7 +220,7 @@ def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
 
 def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path: Path) -> None:
     desired = replace(wanted(tmp_path, redis={"tls": True}), files=())
-    key = certificate(desired.topology.layout) / "privkey.pem"
+    key = certificate(desired.topology.layout, "redis") / "privkey.pem"
     key.parent.mkdir(parents=True)
     key.touch(0o600)
     prepare.readable(desired)

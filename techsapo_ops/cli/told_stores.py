@@ -1,0 +1,52 @@
+"""Options that tell a process of the app where the stores are, and whose certificates they show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.bundles import Bundle
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.told_addresses import STORES, Authorities, seen_from_here
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.own_tls import authorities
+
+
+class Told:
+    """What was told: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of one that speaks TLS."""
+
+    def __init__(self, **options: Any) -> None:
+        self._addresses: dict[str, str] = {name: options[name] for name in STORES if options[name]}
+        self._authorities: dict[str, Path] = {
+            name: file for name in STORES if (file := options[_ca(name)]) is not None
+        }
+
+    def spec(self, spec: Spec) -> Spec:
+        """`spec` as this process sees the stores. Raises OpsError for what is no address."""
+        return seen_from_here(spec, self._addresses)
+
+    def authorities(self, spec: Spec, layout: Layout) -> Authorities:
+        """The CA certificate of each store that speaks TLS; the stack's own where none was told."""
+        return replace(authorities(spec, layout), **self._authorities)
+
+
+def _ca(store: str) -> str:
+    return f"{store}_ca"
+
+
+def _options() -> dict[str, tuple[Any, Any]]:
+    options: dict[str, tuple[Any, Any]] = {}
+    for store in STORES:
+        where = f"HOST:PORT of {store}, as this process sees it."
+        whose = f"CA certificate of a {store} that speaks TLS."
+        options[store] = (Annotated[str | None, typer.Option(f"--{store}", hidden=True, help=where)], None)
+        option = typer.Option(f"--{store}-ca", hidden=True, help=whose)
+        options[_ca(store)] = (Annotated[Path | None, option], None)
+    return options
+
+
+ToldStores = Annotated[Told, Bundle(_options())]
+"""What a stack tells of its stores."""
