@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, cast
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.models.data import Backup
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -33,3 +35,9 @@ def open_stack(topology: Topology, engine: object = None, runner: Runner | None 
         Templates(),
         engines,
     )
+
+
+def with_backup(stack: Stack, section: Backup) -> Stack:
+    """The same stack, whose spec has `section` for its backups."""
+    spec = stack.spec.model_copy(update={"backup": section})
+    return replace(stack, topology=replace(stack.topology, spec=spec))

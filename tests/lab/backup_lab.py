@@ -15,6 +15,7 @@ from typing import Any
 import pymysql
 import redis
 import warm
+from fakes.open_stacks import with_backup
 from projects import Project, project, small_spec
 from servers import free_port
 
@@ -122,7 +123,7 @@ def copy_of(backup: Backup, stack: Stack, tmp_path: Path) -> tuple[Stack, Path]:
     place = tmp_path / "copy 写し"
     shutil.copytree(backup.folder, place / backup.id)
     changed = stack.spec.backup.model_copy(update={"path": str(place)})
-    return replace(stack, spec=stack.spec.model_copy(update={"backup": changed})), place / backup.id
+    return with_backup(stack, changed), place / backup.id
 
 
 def left_behind(stack: Stack) -> list[str]:

@@ -12,6 +12,7 @@ from acme_ca import challenge_dns, pebble
 from backup_lab import signed
 from docker_lab import DockerLab, container_ids, docker, docker_project
 from edges import NAME, Edge
+from fakes.open_stacks import with_backup
 from projects import Project, small_spec
 from servers import binary, free_port
 
@@ -102,7 +103,7 @@ def forged(stack: Stack, backup: Backup, place: Path, kind: str, content: bytes)
     parts = tuple(fitting if p.kind == kind else p for p in manifest.parts)
     signed(stack, folder, replace(manifest, parts=parts))
     section = stack.spec.backup.model_copy(update={"path": str(place)})
-    return replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+    return with_backup(stack, section)
 
 
 def scratch_containers(lab: Project) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from backup_lab import Root, copy_of, keys, killed, left_behind
+from fakes.open_stacks import with_backup
 from projects import Project, another_user, only_redis, project
 from servers import wait_for
 
@@ -170,7 +171,7 @@ def test_a_full_disk_is_said_and_nothing_is_kept(backup: Backup, stack: Stack, t
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
     try:
         section = stack.spec.backup.model_copy(update={"path": str(place)})
-        small = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+        small = with_backup(stack, section)
         with pytest.raises(OpsError, match=r"cannot write .*No space left") as caught:
             create_backup(small)
         assert "the disk is full" in caught.value.hint

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import redis
 import servers
 from backup_lab import PASSWORD, ROWS, copy_of, forged, keys, stack_of
+from fakes.open_stacks import with_backup
 from projects import Project
 
 from techsapo_ops.adapters.packed import PackedReader
@@ -63,7 +63,7 @@ def test_no_secret_and_no_private_key_is_in_any_plain_backup(
     (tmp_path / "fine.txt").write_text("harmless")
     config = stack.spec.backup.config.model_copy(update={"paths": (str(tmp_path),)})
     section = stack.spec.backup.model_copy(update={"config": config, "path": str(tmp_path / "r")})
-    changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+    changed = with_backup(stack, section)
     made = create_backup(changed, only=("config",))
     assert any("extra.txt was left out: it holds a secret" in w for w in made.warnings)
 

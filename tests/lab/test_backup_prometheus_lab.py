@@ -8,11 +8,11 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from backup_lab import killed
+from fakes.open_stacks import with_backup
 from projects import Project, project, small_spec
 from servers import wait_for
 
@@ -270,7 +270,7 @@ def test_a_full_disk_keeps_neither_a_backup_nor_a_snapshot(
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(place)], check=True)
     try:
         section = stack.spec.backup.model_copy(update={"path": str(place)})
-        small = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+        small = with_backup(stack, section)
         with pytest.raises(OpsError, match=r"cannot write .*No space left"):
             create_backup(small, only=("prometheus",))
         assert repository_of(small).backups() == ()

@@ -17,6 +17,7 @@ from typing import Any
 import hostile
 import pytest
 import yaml
+from fakes.open_stacks import with_backup
 from hostile import END, ID, entry, names_of
 from projects import only_redis
 
@@ -86,7 +87,7 @@ def ground(stack: Stack, tmp_path: Path) -> Ground:
     conf.mkdir()
     section = stack.spec.backup.model_copy(update={"path": str(tmp_path / "backups")})
     (tmp_path / "outside").mkdir()
-    changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+    changed = with_backup(stack, section)
     return Ground(changed, conf, tmp_path / "outside" / "victim")
 
 
@@ -293,7 +294,10 @@ resource.setrlimit(resource.RLIMIT_AS, (most, most))
 for place in places:
     shutil.rmtree(stack.topology.layout.backup_keys, ignore_errors=True)
     section = stack.spec.backup.model_copy(update={"path": place})
-    changed = replace(stack, spec=stack.spec.model_copy(update={"backup": section}))
+    changed = replace(
+        stack,
+        topology=replace(stack.topology, spec=stack.spec.model_copy(update={"backup": section})),
+    )
     found = verify_backup(changed, "2026")
     assert not found.ok, place
     print(found.sentences[0])
