@@ -13,6 +13,8 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 # Several lines that need no quotes: no blank at either end, and none of Unicode's other line breaks.
 _BLOCK = re.compile(r"\S([^\x85\u2028\u2029]*\S)?")
+_BREAKS = re.compile(r"[\x85\u2028\u2029]")
+"""Line breaks that only double quotes keep: between single ones a reader folds them."""
 _NEVER_FOLDED = 1 << 30
 
 
@@ -32,7 +34,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = ""
     elif "\n" in text and _BLOCK.fullmatch(text):
         style = "|"
-    elif '"' in text:
+    elif '"' in text and not _BREAKS.search(text):
         style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from techsapo_ops.errors import OpsError
@@ -130,6 +130,7 @@ def test_yaml_gives_back_what_was_put_in(value: object) -> None:
 
 
 @given(values, st.integers(0, 12))
+@example('"\x85', 0)
 def test_yaml_gives_it_back_at_any_indent(value: object, indent: int) -> None:
     text = f"{' ' * indent}key:\n{' ' * (indent + 2)}{to_yaml(value, indent + 2)}\n{' ' * indent}after: 1\n"
     assert yaml.safe_load(text) == {"key": value, "after": 1}
