@@ -114,6 +114,11 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
     Where its notes are gone, containers that were made from that folder still tell of it.
     """
     last = recorded_engine(layout.state)
+    if last is not None and last.engine not in {"compose", "native"}:
+        raise OpsError(
+            f"the stack was brought up by the engine {last.engine}, which this techsapo does not know",
+            "use the version that brought it up",
+        )
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:
         name = _orphaned_project(layout, runner)

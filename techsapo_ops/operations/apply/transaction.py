@@ -18,7 +18,7 @@ from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
 from techsapo_ops.operations.apply.work import Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
-from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.engine import Observed, Running
 
 
 class Transaction:
@@ -173,17 +173,27 @@ class Transaction:
 
         Its supervisor may run before it has noted any service, so what was left for it says so as well.
         """
-        if self._plan.leaves is not None:
+        moves = self._plan.desired.topology.places is not snapshot.desired.topology.places
+        if moves or self._plan.leaves is not None:
             self._running.stop()
         elif (other := self._history.leaves(snapshot.desired.topology)) is not None:
             other.stop()
+
+    def _seen(self, result: Result) -> Observed | None:
+        """What runs now; None where that can't be told after a failure, which is what is to be told of."""
+        try:
+            return self._running.observe()
+        except OpsError:
+            if result == "ok":
+                raise
+            return None
 
     def _commit(self, result: Result, reason: str, back: GoneBack | None) -> LedgerEntry | None:
         draft = self._draft
         if draft is None:
             return None
         state, identity = draft.state, draft.identity
-        observed = self._running.observe() if back is None else None
+        observed = self._seen(result) if back is None else None
         if self._plan.partial and result == "ok" and observed is not None:
             # What was not asked for and does not run is no part of the state to come back to.
             part = self._plan.wanted.only(set(observed.services))

@@ -102,6 +102,7 @@ def recover(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> st
     if left is None:
         return None
     with locked(layout, wait):
+        _require_known(left.kinds)
         say("a restore was interrupted; going back to what was there before")
         repository = repository_of(stack)
         safety = repository.find(left.safety) if left.safety else None
@@ -135,6 +136,16 @@ def _go_back(
             f"going back failed: {error.message}", f"{kept}`techsapo restore` tries again"
         ) from None
     finished(stack.layout)
+
+
+def _require_known(part_kinds: Sequence[str]) -> None:
+    """Raise OpsError for a kind that this techsapo does not know, before anything of it is given up."""
+    unknown = [each for each in part_kinds if registry.find(each.partition(":")[0]) is None]
+    if unknown:
+        raise OpsError(
+            f"a restore was interrupted, and this techsapo does not know how to go back from {unknown[0]}",
+            "use the version that began it: `techsapo restore` of that one goes back",
+        )
 
 
 def _kept_beside(part_kinds: Sequence[str]) -> list[tuple[str, BackupKind]]:

@@ -26,6 +26,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.restore import recover
+from techsapo_ops.operations.backup.restore_journal import interrupted, journal
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor import examine
 from techsapo_ops.services import registry as services
@@ -205,3 +207,10 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
     assert shown["parts"] == [{"kind": "notes", "now": "3 lines", "then": "3 lines"}]
     kinds = importlib.import_module("techsapo_ops.cli.backup_kinds")
     assert kinds.completed("redis,no") == ["redis,notes"]
+
+
+def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
+    journal(stack.layout, "", ("letters",), ())
+    with pytest.raises(OpsError, match="does not know how to go back from letters"):
+        recover(stack)
+    assert interrupted(stack.layout) is not None

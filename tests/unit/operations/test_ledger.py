@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from techsapo_ops.operations.apply import ledger as ledgers
 from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
+from techsapo_ops.operations.apply.snapshot import Snapshot, freeze, spec_hash, thaw
 from techsapo_ops.render.templates import Templates
 
 BASE = LedgerEntry(
@@ -48,6 +49,23 @@ def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engi
     assert found.identity == made.identity
     assert found.spec.redis.password is not None
     assert found.spec.redis.password.reveal() == "redis-secret"
+
+
+def test_a_state_without_a_form_of_units_that_came_later_is_read_and_one_without_any_is_damaged(
+    tmp_path: Path,
+) -> None:
+    made, kept = snapshot(tmp_path), dict[str, bytes]()
+
+    def keep(content: bytes) -> str:
+        kept[str(len(kept))] = content
+        return str(len(kept) - 1)
+
+    value = json.loads(freeze(made, keep))
+    del value["containers"]
+    assert thaw(json.dumps(value).encode(), kept.__getitem__).desired.units == made.desired.units
+    del value["programs"]
+    with pytest.raises(KeyError):
+        thaw(json.dumps(value).encode(), kept.__getitem__)
 
 
 def test_everything_in_the_ledger_is_its_owners_alone(tmp_path: Path) -> None:
