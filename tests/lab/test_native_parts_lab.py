@@ -181,10 +181,18 @@ def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_schedul
         scheduler.wait()
 
 
-def test_a_process_started_by_the_launcher_ends_with_its_parent() -> None:
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--", "sleep", "60"],
+        [launch.AT_ONCE, "--", "env", "--ignore-signal=TERM", "sleep", "60"],
+    ],
+    ids=["by SIGTERM", "by SIGKILL, for a server that loses SIGTERM"],
+)
+def test_a_process_started_by_the_launcher_ends_with_its_parent(argv: list[str]) -> None:
     code = (
         "import subprocess, sys, time\n"
-        f"p = subprocess.Popen([sys.executable, '-I', {launch.__file__!r}, '--', 'sleep', '60'])\n"
+        f"p = subprocess.Popen([sys.executable, '-I', {launch.__file__!r}, *{argv!r}])\n"
         "time.sleep(0.5); print(p.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

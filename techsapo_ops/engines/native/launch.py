@@ -1,9 +1,11 @@
 """Starts one process of the native engine, so that it ends with whoever started it.
 
-Run as `python -I launch.py [--visit] [--user NAME] -- PROGRAM ARGUMENT…`; it becomes PROGRAM. With `--visit`
-it is no service of the stack, whoever started it: a job of the scheduler has the scheduler's environment, and
-would end it as what an earlier start left. Standard library only:
-on a bare host there is Python and nothing else, and what `setpriv --pdeathsig` does is one system call.
+Run as `python -I launch.py [--visit] [--at-once] [--user NAME] -- PROGRAM ARGUMENT…`; it becomes PROGRAM.
+With `--visit` it is no service of the stack, whoever started it: a job of the scheduler has the scheduler's
+environment, and would end it as what an earlier start left. With `--at-once` it ends by SIGKILL: for servers
+whose data nobody keeps, since MariaDB loses a SIGTERM that comes while it starts, and then stays for good.
+Standard library only: on a bare host there is Python and nothing else, and what `setpriv --pdeathsig` does is
+one system call.
 """
 
 from __future__ import annotations
@@ -26,13 +28,14 @@ SERVICE_VARIABLE = "TECHSAPO_SERVICE"
 MEMBERS = "members"
 """Below the run folder: a file per service; whoever holds it open belongs to that service."""
 VISIT = "--visit"
+AT_ONCE = "--at-once"
 _GRACE_SECONDS = 3.0
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGTERM at the parent's end; end now if `parent` has ended already."""
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """Ask the kernel for the signal `number` at the parent's end; end now if `parent` has ended already."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
+    if libc.prctl(PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     # The parent may have died before the call, and then no signal comes.
     if os.getppid() != parent or parent == 1:
@@ -117,15 +120,18 @@ def main(arguments: list[str]) -> None:
     # Looked up before the change of user: afterwards Python's own modules may be out of reach.
     program = shutil.which(argv[0]) or argv[0]
     state = os.environ.get(STATE_VARIABLE)
-    visit = options[:1] == [VISIT]
-    if visit:
+    if options[:1] == [VISIT]:
         del options[0]
     elif state:
         hold_membership(state, os.environ.get(SERVICE_VARIABLE, "other"))
+    number = signal.SIGTERM
+    if options[:1] == [AT_ONCE]:
+        del options[0]
+        number = signal.SIGKILL
     if options[:1] == ["--user"]:
         become_user(options[1])
     # After the change of user: the kernel forgets the death signal when credentials change.
-    die_with_parent(parent)
+    die_with_parent(parent, number)
     # Python ignores these two, and ignored signals stay ignored over exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -74,7 +74,7 @@ def scratch(
         drop = ("--user", service.user) if service.user is not None else ()
         with os.fdopen(open_file(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as output:
             process = subprocess.Popen(
-                (sys.executable, "-I", launch.__file__, *drop, "--", *server.argv),
+                (sys.executable, "-I", launch.__file__, launch.AT_ONCE, *drop, "--", *server.argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
