@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,5 +49,11 @@ def cron() -> Iterator[Cron]:
         wait_for(lambda: psutil.Process(daemon.pid).name() == "cron", timeout=10, what="cron")
         yield Cron(daemon.pid)
     finally:
-        daemon.terminate()
+        # Stopped, so that it starts no more; then what it started is waited for: whoever made the folder
+        # that a job writes to is about to remove it.
+        daemon.send_signal(signal.SIGSTOP)
+        jobs = psutil.Process(daemon.pid).children(recursive=True)
+        daemon.kill()
         daemon.wait(10)
+        _, running = psutil.wait_procs(jobs, timeout=60)
+        assert not running, f"cron's jobs still run: {running}"

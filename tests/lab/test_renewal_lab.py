@@ -53,9 +53,9 @@ def test_the_stacks_own_scheduler_renews_a_short_certificate_three_times_without
 ) -> None:
     kept, others = edge.project.spec, dict.fromkeys(("backup", "verify", "prune", "drift", "costs"))
     with (
-        cron() as daemon,
         pebble(tmp_path / "p", edge.dns, kept["nginx"]["listen"], validity=LIFE) as short,
         project(acme_spec(short.directory, short.ca_file)) as hosted,
+        cron() as daemon,
     ):
         hosted.spec["certificates"]["techsapo"].update(
             challenge="dns-01", dns_hook=edge.dns.hook(tmp_path)

@@ -89,7 +89,7 @@ class ContainerStack(Stack):
 def native_stack(folder: Path) -> Iterator[Stack]:
     """A stack on the native engine that the earlier version brought up; `folder` is for what is beside it."""
     away = folder / "away"
-    with cron() as daemon, project(everything(away, 2, engine="native"), FOLDER) as made:
+    with project(everything(away, 2, engine="native"), FOLDER) as made, cron() as daemon:
         stack = NativeStack(made, folder / "tool", daemon, away)
         stack.fill()
         yield stack
@@ -100,7 +100,7 @@ def container_stack(lab: DockerLab, folder: Path) -> Iterator[Stack]:
     """The same in containers, with one instance."""
     away = folder / "away"
     spec = everything(away, 1, project=f"lab-upgrade-{os.getpid()}")
-    with cron() as daemon, docker_project(lab, spec, FOLDER) as made:
+    with docker_project(lab, spec, FOLDER) as made, cron() as daemon:
         stack = ContainerStack(made, folder / "tool", daemon, away)
         stack.fill()
         yield stack
