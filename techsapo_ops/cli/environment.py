@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,20 @@ def api_key() -> Secret | None:
             exit_code=2,
         )
     return Secret(value) if value else None
+
+
+@contextmanager
+def without_plugins() -> Iterator[None]:
+    """Let Pydantic look for no plug-ins: it reads every installed package for them, at every start."""
+    variable = "PYDANTIC_DISABLE_PLUGINS"
+    before = os.environ.get(variable)
+    os.environ[variable] = "__all__"
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
 
 
 def runner() -> Runner:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.cli.environment import environment_variables
+from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import (
     overrides_of,
     require_trusted_folder,
@@ -109,14 +109,16 @@ def open_project(
     if trusted:
         require_trust(file)
     path = file.resolve()
-    loaded = load(
-        read_text(path, what="spec"),
-        environment_variables(path.parent),
-        read_secret_from(path.parent),
-        filename=str(file),
-        environment=environment,
-        cross_check=cross_check,
-    )
+    variables = dict(environment_variables(path.parent))
+    with without_plugins():
+        loaded = load(
+            read_text(path, what="spec"),
+            variables,
+            read_secret_from(path.parent),
+            filename=str(file),
+            environment=environment,
+            cross_check=cross_check,
+        )
     if trusted:
         require_trusted_folder(path.parent, loaded)
     return Project(path, loaded)
