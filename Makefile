@@ -48,16 +48,19 @@ help:
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
+# A lock names all that is installed, so pip looks up no further package. Otherwise a pip before 23.3, as Python 3.11
+# brings it, takes the newest version of what is needed with an extra, and refuses that one: the lock has no hash of it.
 $(VENV)/runtime: requirements.lock pyproject.toml techsapo_ops/__init__.py
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages of requirements.lock into $(VENV)"
-	@$(PIP) install --quiet --require-hashes -r requirements.lock
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
 	@echo "installing the Python packages of requirements-dev.lock into $(VENV)"
-	@$(PIP) install --quiet --require-hashes -r requirements-dev.lock
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
+	@$(PIP) check
 	@touch $@
 
 install: $(VENV)/runtime link
