@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from techsapo_ops.catalogue.retirements import retirements
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import GoogleProvider, KeyedProvider
-from techsapo_ops.spec.models.app import Provider as ProviderSpec
 from techsapo_ops.spec.models.base import is_loopback
+from techsapo_ops.spec.models.providers import GoogleProvider, KeyedProvider
+from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.spec.problems import Path
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import Provider as ProviderSpec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered

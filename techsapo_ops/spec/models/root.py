@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from techsapo_ops.spec.models.app import App, Audit, Budget, Providers, WallBounce, default_providers
+from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
 from techsapo_ops.spec.models.base import PROJECT_PATTERN, FilePath, Name, Section, Text, is_loopback
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
+from techsapo_ops.spec.models.providers import Providers, default_providers
 
 ServiceKind = Literal[
     "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana",

@@ -19,7 +19,7 @@ from typing import Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.spec.models.app import AgentProvider
+from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use, without
-from techsapo_ops.spec.models.app import GoogleProvider
+from techsapo_ops.spec.models.providers import GoogleProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema

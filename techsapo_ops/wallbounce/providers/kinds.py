@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from techsapo_ops.spec.models.app import Price as PriceSpec
+from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import Price, Provider

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
-from techsapo_ops.spec.models.app import CompatibleProvider
+from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price

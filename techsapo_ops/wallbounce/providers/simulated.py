@@ -16,8 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from math import exp, log, sqrt
 
-from techsapo_ops.spec.models.app import SimulatedProvider
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError

@@ -11,7 +11,7 @@ import pytest
 from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import Latency, SimulatedProvider
+from techsapo_ops.spec.models.providers import Latency, SimulatedProvider
 from techsapo_ops.stores.flights import Flight
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.events import Event

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from techsapo_ops.serve.provider_health import FORGOTTEN, ProviderHealth
-from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.failures import FailureKind
 from techsapo_ops.wallbounce.providers.simulated import Simulated

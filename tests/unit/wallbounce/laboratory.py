@@ -9,7 +9,7 @@ from typing import Any
 
 from virtual import run
 
-from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer

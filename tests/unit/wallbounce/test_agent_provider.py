@@ -26,7 +26,7 @@ from agent_sdk import (
 )
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import AgentProvider
+from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError

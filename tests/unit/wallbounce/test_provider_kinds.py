@@ -17,7 +17,7 @@ import pytest
 import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models import app as sections
+from techsapo_ops.spec.models import providers as sections
 from techsapo_ops.wallbounce import providers
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer
 from techsapo_ops.wallbounce.context import AnalysisContext, Charge

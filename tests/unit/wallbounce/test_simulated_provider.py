@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.spec.models.app import SimulatedProvider
+from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError

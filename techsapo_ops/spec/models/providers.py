@@ -1,0 +1,205 @@
+"""The providers that are asked: a model for each kind, and what holds for all of one kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from techsapo_ops.spec.models.base import (
+    Duration,
+    FilePath,
+    Name,
+    NotASwitch,
+    PositiveDuration,
+    Ratio,
+    Section,
+    Text,
+    Url,
+    Usd,
+)
+from techsapo_ops.spec.secret import Secret
+
+
+class Price(Section):
+    """Price in USD per million tokens."""
+
+    input: Usd = 0.0
+    """USD per million tokens of the question."""
+    output: Usd = 0.0
+    """USD per million tokens of the answer."""
+
+
+class Latency(Section):
+    """Log-normal latency of a simulated provider."""
+
+    mean: Duration = "300ms"
+    """Mean time to an answer."""
+    jitter: Ratio = 0.3
+    """Standard deviation as a share of the mean."""
+
+
+class _Provider(Section):
+    # What holds for every provider of a kind.
+    simulated: ClassVar[bool] = False
+    needs_key: ClassVar[bool] = False
+    announced_by: ClassVar[str | None] = None
+    """The vendor, by the kind that asks it itself, whose announcements of retired models hold here."""
+
+    enabled: bool = True
+    """false: the provider is kept in the spec but not asked."""
+    timeout: PositiveDuration = "60s"
+    """Longest wait for an answer of this provider."""
+    price: Price | None = None
+    """Overrides the known price."""
+
+
+class SimulatedProvider(_Provider):
+    """Answers without any vendor, from a seed: for trying, load tests and drills."""
+
+    simulated = True
+
+    kind: Literal["simulated"]
+    """What answers: no vendor, a seeded simulation."""
+    seed: Annotated[int, NotASwitch] = 1
+    """Same seed, same answers."""
+    accuracy: Ratio = 0.8
+    """Share of the questions answered right."""
+    correlation: Ratio = 0.2
+    """How often this provider errs on the same questions as the others."""
+    same_wrong: Ratio = 0.3
+    """Share of wrong answers that repeat the others' wrong answer."""
+    grader_true_positive: Ratio = 0.85
+    """Share of right answers of others that it grades as right."""
+    grader_false_positive: Ratio = 0.15
+    """Share of wrong answers of others that it grades as right."""
+    latency: Latency = Field(default_factory=Latency.model_construct)
+    """How long an answer takes."""
+    error_rate: Ratio = 0.0
+    """Share of the requests that fail with a server error."""
+    rate_limit_rate: Ratio = 0.0
+    """Share of the requests that are turned away with 429."""
+    price: Price | None = Field(default_factory=lambda: Price.model_construct(input=1.0, output=4.0))
+    """Pretended price; nothing is paid, and no budget used up unless `budget.count_simulated`."""
+
+
+class _ModelProvider(_Provider):
+    model: Text
+    """The vendor's name of the model."""
+    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
+    """Longest answer, in tokens."""
+    attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
+    """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
+
+
+class KeyedProvider(_ModelProvider):
+    """One that may be asked with an API key."""
+
+    needs_key = True
+
+    api_key: Secret | None = None
+    """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
+    api_key_file: FilePath | None = None
+    """File that holds the API key, in place of `api_key`."""
+    stream: bool = False
+    """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
+
+
+class OpenAIProvider(KeyedProvider):
+    """OpenAI's own API."""
+
+    announced_by = "openai"
+
+    kind: Literal["openai"]
+    """What answers: OpenAI."""
+    base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    """How long a reasoning model thinks; each model takes some of these; default: the vendor's."""
+    verbosity: Literal["low", "medium", "high"] | None = None
+    """How much it writes; default: the vendor's."""
+
+
+class CompatibleProvider(KeyedProvider):
+    """Any endpoint that speaks OpenAI's chat completions: Ollama, vLLM, llama.cpp, LM Studio."""
+
+    needs_key = False
+
+    kind: Literal["openai-compatible"]
+    """What answers: an endpoint with OpenAI's chat completions."""
+    base_url: Url
+    """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
+
+
+class GoogleProvider(KeyedProvider):
+    """Google's Gemini API."""
+
+    announced_by = "google"
+
+    kind: Literal["google"]
+    """What answers: Gemini."""
+    base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
+    thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
+    """Tokens that Gemini 2.5 may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
+    """How long Gemini 3 and later think; not every model takes `minimal`; default: the vendor's."""
+
+
+class AnthropicProvider(KeyedProvider):
+    """Anthropic's Claude API."""
+
+    announced_by = "anthropic"
+
+    kind: Literal["anthropic"]
+    """What answers: Claude."""
+    base_url: Url | None = None
+    """Another address of the API, e.g. a proxy."""
+
+
+class AgentProvider(_ModelProvider):
+    """Claude on a subscription in place of an API key; `pip install 'techsapo-ops[claude-agent]'` adds it.
+
+    The user that runs the app has to log in once by the program `claude`.
+    """
+
+    announced_by = "anthropic"
+
+    kind: Literal["claude-agent"]
+    """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
+    price: Price | None = None
+    """Price to count; default: nothing, as the subscription has paid for it."""
+    processes: Annotated[int, Field(ge=1, le=64), NotASwitch] = 4
+    """Programs at once in one instance, each of about 200 MB; further questions wait."""
+
+
+class OpenRouterProvider(KeyedProvider):
+    """Models of many vendors through OpenRouter."""
+
+    kind: Literal["openrouter"]
+    """What answers: a model behind OpenRouter."""
+    base_url: Url = "https://openrouter.ai/api/v1"
+    """Address of the API."""
+
+
+Provider = Annotated[
+    SimulatedProvider
+    | OpenAIProvider
+    | CompatibleProvider
+    | GoogleProvider
+    | AnthropicProvider
+    | AgentProvider
+    | OpenRouterProvider,
+    Field(discriminator="kind"),
+]
+Providers = dict[Name, Provider]
+
+
+def default_providers() -> Providers:
+    """The simulated providers that answer while no real one is configured."""
+    make = SimulatedProvider.model_construct
+    return {
+        "sim-a": make(kind="simulated", seed=1),
+        "sim-b": make(kind="simulated", seed=2, latency=Latency.model_construct(mean="450ms")),
+        "sim-c": make(kind="simulated", seed=3, latency=Latency.model_construct(mean="200ms"), accuracy=0.75),
+    }
