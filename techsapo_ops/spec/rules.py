@@ -12,14 +12,14 @@ from typing import get_args
 
 from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.spec.exposure import auth, grafana_password, prometheus_backup, scheduler
-from techsapo_ops.spec.findings import PRODUCTION, Context, Finding, Rule
+from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.vendors import exposed_key, retiring, thinking
+from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring, thinking
 
 BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
@@ -153,88 +153,6 @@ def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
     server = spec.notifications.smtp
     if server is not None and server.password is not None and server.username is None:
         yield Finding(("notifications", "smtp"), "a password without username", "add `username`")
-
-
-def keys(spec: Spec, context: Context) -> Iterator[Finding]:
-    """A vendor's API needs a key."""
-    for name, provider in spec.providers.items():
-        if not provider.enabled or name in context.disabled:
-            continue
-        if provider.needs_key and getattr(provider, "api_key", None) is None:
-            yield Finding(
-                ("providers", name),
-                f"kind {provider.kind} needs api_key or api_key_file",
-                'add e.g. `api_key: "${API_KEY}"`',
-            )
-
-
-def providers(spec: Spec, context: Context) -> Iterator[Finding]:
-    """There are enough providers of one sort to compare answers; a real one silences the simulated ones."""
-    path: Path = ("providers",)
-    enabled = {n: p for n, p in spec.providers.items() if p.enabled}
-    real = [n for n, p in enabled.items() if not p.simulated]
-    simulated = [n for n in enabled if n not in real]
-    tiers = spec.wallbounce.tiers
-    basic_path: Path = ("wallbounce", "tiers", "basic", "providers")
-    if context.strict and simulated and not context.written(path):
-        yield Finding(
-            path,
-            f"simulated unless you configure others, which environment {PRODUCTION} refuses",
-            f"configure at least {tiers.basic.providers} real ones",
-        )
-        return
-    if context.strict:
-        for name in simulated:
-            yield Finding(
-                (*path, name),
-                f"is simulated, which environment {PRODUCTION} refuses",
-                f"remove it in the overlay by `{name}: null`",
-            )
-    usable = real if real or context.strict else simulated
-    compared = f"an analysis compares {tiers.basic.providers} ({dotted(basic_path)})"
-    if not enabled:
-        why = "all are disabled" if spec.providers or context.disabled else "there is none"
-        if context.disabled:
-            why += f" ({', '.join(f'{name}: {reason}' for name, reason in context.disabled.items())})"
-        yield Finding(
-            path,
-            f"no provider to ask: {why}",
-            "enable two or more, or leave out `providers` for simulated ones",
-        )
-        return
-    if len(usable) < tiers.basic.providers:
-        if len(enabled) < tiers.basic.providers or context.strict:
-            yield Finding(
-                path,
-                f"{_count(len(usable), 'provider')}, but {compared}",
-                "enable more providers",
-                uses=(basic_path,),
-            )
-        else:
-            yield Finding(
-                path,
-                f"only {_count(len(real), 'real provider')} ({', '.join(real)}): simulated ones never answer "
-                f"beside it, but {compared}",
-                "configure another, or disable it to try the stack with simulated ones",
-                uses=(basic_path,),
-                warning=True,
-            )
-        return
-    for tier in ("premium", "critical"):
-        wanted = getattr(tiers, tier).providers
-        tier_path: Path = ("wallbounce", "tiers", tier, "providers")
-        if wanted > len(usable) and context.written(tier_path):
-            yield Finding(
-                tier_path,
-                f"wants {wanted} providers and there are {len(usable)}",
-                f"{tier} uses those; enable more, or lower the number",
-                uses=(path,),
-                warning=True,
-            )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
