@@ -10,7 +10,7 @@ import structlog
 
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.spool import AuditCall
-from techsapo_ops.stores.budget import NANO, Ledger, OverBudget, nano
+from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError

@@ -15,17 +15,8 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
-from techsapo_ops.stores.budget import (
-    EVERYBODY,
-    NANO,
-    Balance,
-    BudgetStore,
-    Ledger,
-    Lost,
-    OverBudget,
-    Period,
-    nano,
-)
+from techsapo_ops.stores.budget import BudgetStore
+from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget, Period, nano
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.stores.shared import Shared
 

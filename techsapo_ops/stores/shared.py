@@ -8,7 +8,8 @@ from pathlib import Path
 from techsapo_ops.adapters.redis import OnOperation, RedisLink, RedisServer
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Redis
-from techsapo_ops.stores.budget import BudgetStore, Lost, SpentBefore
+from techsapo_ops.stores.budget import BudgetStore
+from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.limits import RateLimiter

@@ -20,7 +20,8 @@ from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, redis, wait_for
 
 from techsapo_ops.adapters.redis import RedisLink, RedisServer
-from techsapo_ops.stores.budget import EVERYBODY, NANO, Balance, BudgetStore, Ledger, Lost, OverBudget
+from techsapo_ops.stores.budget import BudgetStore
+from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget
 
 pytestmark = pytest.mark.lab
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from techsapo_ops.stores.budget import NANO, Ledger, nano
+from techsapo_ops.stores.budget_ledger import NANO, Ledger, nano
 
 
 def test_a_ledger_ends_with_its_utc_day_or_month() -> None:
