@@ -19,7 +19,9 @@ class Told:
     """What was told: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of one that speaks TLS."""
 
     def __init__(self, **options: Any) -> None:
-        self._addresses: dict[str, str] = {name: options[name] for name in STORES if options[name]}
+        self._addresses: dict[str, str] = {
+            name: address for name in STORES if (address := options[name]) is not None
+        }
         self._authorities: dict[str, Path] = {
             name: file for name in STORES if (file := options[_ca(name)]) is not None
         }

@@ -1,0 +1,37 @@
+"""What a stack tells a process of the app of its stores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from techsapo_ops.cli.told_stores import Told
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+
+_NOTHING: dict[str, Any] = {"redis": None, "redis_ca": None, "mysql": None, "mysql_ca": None}
+
+
+def told(**options: Any) -> Told:
+    return Told(**{**_NOTHING, **options})
+
+
+def test_a_store_is_where_the_process_is_told() -> None:
+    seen = told(redis="redis:6379").spec(Spec(project="told"))
+
+    assert (seen.redis.host, seen.redis.port) == ("redis", 6379)
+
+
+def test_a_store_of_which_nothing_is_told_is_where_the_spec_says() -> None:
+    spec = Spec(project="told")
+
+    assert told().spec(spec) == spec
+
+
+@pytest.mark.parametrize("text", ["", "redis", ":6379", "redis:port"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(OpsError, match="is not HOST:PORT") as refused:
+        told(redis=text).spec(Spec(project="told"))
+
+    assert refused.value.exit_code == 2
