@@ -84,7 +84,7 @@ def root(
 
 
 def main() -> None:
-    """LazyEntry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
+    """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     try:
         try:
             app(prog_name="techsapo")

@@ -209,15 +209,14 @@ def verify(
     if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
-        _show(found, quiet=out.quiet)
+        _show(found, out)
     if not found.ok:
         raise typer.Exit(1)
 
 
-def _show(found: Verification, *, quiet: bool) -> None:
-    out = Output(quiet=quiet)
+def _show(found: Verification, out: Output) -> None:
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
-    if rows and not (quiet and found.ok):
+    if rows and not (out.quiet and found.ok):
         took = "came back in" if found.level == "deep" else "took"
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in found.sentences:

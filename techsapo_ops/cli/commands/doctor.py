@@ -61,7 +61,7 @@ def doctor(
         if out.as_json:
             out.json(_value(refused, None))
         else:
-            _print(refused, out, quiet=out.quiet)
+            _print(refused, out)
         raise typer.Exit(1)
     stack = open_stack(project)
     diagnosis = _examined(project, stack)
@@ -69,7 +69,7 @@ def doctor(
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
             if not out.as_json:
-                _print(diagnosis, out, quiet=out.quiet)
+                _print(diagnosis, out)
             raise OpsError(
                 "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
             )
@@ -78,7 +78,7 @@ def doctor(
     if out.as_json:
         out.json(_value(diagnosis, done))
     else:
-        _print(diagnosis, out, quiet=out.quiet)
+        _print(diagnosis, out)
         _say_next(diagnosis, out, _as_root(place.file, place.environment))
     raise typer.Exit(0 if diagnosis.complete else 1)
 
@@ -129,9 +129,9 @@ def _is_root() -> bool:
     return os.geteuid() == 0
 
 
-def _print(diagnosis: Diagnosis, out: Output, *, quiet: bool) -> None:
+def _print(diagnosis: Diagnosis, out: Output) -> None:
     """All findings and a line that counts them; with --quiet those that ask for something."""
-    shown = [f for f in diagnosis.findings if not quiet or f.level in {"missing", "warning"}]
+    shown = [f for f in diagnosis.findings if not out.quiet or f.level in {"missing", "warning"}]
     rows = [(f.name, f.level.value, f.detail, f.remedy) for f in shown]
     if rows:
         out.table(("what", "state", "detail", "what to do"), rows)

@@ -62,7 +62,7 @@ def health(
     if out.as_json:
         out.json(_value(report))
     else:
-        _print(report, out, quiet=out.quiet)
+        _print(report, out)
     raise typer.Exit(EXIT_CODES[report.status])
 
 
@@ -108,8 +108,8 @@ def _summary(report: HealthReport) -> str:
     return f"{line}{f', {absent} absent' if absent else ''}, {report.seconds * 1000:.0f} ms"
 
 
-def _print(report: HealthReport, out: Output, *, quiet: bool) -> None:
-    rows = _rows(report, failing_only=quiet)
+def _print(report: HealthReport, out: Output) -> None:
+    rows = _rows(report, failing_only=out.quiet)
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     out.data(_summary(report))

@@ -84,7 +84,7 @@ def calibrate(
     if not fits:
         raise OpsError("no set of models has labels enough to fit", f"collect at least {_FEWEST} of each set")
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
-    _show(out, told, as_json=out.as_json)
+    _show(out, told)
     out.next(f"set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`")
 
 
@@ -121,8 +121,8 @@ class _Told:
     figures: dict[str, dict[str, Interval]]
 
 
-def _show(out: Output, told: list[_Told], *, as_json: bool) -> None:
-    if as_json:
+def _show(out: Output, told: list[_Told]) -> None:
+    if out.as_json:
         out.json([_document(each) for each in told])
         return
     for place, each in enumerate(told):

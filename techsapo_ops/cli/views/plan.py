@@ -1,4 +1,4 @@
-"""How plans, services and times look on the terminal."""
+"""How a plan looks, on the terminal and as JSON."""
 
 from __future__ import annotations
 
