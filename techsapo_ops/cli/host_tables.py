@@ -6,10 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.systemd import Units
+from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.cli.open_stack import topology_for
@@ -20,16 +25,38 @@ from techsapo_ops.operations.jobs.timetable import CronTable, Table, scheduled, 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def host_table(project: Project, user: str | None, systemd: bool) -> Table:
-    if not systemd:
-        return cron_table(project, user)
-    if user is not None:
-        raise OpsError("--user is for a crontab", "run as that user for its own timers", exit_code=2)
-    root = os.geteuid() == 0
-    folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
-    units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)
-    argv = _runs(project, "systemd")
-    return timer_table(topology_for(project), units, folder, argv, _path())
+@dataclass(frozen=True, slots=True)
+class TableChoice:
+    """The crontab of `user`, by default of whoever this is, or with `systemd` the timers in its place."""
+
+    user: str | None = None
+    systemd: bool = False
+
+    @property
+    def daemon(self) -> str:
+        """Who starts what is in it, as `schedule.by` has it."""
+        return "systemd" if self.systemd else "cron"
+
+    def open(self, project: Project) -> Table:
+        """What of `project` is in it. Raises OpsError for a user's timers."""
+        if not self.systemd:
+            return cron_table(project, self.user)
+        if self.user is not None:
+            raise OpsError("--user is for a crontab", "run as that user for its own timers", exit_code=2)
+        root = os.geteuid() == 0
+        folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
+        units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)
+        argv = _runs(project, self.daemon)
+        return timer_table(topology_for(project), units, folder, argv, _path())
+
+
+_user = Annotated[
+    str | None, typer.Option("--user", metavar="NAME", help="Whose crontab; another's needs root.")
+]
+_systemd = Annotated[bool, typer.Option("--systemd", help="Timers of systemd in place of a crontab.")]
+
+HostTable = Annotated[TableChoice, Bundle({"user": (_user, None), "systemd": (_systemd, False)})]
+"""--user and --systemd."""
 
 
 def cron_table(project: Project, user: str | None = None) -> CronTable:

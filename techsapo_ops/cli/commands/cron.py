@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import psutil
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.host_tables import host_table
+from techsapo_ops.cli.host_tables import HostTable
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
@@ -22,20 +21,10 @@ app = CommandGroup(
     no_args_is_help=True,
     help="Let the host's cron or systemd start the jobs, e.g. `techsapo cron install`.",
 )
-UserOption = Annotated[
-    str | None, typer.Option("--user", metavar="NAME", help="Whose crontab; another's needs root.")
-]
-SystemdOption = Annotated[bool, typer.Option("--systemd", help="Timers of systemd in place of a crontab.")]
 
 
 @app.command()
-def install(
-    *,
-    place: SpecPlace,
-    user: UserOption = None,
-    systemd: SystemdOption = False,
-    out: QuietOutput,
-) -> None:
+def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
     Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
@@ -48,48 +37,40 @@ def install(
       techsapo cron install --systemd
     """
     project = place.open()
-    table = host_table(project, user, systemd)
+    table = where.open(project)
     changed = table.install()
     schedule = project.spec.schedule
     announce(schedule, run_context(project.layout, out.say, out.detail))
     names = ", ".join(job.name for job in scheduled(schedule)) or "no job"
     shown = table.show()
     out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
-    wanted = "systemd" if systemd else "cron"
+    by = where.daemon
     if nobody_starts_them(topology_for(project)):
-        out.next(
-            f"set `schedule.by: {wanted}` and run `techsapo up`, so that a job that does not come alerts"
-        )
+        out.next(f"set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts")
     elif schedule.by == "service":
         out.say("the stack's own scheduler starts them too; whoever comes second finds a run done")
-        out.next(f"set `schedule.by: {wanted}` and run `techsapo up` to leave it out")
-    elif schedule.by != wanted:
-        out.next(f"set `schedule.by: {wanted}` in the spec")
+        out.next(f"set `schedule.by: {by}` and run `techsapo up` to leave it out")
+    elif schedule.by != by:
+        out.next(f"set `schedule.by: {by}` in the spec")
     else:
         out.next("techsapo jobs")
 
 
 @app.command()
-def remove(
-    *,
-    place: SpecPlace,
-    user: UserOption = None,
-    systemd: SystemdOption = False,
-    out: QuietOutput,
-) -> None:
+def remove(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """Take the stack's jobs out of the crontab or of systemd; the rest stays.
 
     Examples:
 
       techsapo cron remove
     """
-    table = host_table(place.open(), user, systemd)
-    where = table.show().where
-    out.say(f"{where}: removed" if table.remove() else f"{where}: there was nothing of this stack")
+    table = where.open(place.open())
+    shown = table.show()
+    out.say(f"{shown.where}: " + ("removed" if table.remove() else "there was nothing of this stack"))
 
 
 @app.command("list")
-def list_entries(*, place: SpecPlace, user: UserOption = None, systemd: SystemdOption = False) -> None:
+def list_entries(*, place: SpecPlace, where: HostTable) -> None:
     """Print what is installed, as it stands in the crontab or in the units.
 
     Examples:
@@ -97,7 +78,7 @@ def list_entries(*, place: SpecPlace, user: UserOption = None, systemd: SystemdO
       techsapo cron list
     """
     out = Output()
-    shown = host_table(place.open(), user, systemd).show()
+    shown = where.open(place.open()).show()
     if shown.text:
         out.data(shown.text.rstrip("\n"))
     else:
@@ -106,13 +87,7 @@ def list_entries(*, place: SpecPlace, user: UserOption = None, systemd: SystemdO
 
 
 @app.command()
-def status(
-    *,
-    place: SpecPlace,
-    user: UserOption = None,
-    systemd: SystemdOption = False,
-    out: JsonOutput,
-) -> None:
+def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
     """Say whether what is installed is what the spec says, and whether somebody is there to run it.
 
     Ends with 0 when all is well, 100 when `techsapo cron install` would change something, 1 when nothing
@@ -124,9 +99,9 @@ def status(
 
       techsapo cron status --systemd --json
     """
-    shown = host_table(place.open(), user, systemd).show()
-    daemon = "systemd" if systemd else "cron"
-    runs = _systemd_runs() if systemd else _cron_runs()
+    shown = where.open(place.open()).show()
+    daemon = where.daemon
+    runs = _systemd_runs() if where.systemd else _cron_runs()
     if out.as_json:
         out.json({"where": shown.where, "state": shown.state, "daemon": daemon, "daemon_runs": runs})
     else:
@@ -134,7 +109,7 @@ def status(
             ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
         )
         if shown.state != "installed":
-            out.next("techsapo cron install" + (" --systemd" if systemd else ""))
+            out.next("techsapo cron install" + (" --systemd" if where.systemd else ""))
         elif not runs:
             out.next(f"start {daemon}, or set `schedule.by: service`")
     if shown.state != "installed":
