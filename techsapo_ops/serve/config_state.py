@@ -19,9 +19,8 @@ log = structlog.get_logger()
 
 def config_hash(spec: Spec) -> str:
     """16 hex digits that tell the app's configuration from another; secrets don't change it."""
-    return hashlib.sha256(json.dumps(app_settings(spec), sort_keys=True, default=str).encode()).hexdigest()[
-        :16
-    ]
+    settings = json.dumps(app_settings(spec), sort_keys=True, default=str)
+    return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
 
 def config_since(data: Path, digest: str) -> float:

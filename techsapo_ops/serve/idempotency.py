@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Never
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -16,7 +16,6 @@ from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Flight, Flights, SharedLock
-from techsapo_ops.wallbounce.events import Event
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""
@@ -31,7 +30,7 @@ class Idempotency:
     def __init__(self, kept: AnswerCache, lock: SharedLock) -> None:
         self._kept = kept
         self._lock = lock
-        self._flights = Flights[Document, Event]()
+        self._flights = Flights[Document, Never]()
 
     async def once(
         self, request: Request, caller: Caller, body: BaseModel, work: Callable[[], Awaitable[Document]]
@@ -50,7 +49,7 @@ class Idempotency:
         ).hexdigest()
         name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
 
-        async def fly(_: Flight[Document, Event]) -> Document:
+        async def fly(_: Flight[Document, Never]) -> Document:
             async def first() -> Document:
                 reply = {"sent": sent, "document": await work()}
                 await self._kept.set(name, dump(reply), KEEP)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
-from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import Price, Provider
 
 
 class ModelSpec(Protocol):
-    """What the spec says of every provider that is a language model."""
+    """What a language model is made from: what the spec says of each."""
 
     @property
     def kind(self) -> str: ...
@@ -23,11 +22,7 @@ class ModelSpec(Protocol):
     @property
     def timeout(self) -> str: ...
     @property
-    def price(self) -> PriceSpec | None: ...
-    @property
     def max_output_tokens(self) -> int: ...
-    @property
-    def attempts(self) -> int: ...
 
 
 class KeyedSpec(ModelSpec, Protocol):
