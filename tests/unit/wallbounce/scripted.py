@@ -10,6 +10,7 @@ from typing import Any
 
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.context import Charge
 from techsapo_ops.wallbounce.events import Event
 from techsapo_ops.wallbounce.grades import ClaimGrade, Critique, Grade, Grades, Peer, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
@@ -104,6 +105,27 @@ class Scripted(Phased):
 
     async def close(self) -> None:
         self.closed = True
+
+
+class Purse:
+    """A payer that remembers what it was asked for. Calls are paid; whether more is begun, `allows` says."""
+
+    def __init__(self, *, allows: bool = True) -> None:
+        self.allows = allows
+        self.asked: list[float] = []
+        self.held: list[float] = []
+        self.booked: list[Charge] = []
+
+    async def afford(self, usd: float) -> bool:
+        self.asked.append(usd)
+        return self.allows
+
+    async def hold(self, usd: float) -> int:
+        self.held.append(usd)
+        return len(self.held)
+
+    def book(self, held: int, charge: Charge) -> None:
+        self.booked.append(charge)
 
 
 def orchestrator(

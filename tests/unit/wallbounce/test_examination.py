@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from scripted import Scripted, climbing, graded, never, orchestrator
+from scripted import Purse, Scripted, climbing, graded, never, orchestrator
 from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
@@ -146,20 +146,14 @@ def test_bounces_can_be_turned_off() -> None:
 
 
 def test_an_escalation_that_the_budget_does_not_allow_ends_in_a_refusal() -> None:
-    asked: list[float] = []
-
-    class Broke:
-        async def afford(self, usd: float) -> bool:
-            asked.append(usd)
-            return False
-
+    payer = Purse(allows=False)
     voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
     bounce, _ = climbing(*voices)
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", payer=Broke()))
+    analysis = asyncio.run(bounce.analyse(QUESTION, "basic", payer=payer))
     assert analysis.verdict.outcome is Outcome.REFUSED
     assert "refused_for_budget" in analysis.verdict.notes
     assert len(analysis.answers) == 2
-    assert asked[0] > 0
+    assert payer.asked[0] > 0
     assert {h.cause for h in analysis.hypotheses} == {DISK.split("「")[0], MEMORY.split("「")[0]}
 
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from scripted import Scripted, never, orchestrator
+from scripted import Purse, Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen
-from techsapo_ops.wallbounce.context import AnalysisContext, Charge
+from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
@@ -30,24 +30,6 @@ async def no_sleep(_: float) -> None: ...
 
 def guarded(inner: Provider, attempts: int = 3) -> Provider:
     return Retrying(Guarded(inner, Breaker("a", "m")), RetryPolicy(attempts=attempts), sleep=no_sleep)
-
-
-class Purse:
-    """A payer with money for everything, which remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.held: list[float] = []
-        self.booked: list[Charge] = []
-
-    async def afford(self, usd: float) -> bool:
-        return True
-
-    async def hold(self, usd: float) -> int:
-        self.held.append(usd)
-        return len(self.held)
-
-    def book(self, held: int, charge: Charge) -> None:
-        self.booked.append(charge)
 
 
 def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 import pytest
+from scripted import Purse
 
 import techsapo_ops
 from techsapo_ops.errors import OpsError
@@ -20,7 +21,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models import providers as sections
 from techsapo_ops.wallbounce import providers
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer
-from techsapo_ops.wallbounce.context import AnalysisContext, Charge
+from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import SIMULATED
@@ -82,20 +83,6 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> type[ToyProvider]:
 def spec_with(section: sections.KeyedProvider) -> Spec:
     base = Spec.model_validate({"project": "p", "wallbounce": {"breaker": {"failures": 1}}})
     return base.model_copy(update={"providers": {"toy": section}})
-
-
-class Purse:
-    def __init__(self) -> None:
-        self.booked: list[Charge] = []
-
-    async def afford(self, usd: float) -> bool:
-        return True
-
-    async def hold(self, usd: float) -> int:
-        return 1
-
-    def book(self, held: int, charge: Charge) -> None:
-        self.booked.append(charge)
 
 
 def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: type[ToyProvider]) -> None:
