@@ -36,6 +36,12 @@ class AcmeCa:
     ca_file: Path | None = None
     binding: Binding | None = None
 
+    def folder(self, root: Path) -> Path:
+        """Where below `root` an account there is kept; for another customer's, it is another account."""
+        whose = self.directory if self.binding is None else f"{self.directory} {self.binding.key_id}"
+        digest = hashlib.sha256(whose.encode()).hexdigest()[:8]
+        return root / "accounts" / f"{_UNFIT.sub('_', urlsplit(self.directory).netloc)}-{digest}"
+
 
 class Account:
     """One account, in a folder of its own below `root` (0700): account.key (0600) and account.json.
@@ -53,18 +59,15 @@ class Account:
         spec_path: str = "certificates.NAME",
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        directory, binding = ca.directory, ca.binding
-        whose = directory if binding is None else f"{directory} {binding.key_id}"
-        digest = hashlib.sha256(whose.encode()).hexdigest()[:8]
-        self.folder = root / "accounts" / f"{_UNFIT.sub('_', urlsplit(directory).netloc)}-{digest}"
-        self.directory = directory
+        self.folder = ca.folder(root)
+        self.directory = ca.directory
         self._root = root
         self._contact = contact
         self._ca_file = ca.ca_file
-        self._binding = binding
+        self._binding = ca.binding
         self._spec_path = spec_path
         self._say = say
-        self.server = AcmeServer(directory, self._key(), ca_file=ca.ca_file)
+        self.server = AcmeServer(ca.directory, self._key(), ca_file=ca.ca_file)
 
     def ask(self, question: Callable[[AcmeServer], _Result]) -> _Result:
         """Answer `question` as this account, which is registered first where it is not yet.

@@ -57,6 +57,10 @@ class Wanted:
     replaces: str | None = None
     """ARI id of the certificate that this one takes the place of."""
 
+    def begun_at(self, directory: str) -> Pending:
+        """An order of it, begun at the CA of `directory`."""
+        return Pending(directory, self.names, self.key_type, KEYED)
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -152,7 +156,7 @@ class _Run:
         self._responder = responder
         self._say = say
         self._deadline = time.monotonic() + _DEADLINE
-        self._pending = Pending(account.directory, wanted.names, wanted.key_type, KEYED)
+        self._pending = wanted.begun_at(account.directory)
 
     def certificate(self) -> Pair:
         key, order = self._order()

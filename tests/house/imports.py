@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from tests.house.source import NAME, Module, Package, Place, last_name
+from tests.house.source import NAME, Module, Package, Place, import_base, last_name
 
 
 def import_circles(package: Package) -> Iterator[Place]:
@@ -31,7 +31,7 @@ def imported(module: Module, package: Package) -> Iterator[tuple[ast.AST, str]]:
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = _base(module, node)
+            base = import_base(module, node)
             below = {alias.name: f"{base}.{alias.name}" for alias in node.names}
             found = [full if full in package.modules else base for full in below.values()]
         elif isinstance(node, ast.Call) and last_name(node.func) == "import_module" and node.args:
@@ -41,14 +41,6 @@ def imported(module: Module, package: Package) -> Iterator[tuple[ast.AST, str]]:
         yield from (
             (node, name) for name in dict.fromkeys(found) if name in package.modules and name != module.name
         )
-
-
-def _base(module: Module, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = module.name.split(".")
-    keep = len(parts) - node.level + module.path.endswith("__init__.py")
-    return ".".join([*parts[:keep], *([node.module] if node.module else [])])
 
 
 def _circles(graph: Mapping[str, frozenset[str]]) -> list[frozenset[str]]:

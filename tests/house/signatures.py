@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.house.source import Module, Package, Place, functions, last_name
+from tests.house.source import Module, Package, Place, functions, import_base, last_name
 
 MOST = 6
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -67,7 +67,7 @@ class _Use:
     """What the package does with one dataclass."""
 
     taken: set[tuple[str, str]] = field(default_factory=set)
-    """Module and name of each function with a parameter of it."""
+    """Module and name of each function with a parameter of it; for a constructor the name of its class."""
     given: set[str] = field(default_factory=set)
     """What a new one is given to at once: names of functions, or `.name` of its own methods."""
     made: int = 0
@@ -78,19 +78,19 @@ class _Use:
 def argument_bags(package: Package) -> Iterator[Place]:
     """Dataclasses made only to carry one function's arguments.
 
-    Such a class is always made as the argument of one and the same function (or in a name used for nothing
-    else), only that function takes it, besides private ones of its module; nothing returns it, no
-    field holds it, and it has no public method of its own. A class whose every instance is asked one and the
-    same method at once, `Job(…).run()`, is such a function too, where it has no other public method; within
-    one module a `_Job` may be: that splits a long function.
+    Such a class is always made as the argument of one and the same function or constructor (or in a name used
+    for nothing else), only that takes it, besides private ones of its module; nothing returns it, no field
+    is declared to hold it, and it has no public method of its own. A class whose every instance is asked one
+    and the same method at once, `Job(…).run()`, is such a function too, where it has no other public method;
+    within one module a `_Job` may be: that splits a long function.
     """
-    classes = {(module.name, node.name): (module, node) for module, node in _dataclasses(package)}
-    names = {name for _, name in classes}
+    classes = {f"{module.name}.{node.name}": (module, node) for module, node in _dataclasses(package)}
     uses: dict[str, _Use] = defaultdict(_Use)
+    scopes = {module.name: _scope(module) for module in package}
     for module in package:
-        _note(module, names, uses)
-    for (_, name), (module, node) in sorted(classes.items()):
-        use, methods = uses[name], _methods(node)
+        _note(module, scopes, classes.keys(), uses)
+    for full, (module, node) in sorted(classes.items()):
+        name, use, methods = node.name, uses[full], _methods(node)
         if use.kept or not use.made or len(use.given) != 1:
             continue
         target = next(iter(use.given))
@@ -133,15 +133,51 @@ def _methods(node: ast.ClassDef) -> set[str]:
     }
 
 
-def _note(module: Module, names: set[str], uses: dict[str, _Use]) -> None:
-    """Note every use of the classes `names` in `module`."""
+def _scope(module: Module) -> Mapping[str, str]:
+    """What a name of the module means: a class of its own, or what it imports, in full."""
+    own = {node.name: f"{module.name}.{node.name}" for node in module.nodes if isinstance(node, ast.ClassDef)}
     for node in module.nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names:
-            uses[node.value].kept = True  # an annotation in quotes, or a look-up
-        name = last_name(node) if isinstance(node, ast.Name | ast.Attribute) else ""
-        if name not in names or not isinstance(getattr(node, "ctx", None), ast.Load):
+        if isinstance(node, ast.ImportFrom):
+            base = import_base(module, node)
+            own |= {alias.asname or alias.name: f"{base}.{alias.name}" for alias in node.names}
+    return own
+
+
+def _meant(
+    name: str, module: Module, scopes: Mapping[str, Mapping[str, str]], classes: Collection[str]
+) -> str:
+    """The full name of the class that `name` is in `module`, also by way of a package; empty for none."""
+    first, _, rest = name.partition(".")
+    full = scopes[module.name].get(first, "") + (f".{rest}" if rest else "")
+    for _ in range(3):
+        if full in classes:
+            return full
+        holder, _, last = full.rpartition(".")
+        full = scopes.get(holder, {}).get(last, "")
+    return ""
+
+
+def _dotted(node: ast.AST) -> str:
+    """`a.b.c` as it is written; empty for anything else."""
+    if isinstance(node, ast.Attribute):
+        above = _dotted(node.value)
+        return f"{above}.{node.attr}" if above else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _note(
+    module: Module, scopes: Mapping[str, Mapping[str, str]], classes: Collection[str], uses: dict[str, _Use]
+) -> None:
+    """Note every use of the `classes` in `module`."""
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if named := _meant(node.value, module, scopes, classes):
+                uses[named].kept = True  # an annotation in quotes, or a look-up
             continue
-        use, above = uses[name], module.parents[node]
+        named = _meant(_dotted(node), module, scopes, classes)
+        if not named or not isinstance(getattr(node, "ctx", None), ast.Load):
+            continue
+        use, above = uses[named], module.parents[node]
         if isinstance(above, ast.Call) and above.func is node:
             use.made += 1
             target = _given(module, above)
@@ -150,10 +186,12 @@ def _note(module: Module, names: set[str], uses: dict[str, _Use]) -> None:
             else:
                 use.given.add(target)
         elif isinstance(above, ast.Attribute):
-            continue  # of a module called alike, or a class method, which the class itself defines
+            continue  # a class method, which the class itself defines
         elif (function := _annotates(module, node)) is not None:
-            use.taken.add((module.name, function.name))
-        elif not isinstance(above, ast.ImportFrom):
+            owner = module.parents[function]
+            made = function.name == "__init__" and isinstance(owner, ast.ClassDef)
+            use.taken.add((module.name, owner.name if made else function.name))
+        else:
             use.kept = True
 
 

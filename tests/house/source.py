@@ -121,6 +121,15 @@ def functions(module: Module) -> Iterator[tuple[ast.ClassDef | None, ast.Functio
     return of(module.tree.body, None)
 
 
+def import_base(module: Module, node: ast.ImportFrom) -> str:
+    """The module from which `node` imports, in full."""
+    if not node.level:
+        return node.module or ""
+    parts = module.name.split(".")
+    keep = len(parts) - node.level + module.path.endswith("__init__.py")
+    return ".".join([*parts[:keep], *([node.module] if node.module else [])])
+
+
 def last_name(node: ast.AST | None) -> str:
     """`c` of `a.b.c` and of `c`; empty for anything else."""
     if isinstance(node, ast.Attribute):

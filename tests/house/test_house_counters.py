@@ -185,11 +185,14 @@ def _part(order: Order | None) -> int:
 """
 
 
+ORDER = "from techsapo_ops.operations.x import Order\n"
+
+
 @pytest.mark.parametrize(
     "call", ["x.make(Order(1, 2))", "make(order=Order(1, 2))", "def f():\n    o = Order(1, 2)\n    make(o)"]
 )
 def test_a_dataclass_that_only_carries_arguments_is_counted(call: str) -> None:
-    assert lines(signatures.argument_bags, BAG, cli__x=call) == [2]
+    assert lines(signatures.argument_bags, BAG, cli__x=ORDER + call) == [2]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +208,20 @@ def test_a_dataclass_that_only_carries_arguments_is_counted(call: str) -> None:
     ],
 )
 def test_a_dataclass_that_is_used_for_more_is_not(call: str) -> None:
-    assert lines(signatures.argument_bags, BAG, cli__x=call) == []
+    assert lines(signatures.argument_bags, BAG, cli__x=ORDER + call) == []
+
+
+def test_a_bag_is_told_from_a_class_of_the_same_name_elsewhere() -> None:
+    call = "from techsapo_ops.operations import x as other\nother.make(other.Order(1, 2))"
+    same = "@dataclass\nclass Order:\n    a: int\ndef orders() -> list[Order]: return [Order(1)]"
+    imported = "from techsapo_ops.serve.z import Order\ndef f() -> Order: ..."
+    assert lines(signatures.argument_bags, BAG, cli__x=call, serve__z=same, serve__y=imported) == [2]
+
+
+def test_a_bag_for_a_constructor_is_counted() -> None:
+    text = "@dataclass\nclass Order:\n    a: int\nclass Shop:\n    def __init__(self, order: Order): pass\n"
+    call = "from techsapo_ops.operations.x import Order, Shop\nShop(Order(1))"
+    assert lines(signatures.argument_bags, text, cli__x=call) == [2]
 
 
 def test_an_object_made_to_be_called_once_is_counted_too_and_a_value_with_methods_is_not() -> None:

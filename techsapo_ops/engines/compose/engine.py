@@ -243,16 +243,15 @@ class ComposeEngine(ComposeAccess, Engine):
         def look() -> ContainerFacts | None:
             return next(iter(self.docker.inspect(ids)), None)
 
-        watched = gate.Watched(
-            service.name,
-            look,
-            # Without logins: the database gets its own only after it is up.
-            lambda facts, timeout: gatekeeper.ask(service, timeout, {**known, service.name: facts}),
-            lambda: self._tail(service.name),
-        )
         kind = kind_of(service)
-        seconds = self._seconds or kind.container_deadline or kind.deadline
-        gate.wait_ready(watched, seconds=seconds)
+        gate.wait_ready(
+            service.name,
+            look=look,
+            # Without logins: the database gets its own only after it is up.
+            ask=lambda facts, timeout: gatekeeper.ask(service, timeout, {**known, service.name: facts}),
+            lines=lambda: self._tail(service.name),
+            seconds=self._seconds or kind.container_deadline or kind.deadline,
+        )
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self.containers().get(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
@@ -14,28 +13,23 @@ SHOWN_LINES = 20
 GIVE_UP_AFTER_RESTARTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """How one container is asked: `look()` asks the daemon, `ask(facts, timeout)` the service.
+def wait_ready(
+    name: str,
+    *,
+    look: Callable[[], ContainerFacts | None],
+    ask: Callable[[ContainerFacts, float], ProbeResult],
+    lines: Callable[[], tuple[str, ...]],
+    seconds: float,
+) -> None:
+    """Return once the service `name` answers and its process is the one that ran before it was asked.
 
-    `lines()` is the end of its log.
-    """
-
-    name: str
-    look: Callable[[], ContainerFacts | None]
-    ask: Callable[[ContainerFacts, float], ProbeResult]
-    lines: Callable[[], tuple[str, ...]]
-
-
-def wait_ready(watched: Watched, *, seconds: float) -> None:
-    """Return once the service answers and its process is the one that ran before it was asked.
-
+    `look()` asks the daemon, `ask(facts, timeout)` the service; `lines()` is the end of its log.
     Docker's own health check first runs a second after the start; the same command, or the published port,
     is asked here at once. Raises GateError after `seconds`, or as soon as the process keeps ending, with the
     probe's answer and the last 20 lines of the log.
     """
     started = time.monotonic()
-    first = watched.look()
+    first = look()
     before_restarts = first.restarts if first is not None else 0
     pause = 0.05
     facts = first
@@ -46,20 +40,21 @@ def wait_ready(watched: Watched, *, seconds: float) -> None:
             over = True
         result = ProbeResult(False, "it does not run", 0.0)
         if facts is not None and facts.running:
-            result = watched.ask(facts, max(min(left, 5.0), 0.5))
+            result = ask(facts, max(min(left, 5.0), 0.5))
             if result.ok:
-                after = watched.look()
+                after = look()
                 if after is not None and after.running and after.pid == facts.pid:
                     return
         if over or left <= 0:
-            raise _failure(watched, facts, result, time.monotonic() - started)
+            raise _failure(name, facts, result, time.monotonic() - started, lines())
         time.sleep(pause)
         pause = min(pause * 1.5, 0.5)
-        facts = watched.look()
+        facts = look()
 
 
-def _failure(watched: Watched, facts: ContainerFacts | None, result: ProbeResult, waited: float) -> GateError:
-    lines = watched.lines()
+def _failure(
+    name: str, facts: ContainerFacts | None, result: ProbeResult, waited: float, lines: tuple[str, ...]
+) -> GateError:
     if facts is None:
         why = "it has no container"
     elif not facts.running:
@@ -73,8 +68,8 @@ def _failure(watched: Watched, facts: ContainerFacts | None, result: ProbeResult
     said = result.detail
     if facts is not None and facts.health == "unhealthy" and facts.said and facts.said not in said:
         said = f"{said}; its health check: {facts.said[-500:]}"
-    message = f"{watched.name} did not become ready, {why}; probe: {said}"
+    message = f"{name} did not become ready, {why}; probe: {said}"
     if lines:
         quoted = "\n".join(f"  | {line}" for line in lines)
         message += f"\nlast lines of its log:\n{quoted}"
-    return GateError(watched.name, said, lines, message, f"`techsapo logs {watched.name}` shows more")
+    return GateError(name, said, lines, message, f"`techsapo logs {name}` shows more")

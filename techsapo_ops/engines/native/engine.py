@@ -159,15 +159,14 @@ class NativeEngine(NativeAccess, Engine):
         self.state.drop(name)
 
     def _gate(self, service: Service, log_from: int) -> None:
-        watched = gate.Watched(
+        gate.wait_ready(
             service.name,
-            lambda timeout: self._probe(service, timeout),
-            lambda: self.supervisor.process(service.name),
-            lambda: self._exits(service.name),
-            self._log(service.name),
+            probe=lambda timeout: self._probe(service, timeout),
+            process=lambda: self.supervisor.process(service.name),
+            exits=lambda: self._exits(service.name),
+            log=gate.LogFrom(self._log(service.name), log_from),
+            seconds=self._seconds or kind_of(service).deadline,
         )
-        seconds = self._seconds or kind_of(service).deadline
-        gate.wait_ready(watched, seconds=seconds, log_from=log_from)
 
     def _probe(self, service: Service, timeout: float) -> ProbeResult:
         return ask(self.topology, service, timeout)

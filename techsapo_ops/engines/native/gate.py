@@ -17,74 +17,78 @@ GIVE_UP_AFTER_EXITS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """How one service is asked: `probe(timeout)` its port, `process()` its supervisor.
+class LogFrom:
+    """A log after byte `start`; of one that was rotated since, all of it."""
 
-    `exits()` counts how often it ended by itself since it was started.
-    """
+    path: Path
+    start: int = 0
 
-    name: str
-    probe: Callable[[float], ProbeResult]
-    process: Callable[[], Process | None]
-    exits: Callable[[], int]
-    log: Path
+    def tail(self, count: int) -> tuple[str, ...]:
+        """Its last `count` lines; none of a missing file."""
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(self.start if self.start <= size else 0, size - 64 * 1024))
+                text = file.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ()
+        return tuple(text.splitlines()[-count:])
 
 
-def wait_ready(watched: Watched, *, seconds: float, log_from: int = 0) -> None:
-    """Return once the probe passes and the process that was there before still is.
+def wait_ready(
+    name: str,
+    *,
+    probe: Callable[[float], ProbeResult],
+    process: Callable[[], Process | None],
+    exits: Callable[[], int],
+    log: LogFrom,
+    seconds: float,
+) -> None:
+    """Return once the probe of the service `name` passes and the process that was there before still is.
 
-    Raises GateError after `seconds`, or as soon as the process keeps ending, with the probe's answer and
-    the last 20 lines that the log has after byte `log_from`.
+    `probe(timeout)` asks its port, `process()` its supervisor; `exits()` counts how often it ended by itself
+    since it was started. Raises GateError after `seconds`, or as soon as the process keeps ending, with the
+    probe's answer and the last 20 lines of `log`.
     """
     started = time.monotonic()
     pause = 0.02
     while True:
-        before = watched.process()
+        before = process()
         over = before is None or before.state is State.CRASHED
         if before is not None and before.state is State.BACKOFF:
-            over = watched.exits() >= GIVE_UP_AFTER_EXITS
+            over = exits() >= GIVE_UP_AFTER_EXITS
         left = seconds - (time.monotonic() - started)
-        result = watched.probe(max(min(left, 2.0), 0.1))
+        result = probe(max(min(left, 2.0), 0.1))
         if result.ok and not over:
-            after = watched.process()
+            after = process()
             # Another program on the port would answer while ours ends with "address already in use".
             if after is not None and before is not None and after.pid is not None and after.pid == before.pid:
                 return
         if over or left <= 0:
-            raise _failure(watched, before, result, time.monotonic() - started, log_from)
+            waited = time.monotonic() - started
+            raise _failure(name, _why(before, exits, waited), result, log)
         time.sleep(pause)
         pause = min(pause * 1.4, 0.25)
 
 
-def _failure(
-    watched: Watched, process: Process | None, result: ProbeResult, waited: float, log_from: int
-) -> GateError:
-    lines = tail(watched.log, SHOWN_LINES, log_from)
+def _why(process: Process | None, exits: Callable[[], int], waited: float) -> str:
     if process is None:
-        why = "the supervisor does not know it"
-    elif process.pid is None:
-        code = "" if process.exit_code is None else f" with exit code {process.exit_code}"
-        why = f"it ended by itself{code}, {max(watched.exits(), 1)} × in {waited:.0f} s"
-        if process.error and process.pid is None and "too quickly" not in process.error:
-            why += f" ({process.error})"
-    else:
-        why = f"not within {waited:.0f} s"
+        return "the supervisor does not know it"
+    if process.pid is not None:
+        return f"not within {waited:.0f} s"
+    code = "" if process.exit_code is None else f" with exit code {process.exit_code}"
+    why = f"it ended by itself{code}, {max(exits(), 1)} × in {waited:.0f} s"
+    if process.error and "too quickly" not in process.error:
+        why += f" ({process.error})"
+    return why
+
+
+def _failure(name: str, why: str, result: ProbeResult, log: LogFrom) -> GateError:
+    lines = log.tail(SHOWN_LINES)
     body = result.body.decode(errors="replace").strip()
     said = result.detail if not body or body[:40] in result.detail else f"{result.detail}: {body[:500]}"
-    message = f"{watched.name} did not become ready, {why}; probe: {said}"
+    message = f"{name} did not become ready, {why}; probe: {said}"
     if lines:
         quoted = "\n".join(f"  | {line}" for line in lines)
-        message += f"\nlast lines of {watched.log}:\n{quoted}"
-    return GateError(watched.name, said, lines, message, f"`techsapo logs {watched.name}` shows more")
-
-
-def tail(log: Path, count: int, start: int = 0) -> tuple[str, ...]:
-    """The last `count` lines of `log` after byte `start`; none of a missing file."""
-    try:
-        with log.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(start if start <= size else 0, size - 64 * 1024))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ()
-    return tuple(text.splitlines()[-count:])
+        message += f"\nlast lines of {log.path}:\n{quoted}"
+    return GateError(name, said, lines, message, f"`techsapo logs {name}` shows more")

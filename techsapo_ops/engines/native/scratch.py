@@ -21,7 +21,7 @@ from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.native import launch
-from techsapo_ops.engines.native.gate import SHOWN_LINES, tail
+from techsapo_ops.engines.native.gate import SHOWN_LINES, LogFrom
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.runtime import Place, ThrowawayProgram
 from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
@@ -107,7 +107,7 @@ def _wait(
         if result.ok and code is None:
             return
         if code is not None or time.monotonic() > deadline:
-            lines = tail(log, SHOWN_LINES)
+            lines = LogFrom(log).tail(SHOWN_LINES)
             ended = f"ended with code {code}" if code is not None else f"not ready: {result.detail}"
             quoted = "".join(f"\n  | {line}" for line in lines)
             raise GateError(kind, result.detail, lines, f"throwaway {kind} {ended}{quoted}", "")

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import owners
@@ -20,14 +19,6 @@ from techsapo_ops.stack.topology import Topology
 
 _INSTALL_SECONDS = 180
 _PARTIAL = ".mysql.partial-"
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A user of the database."""
-
-    user: str
-    password: Secret
 
 
 def made_once(path: Path, user: str | None) -> Secret:
@@ -49,25 +40,25 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     if mysql.password is None and exporter is not None:
         text = exporter_cnf(topology, password.reveal())
         write_atomic(layout.keys / CNF, text.encode(), 0o600, owners.ids(exporter.user))
-    sql = init_sql(mysql.database, Login(mysql.user, password), root)
+    sql = init_sql(mysql.database, mysql.user, password, root)
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)
 
 
-def init_sql(database: str, login: Login, root: Secret) -> str:
+def init_sql(database: str, user: str, password: Secret, root: Secret) -> str:
     """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
 
-    The login may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
+    `user` may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
     that can't stand on one line.
     """
-    user, password = login.user, _literal(login.password)
+    quoted = _literal(password)
     lines = [f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"]
     # Both hosts: the first for the loopback address, the second for apps of other hosts.
     for host in ("127.0.0.1", "%"):
         account = f"'{user}'@'{host}'"
         lines += [
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {password}",
-            f"ALTER USER {account} IDENTIFIED BY {password}",
+            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {quoted}",
+            f"ALTER USER {account} IDENTIFIED BY {quoted}",
             f"GRANT ALL ON `{database}`.* TO {account}",
             f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
         ]

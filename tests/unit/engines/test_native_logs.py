@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from techsapo_ops.engines.native import history, housekeeping
-from techsapo_ops.engines.native.gate import tail
+from techsapo_ops.engines.native.gate import LogFrom
 from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
@@ -87,7 +87,7 @@ def test_a_large_file_is_read_from_its_end(tmp_path: Path) -> None:
 
 def test_a_missing_log_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path, ["app"], lines=10, since=None) == []
-    assert tail(tmp_path / "app.log", 20) == ()
+    assert LogFrom(tmp_path / "app.log").tail(20) == ()
 
 
 def test_a_follower_sees_new_lines_whole_and_goes_on_over_a_rotation(tmp_path: Path) -> None:

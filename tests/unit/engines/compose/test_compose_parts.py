@@ -178,25 +178,26 @@ def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> Non
         container_login.sql(Mysql(), Secret("a\nb"))
 
 
-def watched(states: list[ContainerFacts | None], results: list[ProbeResult]) -> gate.Watched:
+def wait(states: list[ContainerFacts | None], results: list[ProbeResult], seconds: float) -> None:
     last = states[-1]
-    return gate.Watched(
+    gate.wait_ready(
         "redis",
-        lambda: states.pop(0) if states else last,
-        lambda *_: results.pop(0) if len(results) > 1 else results[0],
-        lambda: ("line 1", "line 2"),
+        look=lambda: states.pop(0) if states else last,
+        ask=lambda *_: results.pop(0) if len(results) > 1 else results[0],
+        lines=lambda: ("line 1", "line 2"),
+        seconds=seconds,
     )
 
 
 def test_the_gate_opens_when_the_same_process_answers() -> None:
     good, bad = ProbeResult(True, "PONG", 0.0), ProbeResult(False, "refused", 0.0)
-    gate.wait_ready(watched([FACTS], [bad, good]), seconds=5)
+    wait([FACTS], [bad, good], seconds=5)
 
 
 def test_the_gate_names_probe_and_log_of_a_container_that_ended() -> None:
     ended = replace(FACTS, state="exited", pid=None, exit_code=1)
     with pytest.raises(GateError) as failed:
-        gate.wait_ready(watched([ended], [ProbeResult(False, "x", 0.0)]), seconds=5)
+        wait([ended], [ProbeResult(False, "x", 0.0)], seconds=5)
     assert "its container is exited, exit code 1" in failed.value.message
     assert "| line 2" in failed.value.message
     assert failed.value.lines == ("line 1", "line 2")
@@ -205,7 +206,7 @@ def test_the_gate_names_probe_and_log_of_a_container_that_ended() -> None:
 def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
     loop = replace(FACTS, state="restarting", restarts=4, pid=None, exit_code=1)
     with pytest.raises(GateError, match="after 4 restarts"):
-        gate.wait_ready(watched([FACTS, loop], [ProbeResult(False, "x", 0.0)]), seconds=60)
+        wait([FACTS, loop], [ProbeResult(False, "x", 0.0)], seconds=60)
 
 
 def test_redis_is_asked_with_the_account_of_the_spec(tmp_path: Path) -> None:
