@@ -89,6 +89,8 @@ class World:
     """Image id by service, for services that are made from one."""
     log: list[LogLine] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    together: list[tuple[str, ...]] = field(default_factory=list)
+    """For each step, the services that it was said to be performed with."""
     throwaways: list[str] = field(default_factory=list)
     """Kinds of the throwaway copies that are there now."""
     pids: Iterator[int] = field(default_factory=lambda: itertools.count(100))
@@ -192,6 +194,7 @@ class MemoryEngine(Engine):
         self._dies(f"before {step.action} {step.service}")
         with self.world.lock:
             self.world.told.append(f"{step.action} {step.service}")
+            self.world.together.append(tuple(other.service for other in together))
             if step.service in self.world.behind:
                 self.world.behind.discard(step.service)
             elif step.action is Action.REMOVE:

@@ -69,8 +69,10 @@ def test_on_an_engine_that_can_services_are_started_together_in_their_order(
     project.world.at_once = 4
     report = project.up()
     assert [o.step.service for o in report.outcomes] == ["redis", "app"]
+    assert project.world.together == [("redis", "app")] * 2, "their containers are made by one call"
     project.up("300M")
     assert project.world.told[4:] == ["restart redis", "restart app"], "what runs is restarted one at a time"
+    assert project.world.together[2:] == [("redis",), ("app",)]
 
 
 def test_a_failure_brings_files_and_services_back_and_says_so(project: Project) -> None:
