@@ -73,6 +73,15 @@ class Promises:
         assert mark.startswith("# mark ")
         assert mark in stack.redis_conf()
 
+    def test_templates_that_are_moved_where_up_says_change_nothing(self, stack: Stack, upgraded: str) -> None:
+        old = stack.project.directory / "templates"
+        new = old.rename(old.with_name("template-overrides"))
+        try:
+            done = stack.project.run("plan")
+            assert (done.stdout, "template_overrides" in done.stderr) == ("up to date\n", False)
+        finally:
+            new.rename(old)
+
     def test_the_cron_block_is_taken_over_and_starts_jobs(self, stack: Stack, upgraded: str) -> None:
         stack.cron_starts("costs")  # by the block as the earlier version wrote it: nothing asks for a new one
         stack.in_cron("install")
