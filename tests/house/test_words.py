@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ WORDS: dict[str, list[dict[str, str]]] = yaml.safe_load(
     (Path(__file__).with_name("words.yaml")).read_text("utf-8")
 )
 COLUMNS = ("English", "日本語", "what it is", "意味", "where", "not")
-_READ = {".md", ".py", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl"}
+_READ = {".md", ".py", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl", ".svg"}
 
 
 @cache
@@ -31,7 +32,12 @@ def texts() -> dict[str, str]:
         *(p for f in folders for p in f.rglob("*")),
     ]
     read = [p for p in files if p.suffix in _READ and p != GLOSSARY]
-    return {str(p.relative_to(REPOSITORY)): p.read_text(encoding="utf-8") for p in sorted(read)}
+    return {str(p.relative_to(REPOSITORY)): _text(p) for p in sorted(read)}
+
+
+def _text(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return unescape(text).replace("\xa0", " ") if path.suffix == ".svg" else text  # of what a terminal showed
 
 
 @cache
