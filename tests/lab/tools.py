@@ -101,7 +101,7 @@ def _install(tool: Tool) -> None:
     venv.create(tool.venv, symlinks=True)
     pip = [sys.executable, "-m", "pip", "--python", str(tool.venv / "bin" / "python"), "install", "--quiet"]
     for what in (
-        ("--require-hashes", "-r", str(tool.tree / "requirements.lock")),
+        ("--no-deps", "--require-hashes", "-r", str(tool.tree / "requirements.lock")),
         ("--no-deps", "--no-build-isolation", "-e", str(tool.tree)),
     ):
         done = subprocess.run([*pip, *what], capture_output=True, text=True, check=False)
