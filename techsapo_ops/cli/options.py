@@ -19,6 +19,10 @@ DEFAULT_SPEC = Path("techsapo.yaml")
 EngineOption = Annotated[
     Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
 ]
+ServicesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
+]
+BackupArgument = Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[

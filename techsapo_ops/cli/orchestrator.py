@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
+import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
@@ -43,6 +44,12 @@ class TierName(StrEnum):
     BASIC = "basic"
     PREMIUM = "premium"
     CRITICAL = "critical"
+
+
+TierOption = Annotated[TierName, typer.Option("--tier", help="How many models answer.")]
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
+]
 
 
 def piped() -> str:

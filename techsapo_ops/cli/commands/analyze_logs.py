@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.orchestrator import TierName, orchestrator, piped, post
+from techsapo_ops.cli.orchestrator import TierName, TierOption, UrlOption, orchestrator, piped, post
 from techsapo_ops.cli.output import console, harmless
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_examination
@@ -19,10 +19,8 @@ def analyze_logs(
     log: Annotated[Path | None, typer.Argument(help="File that holds the log.", show_default="stdin")] = None,
     command: Annotated[str, typer.Option("--command", help="The command that failed.")] = "",
     context: Annotated[str, typer.Option("--context", help="Host, versions, what was changed.")] = "",
-    tier: Annotated[TierName, typer.Option("--tier", help="How many models answer.")] = TierName.BASIC,
-    url: Annotated[
-        str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
-    ] = None,
+    tier: TierOption = TierName.BASIC,
+    url: UrlOption = None,
     *,
     tls: TlsOptions,
     place: SpecPlace,

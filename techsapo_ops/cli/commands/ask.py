@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.orchestrator import Orchestrator, TierName, follow, orchestrator, piped, post
+from techsapo_ops.cli.orchestrator import (
+    Orchestrator,
+    TierName,
+    TierOption,
+    UrlOption,
+    follow,
+    orchestrator,
+    piped,
+    post,
+)
 from techsapo_ops.cli.output import harmless
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_answer
@@ -21,10 +30,8 @@ _GENERATE = "/api/v1/generate"
 
 def ask(
     question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
-    tier: Annotated[TierName, typer.Option("--tier", help="How many models answer.")] = TierName.BASIC,
-    url: Annotated[
-        str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
-    ] = None,
+    tier: TierOption = TierName.BASIC,
+    url: UrlOption = None,
     stream: Annotated[
         bool,
         typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),

@@ -14,6 +14,7 @@ from techsapo_ops.cli.backup_kinds import BackedUpOption, parse
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
+    BackupArgument,
     DryRunOption,
     JsonOutput,
     JsonQuietOutput,
@@ -145,7 +146,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
 
 @app.command()
 def show(
-    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    which: BackupArgument = "latest",
     *,
     place: SpecPlace,
     out: JsonOutput,
@@ -184,7 +185,7 @@ def show(
 
 @app.command()
 def verify(
-    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    which: BackupArgument = "latest",
     latest: Annotated[bool, typer.Option("--latest", help="The newest one, as without an id.")] = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import EngineOption, FullOutput, SpecPlace
+from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.views.plan import plan_json, show_plan
 from techsapo_ops.operations.apply.plan import plan_of
@@ -16,9 +16,7 @@ CHANGES_PENDING = 100
 
 
 def plan(
-    services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
-    ] = None,
+    services: ServicesArgument = None,
     *,
     place: SpecPlace,
     engine: EngineOption = None,

@@ -15,6 +15,7 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
+    BackupArgument,
     DryRunOption,
     JsonQuietOutput,
     SpecPlace,
@@ -43,7 +44,7 @@ class Into(StrEnum):
 
 @telling_kinds
 def restore(
-    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    which: BackupArgument = "latest",
     only: RestoredOption = None,
     to: Annotated[
         str | None,

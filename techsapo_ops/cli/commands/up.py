@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from techsapo_ops.cli.options import (
     FullOutput,
     GateOption,
     OverwriteOption,
+    ServicesArgument,
     SpecPlace,
     WaitOption,
     YesOption,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 
 
 def up(
-    services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
-    ] = None,
+    services: ServicesArgument = None,
     *,
     place: SpecPlace,
     engine: EngineOption = None,
