@@ -80,10 +80,6 @@ class Templates:
         )
         self._environment.filters.update(FILTERS)
 
-    def names(self) -> tuple[str, ...]:
-        """Names of our templates, sorted."""
-        return builtin_names()
-
     def overridden(self, name: str) -> bool:
         """Whether an operator's folder has a template of this name."""
         return any((folder / name).is_file() for folder in self._overrides)
@@ -149,7 +145,7 @@ class Templates:
             raise self._unusable
 
     def _not_found(self, error: jinja2.TemplateNotFound) -> OpsError:
-        known = ", ".join(n for n in self.names() if Path(n).name == Path(str(error.name)).name)
+        known = ", ".join(n for n in builtin_names() if Path(n).name == Path(str(error.name)).name)
         return OpsError(
             f"there is no template {error.name}",
             f"did you mean {known}?" if known else "`techsapo templates list` shows them all",

@@ -11,14 +11,12 @@ from pydantic.fields import FieldInfo
 
 from techsapo_ops.spec.fields import key_of, secret_pairs
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS
+from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.problems import Path, dotted
 from techsapo_ops.spec.secret import MASK, Secret
 
 _SECRET_KEY = re.compile(r"(?i)(key|token|secret|password|credentials|authorization|url|urls)$")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_TOLD_APART = frozenset({"host", "port", "instances"})
-"""Parts of `app` that an instance is told on its command line instead."""
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
@@ -46,7 +44,7 @@ def app_settings(spec: Spec) -> dict[str, Any]:
     values = resolved(spec)
     settings = {name: values[name] for name in APP_SECTIONS if values.get(name) is not None}
     app = settings.get("app", {}).items()
-    return {**settings, "app": {name: value for name, value in app if name not in _TOLD_APART}}
+    return {**settings, "app": {name: value for name, value in app if name not in TOLD_APART}}
 
 
 def resolved(spec: Spec) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.errors import OpsError
@@ -22,7 +22,6 @@ Scope = Literal["ask", "monitor"]
 """ask: questions of every kind; monitor: /metrics and /api/v1/health through nginx."""
 Refusal = Literal["missing", "malformed", "unknown", "revoked", "expired", "scope"]
 """What is wrong with a key that opens nothing."""
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "tsk"
 _SHAPE = re.compile(r"tsk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODY = "0" * 64

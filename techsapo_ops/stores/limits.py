@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("techsapo.limits")
 
-WINDOW = 60
-"""Seconds in which requests are counted."""
-
 
 @dataclass(frozen=True, slots=True)
 class Allowance:

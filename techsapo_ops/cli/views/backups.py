@@ -89,7 +89,6 @@ class Bars(Watch):
 
 def _line(part: Part) -> str:
     """One source that is done: what it holds, its size, time and rate."""
-
     rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
     return (
         f"{part.kind:<13} {registry.describe(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
@@ -99,7 +98,6 @@ def _line(part: Part) -> str:
 
 def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
     """Whose backup it is, for JSON and for the screen; `unknown` to a user who may not read the key."""
-
     try:
         found = repository.origin(backup)
     except OpsError as error:
@@ -126,6 +124,7 @@ def brief(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
+    """A backup with stable keys: its manifest, where it is, whose it is and what was found out about it."""
     told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
     origin = origin_of(repository, backup)
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.root import APP_SECTIONS
+from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
@@ -35,7 +35,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     spec, layout = topology.spec, topology.layout
     data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
-    told = {k: v for k, v in app_data.get("app", {}).items() if k not in {"host", "port", "instances"}}
+    told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
     app_data["app"] = {**told, "auth": {**told.get("auth", {}), **_auth(topology)}}
     if spec.wallbounce.calibration is not None:
         weights = calibration_file(spec.wallbounce.calibration, layout)

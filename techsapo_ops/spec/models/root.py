@@ -21,6 +21,8 @@ APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
+TOLD_APART = frozenset({"host", "port", "instances"})
+"""Parts of `app` that an instance is told on its command line instead."""
 ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.formats import go_template_text, to_json, to_yaml
+from techsapo_ops.stack.template_folders import builtin_names
 
 GROUPS = {"groups": [{"name": "g", "rules": []}]}
 RULES = "prometheus/rules.yml.j2"
@@ -27,8 +28,8 @@ def override(tmp_path: Path, name: str, text: str | bytes) -> Templates:
 
 def test_ours_are_listed_and_can_be_read() -> None:
     templates = Templates()
-    assert RULES in templates.names()
-    assert all(templates.source(name) for name in templates.names())
+    assert RULES in builtin_names()
+    assert all(templates.source(name) for name in builtin_names())
     assert not templates.overridden(RULES)
 
 
