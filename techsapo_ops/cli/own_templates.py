@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,47 +15,52 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.load import LoadedSpec
 
 
-def overrides_of(directory: Path, loaded: LoadedSpec) -> Overrides:
-    """The folders of the own templates of the spec `loaded`, which is in `directory`."""
-    return find_overrides(directory, loaded.spec.template_overrides)
+@dataclass(frozen=True, slots=True)
+class OwnTemplates:
+    """Those of the spec `loaded`, which is in `directory`."""
 
+    directory: Path
+    loaded: LoadedSpec
 
-def templates_of(directory: Path, loaded: LoadedSpec) -> Templates:
-    """Templates, the project's own first; they raise SpecError when used where their folder can't be."""
-    from techsapo_ops.render.templates import Templates
+    @property
+    def overrides(self) -> Overrides:
+        """The folders with them."""
+        return find_overrides(self.directory, self.loaded.spec.template_overrides)
 
-    overrides, unusable = overrides_of(directory, loaded), _unusable(directory, loaded)
-    if unusable is not None:
-        return Templates(unusable=unusable)
-    return Templates(overrides.folder if overrides.folder in overrides.folders else None, old=overrides.old)
+    def templates(self) -> Templates:
+        """Templates, these first; they raise SpecError when used where their folder can't be."""
+        from techsapo_ops.render.templates import Templates
 
+        overrides = self.overrides
+        if (unusable := self._unusable(overrides)) is not None:
+            return Templates(unusable=unusable)
+        return Templates(
+            overrides.folder if overrides.folder in overrides.folders else None, old=overrides.old
+        )
 
-def require_overrides(directory: Path, loaded: LoadedSpec) -> None:
-    """Raise SpecError where the folder of the project's own templates can't be used."""
-    if (unusable := _unusable(directory, loaded)) is not None:
-        raise unusable
+    def require_usable(self) -> None:
+        """Raise SpecError where their folder can't be used."""
+        if (unusable := self._unusable(self.overrides)) is not None:
+            raise unusable
 
+    def require_trusted(self) -> None:
+        """Raise UntrustedError where root must not use the folder that the spec names."""
+        if self.loaded.spec.template_overrides is None:  # those beside the spec were looked at with it
+            return
+        from techsapo_ops.operations.root_trust import folder_doubts, refusal
 
-def template_warnings(directory: Path, loaded: LoadedSpec) -> tuple[Problem, ...]:
-    """Templates of the project's own that are where version 0.1 had them, and those that are not used."""
-    return tuple(_problem(loaded, found) for found in overrides_of(directory, loaded).warnings())
+        if doubts := folder_doubts(self.overrides.folder):
+            raise refusal(doubts)
 
+    def warnings(self) -> tuple[Problem, ...]:
+        """Those that are where version 0.1 had them, and those that are not used."""
+        return tuple(self._problem(found) for found in self.overrides.warnings())
 
-def require_trusted_folder(directory: Path, loaded: LoadedSpec) -> None:
-    """Raise UntrustedError where root must not use the folder of templates that the spec names."""
-    if loaded.spec.template_overrides is None:  # those beside the spec were looked at with it
-        return
-    from techsapo_ops.operations.root_trust import folder_doubts, refusal
+    def _unusable(self, overrides: Overrides) -> SpecError | None:
+        obstacle = overrides.obstacle
+        return SpecError([self._problem(obstacle)], self.loaded.filename) if obstacle is not None else None
 
-    if doubts := folder_doubts(overrides_of(directory, loaded).folder):
-        raise refusal(doubts)
-
-
-def _unusable(directory: Path, loaded: LoadedSpec) -> SpecError | None:
-    obstacle = overrides_of(directory, loaded).obstacle
-    return SpecError([_problem(loaded, obstacle)], loaded.filename) if obstacle is not None else None
-
-
-def _problem(loaded: LoadedSpec, finding: Finding) -> Problem:
-    found = problem_at(loaded.position(finding.path), finding.path, finding.message, finding.hint)
-    return replace(found, filename=loaded.filename)
+    def _problem(self, finding: Finding) -> Problem:
+        position = self.loaded.position(finding.path)
+        found = problem_at(position, finding.path, finding.message, finding.hint)
+        return replace(found, filename=self.loaded.filename)

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
-from techsapo_ops.cli.own_templates import (
-    overrides_of,
-    require_trusted_folder,
-    template_warnings,
-    templates_of,
-)
+from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.load import LoadedSpec, load
@@ -69,19 +64,24 @@ class Project:
         return loaded.spec
 
     @property
+    def own_templates(self) -> OwnTemplates:
+        """The project's own templates."""
+        return OwnTemplates(self.directory, self.loaded)
+
+    @property
     def overrides(self) -> Overrides:
         """The folders of the project's own templates."""
-        return overrides_of(self.directory, self.loaded)
+        return self.own_templates.overrides
 
     @property
     def templates(self) -> Templates:
         """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
-        return templates_of(self.directory, self.loaded)
+        return self.own_templates.templates()
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is to be known of the spec and of the project's own templates."""
-        return (*self.loaded.warnings, *template_warnings(self.directory, self.loaded))
+        return (*self.loaded.warnings, *self.own_templates.warnings())
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:
@@ -119,6 +119,7 @@ def open_project(
             environment=environment,
             cross_check=cross_check,
         )
+    project = Project(path, loaded)
     if trusted:
-        require_trusted_folder(path.parent, loaded)
-    return Project(path, loaded)
+        project.own_templates.require_trusted()
+    return project

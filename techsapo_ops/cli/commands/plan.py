@@ -8,7 +8,6 @@ import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
-from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.views.plan import plan_json, show_plan
 from techsapo_ops.operations.apply.plan import plan_of
 
@@ -37,7 +36,7 @@ def plan(
     """
     project = place.open()
     found = plan_of(open_stack(project, engine), tuple(services or ()))
-    for warning in template_warnings(project.directory, project.loaded):
+    for warning in project.own_templates.warnings():
         out.warn(str(warning))
     if out.as_json:
         out.json(plan_json(found))

@@ -11,7 +11,6 @@ from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.own_templates import template_warnings
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
@@ -109,7 +108,7 @@ def _overrides(place: SpecChoice, out: Output) -> Overrides:
         require_trust(place.file)
         return find_overrides(place.file.absolute().parent, None)
     project = place.open()
-    for warning in template_warnings(project.directory, project.loaded):
+    for warning in project.own_templates.warnings():
         out.warn(str(warning))
     return project.overrides
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
-from techsapo_ops.cli.own_templates import require_overrides
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """
     try:
         project = place.open()
-        require_overrides(project.directory, project.loaded)
+        project.own_templates.require_usable()
     except SpecError as error:
         if out.as_json:
             out.json(
