@@ -314,7 +314,8 @@ def _wheels() -> None:
         done = subprocess.run(
             [
                 sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-                "--only-binary=:all:", "-r", str(folder / LOCK), "-d", str(folder), "--python-version", PYTHON,
+                "--only-binary=:all:", "-r", str(folder / LOCK), "-d", str(folder),
+                "--python-version", PYTHON,
                 "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
                 *platforms,
             ],
