@@ -11,7 +11,7 @@ from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.engines.choice import Choice, Image, images_of
+from techsapo_ops.engines.auto import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.operations.apply.history import History

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from techsapo_ops.stack.engine import Observed, Usage
+from techsapo_ops.stack.observed import Observed, Usage
 
 
 def with_usage(observed: Observed, usage: Mapping[str, Usage]) -> Observed:

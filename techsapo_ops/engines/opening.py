@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
-    from techsapo_ops.engines.choice import Choice, Image
+    from techsapo_ops.engines.auto import Choice, Image
     from techsapo_ops.engines.compose.recorded import ComposeStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.spec.models import Spec
@@ -54,15 +54,15 @@ class Opening:
 
         `images` tells those that a stack in containers needs.
         """
-        from techsapo_ops.engines import choice
+        from techsapo_ops.engines import auto
         from techsapo_ops.services.registry import resolve
         from techsapo_ops.stack.places import COMPOSE
 
-        chosen = choice.told(spec, layout, asked)
+        chosen = auto.told(spec, layout, asked)
         if chosen is not None:
             return chosen
         wanted = images(resolve(spec, COMPOSE, layout, host)) if "docker" in host.binaries else ()
-        return choice.find_out(wanted, host.binaries, self.runner)
+        return auto.find_out(wanted, host.binaries, self.runner)
 
     def engine(self, topology: Topology) -> Engine:
         """The engine that runs `topology`."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
-from techsapo_ops.stack.engine import Action, Observed, ObservedService, Plan, State, Step
+from techsapo_ops.stack.engine import Action, Plan, Step
+from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.topology import Topology
 
 _NAMED = 3

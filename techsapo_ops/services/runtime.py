@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:  # the servers' clients are for stacks that are brought up

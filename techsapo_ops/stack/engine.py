@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.observed import LogLine, Observed
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.adapters.address import Address
@@ -30,18 +31,6 @@ class GateError(OpsError):
         self.service = service
         self.probe = probe
         self.lines = lines
-
-
-class State(StrEnum):
-    """State of one service as its engine sees it."""
-
-    RUNNING = "running"
-    STARTING = "starting"
-    STOPPED = "stopped"
-    BACKOFF = "backoff"
-    """It exited and is being started again."""
-    CRASHED = "crashed"
-    """It kept exiting; the engine gave up."""
 
 
 class Action(StrEnum):
@@ -68,72 +57,6 @@ _DONE = {
     Action.REMOVE: "removed",
     Action.NOTHING: "left as it was",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What one service uses now: CPU in percent of one core, resident memory in bytes."""
-
-    cpu_percent: float
-    memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedService:
-    """One service that exists. `fingerprint` and `config` are the digests it was started or reloaded with.
-
-    `files` has the digest of each configuration file by path, so that a plan can name those that changed.
-    `host`, `port` and `user` are what it was started with, for a list of services that reads no spec.
-    """
-
-    name: str
-    kind: str
-    state: State
-    pid: int | None = None
-    started: datetime | None = None
-    restarts: int = 0
-    exit_code: int | None = None
-    fingerprint: str = ""
-    config: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
-    host: str | None = None
-    port: int | None = None
-    user: str | None = None
-    drift: str = ""
-    """Why what runs is not what was started: made anew, or from another image, outside techsapo."""
-    container: str = ""
-    """Id of its container, where it has one."""
-    image: str = ""
-    """Id of the image that the container was made from."""
-    build: str | None = None
-    """Which build of this package its process runs, see adapters.build.
-
-    Empty where that is not known, None for a service that is none of ours.
-    """
-    outdated: bool = False
-    """Whether its process runs another build of this package than the one installed, or does not say which.
-
-    Never for a container, which runs what its image holds: another code is another image.
-    """
-    gone: bool = False
-    """Whether somebody has removed its container."""
-    usage: Usage | None = None
-    """What it uses now, where that was measured and it runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything that exists of a stack. `running` says whether the engine itself is up."""
-
-    running: bool
-    services: Mapping[str, ObservedService] = field(default_factory=dict)
-    behind: tuple[str, ...] = ()
-    """Programs beside the services, such as the scheduler, that run another build than the one installed."""
-
-    @property
-    def images(self) -> Mapping[str, str]:
-        """Image id by service name; empty for an engine without images."""
-        return {name: seen.image for name, seen in self.services.items() if seen.image}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +107,6 @@ class Mismatch:
     what: str
     restart: bool = False
     answered: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of one service's log; `time` is None where the line carries none that can be read."""
-
-    service: str
-    text: str
-    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
-    from techsapo_ops.stack.facts import ServiceFacts
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
+    from techsapo_ops.stack.service_facts import ServiceFacts
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.tool import Tool
     from techsapo_ops.stack.topology import Topology

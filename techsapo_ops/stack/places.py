@@ -13,9 +13,9 @@ from typing import Literal, Protocol, TypeVar
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
-from techsapo_ops.stack.facts import ServiceFacts
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import ServiceFacts
 
 T = TypeVar("T")
 EngineName = Literal["native", "compose"]

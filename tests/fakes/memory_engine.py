@@ -28,21 +28,9 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
-from techsapo_ops.stack.engine import (
-    Action,
-    Engine,
-    GateError,
-    LogLine,
-    Mismatch,
-    Observed,
-    ObservedService,
-    Plan,
-    Scratch,
-    State,
-    Step,
-    Usage,
-)
+from techsapo_ops.stack.engine import Action, Engine, GateError, Mismatch, Plan, Scratch, Step
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

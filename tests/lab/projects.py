@@ -25,8 +25,8 @@ import techsapo_ops
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
-from techsapo_ops.stack.engine import ObservedService
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import ObservedService
 
 
 def small_spec(**sections: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
 from techsapo_ops.spec.models.data import Mysql
-from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.migrate import HEAD
 from techsapo_ops.stores.audit.server import AuditServer, audit_server

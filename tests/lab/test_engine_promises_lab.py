@@ -20,7 +20,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Engine, GateError, Plan, State, Step
+from techsapo_ops.stack.engine import Action, Engine, GateError, Plan, Step
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.probe import ProbeResult, probe
 from techsapo_ops.adapters.prometheus import ApiError, Prometheus
-from techsapo_ops.stack.facts import Probe
+from techsapo_ops.stack.service_facts import Probe
 
 pytestmark = pytest.mark.lab
 

@@ -20,8 +20,8 @@ from techsapo_ops.adapters.probe import probe
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.adapters.tls_trust import trust_problem
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.own_tls import ca_file, certificate
+from techsapo_ops.stack.service_facts import Probe
 
 pytestmark = pytest.mark.lab
 

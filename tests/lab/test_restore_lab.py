@@ -24,7 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab

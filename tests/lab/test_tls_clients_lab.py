@@ -18,7 +18,7 @@ from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
 from techsapo_ops.certs.self_signed import ensure, local_authority, sign
 from techsapo_ops.cli import main as cli
-from techsapo_ops.engines import choice
+from techsapo_ops.engines import auto
 from techsapo_ops.schedule.wrapper import _ping
 
 pytestmark = pytest.mark.lab
@@ -331,9 +331,9 @@ def test_a_registry_whose_certificate_only_dockers_daemon_knows_is_not_taken_for
     tmp_path: Path,
 ) -> None:
     with orchestrator(self_signed(tmp_path / "registry", "127.0.0.1")) as server:
-        assert choice._answers(f"127.0.0.1:{server.port}")
+        assert auto._answers(f"127.0.0.1:{server.port}")
     assert server.requests == []
-    assert not choice._answers(f"127.0.0.1:{free_port()}")
+    assert not auto._answers(f"127.0.0.1:{free_port()}")
 
 
 def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:

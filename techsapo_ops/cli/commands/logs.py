@@ -20,7 +20,7 @@ from techsapo_ops.operations.watch.log_filter import LogFilter
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from techsapo_ops.stack.engine import LogLine
+    from techsapo_ops.stack.observed import LogLine
 
 _COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 

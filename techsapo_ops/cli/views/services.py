@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from techsapo_ops.stack.engine import ObservedService
+    from techsapo_ops.stack.observed import ObservedService
 
 
 def age(started: datetime | None, now: datetime | None = None) -> str:

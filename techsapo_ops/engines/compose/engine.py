@@ -23,7 +23,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
+from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.choice import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
+from techsapo_ops.engines.auto import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker, docker_time
 from techsapo_ops.adapters.process import stream
-from techsapo_ops.stack.engine import LogLine
+from techsapo_ops.stack.observed import LogLine
 
 _AT_ONCE = 4
 _AGAIN_SECONDS = 0.3

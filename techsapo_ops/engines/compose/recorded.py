@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import ContainerFacts, Docker

@@ -23,8 +23,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.desired import Desired, Program
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Observed, Plan, Step
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

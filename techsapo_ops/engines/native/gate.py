@@ -9,7 +9,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.native.supervisor import Process
-from techsapo_ops.stack.engine import GateError, State
+from techsapo_ops.stack.engine import GateError
+from techsapo_ops.stack.observed import State
 
 SHOWN_LINES = 20
 GIVE_UP_AFTER_EXITS = 3

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from techsapo_ops.stack.engine import LogLine
+from techsapo_ops.stack.observed import LogLine
 
 _BLOCK = 64 * 1024
 _POLL_SECONDS = 0.2

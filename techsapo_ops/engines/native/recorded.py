@@ -16,8 +16,8 @@ from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
 from techsapo_ops.services.app.kind import App
-from techsapo_ops.stack.engine import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 
 if TYPE_CHECKING:
     import psutil

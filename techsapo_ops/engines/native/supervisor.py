@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.observed import State
 
 _STATES = {
     "STOPPED": State.STOPPED,

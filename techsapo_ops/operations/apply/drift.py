@@ -15,7 +15,8 @@ from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Observed
+from techsapo_ops.stack.engine import Action
+from techsapo_ops.stack.observed import Observed
 
 EDITED = "was edited by hand"
 Kind = Literal["apply", "file", "service", "stranger"]

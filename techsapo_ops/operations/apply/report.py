@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
 from techsapo_ops.services.registry import kind_of, kinds
-from techsapo_ops.stack.engine import ObservedService, State
+from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

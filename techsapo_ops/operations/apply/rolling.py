@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.engine import Action, Observed, State, Step
+from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.observed import Observed, State
 
 DISTURBING = (Action.RESTART, Action.RECREATE)
 """What a running service notices."""

@@ -20,9 +20,9 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
-from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1

@@ -9,7 +9,8 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.operations.apply.rolling import DISTURBING
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Observed, Plan, Running, State, Step
+from techsapo_ops.stack.engine import Action, Plan, Running, Step
+from techsapo_ops.stack.observed import Observed, State
 
 
 def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:

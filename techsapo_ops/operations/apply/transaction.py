@@ -18,7 +18,8 @@ from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
 from techsapo_ops.operations.apply.work import Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
-from techsapo_ops.stack.engine import Observed, Running
+from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.observed import Observed
 
 
 class Transaction:

@@ -14,7 +14,7 @@ from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from techsapo_ops.stack.engine import LogLine
+from techsapo_ops.stack.observed import LogLine
 
 Level = Literal["error", "warn", "info", "debug"]
 ORDER: tuple[Level, ...] = ("error", "warn", "info", "debug")

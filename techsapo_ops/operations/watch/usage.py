@@ -10,7 +10,7 @@ from typing import Protocol
 
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.services.registry import facts
-from techsapo_ops.stack.engine import Observed, ObservedService
+from techsapo_ops.stack.observed import Observed, ObservedService
 
 REQUESTS = "techsapo_http_requests_total"
 _SAMPLE = re.compile(rf"^{REQUESTS}(?:\{{[^\n]*\}})? ([0-9.eE+]+)(?: |$)", re.MULTILINE)

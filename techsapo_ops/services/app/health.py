@@ -9,9 +9,9 @@ from typing import Any
 
 from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
-from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
 _HEALTH = Probe("http", "/api/v1/health")

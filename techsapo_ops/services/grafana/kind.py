@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from pathlib import Path

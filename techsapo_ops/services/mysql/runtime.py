@@ -22,9 +22,9 @@ from techsapo_ops.services.runtime import (
     ThrowawayProgram,
 )
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
 _QUICK = (

@@ -15,8 +15,9 @@ from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.engine import Action, State, Step
+from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import ACME_ROOT
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
-from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.facts import Probe, ServiceFacts
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec

@@ -8,9 +8,9 @@ from fakes.toy import kind
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
-from techsapo_ops.stack.facts import Probe
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import Probe
 
 _ASK = "import urllib.request as r; r.urlopen('http://127.0.0.1:9777/')"
 

@@ -10,7 +10,8 @@ import pytest
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.native.gate import LogFrom, wait_ready
 from techsapo_ops.engines.native.supervisor import Process
-from techsapo_ops.stack.engine import GateError, State
+from techsapo_ops.stack.engine import GateError
+from techsapo_ops.stack.observed import State
 
 READY = ProbeResult(True, "HTTP 200", 0.0)
 REFUSED = ProbeResult(False, "connection refused", 0.0)

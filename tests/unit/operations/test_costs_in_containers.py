@@ -19,7 +19,7 @@ from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.costs import AUDIT, costs
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.engine import State
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack as Open
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.costs import Call, Request, Rows

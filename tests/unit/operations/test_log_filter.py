@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from techsapo_ops.operations.watch.log_filter import LogFilter, line_level
-from techsapo_ops.stack.engine import LogLine
+from techsapo_ops.stack.observed import LogLine
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "cases/log_levels.yaml").read_text()

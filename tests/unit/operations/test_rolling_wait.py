@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from techsapo_ops.operations.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
-from techsapo_ops.stack.engine import Action, Observed, ObservedService, State, Step
+from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.observed import Observed, ObservedService, State
 
 NOW = datetime(2026, 11, 26, 5, 0, tzinfo=UTC)
 OLD = YOUNG_SECONDS + 1

@@ -13,7 +13,7 @@ import pytest
 from techsapo_ops.adapters.docker import Docker, docker_time, full_reference, without_progress
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.choice import Image, find_out, registry_of
+from techsapo_ops.engines.auto import Image, find_out, registry_of
 from techsapo_ops.engines.compose import prepare
 from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes

@@ -27,7 +27,8 @@ from techsapo_ops.services.mysql import container_login
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, GateError, Observed, ObservedService, State
+from techsapo_ops.stack.engine import Action, GateError
+from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.own_tls import certificate
 
 FACTS = ContainerFacts(
