@@ -32,11 +32,11 @@ HUNG_PAUSE = 5.0
 """The same after one that was reached and did not answer in time: asking it again is dear."""
 CONNECTIONS = 32
 """Most connections at once; more callers wait for one."""
+QUEUE_TIMEOUT = 5.0
+"""Longest time in seconds that a caller waits for a free connection."""
 _SHOWN = 200
 _LONGEST_LINE = 4096
 """Bytes; a status or an error of Redis is far shorter."""
-QUEUE_TIMEOUT = 5.0
-"""Longest time in seconds that a caller waits for a free connection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.auto import Choice, Image, images_of
-from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.opening import Opening, tell_nobody
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
@@ -24,16 +24,12 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
 
 
-def _tell_nobody(_: str) -> None:
-    pass
-
-
 def open_stack(
     project: Project,
     engine: EngineName | None = None,
     *,
     seconds: float | None = None,
-    tell: Callable[[str], None] = _tell_nobody,
+    tell: Callable[[str], None] = tell_nobody,
 ) -> Stack:
     """The stack of `project` on this host; `engine` overrides the spec's.
 
@@ -48,7 +44,7 @@ def stack_on(
     topology: Topology,
     *,
     seconds: float | None = None,
-    tell: Callable[[str], None] = _tell_nobody,
+    tell: Callable[[str], None] = tell_nobody,
 ) -> Stack:
     """As open_stack, where its engine was chosen already."""
     opening = Opening(runner(), seconds, tell)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.topology import Topology
 
 
-def _tell_nobody(_: str) -> None:
-    pass
+def tell_nobody(_: str) -> None:
+    """Nobody is told of work that takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Opening:
 
     runner: Runner
     seconds: float | None = None
-    tell: Callable[[str], None] = _tell_nobody
+    tell: Callable[[str], None] = tell_nobody
 
     def choose(
         self,

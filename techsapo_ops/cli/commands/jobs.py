@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -242,7 +243,7 @@ def perform(name: NameArgument, *, place: SpecPlace) -> None:
     do(name, place.file, place.environment)
 
 
-def _runs(file: Any, name: str) -> Any:
+def _runs(file: Path, name: str) -> tuple[Runs, tuple[Run, ...]]:
     find_job(Schedule(), name)
     runs = Runs(layout_beside(file).jobs)
     return runs, runs.of(name)

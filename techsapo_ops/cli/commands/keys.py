@@ -15,8 +15,7 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.models.base import seconds
@@ -94,7 +93,7 @@ def create(
             raise ValueError("must be longer than 0")
     except (ValueError, OverflowError) as error:
         raise OpsError(f"--expires: {error}", "write e.g. 12h or 90d", exit_code=2) from None
-    store, owner = _store(place.file, place.environment)
+    store, owner = _store(place)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
         keys = store.read()
         kept, shown = new_key(
@@ -117,7 +116,7 @@ def create(
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the keys, without the keys themselves."""
-    store, _ = _store(place.file, place.environment)
+    store, _ = _store(place)
     keys = store.read()
     if out.as_json:
         out.json([_public(k) for k in keys])
@@ -161,7 +160,7 @@ def revoke(
     out: JsonOutput,
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart."""
-    store, owner = _store(place.file, place.environment)
+    store, owner = _store(place)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
         gone = store.revoke(which, datetime.now(UTC).replace(microsecond=0), owner)
     if out.as_json:
@@ -176,9 +175,9 @@ def _public(key: ApiKey) -> dict[str, Any]:
     return {**told, "state": key.state(datetime.now(UTC))}
 
 
-def _store(file: Any, environment: str | None) -> tuple[KeyFile, tuple[int, int] | None]:
+def _store(place: SpecChoice) -> tuple[KeyFile, tuple[int, int] | None]:
     """The file of keys, and the user of the app where that is not the one at work."""
-    project = open_project(file, environment)
+    project = place.open()
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
