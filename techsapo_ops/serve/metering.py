@@ -13,7 +13,7 @@ from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError
 
 log = structlog.get_logger()
 
@@ -74,10 +74,10 @@ class Account:
         return await self._make_room(nano(usd))
 
     async def hold(self, usd: float) -> int:
-        """Set `usd` aside for a call, in nano-dollars. Raises ProviderError where the budget has no room."""
+        """Set `usd` aside for a call, in nano-dollars. Raises NotAskedError where the budget has no room."""
         amount = nano(usd)
         if not await self._make_room(amount):
-            raise ProviderError(FailureKind.REFUSED, "the budget has no room for this call")
+            raise NotAskedError(FailureKind.REFUSED, "the budget has no room for this call")
         self._pending += amount
         return amount
 

@@ -44,6 +44,10 @@ class ProviderError(Exception):
         self.retry_after = retry_after
 
 
+class NotAskedError(ProviderError):
+    """The call was not made, so it says nothing about the vendor."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One provider's failure within an analysis."""

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError, ProviderError
 from techsapo_ops.wallbounce.provider import Decorator, Provider
 
 
@@ -24,6 +24,9 @@ class Guarded(Decorator):
         permit = self._breaker.admit()
         try:
             reply = await self.inner.call(ask)
+        except NotAskedError:
+            permit.given_up()
+            raise
         except ProviderError as error:
             permit.ended(error.kind)
             raise

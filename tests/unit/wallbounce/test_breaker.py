@@ -10,7 +10,7 @@ from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, Breaker, CircuitOpen
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError, ProviderError
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
 
@@ -146,6 +146,24 @@ def test_a_caller_that_leaves_teaches_the_breaker_nothing() -> None:
             await call
         assert provider.cancelled
         assert made.state == "closed"
+
+    asyncio.run(main())
+
+
+def test_a_call_that_was_not_made_for_lack_of_money_teaches_the_breaker_nothing() -> None:
+    async def down() -> str:
+        raise ProviderError(DOWN, "down")
+
+    async def no_room() -> str:
+        raise NotAskedError(FailureKind.REFUSED, "the budget has no room for this call")
+
+    async def main() -> None:
+        answers = iter([down, no_room, down])
+        guard, made = guarded(Scripted("a", lambda: next(answers)()), failures=2)
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                await guard.call(AskAnswer(QUESTION))
+        assert made.state == "open"
 
     asyncio.run(main())
 
