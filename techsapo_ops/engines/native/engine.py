@@ -85,8 +85,8 @@ class NativeEngine(NativeAccess, Engine):
     ) -> None:
         if step.service in COMPANIONS:
             self._end_companion(step.service)
-            self.supervisor.reread()
-            self.supervisor.add(step.service)
+            if step.service in self.supervisor.reread():  # not where the spec no longer has it
+                self.supervisor.add(step.service)
         elif step.action is Action.REMOVE:
             self._remove(step.service)
         elif desired is not None:
