@@ -13,7 +13,8 @@ from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.operations.jobs.timetable import announce, nobody_starts_them, scheduled
+from techsapo_ops.operations.jobs.timetable import announce, scheduled
+from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
 CHANGES = 100
 
@@ -45,7 +46,7 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     shown = table.show()
     out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
     by = where.daemon
-    if nobody_starts_them(topology_for(project)):
+    if nobody_starts_jobs(topology_for(project)):
         out.next(f"set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts")
     elif schedule.by == "service":
         out.say("the stack's own scheduler starts them too; whoever comes second finds a run done")

@@ -31,11 +31,12 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.jobs.timetable import NOBODY, nobody_starts_them
+from techsapo_ops.operations.jobs.timetable import NOBODY
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
+from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
         ],
         right=("TOOK",),
     )
-    if nobody_starts_them(topology_for(project)):
+    if nobody_starts_jobs(topology_for(project)):
         out.warn(NOBODY)
     if schedule.by == "none":
         out.say("schedule.by is none: nobody starts these")

@@ -21,7 +21,6 @@ from techsapo_ops.schedule.status import configured_jobs
 from techsapo_ops.schedule.wrapper import RunContext, export
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = (
@@ -58,12 +57,6 @@ class Table(Protocol):
     def show(self) -> Installed:
         """What is there now."""
         ...
-
-
-def nobody_starts_them(topology: Topology) -> bool:
-    """Whether the schedule counts on a scheduler that runs neither as a service nor beside them."""
-    runs = topology.has(SCHEDULER) or SCHEDULER in topology.places.companions
-    return topology.spec.schedule.by == "service" and not runs
 
 
 def scheduled(schedule: Schedule) -> tuple[Job, ...]:

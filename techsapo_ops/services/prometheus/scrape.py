@@ -10,7 +10,7 @@ from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
-from techsapo_ops.services.scheduler.timetable import unattended
+from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import Viewpoint
@@ -82,7 +82,7 @@ def recording_groups() -> list[dict[str, Any]]:
 def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
     """A rule for each job that somebody starts, where node exporter is there to tell of its runs."""
     schedule = topology.spec.schedule
-    if schedule.by == "none" or unattended(topology) or not topology.has("node-exporter"):
+    if schedule.by == "none" or nobody_starts_jobs(topology) or not topology.has("node-exporter"):
         return []
     times = schedule.times()
     rules = [

@@ -39,7 +39,7 @@ def job_folders(spec: Spec, project: Path) -> Iterator[tuple[Path, str]]:
             yield project / Path(certificate.install_to).expanduser(), f"certificates.{name}.install_to"
 
 
-def unattended(topology: Topology) -> bool:
+def nobody_starts_jobs(topology: Topology) -> bool:
     """Whether nobody starts the jobs although `schedule.by` is service.
 
     In containers a scheduler runs only where it may have the Docker daemon's socket.
