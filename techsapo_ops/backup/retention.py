@@ -54,9 +54,9 @@ def judge(
 
     Of each period the last good backup counts; periods are counted by the backups that are there, so that a
     pause or a clock set back removes nothing. Backups of other sources are counted by themselves: one of
-    a single source is no reason for last night's of everything to go. `logs` are those that the server
-    still has, oldest first; None where it can't be asked, and then every backup stays that such a file may
-    still follow. One that was tampered with takes no other's place, and stays to be looked at.
+    a single source is no reason for last night's of everything to go. `logs` are those that the servers
+    still have; None where one can't be asked, and then every backup stays that such a log may still follow.
+    One that was tampered with takes no other's place, and stays to be looked at.
     """
     reasons: dict[str, list[str]] = {b.id: [] for b in backups}
     for backup in [b for b in backups if b.tampered]:
