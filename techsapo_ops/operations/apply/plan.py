@@ -33,7 +33,8 @@ class Purpose(Enum):
     BACK = auto()
     """An earlier apply: no service is restarted for the sake of a new build alone."""
     DRIFT = auto()
-    """What is no longer as it was left; not what time alone has made due."""
+    """What is no longer as it was left; of what time has made due, the stack's own certificates alone, which
+    nothing but an `up` renews."""
 
 
 @dataclass(frozen=True, slots=True)
