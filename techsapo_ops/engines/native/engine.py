@@ -17,7 +17,7 @@ from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
-from techsapo_ops.engines.native.recorded import STOP_MARGIN
+from techsapo_ops.engines.native.recorded import STOP_MARGIN, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.probing import ask
@@ -79,14 +79,19 @@ class NativeEngine(NativeAccess, Engine):
         self.supervisor.stop(name, within=COMPANIONS[name])
         self.supervisor.remove(name)
 
+    def _renew_scheduler(self) -> None:
+        """Start it anew with the installed build; `prepare` may have done so by now, or ended it for good."""
+        if scheduler_is_behind(self.layout, self.supervisor.process(SCHEDULER)):
+            self._end_companion(SCHEDULER)
+            self.supervisor.reread()
+            self.supervisor.add(SCHEDULER)
+
     @override
     def perform(
         self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
     ) -> None:
-        if step.service in COMPANIONS:
-            self._end_companion(step.service)
-            if step.service in self.supervisor.reread():  # not where the spec no longer has it
-                self.supervisor.add(step.service)
+        if step.service == SCHEDULER:
+            self._renew_scheduler()
         elif step.action is Action.REMOVE:
             self._remove(step.service)
         elif desired is not None:
