@@ -33,13 +33,13 @@ def by_proof(plan: Plan, desired: Desired, running: Running) -> Plan:
     """
     quiet = [step.service for step in plan.steps if step.action is Action.NOTHING]
     found = {m.service: m for m in running.prove(desired, quiet) if m.answered} if quiet else {}
-    kinds = {s.name: s for s in desired.topology.services}
+    told = {unit.service for unit in desired.units if unit.reload_signal is not None}
 
     def step(one: Step) -> Step:
         mismatch = found.get(one.service)
         if mismatch is None or one.action is not Action.NOTHING:
             return one
-        reloads = not mismatch.restart and kinds[one.service].facts.reload is not None
+        reloads = not mismatch.restart and one.service in told
         return Step(Action.RELOAD if reloads else Action.RECREATE, one.service, mismatch.what)
 
     return Plan(tuple(step(one) for one in plan.steps)) if found else plan
