@@ -6,7 +6,7 @@ import secrets
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.accounts import app_sql
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -39,26 +39,11 @@ def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
         return None
 
 
-def sql(mysql: Mysql, secret: Secret) -> str:
-    """Statements that bring an existing server to the spec's database and login.
-
-    The image makes both on a new volume only; a changed password would else never arrive. Raises OpsError
-    for a password that can't stand on one line.
-    """
-    if any(c in secret.reveal() for c in "\r\n\0"):
-        raise OpsError("mysql.password holds a line break", "choose a password on one line")
-    literal = "'" + secret.reveal().replace("\\", "\\\\").replace("'", "''") + "'"
-    account = f"'{mysql.user}'@'%'"
-    return (
-        f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4;\n"
-        f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {literal};\n"
-        f"ALTER USER {account} IDENTIFIED BY {literal};\n"
-        f"GRANT ALL ON `{mysql.database}`.* TO {account};\n"
-        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account};\n"
-    )
-
-
 def settle(mysql: Mysql, secret: Secret) -> Command:
-    """The command that runs `sql` inside the container, as its root, who needs no password there."""
+    """What brings an existing server to the spec's database and login, as root of its container.
+
+    That one needs no password there. The image makes both on a new volume only; a changed password would else
+    never arrive. Raises OpsError for a password that can't stand on one line.
+    """
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
-    return Command(argv, stdin=sql(mysql, secret).encode())
+    return Command(argv, stdin=app_sql(mysql, secret, ("%",)).encode())

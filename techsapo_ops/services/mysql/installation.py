@@ -12,6 +12,7 @@ from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.accounts import app_sql, identified, statements
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -40,59 +41,33 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     if mysql.password is None and exporter is not None:
         text = exporter_cnf(topology, password.reveal())
         write_atomic(layout.keys / CNF, text.encode(), 0o600, owners.ids(exporter.user))
-    sql = init_sql(mysql.database, mysql.user, password, root)
+    sql = init_sql(mysql, password, root)
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)
 
 
-def init_sql(database: str, user: str, password: Secret, root: Secret) -> str:
+def init_sql(mysql: Mysql, password: Secret, root: Secret) -> str:
     """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
 
-    `user` may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
-    that can't stand on one line.
+    `password` is the app's. Raises OpsError for a password that can't stand on one line.
     """
-    quoted = _literal(password)
-    lines = [f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"]
     # Both hosts: the first for the loopback address, the second for apps of other hosts.
-    for host in ("127.0.0.1", "%"):
-        account = f"'{user}'@'{host}'"
-        lines += [
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {quoted}",
-            f"ALTER USER {account} IDENTIFIED BY {quoted}",
-            f"GRANT ALL ON `{database}`.* TO {account}",
-            f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
-        ]
-    return _statements(lines) + root_sql(root)
+    return app_sql(mysql, password, ("127.0.0.1", "%")) + root_sql(root)
 
 
 def root_sql(password: Secret) -> str:
     """Statements that leave no account without a password: root's is `password`, from this host only."""
-    lines = []
+    lines: list[str] = []
     for host in ("localhost", "127.0.0.1"):
         account = f"'root'@'{host}'"
-        lines += [
-            f"CREATE USER IF NOT EXISTS {account} IDENTIFIED BY {_literal(password)}",
-            f"ALTER USER {account} IDENTIFIED BY {_literal(password)}",
-            f"GRANT ALL ON *.* TO {account} WITH GRANT OPTION",
-        ]
+        lines += [*identified(account, password), f"GRANT ALL ON *.* TO {account} WITH GRANT OPTION"]
     # Those that mariadb-install-db makes without a password: for the host's own name, and nameless ones.
     lines += [
         "DELETE FROM mysql.global_priv WHERE User = '' "
         "OR (User = 'root' AND Host NOT IN ('localhost', '127.0.0.1'))",
         "FLUSH PRIVILEGES",
     ]
-    return _statements(lines)
-
-
-def _statements(lines: list[str]) -> str:
-    return "".join(f"{line};\n" for line in lines)
-
-
-def _literal(secret: Secret) -> str:
-    text = secret.reveal()
-    if any(c in text for c in "\r\n\0"):
-        raise OpsError("mysql.password holds a line break", "choose a password on one line")
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+    return statements(lines)
 
 
 def install(data: Path, topology: Topology, user: str | None, runner: Runner) -> bool:

@@ -15,6 +15,7 @@ from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneErr
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.installation import init_sql
+from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
 
@@ -57,13 +58,13 @@ def test_services_get_no_variable_that_may_hold_a_key() -> None:
 
 
 def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password() -> None:
-    sql = init_sql("audit", "app", Secret('it\'s \\ "odd"; DROP DATABASE audit'), Secret("r"))
+    sql = init_sql(Mysql(user="app"), Secret('it\'s \\ "odd"; DROP DATABASE audit'), Secret("r"))
     lines = sql.splitlines()
     assert all(line.endswith(";") for line in lines)
     assert "ALTER USER 'app'@'127.0.0.1' IDENTIFIED BY 'it''s \\\\ \"odd\"; DROP DATABASE audit';" in lines
     assert not any(line.startswith("DROP") for line in lines)
     with pytest.raises(OpsError, match="line break"):
-        init_sql("audit", "app", Secret("two\nlines"), Secret("r"))
+        init_sql(Mysql(user="app"), Secret("two\nlines"), Secret("r"))
 
 
 def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:

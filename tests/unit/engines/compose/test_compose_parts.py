@@ -173,10 +173,10 @@ def test_a_folder_that_a_reader_is_let_into_can_be_listed_and_entered(tmp_path: 
 
 
 def test_the_databases_sql_quotes_the_password_and_refuses_a_line_break() -> None:
-    text = container_login.sql(Mysql(), Secret("it's \\ x"))
-    assert "IDENTIFIED BY 'it''s \\\\ x'" in text
+    command = container_login.settle(Mysql(), Secret("it's \\ x"))
+    assert b"IDENTIFIED BY 'it''s \\\\ x'" in (command.stdin or b"")
     with pytest.raises(OpsError, match="line break"):
-        container_login.sql(Mysql(), Secret("a\nb"))
+        container_login.settle(Mysql(), Secret("a\nb"))
 
 
 def wait(states: list[ContainerFacts | None], results: list[ProbeResult], seconds: float) -> None:
