@@ -21,6 +21,7 @@ from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -201,7 +202,7 @@ def _ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int])
     for port, service in _wanted_ports(topology):
         name = f"port {port}"
         holder = held.get(port)
-        if is_free(_numeric(service.host), port):
+        if is_free(listen_host(service.host), port):
             yield HostFinding("port", name, Level.OK, f"free, for {service.name}")
         elif holder is None:
             yield HostFinding(
@@ -302,7 +303,3 @@ def _user(topology: Topology) -> Iterator[HostFinding]:
         )
     else:
         yield HostFinding("user", name, Level.OK, "runs the app")
-
-
-def _numeric(host: str) -> str:
-    return "127.0.0.1" if host == "localhost" else host

@@ -17,6 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.render.package import package
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.container import Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.own_tls import tls_binds
@@ -291,5 +292,5 @@ def _bind(source: str, target: str, writable: bool = False, create: bool = False
 
 
 def _publish(service: Service, target: int, published: int) -> dict[str, Any]:
-    host = "127.0.0.1" if service.host == "localhost" else service.host
+    host = listen_host(service.host)
     return {"target": target, "published": str(published), "host_ip": host, "protocol": "tcp"}

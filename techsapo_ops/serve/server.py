@@ -23,6 +23,7 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import listen_host
 
 log = structlog.get_logger()
 
@@ -158,7 +159,7 @@ def _raise_open_files() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    address = "127.0.0.1" if host == "localhost" else host
+    address = listen_host(host)
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

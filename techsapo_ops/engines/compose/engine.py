@@ -22,6 +22,7 @@ from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
@@ -204,7 +205,7 @@ class ComposeEngine(ComposeAccess, Engine):
         own = {p.port for p in before.published} if before is not None and before.running else set()
         ports = kind_of(service).ports(self.topology, service) if self.topology.published(service) else ()
         wanted = [here for _, here in ports]
-        host = "127.0.0.1" if service.host == "localhost" else service.host
+        host = listen_host(service.host)
         for port in wanted:
             if port in own or is_free(host, port):
                 continue

@@ -22,6 +22,7 @@ from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
@@ -133,7 +134,7 @@ class NativeEngine(NativeAccess, Engine):
         self.supervisor.start(service.name)
 
     def _free_port(self, service: Service) -> None:
-        host = "127.0.0.1" if service.host == "localhost" else service.host
+        host = listen_host(service.host)
         holder = None if is_free(host, service.port) else port_holder(service.port)
         if holder is None:
             return
