@@ -28,7 +28,8 @@ def verify_backup(
     """
     repository = repository_of(stack)
     backup = repository.find(word)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
+    # Two looks within a second are told apart: the last one is what alerts go by.
+    at = datetime.now(UTC).isoformat(timespec="microseconds")
     with repository.lock(wait):
         lost = lost_key(repository) if repository.make_key() else ""
         origin = repository.origin(backup)

@@ -170,6 +170,18 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     assert notes.read_text() == "mine\nstays\n"
 
 
+def test_of_two_looks_within_a_second_the_later_one_is_the_last(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = create_backup(stack, only=("notes",)).backup.id
+    with monkeypatch.context() as damaged:
+        damaged.setattr(Notes, "check", lambda *_: ["it has no lines"])
+        assert not verify_backup(stack, backup).ok
+    assert verify_backup(stack, backup, deep=True).ok
+    text = (stack.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
+
+
 def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
     (found,) = [f for f in examine(stack, HostReport(())).findings if f.name == "notes-cli"]
     assert found.detail == "reads the notes; optional, not on PATH"
