@@ -263,6 +263,9 @@ def reservations(link: Any) -> list[tuple[str, str, str]]:
 
 def lost_rows(directory: Path) -> list[float]:
     with closing(sqlite3.connect(directory / "data" / "audit.sqlite")) as database:
+        # The app makes its tables beside its first requests.
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'audit_requests'").fetchall():
+            return []
         found = database.execute("SELECT cost_usd FROM audit_requests WHERE status = 'instance_died'")
         return [row[0] for row in found]
 
