@@ -15,6 +15,11 @@ from techsapo_ops.adapters.jsons import load
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.problems import Problem
 
+MOST_DEPTH = 64
+"""Levels of arrays and objects that a body may have: ten times what any field of the API has. What works on
+a body afterwards, such as its digest for an Idempotency-Key, goes one call of Python deeper for each level.
+"""
+
 Admit = Callable[[Request], Awaitable[Caller]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -56,11 +61,24 @@ async def _read(request: Request, model: type[BaseModel]) -> BaseModel:
         value = load(raw)
     except (ValueError, RecursionError):
         raise _refused("json_invalid", "JSON decode error") from None
+    if deeper_than(MOST_DEPTH, value, raw):
+        raise _refused("too_deep", f"is nested deeper than {MOST_DEPTH} levels")
     try:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from None
+
+
+def deeper_than(levels: int, value: Any, raw: bytes) -> bool:
+    """Whether the JSON `value` of `raw` has more levels of arrays and objects than that."""
+    if raw.count(b"[") + raw.count(b"{") <= levels:  # most bodies: nothing is walked through
+        return False
+    level = [value]
+    for _ in range(levels):
+        held = (v for v in level if isinstance(v, (dict, list)))
+        level = [each for v in held for each in (v.values() if isinstance(v, dict) else v)]
+    return any(isinstance(v, (dict, list)) for v in level)
 
 
 def _is_json(content_type: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,6 +16,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
+
+log = structlog.get_logger()
 
 Code = Literal[
     "body_too_large",
@@ -86,7 +89,7 @@ class Problem(Exception):
     def answer(self, scope: Scope) -> Response:
         """The HTTP answer to the request of `scope`, in the shape that its client reads."""
         self.note(scope)
-        request_id = str(scope.get("state", {}).get("request_id", ""))
+        request_id = _request_id(scope)
         if str(scope.get("path", "")).startswith(OPENAI_PATHS):
             return self._response(self.openai(request_id), "application/json")
         return self._response(self.document(request_id), MEDIA_TYPE)
@@ -112,6 +115,10 @@ class Problem(Exception):
         return Response(content, self.status, headers, media_type)
 
 
+def _request_id(scope: Scope) -> str:
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error of `app` into a problem document."""
 
@@ -135,7 +142,12 @@ def add_problem_handlers(app: FastAPI) -> None:
         response.headers.update(error.headers or {})
         return response
 
+    async def on_recursion(request: Request, error: Exception) -> Response:
+        log.warning("A request was nested too deeply", requestId=_request_id(request.scope), exc_info=error)
+        return Problem(400, "invalid_request", "the request is nested too deeply").answer(request.scope)
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RecursionError, on_recursion)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
 

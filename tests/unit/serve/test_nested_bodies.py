@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from orchestrator import client_of, make_app
+
+from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
+from techsapo_ops.serve.problems import add_problem_handlers
+
+CHAT = '{"model": "techsapo-basic", "messages": [{"role": "user", "content": "502?"}], "metadata": %s}'
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+def post(directory: Path, path: str, body: str) -> httpx.Response:
+    async def main() -> httpx.Response:
+        async with client_of(make_app(directory)) as client:
+            headers = {"Content-Type": "application/json", "Idempotency-Key": "deep-1"}
+            return await client.post(path, content=body, headers=headers)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("depth", [MOST_DEPTH, 200, 1000, 1020])
+def test_a_chat_body_that_is_nested_too_deeply_is_refused_in_words(tmp_path: Path, depth: int) -> None:
+    answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid_request")
+    assert f"deeper than {MOST_DEPTH} levels" in error["message"]
+
+
+@pytest.mark.parametrize("depth", [5000, 400_000])
+def test_what_no_json_reader_comes_back_from_is_malformed(tmp_path: Path, depth: int) -> None:
+    answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
+
+
+def test_a_question_nested_as_deeply_as_is_allowed_is_answered(tmp_path: Path) -> None:
+    assert post(tmp_path, "/v1/chat/completions", CHAT % nested(MOST_DEPTH - 1)).status_code == 200
+
+
+@pytest.mark.parametrize("form", ['{"a": %s}', "[1, %s]"])
+def test_levels_are_counted_in_objects_and_in_arrays(form: str) -> None:
+    import json
+
+    text, levels = "1", 0
+    while levels < 5:
+        text, levels = form % text, levels + 1
+    value: Any = json.loads(text)
+    assert not deeper_than(5, value, text.encode())
+    assert deeper_than(4, value, text.encode())
+
+
+def test_a_recursion_without_end_in_a_handler_is_the_requests_fault() -> None:
+    app = FastAPI()
+    add_problem_handlers(app)
+
+    @app.get("/deep")
+    async def deep() -> None:
+        raise RecursionError
+
+    async def main() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            return await client.get("/deep")
+
+    assert asyncio.run(main()).status_code == 400
