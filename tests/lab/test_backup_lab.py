@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 import servers
-from backup_lab import PASSWORD, ROWS, copy_of, forged, keys, stack_of
+from backup_lab import PASSWORD, ROWS, Root, copy_of, forged, keys, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project
 
@@ -66,6 +66,27 @@ def test_no_secret_and_no_private_key_is_in_any_plain_backup(
     changed = with_backup(stack, section)
     made = create_backup(changed, only=("config",))
     assert any("extra.txt was left out: it holds a secret" in w for w in made.warnings)
+
+
+def test_no_accounts_password_stands_in_the_binlog_and_rows_do(lab: Project) -> None:
+    with Root(lab) as sql:
+        sql.execute("INSERT INTO notes (text) VALUES ('kept in the binlog')")
+        sql.execute("DELETE FROM notes WHERE text = 'kept in the binlog'")
+        passwords = [p.read_text().strip() for p in lab.layout.keys.glob("mysql*-password")]
+        assert len(passwords) > 1
+        hashes = []
+        for password in passwords:
+            sql.execute("SELECT PASSWORD(%s)", (password,))
+            hashes.append(str(sql.fetchone()[0]))  # type: ignore[index] # it answers
+        sql.execute("SELECT @@log_bin_basename")
+        base = Path(str(sql.fetchone()[0]))  # type: ignore[index]
+    files = sorted(str(p) for p in base.parent.glob(f"{base.name}.0*[0-9]"))
+    argv = [servers.binary("mariadb-binlog"), "--no-defaults", "--base64-output=decode-rows", "-vv", *files]
+    told = subprocess.run(argv, check=True, capture_output=True, timeout=60).stdout
+    raw = b"".join(Path(f).read_bytes() for f in files)
+    assert b"kept in the binlog" in told
+    assert b"IDENTIFIED" not in told
+    assert [w for w in (*passwords, *hashes) if w.encode() in told + raw] == []
 
 
 def test_it_is_whole_and_restores_to_the_facts(lab: Project, backup: Backup) -> None:

@@ -91,6 +91,21 @@ def test_a_backup_holds_what_the_containers_do_with_facts_of_that_moment(backup:
         assert secret.encode() not in plain
 
 
+def test_no_accounts_password_stands_in_the_binlog_of_the_container_and_rows_do(lab: Project) -> None:
+    sql("INSERT INTO notes (text) VALUES ('kept in the binlog')")
+    sql("DELETE FROM notes WHERE text = 'kept in the binlog'")
+    read = "mariadb-binlog --no-defaults --base64-output=decode-rows -vv"
+    written = docker(
+        "exec", "--user", "0", container_ids(PROJECT)["mysql"], "sh", "-c",
+        f"cd /var/lib/mysql && {read} binlog.0*[0-9] && cat binlog.0*[0-9]", errors="replace",
+    ).stdout  # fmt: skip
+    assert "kept in the binlog" in written
+    assert "IDENTIFIED" not in written
+    assert MYSQL_PASSWORD not in written
+    assert "mysql's" not in written
+    assert sql("SELECT PASSWORD('mysql''s \\\\ pass')") not in written
+
+
 def test_it_is_whole_also_where_the_host_has_docker_alone(
     lab: Project, backup: Backup, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql.session import literal
+from techsapo_ops.services.mysql.quoting import literal
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 
@@ -16,15 +16,16 @@ def app_sql(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> str:
     The app's login may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
     that can't stand on one line.
     """
-    lines = [f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4"]
+    accounts: list[str] = []
     for host in hosts:
         account = f"'{mysql.user}'@'{host}'"
-        lines += [
+        accounts += [
             *identified(account, password),
             f"GRANT ALL ON `{mysql.database}`.* TO {account}",
             f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
         ]
-    return statements(lines)
+    database = f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4"
+    return statements((database, *unlogged(accounts)))
 
 
 def identified(account: str, password: Secret) -> tuple[str, ...]:
@@ -34,6 +35,14 @@ def identified(account: str, password: Secret) -> tuple[str, ...]:
         raise OpsError("mysql.password holds a line break", "choose a password on one line")
     by = f"{account} IDENTIFIED BY {literal(text)}"
     return f"CREATE USER IF NOT EXISTS {by}", f"ALTER USER {by}"
+
+
+def unlogged(lines: Sequence[str]) -> tuple[str, ...]:
+    """These statements, kept out of the binlog, where a password would stand as it was written.
+
+    No restore needs them there: each start makes accounts, and a replay takes the audit database alone.
+    """
+    return ("SET SESSION sql_log_bin = 0", *lines, "SET SESSION sql_log_bin = 1")
 
 
 def statements(lines: Sequence[str]) -> str:

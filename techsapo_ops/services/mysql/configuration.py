@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -40,14 +41,18 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     files = (RenderedFile(MY_CNF, content, owner="mysql"),)
     if not places.from_images:
         return files
-    login = f"'{mysql.user}'@'%'"
+    accounts = (
+        "CREATE USER IF NOT EXISTS 'mysql'@'127.0.0.1'",
+        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO '{mysql.user}'@'%'",
+        "DROP USER IF EXISTS 'root'@'%'",
+        "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket",
+    )
     sql = (
         "-- Run once, on a new database. The exporter uses the app's login; root comes in by the socket\n"
         "-- alone, from inside the container. The health check may log in there and do nothing more.\n"
-        "CREATE USER IF NOT EXISTS 'mysql'@'127.0.0.1';\n"
-        f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {login};\n"
-        "DROP USER IF EXISTS 'root'@'%';\n"
-        "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket;\n"
+        + statements(unlogged(accounts))
+        + "-- The image made the login before this, and wrote its password into the binlog. It begins anew.\n"
+        "EXECUTE IMMEDIATE IF(@@log_bin, 'RESET MASTER', 'DO 0');\n"
     )
     return (*files, RenderedFile(INIT_SQL, sql))
 

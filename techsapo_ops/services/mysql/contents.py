@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from techsapo_ops.services.mysql.session import Session, literal, name
+from techsapo_ops.services.mysql.quoting import literal, name
+from techsapo_ops.services.mysql.session import Session
 
 _PLAIN = frozenset({"InnoDB"})
 """Engines whose tables a consistent snapshot covers."""

@@ -14,7 +14,8 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, Stalled, pour
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import contents
-from techsapo_ops.services.mysql.session import Redefined, Session, name, session, told, version
+from techsapo_ops.services.mysql.quoting import name
+from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
 from techsapo_ops.stack.backup import Door, Part, Progress
 
 KIND = "mysql"

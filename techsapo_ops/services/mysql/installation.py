@@ -12,7 +12,7 @@ from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql.accounts import app_sql, identified, statements
+from techsapo_ops.services.mysql.accounts import app_sql, identified, statements, unlogged
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -67,7 +67,7 @@ def root_sql(password: Secret) -> str:
         "OR (User = 'root' AND Host NOT IN ('localhost', '127.0.0.1'))",
         "FLUSH PRIVILEGES",
     ]
-    return statements(lines)
+    return statements(unlogged(lines))
 
 
 def install(data: Path, topology: Topology, user: str | None, runner: Runner) -> bool:

@@ -140,13 +140,3 @@ def version(asking: Session) -> str:
     text = asking.one("SELECT VERSION()")
     found = re.match(r"\d+\.\d+\.\d+", text)
     return f"MariaDB {found[0] if found else text}"
-
-
-def literal(text: str) -> str:
-    """`text` as a string of SQL."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def name(text: str) -> str:
-    """`text` as a name of SQL."""
-    return "`" + text.replace("`", "``") + "`"

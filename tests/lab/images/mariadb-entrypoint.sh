@@ -12,7 +12,8 @@ if [ "${1#mariadbd}" != "$1" ] && [ ! -d "$data/mysql" ]; then
   user="" ; [ "$(id -u)" != 0 ] || user="--user=mysql"
   mariadb-install-db --no-defaults --datadir="$data" --skip-test-db --auth-root-authentication-method=normal $user >/dev/null
   # Without a network nobody takes the server for ready before it is set up.
-  mariadbd --no-defaults --datadir="$data" --socket=/run/mysqld/setup.sock --skip-networking $user &
+  # As the image does it: with what the server is given itself, so that its binlog is on while the login is made.
+  "$@" --datadir="$data" --socket=/run/mysqld/setup.sock --skip-networking $user &
   setup=$!
   until mariadb-admin --no-defaults --socket=/run/mysqld/setup.sock ping >/dev/null 2>&1; do
     kill -0 "$setup"; sleep 0.1
@@ -20,15 +21,17 @@ if [ "${1#mariadbd}" != "$1" ] && [ ! -d "$data/mysql" ]; then
   root=$(value MARIADB_ROOT_PASSWORD)
   [ -z "${MARIADB_RANDOM_ROOT_PASSWORD:-}" ] || root=$(tr -dc A-Za-z0-9 </dev/urandom | head -c 32)
   {
+    echo "SET SESSION sql_log_bin = 0;"
     echo "DROP USER IF EXISTS root@'127.0.0.1', root@'::1', ''@localhost, ''@'$(hostname)', root@'$(hostname)';"
+    echo "CREATE USER root@'${MARIADB_ROOT_HOST:-%}' IDENTIFIED BY '$(quoted "$root")';"
+    echo "GRANT ALL ON *.* TO root@'${MARIADB_ROOT_HOST:-%}' WITH GRANT OPTION;"
+    echo "ALTER USER root@localhost IDENTIFIED BY '$(quoted "$root")';"
+    echo "SET SESSION sql_log_bin = 1;"
     if [ -n "${MARIADB_DATABASE:-}" ]; then echo "CREATE DATABASE IF NOT EXISTS \`$MARIADB_DATABASE\`;"; fi
     if [ -n "${MARIADB_USER:-}" ]; then
       echo "CREATE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$(quoted "$(value MARIADB_PASSWORD)")';"
       echo "GRANT ALL ON \`${MARIADB_DATABASE}\`.* TO '$MARIADB_USER'@'%';"
     fi
-    echo "CREATE USER root@'${MARIADB_ROOT_HOST:-%}' IDENTIFIED BY '$(quoted "$root")';"
-    echo "GRANT ALL ON *.* TO root@'${MARIADB_ROOT_HOST:-%}' WITH GRANT OPTION;"
-    echo "ALTER USER root@localhost IDENTIFIED BY '$(quoted "$root")';"
   } | mariadb --no-defaults --socket=/run/mysqld/setup.sock -uroot
   for file in /docker-entrypoint-initdb.d/*.sql; do
     [ ! -e "$file" ] || MYSQL_PWD=$root mariadb --no-defaults --socket=/run/mysqld/setup.sock -uroot <"$file"

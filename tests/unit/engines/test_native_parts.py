@@ -14,6 +14,7 @@ from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql import container_login
 from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -65,6 +66,21 @@ def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password()
     assert not any(line.startswith("DROP") for line in lines)
     with pytest.raises(OpsError, match="line break"):
         init_sql(Mysql(user="app"), Secret("two\nlines"), Secret("r"))
+
+
+def test_no_statement_with_a_password_reaches_the_binlog() -> None:
+    for sql in (
+        init_sql(Mysql(), Secret("p"), Secret("r")),
+        (container_login.settle(Mysql(), Secret("p")).stdin or b"").decode(),
+    ):
+        logged, written = True, []
+        for line in sql.splitlines():
+            if line.startswith("SET SESSION sql_log_bin"):
+                logged = line.endswith("1;")
+            elif logged:
+                written.append(line)
+        assert written == ["CREATE DATABASE IF NOT EXISTS `techsapo_audit` CHARACTER SET utf8mb4;"]
+        assert logged, "the session is as it was"
 
 
 def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:
