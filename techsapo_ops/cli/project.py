@@ -13,6 +13,8 @@ from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.began_with import began_with
+from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.stack.layout import Layout
 
@@ -29,6 +31,7 @@ class Project:
 
     path: Path
     loaded: LoadedSpec
+    began_with: Edition = FIRST
 
     @property
     def directory(self) -> Path:
@@ -53,13 +56,14 @@ class Project:
             config=self.state / "generated",
             spec=self.path,
             environment=self.loaded.environment,
+            began_with=self.began_with,
         )
 
     def check(self, text: str) -> Spec:
         """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
         loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
-            filename=self.path.name, environment=self.loaded.environment,
+            filename=self.path.name, deployment=Deployment(self.loaded.environment, self.began_with),
         )  # fmt: skip
         return loaded.spec
 
@@ -109,6 +113,8 @@ def open_project(
     if trusted:
         require_trust(file)
     path = file.resolve()
+    # A rendered part names its edition; one that an earlier version rendered is of the first.
+    began = began_with(path.parent / STATE_DIRECTORY) if cross_check else FIRST
     variables = dict(environment_variables(path.parent))
     with without_plugins():
         loaded = load(
@@ -116,10 +122,10 @@ def open_project(
             variables,
             read_secret_from(path.parent),
             filename=str(file),
-            environment=environment,
+            deployment=Deployment(environment, began),
             cross_check=cross_check,
         )
-    project = Project(path, loaded)
+    project = Project(path, loaded, began)
     if trusted:
         project.own_templates.require_trusted()
     return project

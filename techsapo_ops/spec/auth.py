@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.spec.findings import PRODUCTION
+from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from techsapo_ops.spec.findings import PRODUCTION, Context, Finding
+from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from techsapo_ops.spec.edition import PRODUCTION, Deployment
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
-
-PRODUCTION = "production"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What rules see beside the spec: the chosen environment, and what was disabled and why."""
+    """What rules see beside the spec: where it is used, and what was disabled and why."""
 
-    environment: str | None
+    deployment: Deployment
     disabled: dict[str, str]
     written: Callable[[Path], bool]
     """Whether the file gives the value at a path."""
@@ -23,7 +22,7 @@ class Context:
     @property
     def strict(self) -> bool:
         """Whether the rules of environment production apply."""
-        return self.environment == PRODUCTION
+        return self.deployment.environment == PRODUCTION
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.edition import PRODUCTION, Deployment
 from techsapo_ops.spec.fields import fields_of, secret_pairs, sections, value_at
-from techsapo_ops.spec.findings import PRODUCTION, Context, Finding
+from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.overlay import Locator, merge
@@ -59,18 +60,18 @@ def load(
     read_secret: Callable[[str], str],
     *,
     filename: str = "techsapo.yaml",
-    environment: str | None = None,
+    deployment: Deployment = Deployment(),
     cross_check: bool = True,
 ) -> LoadedSpec:
     """Load a spec.
 
     `env` fills `${VAR}`; `read_secret` returns the text of a `*_file` by its path as written in the spec
-    and raises OpsError or OSError where it can't; `environment` chooses an overlay. `cross_check=False`
-    leaves out the rules across fields, for a part of a spec that was checked as a whole
+    and raises OpsError or OSError where it can't; the environment of `deployment` chooses an overlay.
+    `cross_check=False` leaves out the rules across fields, for a part of a spec that was checked as a whole
     (app/techsapo.yaml). Raises SpecError that holds every problem at once.
     """
     document = parse(text, filename)
-    return _Loading(document, env, read_secret, filename, environment, cross_check).run()
+    return _Loading(document, env, read_secret, filename, deployment, cross_check).run()
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class _Loading:
     env: Mapping[str, str]
     read_secret: Callable[[str], str]
     filename: str
-    environment: str | None
+    deployment: Deployment
     cross_check: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -88,6 +89,10 @@ class _Loading:
     """Values that lack a variable of a provider: nothing is wrong with them, but they can't be used."""
     disabled: dict[str, str] = field(default_factory=dict)
     locator: Locator = field(init=False)
+
+    @property
+    def environment(self) -> str | None:
+        return self.deployment.environment
 
     def run(self) -> LoadedSpec:
         self.locator = Locator(self.document)
@@ -282,7 +287,7 @@ class _Loading:
 
     def rules(self, spec: Spec, filled: Interpolated) -> None:
         """Run every rule; leave out what rests on a value that is wrong itself."""
-        context = Context(self.environment, self.disabled, self.locator.written)
+        context = Context(self.deployment, self.disabled, self.locator.written)
         for rule in RULES:
             for finding in rule(spec, context):
                 self.finding(finding, filled)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from techsapo_ops.catalogue.retirements import retirements
-from techsapo_ops.spec.findings import PRODUCTION, Context, Finding
+from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.providers import GoogleProvider, KeyedProvider

@@ -17,6 +17,7 @@ from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
+from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring, thinking
@@ -257,5 +258,5 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
     alerts, business_hours, budget, grafana_password, auth, scheduler, prometheus_backup, retiring, thinking,
-    exposed_key,
+    exposed_key, older_defaults,
 )  # fmt: skip

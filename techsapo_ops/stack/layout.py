@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.spec.edition import FIRST, Edition
+
 OVERRIDES = "template-overrides"
 """Folder beside the spec whose templates come before ours, where the spec names no other one."""
 OLD_OVERRIDES = "templates"
@@ -34,17 +36,24 @@ class Layout:
 
     `config` holds the generated files; the rest is made by the engine below `state`. `spec` and
     `environment` are what a later `techsapo up` of this stack is given, such as the one after a reboot.
+    `began_with` is the edition of the defaults that it began with.
     """
 
     state: Path
     config: Path
     spec: Path | None = None
     environment: str | None = None
+    began_with: Edition = FIRST
 
     @property
     def spec_file(self) -> Path:
         """The spec's path; by default techsapo.yaml beside the state directory."""
         return self.spec or self.state.parent / "techsapo.yaml"
+
+    @property
+    def edition_note(self) -> Path:
+        """Which edition of the defaults the stack began with."""
+        return self.state / "edition"
 
     @property
     def data(self) -> Path:

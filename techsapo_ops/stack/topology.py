@@ -10,6 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.spec.edition import Edition, chosen, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
@@ -41,6 +42,15 @@ class Topology:
     def engine(self) -> EngineName:
         """Name of the engine that runs it."""
         return self.places.name
+
+    @property
+    def edition(self) -> Edition:
+        """Which edition of the defaults holds where the spec says nothing."""
+        return edition_of(self.spec.edition, self.layout.environment, self.layout.began_with)
+
+    def chosen(self, value: bool | None) -> bool:
+        """What the spec says of a protection; where it says nothing, whether this edition has it."""
+        return chosen(value, self.edition)
 
     def of_kind(self, kind: str) -> tuple[Service, ...]:
         """All services of one kind, in the spec's order."""

@@ -16,6 +16,7 @@ from typing import Any
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.registry import facts as facts_of_kinds
+from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
@@ -169,12 +170,13 @@ def file_entries(document: bytes) -> list[dict[str, Any]]:
     return entries
 
 
-def _layout_data(layout: Layout) -> dict[str, str | None]:
+def _layout_data(layout: Layout) -> dict[str, str | int | None]:
     return {
         "state": str(layout.state),
         "config": str(layout.config),
         "spec": str(layout.spec) if layout.spec is not None else None,
         "environment": layout.environment,
+        "began_with": layout.began_with,
     }
 
 
@@ -189,6 +191,7 @@ def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
             Path(where["config"]),
             Path(where["spec"]) if where["spec"] is not None else None,
             where["environment"],
+            where.get("began_with", FIRST),
         ),
         HostFacts(
             **{

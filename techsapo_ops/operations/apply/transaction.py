@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.began_with import note_edition
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.history import History
@@ -94,6 +95,7 @@ class Transaction:
     def _begin(self) -> None:
         found, wanted = self._plan, self._plan.wanted
         topology = wanted.desired.topology
+        note_edition(topology.layout)
         self._draft = LedgerEntry(
             id=self._ledger.next_id(),
             time=now(),

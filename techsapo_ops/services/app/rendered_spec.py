@@ -36,6 +36,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
     told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
+    app_data["edition"] = topology.edition
     app_data["app"] = {**told, "auth": {**told.get("auth", {}), **_auth(topology)}}
     if spec.wallbounce.calibration is not None:
         weights = calibration_file(spec.wallbounce.calibration, layout)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
 from techsapo_ops.spec.models.base import PROJECT_PATTERN, FilePath, Name, Section, Text, is_loopback
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
@@ -37,6 +38,9 @@ class Spec(Section):
     """Language of alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose"] = "auto"
     """What runs the services: processes of this host (native) or Docker Compose (compose)."""
+    edition: Edition | None = None
+    """Which edition of the defaults holds where the spec says nothing: 1 those of version 0.1, 2 safer ones;
+    default: 2 for a new stack and in environment production, otherwise the one that the stack began with."""
     app: App = Field(default_factory=App.model_construct)
     """The orchestrator API."""
     providers: Providers = Field(default_factory=default_providers)

@@ -58,7 +58,8 @@ def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> No
 def test_what_only_others_read_is_not_in_it(tmp_path: Path) -> None:
     text, _ = app_spec(tmp_path, **EVERYTHING)
     assert set(yaml.safe_load(text)) == {
-        "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
+        "project", "locale", "edition", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql",
+        "logs",
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from techsapo_ops.spec.dotenv import parse_dotenv
+from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.formats import to_yaml
@@ -37,7 +38,7 @@ def attempt(
         return CANARY
 
     try:
-        return load(text, env or {}, read_secret, environment=environment)
+        return load(text, env or {}, read_secret, deployment=Deployment(environment))
     except SpecError as error:
         caught = error
     assert caught.problems

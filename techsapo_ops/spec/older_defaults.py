@@ -1,0 +1,38 @@
+"""Which safer defaults a stack does not have yet, since it began before they came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from techsapo_ops.spec.edition import FIRST, LATEST, edition_of
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.problems import Path, dotted
+
+
+@dataclass(frozen=True, slots=True)
+class SaferDefault:
+    """A field whose default got safer with the second edition, and in a few words what the first one had."""
+
+    path: Path
+    first: str
+
+
+SAFER: tuple[SaferDefault, ...] = ()
+"""As in the table of docs/upgrade.md, which a test compares."""
+
+
+def older_defaults(spec: Spec, context: Context) -> Iterator[Finding]:
+    """A stack that keeps the first edition's defaults is told which, and how to get today's."""
+    where = context.deployment
+    if where.began_with is None or edition_of(spec.edition, where.environment, where.began_with) > FIRST:
+        return
+    kept = [default for default in SAFER if not context.written(default.path)]
+    if kept:
+        yield Finding(
+            ("edition",),
+            f"this stack has older defaults: {', '.join(f'{d.first} ({dotted(d.path)})' for d in kept)}",
+            f"`edition: {LATEST}` takes the safer ones; docs/upgrade.md says what they change",
+            warning=True,
+        )

@@ -1,0 +1,79 @@
+"""Editions of the defaults: which one holds, and what a stack of the first one is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.spec import older_defaults
+from techsapo_ops.spec.edition import Edition, chosen, edition_of
+from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.older_defaults import SAFER, SaferDefault
+from techsapo_ops.spec.problems import dotted
+
+Loader = Callable[..., LoadedSpec]
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("written", "environment", "began_with", "expected"),
+    [
+        (None, None, 1, 1),
+        (None, None, 2, 2),
+        (None, "staging", 1, 1),
+        (None, "production", 1, 2),
+        (1, "production", 2, 1),
+        (2, None, 1, 2),
+    ],
+)
+def test_the_spec_comes_before_production_and_that_before_what_the_stack_began_with(
+    written: Edition | None, environment: str | None, began_with: Edition, expected: Edition
+) -> None:
+    assert edition_of(written, environment, began_with) == expected
+
+
+def test_what_the_spec_says_of_a_protection_comes_before_its_edition() -> None:
+    assert [chosen(None, 1), chosen(None, 2), chosen(True, 1), chosen(False, 2)] == [False, True, True, False]
+
+
+@pytest.fixture
+def one_safer_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = SaferDefault(("app", "auth", "required"), "no key asked for")
+    monkeypatch.setattr(older_defaults, "SAFER", (default,))
+
+
+@pytest.mark.usefixtures("one_safer_default")
+@pytest.mark.parametrize(
+    ("text", "began_with"),
+    [
+        ("project: x", 2),
+        ("project: x", None),
+        ("{project: x, edition: 2}", 1),
+        ("{project: x, app: {auth: {required: true}}}", 1),
+    ],
+)
+def test_nothing_is_said_where_no_older_default_holds(
+    text: str, began_with: Edition | None, loaded: Loader
+) -> None:
+    assert not loaded(text, began_with=began_with).warnings
+
+
+@pytest.mark.usefixtures("one_safer_default")
+@pytest.mark.parametrize(("text", "began_with"), [("project: x", 1), ("{project: x, edition: 1}", 2)])
+def test_one_warning_names_what_a_stack_of_the_first_edition_keeps(
+    text: str, began_with: Edition, loaded: Loader
+) -> None:
+    (warning,) = loaded(text, began_with=began_with).warnings
+    assert "older defaults: no key asked for (app.auth.required)" in str(warning)
+    assert "`edition: 2`" in str(warning)
+
+
+@pytest.mark.parametrize("page", ["upgrade.md", "upgrade.ja.md"])
+def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition(page: str) -> None:
+    text = (DOCS / page).read_text()
+    table = re.split(r"\n### (?:Editions of the defaults|既定値の版)\n", text)[1].split("\n### ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == [dotted(default.path) for default in SAFER]
