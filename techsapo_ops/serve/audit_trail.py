@@ -126,6 +126,8 @@ class AuditedRequest:
         who = {"requestId": self.request_id}
         if self.caller.user:
             who["userId"] = self.caller.user
+        if self.caller.key is not None and self.caller.claimed:
+            who["claimedUserId"] = self.caller.claimed
         return who
 
     def _audit(self, status: str, answer: AnswerBody | None = None, providers: tuple[str, ...] = ()) -> None:
@@ -152,6 +154,7 @@ class AuditedRequest:
                 processing_ms=self.elapsed_ms(),
                 key_id=self.caller.key.id if self.caller.key else None,
                 prompt=_storable(mask(prompt).text) if self.trail.keep_prompts else None,
+                claimed_user=self.caller.claimed,
                 threshold=answer.thresholds.confidence if answer is not None else None,
                 calls=tuple(account.calls) if account is not None else (),
             )

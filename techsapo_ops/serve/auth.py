@@ -32,11 +32,19 @@ _DETAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request is from. `key` is None while the API is open."""
+    """Who a request is from. `key` is None while the API is open.
 
-    user: str | None
+    `claimed` is whom the client says it asks for. It proves nothing: where there is a key, it is the user.
+    """
+
+    claimed: str | None
     key: ApiKey | None
     address: str
+
+    @property
+    def user(self) -> str | None:
+        """The actor: the name of the key; while the API is open, who the client says it is."""
+        return self.key.name[:64] if self.key is not None else self.claimed
 
     @property
     def id(self) -> str:
@@ -71,9 +79,9 @@ class Gate:
         """The caller of a question: with a key and within its rate, or anybody while the API is open."""
         address = await self._proxies.client(request.scope)
         given = request.headers.get("x-user-id")
-        user = given if given and _SANE_USER.fullmatch(given) else None
+        claimed = given if given and _SANE_USER.fullmatch(given) else None
         if self._keys is None or self._limiter is None:
-            return Caller(user, None, address)
+            return Caller(claimed, None, address)
         key = self._check(request, "ask", address)
         limit = key.per_minute or int(getattr(self._plans, key.plan))
         allowance = await self._limiter.hit(key.id, limit)
@@ -87,7 +95,7 @@ class Gate:
                 retry_after=allowance.wait,
                 limit=limit,
             )
-        return Caller(user or key.name[:64], key, address)
+        return Caller(claimed, key, address)
 
     async def admit_monitor(self, request: Request) -> None:
         """Let a look at the inside pass: from the stack's own network directly, else with a key."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 HEAD = "0002"
-"""The newest migration; a test holds it to the files."""
+"""The newest migration; a test holds it to the files. 0.1.0 knows it, and writes nothing into a database of a
+newer one: what it may pass over is in ADDED and moves no number.
+"""
+ADDED = {"claimed_user": 64}
+"""Columns of audit_requests that came later, by their length: text that may be absent."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = "techsapo_audit_migrations"
 _LOCK_SECONDS = 30
@@ -26,29 +32,58 @@ def upgrade(connection: Connection) -> None:
     with _ONE_AT_A_TIME:
         if _revision(connection) != HEAD:
             _migrate(connection)
+        if _lacking(connection):
+            _add(connection)
 
 
 def _migrate(connection: Connection) -> None:
-    import sqlalchemy as sa
     from alembic import command
     from alembic.config import Config
 
-    mysql = connection.dialect.name == "mysql"
-    if mysql:
-        got = connection.execute(
-            sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": _LOCK_SECONDS}
-        )
-        if got.scalar() != 1:
-            raise sa.exc.InvalidRequestError("another instance is migrating the audit database")
-    try:
+    with _locked(connection):
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
+
+
+def _lacking(connection: Connection) -> list[str]:
+    """The columns of ADDED that the database has not."""
+    import sqlalchemy as sa
+
+    there = {column["name"] for column in sa.inspect(connection).get_columns("audit_requests")}
+    connection.rollback()
+    return [name for name in ADDED if name not in there]
+
+
+def _add(connection: Connection) -> None:
+    import sqlalchemy as sa
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    with _locked(connection):
+        add = Operations(MigrationContext.configure(connection)).add_column
+        for name in _lacking(connection):  # another instance may have been at it
+            add("audit_requests", sa.Column(name, sa.String(ADDED[name])))
+        connection.commit()
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """One instance at a time. SQLite's file has one alone."""
+    import sqlalchemy as sa
+
+    if connection.dialect.name != "mysql":
+        yield
+        return
+    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": _LOCK_SECONDS})
+    if got.scalar() != 1:
+        raise sa.exc.InvalidRequestError("another instance is migrating the audit database")
+    try:
+        yield
     finally:
-        if mysql:
-            connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
+        connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
 
 
 def _revision(connection: Connection) -> str | None:

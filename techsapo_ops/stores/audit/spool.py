@@ -34,7 +34,9 @@ class AuditRow:
 
     `time` is UTC; `providers` are names; scores are 0 to 1, None where there was no verdict. `threshold` is
     the confidence that the tier asks for. `prompt` is there only where the spec keeps it, masked. `key_id`
-    is the API key's. `cost_usd` is what the request was charged, `calls` what it consists of.
+    is the API key's, `user_id` its name; `claimed_user` is whom the client named, which proves nothing.
+    Where no key is needed, `user_id` is the claim. `cost_usd` is what the request was charged, `calls` what
+    it consists of.
     """
 
     id: str
@@ -56,11 +58,15 @@ class AuditRow:
     key_id: str | None = None
     prompt: str | None = None
     threshold: float | None = None
+    claimed_user: str | None = None
     calls: tuple[AuditCall, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps({**asdict(self), "time": self.time.isoformat()}, ensure_ascii=False)
+        value = {**asdict(self), "time": self.time.isoformat()}
+        if self.claimed_user is None:
+            del value["claimed_user"]  # 0.1.0 does not know it, and passes over a line that has it
+        return json.dumps(value, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> AuditRow:

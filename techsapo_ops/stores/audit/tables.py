@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.stores.audit.migrate import upgrade
+from techsapo_ops.stores.audit.migrate import ADDED, upgrade
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
-TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32}
+TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, **ADDED}
 CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
 _ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
 _CALL = tuple(f.name for f in fields(AuditCall))
@@ -95,6 +95,7 @@ def audit_tables() -> tuple[Table, Table]:
         sa.Column("key_id", sa.String(TEXT_LIMITS["key_id"])),
         sa.Column("prompt", sa.Text),
         sa.Column("threshold", sa.Double),
+        *(sa.Column(name, sa.String(length)) for name, length in ADDED.items()),
     )
     calls = sa.Table(
         "audit_calls",

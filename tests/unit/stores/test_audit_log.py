@@ -12,6 +12,7 @@ from servers import free_port, wait_for
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.migrate import ADDED
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.audit.spool import AuditRow, Spool
 
@@ -147,3 +148,30 @@ def test_a_database_that_cannot_be_opened_yet_is_tried_again(tmp_path: Path) -> 
     wait_for(lambda: log.status().healthy and log.status().spooled == 0, what="row written")
     log.close()
     assert stored(tmp_path) == ["req_1"]
+
+
+def test_a_database_from_before_gets_the_later_columns_and_keeps_the_number_that_0_1_0_knows(
+    tmp_path: Path,
+) -> None:
+    log = AuditLog(None, tmp_path)
+    log.start()
+    log.put(ROW)
+    log.close()
+    with sqlite3.connect(tmp_path / "audit.sqlite") as db:
+        for name in ADDED:
+            db.execute(f"ALTER TABLE audit_requests DROP COLUMN {name}")
+    again = AuditLog(None, tmp_path)
+    again.start()
+    again.put(replace(ROW, id="1" * 32, claimed_user="root"))
+    again.close()
+    with sqlite3.connect(tmp_path / "audit.sqlite") as db:
+        claims = [row[0] for row in db.execute("SELECT claimed_user FROM audit_requests ORDER BY id")]
+        numbers = db.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert claims == [None, "root"]
+    assert numbers == [("0002",)]
+
+
+def test_a_row_without_a_claim_waits_on_disk_as_0_1_0_reads_it(tmp_path: Path) -> None:
+    assert "claimed_user" not in ROW.to_json()
+    claimed = replace(ROW, claimed_user="root")
+    assert AuditRow.from_json(claimed.to_json()) == claimed
