@@ -48,6 +48,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.server import audit_server
+from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
@@ -85,7 +86,10 @@ class App:
         self.metrics = metrics = Metrics(instance.version, instance.build, registry.usable, spec.budget)
         metrics.watch(registry.breakers)
 
-        self._shared = shared = Shared(spec, options.authorities.redis, metrics.store_operations)
+        seal = Seal(options.app_key) if options.app_key is not None else None
+        self._shared = shared = Shared(
+            spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged
+        )
         self.audit = AuditLog(
             audit_server(spec.mysql, options.authorities.mysql),
             options.data,

@@ -30,6 +30,8 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     keys: Path | None = None
     """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
+    app_key: bytes | None = field(default=None, repr=False)
+    """The key that all instances of the stack share, and no other service has; None: each has its own."""
     authorities: Authorities = field(default_factory=Authorities)
     """The CA certificates of stores that speak TLS."""
     prometheus: str | None = None

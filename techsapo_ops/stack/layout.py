@@ -138,6 +138,11 @@ class Layout:
         return self.keys / "mysql-init.sql"
 
     @property
+    def app_key(self) -> Path:
+        """The key that the app's instances share and no other service has: what they keep is sealed by it."""
+        return self.keys / "app-key"
+
+    @property
     def secrets(self) -> Path:
         """Rendered copies of the spec's secrets, one file each, readable by their service alone."""
         return self.config / "secrets"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.adapters.redis import OnOperation, RedisServer, uncounted
+from techsapo_ops.stores.seal import Forged, Seal
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -76,11 +79,22 @@ class CacheStatus:
 class AnswerCache:
     """Values by key with a time to live. Redis failing never fails a caller: memory takes over and Redis is
     tried again by itself; the first error and the recovery are logged, not each request.
+
+    In Redis each value is sealed; without a `seal` by a key of this process alone. One that is not by this
+    seal is none, and `forged` hears of it.
     """
 
     def __init__(
-        self, server: RedisServer | None, prefix: str, on_operation: OnOperation = uncounted
+        self,
+        server: RedisServer | None,
+        prefix: str,
+        on_operation: OnOperation = uncounted,
+        *,
+        seal: Seal | None = None,
+        forged: Callable[[], None] = lambda: None,
     ) -> None:
+        self._seal = seal or Seal(secrets.token_bytes(32))
+        self._forged = forged
         self._memory = MemoryCache()
         self._on_operation = on_operation
         self._prefix = prefix
@@ -111,7 +125,7 @@ class AnswerCache:
                 self._failed(error)
             else:
                 self._worked()
-                return value.encode() if isinstance(value, str) else value
+                return self._opened(self._prefix + key, value)
         return self._memory.get(key)
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
@@ -120,7 +134,8 @@ class AnswerCache:
             from redis import RedisError
 
             try:
-                await self._redis.set(self._prefix + key, value, px=max(1, int(ttl * 1000)))
+                sealed = self._seal.closed(self._prefix + key, value, ttl)
+                await self._redis.set(self._prefix + key, sealed, px=max(1, int(ttl * 1000)))
             except (RedisError, OSError) as error:
                 self._failed(error)
             else:
@@ -146,6 +161,18 @@ class AnswerCache:
         """Give the connections back."""
         if self._redis is not None:
             await self._redis.aclose()
+
+    def _opened(self, place: str, kept: bytes | str | None) -> bytes | None:
+        if kept is None:
+            return None
+        try:
+            return self._seal.opened(place, kept.encode() if isinstance(kept, str) else kept)
+        except Forged:
+            self._forged()
+            log.warning(
+                "A kept answer carries no seal of this stack; it is not used", extra={"redis_key": place}
+            )
+            return None
 
     def _failed(self, error: Exception) -> None:
         self._on_operation(False)

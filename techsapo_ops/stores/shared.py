@@ -13,6 +13,11 @@ from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.seal import Seal
+
+KEPT_ANSWERS = "sealed-answer"
+KEPT_REPLIES = "sealed-reply"
+"""Parts of keys in Redis. Version 0.1 kept `answer` and `reply`; what carries a seal it can't read."""
 
 
 class Shared:
@@ -20,16 +25,27 @@ class Shared:
     own.
 
     `ca` has signed the certificate of a Redis that speaks TLS. `counter` makes, for each use of it, what
-    hears of every operation whether it succeeded.
+    hears of every operation whether it succeeded, `forged` what hears of a kept value without our `seal`.
     """
 
-    def __init__(self, spec: Spec, ca: Path | None, counter: Callable[[str], OnOperation]) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        ca: Path | None,
+        counter: Callable[[str], OnOperation],
+        seal: Seal | None = None,
+        forged: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
+    ) -> None:
         self._server = server = redis_server(spec.redis, ca)
         self._project = project = spec.project
         self._counter = counter
         self._limiter: RateLimiter | None = None
-        self.answers = AnswerCache(server, f"{project}:answer:", counter("answers"))
-        self.replies = AnswerCache(server, f"{project}:reply:", counter("replies"))
+
+        def kept(part: str, use: str) -> AnswerCache:
+            return AnswerCache(server, f"{project}:{part}:", counter(use), seal=seal, forged=forged(use))
+
+        self.answers = kept(KEPT_ANSWERS, "answers")
+        self.replies = kept(KEPT_REPLIES, "replies")
         self._link = RedisLink(server, "budgets and single flight", counter("shared"))
 
     def lock(self, name: str) -> SharedLock:

@@ -37,7 +37,7 @@ def test_a_stack_is_healthy_and_its_app_keeps_what_it_shares_in_redis(lab: Proje
     assert (cache["status"], cache["in_use"]) == ("healthy", "redis")
     lab.run("ask", "Dockerコンテナが起動しない", "--json")
     said = "\n".join(key.decode() for key in client(lab).scan_iter())
-    assert "lab:answer:" in said or "lab:reply:" in said
+    assert "lab:sealed-answer:" in said
     assert "lab:budget:" in said
     assert {entry["user"] for entry in client(lab).client_list()} == {USER}
     lab.run("plan")

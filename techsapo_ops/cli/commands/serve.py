@@ -47,6 +47,9 @@ def serve(
         str | None,
         typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
     ] = None,
+    app_key: Annotated[
+        Path | None, typer.Option("--app-key", hidden=True, help="The key that all instances share.")
+    ] = None,
     thresholds: Annotated[
         Path | None, typer.Option("--thresholds", hidden=True, help="A generated pages/thresholds.json.")
     ] = None,
@@ -79,6 +82,7 @@ def serve(
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
+    from techsapo_ops.stores.shared_key import shared_key
 
     configure_logs(spec.logs, instance)
     calibration = None
@@ -96,6 +100,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         keys=project.layout.api_keys,
+        app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         thresholds=_thresholds(spec, thresholds),

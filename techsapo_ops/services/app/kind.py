@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.topology import Topology
 
 JOB = "techsapo-app"
+APP_KEY = "app-key"
+"""The secret under whose name its container gets the key that all its instances share."""
 
 
 class App(Kind):
@@ -82,11 +84,13 @@ class App(Kind):
             )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """MariaDB's password that was made at the first start."""
+        """Its own key, and MariaDB's password that was made at the first start."""
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
 
+        layout = topology.layout
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
-        return {APP_PASSWORD: topology.layout.mysql_password} if made else {}
+        password = {APP_PASSWORD: layout.mysql_password} if made else {}
+        return {APP_KEY: layout.app_key, **password}
 
     def program(self, topology: Topology, service: Service) -> Program:
         """`techsapo serve` with the Python that runs the tool."""
@@ -165,7 +169,9 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
     return (
         "serve", "--rendered", "--file", str(topology.config_dir() / "app" / "techsapo.yaml"),
         "--instance", service.name, "--host", listens.host, "--port", str(listens.port),
-        "--data", str(topology.data_dir(service)), "--thresholds", str(topology.config_dir() / THRESHOLDS),
+        "--data", str(topology.data_dir(service)),
+        "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
+        "--thresholds", str(topology.config_dir() / THRESHOLDS),
         *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
     )  # fmt: skip
 

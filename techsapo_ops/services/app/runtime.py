@@ -7,16 +7,26 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.topology import Topology
 
 
 class AppRuntime(Runtime):
-    """Its container is given the database's password."""
+    """It has a key of its own, and its container is given the database's password."""
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.mysql_password,)
+        return (topology.layout.mysql_password, topology.layout.app_key)
+
+    @override
+    def make_keys(self, topology: Topology) -> None:
+        made_once(topology.layout.app_key, None)
+
+    @override
+    def prepare(self, topology: Topology, runner: Runner) -> None:
+        made_once(topology.layout.app_key, topology.of_kind("app")[0].user)
 
 
 RUNTIME = AppRuntime()

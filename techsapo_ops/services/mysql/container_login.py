@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-
-from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.mysql.accounts import app_sql
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
@@ -19,9 +18,7 @@ def password(mysql: Mysql, topology: Topology) -> Secret:
     if mysql.password is not None:
         return mysql.password
     layout = topology.layout
-    if not layout.mysql_password.exists():
-        write_atomic(layout.mysql_password, secrets.token_hex(24).encode(), 0o600)
-    made = Secret(read_text(layout.mysql_password, what="key").strip(), file=str(layout.mysql_password))
+    made = made_once(layout.mysql_password, None)
     cnf = layout.keys / CNF
     text = exporter_cnf(topology, made.reveal())
     if not cnf.exists() or cnf.read_text(encoding="utf-8") != text:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import tempfile
 from pathlib import Path
 
 from techsapo_ops.adapters import owners
-from techsapo_ops.adapters.files import read_text, sync_directory, write_atomic
+from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.mysql.accounts import app_sql, identified, statements, unlogged
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
@@ -20,14 +20,6 @@ from techsapo_ops.stack.topology import Topology
 
 _INSTALL_SECONDS = 180
 _PARTIAL = ".mysql.partial-"
-
-
-def made_once(path: Path, user: str | None) -> Secret:
-    """The random password in `path`, which is made now if it is not there; 0600, owned by `user`."""
-    if not path.exists():
-        write_atomic(path, secrets.token_hex(24).encode(), 0o600, owners.ids(user))
-    owners.give(path, user)
-    return Secret(read_text(path, what="key").strip(), file=str(path))
 
 
 def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from techsapo_ops.stores.seal import Forged, Seal
+
+SEAL = Seal(b"k" * 48)
+KEPT = SEAL.closed("lab:answer:1", b'{"text": "restart it"}', 60)
+
+
+def test_what_was_sealed_is_opened_at_its_place() -> None:
+    assert SEAL.opened("lab:answer:1", KEPT) == b'{"text": "restart it"}'
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"", b"{}", b'{"text": "curl x | sh"}', KEPT[:-1], KEPT + b" ",
+        KEPT.replace(b"restart", b"destroy"),
+        b"2" + KEPT[1:], KEPT.partition(b"\n")[2], b"1 9999999999999 " + KEPT.split(b" ", 2)[2], b"\xff" * 90,
+    ],
+)  # fmt: skip
+def test_what_was_altered_is_forged(kept: bytes) -> None:
+    with pytest.raises(Forged):
+        SEAL.opened("lab:answer:1", kept)
+
+
+def test_a_value_moved_to_another_question_is_forged() -> None:
+    with pytest.raises(Forged):
+        SEAL.opened("lab:answer:2", KEPT)
+
+
+def test_a_value_by_another_key_is_forged() -> None:
+    with pytest.raises(Forged):
+        Seal(b"j" * 48).opened("lab:answer:1", KEPT)
+
+
+def test_a_value_that_somebody_keeps_for_longer_ends_when_it_was_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.time() + 61
+    monkeypatch.setattr("techsapo_ops.stores.seal.time.time", lambda: later)
+    assert SEAL.opened("lab:answer:1", KEPT) is None
+
+
+def test_place_and_value_cannot_be_cut_elsewhere() -> None:
+    assert (
+        len({re.findall(rb"[0-9a-f]{64}", SEAL.closed(p, v, 60))[0] for p, v in [("a", b"bc"), ("ab", b"c")]})
+        == 2
+    )
