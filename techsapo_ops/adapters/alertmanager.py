@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.adapters.http import Answer, fetch, send
-from techsapo_ops.adapters.prometheus import LIMIT, ApiError, document_of, says_success
+from techsapo_ops.adapters.http import Answer
+from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
 _SENT = re.compile(r"alertmanager_notifications(_failed)?_total\{([^}]*)\} (\S+)")
@@ -90,19 +90,8 @@ class Sent:
     failed: int
 
 
-class Alertmanager:
-    """The API at `url`; every call is over within `timeout` seconds.
-
-    Each method raises Unreachable when nobody answers and ApiError when the answer is an error.
-    """
-
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        self.url = url.rstrip("/")
-        self.timeout = timeout
-
-    def ready(self) -> bool:
-        """Whether it takes alerts."""
-        return fetch(f"{self.url}/-/ready", timeout=self.timeout).ok
+class Alertmanager(MonitoringServer):
+    """Its API."""
 
     def alerts(self) -> tuple[Alert, ...]:
         """All alerts that it holds, silenced and inhibited ones too."""
@@ -169,7 +158,7 @@ class Alertmanager:
 
     def sent(self) -> Mapping[str, Sent]:
         """Notifications by integration, as its own metrics count them."""
-        text = fetch(f"{self.url}/metrics", timeout=self.timeout, limit=LIMIT).text
+        text = self.fetch("metrics").text
         found: dict[str, list[int]] = {}
         for failed, labels, value in _SENT.findall(text):
             integration = dict(_LABEL.findall(labels)).get("integration", "")
@@ -187,9 +176,9 @@ class Alertmanager:
             cluster=document["cluster"]["status"],
         )
 
-    def reloaded(self) -> bool | None:
-        """Whether its last reload succeeded; None where it does not say."""
-        return says_success(self.url, "alertmanager_config_last_reload_successful", self.timeout)
+    def reloaded(self) -> LastReload | None:
+        """What it tells of its last reload; None where it does not."""
+        return self.last_reload("alertmanager_config")
 
     def _list(self, path: str) -> list[Any]:
         answer, document = self._get(path)
@@ -198,20 +187,14 @@ class Alertmanager:
         return document
 
     def _get(self, path: str) -> tuple[Answer, Any]:
-        answer = fetch(f"{self.url}/api/v2/{path}", timeout=self.timeout, limit=LIMIT)
+        answer = self.fetch(f"api/v2/{path}")
         if not answer.ok:
             raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
         return answer, document_of(answer)
 
     def _send(self, method: str, path: str, value: Any) -> Answer:
         content = None if value is None else json.dumps(value).encode()
-        answer = send(
-            f"{self.url}/api/v2/{path}",
-            content,
-            timeout=self.timeout,
-            method=method,
-            headers={"Content-Type": "application/json"},
-        )
+        answer = self.send(f"api/v2/{path}", content, method=method)
         if not answer.ok:
             raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
         return answer

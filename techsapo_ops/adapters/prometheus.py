@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,14 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.adapters.http import Answer, fetch, send
-from techsapo_ops.errors import OpsError
-
-LIMIT = 16 * 1024 * 1024
-
-
-class ApiError(OpsError):
-    """An API answered, but with an error or with something else than its JSON."""
+from techsapo_ops.adapters.http import Answer
+from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +64,8 @@ class Rule:
     annotations: Mapping[str, str]
 
 
-class Prometheus:
-    """The API at `url`; every call is over within `timeout` seconds.
-
-    Each method raises Unreachable when nobody answers and ApiError when the answer is an error.
-    """
-
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        self.url = url.rstrip("/")
-        self.timeout = timeout
-
-    def ready(self) -> bool:
-        """Whether it serves queries; false while it still replays its write-ahead log."""
-        return fetch(f"{self.url}/-/ready", timeout=self.timeout).ok
+class Prometheus(MonitoringServer):
+    """Its API: https://prometheus.io/docs/prometheus/latest/querying/api/"""
 
     def query(self, expression: str) -> tuple[Sample, ...]:
         """Evaluate a PromQL expression now; a scalar comes back as one sample without labels."""
@@ -154,15 +136,15 @@ class Prometheus:
 
     def formatted(self, expression: str) -> str:
         """A PromQL expression as Prometheus writes it: one spelling for all that mean the same."""
-        url = f"{self.url}/api/v1/format_query"
-        document = document_of(fetch(url, timeout=self.timeout, params={"query": expression}))
+        answer = self.fetch("api/v1/format_query", {"query": expression})
+        document = document_of(answer)
         if not isinstance(document, dict) or not isinstance(document.get("data"), str):
-            raise ApiError(f"{url}: {expression!r} can't be formatted")
+            raise ApiError(f"{answer.url}: {expression!r} can't be formatted")
         return str(document["data"])
 
-    def reloaded(self) -> bool | None:
-        """Whether its last reload succeeded; None where it does not say."""
-        return says_success(self.url, "prometheus_config_last_reload_successful", self.timeout)
+    def reloaded(self) -> LastReload | None:
+        """What it tells of its last reload; None where it does not."""
+        return self.last_reload("prometheus_config")
 
     def version(self) -> str:
         """Its version, such as 2.53.3."""
@@ -174,41 +156,19 @@ class Prometheus:
         Needs `--web.enable-admin-api`:
         https://prometheus.io/docs/prometheus/latest/querying/api/#snapshot
         """
-        url = f"{self.url}/api/v1/admin/tsdb/snapshot"
-        return str(_checked(url, send(url, timeout=self.timeout))["name"])
-
-    def own(self, metric: str) -> float | None:
-        """The value of a metric without labels that it has of itself; None where it has none."""
-        return _own(self.url, metric, self.timeout)
+        return str(_checked(self.send("api/v1/admin/tsdb/snapshot"))["name"])
 
     def _get(self, path: str, params: Mapping[str, str]) -> Any:
-        url = f"{self.url}/api/v1/{path}"
-        return _checked(url, fetch(url, timeout=self.timeout, params=params, limit=LIMIT))
+        return _checked(self.fetch(f"api/v1/{path}", params))
 
 
-def _checked(url: str, answer: Answer) -> Any:
+def _checked(answer: Answer) -> Any:
     """The data of `answer`. Raises ApiError where it says no success."""
     document = document_of(answer)
     if not isinstance(document, dict) or document.get("status") != "success":
         error = document.get("error", "") if isinstance(document, dict) else ""
-        raise ApiError(f"{url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
+        raise ApiError(f"{answer.url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
     return _data(answer, document)
-
-
-def says_success(url: str, metric: str, timeout: float) -> bool | None:
-    """Whether `metric`, of which the server at `url` has one, is 1; None where it has none."""
-    value = _own(url, metric, timeout)
-    return None if value is None else value == 1.0
-
-
-def _own(url: str, metric: str, timeout: float) -> float | None:
-    return own_metric(fetch(f"{url}/metrics", timeout=timeout, limit=LIMIT).text, metric)
-
-
-def own_metric(text: str, metric: str) -> float | None:
-    """The value of a metric without labels in a page of metrics; None where it is not there."""
-    found = re.search(rf"^{metric} (\S+)$", text, re.MULTILINE)
-    return None if found is None else float(found[1])
 
 
 def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
@@ -216,19 +176,6 @@ def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
     return tuple(
         Sample(series["metric"], _number(series["value"][1]), float(series["value"][0])) for series in result
     )
-
-
-def document_of(answer: Answer) -> Any:
-    """The JSON of an answer. Raises ApiError where it is none, or was cut off."""
-    if answer.truncated:
-        raise ApiError(f"{answer.url}: the answer is longer than {LIMIT // 1024**2} MB")
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        raise ApiError(
-            f"{answer.url}: HTTP {answer.status} with something that is not JSON",
-            "does another program listen on this port? `techsapo doctor` shows which",
-        ) from None
 
 
 def _data(answer: Answer, document: Mapping[str, Any]) -> Any:

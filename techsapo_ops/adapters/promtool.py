@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from techsapo_ops.adapters.monitoring_server import ApiError, own_metric
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.prometheus import ApiError, Sample, own_metric, vector
+from techsapo_ops.adapters.prometheus import Sample, vector
 
 # promtool shows no page of metrics; it packs one into an archive in the folder where it runs.
 _METRICS = 'promtool debug metrics "$1" >&2 && tar -xzOf debug.tar.gz metrics.txt && rm debug.tar.gz'

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import ApiError
-from techsapo_ops.services.loaded_configuration import Loaded
+from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
+from techsapo_ops.services.loaded_configuration import Loaded, server_of
 from techsapo_ops.services.runtimes import runtime_of
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.service import Service
@@ -46,18 +45,18 @@ def with_loaded(
 def _settled(
     desired: Desired, files: Mapping[str, RenderedFile], service: Service, kind: Loaded, wait: float
 ) -> Mismatch | None:
-    url = desired.topology.address(service, Viewpoint.HOST).url()
+    server = server_of(desired.topology, service)
     prefix = desired.topology.places.rendered
     wait = wait if kind.patience is None else min(wait, kind.patience)
     started = time.monotonic()
     while True:
         answered = True
         try:
-            what = kind.differs(url, prefix, files)
+            what = kind.differs(server, prefix, files)
             if not what:
                 return None
             passed = time.monotonic() - started
-            if passed > min(_REFUSED_AFTER, wait) and kind.refused(url):
+            if passed > min(_REFUSED_AFTER, wait) and has_refused(kind.last_reload(server)):
                 return Mismatch(service.name, f"it refused to reload and runs the old configuration: {what}")
         except (Unreachable, ApiError) as error:
             what, answered = f"what it runs can't be read back: {error.message}", False
@@ -65,3 +64,8 @@ def _settled(
             said = f"it runs another configuration than was applied: {what}" if answered else what
             return Mismatch(service.name, said, answered=answered)
         time.sleep(_PAUSE)
+
+
+def has_refused(last: LastReload | None) -> bool:
+    """Whether a server says that its last reload failed."""
+    return last is not None and not last.successful

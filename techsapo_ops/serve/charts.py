@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus, Series
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Thresholds, Words, dashboards
 from techsapo_ops.serve.bodies.monitoring import (

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import structlog
 
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.bodies.monitoring import (

@@ -14,8 +14,14 @@ from typing import Any
 
 import yaml
 
+from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.monitoring_server import LastReload
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
 
 TIMEOUT = 5.0
 """Seconds for one question to a server."""
@@ -27,16 +33,33 @@ _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """Where this host asks a server, and the login that it may ask for."""
+
+    url: str
+    login: BasicLogin | None = None
+
+
+def server_of(topology: Topology, service: Service) -> Server:
+    """Where `service` is asked what it has loaded."""
+    login = kind_of(service).login(topology)
+    url = topology.address(service, Viewpoint.HOST).url()
+    if login is None or login.user is None or login.password_file is None:
+        return Server(url)
+    return Server(url, BasicLogin(login.user, login.password_file))
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """How one kind of server is asked what it has loaded.
 
-    `differs(url, prefix, files)` says in words what of the rendered `files`, by path below `prefix`, the
-    server at `url` has not loaded; "" when it has all of it. It raises Unreachable or ApiError where that
-    can't be asked. `refused(url)` says whether the server itself tells that its last reload failed.
+    `differs(server, prefix, files)` says in words what of the rendered `files`, by path below `prefix`, the
+    `server` has not loaded; "" when it has all of it. `last_reload(server)` is what it tells itself of its
+    last reload, None where it tells nothing. Both raise Unreachable or ApiError where that can't be asked.
     """
 
-    differs: Callable[[str, str, Mapping[str, RenderedFile]], str]
-    refused: Callable[[str], bool] = lambda _: False
+    differs: Callable[[Server, str, Mapping[str, RenderedFile]], str]
+    last_reload: Callable[[Server], LastReload | None] = lambda _: None
     patience: float | None = None
     """Seconds after which nothing will change any more; None: as long as the caller has."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.topology import Topology
 
 LOOPBACK = "127.0.0.1"
+HANG_UP = ("sh", "-c", "kill -HUP 1")
+"""Sends its own first process SIGHUP inside a container; the shell has `kill` in every image that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,8 @@ class Kind:
 
     Empty for one that shows none of them any more.
     """
-    reload_path = ""
-    """Where its container is told over HTTP to take over changed configuration."""
     reload_command: tuple[str, ...] = ()
-    """What tells it so inside its container, where it is not told over HTTP."""
+    """What tells it inside its container to take over changed configuration."""
     looks_up: tuple[str, ...] = ()
     """Kinds whose addresses it looks up only when it loads its configuration."""
     asks_others = False
@@ -97,7 +97,7 @@ class Kind:
     @property
     def reloads_in_container(self) -> bool:
         """Whether its container can be told to take over changed configuration; else it is restarted."""
-        return bool(self.reload_path or self.reload_command)
+        return bool(self.reload_command)
 
     @property
     def job(self) -> str:

@@ -201,14 +201,14 @@ def mariadb(
 
 @contextmanager
 def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iterator[Server]:
-    """Prometheus on the text of a prometheus.yml, with the lifecycle API on."""
+    """Prometheus on the text of a prometheus.yml."""
     port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "prometheus.yml").write_text(config, encoding="utf-8")
     argv = [
         binary("prometheus"), f"--config.file={directory}/prometheus.yml",
         f"--storage.tsdb.path={directory}/tsdb",
-        f"--web.listen-address=127.0.0.1:{port}", "--web.enable-lifecycle", "--log.level=warn",
+        f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
         "--enable-feature=exemplar-storage",
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:

@@ -32,8 +32,8 @@ from edges import Edge
 from projects import Project
 from servers import http_ok, wait_for
 
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.adapters.prometheus import ApiError
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.errors import OpsError

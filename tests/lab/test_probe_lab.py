@@ -9,8 +9,9 @@ import servers
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.probe import ProbeResult, probe
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.stack.service_facts import Probe
 
 pytestmark = pytest.mark.lab

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -210,11 +211,37 @@ def test_drift_names_an_edited_file_a_missing_one_and_a_stopped_service(stack: P
     assert stack.findings(code=0) == {}
 
 
+def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_had(stack: Project) -> None:
+    config = stack.state / "generated" / "prometheus" / "prometheus.yml"
+    kept = config.read_bytes()
+    config.write_bytes(kept + b"nonsense: true\n")
+    pid = stack.pids()["prometheus"]
+    for _ in range(2):  # the second one finds a server that said so before
+        said = stack.run("reload", "prometheus", code=1).stderr
+        assert "prometheus refuses its configuration, and runs on with what it had" in said
+        assert "`techsapo logs prometheus -n 20`" in said
+    config.write_bytes(kept)
+    assert stack.run("reload", "prometheus", "alertmanager").stderr == "reloaded alertmanager, prometheus\n"
+    assert stack.pids()["prometheus"] == pid
+    assert stack.findings(code=0) == {}
+
+
+def test_prometheus_can_be_told_neither_to_quit_nor_to_reload_by_http(stack: Project) -> None:
+    pid, port = stack.pids()["prometheus"], stack.spec["monitoring"]["prometheus"]["port"]
+    for path in ("quit", "reload"):
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{port}/-/{path}", b"x", {"Content-Type": "text/plain", "Origin": "http://evil"}
+        )
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(asked)
+    assert stack.pids()["prometheus"] == pid
+
+
 def test_a_process_that_was_started_with_other_arguments_is_found_and_started_anew(stack: Project) -> None:
     pids = stack.pids()
     conf = stack.state / "generated" / "supervisor" / "supervisord.conf"
     kept = conf.read_bytes()
-    conf.write_bytes(kept.replace(b"--web.enable-lifecycle", b"--web.enable-admin-api"))
+    conf.write_bytes(kept.replace(b"--enable-feature=exemplar-storage", b"--web.enable-admin-api"))
     supervisor = Supervisor(stack.layout.supervisor_socket)
     supervisor.stop("prometheus", within=40)
     supervisor.reread()
@@ -223,7 +250,8 @@ def test_a_process_that_was_started_with_other_arguments_is_found_and_started_an
     supervisor.start("prometheus")
     conf.write_bytes(kept)
     said = stack.findings()["prometheus"]
-    assert said == "its process was started without --web.enable-lifecycle and with --web.enable-admin-api"
+    wanted = "without --enable-feature=exemplar-storage and with --web.enable-admin-api"
+    assert said == f"its process was started {wanted}"
     done = json.loads(stack.run("up", "--json").stdout)
     assert {s["service"]: s["action"] for s in done["steps"]}["prometheus"] == "recreate"
     after = stack.pids()

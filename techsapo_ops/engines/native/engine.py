@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from typing_extensions import override
@@ -211,7 +212,12 @@ class NativeEngine(NativeAccess, Engine):
         self.state.settle(service)
 
     def _reload(self, service: str) -> None:
-        """Make `service` read its configuration again and wait until it is ready; else restart it."""
+        """Make `service` read its configuration again and wait until it is ready; else restart it.
+
+        Raises OpsError where it refuses it.
+        """
+        from techsapo_ops.engines.told_reload import reload_told
+
         self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None or wanted.facts.reload is None:
@@ -219,7 +225,7 @@ class NativeEngine(NativeAccess, Engine):
             return
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
-        self.supervisor.signal(service, wanted.facts.reload)
+        reload_told(self.topology, wanted, partial(self.supervisor.signal, service, wanted.facts.reload))
         self._gate(wanted, size)
 
     @override

@@ -13,7 +13,8 @@ import yaml
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
@@ -40,7 +40,7 @@ class Alertmanager(Kind):
     )
     monitors = True
     networks = ("edge", "metrics")
-    reload_path = "/-/reload"
+    reload_command = HANG_UP
     reads = ("alertmanager/",)
     secrets = ("notifications",)
     port_setting = "monitoring.alertmanager.port"

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
-from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, lacking, load_yaml
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
 from techsapo_ops.stack.desired import RenderedFile
 
 
-def _differs(url: str, prefix: str, files: Mapping[str, RenderedFile]) -> str:
+def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     file = files[prefix + ALERTMANAGER_YML]
-    loaded = Alertmanager(url, timeout=TIMEOUT).status().config
+    loaded = _client(server).status().config
     what = lacking(load_yaml(file.content), load_yaml(loaded))
     # With receivers passed through, a value may be a secret.
     return what.partition(" is ")[0] + " differs" if what and file.secret else what
 
 
-def _refused(url: str) -> bool:
-    return Alertmanager(url, timeout=TIMEOUT).reloaded() is False
+def _client(server: Server) -> Alertmanager:
+    return Alertmanager(server.url, timeout=TIMEOUT, login=server.login)
 
 
-LOADED = Loaded(_differs, _refused)
+LOADED = Loaded(_differs, lambda server: _client(server).reloaded())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.kind import Kind, Wanted, executable
+from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
@@ -41,7 +41,7 @@ class Prometheus(Kind):
     monitors = True
     comes_last = True  # what it scrapes is before it, so that its first round finds everything there
     networks = ("edge", "metrics")
-    reload_path = "/-/reload"
+    reload_command = HANG_UP
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
@@ -100,7 +100,6 @@ class Prometheus(Kind):
         yield f"--storage.tsdb.path={topology.data_dir(service)}"
         yield f"--storage.tsdb.retention.time={settings.retention}"
         yield f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}"
-        yield "--web.enable-lifecycle"
         yield "--enable-feature=exemplar-storage"  # else it drops the request ids that it scrapes
         if topology.spec.backup.prometheus:
             yield "--web.enable-admin-api"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from techsapo_ops.adapters.prometheus import Prometheus, Rule
-from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, lacking, load_yaml
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
 from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
 from techsapo_ops.spec.models.base import seconds as duration
 from techsapo_ops.stack.desired import RenderedFile
@@ -15,10 +15,10 @@ from techsapo_ops.stack.desired import RenderedFile
 _BLANK = re.compile(r"\s+")
 
 
-def _differs(url: str, prefix: str, files: Mapping[str, RenderedFile]) -> str:
-    server = Prometheus(url, timeout=TIMEOUT)
+def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
+    asked = _client(server)
     ours = load_yaml(files[prefix + PROMETHEUS_YML].content)
-    found = lacking(ours, load_yaml(server.config()))
+    found = lacking(ours, load_yaml(asked.config()))
     if found:
         return found
     folder = f"{prefix}prometheus/"
@@ -28,7 +28,7 @@ def _differs(url: str, prefix: str, files: Mapping[str, RenderedFile]) -> str:
         if (file := files.get(f"{folder}{path}")) is None:
             return ""
         groups.update({group["name"]: group for group in load_yaml(file.content)["groups"]})
-    return _rules(server, groups)
+    return _rules(asked, groups)
 
 
 def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
@@ -60,8 +60,8 @@ def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
     return ""
 
 
-def _refused(url: str) -> bool:
-    return Prometheus(url, timeout=TIMEOUT).reloaded() is False
+def _client(server: Server) -> Prometheus:
+    return Prometheus(server.url, timeout=TIMEOUT, login=server.login)
 
 
-LOADED = Loaded(_differs, _refused)
+LOADED = Loaded(_differs, lambda server: _client(server).reloaded())

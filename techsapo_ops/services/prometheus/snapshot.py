@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.pipes import Running
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.prometheus.client import Asked

@@ -10,7 +10,8 @@ from servers import free_port
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import ApiError, Prometheus
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Prometheus
 
 
 def says(value: object, status: str = "200 OK") -> peers.Behaviour:

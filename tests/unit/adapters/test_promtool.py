@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.adapters.prometheus import ApiError, Sample
+from techsapo_ops.adapters.prometheus import Sample
 from techsapo_ops.adapters.promtool import Promtool
 
 VECTOR = (

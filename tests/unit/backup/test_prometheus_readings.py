@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from techsapo_ops.adapters.prometheus import ApiError, Sample
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Sample
 from techsapo_ops.services.prometheus.snapshot import differences, read_through, readings
 
 HOUR = 3600 * 1000

@@ -1,0 +1,54 @@
+"""When a server's own words about its last reload mean this one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from techsapo_ops.adapters.monitoring_server import LastReload
+from techsapo_ops.engines.told_reload import wait_reloaded
+from techsapo_ops.errors import OpsError
+
+GOOD, FAILED = LastReload(True, 100.0), LastReload(False, 100.0)
+
+
+def waited(before: LastReload, answers: Sequence[LastReload | None], step: float = 0.05) -> float:
+    """Seconds until it was over, of a server that gives one answer after the other and then the last one."""
+    now = [0.0]
+    left = list(answers)
+
+    def pause(_: float) -> None:
+        now[0] += step
+
+    def ask() -> LastReload | None:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    wait_reloaded("prometheus", before, ask, clock=lambda: now[0], pause=pause)
+    return now[0]
+
+
+def test_a_reload_is_over_once_a_later_one_succeeded() -> None:
+    assert waited(GOOD, [GOOD, GOOD, LastReload(True, 100.5)]) == pytest.approx(0.15)
+
+
+def test_an_earlier_success_is_not_taken_for_this_one() -> None:
+    with pytest.raises(OpsError, match="has not reloaded within 30 s"):
+        waited(GOOD, [GOOD], step=1.0)
+
+
+def test_a_failure_after_a_success_is_this_one_s() -> None:
+    with pytest.raises(OpsError, match="prometheus refuses its configuration") as caught:
+        waited(GOOD, [GOOD, FAILED])
+    assert "techsapo logs prometheus" in caught.value.hint
+
+
+def test_a_failure_that_was_there_before_is_waited_for_whether_it_goes() -> None:
+    assert waited(FAILED, [FAILED] * 10 + [LastReload(True, 101.0)]) == pytest.approx(0.55)
+    with pytest.raises(OpsError, match="refuses its configuration"):
+        waited(FAILED, [FAILED])
+
+
+def test_a_server_that_stops_telling_is_no_success() -> None:
+    with pytest.raises(OpsError, match="has not reloaded"):
+        waited(GOOD, [None], step=1.0)
