@@ -22,10 +22,12 @@ from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
 from techsapo_ops.serve.audit_trail import AuditTrail
 from techsapo_ops.serve.auth import Gate, key_ring
+from techsapo_ops.serve.authority import Authority
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.config_state import config_hash, config_since
 from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
@@ -44,6 +46,8 @@ from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
+from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
+from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
@@ -102,6 +106,11 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         anomalies = Anomalies(spec.app.anomalies, Proxies(auth.proxies), metrics.anomaly)
         gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
+        names = HostNames((*host_names(spec), options.instance))
+        origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
+        self._unlisted = unlisted = UnlistedNames(
+            options.data / UNLISTED, lambda name: Authority(name) in names
+        )
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -138,7 +147,9 @@ class App:
 
         self._telemetry = telemetry = Telemetry(lambda: read_values(metrics.samples), instance.name)
         self.lifecycle.at_drain.append(telemetry.broadcast.close)
-        self.health = own_health = Health(instance, registry, shared.answers, self.audit, self.lifecycle)
+        self.health = own_health = Health(
+            instance, registry, shared.answers, self.audit, self.lifecycle, unlisted
+        )
         prometheus = None
         if options.prometheus is not None:
             prometheus = Prometheus(options.prometheus, timeout=PROMETHEUS_TIMEOUT)
@@ -159,9 +170,16 @@ class App:
             monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
         )
         self.asgi = api = _fastapi(instance.version, self._lifespan, (*questions, *others))
-        api.router.routes.extend(live_routes(telemetry.broadcast, gate))
+        api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=size_bytes(spec.app.limits.max_body))
+        api.add_middleware(
+            HostCheck,
+            names=names,
+            unlisted=unlisted,
+            count=metrics.unlisted_host,
+            refuse=options.refuse_other_hosts,
+        )
         api.add_middleware(Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies)
         self._clean_ups = CleanUps()
 
@@ -185,6 +203,7 @@ class App:
         for name, close in self._shared.connections():
             clean_ups.add(name, close)
         clean_ups.add("providers", self._close_providers)
+        clean_ups.add("names that clients asked for", self._unlisted.save)
         self.audit.start()
         clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
         clean_ups.add("requests that were cut off", lambda: asyncio.sleep(LAST_WORDS))

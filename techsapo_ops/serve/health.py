@@ -14,9 +14,11 @@ from techsapo_ops.serve.bodies.health import (
     HealthBody,
     PriceBody,
     ProviderHealthBody,
+    UnlistedHostBody,
 )
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.unlisted_names import UnlistedNames
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.wallbounce.provider import Provider
@@ -35,12 +37,14 @@ class Health:
         cache: AnswerCache,
         audit: AuditLog,
         lifecycle: Lifecycle,
+        unlisted: UnlistedNames,
     ) -> None:
         self._instance = instance
         self._registry = registry
         self._cache = cache
         self._audit = audit
         self._lifecycle = lifecycle
+        self._unlisted = unlisted
 
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
@@ -78,6 +82,10 @@ class Health:
             build=self._instance.build,
             draining=self._lifecycle.draining,
             simulated=self._registry.simulated,
+            unlisted_hosts=[
+                UnlistedHostBody(name=n.name, requests=n.requests, last_seen=n.last_seen)
+                for n in self._unlisted.listed()
+            ],
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",

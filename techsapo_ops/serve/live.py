@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -17,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.broadcast import Broadcast, Connection
+from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import STREAM_HEADERS
 from techsapo_ops.serve.transports import EXTENSION
@@ -40,11 +40,11 @@ class _Template:
 _KEY = re.compile(r"key\.(\S+)")
 
 
-def live_routes(broadcast: Broadcast, gate: Gate) -> Sequence[BaseRoute]:
-    """GET /api/v1/metrics/stream and ws://…/ws/metrics."""
+def live_routes(broadcast: Broadcast, gate: Gate, origins: SameOrigin) -> Sequence[BaseRoute]:
+    """GET /api/v1/metrics/stream and ws://…/ws/metrics, which `origins` guards."""
     return (
         Route(SSE_PATH, ServerSentEvents(broadcast, gate), methods=["GET"]),
-        WebSocketRoute(WEBSOCKET_PATH, WebSocket(broadcast, gate)),
+        WebSocketRoute(WEBSOCKET_PATH, WebSocket(broadcast, gate, origins)),
     )
 
 
@@ -97,9 +97,10 @@ class ServerSentEvents:
 class WebSocket:
     """The stream as text messages. Pings and the end of peers that do not answer them are the server's."""
 
-    def __init__(self, broadcast: Broadcast, gate: Gate) -> None:
+    def __init__(self, broadcast: Broadcast, gate: Gate, origins: SameOrigin) -> None:
         self._broadcast = broadcast
         self._gate = gate
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -135,21 +136,10 @@ class WebSocket:
         if key is not None:
             headers.append((b"x-api-key", key.encode("latin-1")))
         request = Request({**scope, "type": "http", "method": "GET", "headers": headers})
-        _same_origin(request)
+        await self._origins.check(request)
         await self._gate.admit_monitor(request)
         _room(self._broadcast)
         return SUBPROTOCOL if SUBPROTOCOL in offered else None
-
-
-def _same_origin(request: Request) -> None:
-    """A page from elsewhere may open a WebSocket to any address: browsers do not ask us, they only tell."""
-    origin = request.headers.get("origin")
-    if origin is None:  # not a browser
-        return
-    hosts = (request.headers.get("x-forwarded-host"), request.headers.get("host"))
-    own = {urlsplit(f"//{host}").hostname for host in hosts if host}
-    if urlsplit(origin).hostname not in own:
-        raise Problem(403, "forbidden", "a WebSocket is opened only from this server's own pages")
 
 
 def _room(broadcast: Broadcast) -> None:

@@ -28,6 +28,8 @@ class Options:
     """Fitted weights of the confidence."""
     auth: Auth | None = None
     """Who may ask, in place of the spec's own section."""
+    refuse_other_hosts: bool = True
+    """Whether requests for names that the spec does not list are refused."""
     keys: Path | None = None
     """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
     app_key: bytes | None = field(default=None, repr=False)

@@ -29,6 +29,7 @@ Code = Literal[
     "invalid_request",
     "malformed_json",
     "method_not_allowed",
+    "misdirected",
     "no_prometheus",
     "no_provider",
     "not_found",

@@ -34,6 +34,10 @@ class Proxies:
         last = forwarded.rpartition(",")[2].strip()
         return last if address_of(last) is not None else peer
 
+    async def believe(self, scope: Scope) -> bool:
+        """Whether a request comes through a proxy whose word is believed."""
+        return await self._believed(str((scope.get("client") or ("", 0))[0]))
+
     async def _believed(self, peer: str) -> bool:
         if peer in self._fixed:
             return True

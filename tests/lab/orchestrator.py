@@ -41,7 +41,7 @@ async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app.asgi)
     async with (
         app.asgi.router.lifespan_context(app.asgi),
-        httpx.AsyncClient(transport=transport, base_url="http://app", timeout=10) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=10) as client,
     ):
         yield client
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
+    AllowedHost,
     Count,
     Duration,
     FilePath,
@@ -98,6 +99,12 @@ class App(Section):
     """Who may ask."""
     anomalies: Anomalies = Field(default_factory=Anomalies.model_construct)
     """From where on requests count as anomalies."""
+    allowed_hosts: tuple[AllowedHost, ...] = ()
+    """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
+    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address."""
+    refuse_other_hosts: bool | None = None
+    """Whether requests for any other host name are refused (421); false: they are answered, and `techsapo
+    doctor` lists the names. Default: true, from edition 2 on."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 

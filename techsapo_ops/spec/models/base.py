@@ -121,6 +121,8 @@ def _host_port(value: str) -> str:
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 _LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
+_HOST_LABEL = r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
+_ALLOWED_HOST = rf"^(\*\.)?({_HOST_LABEL}\.)*{_HOST_LABEL}$"
 HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
 _URL = r"^https?://[^\s]+$"
 PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
@@ -135,6 +137,7 @@ PATTERN_WORDS = {
     _NAME: "must be lower-case letters, digits, '.', '_' and '-', at most 63",
     PROJECT_PATTERN: "must be lower-case letters, digits, '_' and '-', at most 63",
     _HOST_NAME: "must be a host name such as ops.example.com",
+    _ALLOWED_HOST: "must be a host name without a port, such as ops.example.com or *.example.com",
     HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
     _URL: "must start with http:// or https:// and hold no spaces",
     PATH_PATTERN: "must start with / and hold no spaces",
@@ -187,6 +190,7 @@ Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), Means("path")]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means("host name")]
+AllowedHost = Annotated[str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means("host name")]
 HostPort = Annotated[
     str, StringConstraints(pattern=HOST_PORT_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
 ]

@@ -1,0 +1,153 @@
+"""Under which names the app answers, and from which pages a WebSocket may be opened.
+
+A page of evil.example whose name is made to lead to 127.0.0.1 (DNS rebinding) is of the same origin as the
+app for its browser, and needs neither login nor key where the app trusts this host. The name that such a
+request is sent to gives it away: no browser lets a page change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from techsapo_ops.serve.authority import Authority, authority_of, origin_of
+from techsapo_ops.serve.problems import Code, Problem
+from techsapo_ops.serve.proxies import Proxies, header_of
+from techsapo_ops.serve.unlisted_names import UnlistedNames
+from techsapo_ops.spec.hosts import SETTING
+
+REFUSED: Code = "misdirected"
+"""The code of the problem of requests for another name, and what takes the place of their route."""
+_LOOPBACK = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    path: str = REFUSED
+
+
+class HostNames:
+    """The names that are ours: loopback names, every IP address, and those that are told.
+
+    `*.example.com` stands for every name below example.com, not for example.com itself.
+    """
+
+    def __init__(self, told: Iterable[str]) -> None:
+        names = [name.lower() for name in told]
+        self._names = frozenset(name for name in names if not name.startswith("*."))
+        self._endings = tuple({".localhost", *(name[1:] for name in names if name.startswith("*."))})
+
+    def __contains__(self, asked: Authority) -> bool:
+        """Whether `asked` is ours, whatever its port."""
+        host = asked.host
+        return asked.is_address or host in _LOOPBACK or host in self._names or host.endswith(self._endings)
+
+
+class HostCheck:
+    """Refuses requests for names that are not ours, before key and body; HTTP and WebSocket alike.
+
+    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. Without `refuse`
+    such a request is answered, and its name noted in `unlisted` for doctor. `count` is told of each, with
+    refused or answered. A malformed Host is answered 400 either way (RFC 9112, 3.2).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        names: HostNames,
+        unlisted: UnlistedNames,
+        count: Callable[[str], None],
+        *,
+        refuse: bool,
+    ) -> None:
+        self._app = app
+        self._names = names
+        self._unlisted = unlisted
+        self._count = count
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or answer it."""
+        if scope["type"] not in {"http", "websocket"} or (problem := self._problem(scope)) is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = _Refused()
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect
+        response = problem.answer(scope)
+        response.headers["Connection"] = "close"  # the body is not read
+        await response(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if not given and (not self._refuse or scope.get("http_version") == "1.0"):
+            return None  # a probe of a load balancer, never a browser
+        asked = authority_of(given[0]) if len(given) == 1 else None
+        if asked is None:
+            return Problem(400, "invalid_request", "the request needs one Host header: a name or an address")
+        if asked in self._names:
+            return None
+        self._unlisted.note(asked.host)
+        self._count("refused" if self._refuse else "answered")
+        if not self._refuse:
+            return None
+        detail = f"{asked.host} is not a name of this service; {SETTING} in techsapo.yaml adds names"
+        return Problem(421, REFUSED, detail, host=asked.host, setting=SETTING)
+
+
+class SameOrigin:
+    """Keeps other sites' pages from opening a WebSocket: browsers do not ask us, they only tell."""
+
+    def __init__(self, proxies: Proxies, *, strict: bool) -> None:
+        """`strict` compares scheme and port as well, not the name alone."""
+        self._proxies = proxies
+        self._strict = strict
+
+    async def check(self, request: Request) -> None:
+        """Pass what no browser sent, and our own pages. Raises Problem for others."""
+        given = request.headers.getlist("origin")
+        if not given:
+            return
+        origin = origin_of(given[0]) if len(given) == 1 else None
+        if origin is None and given != ["null"]:
+            raise Problem(400, "invalid_request", "the Origin header is malformed")
+        own = await self._own(request.scope)
+        if origin is not None and own is not None and origin.authority.host == own.authority.host:
+            same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
+            if not self._strict or (same_scheme and origin.port in own.ports(origin.usual_port)):
+                return
+        raise Problem(403, "forbidden", "a WebSocket is opened only from this server's own pages")
+
+    async def _own(self, scope: Scope) -> _Own | None:
+        """How the browser reached us; a proxy's word counts where the proxy is believed."""
+        believed = await self._proxies.believe(scope)
+        forwarded = header_of(scope, b"x-forwarded-host") if believed or not self._strict else None
+        authority = authority_of(forwarded or header_of(scope, b"host") or "")
+        if authority is None:
+            return None
+        port = (header_of(scope, b"x-forwarded-port") or "") if believed else ""
+        return _Own(
+            authority,
+            believed and header_of(scope, b"x-forwarded-proto") == "https",
+            int(port) if port.isascii() and port.isdigit() and len(port) < 6 else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    authority: Authority
+    tls: bool
+    forwarded_port: int | None
+
+    def ports(self, usual: int | None) -> set[int | None]:
+        """The ports that an own page may be from, whose scheme's own port is `usual`.
+
+        A browser leaves that one out of Host. A proxy that leaves out any tells it apart. Plain HTTP does not
+        rule out a page by HTTPS: TLS may end before the proxy that we know.
+        """
+        if self.authority.port is not None:
+            return {self.authority.port}
+        return {usual, self.forwarded_port} - {None}

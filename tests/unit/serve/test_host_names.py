@@ -1,0 +1,201 @@
+"""Under which names the app answers, and from which pages a WebSocket may be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from orchestrator import make_spec
+
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.unlisted_names import MOST, WRITE_EVERY, UnlistedNames
+
+CASES = Path(__file__).parents[2] / "cases"
+HOSTS = yaml.safe_load((CASES / "hosts.yaml").read_text("utf-8"))
+ORIGINS = yaml.safe_load((CASES / "origins.yaml").read_text("utf-8"))
+NAMES = {"app": {"allowed_hosts": ["ops.example.com", "*.lan.example"]}}
+Header = tuple[bytes, bytes]
+
+
+def make(directory: Path, *, refuse: bool, keys: bool = False) -> App:
+    app = {**NAMES["app"], "auth": {"required": keys, "proxies": ["127.0.0.1"]}}
+    spec = make_spec(app=app)
+    return App(Options(spec, "app-1", directory / "data", refuse_other_hosts=refuse))
+
+
+def call(app: App, kind: str, path: str, headers: list[Header], version: str = "1.1") -> tuple[int, Any]:
+    """Status and JSON body of the answer to a request whose body is never read; 101 for a WebSocket."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if kind == "websocket" and not sent:
+            return {"type": "websocket.connect"}
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+        if message["type"] == "websocket.accept":
+            raise OSError("the client went")
+
+    async def main() -> None:
+        method = {} if kind == "websocket" else {"method": "POST" if headers[-1][1] == b"9" else "GET"}
+        scope = {
+            "type": kind, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers,
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 4000), "http_version": version,
+            "scheme": "ws" if kind == "websocket" else "http", "root_path": "", **method,
+            "extensions": {"websocket.http.response": {}},
+        }  # fmt: skip
+        await asyncio.wait_for(app.asgi(scope, receive, send), 10)
+
+    asyncio.run(main())
+    first = sent[0]
+    if first["type"] == "websocket.accept":
+        return 101, None
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return first["status"], json.loads(body) if body.startswith(b"{") else body
+
+
+def named(host: str, *more: Header) -> list[Header]:
+    return [(b"host", host.encode("utf-8")), *more]
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> App:
+    return make(tmp_path_factory.mktemp("strict"), refuse=True)
+
+
+@pytest.fixture(scope="module")
+def lenient(tmp_path_factory: pytest.TempPathFactory) -> App:
+    return make(tmp_path_factory.mktemp("lenient"), refuse=False)
+
+
+@pytest.mark.parametrize("case", HOSTS, ids=lambda c: repr(c["host"]))
+def test_a_request_is_answered_under_our_names_alone(strict: App, case: dict[str, Any]) -> None:
+    assert call(strict, "http", "/ping", named(case["host"]))[0] == case["status"]
+    websocket = 101 if case["status"] == 200 else case["status"]
+    assert call(strict, "websocket", "/ws/metrics", named(case["host"]))[0] == websocket
+
+
+@pytest.mark.parametrize("case", HOSTS, ids=lambda c: repr(c["host"]))
+def test_an_older_stack_answers_under_every_name_that_is_one(lenient: App, case: dict[str, Any]) -> None:
+    expected = 400 if case["status"] == 400 else 200
+    assert call(lenient, "http", "/ping", named(case["host"]))[0] == expected
+
+
+@pytest.mark.parametrize("case", ORIGINS, ids=lambda c: f"{c['origin']!r} to {c['host']}")
+def test_a_websocket_is_opened_by_pages_of_the_same_origin_alone(
+    strict: App, lenient: App, case: dict[str, Any]
+) -> None:
+    told = {f"x-forwarded-{name}": value for name, value in case.get("forwarded", {}).items()}
+    headers = named(case["host"], (b"origin", case["origin"].encode()))
+    headers += [(name.encode(), value.encode()) for name, value in told.items()]
+    assert call(strict, "websocket", "/ws/metrics", headers)[0] == case["status"]
+    assert call(lenient, "websocket", "/ws/metrics", headers)[0] == case.get("first", case["status"])
+
+
+def test_the_refusal_names_the_setting_in_the_shape_that_its_client_reads(strict: App) -> None:
+    _, problem = call(strict, "http", "/api/v1/generate", named("Evil.Example:80"))
+    assert (problem["code"], problem["host"]) == ("misdirected", "evil.example")
+    assert problem["setting"] == "app.allowed_hosts"
+    assert "app.allowed_hosts" in problem["detail"]
+    _, openai = call(strict, "http", "/v1/chat/completions", named("evil.example"))
+    assert "app.allowed_hosts" in openai["error"]["message"]
+
+
+def test_another_name_is_refused_before_key_and_body(tmp_path: Path) -> None:
+    app = make(tmp_path, refuse=True, keys=True)
+    post = named("evil.example", (b"content-length", b"9"))
+    assert call(app, "http", "/api/v1/generate", post)[0] == 421
+    assert call(app, "websocket", "/ws/metrics", named("evil.example"))[0] == 421
+
+
+def test_a_malformed_host_or_origin_is_400_without_a_key(tmp_path: Path) -> None:
+    app = make(tmp_path, refuse=False, keys=True)
+    away = named("localhost", (b"origin", b"http://["), (b"x-forwarded-for", b"192.0.2.1"))
+    for headers in (away, named("["), [*named("localhost"), *named("localhost")]):
+        assert call(app, "websocket", "/ws/metrics", headers)[0] == 400
+
+
+def test_a_request_without_host_is_only_taken_from_http_1_0(strict: App, lenient: App) -> None:
+    other = [(b"accept", b"*/*")]
+    assert call(strict, "http", "/ping", other)[0] == 400
+    assert call(strict, "http", "/ping", other, "1.0")[0] == 200
+    assert call(lenient, "http", "/ping", other)[0] == 200
+
+
+def test_nobody_but_a_believed_proxy_says_how_a_browser_came(tmp_path: Path) -> None:
+    spec = make_spec(app={"auth": {"proxies": ["192.0.2.1"]}})
+    app = App(Options(spec, "app-1", tmp_path / "data"))
+    forwarded = (b"x-forwarded-host", b"localhost:3000")
+    headers = named("localhost:4000", (b"origin", b"http://localhost:3000"), forwarded)
+    assert call(app, "websocket", "/ws/metrics", headers)[0] == 403
+
+
+def test_names_that_are_not_listed_are_counted_and_told_in_health(tmp_path: Path) -> None:
+    app = make(tmp_path, refuse=False)
+    for host in ("web.example", "web.example:80", "ops.example.com"):
+        call(app, "http", "/ping", named(host))
+    told = call(app, "http", "/api/v1/health", named("localhost"))[1]["unlisted_hosts"]
+    assert [(t["name"], t["requests"]) for t in told] == [("web.example", 2)]
+    metrics = call(app, "http", "/metrics", named("localhost"))[1].decode()
+    assert 'techsapo_unlisted_host_requests_total{outcome="answered"} 2.0' in metrics
+    assert "web.example" not in metrics
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_names_survive_a_restart_until_the_spec_lists_them(tmp_path: Path) -> None:
+    file = tmp_path / "names.json"
+    first = UnlistedNames(file, lambda _: False, Clock())
+    first.note("a.example")
+    first.note("b.example")
+    first.save()
+    again = UnlistedNames(file, lambda name: name == "a.example", Clock())
+    assert [(n.name, n.requests, n.last_seen) for n in again.listed()] == [("b.example", 1, "2023-11-14")]
+
+
+def test_strangers_fill_neither_memory_nor_disk_and_do_not_push_out_who_asks_often(tmp_path: Path) -> None:
+    file, clock = tmp_path / "names.json", Clock()
+    names = UnlistedNames(file, lambda _: False, clock)
+    for _ in range(3):
+        names.note("ours.example")
+    file.unlink()
+    for n in range(5000):
+        names.note(f"x{n}.example")
+    assert not file.exists(), "the first write was less than a minute ago"
+    clock.now += WRITE_EVERY
+    names.note("ours.example")
+    assert len(names.listed()) == MOST
+    assert names.listed()[0].name == "ours.example"
+    assert len(json.loads(file.read_text())) == MOST
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": {"requests": "x"}}', "\x00"])
+def test_a_damaged_list_begins_anew(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "names.json"
+    file.write_text(content)
+    names = UnlistedNames(file, lambda _: False)
+    assert names.listed() == []
+    names.note("a.example")
+    assert "a.example" in file.read_text()
+
+
+def test_a_list_that_cannot_be_written_costs_no_request(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    names = UnlistedNames(tmp_path / "file" / "names.json", lambda _: False)
+    names.note("a.example")
+    assert [n.name for n in names.listed()] == ["a.example"]
