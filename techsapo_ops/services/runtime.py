@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
@@ -90,3 +91,7 @@ class Runtime:
     def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
         """What has to be done in its container once that is ready. Raises OpsError."""
         return None
+
+    def diagnosis(self, topology: Topology) -> Iterable[HostFinding]:  # noqa: ARG002 - most have nothing to say
+        """What doctor is to tell of its services that run."""
+        return ()

@@ -19,7 +19,7 @@ class SaferDefault:
     first: str
 
 
-SAFER: tuple[SaferDefault, ...] = ()
+SAFER: tuple[SaferDefault, ...] = (SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),)
 """As in the table of docs/upgrade.md, which a test compares."""
 
 

@@ -206,7 +206,7 @@ def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
         got = json.loads(body)["headers"]
         assert got["X-Forwarded-For"] == got["X-Real-IP"] == "127.0.0.1"
         assert got["X-Forwarded-Proto"] == "http"
-        assert got["X-Forwarded-Host"] == "127.0.0.1"
+        assert got["X-Forwarded-Host"] == f"127.0.0.1:{nginx.port}", "as the browser named it"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
+from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 from techsapo_ops.spec.load import load
@@ -92,7 +93,8 @@ def _project(file: Path, environment: str | None) -> Project:
 
 
 def _examined(project: Project, stack: Stack) -> Diagnosis:
-    return examine(stack, host_report(project, stack.topology), look_at_templates(project.overrides))
+    also = (*look_at_templates(project.overrides), *look_at_services(stack.topology))
+    return examine(stack, host_report(project, stack.topology), also)
 
 
 def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:

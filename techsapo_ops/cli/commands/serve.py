@@ -99,6 +99,7 @@ def serve(
         disabled=project.loaded.disabled,
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
+        refuse_other_hosts=_refuses_other_hosts(spec, project),
         keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
@@ -137,6 +138,14 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
             "leave app.auth.required out, and make a key with `techsapo keys create NAME`",
         )
     return auth.model_copy(update={"required": True})
+
+
+def _refuses_other_hosts(spec: Spec, project: Project) -> bool:
+    """Whether names that the spec does not list are refused; a generated spec says it itself."""
+    from techsapo_ops.spec.edition import chosen, edition_of
+
+    edition = edition_of(spec.edition, project.loaded.environment, project.began_with)
+    return chosen(spec.app.refuse_other_hosts, edition)
 
 
 def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
@@ -37,7 +38,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
     told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
     app_data["edition"] = topology.edition
-    app_data["app"] = {**told, "auth": {**told.get("auth", {}), **_auth(topology)}}
+    app_data["app"] = {**told, **_hosts(topology), "auth": {**told.get("auth", {}), **_auth(topology)}}
     if spec.wallbounce.calibration is not None:
         weights = calibration_file(spec.wallbounce.calibration, layout)
         told_of = topology.places.seen(weights, CONTAINER_CALIBRATION)
@@ -65,6 +66,19 @@ def keys_file(spec: Spec, layout: Layout) -> Path:
     """The file of API keys on the host."""
     named = spec.app.auth.keys_file
     return layout.spec_file.parent / named if named else layout.api_keys
+
+
+def _hosts(topology: Topology) -> dict[str, Any]:
+    """Under which names it answers: it is not told what the spec says of nginx and certificates.
+
+    An instance knows its own name, under which Prometheus and the scheduler reach its container.
+    """
+    spec = topology.spec
+    fronts = topology.of_kind("nginx") if topology.places.isolated else ()
+    return {
+        "allowed_hosts": [*host_names(spec), *(front.name for front in fronts)],
+        "refuse_other_hosts": topology.chosen(spec.app.refuse_other_hosts),
+    }
 
 
 def _auth(topology: Topology) -> dict[str, Any]:

@@ -88,3 +88,27 @@ def test_dollars_in_values_are_not_taken_for_variables(tmp_path: Path) -> None:
         providers={"local": {"kind": "openai-compatible", "model": "${HOME}: #x", "base_url": "http://h/v1"}},
     )
     assert read.providers["local"].model == "${HOME}: #x"  # type: ignore[union-attr]  # not a simulated one
+
+
+def test_the_app_is_told_the_names_of_nginx_and_of_its_certificates(tmp_path: Path) -> None:
+    sections: dict[str, Any] = {
+        "nginx": {"server_name": "Ops.Example.com"},
+        "certificates": {
+            "site": {"names": ["ops.example.com", "*.lan.example"]},
+            "watched": {"source": "external", "address": "shop.example:443", "names": ["shop.example"]},
+        },
+        "app": {"allowed_hosts": ["web_1"]},
+    }
+    _, read = app_spec(tmp_path, **sections)
+    assert read.app.allowed_hosts == ("ops.example.com", "*.lan.example", "web_1")
+    (file,) = app_spec_files(topology(spec(**sections), tmp_path, "compose"))
+    assert yaml.safe_load(file.content)["app"]["allowed_hosts"][-1] == "nginx"
+
+
+def test_the_app_is_told_whether_it_refuses_other_names(tmp_path: Path) -> None:
+    def refuses(**sections: Any) -> bool | None:
+        return app_spec(tmp_path, **sections)[1].app.refuse_other_hosts
+
+    assert [refuses(edition=1), refuses(edition=2)] == [False, True]
+    assert refuses(edition=1, app={"refuse_other_hosts": True}) is True
+    assert refuses(edition=2, app={"refuse_other_hosts": False}) is False

@@ -102,6 +102,7 @@ def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_p
         "kept replies",
         "answer cache",
         "providers",
+        "names that clients asked for",
         "audit log",
         "requests that were cut off",
         "budgets",

@@ -1,0 +1,72 @@
+"""A page whose name was made to lead to this host (DNS rebinding), at a real stack behind a real nginx."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+from projects import Project, only_redis, project
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+pytestmark = pytest.mark.lab
+QUESTION = {"prompt": "disk full", "task_type": "basic"}
+
+
+def asked(port: int, host: str) -> httpx.Response:
+    return httpx.post(
+        f"http://127.0.0.1:{port}/api/v1/generate", json=QUESTION, headers={"Host": host}, timeout=30
+    )
+
+
+def opened(port: int, host: str, origin: str) -> int:
+    """Status of the handshake of a WebSocket that a page of `origin` opens to `host`."""
+    sock = socket.create_connection(("127.0.0.1", port))
+    try:
+        with connect(f"ws://{host}/ws/metrics", sock=sock, origin=origin, proxy=None) as client:  # type: ignore[arg-type]
+            return int(client.response.status_code)
+    except InvalidStatus as refused:
+        return int(refused.response.status_code)
+
+
+def told(stack: Project) -> dict[str, str]:
+    process = stack.popen("doctor", "--json")
+    found = json.loads(process.communicate(timeout=60)[0])["findings"]
+    return next((f for f in found if f["topic"] == "hosts"), {})
+
+
+def test_an_older_stack_lists_the_names_and_a_newer_one_refuses_them() -> None:
+    with project(only_redis(edition=1)) as stack:
+        nginx = {**stack.spec["nginx"], "enabled": True}
+        app, edge = stack.spec["app"]["port"], nginx["listen"]
+        stack.write(nginx=nginx)
+        stack.run("up")
+        stack.well()
+        assert told(stack) == {}
+        assert asked(edge, "web.example").status_code == 200
+        assert asked(app, "evil.example").status_code == 200
+        assert opened(edge, "evil.example", "http://evil.example") == 101
+        found = told(stack)
+        assert found["level"] == "warning"
+        assert "evil.example (2 requests" in found["detail"]
+        assert "allowed_hosts: [evil.example, web.example]" in found["remedy"]
+
+        stack.write(edition=2, app={**stack.spec["app"], "allowed_hosts": ["web.example"]})
+        stack.run("up")
+        stack.well()
+        assert asked(edge, f"web.example:{edge}").status_code == 200
+        for port in (edge, app):
+            refused = asked(port, "evil.example")
+            assert (refused.status_code, refused.json()["setting"]) == (421, "app.allowed_hosts")
+            assert asked(port, "127.0.0.1").status_code == 200
+        assert opened(edge, "evil.example", "http://evil.example") == 421
+        assert opened(edge, f"web.example:{edge}", f"http://web.example:{edge}") == 101
+        assert opened(edge, f"web.example:{edge}", "http://web.example:1") == 403
+        assert opened(edge, "web.example", "https://web.example") == 101, "TLS ends before nginx"
+        found = told(stack)
+        assert found["level"] == "note"
+        assert "refused: evil.example" in found["detail"]
+        assert Path(stack.state / "data" / "app" / "unlisted-hosts.json").is_file()
