@@ -53,7 +53,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "analyze-logs": LazyEntry(
         "analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK
     ),
-    "keys": LazyEntry("keys", "app", "Make, list and revoke API keys.", _ASK),
+    "keys": LazyEntry("keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
     "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
     "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
     "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),

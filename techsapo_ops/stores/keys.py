@@ -8,9 +8,9 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,8 @@ class ApiKey:
     per_minute: int | None = None
     daily_usd: float | None = None
     monthly_usd: float | None = None
+    replaced_by: str | None = None
+    """Id of the key that took its place; it ends when its callers have had time to change over."""
 
     def state(self, now: datetime) -> Literal["active", "revoked", "expired"]:
         """Whether it opens anything at `now`."""
@@ -94,6 +96,15 @@ def new_key(
     return ApiKey(number, name, _digest(shown), plan, scopes, now, expires), shown
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A new key in place of others: the key itself, which is known here alone, and those that end for it."""
+
+    key: ApiKey
+    shown: str
+    ending: tuple[ApiKey, ...]
+
+
 class KeyFile:
     """The keys in a file that only its owner reads, written whole or not at all."""
 
@@ -106,7 +117,9 @@ class KeyFile:
             return ()
         try:
             value = json.loads(read_text(self.path, what="API keys"))
-            return tuple(ApiKey.from_json(entry) for entry in value["keys"])
+            replaced = value.get("replaced", {})
+            keys = (ApiKey.from_json(entry) for entry in value["keys"])
+            return tuple(replace(key, replaced_by=replaced.get(key.id)) for key in keys)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
                 f"{self.path} is not a file of API keys",
@@ -115,8 +128,11 @@ class KeyFile:
 
     def write(self, keys: tuple[ApiKey, ...], owner: tuple[int, int] | None = None) -> None:
         """Replace the file; `owner` (uid, gid) is the user of the app where that is another one."""
+        entries = [k.to_json() for k in keys]
+        # Beside the keys: version 0.1 refuses a file whose entries have a field that it does not know.
+        replaced = {e["id"]: by for e in entries if (by := e.pop("replaced_by")) is not None}
         content = json.dumps(
-            {"version": 1, "keys": [k.to_json() for k in keys]}, ensure_ascii=False, indent=1
+            {"version": 1, "keys": entries, "replaced": replaced}, ensure_ascii=False, indent=1
         )
         write_atomic(self.path, content.encode() + b"\n", mode=0o600, owner=owner)
 
@@ -125,10 +141,39 @@ class KeyFile:
         keys = self.read()
         hit = [k for k in keys if which in (k.id, k.name) and k.revoked is None]
         if not hit:
-            known = ", ".join(f"{k.id} ({k.name})" for k in keys if k.revoked is None) or "none"
-            raise OpsError(f"there is no active key {which!r}", f"active keys: {known}")
+            raise _no_key(which, [k for k in keys if k.revoked is None])
         self.write(tuple(replace(k, revoked=now) if k in hit else k for k in keys), owner)
         return tuple(replace(k, revoked=now) for k in hit)
+
+    def rotate(
+        self, which: str, now: datetime, overlap: timedelta, owner: tuple[int, int] | None = None
+    ) -> Rotation:
+        """Make a key with the name and rights of the key of that id or name, which ends after `overlap`.
+
+        One write: a kill leaves the old keys alone or all of it. Keys that were replaced before end then too,
+        none later than it would have; without an overlap they are revoked. The new key lives as long as the
+        old one was to. Raises OpsError for no active key, several of that name, or one replaced already.
+        """
+        keys = self.read()
+        old = _current(keys, which, now)
+        kept, shown = new_key(
+            old.name, plan=old.plan, scopes=old.scopes, now=now, expires=_lifetime_of(keys, old, now)
+        )
+        kept = replace(kept, per_minute=old.per_minute, daily_usd=old.daily_usd, monthly_usd=old.monthly_usd)
+        end = now + overlap
+        going = {k.id for k in keys if k.state(now) == "active" and _leads_to(keys, k, old)}
+        changed = {
+            k.id: replace(
+                k,
+                replaced_by=kept.id if k.id == old.id else k.replaced_by,
+                expires=k.expires if not overlap else min(k.expires or end, end),
+                revoked=k.revoked if overlap else now,
+            )
+            for k in keys
+            if k.id in going
+        }
+        self.write((*(changed.get(k.id, k) for k in keys), kept), owner)
+        return Rotation(kept, shown, tuple(changed.values()))
 
 
 class KeyRing:
@@ -187,6 +232,48 @@ class KeyRing:
         except (OSError, OpsError) as error:
             stamp, self._keys, self.trouble = None, {}, str(error)
         self._stamp = stamp
+
+
+def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
+    """The one key that `which` names and that no other one replaces. Raises OpsError."""
+    active = {k.id: k for k in keys if k.state(now) == "active"}
+    hit = [active[which]] if which in active else [k for k in active.values() if k.name == which]
+    current = [k for k in hit if k.replaced_by not in active]
+    if not hit:
+        raise _no_key(which, active.values())
+    if not current:
+        by = hit[0].replaced_by
+        raise OpsError(f"key {hit[0].id} was replaced by {by} already", f"rotate that one: {by}")
+    if len(current) > 1:
+        ids = ", ".join(k.id for k in current)
+        raise OpsError(f"{len(current)} active keys are named {which!r}", f"name one by its id: {ids}")
+    return current[0]
+
+
+def _no_key(which: str, active: Iterable[ApiKey]) -> OpsError:
+    known = ", ".join(f"{k.id} ({k.name})" for k in active) or "none"
+    return OpsError(f"there is no active key {which!r}", f"active keys: {known}")
+
+
+def _leads_to(keys: tuple[ApiKey, ...], key: ApiKey, last: ApiKey) -> bool:
+    """Whether `key` is `last` or was replaced by it, at once or by way of others."""
+    return last.id in {k.id for k in _successors(keys, key)}
+
+
+def _successors(keys: tuple[ApiKey, ...], key: ApiKey) -> Iterator[ApiKey]:
+    """`key`, the one that replaced it, and so on; a circle, which only a hand can make, ends it."""
+    known, seen = {k.id: k for k in keys}, set[str]()
+    here: ApiKey | None = key
+    while here is not None and here.id not in seen:
+        seen.add(here.id)
+        yield here
+        here = known.get(here.replaced_by or "")
+
+
+def _lifetime_of(keys: tuple[ApiKey, ...], key: ApiKey, now: datetime) -> datetime | None:
+    """When a new key made now ends: it lives as long as `key` was to before any rotation cut that short."""
+    last = list(_successors(keys, key))[-1]
+    return now + (last.expires - last.created) if last.expires is not None else None
 
 
 def _digest(key: str) -> str:

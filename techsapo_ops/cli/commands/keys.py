@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Make, list and revoke API keys, e.g. `techsapo keys create ci --plan standard`.",
+    help="Make, list, rotate and revoke API keys, e.g. `techsapo keys create ci --plan standard`.",
 )
 
 
@@ -86,13 +86,10 @@ def create(
         raise OpsError(
             f"{name[:70]!r} is not a name for a key", "use at most 64 printable characters", exit_code=2
         )
-    now = datetime.now(UTC).replace(microsecond=0)
-    try:
-        until = now + timedelta(seconds=seconds(expires)) if expires is not None else None
-        if until == now:
-            raise ValueError("must be longer than 0")
-    except (ValueError, OverflowError) as error:
-        raise OpsError(f"--expires: {error}", "write e.g. 12h or 90d", exit_code=2) from None
+    now = _now()
+    until = now + _span("--expires", expires, "12h or 90d") if expires is not None else None
+    if until == now:
+        raise OpsError("--expires: must be longer than 0", "write e.g. 12h or 90d", exit_code=2)
     store, owner = _store(place)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
         keys = store.read()
@@ -133,13 +130,44 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
             k.state(now),
             k.plan,
             ", ".join(k.scopes),
-            k.created.astimezone().strftime("%Y-%m-%d"),
-            k.expires.astimezone().strftime("%Y-%m-%d %H:%M") if k.expires else "never",
+            _day(k.created),
+            _minute(k.expires) if k.expires else "never",
+            k.replaced_by or "-",
             _limits(k),
         )
         for k in keys
     ]
-    out.table(("id", "name", "state", "plan", "scopes", "created", "expires", "own limits"), rows)
+    heads = ("id", "name", "state", "plan", "scopes", "created", "expires", "replaced by", "own limits")
+    out.table(heads, rows)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _span(option: str, text: str, example: str) -> timedelta:
+    """The time that `text` names. Raises OpsError for none, and for one that no calendar holds."""
+    try:
+        span = timedelta(seconds=seconds(text)) if text.strip() != "0" else timedelta()
+        _ = _now() + span
+    except (ValueError, OverflowError) as error:
+        raise OpsError(f"{option}: {error}", f"write e.g. {example}", exit_code=2) from None
+    return span
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d")
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _end(key: ApiKey) -> str:
+    """When a key that was replaced ends, in words."""
+    if key.revoked is not None or key.expires is None:
+        return "is revoked"
+    return f"works until {_minute(key.expires)}"
 
 
 def _limits(key: ApiKey) -> str:
@@ -153,6 +181,45 @@ def _limits(key: ApiKey) -> str:
 
 
 @app.command()
+def rotate(
+    which: Annotated[str, typer.Argument(help="Name or id of the key.")],
+    overlap: Annotated[
+        str, typer.Option("--overlap", help="How long the old key goes on working, e.g. 30m; 0: not at all.")
+    ] = "24h",
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Make a new key in place of one, with its name, plan, scopes and limits, and show it, this once.
+
+    The old key ends after the overlap; both work until then. No key lives longer than it would have, and one
+    that was rotated before ends with it at the latest. What was spent by the old key does not count towards
+    the new one's own limits.
+
+    Examples:
+
+      techsapo keys rotate ci
+
+      techsapo keys rotate ci --overlap 0
+    """
+    now = _now()
+    span = _span("--overlap", overlap, "30m or 24h; 0 ends the old key at once")
+    store, owner = _store(place)
+    with exclusive(store.path.with_suffix(".lock"), wait=5):
+        rotation = store.rotate(which, now, span, owner)
+    if out.as_json:
+        ending = [_public(k) for k in rotation.ending]
+        out.json({**_public(rotation.key), "key": rotation.shown, "ending": ending})
+        return
+    out.data(rotation.shown)
+    key = rotation.key
+    out.say(f"This is the only time that the new key of {key.name} is shown; its id is {key.id}.")
+    for old in rotation.ending:
+        out.say(f"{old.id}, made {_day(old.created)}, {_end(old)}.")
+    out.next("send it as `Authorization: Bearer KEY` in place of the old one")
+
+
+@app.command()
 def revoke(
     which: Annotated[str, typer.Argument(help="Id of the key, or a name: then every key of that name.")],
     *,
@@ -162,7 +229,7 @@ def revoke(
     """Revoke a key. It opens nothing any more within a second, without a restart."""
     store, owner = _store(place)
     with exclusive(store.path.with_suffix(".lock"), wait=5):
-        gone = store.revoke(which, datetime.now(UTC).replace(microsecond=0), owner)
+        gone = store.revoke(which, _now(), owner)
     if out.as_json:
         out.json([_public(k) for k in gone])
     for key in gone:

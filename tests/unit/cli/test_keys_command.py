@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,69 @@ def test_a_key_is_listed_with_each_scope_once_and_the_minute_in_which_it_expires
     listed = keys(folder, "list").stdout
     assert made["expires"][:16].replace("T", " ") in listed
     assert made["key"] not in listed
+
+
+def test_a_rotation_shows_the_new_key_once_and_lists_when_the_old_one_ends(folder: Path) -> None:
+    keys(folder, "create", "ci", "--plan", "standard")
+    done = keys(folder, "rotate", "ci", "--json")
+    told = json.loads(done.stdout)
+    assert told["plan"] == "standard"
+    assert told["key"].startswith(f"tsk_{told['id']}_")
+    (ending,) = told["ending"]
+    assert ending["replaced_by"] == told["id"]
+    assert "digest" not in done.stdout
+    old, new = json.loads(keys(folder, "list", "--json").stdout)
+    assert (old["state"], new["state"]) == ("active", "active")
+    end = datetime.fromisoformat(old["expires"])
+    assert timedelta(hours=23) < end - datetime.now(UTC) <= timedelta(hours=24)
+    listed = keys(folder, "list").stdout
+    assert f"{end:%Y-%m-%d %H:%M}" in listed
+    assert told["key"] not in listed
+
+
+def test_a_rotation_without_an_overlap_ends_the_old_key_at_once(folder: Path) -> None:
+    keys(folder, "create", "ci")
+    done = keys(folder, "rotate", "ci", "--overlap", "0")
+    assert done.returncode == 0
+    assert "is revoked" in done.stderr
+    assert [k["state"] for k in json.loads(keys(folder, "list", "--json").stdout)] == ["revoked", "active"]
+
+
+@pytest.mark.parametrize("overlap", ["soon", "-1h", "99999999999999y"])
+def test_an_overlap_that_is_none_rotates_nothing(folder: Path, overlap: str) -> None:
+    keys(folder, "create", "ci")
+    done = keys(folder, "rotate", "ci", f"--overlap={overlap}")
+    assert done.returncode == 2
+    assert "--overlap" in done.stderr
+    assert len(json.loads(keys(folder, "list", "--json").stdout)) == 1
+
+
+def test_two_rotations_at_once_make_two_successors_one_after_the_other(folder: Path) -> None:
+    first = json.loads(keys(folder, "create", "ci", "--json").stdout)["id"]
+    argv = [sys.executable, "-m", "techsapo_ops", "keys", "rotate", "ci", "--json"]
+    both = [subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=folder) for _ in range(2)]
+    told = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    listed = {k["id"]: k["replaced_by"] for k in json.loads(keys(folder, "list", "--json").stdout)}
+    assert set(listed) == {first, *(t["id"] for t in told)}
+    chain = [first]
+    while (by := listed[chain[-1]]) is not None:
+        chain.append(by)
+    assert sorted(chain) == sorted(listed)
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.rename", "os.replace"])
+def test_a_rotation_that_is_killed_on_its_way_leaves_the_keys_from_before_or_all_of_it(
+    folder: Path, call: str
+) -> None:
+    first = json.loads(keys(folder, "create", "ci", "--json").stdout)["id"]
+    program = (
+        f"import os, signal, sys\nfrom techsapo_ops.cli.main import main\n"
+        f"{call} = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.argv = ['techsapo', 'keys', 'rotate', 'ci']\nmain()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=folder, check=False)
+    there = json.loads(keys(folder, "list", "--json").stdout)
+    assert there[0]["id"] == first
+    assert there[0]["state"] == "active"
+    assert (len(there) == 1) == (there[0]["replaced_by"] is None)
+    assert keys(folder, "rotate", "ci").returncode == 0

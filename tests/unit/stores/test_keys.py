@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,3 +64,93 @@ def test_revoking_needs_an_active_key_and_names_those_there_are(tmp_path: Path) 
     file.revoke("ci", NOW)
     with pytest.raises(OpsError, match="no active key"):
         file.revoke("ci", NOW)
+
+
+def test_a_rotated_key_and_its_successor_both_open_until_the_overlap_ends(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    now = datetime.now(UTC).replace(microsecond=0)
+    first, shown = new_key("ci", plan="premium", scopes=("ask", "monitor"), now=now)
+    file.write((replace(first, per_minute=7, daily_usd=1.0, monthly_usd=5.0),))
+    rotation = file.rotate("ci", now, timedelta(hours=24))
+    ring = KeyRing(file)
+    for key in (shown, rotation.shown):
+        assert ring.check(key, "monitor").name == "ci"
+    old, new = file.read()
+    assert (old.expires, old.replaced_by, old.state(now + timedelta(hours=24))) == (
+        now + timedelta(hours=24), new.id, "expired",
+    )  # fmt: skip
+    assert (new.expires, new.plan, new.per_minute, new.daily_usd, new.monthly_usd) == (
+        None, "premium", 7, 1.0, 5.0,
+    )  # fmt: skip
+
+
+def test_without_an_overlap_the_old_key_is_revoked_at_once(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, shown = made()
+    file.write((key,))
+    rotation = file.rotate(key.id, datetime.now(UTC), timedelta())
+    ring = KeyRing(file)
+    assert reason(ring, shown) == "revoked"
+    assert ring.check(rotation.shown, "ask").id == rotation.key.id
+
+
+def test_no_key_lives_longer_for_being_rotated_and_the_new_one_as_long_as_the_old_was_to(
+    tmp_path: Path,
+) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, _ = new_key("ci", plan="basic", scopes=("ask",), now=NOW, expires=NOW + timedelta(days=90))
+    file.write((key,))
+    late = NOW + timedelta(days=89, hours=20)
+    second = file.rotate("ci", late, timedelta(hours=24)).key
+    assert file.read()[0].expires == NOW + timedelta(days=90)
+    assert second.expires == late + timedelta(days=90)
+    # During the overlap, with a shorter one: nothing is left longer than it says, and with a longer one
+    # nothing gets more than it had.
+    soon = late + timedelta(hours=1)
+    third = file.rotate("ci", soon, timedelta(hours=1)).key
+    ends = {k.id: k.expires for k in file.read()}
+    assert ends == {
+        key.id: soon + timedelta(hours=1),
+        second.id: soon + timedelta(hours=1),
+        third.id: soon + timedelta(days=90),
+    }
+    file.rotate("ci", soon, timedelta(days=365))
+    assert {k.id: k.expires for k in file.read() if k.id in ends} == ends
+    everything = file.rotate("ci", soon, timedelta())
+    assert [k.id for k in file.read() if k.state(soon) == "active"] == [everything.key.id]
+
+
+def test_a_key_whose_successor_was_revoked_may_be_rotated_again_for_as_long_as_it_was_made(
+    tmp_path: Path,
+) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, _ = new_key("ci", plan="basic", scopes=("ask",), now=NOW, expires=NOW + timedelta(days=90))
+    file.write((key,))
+    file.revoke(file.rotate("ci", NOW, timedelta(hours=24)).key.id, NOW)
+    again = file.rotate("ci", NOW, timedelta(hours=48))
+    assert [k.id for k in again.ending] == [key.id]
+    assert again.ending[0].expires == NOW + timedelta(hours=24)
+    assert again.key.expires == NOW + timedelta(days=90)
+
+
+def test_what_can_not_be_rotated_is_told_with_the_ids_to_choose_from(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    one, two = made("ci")[0], made("ci")[0]
+    file.write((one, two))
+    with pytest.raises(OpsError, match="2 active keys are named 'ci'") as several:
+        file.rotate("ci", NOW, timedelta(hours=1))
+    assert one.id in several.value.hint
+    new = file.rotate(one.id, NOW, timedelta(hours=1)).key
+    with pytest.raises(OpsError, match=f"was replaced by {new.id} already"):
+        file.rotate(one.id, NOW, timedelta(hours=1))
+    with pytest.raises(OpsError, match="no active key 'nobody'"):
+        file.rotate("nobody", NOW, timedelta(hours=1))
+
+
+def test_version_0_1_reads_a_file_with_rotated_keys(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    file.write((made()[0],))
+    file.rotate("ci", NOW, timedelta(hours=1))
+    known = {f.name for f in fields(ApiKey)} - {"replaced_by"}
+    for entry in json.loads(file.path.read_text())["keys"]:
+        assert set(entry) == known
