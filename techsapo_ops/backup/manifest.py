@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from techsapo_ops import __version__
+from techsapo_ops.adapters.chain import Head
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack import shapes
@@ -23,6 +24,9 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
 _MOST_VALUES = 1_000_000
 """Each costs some 100 bytes of memory, however few it has in the file."""
+_ADMINISTRATION = "administration"
+"""Stands among what was left out, and is no source: what is noted of the record of administration."""
+_HEAD = re.compile(r"record (\d{1,18}) ([0-9a-f]{64})")
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 """Years whose times can be told in every zone, and as seconds."""
@@ -43,6 +47,8 @@ class Manifest:
     tag: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sources that were not backed up, and why."""
+    administration: Head | None = None
+    """The last record of administration when the backup began, see operations.administration."""
 
     @classmethod
     def draft(
@@ -68,9 +74,14 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON data."""
+        whole = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "administration"}
+        if (head := self.administration) is not None:
+            # Where version 0.1 has free text: it refuses a manifest with a field that it does not know.
+            whole["left_out"] = {**self.left_out, _ADMINISTRATION: f"record {head.sequence} {head.hash}"}
         return {
             "version": VERSION,
-            **asdict(self),
+            **whole,
+            "parts": [asdict(part) for part in self.parts],
             "started": self.started.isoformat(),
             "ended": self.ended.isoformat(),
         }
@@ -102,7 +113,7 @@ def read(data: bytes, where: str) -> Manifest:
                 f"{where} was written by a newer techsapo (form {version}, this one knows {VERSION})",
                 "update techsapo-ops",
             )
-        if not _WHOLE(found):
+        if not _WHOLE(found) or "administration" in found:
             raise ValueError(where)
         parts = tuple(_part(part) for part in found.pop("parts"))
         if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(
@@ -110,6 +121,10 @@ def read(data: bytes, where: str) -> Manifest:
         ):
             raise ValueError(where)
         started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
+        head = _HEAD.fullmatch(found.get("left_out", {}).get(_ADMINISTRATION, ""))
+        if head is not None:
+            del found["left_out"][_ADMINISTRATION]
+            found["administration"] = Head(int(head[1]), head[2])
         return Manifest(**found, started=started, ended=ended, parts=parts)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise OpsError(f"{where} is damaged", "this backup can't be trusted; take another one") from None

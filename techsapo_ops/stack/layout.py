@@ -118,6 +118,11 @@ class Layout:
         return self.state / "backup-checks"
 
     @property
+    def administration(self) -> Path:
+        """The record of who did what to the stack, and the key of its MACs; it stays without the data."""
+        return self.state / "administration"
+
+    @property
     def api_keys(self) -> Path:
         """Digests of the API keys; in a folder of its own, which a container can be given."""
         return self.state / "api-keys" / "keys.json"

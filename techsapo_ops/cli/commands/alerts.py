@@ -14,6 +14,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.stack import Stack
@@ -101,13 +102,22 @@ def silence(
     until = _until(duration)
     if wanted and not comment.strip():
         raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
-    server = _alertmanager(open_stack(place.open()))
+    stack = open_stack(place.open())
+    server = _alertmanager(stack)
     if expire is not None:
-        _expire(server, expire, out)
+        _expire(stack, server, expire, out)
     elif show:
         _list_silences(server, out)
     else:
-        _silence(server, wanted, until, comment.strip(), out)
+        what = {
+            "matchers": [str(m) for m in wanted],
+            "until": until.isoformat(timespec="seconds"),
+            "comment": comment.strip(),
+        }
+        with recorded(stack.layout, "alerts silence", what, out.warn) as known:
+            made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment.strip())
+            known["silence"] = made
+        _silenced(made, wanted, until, out)
 
 
 @app.command(name="test")
@@ -148,8 +158,7 @@ def try_alert(
     out.data(f"{name} reached {arrived.receiver} ({told}) in {arrived.seconds:.1f} s")
 
 
-def _silence(server: Alertmanager, wanted: list[Matcher], until: datetime, comment: str, out: Output) -> None:
-    made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment)
+def _silenced(made: str, wanted: list[Matcher], until: datetime, out: Output) -> None:
     if out.as_json:
         out.json({"id": made, "until": until.isoformat(), "matchers": [str(m) for m in wanted]})
         return
@@ -179,14 +188,16 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
         out.table(("id", "matches", "until", "by", "comment"), rows)
 
 
-def _expire(server: Alertmanager, wanted: str, out: Output) -> None:
+def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> None:
     standing = [s for s in server.silences() if s.state != "expired"]
     found = [s for s in standing if s.id.startswith(wanted)]
     if len(found) != 1:
         known = ", ".join(s.id[:8] for s in standing) or "none"
         what = "there is no silence" if not found else "several silences begin with"
         raise OpsError(f"{what} {wanted}", f"standing silences: {known}")
-    server.expire(found[0].id)
+    ending = {"silence": found[0].id, "matchers": [str(m) for m in found[0].matchers]}
+    with recorded(stack.layout, "alerts silence --expire", ending, out.warn):
+        server.expire(found[0].id)
     if out.as_json:
         out.json({"expired": found[0].id})
     out.say(f"ended {found[0].id[:8]} ({', '.join(str(m) for m in found[0].matchers)})")

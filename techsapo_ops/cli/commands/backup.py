@@ -24,6 +24,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.create import create_backup, select
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.backup.verify import verify_backup
@@ -248,10 +249,14 @@ def accept(
 
       techsapo backup accept 20260131T020000Z
     """
-    repository = _repository(place)
+    stack = open_stack(place.open())
+    repository = repository_of(stack)
     with repository.lock(wait):
         backup = repository.find(which)
-        found = repository.accept(backup)
+        what = {"backup": backup.id, "manifest": backup.digest}
+        with recorded(stack.layout, "backup accept", what, out.warn) as known:
+            found = repository.accept(backup)
+            known["origin"] = str(found.state)
     if out.as_json:
         out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
     why = f": {found.why}" if found.why else ""
@@ -276,7 +281,7 @@ def prune(
       techsapo backup prune --dry-run
     """
     stack = open_stack(place.open())
-    done = prune_backups(stack, dry_run=dry_run, wait=wait)
+    done = prune_backups(stack, dry_run=dry_run, wait=wait, warn=out.warn)
     if out.as_json:
         out.json(asdict(done))
         return

@@ -31,6 +31,7 @@ from techsapo_ops.cli.views.certificates import (
     status_value,
 )
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.certificates.metrics import write_metrics
 from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
 from techsapo_ops.operations.certificates.renew import redeploy, revocable
@@ -189,7 +190,9 @@ def revoke(
     version = revocable(certificates, name, reason)
     if not confirm(f"Revoke certificate {name} (version {version.number})? Clients will refuse it.", yes=yes):
         raise OpsError("nothing was revoked", "pass --yes where nobody can be asked")
-    version = revoke_at_ca(certificates, name, reason, wait=wait)
+    what = {"certificate": name, "version": version.number, "reason": reason}
+    with recorded(certificates.topology.layout, "certs revoke", what, out.warn):
+        version = revoke_at_ca(certificates, name, reason, wait=wait)
     out.say(f"certificate {name} (version {version.number}) is revoked")
     out.next(f"techsapo certs renew {name}")
 

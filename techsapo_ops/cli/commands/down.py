@@ -41,7 +41,7 @@ def down(
     if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)
-    stopped = stop(stack, wait=wait, remove_data=volumes)
+    stopped = stop(stack, wait=wait, remove_data=volumes, warn=out.warn)
     if out.as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return

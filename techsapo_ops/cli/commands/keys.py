@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -17,11 +18,13 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
+    from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 
 app = CommandGroup(
@@ -90,8 +93,9 @@ def create(
     until = now + _span("--expires", expires, "12h or 90d") if expires is not None else None
     if until == now:
         raise OpsError("--expires: must be longer than 0", "write e.g. 12h or 90d", exit_code=2)
-    store, owner = _store(place)
-    with exclusive(store.path.with_suffix(".lock"), wait=5):
+    store, owner, layout = _store(place)
+    what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
+    with _alone(store), recorded(layout, "keys create", what, out.warn) as known:
         keys = store.read()
         kept, shown = new_key(
             name,
@@ -102,6 +106,7 @@ def create(
         )
         kept = replace(kept, per_minute=per_minute, daily_usd=daily_usd, monthly_usd=monthly_usd)
         store.write((*keys, kept), owner)
+        known["key"] = kept.id
     if out.as_json:
         out.json({**_public(kept), "key": shown})
         return
@@ -113,7 +118,7 @@ def create(
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the keys, without the keys themselves."""
-    store, _ = _store(place)
+    store, _, _ = _store(place)
     keys = store.read()
     if out.as_json:
         out.json([_public(k) for k in keys])
@@ -204,9 +209,11 @@ def rotate(
     """
     now = _now()
     span = _span("--overlap", overlap, "30m or 24h; 0 ends the old key at once")
-    store, owner = _store(place)
-    with exclusive(store.path.with_suffix(".lock"), wait=5):
+    store, owner, layout = _store(place)
+    what = {"which": which, "overlap": overlap}
+    with _alone(store), recorded(layout, "keys rotate", what, out.warn) as known:
         rotation = store.rotate(which, now, span, owner)
+        known.update(name=rotation.key.name, key=rotation.key.id, ending=[k.id for k in rotation.ending])
     if out.as_json:
         ending = [_public(k) for k in rotation.ending]
         out.json({**_public(rotation.key), "key": rotation.shown, "ending": ending})
@@ -227,9 +234,10 @@ def revoke(
     out: JsonOutput,
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart."""
-    store, owner = _store(place)
-    with exclusive(store.path.with_suffix(".lock"), wait=5):
+    store, owner, layout = _store(place)
+    with _alone(store), recorded(layout, "keys revoke", {"which": which}, out.warn) as known:
         gone = store.revoke(which, _now(), owner)
+        known.update(keys=[k.id for k in gone])
     if out.as_json:
         out.json([_public(k) for k in gone])
     for key in gone:
@@ -242,12 +250,17 @@ def _public(key: ApiKey) -> dict[str, Any]:
     return {**told, "state": key.state(datetime.now(UTC))}
 
 
-def _store(place: SpecChoice) -> tuple[KeyFile, tuple[int, int] | None]:
-    """The file of keys, and the user of the app where that is not the one at work."""
+def _alone(store: KeyFile) -> AbstractContextManager[int]:
+    """Be the only techsapo at work on the keys."""
+    return exclusive(store.path.with_suffix(".lock"), wait=5)
+
+
+def _store(place: SpecChoice) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
+    """The file of keys, the user of the app where that is not the one at work, and the stack's folders."""
     project = place.open()
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
     with opened(path.parent, make=0o755):
         pass
-    return KeyFile(path), owner
+    return KeyFile(path), owner, project.layout

@@ -125,7 +125,11 @@ def brief(value: dict[str, Any]) -> dict[str, Any]:
 
 def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
     """A backup with stable keys: its manifest, where it is, whose it is and what was found out about it."""
-    told = backup.manifest.to_json() if backup.manifest is not None else {"id": backup.id}
+    told: dict[str, Any] = {"id": backup.id}
+    if (manifest := backup.manifest) is not None:
+        head = manifest.administration
+        noted = {"sequence": head.sequence, "hash": head.hash} if head is not None else None
+        told = {**manifest.to_json(), "left_out": dict(manifest.left_out), "administration": noted}
     origin = origin_of(repository, backup)
     return {
         **told,

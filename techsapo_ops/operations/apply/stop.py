@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import Layout
@@ -22,15 +23,22 @@ def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
     return exclusive(layout.state / "lock", wait=wait)
 
 
-def down(stack: Recorded, *, wait: float = 0.0, remove_data: bool = False) -> tuple[str, ...]:
+def down(
+    stack: Recorded, *, wait: float = 0.0, remove_data: bool = False, warn: Warn = lambda _: None
+) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
 
-    Raises OpsError when another techsapo is at work for longer than `wait` seconds.
+    Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
+    stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
     """
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
     with locked(stack.layout, wait):
-        return stack.stop(remove_data=remove_data)
+        begun = begin_anyway(stack.layout, "down", {"remove_data": remove_data}, warn)
+        with ending(begun, warn) as known:
+            stopped = stack.stop(remove_data=remove_data)
+            known["stopped"] = list(stopped)
+        return stopped
 
 
 def restart(

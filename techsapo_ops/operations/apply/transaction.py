@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.began_with import note_edition
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.generate import write_files
@@ -52,6 +53,7 @@ class Transaction:
         self._base = self._ledger.current()
         self._started = time.monotonic()
         self._draft: LedgerEntry | None = None
+        self._begun: Begun | None = None
         self._work = Work(
             running,
             found.desired,
@@ -67,6 +69,19 @@ class Transaction:
 
     def run(self) -> Applied:
         """Do it. Raises OpsError when nothing was touched, because the ledger could not be written."""
+        try:
+            applied = self._run()
+        except BaseException as error:
+            if self._begun is not None:
+                self._begun.end("failed", {"why": why(error)}, self._listener.warn)
+            raise
+        entry = applied.entry
+        if self._begun is not None and entry is not None:
+            told = {"result": entry.result, "why": entry.reason, "back_to": entry.back_to}
+            self._begun.end("done" if entry.good else "failed", told, self._listener.warn)
+        return applied
+
+    def _run(self) -> Applied:
         found = self._plan
         recorded = self._base is not None and self._base.identity == found.wanted.identity
         if found.changes or self._interrupted or not (recorded or found.partial):
@@ -95,12 +110,15 @@ class Transaction:
     def _begin(self) -> None:
         found, wanted = self._plan, self._plan.wanted
         topology = wanted.desired.topology
+        id_, command = self._ledger.next_id(), "up" if found.restores is None else "rollback"
+        what = {"apply": id_, "restores": found.restores, "environment": topology.layout.environment}
+        self._begun = begin(topology.layout, command, what)
         note_edition(topology.layout)
         self._draft = LedgerEntry(
-            id=self._ledger.next_id(),
+            id=id_,
             time=now(),
             user=self._history.user,
-            command="up" if found.restores is None else "rollback",
+            command=command,
             version=build(),
             engine=topology.engine,
             environment=topology.layout.environment,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from techsapo_ops.backup import registry
@@ -13,6 +13,7 @@ from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import head_of
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import copy_away
 from techsapo_ops.operations.backup.restore_journal import require_none
@@ -119,7 +120,10 @@ def _take(
     stack: Stack, selection: Selection, tag: str, now: Callable[[], datetime], watch: Watch | None
 ) -> Backup:
     repository = repository_of(stack)
-    draft = Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out)
+    draft = replace(
+        Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out),
+        administration=head_of(stack.layout),
+    )
     backup = create(repository, draft, selection.sources, now, watch)
     write_metrics(repository, stack.layout)
     return backup

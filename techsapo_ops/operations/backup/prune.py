@@ -10,6 +10,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
+from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.stack.stack import Stack
 
@@ -22,8 +23,13 @@ class Pruned:
     bytes: int
 
 
-def prune_backups(stack: Stack, *, dry_run: bool = False, wait: float = 0.0) -> Pruned:
-    """Remove the backups that backup.keep does not want any more."""
+def prune_backups(
+    stack: Stack, *, dry_run: bool = False, wait: float = 0.0, warn: Warn = lambda _: None
+) -> Pruned:
+    """Remove the backups that backup.keep does not want any more.
+
+    Also where that can't be recorded, of which `warn` is told: it is what makes room on a full disk.
+    """
     repository = repository_of(stack)
     with repository.lock(wait):
         backups = repository.backups()
@@ -34,9 +40,12 @@ def prune_backups(stack: Stack, *, dry_run: bool = False, wait: float = 0.0) -> 
         going = {v.id for v in verdicts if not v.keep}
         freed = sum(_size(b) for b in backups if b.id in going)
         if not dry_run:
-            for backup in backups:
-                if backup.id in going:
-                    repository.remove(backup)
+            if going:
+                begun = begin_anyway(stack.layout, "backup prune", {"backups": sorted(going)}, warn)
+                with ending(begun, warn):
+                    for backup in backups:
+                        if backup.id in going:
+                            repository.remove(backup)
             write_metrics(repository, stack.layout)
     return Pruned(verdicts, freed)
 

@@ -13,6 +13,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.create import put_aside
 from techsapo_ops.operations.backup.intent import Intent
@@ -53,7 +54,13 @@ def perform(
     layout = stack.layout
     present = [part.source for part in intent.parts if part.kind not in intent.absent]
     seconds: dict[str, float] = {}
-    with locked(layout, wait):
+    what = {
+        "backup": intent.backup.id,
+        "origin": str(intent.origin.state),
+        "parts": [part.kind for part in intent.parts],
+        "to": intent.until.isoformat() if intent.until is not None else None,
+    }
+    with locked(layout, wait), recorded(layout, "restore", what, say) as known:
         replay = _prepared(stack, intent)
         safety: Backup | None = None
         replaced = tuple(part.kind for part in intent.parts)
@@ -90,6 +97,7 @@ def perform(
         finished(layout)
         for part_kind, kind in _kept_beside(replaced):
             kind.forget(stack, part_kind)
+        known["safety"] = safety.id if safety is not None else None
     return Restored(
         intent.backup.id, safety.id if safety is not None else "", seconds, round(monotonic() - began, 3)
     )
@@ -112,7 +120,9 @@ def recover(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> st
                 f"going back is not possible: {safety.id} was tampered with, or is damaged: {found.why}",
                 f'{accept if found.acceptable else ""}docs/backup.md, "Whose backup it is"',
             )
-        _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
+        what = {"safety": left.safety, "parts": list(left.kinds)}
+        with recorded(layout, "restore undone", what, say):
+            _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
     return left.safety
 
 

@@ -40,7 +40,7 @@ def verify(context: JobContext) -> JobResult:
 
 def prune(context: JobContext) -> JobResult:
     """Remove the backups that backup.keep does not want any more."""
-    done = prune_backups(context.stack(), wait=_WAIT)
+    done = prune_backups(context.stack(), wait=_WAIT, warn=context.tell)
     for verdict in done.verdicts:
         context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
     count = sum(not verdict.keep for verdict in done.verdicts)

@@ -1,0 +1,192 @@
+"""`techsapo audit`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.adapters.chain import Head
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import actions, chain_of, verify
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.administration import Action, Verified
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
+)
+_HEAD = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
+
+
+@app.command(name="verify")
+def verify_record(
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head",
+            metavar="NUMBER:HASH",
+            help="A record noted elsewhere, such as out of an off-site manifest.",
+        ),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """See whether the record of administration was changed, cut or written anew.
+
+    Each record names the hash of the one before it and carries a MAC. Backups note the last record of their
+    time, and the file is compared with those that are here. Ends with 1 where something contradicts it.
+
+    Examples:
+
+      techsapo audit verify
+
+      techsapo audit verify --json
+    """
+    noted = [("--head", _head(text)) for text in head or ()]
+    stack = open_stack(place.open())
+    repository = repository_of(stack)
+    heads = ((backup.id, backup.read().administration) for backup in repository.ours())
+    noted += [(f"backup {id_}", known) for id_, known in heads if known is not None]
+    chain = chain_of(stack.layout)
+    found = verify(chain.read(), noted)
+    if out.as_json:
+        out.json({"path": str(chain.path), **_verified(found)})
+    else:
+        _show(found, str(chain.path), out)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def _show(found: Verified, path: str, out: Output) -> None:
+    for each in found.breaks:
+        out.data(f"{path}:{each.line}: {each.why}")
+    for sentence in found.elsewhere:
+        out.data(sentence)
+    if found.torn:
+        out.say(
+            f"the last {found.torn} bytes are of a record that a power cut or a kill cut short: what it was "
+            "about was not begun, and the next record closes it"
+        )
+    if found.head is None:
+        out.say(f"nothing is recorded in {path} yet")
+    elif found.ok:
+        compared = f"{len(found.compared)} backups" if found.compared else "no backup knows it yet"
+        out.say(f"all {found.records} records hold; compared with: {compared}")
+    if found.head is not None:
+        out.data(f"{found.head.sequence}:{found.head.hash}")
+    if not found.ok:
+        out.next('docs/security.md, "The record of administration", says what this can mean')
+
+
+def _verified(found: Verified) -> dict[str, Any]:
+    return {
+        "ok": found.ok,
+        "records": found.records,
+        "head": f"{found.head.sequence}:{found.head.hash}" if found.head is not None else None,
+        "breaks": [{"line": b.line, "why": b.why} for b in found.breaks],
+        "torn_bytes": found.torn,
+        "compared": list(found.compared),
+        "elsewhere": list(found.elsewhere),
+    }
+
+
+@app.command()
+def show(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="So many, the last ones.")] = 20,
+    *,
+    place: SpecFile,
+    out: JsonOutput,
+) -> None:
+    """Show what was done last: when, by whom, from where, what, and how it ended.
+
+    Examples:
+
+      techsapo audit show
+
+      techsapo audit show -n 100 --json
+    """
+    chain = chain_of(layout_beside(place.file))
+    reading = chain.read()
+    done = actions(reading)[-lines:]
+    if out.as_json:
+        out.json([_action(action) for action in done])
+    elif not done:
+        out.say(f"nothing is recorded in {chain.path} yet")
+    else:
+        rows = [
+            (
+                str(action.sequence),
+                f"{action.time.astimezone():%Y-%m-%d %H:%M:%S}",
+                _who(action.who),
+                _from(action.who),
+                action.action,
+                action.outcome or "no end known",
+                _what(action.what),
+            )
+            for action in done
+        ]
+        out.table(("", "when", "who", "from", "did", "ended", "what"), rows)
+    if reading.breaks:
+        first = reading.breaks[0]
+        out.warn(f"{chain.path}:{first.line}: {first.why}; `techsapo audit verify` says more")
+
+
+def _who(who: Mapping[str, Any]) -> str:
+    """The person, and as whom: `alice as root`."""
+    user = str(who.get("user") or f"uid {who.get('uid', '?')}")
+    person = str(who.get("login") or who.get("sudo") or user)
+    return _plain(person if person == user else f"{person} as {user}")
+
+
+def _from(who: Mapping[str, Any]) -> str:
+    parts = (str(who.get("ssh", "")).partition(" ")[0], who.get("tty"), who.get("by"))
+    told = [str(part) for part in parts if part]
+    return _plain(", ".join(told[:2]))
+
+
+def _what(what: Mapping[str, Any]) -> str:
+    return _plain(
+        "  ".join(f"{key}={_value(value)}" for key, value in what.items() if value not in (None, ""))
+    )
+
+
+def _value(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(text: str) -> str:
+    """For a terminal: who wrote the record may have been told names by others."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _action(action: Action) -> dict[str, Any]:
+    return {
+        "sequence": action.sequence,
+        "time": action.time.isoformat(),
+        "who": dict(action.who),
+        "action": action.action,
+        "outcome": action.outcome,
+        "what": dict(action.what),
+    }
+
+
+def _head(text: str) -> Head:
+    found = _HEAD.fullmatch(text)
+    if found is None:
+        raise OpsError(
+            f"--head: {text!r} names no record",
+            "write its number, a colon and its hash of 64 digits",
+            exit_code=2,
+        )
+    return Head(int(found[1]), found[2])

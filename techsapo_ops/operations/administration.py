@@ -1,0 +1,175 @@
+"""The record of administration: what is done to a stack, by whom and from where, before it is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from techsapo_ops.adapters.actor import actor
+from techsapo_ops.adapters.chain import Break, Chain, Head, Reading
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.layout import Layout
+
+Outcome = Literal["done", "failed"]
+Warn = Callable[[str], None]
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An action that was recorded and is under way; `head` is None where it could not be recorded."""
+
+    chain: Chain
+    action: str
+    head: Head | None
+
+    def end(self, outcome: Outcome, what: Mapping[str, Any], warn: Warn) -> None:
+        """Record how it ended. It has happened by now, so `warn` is told where that can't be recorded."""
+        if self.head is None:
+            return
+        told = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
+        try:
+            self.chain.append(told)
+        except OpsError as error:
+            warn(f"the end of this can't be recorded: {error.message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What was done, out of its one or two records. `outcome` is None where none says how it ended."""
+
+    sequence: int
+    time: datetime
+    action: str
+    outcome: Outcome | None
+    who: Mapping[str, Any]
+    what: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the record holds. `head` is its last one, `torn` the bytes of a write that was cut short.
+
+    `compared` are the backups whose manifests name a record, `elsewhere` what of them is not as they say.
+    """
+
+    records: int
+    head: Head | None
+    breaks: tuple[Break, ...]
+    torn: int
+    compared: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing contradicts it."""
+        return not (self.breaks or self.elsewhere)
+
+
+def chain_of(layout: Layout) -> Chain:
+    """The record of the stack of `layout`: its file belongs to whom the state directory does."""
+    owner: tuple[int, int] | None = None
+    if os.geteuid() == 0 and layout.state.is_dir():
+        facts = layout.state.stat()
+        owner = (facts.st_uid, facts.st_gid) if facts.st_uid != 0 else None
+    folder = layout.administration
+    return Chain(folder / "record.jsonl", folder / "key", owner)
+
+
+def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
+    """Record that `action` is about to be done; `what` holds no secret. Raises OpsError where it can't be."""
+    chain = chain_of(layout)
+    told = {"action": action, "outcome": "begun", "who": actor().to_json(), "what": dict(what)}
+    try:
+        return Begun(chain, action, chain.append(told))
+    except OpsError as error:
+        raise OpsError(
+            f"{action} was not done, because it can't be recorded: {error.message}",
+            error.hint or f"see that {chain.path} can be written",
+        ) from None
+
+
+def begin_anyway(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
+    """As `begin`, for what must not depend on it: `warn` is told where it can't be recorded."""
+    try:
+        return begin(layout, action, what)
+    except OpsError as error:
+        warn(error.message.replace("was not done, because it can't", "can't", 1))
+        return Begun(chain_of(layout), action, None)
+
+
+def why(error: BaseException) -> str:
+    """What is recorded of an error: its first line, or its kind where its words are not ours."""
+    said = error.message if isinstance(error, OpsError) else type(error).__name__
+    return said.partition("\n")[0][:_LONGEST]
+
+
+@contextmanager
+def ending(begun: Begun, warn: Warn) -> Iterator[dict[str, Any]]:
+    """Record how the block ended; what it puts into the yielded dict is recorded with a good end."""
+    known: dict[str, Any] = {}
+    try:
+        yield known
+    except BaseException as error:
+        begun.end("failed", {"why": why(error)}, warn)
+        raise
+    begun.end("done", known, warn)
+
+
+@contextmanager
+def recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Iterator[dict[str, Any]]:
+    """Do the block only where it can be recorded, and record how it ended: `begin` and `ending` in one."""
+    with ending(begin(layout, action, what), warn) as known:
+        yield known
+
+
+def head_of(layout: Layout) -> Head | None:
+    """The last record, for a note elsewhere; None where nothing is recorded yet. Raises OpsError."""
+    return chain_of(layout).head()
+
+
+def actions(reading: Reading) -> tuple[Action, ...]:
+    """What was done, oldest first."""
+    found: dict[int, Action] = {}
+    for record in reading.records:
+        told = record.content
+        outcome, of = told.get("outcome"), told.get("of")
+        what, who = _object(told.get("what")), _object(told.get("who"))
+        if outcome in ("done", "failed") and isinstance(of, int) and of in found:
+            begun = found[of]
+            found[of] = Action(
+                begun.sequence, begun.time, begun.action, outcome, begun.who, {**begun.what, **what}
+            )
+            continue
+        if outcome is None:  # what the chain says of itself
+            what = {k: v for k, v in told.items() if k not in ("action", "previous")}
+        found[record.head.sequence] = Action(
+            record.head.sequence, record.time, str(told.get("action")), "done" if outcome is None else None,
+            who, what,
+        )  # fmt: skip
+    return tuple(found.values())
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def verify(reading: Reading, noted: Sequence[tuple[str, Head]]) -> Verified:
+    """Compare the record with itself, and with heads that were `noted` elsewhere: where, and which."""
+    known = {record.head.sequence: record.head.hash for record in reading.records}
+    elsewhere = []
+    for where, head in noted:
+        if head.sequence not in known:
+            elsewhere.append(
+                f"{where} knows record {head.sequence}, which is not here: the file was cut or begun anew"
+            )
+        elif known[head.sequence] != head.hash:
+            elsewhere.append(f"{where} knows another record {head.sequence}: the file was written anew")
+    return Verified(
+        len(reading.records), reading.head, reading.breaks, len(reading.torn),
+        tuple(where for where, _ in noted), tuple(elsewhere),
+    )  # fmt: skip
