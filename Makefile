@@ -33,7 +33,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test ci coverage lint lab slowest bench bench-peers picture lock clean
+.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers picture lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -41,6 +41,7 @@ help:
 	@echo "make install    venv and the techsapo command in $(BINDIR)"
 	@echo "make uninstall  remove that command"
 	@echo "make test       install what the tests need, run linters and all tests"
+	@echo "make fuzz       the tests that make up their input, with fresh seeds and more of it"
 	@echo "make ci         as CI does: the same, with a second look at what failed"
 	@echo "make coverage   the same as test, and which lines no test runs"
 	@echo "make slowest    the slowest tests and files of the last run"
@@ -109,6 +110,10 @@ lint: $(VENV)/dev
 test: $(VENV)/dev lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST))
+
+# What it finds is printed with the input; that one becomes an example of its test, and stays.
+fuzz: $(VENV)/dev lab
+	FUZZ=fresh $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 -m "hypothesis or fuzz"
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
 ci: $(VENV)/dev lab

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import fuzzing  # noqa: F401 - sets the profile of hypothesis
 import pytest
 from slowest import Stopwatch, expected, lanes
 

@@ -26,13 +26,14 @@ from techsapo_ops.serve.authority import Authority
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.config_state import config_hash, config_since
+from techsapo_ops.serve.description import described
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
-from techsapo_ops.serve.live import described, live_routes
+from techsapo_ops.serve.live import live_routes
 from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import BodyLimit, Envelope
@@ -169,7 +170,8 @@ class App:
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
         )
-        self.asgi = api = _fastapi(instance.version, self._lifespan, (*questions, *others))
+        routers = (*questions, *others)
+        self.asgi = api = _fastapi(instance.version, self._lifespan, routers, keys=gate.needs_keys)
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=size_bytes(spec.app.limits.max_body))
@@ -239,7 +241,9 @@ class App:
             await self.stop()
 
 
-def _fastapi(version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRouter]) -> FastAPI:
+def _fastapi(
+    version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRouter], *, keys: bool
+) -> FastAPI:
     app = FastAPI(
         title="TechSapo",
         version=version,
@@ -256,7 +260,7 @@ def _fastapi(version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRou
 
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
-        return json_response(described(app.openapi()))
+        return json_response(described(app.openapi(), keys=keys))
 
     return app
 

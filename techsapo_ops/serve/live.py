@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
@@ -48,19 +49,20 @@ def live_routes(broadcast: Broadcast, gate: Gate, origins: SameOrigin) -> Sequen
     )
 
 
-def described(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with the stream in it, whose plain ASGI route FastAPI does not describe."""
-    operation = {
-        "tags": ["monitoring"],
-        "summary": "The metrics every two seconds, as server-sent events.",
-        "description": f"The same as WebSocket messages: {WEBSOCKET_PATH}. See docs/streams.md.",
-        "parameters": [
-            {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
-             "description": "The last event that was received: what was missed since comes first."},
-        ],
-        "responses": {"200": {"description": "Events.", "content": {"text/event-stream": {}}}},
-    }  # fmt: skip
-    return {**document, "paths": {**document["paths"], SSE_PATH: {"get": operation}}}
+STREAM: dict[str, Any] = {
+    "tags": ["monitoring"],
+    "summary": "The metrics every two seconds, as server-sent events.",
+    "description": f"The same as WebSocket messages: {WEBSOCKET_PATH}. See docs/streams.md.",
+    "parameters": [
+        {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
+         "description": "The last event that was received: what was missed since comes first."},
+    ],
+    "responses": {
+        "200": {"description": "Events.", "content": {"text/event-stream": {}}},
+        **{str(status): answer for status, answer in problem_responses(401, 403).items()},
+    },
+}  # fmt: skip
+"""The stream as /openapi.json describes it: FastAPI does not know plain ASGI routes."""
 
 
 class ServerSentEvents:
