@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.scheduler.timetable import job_folders
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -30,7 +33,11 @@ def systemd_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
         return " ".join(systemd_quote(word) for word in (*words, *options))
 
     content = templates.render(
-        "systemd/techsapo.service.j2", project=topology.spec.project, command=command, root=topology.host.root
+        "systemd/techsapo.service.j2",
+        project=topology.spec.project,
+        command=command,
+        root=topology.host.root,
+        writable=writable_paths(topology.spec, layout.spec_file.parent),
     )
     return (RenderedFile(UNIT, content),)
 
@@ -40,3 +47,15 @@ def systemd_quote(word: str) -> str:
     if CONTROL.search(word):
         raise OpsError(f"{word!r} holds a control character", "rename the folder")
     return '"' + "".join(_ESCAPED.get(character, character) for character in word) + '"'
+
+
+def systemd_word(value: str) -> str:
+    """One word of a setting; unlike in Exec…= a dollar means nothing there."""
+    return systemd_quote(value).replace("$$", "$")
+
+
+def writable_paths(spec: Spec, directory: Path) -> str:
+    """ReadWritePaths=: the project, scratch space, the backups, and where certificates are installed."""
+    scratch = ("/tmp", "/var/tmp")  # noqa: S108 - named in a unit, not used
+    folders = (directory, *scratch, *(path for path, _ in job_folders(spec, directory)))
+    return " ".join(systemd_word(f"-{folder}") for folder in folders)

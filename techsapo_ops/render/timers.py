@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.systemd import CONTROL, systemd_quote
-from techsapo_ops.services.scheduler.timetable import job_folders
+from techsapo_ops.render.systemd import CONTROL, systemd_quote, systemd_word, writable_paths
 from techsapo_ops.spec.calendar import calendar_events
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
@@ -51,11 +50,11 @@ def timer_files(
             project=spec.project,
             job=job,
             directory=_path(directory),
-            path=_quoted(f"PATH={path}"),
+            path=systemd_word(f"PATH={path}"),
             command=" ".join(systemd_quote(word) for word in job.argv),
             time_limit=math.ceil(job.time_limit) + _SPARE_SECONDS,
             root=topology.host.root,
-            writable=" ".join(_quoted(f"-{folder}") for folder in _writable(spec, directory)),
+            writable=writable_paths(spec, directory),
         )
         timer = templates.render(
             "systemd/job.timer.j2",
@@ -67,17 +66,6 @@ def timer_files(
         name = unit_prefix(spec) + job.name
         files += [RenderedFile(f"{name}.service", service), RenderedFile(f"{name}.timer", timer)]
     return tuple(files)
-
-
-def _writable(spec: Spec, directory: Path) -> list[str]:
-    """Where jobs write: the project, scratch space, the backups, and where certificates are installed."""
-    folders = [str(directory), "/tmp", "/var/tmp"]  # noqa: S108 - named in a unit, not used
-    return [*folders, *(str(path) for path, _ in job_folders(spec, directory))]
-
-
-def _quoted(value: str) -> str:
-    """One word of a setting; unlike in Exec…= a dollar means nothing here."""
-    return systemd_quote(value).replace("$$", "$")
 
 
 def _path(path: Path) -> str:
