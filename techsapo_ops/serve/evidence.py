@@ -8,19 +8,26 @@ from techsapo_ops.serve.bodies.answer import (
     AgainstBody,
     AmendmentBody,
     BounceBody,
+    CommandBody,
     DestructiveBody,
     DissentBody,
     EscalationBody,
     EvidenceBody,
     GradeBody,
+    HazardBody,
     HypothesisBody,
     ScoreBody,
     UnsettledBody,
 )
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.calibration import model_set
+from techsapo_ops.wallbounce.classifier.lines import classify
+from techsapo_ops.wallbounce.commands import commands_of
 from techsapo_ops.wallbounce.grades import Objection, Review, Score
 from techsapo_ops.wallbounce.verdict import CONTRADICTED
+
+_MOST_COMMANDS = 50
+"""Commands of an answer that its body tells of."""
 
 
 def examination(analysis: Analysis) -> dict[str, Any]:
@@ -35,8 +42,14 @@ def examination(analysis: Analysis) -> dict[str, Any]:
         ],
         "amendments": [AmendmentBody(provider=a.provider, claim=a.claim) for a in analysis.amendments],
         "destructive": [
-            DestructiveBody(command=d.command, kind=d.kind, why=d.why) for d in analysis.destructive
+            DestructiveBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
+            for d in analysis.destructive
         ],
+        "hazards": [
+            HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
+            for d in analysis.hazards
+        ],
+        "command_effects": [_command(c) for c in commands_of(analysis.answer)[:_MOST_COMMANDS]],
         "bounces": [
             BounceBody(
                 round=b.round,
@@ -71,6 +84,11 @@ def _evidence(analysis: Analysis) -> EvidenceBody:
         contradicted=CONTRADICTED in verdict.notes,
         uncapped=round(verdict.uncapped, 4),
     )
+
+
+def _command(command: str) -> CommandBody:
+    effects = classify(command).effects
+    return CommandBody(command=command, effect=effects[0], effects=list(effects))
 
 
 def _grade(review: Review) -> GradeBody:

@@ -9,14 +9,29 @@ from importlib.resources import files
 
 import yaml
 
+from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
-from techsapo_ops.wallbounce.commands import destructive
+from techsapo_ops.wallbounce.classifier.lines import classify
+from techsapo_ops.wallbounce.commands import dangerous
 from techsapo_ops.wallbounce.language import Language
 
 LOW, UNKNOWN = "low", "unknown"
 MAX_STEPS = 12
-_MARKS: Mapping[Language, str] = {"ja": "【元に戻せません】", "en": "[cannot be undone] "}
+_MARKS: Mapping[Language, Mapping[Effect, str]] = {
+    "ja": {
+        Effect.DESTRUCTIVE: "【元に戻せません】",
+        Effect.RUNS_REMOTE_CODE: "【外部のコードを実行します】",
+        Effect.WEAKENS_SECURITY: "【セキュリティを弱めます】",
+        Effect.STOPS_A_SERVICE: "【サービスを停止します】",
+    },
+    "en": {
+        Effect.DESTRUCTIVE: "[cannot be undone] ",
+        Effect.RUNS_REMOTE_CODE: "[runs code from elsewhere] ",
+        Effect.WEAKENS_SECURITY: "[weakens security] ",
+        Effect.STOPS_A_SERVICE: "[stops a service] ",
+    },
+}
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTILINE)
 
 
@@ -96,13 +111,21 @@ def _own_text(answer: AnswerBody) -> str:
 def _steps(answer: AnswerBody, own: str) -> list[str]:
     """The numbered lines of the chosen answer or else its sentences, what others added, and commands unnamed.
 
-    A step that can't be undone says so itself: whoever reads the list alone must not miss it.
+    A dangerous step says so itself: whoever reads the list alone must not miss it.
     """
     steps = [s for m in _NUMBERED.findall(own) if (s := m.strip())] or list(sentences(own))
     steps += [a.claim for a in answer.amendments]
     steps += [c for c in answer.commands if not any(c in s for s in steps)]
     language: Language = answer.language
-    return [_MARKS[language] + s if destructive(s, language) else s for s in steps]
+    return [_mark(s, answer.commands, language) + s for s in steps]
+
+
+def _mark(step: str, commands: Sequence[str], language: Language) -> str:
+    """What stands before a step: the worst that a command in it does, or nothing."""
+    effects = {e for d in dangerous(step, language) for e in d.effects}
+    if step in commands:
+        effects |= set(classify(step).effects)
+    return next((mark for effect, mark in _MARKS[language].items() if effect in effects), "")
 
 
 def _checks(answer: AnswerBody) -> list[str]:

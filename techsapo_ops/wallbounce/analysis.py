@@ -7,7 +7,7 @@ from typing import Literal
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.bounce import Bounce
-from techsapo_ops.wallbounce.commands import Destructive
+from techsapo_ops.wallbounce.commands import Dangerous
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Objection, Review
@@ -62,7 +62,10 @@ class Analysis:
     unsettled: tuple[Objection, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     amendments: tuple[Amendment, ...] = ()
-    destructive: tuple[Destructive, ...] = ()
+    destructive: tuple[Dangerous, ...] = ()
+    """Its commands that can't be undone."""
+    hazards: tuple[Dangerous, ...] = ()
+    """Its other dangerous commands: what stops a service or weakens security."""
     bounces: tuple[Bounce, ...] = ()
     escalations: tuple[Escalation, ...] = ()
     hypotheses: tuple[Hypothesis, ...] = ()

@@ -10,8 +10,10 @@ from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypot
 from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.commands import (
-    Destructive,
+    Dangerous,
     commands_of,
+    dangerous,
+    dangerous_in,
     destructive,
     destructive_in,
     identity,
@@ -32,6 +34,7 @@ SAME_CLAIM = 0.7
 class _Words:
     amendments: str
     destructive: str
+    hazards: str
     unlisted: str
     unsettled: str
     dissent: str
@@ -45,6 +48,7 @@ _WORDS: dict[Language, _Words] = {
     "ja": _Words(
         amendments="他の回答からの補足（異論なし）",
         destructive="【注意】元に戻せない操作が含まれます。実行前にバックアップと対象を確認してください",
+        hazards="【注意】サービスの停止やセキュリティの低下を伴う操作が含まれます。影響を確認してから実行してください",
         unlisted="回答者がこの手順を元に戻せないものと申告しています",
         unsettled="未確定の点（反対意見あり）",
         dissent="別の見解",
@@ -56,6 +60,7 @@ _WORDS: dict[Language, _Words] = {
     "en": _Words(
         amendments="Added from other answers (undisputed)",
         destructive="WARNING: this cannot be undone. Check backup and target before you run it",
+        hazards="WARNING: this stops a service or weakens security. Check what depends on it first",
         unlisted="the provider itself says that these steps cannot be undone",
         unsettled="Unsettled (contradicted by a peer)",
         dissent="Another view",
@@ -127,14 +132,20 @@ def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
     return tuple(made)
 
 
-def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Destructive, ...]:
+def marked(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Dangerous, ...]:
     """Every destructive command of what the user reads; a nameless one where only the provider says so."""
     found = {identity(d): d for d in destructive_in(answer, language)}
     for each in added:
         found.update({identity(d): d for d in destructive(each.claim, language)})
     if not found and answer.risk is Risk.DESTRUCTIVE:
-        return (Destructive("", "declared", _WORDS[language].unlisted),)
+        return (Dangerous("", "declared", _WORDS[language].unlisted),)
     return tuple(found.values())
+
+
+def hazards(answer: Answer, added: Iterable[Amendment], language: Language) -> tuple[Dangerous, ...]:
+    """Every other dangerous command of what the user reads: what stops a service or weakens security."""
+    found = [*dangerous_in(answer, language), *(d for each in added for d in dangerous(each.claim, language))]
+    return tuple({identity(d): d for d in found if not d.lasting}.values())
 
 
 def text(analysis: Analysis) -> str:
@@ -144,6 +155,8 @@ def text(analysis: Analysis) -> str:
     if outcome is Outcome.REFUSED:
         return _refusal(analysis.hypotheses, words)
     parts = [analysis.answer.text.strip()]
+    if analysis.hazards:
+        parts.insert(0, _list(words.hazards, (_danger(d) for d in analysis.hazards)))
     if analysis.destructive:
         parts.insert(0, _list(words.destructive, (_danger(d) for d in analysis.destructive)))
     if analysis.amendments:
@@ -168,7 +181,7 @@ def _list(title: str, lines: Iterable[str]) -> str:
     return "\n".join((f"{title}:", *(f"- {line}" for line in lines)))
 
 
-def _danger(each: Destructive) -> str:
+def _danger(each: Dangerous) -> str:
     return f"`{each.command}` : {each.why}" if each.command else each.why
 
 

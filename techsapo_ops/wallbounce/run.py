@@ -270,6 +270,7 @@ class Run:
             dissent=others,
             amendments=added,
             destructive=danger,
+            hazards=integrate.hazards(answer, added, question.language),
             bounces=tuple(self._bounces),
             escalations=tuple(self._escalations),
             hypotheses=open_,

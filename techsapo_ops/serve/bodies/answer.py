@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.serve.bodies.base import Body
 
 
@@ -106,6 +107,21 @@ class DestructiveBody(Body):
     command: str
     kind: str
     why: str
+    effect: Annotated[
+        Effect, Field(description="The worst of what it does; runs_remote_code can't be undone either.")
+    ] = Effect.DESTRUCTIVE
+
+
+class HazardBody(DestructiveBody):
+    """A command of the answer that stops a service or weakens security."""
+
+
+class CommandBody(Body):
+    """A command of the answer, and everything that is known of what it does, the worst first."""
+
+    command: str
+    effect: Annotated[Effect, Field(description="The worst of `effects`. unknown is not safe: nobody knows.")]
+    effects: list[Effect]
 
 
 class BounceBody(Body):
@@ -169,6 +185,13 @@ class AnswerBody(Body):
     dissent: list[DissentBody]
     amendments: list[AmendmentBody]
     destructive: list[DestructiveBody]
+    hazards: Annotated[
+        list[HazardBody],
+        Field(description="Other dangerous commands: they stop a service or weaken security."),
+    ] = []
+    command_effects: Annotated[
+        list[CommandBody], Field(description="Each command that stands in the answer, with what it does.")
+    ] = []
     bounces: list[BounceBody]
     escalations: list[EscalationBody]
     hypotheses: list[HypothesisBody]
