@@ -15,6 +15,7 @@ from techsapo_ops.engines.auto import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, tell_nobody
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
@@ -57,6 +58,7 @@ def stack_on(
         engines=Opening(runner(), seconds).engine,
         user=acting_user(),
         leaves=opening.recorded_elsewhere,
+        following=AuditDatabase(opening.runner),
         check_spec=project.check,
     )
 
@@ -105,4 +107,7 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     `seconds` overrides how long a service may take to become ready.
     """
     opening = Opening(runner(), seconds)
-    return History(layout_beside(file), opening.engine, opening.recorded_elsewhere, acting_user())
+    return History(
+        layout_beside(file), opening.engine, opening.recorded_elsewhere, acting_user(),
+        following=AuditDatabase(opening.runner),
+    )  # fmt: skip

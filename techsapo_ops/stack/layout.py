@@ -133,6 +133,11 @@ class Layout:
         return self.keys / "mysql-password"
 
     @property
+    def mysql_migrations_password(self) -> Path:
+        """The password of the account that makes and alters the audit tables; no service is given it."""
+        return self.keys / "mysql-migrations-password"
+
+    @property
     def mysql_root_password(self) -> Path:
         """The password of MariaDB's root, where that one logs in by a password."""
         return self.keys / "mysql-root-password"

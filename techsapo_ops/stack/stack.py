@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.engine import Engine, Recorded
+from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.template_folders import Overrides, find_overrides
 from techsapo_ops.stack.templates import Templates
@@ -40,6 +41,8 @@ class Stack:
     """The stack as another engine brought it up, where that one still has it."""
     pause: Callable[[float], None] = time.sleep
     """Waits so many seconds."""
+    following: Following = field(default_factory=Following)
+    """What has to follow in a service that is ready."""
     check_spec: Callable[[str], Spec | None] = lambda _: None
     """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
     config_paths: tuple[str, ...] | None = None

@@ -310,6 +310,10 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     assert set(listed) == set(alerts())
     assert silence[:8] in stack.techsapo("alerts", "silence", "--list")
     stack.techsapo("alerts", "silence", "--expire", silence[:8])
+    recorded = [a for a in json.loads(stack.techsapo("audit", "show", "--json")) if "silence" in a["what"]]
+    assert [(a["action"], a["outcome"], a["what"]["silence"]) for a in recorded[-2:]] == [
+        ("alerts silence", "done", silence), ("alerts silence --expire", "done", silence),
+    ]  # fmt: skip
     stack.told.refused.add("info")
     stack.techsapo("alerts", "test", "ConfigChanged", code=1)
     stack.settle(stack.fired, *ITSELF)

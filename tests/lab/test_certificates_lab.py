@@ -20,6 +20,7 @@ from edges import NAME, Edge, acme_edge
 
 from techsapo_ops.certs.material import names_of
 from techsapo_ops.certs.self_signed import local_authority, sign
+from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.spec.models import Spec
 
 pytestmark = pytest.mark.lab
@@ -110,6 +111,9 @@ def test_a_revoked_certificate_needs_attention_until_it_is_renewed(edge: Edge) -
     assert edge.ca.certificate_status(serial) == "Revoked"
     (edge.folder / "state.json").write_text(json.dumps({**edge.state(), "revoked": None}))  # killed then
     edge.techsapo("revoke", "techsapo", "--yes")
+    done = actions(chain_of(edge.project.layout).read())
+    revoked = [(a.outcome, a.what["reason"]) for a in done if a.action == "certs revoke"]
+    assert revoked[-2:] == [("done", "keyCompromise"), ("done", "unspecified")]
     assert "renew is due: it was revoked" in edge.status(code=1)["attention"]
     edge.techsapo("renew")
     assert f"{edge.served().serial_number:x}" != serial

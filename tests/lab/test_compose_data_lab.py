@@ -46,6 +46,7 @@ from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import api as prometheus_api
 from techsapo_ops.services.prometheus.client import scratch_api
+from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = pytest.mark.lab
 
@@ -89,6 +90,19 @@ def test_a_backup_holds_what_the_containers_do_with_facts_of_that_moment(backup:
     )
     for secret in (REDIS_PASSWORD, MYSQL_PASSWORD, "redis''s", "PRIVATE KEY"):
         assert secret.encode() not in plain
+
+
+def test_the_app_s_account_in_the_container_adds_rows_and_another_one_has_made_the_tables(
+    lab: Project,
+) -> None:
+    granted = sql("SHOW GRANTS FOR 'techsapo'@'%'").splitlines()
+    (of_database,) = [line for line in granted if "techsapo_audit" in line]
+    assert of_database.startswith("GRANT SELECT, INSERT ON")
+    assert "ALL PRIVILEGES" in sql("SHOW GRANTS FOR 'techsapo_migrations'@'%'")
+    assert sql("SELECT version_num FROM alembic_version") == HEAD
+    password = lab.layout.mysql_migrations_password.read_text()
+    for container in container_ids(PROJECT).values():
+        assert password not in docker("inspect", container).stdout
 
 
 def test_no_accounts_password_stands_in_the_binlog_of_the_container_and_rows_do(lab: Project) -> None:

@@ -175,16 +175,25 @@ class Stack(ABC):
         host, port = self.address("redis")
         return redis.Redis(host, port, password=REDIS_PASSWORD)
 
-    def sql(self, statement: str) -> list[dict[str, Any]]:
-        """Rows of the audit database, as the app's own account sees them."""
+    def sql(self, statement: str, *, migrates: bool = False) -> list[dict[str, Any]]:
+        """Rows of the audit database, as the app's own account sees them, or the one that migrates."""
         host, port = self.address("mysql")
+        layout = self.project.layout
+        password = layout.mysql_migrations_password if migrates else layout.mysql_password
         link = pymysql.connect(
-            host=host, port=port, user="techsapo", password=self.project.layout.mysql_password.read_text(),
-            database="techsapo_audit", autocommit=True, cursorclass=pymysql.cursors.DictCursor,
+            host=host, port=port, user="techsapo_migrations" if migrates else "techsapo",
+            password=password.read_text(), database="techsapo_audit", autocommit=True,
+            cursorclass=pymysql.cursors.DictCursor,
         )  # fmt: skip
         with link, link.cursor() as cursor:
             cursor.execute(statement)
             return list(cursor.fetchall())
+
+    def rights(self) -> set[str]:
+        """What the app's account may do in the audit database."""
+        granted = [next(iter(row.values())) for row in self.sql("SHOW GRANTS")]
+        (of_database,) = [text for text in granted if "techsapo_audit" in text]
+        return set(of_database.removeprefix("GRANT ").partition(" ON ")[0].split(", "))
 
     def contents(self) -> dict[str, Any]:
         """Everything that an upgrade must keep, a value at a time: what a newer version adds is no loss."""
@@ -264,6 +273,8 @@ class Stack(ABC):
         self.project.run("jobs", "run", "costs")
         self.before = self.contents()
         self.back_up_by_this_version()
+        self.project.run("up", "--yes", timeout=200)  # whatever was gone back to meanwhile
+        assert self.rights() == {"SELECT", "INSERT"}
         mark = self.kill_an_up()
         self.install(earlier_tool())
         return self.up(mark)

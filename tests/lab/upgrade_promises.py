@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pymysql
+import pytest
+from servers import wait_for
 from tools import this_tool
 from upgrade_lab import QUESTION, TEMPLATE, USERS_CRONTAB, Stack
 
@@ -38,6 +41,13 @@ class Promises:
         for kind in ("redis", "audit_requests", "audit_calls", "API key", "run"):
             assert [what for what in stack.before if what.startswith(kind)], kind
         assert stack.lost() == {}
+
+    def test_the_app_s_account_may_add_rows_and_read_them_and_change_none(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert stack.rights() == {"SELECT", "INSERT"}
+        with pytest.raises(pymysql.MySQLError, match="command denied"):
+            stack.sql("DELETE FROM audit_calls")
 
     def test_api_keys_open_what_they_opened_and_answers_are_still_in_the_cache(
         self, stack: Stack, upgraded: str
@@ -115,7 +125,7 @@ class Promises:
     ) -> None:
         spec, template = stack.project.directory / "techsapo.yaml", stack.template
         stack.redis().delete("mine:1", "mine:hash")
-        stack.sql("DELETE FROM audit_calls")
+        stack.sql("DELETE FROM audit_calls", migrates=True)
         stack.project.layout.api_keys.unlink()
         was = spec.read_text(), template.read_text(encoding="utf-8")
         for path in (spec, template):
@@ -141,6 +151,7 @@ class Promises:
         assert done["to"] == 1
         assert "# mark 1 #" in stack.redis_conf()
         assert stack.statuses(stack.key) == {200}
+        assert stack.rights() == {"ALL PRIVILEGES"}, "an app of then makes its tables itself"
 
     def test_an_up_of_this_version_that_was_killed_is_completed_by_the_earlier_one(
         self, stack: Stack, back: str
@@ -159,6 +170,12 @@ class Promises:
     ) -> None:
         assert stack.statuses(stack.key) == {200}
         assert stack.statuses(stack.revoked) == {401}
+
+    def test_the_earlier_version_s_app_writes_its_audit_log(self, stack: Stack, back: str) -> None:
+        assert stack.rights() == {"ALL PRIVILEGES"}
+        before = stack.sql("SELECT COUNT(*) AS n FROM audit_requests")
+        stack.ask("a question of the earlier version")
+        wait_for(lambda: stack.sql("SELECT COUNT(*) AS n FROM audit_requests") != before, what="its row")
 
     def test_every_instance_runs_the_earlier_code_again(self, stack: Stack, back: str) -> None:
         assert stack.outdated() == []

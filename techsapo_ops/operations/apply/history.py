@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from techsapo_ops.errors import OpsError
@@ -12,6 +12,7 @@ from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Engines, Leaves, Stack
 
@@ -20,7 +21,7 @@ from techsapo_ops.stack.stack import Engines, Leaves, Stack
 class History:
     """What was applied to the stack of `layout`, and the engines that ran it.
 
-    `user` is who works on it now, `pause` waits so many seconds.
+    `user` is who works on it now, `pause` waits so many seconds, `following` is what follows in its services.
     """
 
     layout: Layout
@@ -28,11 +29,12 @@ class History:
     leaves: Leaves = lambda _: None
     user: str = ""
     pause: Callable[[float], None] = time.sleep
+    following: Following = field(default_factory=Following)
 
     @classmethod
     def of(cls, stack: Stack) -> Self:
         """The history of an open stack."""
-        return cls(stack.layout, stack.engines, stack.leaves, stack.user, stack.pause)
+        return cls(stack.layout, stack.engines, stack.leaves, stack.user, stack.pause, stack.following)
 
     @property
     def ledger(self) -> Ledger:

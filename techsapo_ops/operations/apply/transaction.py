@@ -18,10 +18,11 @@ from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
-from techsapo_ops.operations.apply.work import Work
+from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
-from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.engine import Access, Engine
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.topology import Topology
 
 
 class Transaction:
@@ -35,7 +36,7 @@ class Transaction:
     def __init__(
         self,
         found: StackPlan,
-        running: Running,
+        running: Engine,
         history: History,
         listener: Listener,
         *,
@@ -59,7 +60,7 @@ class Transaction:
             found.desired,
             found.observed,
             listener,
-            reached=lambda service: self._reached(SERVICES, service),
+            marks=self._marks(running, found.desired.topology, SERVICES),
             pause=history.pause,
         )
 
@@ -131,6 +132,12 @@ class Transaction:
         )
         self._journal.begin(self._draft)
 
+    def _marks(self, access: Access, topology: Topology, phase: str) -> Marks:
+        return Marks(
+            ready=lambda service: self._history.following.ready(access, topology, service),
+            reached=lambda service: self._reached(phase, service),
+        )
+
     def _reached(self, phase: str, service: str | None = None) -> None:
         if self._draft is not None:
             self._journal.reached(phase, service)
@@ -154,6 +161,16 @@ class Transaction:
         if self._draft is not None and not (self._can_go_back and self._work.failed):
             self._reached(READ_BACK)
             self._work.prove()
+            if not self._work.failed and not found.partial:
+                self._history.following.settled(self._running, desired.topology, older=self._older())
+
+    def _older(self) -> bool:
+        """Whether this went back to an apply of version 0.1.
+
+        Its containers come back from the images of then, and the tool of then may be what is used next.
+        """
+        back = self._plan.restores
+        return back is not None and self._ledger.find(f"@{back}").version.startswith("0.1.")
 
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
@@ -180,7 +197,7 @@ class Transaction:
                 desired,
                 found.observed,
                 self._listener,
-                reached=lambda service: self._reached(BACK, service),
+                marks=self._marks(running, desired.topology, BACK),
                 pause=self._history.pause,
             )
             work.perform(found.steps.steps, stop=False)

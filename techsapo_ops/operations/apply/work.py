@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Listener, Outcome
@@ -20,10 +20,19 @@ PATIENCE = 10.0
 _LOG_LINES = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Who is told of a service: `ready` when it is, before what needs it is started, and may raise OpsError;
+    `reached` when it was changed."""
+
+    ready: Callable[[str], None]
+    reached: Callable[[str], None]
+
+
 class Work:
     """Brings what `running` runs from `before` to `desired`; `outcomes` is how each step ended.
 
-    `reached` is told of each service that was changed, `pause` waits so many seconds.
+    `marks` are told of each service, `pause` waits so many seconds.
     """
 
     def __init__(
@@ -33,14 +42,14 @@ class Work:
         before: Observed,
         listener: Listener,
         *,
-        reached: Callable[[str], None],
+        marks: Marks,
         pause: Callable[[float], None],
     ) -> None:
         self._running = running
         self._desired = desired
         self._before = before
         self._listener = listener
-        self._reached = reached
+        self._marks = marks
         self._pause = pause
         self.outcomes: list[Outcome] = []
 
@@ -73,7 +82,7 @@ class Work:
                 self.outcomes.append(outcome)
                 self._listener.done(outcome)
                 if outcome.step.action is not Action.NOTHING and outcome.error is None:
-                    self._reached(outcome.step.service)
+                    self._marks.reached(outcome.step.service)
             places = {step.service: place for place, step in enumerate(part)}
             self.outcomes[first:] = sorted(self.outcomes[first:], key=lambda o: places[o.step.service])
             if stop and self.failed:
@@ -96,6 +105,8 @@ class Work:
         else:
             try:
                 step.perform(self._running, self._desired, self._listener.say, part)
+                if step.action is not Action.REMOVE:
+                    self._marks.ready(step.service)
             except OpsError as problem:
                 error = problem
         return Outcome(step, time.monotonic() - started, error)

@@ -82,6 +82,7 @@ def perform(
                 else:
                     _require_same(stack, part)
                 seconds[part.kind] = round(monotonic() - start, 3)
+            _follow(stack, replaced)
             _start(stack, intent.apps, say)
         except BaseException as error:
             if interrupted(layout) is None:  # nothing was replaced yet
@@ -139,6 +140,7 @@ def _go_back(
                 if not registry.of(part).keeps_replaced:
                     _bring_back(stack, safety, part, told)
                 _require_same(stack, part)
+        _follow(stack, kinds)
         _start(stack, apps, say)
     except OpsError as error:
         kept = f"what was there is whole in the backup {safety.id}; " if safety is not None else ""
@@ -190,6 +192,14 @@ def _content(stack: Stack, backup: Backup, part: Part) -> Iterator[PackedReader]
         if found.sha256 != part.sha256:
             raise OpsError(f"another copy of {kind.title} came than a moment ago", "try again")
         yield reader
+
+
+def _follow(stack: Stack, part_kinds: Sequence[str]) -> None:
+    """What an apply would do next where the data is that of an older version."""
+    for each in part_kinds:
+        kind = registry.find(each.partition(":")[0])
+        if kind is not None and (service := kind.service(each)):
+            stack.following.ready(stack.engine, stack.topology, service)
 
 
 def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:

@@ -1,35 +1,80 @@
-"""The SQL that keeps the audit database and the app's login as the spec wants them, on whichever engine."""
+"""The SQL that keeps the audit database and its accounts as the spec wants them, on whichever engine.
+
+The app's account adds rows and reads them, and nothing else. An account of its own makes and alters tables,
+whose password no process of the stack is given: `up` and `restore` use it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.quoting import literal
-from techsapo_ops.spec.models.data import Mysql
-from techsapo_ops.spec.secret import Secret
+
+if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
+    from techsapo_ops.spec.models.data import Mysql
+    from techsapo_ops.spec.secret import Secret
 
 
-def app_sql(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> str:
-    """Statements that make the database and the app's account from `hosts`, with this password; again too.
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """Those of the app's account and of the one that migrates."""
 
-    The app's login may also read the server's state: mysqld exporter uses it. Raises OpsError for a password
-    that can't stand on one line.
+    app: Secret
+    migrations: Secret
+
+
+def migrations_user(mysql: Mysql) -> str:
+    """The account that makes and alters the tables, and that a dump is loaded by."""
+    return f"{mysql.user}_migrations"
+
+
+def accounts_sql(mysql: Mysql, passwords: Passwords, hosts: Sequence[str]) -> str:
+    """Statements that make the database and its accounts from `hosts`, with these passwords; again too.
+
+    They take no right away, see `narrowed`. The app's login may also read the server's state: mysqld exporter
+    uses it. Raises OpsError for a password that can't stand on one line.
     """
     accounts: list[str] = []
     for host in hosts:
-        account = f"'{mysql.user}'@'{host}'"
+        account, migrations = f"'{mysql.user}'@'{host}'", f"'{migrations_user(mysql)}'@'{host}'"
         accounts += [
-            *identified(account, password),
-            f"GRANT ALL ON `{mysql.database}`.* TO {account}",
+            *identified(account, passwords.app),
+            _adding(mysql, account),
             f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
+            *identified(migrations, passwords.migrations),
+            f"GRANT ALL ON `{mysql.database}`.* TO {migrations}",
         ]
     database = f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4"
     return statements((database, *unlogged(accounts)))
 
 
+def narrowed(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Statements that take from the app's account what version 0.1, whose app made the tables, gave it.
+
+    All of it, and what it keeps is given anew: what ALL consists of differs by the server's version. Sessions
+    keep their rights meanwhile; one that begins in between is refused, and its rows wait.
+    """
+    lines: list[str] = []
+    for host in hosts:
+        account = f"'{mysql.user}'@'{host}'"
+        lines += [f"REVOKE ALL PRIVILEGES ON `{mysql.database}`.* FROM {account}", _adding(mysql, account)]
+    return unlogged(lines)
+
+
+def widened(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Statements that give the app's account what an app of version 0.1 needs."""
+    return unlogged([f"GRANT ALL ON `{mysql.database}`.* TO '{mysql.user}'@'{host}'" for host in hosts])
+
+
+def _adding(mysql: Mysql, account: str) -> str:
+    return f"GRANT SELECT, INSERT ON `{mysql.database}`.* TO {account}"
+
+
 def identified(account: str, password: Secret) -> tuple[str, ...]:
-    """What sees to it that `account` is there, and logs in by `password`. Raises OpsError as `app_sql`."""
+    """What sees to it that `account` is there, and logs in by `password`. Raises as `accounts_sql`."""
     text = password.reveal()
     if any(c in text for c in "\r\n\0"):
         raise OpsError("mysql.password holds a line break", "choose a password on one line")

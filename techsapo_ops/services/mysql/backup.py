@@ -16,8 +16,9 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import contents, dump
 from techsapo_ops.services.mysql.binlog import Binlog
-from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
-from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.services.mysql.quoting import literal, name
+from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, version
+from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
 from techsapo_ops.stack.tool import Tool
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
     from techsapo_ops.stack.stack import Stack
 
+_LOADER = "loader"
 _COPIED = "mysql-restoring"
 _OF_THE_SERVER = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
@@ -88,7 +90,7 @@ class MysqlBackup(BackupKind):
             door = scratch_door(scratch, stack.runner)
             began = monotonic()
             try:
-                dump.load(door, database, reader, progress)
+                dump.load(_scratch_loader(stack, scratch, part), database, reader, progress)
             except OpsError as error:
                 return Trial((f"it can't be loaded: {error.message}",))
             seconds = monotonic() - began
@@ -104,7 +106,8 @@ class MysqlBackup(BackupKind):
         self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
     ) -> Iterator[Scratch]:
         with stack.engine.scratch("mysql") as scratch:
-            dump.load(scratch_door(scratch, stack.runner), str(part.facts["database"]), reader, progress)
+            loader = _scratch_loader(stack, scratch, part)
+            dump.load(loader, str(part.facts["database"]), reader, progress)
             yield scratch
 
     @override
@@ -130,15 +133,15 @@ class MysqlBackup(BackupKind):
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        # The server runs a dump's statements as they come, with all rights, and the digest is known at the
-        # end only: so it is copied into a private folder first.
+        # The server runs a dump's statements as they come, and the digest is known at the end only: so it is
+        # copied into a private folder first.
         folder = stack.layout.state / _COPIED
         if folder.exists():  # of a run that was killed
             shutil.rmtree(folder)
         private_folder(folder, stack.layout.state)
         try:
             copy = reader.copied(folder / "dump.sql.zst")
-            dump.load(administrator(stack), str(part.facts["database"]), copy, progress)
+            dump.load(_loader(stack, part), str(part.facts["database"]), copy, progress)
         finally:
             shutil.rmtree(folder)
 
@@ -147,6 +150,27 @@ class MysqlBackup(BackupKind):
         with session(administrator(stack)) as asking:
             same = version(asking) == part.server
             return contents.differences(part.facts, asking, str(part.facts["database"]), checksums=same)
+
+
+def _loader(stack: Stack, part: Part) -> Door:
+    """As whom a dump is loaded into the running server: if it can be, with rights in this database alone."""
+    mysql = stack.spec.mysql
+    assert mysql is not None  # noqa: S101 - the topology has a MariaDB
+    if part.facts["database"] != mysql.database or not dump.plain(part):
+        return administrator(stack)
+    return Doors(stack.engine, stack.topology, stack.runner).migrations(mysql)
+
+
+def _scratch_loader(stack: Stack, scratch: Scratch, part: Part) -> Door:
+    """The same in a throwaway server, where the account is made for it."""
+    root = scratch_door(scratch, stack.runner)
+    if not dump.plain(part):
+        return root
+    password = scratch.password.reveal() if scratch.password is not None else ""
+    with session(root) as asking:
+        asking.ask(f"CREATE USER '{_LOADER}'@'%' IDENTIFIED BY {literal(password)}")
+        asking.ask(f"GRANT ALL ON {name(str(part.facts['database']))}.* TO '{_LOADER}'@'%'")
+    return scratch_door(scratch, stack.runner, _LOADER)
 
 
 BACKUP = MysqlBackup()

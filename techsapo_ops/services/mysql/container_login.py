@@ -5,7 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.mysql.accounts import app_sql
+from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -26,6 +26,11 @@ def password(mysql: Mysql, topology: Topology) -> Secret:
     return made
 
 
+def migrations_password(topology: Topology) -> Secret:
+    """The password of the account that migrates, which no container is given; made now, once."""
+    return made_once(topology.layout.mysql_migrations_password, None)
+
+
 def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
     """The app's password where there is one yet that this user may read."""
     if mysql.password is not None:
@@ -36,11 +41,15 @@ def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
         return None
 
 
-def settle(mysql: Mysql, secret: Secret) -> Command:
-    """What brings an existing server to the spec's database and login, as root of its container.
+HOSTS = ("%",)
+"""Whence the accounts log in: other containers."""
 
-    That one needs no password there. The image makes both on a new volume only; a changed password would else
-    never arrive. Raises OpsError for a password that can't stand on one line.
+
+def settle(mysql: Mysql, passwords: Passwords) -> Command:
+    """What brings an existing server to the spec's database and accounts, as root of its container.
+
+    That one needs no password there. The image makes the app's on a new volume only; a changed password would
+    else never arrive. Raises OpsError for a password that can't stand on one line.
     """
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
-    return Command(argv, stdin=app_sql(mysql, secret, ("%",)).encode())
+    return Command(argv, stdin=accounts_sql(mysql, passwords, HOSTS).encode())

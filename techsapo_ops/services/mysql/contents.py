@@ -8,6 +8,8 @@ from typing import Any
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Session
 
+_MIGRATIONS = "alembic_version"
+"""The table of alembic's own."""
 _PLAIN = frozenset({"InnoDB"})
 """Engines whose tables a consistent snapshot covers."""
 
@@ -47,6 +49,18 @@ def rows(session: Session, database: str) -> dict[str, int]:
         "AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME"
     )
     return {t: int(session.one(f"SELECT COUNT(*) FROM {name(database)}.{name(t)}")) for (t,) in listed}
+
+
+def schema(session: Session, database: str, table: str) -> tuple[str | None, set[str]]:
+    """The revision of its last migration, None where it has none, and the columns of one of its tables."""
+    columns = "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA ="
+    there = {
+        of: {column for (column,) in session.ask(f"{columns} {literal(database)} AND TABLE_NAME = '{of}'")}
+        for of in (_MIGRATIONS, table)
+    }
+    if not there[_MIGRATIONS]:
+        return None, there[table]
+    return session.one(f"SELECT version_num FROM {name(database)}.{_MIGRATIONS}") or None, there[table]
 
 
 def _others(session: Session, database: str) -> dict[str, int]:

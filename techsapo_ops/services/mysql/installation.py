@@ -12,7 +12,7 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.mysql.accounts import app_sql, identified, statements, unlogged
+from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, identified, statements, unlogged
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -33,18 +33,22 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     if mysql.password is None and exporter is not None:
         text = exporter_cnf(topology, password.reveal())
         write_atomic(layout.keys / CNF, text.encode(), 0o600, owners.ids(exporter.user))
-    sql = init_sql(mysql, password, root)
+    passwords = Passwords(password, made_once(layout.mysql_migrations_password, None))
+    sql = init_sql(mysql, passwords, root)
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)
 
 
-def init_sql(mysql: Mysql, password: Secret, root: Secret) -> str:
+HOSTS = ("127.0.0.1", "%")
+"""Whence the accounts log in: the first for the loopback address, the second for apps of other hosts."""
+
+
+def init_sql(mysql: Mysql, passwords: Passwords, root: Secret) -> str:
     """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
 
-    `password` is the app's. Raises OpsError for a password that can't stand on one line.
+    Raises OpsError for a password that can't stand on one line.
     """
-    # Both hosts: the first for the loopback address, the second for apps of other hosts.
-    return app_sql(mysql, password, ("127.0.0.1", "%")) + root_sql(root)
+    return accounts_sql(mysql, passwords, HOSTS) + root_sql(root)
 
 
 def root_sql(password: Secret) -> str:

@@ -12,6 +12,7 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services.mysql import container_login, installation
+from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.runtime import (
     SCRATCH,
@@ -58,6 +59,7 @@ class MysqlRuntime(Runtime):
     def make_keys(self, topology: Topology) -> None:
         if topology.spec.mysql is not None:
             container_login.password(topology.spec.mysql, topology)
+            container_login.migrations_password(topology)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
@@ -69,8 +71,11 @@ class MysqlRuntime(Runtime):
         mysql = topology.spec.mysql
         if mysql is None:
             return None
+        passwords = Passwords(
+            container_login.password(mysql, topology), container_login.migrations_password(topology)
+        )
         return Settling(
-            container_login.settle(mysql, container_login.password(mysql, topology)),
+            container_login.settle(mysql, passwords),
             "the logins of the database can't be set",
             "its volume was made by something else than this stack; "
             "`techsapo down --volumes` deletes it, data and all",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
@@ -12,42 +13,71 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.pipes import Running, conversation
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.mysql.accounts import migrations_user
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
-    from techsapo_ops.stack.engine import Scratch
+    from pathlib import Path
+
+    from techsapo_ops.spec.models.data import Mysql
+    from techsapo_ops.stack.engine import Access, Scratch
     from techsapo_ops.stack.stack import Stack
+    from techsapo_ops.stack.topology import Topology
 
 _END = "techsapo-end-of-answer"
+_BEYOND = re.compile(r"ERROR (1044|1142|1227|1410|1370|1419) |ERROR 1045 \(28000\) at line ")
+"""What an account is told that may log in, but not do what a line asks for."""
 _CHATTER = "WARNING: option --ssl-verify-server-cert is disabled"
 """What MariaDB's programs say at every login by password without TLS, on the loopback address too."""
 
 
 def administrator(stack: Stack) -> Door:
     """The way to the stack's MariaDB, as its root, which needs no password where it is the system's too."""
-    service = stack.topology.of_kind("mysql")[0]
-    if stack.engine.enters_as_root:
+    return Doors(stack.engine, stack.topology, stack.runner).administrator()
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The ways to the MariaDB of `topology`, by `access`."""
+
+    access: Access
+    topology: Topology
+    runner: Runner
+
+    def administrator(self) -> Door:
+        """As its root."""
+        service = self.topology.of_kind("mysql")[0]
+        if self.access.enters_as_root:
+            return Door(
+                self.runner,
+                lambda command: self.access.enter(service.name, command, root=True),
+                ("--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root"),
+            )
+        return self._by_password("root", self.topology.layout.mysql_root_password)
+
+    def migrations(self, mysql: Mysql) -> Door:
+        """As the account that may do anything with the audit database, and nothing beside it."""
+        return self._by_password(migrations_user(mysql), self.topology.layout.mysql_migrations_password)
+
+    def _by_password(self, user: str, file: Path) -> Door:
+        service = self.topology.of_kind("mysql")[0]
+        if not file.exists():
+            raise OpsError(f"the database's account {user} has no password yet", "`techsapo up` makes both")
+        password = read_text(file, what=f"the password of the database's {user}").strip()
         return Door(
-            stack.runner,
-            lambda command: stack.engine.enter(service.name, command, root=True),
-            ("--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root"),
+            self.runner,
+            lambda command: self.access.enter(service.name, command),
+            _at(self.topology.address(service, Viewpoint.WITHIN), user),
+            {"MYSQL_PWD": password},
         )
-    password = read_text(stack.layout.mysql_root_password, what="the database's root password").strip()
-    options = _at(stack.topology.address(service, Viewpoint.WITHIN), "root")
-    return Door(
-        stack.runner,
-        lambda command: stack.engine.enter(service.name, command),
-        options,
-        {"MYSQL_PWD": password},
-    )
 
 
-def scratch_door(scratch: Scratch, runner: Runner) -> Door:
-    """The way to a throwaway MariaDB, as its root."""
+def scratch_door(scratch: Scratch, runner: Runner, user: str | None = None) -> Door:
+    """The way to a throwaway MariaDB, as its root, or as `user`, who has the same password."""
     assert scratch.enter is not None  # noqa: S101 - every engine gives one
     password = scratch.password.reveal() if scratch.password is not None else ""
-    return Door(runner, scratch.enter, _at(scratch.address, scratch.user), {"MYSQL_PWD": password})
+    return Door(runner, scratch.enter, _at(scratch.address, user or scratch.user), {"MYSQL_PWD": password})
 
 
 def _at(address: Address, user: str | None) -> tuple[str, ...]:
@@ -111,6 +141,11 @@ def session(door: Door, *, timeout: float = 3600.0) -> Iterator[Session]:
 def told(client: Running) -> OpsError:
     """What is to be told when MariaDB, or a client of it, failed."""
     said = "\n".join(line for line in client.said.splitlines() if not line.startswith(_CHATTER))
+    if _BEYOND.search(said):
+        return OpsError(
+            f"MariaDB lets the dump's loader do nothing outside the audit database: {said}",
+            "look at the dump: its own tables need no more than that",
+        )
     if "Access denied" in said or "ERROR 1045" in said:
         return OpsError(
             f"MariaDB refused the login: {said}",

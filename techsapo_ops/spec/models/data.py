@@ -158,7 +158,7 @@ class Schedule(Section):
     verify: Cron | None = "0 4 * * *"
     """When the newest backup is restored on trial."""
     prune: Cron | None = "30 4 * * *"
-    """When old backups and audit rows are removed."""
+    """When old backups are removed."""
     certs: Cron | None = "17 3,15 * * *"
     """When certificates are checked and renewed."""
     drift: Cron | None = "*/30 * * * *"

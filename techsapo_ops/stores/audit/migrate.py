@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ newer one: what it may pass over is in ADDED and moves no number.
 ADDED = {"claimed_user": 64}
 """Columns of audit_requests that came later, by their length: text that may be absent."""
 MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = "techsapo_audit_migrations"
+LOCK = "techsapo_audit_migrations"
+"""What whoever migrates holds, by GET_LOCK."""
+_FIRST = "0001"
 _LOCK_SECONDS = 30
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -34,6 +37,42 @@ def upgrade(connection: Connection) -> None:
             _migrate(connection)
         if _lacking(connection):
             _add(connection)
+
+
+def sql_from(revision: str | None, columns: Collection[str]) -> str:
+    """SQL that brings a MariaDB from `revision` to the newest schema; empty where it is there.
+
+    `revision` is None where the database has none yet; `columns` are those of its audit_requests. It is for
+    who reaches the database by its own client alone. What was cut short half way is gone on with.
+    """
+    lacking = [
+        f"ALTER TABLE audit_requests ADD COLUMN IF NOT EXISTS {name} VARCHAR({length});\n"
+        for name, length in ADDED.items()
+        if name not in columns
+    ]
+    return _migrations_from(revision, columns) + "".join(lacking)
+
+
+def _migrations_from(revision: str | None, columns: Collection[str]) -> str:
+    if revision == HEAD:
+        return ""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    written = io.StringIO()
+    config = Config(output_buffer=written)
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        return ""  # a newer version's, which adds what this one does not use
+    if revision is None and columns:  # version 0.1.0 made it, or a run that was cut short
+        command.stamp(config, _FIRST, sql=True)
+        revision = _FIRST
+    command.upgrade(config, f"{revision}:head" if revision is not None else "head", sql=True)
+    return written.getvalue().replace(
+        "CREATE TABLE alembic_version", "CREATE TABLE IF NOT EXISTS alembic_version"
+    )
 
 
 def _migrate(connection: Connection) -> None:
@@ -77,13 +116,13 @@ def _locked(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "mysql":
         yield
         return
-    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK, "wait": _LOCK_SECONDS})
+    got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": LOCK, "wait": _LOCK_SECONDS})
     if got.scalar() != 1:
         raise sa.exc.InvalidRequestError("another instance is migrating the audit database")
     try:
         yield
     finally:
-        connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK})
+        connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": LOCK})
 
 
 def _revision(connection: Connection) -> str | None:

@@ -15,6 +15,7 @@ from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneErr
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import container_login
+from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -59,19 +60,21 @@ def test_services_get_no_variable_that_may_hold_a_key() -> None:
 
 
 def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password() -> None:
-    sql = init_sql(Mysql(user="app"), Secret('it\'s \\ "odd"; DROP DATABASE audit'), Secret("r"))
+    odd = Passwords(Secret('it\'s \\ "odd"; DROP DATABASE audit'), Secret("m"))
+    sql = init_sql(Mysql(user="app"), odd, Secret("r"))
     lines = sql.splitlines()
     assert all(line.endswith(";") for line in lines)
     assert "ALTER USER 'app'@'127.0.0.1' IDENTIFIED BY 'it''s \\\\ \"odd\"; DROP DATABASE audit';" in lines
     assert not any(line.startswith("DROP") for line in lines)
     with pytest.raises(OpsError, match="line break"):
-        init_sql(Mysql(user="app"), Secret("two\nlines"), Secret("r"))
+        init_sql(Mysql(user="app"), Passwords(Secret("two\nlines"), Secret("m")), Secret("r"))
 
 
 def test_no_statement_with_a_password_reaches_the_binlog() -> None:
+    passwords = Passwords(Secret("p"), Secret("m"))
     for sql in (
-        init_sql(Mysql(), Secret("p"), Secret("r")),
-        (container_login.settle(Mysql(), Secret("p")).stdin or b"").decode(),
+        init_sql(Mysql(), passwords, Secret("r")),
+        (container_login.settle(Mysql(), passwords).stdin or b"").decode(),
     ):
         logged, written = True, []
         for line in sql.splitlines():

@@ -3,10 +3,36 @@ from __future__ import annotations
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS
+from techsapo_ops.stores.audit.migrate import HEAD, MIGRATIONS, sql_from
+from techsapo_ops.stores.audit.tables import audit_tables
 
 
 def test_the_newest_migration_is_the_one_that_the_code_knows() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_as_sql_they_make_what_they_make_by_a_connection() -> None:
+    made = sql_from(None, ())
+    for statement in (
+        "CREATE TABLE audit_requests",
+        "CREATE TABLE IF NOT EXISTS audit_calls",
+        "claimed_user",
+    ):
+        assert statement in made
+    assert f"SET version_num='{HEAD}'" in made
+    tables = {c.name for table in audit_tables() for c in table.columns}
+    assert [name for name in tables if name not in made] == []
+
+
+def test_as_sql_nothing_is_said_of_the_newest_schema_or_of_one_beyond_it() -> None:
+    assert sql_from(HEAD, ("id", "claimed_user")) == ""
+    assert sql_from("9999", ("id", "claimed_user")) == ""
+
+
+def test_as_sql_a_table_from_before_there_were_migrations_is_not_made_again() -> None:
+    made = sql_from(None, ("id", "time"))
+    assert "CREATE TABLE audit_requests" not in made
+    assert made.index("CREATE TABLE IF NOT EXISTS alembic_version") < made.index("'0001'")
+    assert "ADD COLUMN IF NOT EXISTS key_id" in made

@@ -1,0 +1,63 @@
+"""Brings the audit database to the schema that the app works with, and its app's rights to what that needs.
+
+The app can do neither: its account adds rows and reads them. So `up` and `restore` do it from outside, by the
+server's own client, which works wherever that runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.services.mysql.accounts import narrowed, widened
+from techsapo_ops.services.mysql.container_login import HOSTS as CONTAINERS_HOSTS
+from techsapo_ops.services.mysql.contents import schema
+from techsapo_ops.services.mysql.installation import HOSTS
+from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
+from techsapo_ops.services.mysql.quoting import literal, name
+from techsapo_ops.services.mysql.session import Doors, Session, session
+from techsapo_ops.stack.engine import Access
+from techsapo_ops.stack.follow import Following
+from techsapo_ops.stack.topology import Topology
+from techsapo_ops.stores.audit.migrate import LOCK, sql_from
+
+_LOCK_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDatabase(Following):
+    """What follows where MariaDB is ready, and where all runs; `runner` is the door to its client."""
+
+    runner: Runner
+
+    def ready(self, access: Access, topology: Topology, service: str) -> None:
+        """Run the migrations that it lacks, by their own account, before the app that needs them starts."""
+        found, mysql = topology.find(service), topology.spec.mysql
+        if found is None or found.kind != MysqlKind.facts.kind or mysql is None:
+            return
+        doors = Doors(access, topology, self.runner)
+        with session(doors.administrator()) as asking:
+            sql = _lacking(asking, mysql.database)
+        if not sql:
+            return
+        with session(doors.migrations(mysql)) as migrating:
+            migrating.ask(f"USE {name(mysql.database)}")
+            # An app of version 0.1 or of before may be at the same.
+            migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
+            migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
+
+    def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
+        """Leave the app's account SELECT and INSERT; with an `older` app, all that it had."""
+        mysql = topology.spec.mysql
+        if mysql is None or not topology.has(MysqlKind.facts.kind):
+            return
+        hosts = CONTAINERS_HOSTS if topology.places.from_images else HOSTS
+        sql = widened(mysql, hosts) if older else narrowed(mysql, hosts)
+        with session(Doors(access, topology, self.runner).administrator()) as asking:
+            for statement in sql:
+                asking.ask(statement)
+
+
+def _lacking(asking: Session, database: str) -> str:
+    """SQL for what `database` lacks; empty where it lacks nothing."""
+    return sql_from(*schema(asking, database, "audit_requests")).rstrip("; \n")
