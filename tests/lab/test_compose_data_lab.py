@@ -110,7 +110,7 @@ def test_no_accounts_password_stands_in_the_binlog_of_the_container_and_rows_do(
     sql("DELETE FROM notes WHERE text = 'kept in the binlog'")
     read = "mariadb-binlog --no-defaults --base64-output=decode-rows -vv"
     written = docker(
-        "exec", "--user", "0", container_ids(PROJECT)["mysql"], "sh", "-c",
+        "exec", "--user", "mysql", container_ids(PROJECT)["mysql"], "sh", "-c",
         f"cd /var/lib/mysql && {read} binlog.0*[0-9] && cat binlog.0*[0-9]", errors="replace",
     ).stdout  # fmt: skip
     assert "kept in the binlog" in written
