@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.written import read_manifest
 
 if TYPE_CHECKING:
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
 
 
 def secret_values(stack: Stack) -> tuple[bytes, ...]:
-    """Every secret of the spec, and every one that the tool made itself."""
+    """Every secret of the spec, also in fields that are not for secrets, and every one that the tool made."""
+    from techsapo_ops.spec.logins import open_secrets
     from techsapo_ops.spec.redact import secrets_of
+    from techsapo_ops.spec.source import parse
 
     values = [secret.reveal().encode() for secret in secrets_of(stack.spec).values()]
+    file = stack.layout.spec_file
+    written = parse(read_text(file, what="spec"), file.name).data if file.exists() else {}
+    values += [value.encode() for value in sorted(open_secrets(stack.spec, written))]
     keys = stack.layout.keys
     if keys.is_dir():
         values += [p.read_bytes().strip() for p in keys.iterdir() if p.name.endswith("-password")]

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from techsapo_ops.spec.fields import key_of, secret_pairs
+from techsapo_ops.spec.logins import SECRET_KEY
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.problems import Path, dotted
 from techsapo_ops.spec.secret import MASK, Secret
 
-_SECRET_KEY = re.compile(r"(?i)(key|token|secret|password|credentials|authorization|url|urls)$")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
@@ -126,7 +126,7 @@ def _escaped(text: str) -> str:
 
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
     shown = {key: _without_logins(value) for key, value in data.items()}
-    for severity in ("critical", "warning", "info"):
+    for severity in ("critical", "warning", "info", "watchdog"):
         for receiver in shown["notifications"][severity]:
             if receiver["kind"] == "alertmanager":
                 receiver["config"] = _without_secret_keys(receiver["config"])
@@ -143,7 +143,7 @@ def _without_logins(node: Any) -> Any:
 
 def _without_secret_keys(node: Any, hide: bool = False) -> Any:
     if isinstance(node, dict):
-        return {k: _without_secret_keys(v, hide or bool(_SECRET_KEY.search(str(k)))) for k, v in node.items()}
+        return {k: _without_secret_keys(v, hide or bool(SECRET_KEY.search(str(k)))) for k, v in node.items()}
     if isinstance(node, list):
         return [_without_secret_keys(value, hide) for value in node]
     return MASK if hide and isinstance(node, str) else node

@@ -8,6 +8,7 @@ from typing import Any
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.logins import tells_login
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.redact import to_yaml_data
@@ -54,7 +55,10 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
         managed = topology.places.seen(layout.mysql_password, topology.secret_path(APP_PASSWORD))
         # The loader takes `${` for a variable; a folder may be called so.
         app_data["mysql"]["password_file"] = str(managed).replace("${", "$${")
-    return (RenderedFile(APP_SPEC, _HEAD + to_yaml(app_data) + "\n", owner="app"),)
+    text = _HEAD + to_yaml(app_data) + "\n"
+    if tells_login(text):  # in a `base_url`
+        return (RenderedFile(APP_SPEC, text, mode=0o600, secret=True, owner="app"),)
+    return (RenderedFile(APP_SPEC, text, owner="app"),)
 
 
 def calibration_file(named: str, layout: Layout) -> Path:

@@ -304,3 +304,33 @@ def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loa
     assert set(result.spec.providers) == real
     assert len(result.spec.notifications.critical) == 2
     assert result.spec.logs.level == "warn"
+
+
+def test_logins_in_urls_are_warned_of_without_being_shown(loaded: Loader) -> None:
+    text = """
+project: x
+providers:
+  a: {kind: openai-compatible, model: m, base_url: 'https://me:hunter2@a/v1'}
+  b: {kind: google, model: m, base_url: 'https://b/v1?key=hunter2', api_key: k}
+monitoring: {runbook_url: 'https://me:hunter2@docs.example.com/'}
+certificates: {site: {directory: 'https://me:hunter2@ca.example.com/dir'}}
+backup: {offsite: {restic: 'rest:https://me:hunter2@backup.example.com/', password: p}}
+"""
+    warnings = loaded(text).warnings
+    assert [w.path for w in warnings] == [
+        "providers.a.base_url", "providers.b.base_url", "monitoring.runbook_url",
+        "certificates.site.directory", "backup.offsite.restic",
+    ]  # fmt: skip
+    assert "hunter2" not in "".join(map(str, warnings))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "providers: {a: {kind: openai-compatible, model: m, base_url: 'https://a/v1?version=2'}, "
+        "b: {kind: openai-compatible, model: m, base_url: 'https://a/@scope/v1'}}",
+        "backup: {offsite: {restic: 'sftp:me@backup.example.com:/b', password: p}}",
+    ],
+)
+def test_a_url_without_a_login_is_no_warning(loaded: Loader, section: str) -> None:
+    assert loaded(f"project: x\n{section}\n").warnings == ()

@@ -1,0 +1,131 @@
+"""What is secret and stands in a field that is not for secrets: a URL, a receiver that is passed through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from techsapo_ops.spec.fields import secret_pairs, sections
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.providers import CompatibleProvider, GoogleProvider, KeyedProvider
+from techsapo_ops.spec.problems import Path
+
+SECRET_KEY = re.compile(r"(?i)(key|token|token_id|secret|password|credential|authorization|ur[il])s?$")
+"""Names whose values are taken for secrets."""
+_NEVER = re.compile(r"(?i)(^(type|scheme|name|username|user|region|role_arn|profile)|_files?)$")
+"""Names below a secret-sounding one whose values are no secrets: `authorization: {type: Bearer, …}`."""
+_LOGIN = re.compile(r"://[^/@\s]+@")
+_PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+_QUERY = re.compile(
+    r"://[^?#\s]*\?(?:[^#\s]*&)?[^=&#\s]*(?:key|token|secret|passw(?:or)?d|auth|sig)[^=&#\s]*=[^&#\s]"
+)
+_BARE = re.compile(r"https?://[^/?#\s]*/?")
+
+
+def urls(spec: Spec, _: Context) -> Iterator[Finding]:
+    """No login in a URL, which is shown, logged and handed on; beside an API key it breaks every call.
+
+    Where it works it is a warning: a stack that has it goes on.
+    """
+    for name, provider in spec.providers.items():
+        base_url = getattr(provider, "base_url", None)
+        if provider.enabled and isinstance(base_url, str):
+            yield from _base_url(("providers", name, "base_url"), provider, base_url)
+    runbooks = spec.monitoring.runbook_url
+    if runbooks is not None and _LOGIN.search(runbooks):
+        where: Path = ("monitoring", "runbook_url")
+        yield _warned(
+            where, "the login in it goes out with every alert", "leave it out: a browser asks for it"
+        )
+    for name, certificate in spec.certificates.items():
+        if _LOGIN.search(certificate.directory):
+            yield _warned(
+                ("certificates", name, "directory"), "a login in a URL can be read in the ledger",
+                "leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)",
+            )  # fmt: skip
+    offsite = spec.backup.offsite
+    if offsite is not None and _PASSWORD.search(offsite.restic):
+        yield _warned(
+            ("backup", "offsite", "restic"), "the password in it stands in the spec",
+            "use rest_user and rest_password_file",
+        )  # fmt: skip
+
+
+def _base_url(path: Path, provider: Any, base_url: str) -> Iterator[Finding]:
+    keyed = isinstance(provider, KeyedProvider) and provider.api_key is not None
+    works = isinstance(provider, GoogleProvider) or (isinstance(provider, CompatibleProvider) and not keyed)
+    instead = "leave it out; let the proxy know you by api_key_file, or by this host's address"
+    if _LOGIN.search(base_url) and not works:
+        yield Finding(
+            path, "holds a login, which can't be sent beside the API key: every call fails", instead
+        )
+    elif _LOGIN.search(base_url):
+        yield _warned(path, "holds a login in the open", instead)
+    if _QUERY.search(base_url):
+        yield _warned(path, "holds a key in its query, which servers and proxies log", "use api_key_file")
+
+
+def _warned(path: Path, message: str, hint: str) -> Finding:
+    return Finding(path, message, hint, warning=True)
+
+
+def tells_login(url: str) -> bool:
+    """Whether whoever reads `url` has a login or a key by it."""
+    return _LOGIN.search(url) is not None or _QUERY.search(url) is not None
+
+
+def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
+    """What is secret in a spec and stands in no field for secrets, as the values that hold it.
+
+    URLs with a login or a key, secrets of receivers that are passed through, and what `written`, the file
+    as data, has as secrets for any environment.
+    """
+    found = {value for value in _texts(spec.model_dump()) if tells_login(value)}
+    overlays = written.get("environments")
+    parts = [written, *(overlays.values() if isinstance(overlays, Mapping) else ())]
+    for part in parts:
+        found.update(value for value in _texts(part) if tells_login(value))
+        for _, model, section in sections(part):
+            found.update(v for key in secret_pairs(model) if isinstance(v := section.get(key), str))
+            if section.get("kind") == "alertmanager":
+                found.update(secret_values(section.get("config")))
+    for receivers in (
+        getattr(spec.notifications, name) for name in ("critical", "warning", "info", "watchdog")
+    ):
+        for receiver in receivers:
+            found.update(secret_values(getattr(receiver, "config", None)))
+    return frozenset(value.replace("$${", "${") for value in found if not _variable(value))
+
+
+def secret_values(node: Any, hide: bool = False) -> Iterator[str]:
+    """Texts in a receiver of Alertmanager's own form whose keys sound secret, and those below such keys."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            name = str(key)
+            yield from secret_values(
+                value, (hide or bool(SECRET_KEY.search(name))) and not _NEVER.search(name)
+            )
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from secret_values(value, hide)
+    elif hide and isinstance(node, str | int) and not isinstance(node, bool):
+        text = str(node)
+        if not _BARE.fullmatch(text) and not text.startswith("{{"):
+            yield text
+
+
+def _variable(value: str) -> bool:
+    return not value or value.replace("$${", "").startswith("${")
+
+
+def _texts(node: object) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str):
+        yield node
