@@ -116,12 +116,12 @@ class ConfigSource:
                 text = f'{text[:start]}"{MASK}"{text[end:]}'
         masked = text.encode("utf-8", errors="surrogateescape")
         for secret in self.secrets:  # those in comments
-            for form in _forms(secret):
+            for form in forms(secret):
                 masked = masked.replace(form, MASK.encode())
         return masked
 
     def _holds_secret(self, path: Path, content: bytes) -> bool:
-        if any(form in content for secret in self.secrets for form in _forms(secret)):
+        if any(form in content for secret in self.secrets for form in forms(secret)):
             return True
         if path.suffix not in {".yaml", ".yml", ".json"}:
             return False
@@ -133,7 +133,7 @@ class ConfigSource:
         return any(secret in scalar for secret in known for scalar in scalars)
 
 
-def _forms(secret: bytes) -> Iterator[bytes]:
+def forms(secret: bytes) -> Iterator[bytes]:
     """A secret as it may stand in a file: plain, or escaped as YAML, JSON and shells do."""
     if len(secret) < _SHORTEST:
         return

@@ -22,10 +22,15 @@ def secret_values(stack: Stack) -> tuple[bytes, ...]:
     file = stack.layout.spec_file
     written = parse(read_text(file, what="spec"), file.name).data if file.exists() else {}
     values += [value.encode() for value in sorted(open_secrets(stack.spec, written))]
-    keys = stack.layout.keys
-    if keys.is_dir():
-        values += [p.read_bytes().strip() for p in keys.iterdir() if p.name.endswith("-password")]
+    values += made_secrets(stack.layout.keys)
     return tuple(dict.fromkeys(value for value in values if value))
+
+
+def made_secrets(keys: Path) -> list[bytes]:
+    """The passwords that the tool made itself, in the folder `keys`."""
+    if not keys.is_dir():
+        return []
+    return [p.read_bytes().strip() for p in keys.iterdir() if p.name.endswith("-password")]
 
 
 def secret_paths(stack: Stack) -> list[Path]:

@@ -11,6 +11,7 @@ from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import CompatibleProvider, GoogleProvider, KeyedProvider
 from techsapo_ops.spec.problems import Path
+from techsapo_ops.spec.secret import MASK
 
 SECRET_KEY = re.compile(r"(?i)(key|token|token_id|secret|password|credential|authorization|ur[il])s?$")
 """Names whose values are taken for secrets."""
@@ -18,9 +19,10 @@ _NEVER = re.compile(r"(?i)(^(type|scheme|name|username|user|region|role_arn|prof
 """Names below a secret-sounding one whose values are no secrets: `authorization: {type: Bearer, …}`."""
 _LOGIN = re.compile(r"://[^/@\s]+@")
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
-_QUERY = re.compile(
-    r"://[^?#\s]*\?(?:[^#\s]*&)?[^=&#\s]*(?:key|token|secret|passw(?:or)?d|auth|sig)[^=&#\s]*=[^&#\s]"
-)
+_NAMED = r"[^=&#\s]*(?:key|token|secret|passw(?:or)?d|auth|sig)[^=&#\s]*="
+_QUERY = re.compile(rf"://[^?#\s]*\?(?:[^#\s]*&)?{_NAMED}[^&#\s]")
+_QUERY_VALUE = re.compile(rf"((?<=[?&]){_NAMED})[^&#\s]+")
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _BARE = re.compile(r"https?://[^/?#\s]*/?")
 
 
@@ -84,19 +86,38 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     """
     found = {value for value in _texts(spec.model_dump()) if tells_login(value)}
     overlays = written.get("environments")
-    parts = [written, *(overlays.values() if isinstance(overlays, Mapping) else ())]
-    for part in parts:
-        found.update(value for value in _texts(part) if tells_login(value))
-        for _, model, section in sections(part):
-            found.update(v for key in secret_pairs(model) if isinstance(v := section.get(key), str))
-            if section.get("kind") == "alertmanager":
-                found.update(secret_values(section.get("config")))
+    for part in (written, *(overlays.values() if isinstance(overlays, Mapping) else ())):
+        found |= written_secrets(part)
     for receivers in (
         getattr(spec.notifications, name) for name in ("critical", "warning", "info", "watchdog")
     ):
         for receiver in receivers:
             found.update(secret_values(getattr(receiver, "config", None)))
-    return frozenset(value.replace("$${", "${") for value in found if not _variable(value))
+    return frozenset(found)
+
+
+def written_secrets(data: object) -> set[str]:
+    """What is secret in a spec as data, where it stands in it itself."""
+    found = {value for value in _texts(data) if tells_login(value)}
+    for _, model, section in sections(data):
+        found.update(v for key in secret_pairs(model) if isinstance(v := section.get(key), str))
+        if section.get("kind") == "alertmanager":
+            found.update(secret_values(section.get("config")))
+    return {value.replace("$${", "${") for value in found if not _variable(value)}
+
+
+def without_logins(text: str) -> str:
+    """`text` with logins and keys masked that stand in URLs in it."""
+    return _QUERY_VALUE.sub(lambda found: f"{found[1]}{MASK}", _USER_INFO.sub(MASK, text))
+
+
+def masked_config(node: Any, hide: bool = False) -> Any:
+    """A receiver of Alertmanager's own form without the values of keys that sound secret."""
+    if isinstance(node, dict):
+        return {k: masked_config(v, hide or bool(SECRET_KEY.search(str(k)))) for k, v in node.items()}
+    if isinstance(node, list):
+        return [masked_config(value, hide) for value in node]
+    return MASK if hide and isinstance(node, str) else node
 
 
 def secret_values(node: Any, hide: bool = False) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,13 +9,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from techsapo_ops.spec.fields import key_of, secret_pairs
-from techsapo_ops.spec.logins import SECRET_KEY
+from techsapo_ops.spec.logins import masked_config, without_logins
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
 from techsapo_ops.spec.problems import Path, dotted
 from techsapo_ops.spec.secret import MASK, Secret
 
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _SecretText = Callable[[Path, Secret], tuple[str, str]]
 
 
@@ -129,7 +127,7 @@ def _masked(data: dict[str, Any]) -> dict[str, Any]:
     for severity in ("critical", "warning", "info", "watchdog"):
         for receiver in shown["notifications"][severity]:
             if receiver["kind"] == "alertmanager":
-                receiver["config"] = _without_secret_keys(receiver["config"])
+                receiver["config"] = masked_config(receiver["config"])
     return shown
 
 
@@ -138,12 +136,4 @@ def _without_logins(node: Any) -> Any:
         return {key: _without_logins(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_without_logins(value) for value in node]
-    return _USER_INFO.sub(MASK, node) if isinstance(node, str) else node
-
-
-def _without_secret_keys(node: Any, hide: bool = False) -> Any:
-    if isinstance(node, dict):
-        return {k: _without_secret_keys(v, hide or bool(SECRET_KEY.search(str(k)))) for k, v in node.items()}
-    if isinstance(node, list):
-        return [_without_secret_keys(value, hide) for value in node]
-    return MASK if hide and isinstance(node, str) else node
+    return without_logins(node) if isinstance(node, str) else node

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.written import read_manifest
@@ -52,18 +53,25 @@ def difference(history: History, reference: str | None) -> Difference:
     since = history.choose(reference)
     current = ledger.current()
     assert current is not None, "choose found a good one"  # noqa: S101 - a mistake of ours, no input
-    old, new = ledger.load_state(since).desired, ledger.load_state(current).desired
-    return Difference(since, current, tuple(_files(since, old, history.layout)), tuple(_services(old, new)))
+    snapshot, forgotten = ledger.look_at(since)
+    old, new = snapshot.desired, ledger.load_state(current).desired
+    files = tuple(_files(since, old, history.layout, forgotten))
+    return Difference(since, current, files, tuple(_services(old, new)))
 
 
-def _files(since: LedgerEntry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
+def _files(
+    since: LedgerEntry, old: Desired, layout: Layout, forgotten: Mapping[str, str]
+) -> Iterator[FileDifference]:
     manifest = read_manifest(layout.config)
     before = {file.path: file for file in old.files}
     for path in sorted({*before, *manifest.files}):
         file = before.get(path)
         content = read_content(layout.config / path)
         was = file.content.encode() if file is not None else None
-        if was == content:
+        if path in forgotten:
+            if content is not None and hashlib.sha256(content).hexdigest() == forgotten[path]:
+                continue
+        elif was == content:
             continue
         kind = "added" if was is None else "removed" if content is None else "changed"
         written = manifest.files.get(path)

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +21,15 @@ from typing import Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
+from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.forgetting import Alive, forgotten_digests, lost, without_stale
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
 KEPT = 50
 """Applies that are kept, beside the last good one."""
+SECRETS_KEPT = 3
+"""Good states, the present one among them, whose secrets are kept whatever became of them since."""
 Result = Literal["ok", "failed", "rolled-back"]
 _ENTRY = re.compile(r"\d{6,}\.json")
 _REFERENCE = re.compile(r"@?(\d{1,12})")
@@ -167,9 +172,31 @@ class Ledger:
         return self.keep(freeze(snapshot, self.keep))
 
     def load_state(self, entry: LedgerEntry) -> Snapshot:
-        """The snapshot of an apply. Raises OpsError when it is damaged or of another version."""
+        """The snapshot of an apply.
+
+        Raises OpsError when it is damaged, of another version, or has no longer all secrets that it had.
+        """
+        snapshot, _ = self.look_at(entry)
+        if gone := lost(self.content(entry.state)):
+            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+            raise OpsError(
+                f"@{entry.id} had other secrets than now ({', '.join(gone[:3])}{more}), and such are kept "
+                f"for the last {SECRETS_KEPT} states alone",
+                f"`techsapo diff @{entry.id}` shows what else differs: write that into the spec, then "
+                "`techsapo up`",
+            )
+        return snapshot
+
+    def look_at(self, entry: LedgerEntry) -> tuple[Snapshot, Mapping[str, str]]:
+        """The snapshot of an apply for reading alone; digests of the files whose contents are gone, by path.
+
+        Those are empty in it. Raises OpsError when it is damaged or of another version.
+        """
         try:
-            return thaw(self.content(entry.state), self.content)
+            document = self.content(entry.state)
+            gone = forgotten_digests(document)
+            empty = set(gone.values())
+            return thaw(document, lambda digest: b"" if digest in empty else self.content(digest)), gone
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 f"@{entry.id} was recorded in a way that this version can't read ({error})",
@@ -205,17 +232,51 @@ class Ledger:
         gone = [entry for entry in entries if entry.id not in keep]
         for entry in gone:
             self._path(entry.id).unlink(missing_ok=True)
-        if gone:
-            self.sweep(entry.state for entry in entries if entry.id in keep)
+        self.sweep(self._forget_secrets([entry for entry in entries if entry.id in keep]))
         kept = {image for entry in entries if entry.id in keep for image in entry.images.values()}
         return frozenset(image for entry in gone for image in entry.images.values()) - kept
+
+    def _forget_secrets(self, entries: Sequence[LedgerEntry]) -> tuple[str, ...]:
+        """Take secrets that no new snapshot has out of the older ones; returns the names of all."""
+        documents: dict[str, bytes] = {}
+        for entry in entries:
+            with suppress(OpsError):  # a damaged one can't be gone back to, and `sweep` minds it
+                documents[entry.state] = self.content(entry.state)
+        near = self._near(entries)
+        made = (secret.decode(errors="replace") for secret in made_secrets(self.folder.parent / "keys"))
+        alive = Alive.of((documents[state] for state in near if state in documents), made)
+        states = []
+        for entry in entries:
+            state = entry.state
+            if state not in near and state in documents:
+                changed = without_stale(documents[state], alive, self.content)
+                if changed is not None:
+                    state = self.keep(changed)
+                    write_atomic(self._path(entry.id), _data(replace(entry, state=state)), 0o600)
+            states.append(state)
+        return tuple(states)
+
+    def _near(self, entries: Sequence[LedgerEntry]) -> frozenset[str]:
+        """The states that are gone back to without a number: the newest good ones, and those before them."""
+        near: list[LedgerEntry] = []
+        for entry in reversed(entries):
+            if entry.good and entry.identity not in {each.identity for each in near}:
+                near.append(entry)
+        near = near[:SECRETS_KEPT]
+        back = near[0] if near else None
+        for _ in range(SECRETS_KEPT - 1):
+            back = self.before(back) if back is not None else None
+            near += [back] if back is not None else []
+        return frozenset(entry.state for entry in near)
 
     def sweep(self, states: Iterable[str]) -> None:
         """Delete every object that none of `states` names; nothing while one of them can't be read."""
         named: set[str] = set()
         for state in states:
             try:
-                named.update((state, *(entry["digest"] for entry in file_entries(self.content(state)))))
+                document = self.content(state)
+                gone = forgotten_digests(document)
+                named.update((state, *(f["digest"] for f in file_entries(document) if f["path"] not in gone)))
             except (OpsError, ValueError, KeyError):
                 return  # what it names is unknown: too much is better than too little
         for path in self._objects.iterdir():
