@@ -90,6 +90,27 @@ def is_loopback(host: str) -> bool:
     return host in {"localhost", "::1"} or host.startswith("127.")
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What no value of one line holds."""
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _without_end(value: object) -> object:
+    return value.rstrip("\r\n") if isinstance(value, str) else value  # what a block of YAML ends with
+
+
+def _one_line(value: str) -> str:
+    if CONTROL.search(value):
+        raise ValueError("holds a line break or another control character; write it on one line")
+    return value
+
+
+def _no_control(value: str) -> str:
+    if _CONTROL_BUT_LINES.search(value):
+        raise ValueError("holds a control character; write it without")
+    return value
+
+
 _CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
@@ -105,11 +126,11 @@ def _cron(value: str) -> str:
     fields = value.split()
     ranges = _CRON_RANGES
     if len(fields) == 5 and all(_plain_cron(f, *r) for f, r in zip(fields, ranges, strict=True)):
-        return value
+        return " ".join(fields)  # a line break between them would end the line of a crontab
     from techsapo_ops.spec.cron import trigger  # 50 ms that only an unusual expression costs
 
     trigger(value, "UTC")
-    return value
+    return " ".join(fields)
 
 
 def _host_port(value: str) -> str:
@@ -124,9 +145,16 @@ _HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
 _HOST_LABEL = r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _ALLOWED_HOST = rf"^(\*\.)?({_HOST_LABEL}\.)*{_HOST_LABEL}$"
 HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
-_URL = r"^https?://[^\s]+$"
+_URL = r"^https?://[^\s\x00-\x1f\x7f-\x9f]+$"
 PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
-PATH_PATTERN = r"^/[^\s]*$"
+PATH_PATTERN = r"^/[^\s\x00-\x1f\x7f-\x9f]*$"
+_COMPONENT = "[a-z0-9]+(([_.]|__|-+)[a-z0-9]+)*"
+_REGISTRY = rf"({_LABEL}(\.{_LABEL})*|\[[a-fA-F0-9:]+\])(:[0-9]+)?/"
+IMAGE_PATTERN = (
+    rf"^({_REGISTRY})?{_COMPONENT}(/{_COMPONENT})*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,127}})?"
+    r"(@[a-zA-Z][a-zA-Z0-9]*([+._-][a-zA-Z][a-zA-Z0-9]*)*:[0-9a-fA-F]{32,})?$"
+)
+"""A reference as github.com/distribution/reference defines it, by which Docker knows an image."""
 LABEL_NAME_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
@@ -141,6 +169,7 @@ PATTERN_WORDS = {
     HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
     _URL: "must start with http:// or https:// and hold no spaces",
     PATH_PATTERN: "must start with / and hold no spaces",
+    IMAGE_PATTERN: "must be an image such as redis:8 or registry.example.com/team/app@sha256:…",
     LABEL_NAME_PATTERN: "must be letters, digits and '_', not starting with a digit",
     DATABASE_PATTERN: "must be letters, digits and '_', at most 64",
     _CLOCK: "must be a time between 00:00 and 24:00, e.g. 09:00",
@@ -187,8 +216,23 @@ Size = Annotated[
 ListenHost = Annotated[str, AfterValidator(_host), Means("IP address")]
 Cron = Annotated[str, AfterValidator(_cron), Means('cron expression, e.g. "0 2 * * *"')]
 Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096), Means("path")]
+Text = Annotated[
+    str,
+    BeforeValidator(_without_end),
+    StringConstraints(min_length=1, max_length=4096),
+    AfterValidator(_one_line),
+]
+"""On one line, as it stands in files whose lines are directives. A line break at its end is taken off."""
+CommandLine = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_no_control)]
+"""Words of a command, over several lines where one likes; in no file but the spec."""
+FilePath = Annotated[
+    str,
+    BeforeValidator(_without_end),
+    StringConstraints(min_length=1, max_length=4096),
+    AfterValidator(_one_line),
+    Means("path"),
+]
+ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means("image")]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means("host name")]
 AllowedHost = Annotated[str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means("host name")]
 HostPort = Annotated[

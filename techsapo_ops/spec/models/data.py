@@ -84,7 +84,7 @@ class Offsite(Section):
 
     restic: Text
     """The repository, as restic names it: s3:…, sftp:…, rest:…, or a folder."""
-    options: dict[str, Text] = Field(default_factory=dict)
+    options: dict[Text, Text] = Field(default_factory=dict)
     """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
     password: Secret | None = None
     """Password of the repository."""

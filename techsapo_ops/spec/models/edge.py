@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
+    CommandLine,
     FilePath,
     HostName,
     HostPort,
@@ -69,7 +70,7 @@ class Certificate(Section):
     """Use Let's Encrypt's staging directory: untrusted certificates, generous limits."""
     challenge: Literal["http-01", "dns-01"] = "http-01"
     """How the ACME authority checks the names; wildcards need dns-01."""
-    dns_hook: Text | None = None
+    dns_hook: CommandLine | None = None
     """Command that sets and removes the TXT records of dns-01; it is given `set` or `clear`, the record's
     name and its value."""
     key_type: Literal["ecdsa", "rsa"] = "ecdsa"
@@ -84,7 +85,7 @@ class Certificate(Section):
     """source external: host:port whose certificate is watched."""
     install_to: FilePath | None = None
     """Folder in which a link NAME.crt to the deployed chain is kept, e.g. /etc/ssl/certs."""
-    deploy_hooks: tuple[Text, ...] = ()
+    deploy_hooks: tuple[CommandLine, ...] = ()
     """Commands run after a new certificate is in place."""
 
     @property

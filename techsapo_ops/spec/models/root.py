@@ -8,7 +8,14 @@ from pydantic import Field
 
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
-from techsapo_ops.spec.models.base import PROJECT_PATTERN, FilePath, Name, Section, Text, is_loopback
+from techsapo_ops.spec.models.base import (
+    PROJECT_PATTERN,
+    FilePath,
+    ImageReference,
+    Name,
+    Section,
+    is_loopback,
+)
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
@@ -69,7 +76,7 @@ class Spec(Section):
     """When jobs run."""
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged and how long it is kept."""
-    images: dict[ImageName, Text] = {}
+    images: dict[ImageName, ImageReference] = {}
     """Container images by service; `base` is what the app's image is built from, `docker-cli` and `restic`
     are where the scheduler's gets these two from."""
     template_overrides: FilePath | None = None

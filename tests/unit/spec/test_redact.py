@@ -26,7 +26,8 @@ notifications:
 redis: {password: k3}
 monitoring: {alerts: {MemoryHigh: {for: 1m}}}
 schedule: {backup: null}
-images: {app: "$${A}"}
+images: {app: lab/app}
+backup: {path: "$${A}"}
 """
 
 
@@ -52,7 +53,8 @@ def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
     assert data["monitoring"]["alerts"] == {"MemoryHigh": {"enabled": True, "for": "1m"}}
     assert data["schedule"]["backup"] is None
     assert data["logs"] == {"level": "info", "max_size": "10M", "keep": 7, "compress": True}
-    assert data["images"] == {"app": "$${A}"}
+    assert data["images"] == {"app": "lab/app"}
+    assert data["backup"]["path"] == "$${A}"
     assert "environments" not in data
     assert "mysql" not in data
 

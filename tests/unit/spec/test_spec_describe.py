@@ -42,7 +42,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("certificates.web.names", "list of host names", []),
         ("redis.host", "IP address", "127.0.0.1"),
         ("budget.warn_at", "number, 0 to 1", 0.8),
-        ("images", "mapping of names to texts", {}),
+        ("images", "mapping of names to images", {}),
     ],
 )
 def test_a_path_is_explained_by_type_and_default(path: str, type_: str, default: object) -> None:

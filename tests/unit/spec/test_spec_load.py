@@ -72,7 +72,7 @@ def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
     env = {"NAME": "shop", "PORT": "4010", "ON": "true", "EMPTY": ""}
     spec = loaded(
         "project: ${NAME}-${EMPTY:-prod}\napp: {port: '${PORT}'}\nnginx: {hsts: '${ON}'}\n"
-        "logs: {level: '${LEVEL:-debug}'}\nimages: {app: '$${NAME}/$x:${TAG:-}1'}\n",
+        "logs: {level: '${LEVEL:-debug}'}\nbackup: {path: '$${NAME}/$x:${TAG:-}1'}\n",
         env=env,
     ).spec
     assert (spec.project, spec.app.port, spec.nginx.hsts, spec.logs.level) == (
@@ -81,15 +81,16 @@ def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
         True,
         "debug",
     )
-    assert spec.images == {"app": "${NAME}/$x:1"}
+    assert spec.backup.path == "${NAME}/$x:1"
 
 
 @pytest.mark.parametrize(
     "value", ["a\nredis: {port: 1}", "{b: c}", "- x", "&a x", "*a", "${NAME}", "'\"#: ", "%@`"]
 )
 def test_a_variable_can_not_bring_in_structure(value: str, loaded: Loader) -> None:
-    spec = loaded("project: x\nimages: {app: '${V}', redis: 'r'}\n", env={"V": value}).spec
-    assert spec.images == {"app": value, "redis": "r"}
+    spec = loaded("project: x\nredis: {password: '${V}'}\n", env={"V": value}).spec
+    assert spec.redis.password is not None
+    assert spec.redis.password.reveal() == value
     assert spec.redis.port == 6379
 
 

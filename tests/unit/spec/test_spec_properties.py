@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
+from techsapo_ops.spec.models.base import CONTROL
 from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.formats import to_yaml
 
@@ -190,7 +191,9 @@ def test_the_resolved_spec_loads_again_as_the_same_spec(text: str, secret: str, 
     receiver = type(first.notifications).model_validate(
         {"info": [raw], "smtp": {"smarthost": "a:1", "sender": "x" + odd}}
     )
-    spec = first.model_copy(update={"notifications": receiver, "images": {"app": f"x{text}{odd}"}})
+    spec = first.model_copy(
+        update={"notifications": receiver, "template_overrides": f"x{CONTROL.sub('', text)}{odd}"}
+    )
     secrets = secrets_of(spec)
     data = to_yaml_data(spec, lambda path: f"secrets/{path}")
     written = to_yaml(data)
@@ -199,7 +202,7 @@ def test_the_resolved_spec_loads_again_as_the_same_spec(text: str, secret: str, 
     assert {p: s.reveal() for p, s in secrets_of(again).items()} == {
         p: s.reveal().rstrip("\r\n") for p, s in secrets.items()
     }
-    assert again.images == spec.images
+    assert again.template_overrides == spec.template_overrides
     assert again.notifications == spec.notifications
     assert list(data) == [name for name in type(spec).model_fields if name in data]
 
