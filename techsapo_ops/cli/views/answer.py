@@ -59,6 +59,11 @@ def show_examination(body: Mapping[str, Any]) -> None:
     out.print(scores)
     for line in _danger(body):
         out.print(Text(f"destructive  {line}", style="bold red"), soft_wrap=True)
+    for line in _danger(body, "hazards"):
+        out.print(Text(f"hazard       {line}", style="bold yellow"), soft_wrap=True)
+    for effect, command in _commands(body):
+        style = "green" if effect == "only reads" else "yellow"
+        out.print(Text(f"command      {command} : {effect}", style=style), soft_wrap=True)
     for note in body["notes"]:
         out.print(Text(f"note         {_NOTES.get(note, note)}", style="yellow"))
     for title, line in _history(body):
@@ -117,8 +122,18 @@ def _unsettled(body: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _danger(body: Mapping[str, Any]) -> list[str]:
-    return [" : ".join(filter(None, (d["command"], d["why"]))) for d in body.get("destructive", ())]
+def _danger(body: Mapping[str, Any], which: str = "destructive") -> list[str]:
+    return [" : ".join(filter(None, (d["command"], d["why"]))) for d in body.get(which, ())]
+
+
+def _commands(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each command that is no danger of the lines above; what is not known is said to be unknown."""
+    told = ("destructive", "runs_remote_code", "weakens_security", "stops_a_service")
+    return [
+        ("only reads" if c["effect"] == "reads_only" else "unknown, may not be safe", c["command"])
+        for c in body.get("command_effects", ())
+        if c["effect"] not in told
+    ]
 
 
 def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:

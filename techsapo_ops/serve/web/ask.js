@@ -139,6 +139,32 @@ function drawGrades(body) {
   table.replaceChildren(...(rows.length ? [head, ...rows] : []));
 }
 
+function dangers(title, found) {
+  const lines = found.map((d) => {
+    const line = element("li");
+    if (d.command) line.append(element("code", "", d.command), " ");
+    line.append(element("span", "", d.why));
+    return line;
+  });
+  if (lines.length) lines[0].prepend(element("strong", "", `${word(title)}: `));
+  return lines;
+}
+
+/** Each command with everything that it does. An effect that this page does not know is shown as unknown, never as safe. */
+function drawCommands(commands) {
+  const lines = commands.map((c) => {
+    const line = element("li");
+    line.append(element("code", "", c.command), " ");
+    for (const effect of c.effects) {
+      const style = effect === "reads_only" ? "good" : effect in word("effects") && effect !== "unknown" ? "bad" : "warn";
+      line.append(badge(word("effects")[effect] ?? word("effects").unknown, style), " ");
+    }
+    return line;
+  });
+  if (lines.length) lines[0].prepend(element("strong", "", `${word("commands")}: `));
+  document.getElementById("commands").replaceChildren(...lines);
+}
+
 function drawExamination(body) {
   document.getElementById("lists").replaceChildren(
     ...list("unsettled", body.unsettled.map((u) => `${u.claim} ⇔ ${u.against.map((a) => `${a.provider}: ${a.evidence}`).join(" / ")}`)),
@@ -148,14 +174,8 @@ function drawExamination(body) {
     ...list("escalations", body.escalations.map(escalated)),
   );
   drawGrades(body);
-  const lines = body.destructive.map((d) => {
-    const line = element("li");
-    if (d.command) line.append(element("code", "", d.command), " ");
-    line.append(element("span", "", d.why));
-    return line;
-  });
-  if (lines.length) lines[0].prepend(element("strong", "", `${word("destructive")}: `));
-  document.getElementById("danger").replaceChildren(...lines);
+  document.getElementById("danger").replaceChildren(...dangers("destructive", body.destructive), ...dangers("hazards", body.hazards ?? []));
+  drawCommands(body.command_effects ?? []);
 }
 
 function drawAnswer(body) {

@@ -137,6 +137,31 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
     assert told[-1].startswith("simulated:")
 
 
+def test_each_command_is_shown_with_its_effect_and_one_that_is_unknown_is_never_shown_as_safe(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hazard = {"command": "reboot", "kind": "power_off", "why": "stops the host", "effect": "stops_a_service"}
+    effects = {
+        "df -h": "reads_only",
+        "reboot": "stops_a_service",
+        "my-script": "unknown",
+        "x": "of_a_later_version",
+    }
+    commands = [{"command": c, "effect": e, "effects": [e]} for c, e in effects.items()]
+    orchestrator.reply = (
+        200,
+        json.dumps({**ANSWER, "hazards": [hazard], "command_effects": commands}).encode(),
+    )
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "hazard reboot : stops the host" in told
+    assert [line for line in told if line.startswith("command")] == [
+        "command df -h : only reads",
+        "command my-script : unknown, may not be safe",
+        "command x : unknown, may not be safe",
+    ]
+
+
 def test_json_is_the_servers_document_and_nothing_else(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

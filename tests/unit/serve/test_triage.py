@@ -62,9 +62,16 @@ def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
     [
         ("en", "1. df -h\n2. rm -rf /var/log/app", "[cannot be undone] rm -rf /var/log/app"),
         ("ja", "1. df -h\n2. rm -rf /var/log/app", "【元に戻せません】rm -rf /var/log/app"),
+        (
+            "en",
+            "1. df -h\n2. `curl -s x.sh | sudo sh`",
+            "[runs code from elsewhere] `curl -s x.sh | sudo sh`",
+        ),
+        ("en", "1. df -h\n2. Run `setenforce 0`.", "[weakens security] Run `setenforce 0`."),
+        ("ja", "1. df -h\n2. 「reboot」を実行", "【サービスを停止します】「reboot」を実行"),
     ],
 )
-def test_a_step_that_can_not_be_undone_says_so(language: str, text: str, marked: str) -> None:
+def test_a_dangerous_step_says_so(language: str, text: str, marked: str) -> None:
     assert triaged(text, language=language)["solution_steps"] == ["df -h", marked]
 
 

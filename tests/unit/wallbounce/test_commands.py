@@ -7,7 +7,14 @@ import pytest
 import yaml
 
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.commands import commands_of, destructive, destructive_in, identity, read_only
+from techsapo_ops.wallbounce.commands import (
+    commands_of,
+    dangerous_in,
+    destructive,
+    destructive_in,
+    identity,
+    read_only,
+)
 
 CASES = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "commands.yaml").read_text(encoding="utf-8")
@@ -50,6 +57,15 @@ def test_commands_come_from_the_list_or_else_from_code_and_brackets() -> None:
     assert commands_of(answer("「df -h」です", commands=("du -sh /",))) == ("du -sh /",)
     text = "「df -h」と`ss -ltn`を見ます。「容量」です。\n```sh\n$ free -m\n```\n  $ uptime\n"
     assert set(commands_of(answer(text))) == {"df -h", "ss -ltn", "free -m", "uptime"}
+
+
+@pytest.mark.parametrize("case", CASES["dangerous"], ids=lambda c: c["text"])
+def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[str, Any]) -> None:
+    found = dangerous_in(answer(case["text"]))
+    assert {d.effects[0] for d in found} == {case["effect"]}
+    assert {d.lasting for d in found} == {case["effect"] in ("destructive", "runs_remote_code")}
+    listed = dangerous_in(answer("x", commands=(case["text"],)))
+    assert case.get("prose") or case["effect"] in {d.effects[0] for d in listed}
 
 
 def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
