@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.basic_login import basic_authorization, within_the_stack
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, preload
 from techsapo_ops.adapters.reasons import os_reason
@@ -18,12 +20,13 @@ _TCP = "tcp"
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe found: `seconds` is how long it took, `body` the start of an HTTP answer."""
+    """What a probe found: `seconds` is how long it took, `status` and `body` are of an HTTP answer."""
 
     ok: bool
     detail: str
     seconds: float
     body: bytes = b""
+    status: int = 0
 
 
 class Question(Protocol):
@@ -51,12 +54,14 @@ def probe(
 ) -> ProbeResult:
     """Ask the service at `address` whether it is ready; over within `timeout` seconds.
 
-    http wants a 2xx answer of `kind.path`, tcp a connection. Any other protocol is asked by `ready` of the
-    door that is called after it (adapters.mysql), with the login. Never raises for what a peer does or fails
-    to do: that is `ok=False` with a detail for the user.
+    http wants a 2xx answer of `kind.path`, asked by basic authentication where there is a login, tcp a
+    connection. Any other protocol is asked by `ready` of the door that is called after it (adapters.mysql),
+    with the login. Never raises for what a peer does or fails to do: that is `ok=False` with a detail for the
+    user.
     """
     if kind.kind == "http":
-        return _http(address.url(kind.path), timeout)
+        headers = basic_authorization(user, password) if user is not None and password is not None else {}
+        return _http(address.url(kind.path), timeout, headers)
     # The clock starts after the import: the first probe must not look slower than its peer is.
     door = import_module(f"techsapo_ops.adapters.{kind.kind}") if kind.kind != _TCP else None
     with Deadline(timeout) as deadline:
@@ -73,14 +78,14 @@ def probe(
         return ProbeResult(ok, detail, deadline.elapsed)
 
 
-def _http(url: str, timeout: float) -> ProbeResult:
+def _http(url: str, timeout: float, headers: Mapping[str, str]) -> ProbeResult:
     preload()
     with Deadline(timeout) as clock:
         try:
-            answer = fetch(url, timeout=timeout)
+            answer = fetch(url, timeout=timeout, headers=headers, trust=within_the_stack(url))
         except Unreachable as error:
             return ProbeResult(False, error.reason, clock.elapsed)
     words = " ".join(answer.text[: 4 * _SHOWN].split())
     shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "…"
     detail = f"HTTP {answer.status}" if answer.ok or not shown else f"HTTP {answer.status}: {shown}"
-    return ProbeResult(answer.ok, detail, answer.seconds, answer.body)
+    return ProbeResult(answer.ok, detail, answer.seconds, answer.body, answer.status)

@@ -153,7 +153,9 @@ class App:
         )
         prometheus = None
         if options.prometheus is not None:
-            prometheus = Prometheus(options.prometheus, timeout=PROMETHEUS_TIMEOUT)
+            prometheus = Prometheus(
+                options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
+            )
         report = StatusReport(own_health, prometheus, spending, self.audit, options.thresholds)
 
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
@@ -38,6 +39,8 @@ class Options:
     """The CA certificates of stores that speak TLS."""
     prometheus: str | None = None
     """Where the stack's Prometheus answers, for the pages."""
+    prometheus_login: BasicLogin | None = None
+    """What it is asked with."""
     thresholds: Callable[[], Mapping[str, float]] = dict
     """The alerts' thresholds that the pages draw, as they are now."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.own_tls import speaks_tls
@@ -11,6 +13,8 @@ from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.service import Login, Service
 from techsapo_ops.stack.topology import Topology
+
+UNAUTHORIZED = 401
 
 
 def ask(
@@ -22,7 +26,7 @@ def ask(
     """
     login = kind_of(service).login(topology) or Login()
     password = login.password or _kept(login)
-    return probe(
+    found = probe(
         question or service.facts.probe,
         topology.address(service, Viewpoint.HOST),
         timeout=timeout,
@@ -31,6 +35,10 @@ def ask(
         password=password.reveal() if password else None,
         ca=ca_file(topology.layout, service.kind) if speaks_tls(topology.spec, service.kind) else None,
     )
+    if found.status == UNAUTHORIZED and login.password_file is not None and not password:
+        # It answers, and as it should: whoever asks has not what it asks for.
+        return replace(found, ok=True, detail="HTTP 401: it asks for a login that this user can't read")
+    return found
 
 
 def _kept(login: Login) -> Secret | None:

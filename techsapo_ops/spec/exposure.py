@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.edition import PRODUCTION, chosen
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
@@ -63,7 +63,7 @@ def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
-def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
+def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
     """Only this host reaches the admin API by which Prometheus is backed up."""
     prometheus = spec.monitoring.prometheus
     if spec.backup.prometheus and prometheus.enabled and not is_loopback(prometheus.host):
@@ -73,4 +73,14 @@ def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
             f"Prometheus listens on {prometheus.host}: whoever reaches it could delete its samples",
             "let it listen on 127.0.0.1, or leave its samples out of the backup",
             uses=((*place, "host"), (*place, "enabled")),
+        )
+    elif (
+        spec.backup.prometheus and prometheus.enabled and not chosen(prometheus.login, context.edition(spec))
+    ):
+        yield Finding(
+            ("backup", "prometheus"),
+            "any user of this host can read and delete Prometheus's samples: its admin API asks for no login",
+            "add `monitoring: {prometheus: {login: true}}`",
+            uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
+            warning=True,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from techsapo_ops.spec.edition import PRODUCTION, Deployment
+from techsapo_ops.spec.edition import LATEST, PRODUCTION, Deployment, Edition, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
 
@@ -23,6 +23,11 @@ class Context:
     def strict(self) -> bool:
         """Whether the rules of environment production apply."""
         return self.deployment.environment == PRODUCTION
+
+    def edition(self, spec: Spec) -> Edition:
+        """Which edition of the defaults holds; a spec that is looked at alone is taken for a new stack's."""
+        where = self.deployment
+        return edition_of(spec.edition, where.environment, where.began_with or LATEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,11 @@ class SaferDefault:
     first: str
 
 
-SAFER: tuple[SaferDefault, ...] = (SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),)
+SAFER: tuple[SaferDefault, ...] = (
+    SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
+    SaferDefault(("monitoring", "prometheus", "login"), "Prometheus asks for no login"),
+    SaferDefault(("monitoring", "alertmanager", "login"), "Alertmanager asks for no login"),
+)
 """As in the table of docs/upgrade.md, which a test compares."""
 
 

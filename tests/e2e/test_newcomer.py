@@ -12,11 +12,14 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
 from servers import wait_for
+
+from techsapo_ops.adapters.basic_login import BasicLogin
 
 pytestmark = pytest.mark.e2e
 
@@ -24,8 +27,22 @@ PORTS = {4000: "app-1", 4001: "app-2", 4002: "app-3", 8080: "nginx", 9090: "prom
          9100: "node exporter", 6379: "redis", 9121: "redis exporter", 9113: "nginx exporter"}  # fmt: skip
 
 
-def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as response:
+KINDS = {":9090/": "prometheus", ":9093/": "alertmanager"}
+"""What asks for a login, by a part of its URL."""
+
+
+def opened(url: str, stack: Path) -> HTTPResponse:
+    """The answer to a GET, with the login that the newcomer reads in the state directory."""
+    headers = {}
+    for part, kind in KINDS.items():
+        if part in url:
+            headers = BasicLogin("techsapo", stack / ".techsapo" / "keys" / f"{kind}-password").headers()
+    response: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5)
+    return response
+
+
+def get(url: str, stack: Path) -> Any:
+    with opened(url, stack) as response:
         return json.load(response)
 
 
@@ -35,8 +52,8 @@ def listening(port: int) -> bool:
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def query(expression: str) -> list[Any]:
-    answer = get("http://127.0.0.1:9090/api/v1/query?query=" + urllib.parse.quote(expression))
+def query(expression: str, stack: Path) -> list[Any]:
+    answer = get("http://127.0.0.1:9090/api/v1/query?query=" + urllib.parse.quote(expression), stack)
     result: list[Any] = answer["data"]["result"]
     return result
 
@@ -118,7 +135,7 @@ def test_everything_listens_on_its_documented_port(stack: Path) -> None:
 
 def test_every_prometheus_target_comes_up(stack: Path) -> None:
     def all_targets_up() -> bool:
-        targets = get("http://127.0.0.1:9090/api/v1/targets?state=active")["data"]["activeTargets"]
+        targets = get("http://127.0.0.1:9090/api/v1/targets?state=active", stack)["data"]["activeTargets"]
         return len(targets) >= 8 and all(t["health"] == "up" for t in targets)
 
     wait_for(all_targets_up, timeout=60, what="every Prometheus target up")
@@ -132,8 +149,9 @@ def test_health_says_healthy(stack: Path) -> None:
 def test_a_question_is_answered_and_shows_in_prometheus(stack: Path) -> None:
     answer = json.loads(techsapo(stack, "ask", "Dockerコンテナが起動しない", "--json"))
     assert answer["simulated"] is True
+    asked = "sum(techsapo_wallbounce_requests_total)"
     wait_for(
-        lambda: any(float(r["value"][1]) >= 1 for r in query("sum(techsapo_wallbounce_requests_total)")),
+        lambda: any(float(r["value"][1]) >= 1 for r in query(asked, stack)),
         timeout=30,
         what="the request in Prometheus",
     )
@@ -174,7 +192,7 @@ def documented() -> list[str]:
 @pytest.mark.parametrize("what", dict.fromkeys(documented()))
 def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
     if what.startswith("http"):
-        with urllib.request.urlopen(what, timeout=5) as response:
+        with opened(what, stack) as response:
             assert response.status == 200
     else:
         run(stack, "sh", "-c", f'PATH="{stack}/.venv/bin:$PATH"; {what}')

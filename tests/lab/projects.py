@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import urllib.request
 import venv
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,9 +23,11 @@ import yaml
 from servers import free_port, tcp_open, wait_for
 
 import techsapo_ops
+from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.services.web_login import USER, password_file
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService
 
@@ -135,6 +138,17 @@ class Project:
         """What `techsapo drift`, which ends with `code`, says of each name."""
         report = json.loads(self.run("drift", "--json", code=code).stdout)
         return {f["name"]: f["what"] for f in report["findings"]}
+
+    def login(self, kind: str) -> dict[str, str]:
+        """The header by which Prometheus or Alertmanager of this stack lets one in."""
+        return BasicLogin(USER, password_file(self.layout, kind)).headers()
+
+    def ask(self, kind: str, path: str) -> Any:
+        """What Prometheus or Alertmanager of this stack answers, as JSON, asked with its login."""
+        port = self.spec["monitoring"][kind]["port"]
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", headers=self.login(kind))
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return json.load(answer)
 
     def override(self, name: str, text: str) -> Path:
         """Write a template of the user's own."""

@@ -16,6 +16,7 @@ from fakes.open_stacks import with_backup
 from projects import Project, project, small_spec
 from servers import wait_for
 
+from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository import Backup, repository_of
@@ -28,6 +29,7 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
+from techsapo_ops.services.web_login import USER, password_file
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
 
@@ -64,7 +66,8 @@ def history(made: Project) -> None:
 
 
 def api(made: Project) -> Prometheus:
-    return Prometheus(f"http://127.0.0.1:{made.spec['monitoring']['prometheus']['port']}", timeout=20)
+    url = f"http://127.0.0.1:{made.spec['monitoring']['prometheus']['port']}"
+    return Prometheus(url, timeout=20, login=BasicLogin(USER, password_file(made.layout, "prometheus")))
 
 
 def asked(made: Project, expression: str) -> list[float]:
@@ -185,8 +188,7 @@ def test_a_scratch_server_answers_about_the_past(lab: Project, backup: Backup, s
 def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(
     lab: Project, backup: Backup, stack: Stack
 ) -> None:
-    url = f"{api(lab).url}/api/v1/admin/tsdb/delete_series?match[]=old"
-    subprocess.run(["curl", "-sfg", "-X", "POST", url], check=True)
+    assert api(lab).send("api/v1/admin/tsdb/delete_series?match[]=old").status == 204
     assert old(lab) == []
     with pytest.raises(OpsError, match="holds no data to restore"):  # but where --only names it
         intend(stack, backup.id)

@@ -57,9 +57,7 @@ def interrupted_first_up(stack: Project) -> None:
 
 def threshold(stack: Project) -> str:
     """What MemoryHigh compares with in the running Prometheus."""
-    port = stack.spec["monitoring"]["prometheus"]["port"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/rules") as answer:
-        groups = json.load(answer)["data"]["groups"]
+    groups = stack.ask("prometheus", "api/v1/rules")["data"]["groups"]
     queries = [r["query"] for g in groups for r in g["rules"] if r["name"] == "MemoryHigh"]
     return str(queries[0]).rpartition("> ")[2]
 

@@ -71,8 +71,8 @@ def get(url: str) -> Any:
 
 
 def query(stack: Project, expression: str) -> list[dict[str, Any]]:
-    url = f"http://127.0.0.1:{port(stack, 'prometheus')}/api/v1/query?query={urllib.parse.quote(expression)}"
-    result: list[dict[str, Any]] = get(url)["data"]["result"]
+    asked = stack.ask("prometheus", f"api/v1/query?query={urllib.parse.quote(expression)}")
+    result: list[dict[str, Any]] = asked["data"]["result"]
     return result
 
 
@@ -221,7 +221,7 @@ def test_a_changed_alert_threshold_reloads_prometheus_alone_and_the_alert_reache
     assert container_ids(PROJECT) == before
 
     def alerted() -> bool:
-        found = get(f"http://127.0.0.1:{port(stack, 'alertmanager')}/api/v2/alerts")
+        found = stack.ask("alertmanager", "api/v2/alerts")
         return any(a["labels"]["alertname"] == "MemoryHigh" for a in found)
 
     wait_for(alerted, timeout=120, what="the alert in Alertmanager")

@@ -8,9 +8,7 @@ import os
 import shutil
 import signal
 import socket
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -46,9 +44,7 @@ def files(stack: Project) -> dict[str, str]:
 
 
 def prometheus(stack: Project, path: str) -> Any:
-    port = stack.spec["monitoring"]["prometheus"]["port"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}") as answer:
-        return json.load(answer)["data"]
+    return stack.ask("prometheus", f"api/v1/{path}")["data"]
 
 
 def loaded_threshold(stack: Project) -> str:
@@ -224,17 +220,6 @@ def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_ha
     assert stack.run("reload", "prometheus", "alertmanager").stderr == "reloaded alertmanager, prometheus\n"
     assert stack.pids()["prometheus"] == pid
     assert stack.findings(code=0) == {}
-
-
-def test_prometheus_can_be_told_neither_to_quit_nor_to_reload_by_http(stack: Project) -> None:
-    pid, port = stack.pids()["prometheus"], stack.spec["monitoring"]["prometheus"]["port"]
-    for path in ("quit", "reload"):
-        asked = urllib.request.Request(
-            f"http://127.0.0.1:{port}/-/{path}", b"x", {"Content-Type": "text/plain", "Origin": "http://evil"}
-        )
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(asked)
-    assert stack.pids()["prometheus"] == pid
 
 
 def test_a_process_that_was_started_with_other_arguments_is_found_and_started_anew(stack: Project) -> None:

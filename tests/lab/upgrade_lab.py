@@ -24,6 +24,7 @@ import httpx
 import pymysql
 import redis
 from crond import Cron
+from monitoring_login import KINDS
 from orchestrator import QUICK
 from projects import Project, only_redis
 from servers import free_port, wait_for
@@ -42,7 +43,7 @@ TABLES = {"audit_requests": ("id",), "audit_calls": ("request_row", "number")}
 
 def everything(away: Path, instances: int, **sections: Any) -> dict[str, Any]:
     """The spec: both databases, instances that want a key, jobs by cron, a copy of backups in `away`."""
-    return only_redis(
+    found = only_redis(
         app={
             "instances": [{"port": free_port()} for _ in range(instances)],
             "auth": {"required": True},
@@ -57,6 +58,9 @@ def everything(away: Path, instances: int, **sections: Any) -> dict[str, Any]:
         schedule={"by": "cron", **dict.fromkeys(JOBS, NEVER)},
         **sections,
     )
+    for name in KINDS:
+        found["monitoring"][name]["enabled"] = True
+    return found
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from monitoring_login import KINDS, status
 from servers import wait_for
 from tools import this_tool
 from upgrade_lab import QUESTION, TEMPLATE, USERS_CRONTAB, Stack
@@ -74,6 +75,23 @@ class Promises:
 
     def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
         stack.project.run("plan")
+
+    def test_prometheus_and_alertmanager_ask_for_no_login_as_before_and_say_so(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        made = stack.project
+        assert [status(made, kind, "metrics") for kind in KINDS] == [200, 200]
+        said = made.run("validate").stderr
+        assert "Prometheus asks for no login (monitoring.prometheus.login)" in said
+        assert "Alertmanager asks for no login (monitoring.alertmanager.login)" in said
+
+    def test_prometheus_takes_no_orders_by_http_and_reloads_all_the_same(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        for path in ("-/quit", "-/reload"):
+            assert status(stack.project, "prometheus", path, b"") == 403
+        done = stack.project.run("reload", *KINDS)
+        assert done.stderr == "reloaded alertmanager, prometheus\n"
 
     def test_the_ejected_template_is_still_used_and_up_says_where_it_belongs(
         self, stack: Stack, upgraded: str
@@ -181,6 +199,10 @@ class Promises:
         assert stack.outdated() == []
         assert set(stack.versions().values()) == {stack.version()}
         stack.project.run("plan")
+
+    def test_the_earlier_version_reloads_prometheus_in_its_own_way(self, stack: Stack, back: str) -> None:
+        assert status(stack.project, "prometheus", "-/reload", b"") == 200
+        stack.project.run("reload", *KINDS)
 
     def test_the_earlier_version_knows_the_applies_of_this_one(self, stack: Stack, back: str) -> None:
         told = stack.json("history")

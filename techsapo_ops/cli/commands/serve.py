@@ -16,6 +16,7 @@ from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
+    from techsapo_ops.adapters.basic_login import BasicLogin
     from techsapo_ops.cli.project import Project
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
@@ -46,6 +47,10 @@ def serve(
     prometheus: Annotated[
         str | None,
         typer.Option("--prometheus", hidden=True, help="HOST:PORT of Prometheus, as this process sees it."),
+    ] = None,
+    prometheus_password: Annotated[
+        Path | None,
+        typer.Option("--prometheus-password", hidden=True, help="File of Prometheus's password."),
     ] = None,
     app_key: Annotated[
         Path | None, typer.Option("--app-key", hidden=True, help="The key that all instances share.")
@@ -104,6 +109,7 @@ def serve(
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
+        prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
     )
     ports = [i.port for i in spec.app.resolved_instances]
@@ -158,6 +164,15 @@ def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
     if rendered or not settings.enabled:
         return None
     return Address(reachable_host(settings.host), settings.port).url()
+
+
+def _prometheus_login(project: Project, told: Path | None) -> BasicLogin:
+    """What it is asked with: a stack says so, by hand it is the password that the stack made."""
+    from techsapo_ops.adapters.basic_login import BasicLogin
+    from techsapo_ops.services.prometheus.kind import Prometheus
+    from techsapo_ops.services.web_login import USER, password_file
+
+    return BasicLogin(USER, told or password_file(project.layout, Prometheus.facts.kind))
 
 
 def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, float]]:

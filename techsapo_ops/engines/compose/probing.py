@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
-from techsapo_ops.adapters.probe import ProbeResult, probe
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.address import Viewpoint
@@ -77,7 +78,7 @@ class Prober:
         if not container.running:
             return ProbeResult(False, f"its container is {container.state}", time.monotonic() - started)
         if self.topology.published(service):
-            return probe(service.facts.probe, self.topology.address(service, Viewpoint.HOST), timeout=timeout)
+            return ask(self.topology, service, timeout)
         return self._inside(service, container, containers, timeout)
 
     def _inside(

@@ -17,6 +17,7 @@ from pathlib import Path
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -41,7 +42,11 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
         root = Path(name).resolve()
         real = topology.layout
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
-        for file in render_stack(topology.relocated(layout), templates):
+        staged_topology = topology.relocated(layout)
+        for made in _made_secrets(staged_topology):
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_text("placeholder", encoding="utf-8")
+        for file in render_stack(staged_topology, templates):
             path = layout.config / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_content(file, root), encoding="utf-8")
@@ -55,6 +60,14 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
         (root / "etc-techsapo").symlink_to(layout.config / CONFIG)
         (root / "run-secrets").symlink_to(layout.config / SECRETS)
         yield Staging(layout.config, prefix, str(root))
+
+
+def _made_secrets(topology: Topology) -> Iterator[Path]:
+    """Where processes and containers find the secrets that the tool makes: promtool wants the files."""
+    for kind in kinds():
+        for name, path in kind.made_secrets(topology).items():
+            yield path
+            yield topology.layout.config / SECRETS / name
 
 
 def _sweep(parent: Path) -> None:

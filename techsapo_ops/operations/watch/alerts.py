@@ -19,10 +19,10 @@ from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
+from techsapo_ops.services.loaded_configuration import Server, server_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, runbook_url
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.stack import Stack
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
@@ -58,19 +58,19 @@ class Delivery:
 
 def prometheus_of(stack: Stack) -> Prometheus | None:
     """The stack's Prometheus, as this host reaches it."""
-    url = _url(stack, PrometheusKind.facts.kind)
-    return Prometheus(url) if url else None
+    server = _server(stack, PrometheusKind.facts.kind)
+    return Prometheus(server.url, login=server.login) if server else None
 
 
 def alertmanager_of(stack: Stack) -> Alertmanager | None:
     """The stack's Alertmanager, as this host reaches it."""
-    url = _url(stack, AlertmanagerKind.facts.kind)
-    return Alertmanager(url) if url else None
+    server = _server(stack, AlertmanagerKind.facts.kind)
+    return Alertmanager(server.url, login=server.login) if server else None
 
 
-def _url(stack: Stack, kind: str) -> str | None:
+def _server(stack: Stack, kind: str) -> Server | None:
     services = stack.topology.of_kind(kind)
-    return stack.topology.address(services[0], Viewpoint.HOST).url("") if services else None
+    return server_of(stack.topology, services[0]) if services else None
 
 
 def listed(

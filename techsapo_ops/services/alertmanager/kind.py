@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
@@ -10,11 +10,13 @@ from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -55,8 +57,27 @@ class Alertmanager(Kind):
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """alertmanager.yml and the texts of its notifications."""
         from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+        from techsapo_ops.services.web_login import client_files
 
-        return alertmanager_files(topology, templates)
+        return (*alertmanager_files(topology, templates), *client_files(topology, self.name))
+
+    def login(self, topology: Topology) -> Login | None:
+        """The one that it asks for, where the spec or its edition says so."""
+        from techsapo_ops.services.web_login import login_of
+
+        return login_of(topology.layout, self.name)
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """Its login, and those that it logs in with."""
+        from techsapo_ops.services.web_login import given
+
+        return given(topology, self.name)
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Where its password is."""
+        from techsapo_ops.services.web_login import note
+
+        return note(topology, self.name, self.facts.title)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """alertmanager, on its port and alone."""
@@ -75,21 +96,26 @@ class Alertmanager(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
+        from techsapo_ops.services.web_login import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
         return Container(
             command=_arguments(topology, service),
             port=port,
-            healthcheck=("amtool", f"--alertmanager.url=http://127.0.0.1:{port}", "config", "show"),
+            healthcheck=(
+                "amtool", f"--alertmanager.url=http://127.0.0.1:{port}", *client_file(topology, self.name),
+                "config", "show",
+            ),
             config=("alertmanager",),
             volume=service.facts.container_data,
             memory_mb=256,
-        )
+        )  # fmt: skip
 
 
 def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
     from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
+    from techsapo_ops.services.web_login import web_arguments
     from techsapo_ops.stack.address import Viewpoint
 
     return (
@@ -97,4 +123,5 @@ def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
         f"--storage.path={topology.data_dir(service)}",
         f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
         "--cluster.listen-address=",
+        *web_arguments(topology, service.kind),
     )

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
+from techsapo_ops.services import web_login_files
 from techsapo_ops.services.runtime import Runtime
 
 if TYPE_CHECKING:
+    from techsapo_ops.adapters.process import Runner
     from techsapo_ops.services.loaded_configuration import Loaded
+    from techsapo_ops.stack.topology import Topology
 
 
 class AlertmanagerRuntime(Runtime):
-    """It tells what it has loaded."""
+    """It tells what it has loaded, and asks for a login that is made here."""
+
+    @override
+    def readable(self, topology: Topology) -> Iterable[Path]:
+        return web_login_files.readable(topology, "alertmanager")
+
+    @override
+    def make_keys(self, topology: Topology) -> None:
+        web_login_files.make(topology, "alertmanager")
+
+    @override
+    def prepare(self, topology: Topology, runner: Runner) -> None:
+        web_login_files.make(topology, "alertmanager")
 
     @override
     def loaded(self) -> Loaded:

@@ -84,13 +84,14 @@ class App(Kind):
             )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """Its own key, and MariaDB's password that was made at the first start."""
+        """Its own key, and the passwords that were made at the first start of what it asks."""
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
+        from techsapo_ops.services.web_login import given
 
         layout = topology.layout
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
         password = {APP_PASSWORD: layout.mysql_password} if made else {}
-        return {APP_KEY: layout.app_key, **password}
+        return {APP_KEY: layout.app_key, **password, **given(topology, self.name)}
 
     def program(self, topology: Topology, service: Service) -> Program:
         """`techsapo serve` with the Python that runs the tool."""
@@ -163,6 +164,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
     from techsapo_ops.services.app.pages import THRESHOLDS
+    from techsapo_ops.services.web_login import told_passwords
     from techsapo_ops.stack.own_tls import trusted
 
     listens = topology.listens(service)
@@ -173,6 +175,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
         "--thresholds", str(topology.config_dir() / THRESHOLDS),
         *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
+        *told_passwords(topology, service.kind),
     )  # fmt: skip
 
 

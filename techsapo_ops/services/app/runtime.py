@@ -8,6 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.services import web_login_files
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.diagnosis import HostFinding
@@ -15,11 +16,12 @@ from techsapo_ops.stack.topology import Topology
 
 
 class AppRuntime(Runtime):
-    """It has a key of its own, and its container is given the database's password."""
+    """It has a key of its own, and its container is given the passwords of what it asks."""
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.mysql_password, topology.layout.app_key)
+        layout = topology.layout
+        return (layout.mysql_password, layout.app_key, *web_login_files.readable(topology, "app"))
 
     @override
     def make_keys(self, topology: Topology) -> None:

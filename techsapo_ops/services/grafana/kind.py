@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,12 @@ class Grafana(Kind):
         from techsapo_ops.services.grafana.provisioning import grafana_files
 
         return grafana_files(topology, templates)
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """Passwords of the servers whose figures it shows."""
+        from techsapo_ops.services.web_login import given
+
+        return given(topology, self.name)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """grafana-server on its grafana.ini."""

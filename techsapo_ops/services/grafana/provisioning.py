@@ -8,6 +8,7 @@ from typing import Any
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
+from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.secrets import secret_name
@@ -102,6 +103,7 @@ def _datasources(topology: Topology) -> list[dict[str, Any]]:
             "url": topology.address(service, Viewpoint.SERVICE).url(),
             "isDefault": True,
             "editable": False,
+            **_login(topology, service.kind),
             "jsonData": {
                 "httpMethod": "POST",
                 "prometheusType": "Prometheus",
@@ -118,8 +120,27 @@ def _datasources(topology: Topology) -> list[dict[str, Any]]:
             "access": "proxy",
             "url": topology.address(service, Viewpoint.SERVICE).url(),
             "editable": False,
+            **_login(topology, service.kind),
             "jsonData": {"implementation": "prometheus", "handleGrafanaManagedAlerts": False},
         }
         for service in topology.of_kind("alertmanager")
     ]
     return prometheus + alertmanager
+
+
+def _login(topology: Topology, kind: str) -> dict[str, Any]:
+    """How Grafana logs in at a server of `kind`. It reads the password from the file when it starts.
+
+    Raises OpsError where its own marks stand in the file's name.
+    """
+    login = basic_auth(topology, kind, "grafana")
+    if login is None:
+        return {}
+    file = login["password_file"]
+    if "$$" in file or "}" in file:
+        raise OpsError(f"Grafana can't be told the file {file!r}", "use a folder without } and $$")
+    return {
+        "basicAuth": True,
+        "basicAuthUser": login["username"],
+        "secureJsonData": {"basicAuthPassword": f"$__file{{{file}}}"},
+    }

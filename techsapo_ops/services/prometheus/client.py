@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.adapters.promtool import Promtool
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.services.loaded_configuration import server_of
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Prometheus, and reads no spec
     from techsapo_ops.stack.engine import Scratch
@@ -30,8 +30,8 @@ class Asked(Protocol):
 
 def api(stack: Stack) -> Prometheus:
     """The API of the stack's Prometheus; what is asked of it may take long."""
-    service = stack.topology.of_kind("prometheus")[0]
-    return Prometheus(stack.topology.address(service, Viewpoint.HOST).url(), timeout=_LONG)
+    server = server_of(stack.topology, stack.topology.of_kind("prometheus")[0])
+    return Prometheus(server.url, timeout=_LONG, login=server.login)
 
 
 def scratch_api(scratch: Scratch) -> Asked:

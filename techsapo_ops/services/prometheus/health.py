@@ -6,8 +6,8 @@ import time
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.probing import ask, part_of
-from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.services.loaded_configuration import server_of
+from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -16,12 +16,14 @@ from techsapo_ops.stack.topology import Topology
 def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
     """Prometheus itself, then each of its active targets with the duration of its last scrape."""
     started = time.monotonic()
-    itself = part_of(service, ask(topology, service, timeout))
-    if itself.failing:
+    found = ask(topology, service, timeout)
+    itself = part_of(service, found)
+    if itself.failing or found.status == UNAUTHORIZED:
         return (itself,)
     left = max(timeout - (time.monotonic() - started), 0.001)
     try:
-        targets = Prometheus(topology.address(service, Viewpoint.HOST).url(), timeout=left).targets()
+        server = server_of(topology, service)
+        targets = Prometheus(server.url, timeout=left, login=server.login).targets()
     except OpsError as error:
         took = time.monotonic() - started
         return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
@@ -10,11 +10,13 @@ from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
-    from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
@@ -56,8 +58,27 @@ class Prometheus(Kind):
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""
         from techsapo_ops.services.prometheus.scrape import prometheus_files
+        from techsapo_ops.services.web_login import client_files
 
-        return prometheus_files(topology, templates)
+        return (*prometheus_files(topology, templates), *client_files(topology, self.name))
+
+    def login(self, topology: Topology) -> Login | None:
+        """The one that it asks for, where the spec or its edition says so."""
+        from techsapo_ops.services.web_login import login_of
+
+        return login_of(topology.layout, self.name)
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """Its login, and those that it logs in with."""
+        from techsapo_ops.services.web_login import given
+
+        return given(topology, self.name)
+
+    def notes(self, topology: Topology) -> Iterable[str]:
+        """Where its password is."""
+        from techsapo_ops.services.web_login import note
+
+        return note(topology, self.name, self.facts.title)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """prometheus, on its port."""
@@ -77,22 +98,27 @@ class Prometheus(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
+        from techsapo_ops.services.web_login import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
         return Container(
             command=tuple(self._arguments(topology, service)),
             port=port,
-            healthcheck=("promtool", "check", "ready", f"--url=http://127.0.0.1:{port}"),
+            healthcheck=(
+                "promtool", "check", "ready", f"--url=http://127.0.0.1:{port}",
+                *client_file(topology, self.name),
+            ),
             config=("prometheus",),
             volume=service.facts.container_data,
             memory_mb=1024,
             stop_seconds=30,
-        )
+        )  # fmt: skip
 
     @staticmethod
     def _arguments(topology: Topology, service: Service) -> Iterable[str]:
         from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
+        from techsapo_ops.services.web_login import web_arguments
         from techsapo_ops.stack.address import Viewpoint
 
         settings = topology.spec.monitoring.prometheus
@@ -100,6 +126,7 @@ class Prometheus(Kind):
         yield f"--storage.tsdb.path={topology.data_dir(service)}"
         yield f"--storage.tsdb.retention.time={settings.retention}"
         yield f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}"
+        yield from web_arguments(topology, service.kind)
         yield "--enable-feature=exemplar-storage"  # else it drops the request ids that it scrapes
         if topology.spec.backup.prometheus:
             yield "--web.enable-admin-api"

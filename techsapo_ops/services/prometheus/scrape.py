@@ -11,6 +11,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
+from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import Viewpoint
@@ -60,6 +61,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
                 evaluation_interval=settings.evaluation_interval,
                 external_labels=_external_labels(spec),
                 alertmanagers=alertmanagers,
+                alertmanager_login=_login(topology, "alertmanager"),
                 jobs=jobs,
             ),
         ),
@@ -109,6 +111,10 @@ def _address(topology: Topology, service: Service) -> str:
     return str(topology.address(service, Viewpoint.SERVICE))
 
 
+def _login(topology: Topology, kind: str) -> dict[str, Any] | None:
+    return basic_auth(topology, kind, "prometheus")
+
+
 def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
     for kind in dict.fromkeys((*_FIRST, *(service.kind for service in topology.services))):
         services = [s for s in topology.of_kind(kind) if s.facts.metrics_path is not None]
@@ -118,6 +124,7 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                 "path": services[0].facts.metrics_path,
                 "scheme": "http",
                 "interval": None,
+                "login": _login(topology, kind),
                 "targets": [{"address": _address(topology, s), "instance": s.name} for s in services],
             }
 
@@ -136,5 +143,6 @@ def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
             "path": job.path,
             "scheme": job.scheme,
             "interval": job.interval,
+            "login": None,
             "targets": [{"address": target, "instance": None} for target in job.targets],
         }

@@ -123,7 +123,7 @@ class Backup(Section):
     config: BackupConfig = Field(default_factory=BackupConfig.model_construct)
     """What the backup of the configuration holds."""
     prometheus: bool = False
-    """Back up Prometheus's samples too; starts it with its admin API, which takes no password."""
+    """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 
 
 JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs"]

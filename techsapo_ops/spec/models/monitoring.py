@@ -38,6 +38,9 @@ class Prometheus(Section):
     """Address to listen on."""
     port: Port = 9090
     """Port to listen on."""
+    login: bool | None = None
+    """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
+    directory; default: in edition 2."""
     scrape_interval: PositiveDuration = "15s"
     """How often metrics are read."""
     evaluation_interval: PositiveDuration = "15s"
@@ -59,6 +62,9 @@ class Alertmanager(Section):
     """Address to listen on."""
     port: Port = 9093
     """Port to listen on."""
+    login: bool | None = None
+    """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
+    directory; default: in edition 2."""
     group_wait: Duration = "10s"
     """How long a new group waits for more of its kind before it is sent."""
     group_interval: PositiveDuration = "5m"

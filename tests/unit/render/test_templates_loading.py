@@ -54,7 +54,14 @@ def test_an_override_may_extend_ours_and_change_one_block(tmp_path: Path) -> Non
     name = "prometheus/prometheus.yml.j2"
     ours = "{{ super() }}  - job_name: mine\n"
     text = f"{{% extends 'builtin/{name}' %}}{{% block scrape_configs %}}{ours}{{% endblock %}}"
-    job = {"name": "app", "interval": None, "path": "/metrics", "scheme": "http", "targets": []}
+    job = {
+        "name": "app",
+        "interval": None,
+        "path": "/metrics",
+        "scheme": "http",
+        "login": None,
+        "targets": [],
+    }
     templates = override(tmp_path, name, text)
     config = yaml.safe_load(templates.render(name, **{**PROMETHEUS, "jobs": [job]}))
     assert [c["job_name"] for c in config["scrape_configs"]] == ["app", "mine"]

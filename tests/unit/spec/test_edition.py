@@ -71,6 +71,28 @@ def test_one_warning_names_what_a_stack_of_the_first_edition_keeps(
     assert "`edition: 2`" in str(warning)
 
 
+ADMIN = "any user of this host can read and delete Prometheus's samples: its admin API asks for no login"
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "began_with", "warned"),
+    [
+        ("{}", 1, True),
+        ("{}", 2, False),
+        ("{}", None, False),
+        ("{prometheus: {login: true}}", 1, False),
+        ("{prometheus: {login: false}}", 2, True),
+        ("{prometheus: {enabled: false}}", 1, False),
+    ],
+)
+def test_an_admin_api_without_a_login_is_told(
+    monitoring: str, began_with: Edition | None, warned: bool, loaded: Loader
+) -> None:
+    text = f"{{project: x, monitoring: {monitoring}, backup: {{prometheus: true}}}}"
+    found = [str(warning) for warning in loaded(text, began_with=began_with).warnings]
+    assert any(f"backup.prometheus: {ADMIN}" in warning for warning in found) is warned
+
+
 @pytest.mark.parametrize("page", ["upgrade.md", "upgrade.ja.md"])
 def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition(page: str) -> None:
     text = (DOCS / page).read_text()

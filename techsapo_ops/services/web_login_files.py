@@ -1,0 +1,86 @@
+"""Makes the files of the login that Prometheus and Alertmanager ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from techsapo_ops.adapters import owners
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.web_login import (
+    READERS,
+    USER,
+    asks_login,
+    copy_for,
+    given,
+    password_file,
+    web_file,
+)
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.topology import Topology
+
+_COST = 8
+"""Of bcrypt, 20 ms. The password holds 192 random bits, so a higher one would protect nothing more, and every
+wrong guess costs the server as much: it hashes one at a time."""
+_HASH = re.compile(r'^  techsapo: "(\$2b\$08\$[./A-Za-z0-9]{53})"$', re.MULTILINE)
+"""As we write it: the server's user, whose file it is, could write one that takes hours to check."""
+
+
+def make(topology: Topology, kind: str) -> None:
+    """The password of the stack's server of `kind`, a copy for each reader, and its hash for the server.
+
+    Made where they are missing, or belong to another password. The server reads them at each request: one
+    that runs takes over a new password by that alone. The copies come first, so that whoever logs in can
+    when the server begins to ask.
+    """
+    if not asks_login(topology, kind):
+        return
+    layout = topology.layout
+    password = made_once(password_file(layout, kind), None)
+    for reader in READERS[kind]:
+        if topology.has(reader):
+            _keep(copy_for(layout, kind, reader), password.reveal(), _user(topology, reader))
+    web = web_file(layout, kind)
+    text = web.read_text(encoding="utf-8") if web.exists() else ""
+    _keep(web, text if _fits(text, password) else _hashed(password), _user(topology, kind))
+
+
+def readable(topology: Topology, reader: str) -> Iterable[Path]:
+    """Of them, what the user of a container of kind `reader` has to be able to read."""
+    return given(topology, reader).values()
+
+
+def _keep(path: Path, text: str, user: str | None) -> None:
+    """Let `path` hold `text`, for `user` alone."""
+    content = text.encode()
+    if not path.exists():
+        write_atomic(path, content, 0o600, owners.ids(user))
+    elif path.read_bytes() != content:
+        # Into the same file, which a container has mounted by itself. Its length does not change.
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(content)
+            file.truncate()
+            os.fsync(descriptor)
+    owners.give(path, user)
+
+
+def _user(topology: Topology, kind: str) -> str | None:
+    return topology.of_kind(kind)[0].user
+
+
+def _fits(text: str, password: Secret) -> bool:
+    import bcrypt
+
+    found = _HASH.search(text)
+    return found is not None and bcrypt.checkpw(password.reveal().encode(), found[1].encode())
+
+
+def _hashed(password: Secret) -> str:
+    import bcrypt
+
+    hashed = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(_COST)).decode("ascii")
+    return f'basic_auth_users:\n  {USER}: "{hashed}"\n'
