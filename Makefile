@@ -11,6 +11,7 @@ BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
+SBOM    ?= dist/techsapo-ops.cdx.json
 # One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
 WORKERS ?= 3
 PYTEST  := pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -33,7 +34,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers picture lock clean
+.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -47,6 +48,7 @@ help:
 	@echo "make slowest    the slowest tests and files of the last run"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
+	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
 # A lock names all that is installed, so pip looks up no further package. Otherwise a pip before 23.3, as Python 3.11
@@ -146,6 +148,13 @@ bench-peers: $(VENV)/dev .venv-peers/bin/litellm
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev
 	$(BIN)/python -m tests.picture
+
+# What is installed with us, by name, version and hash, for whoever has to answer for it (CycloneDX, ECMA-424).
+sbom: $(VENV)/dev
+	@mkdir -p $(dir $(SBOM))
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON --sv 1.6 --validate -o $(SBOM) 2>$(VENV)/sbom.log || { cat $(VENV)/sbom.log; exit 1; }
+	@echo "wrote $(SBOM)"
 
 # Hashes only: no index address may enter the repository.
 lock: $(VENV)/dev
