@@ -79,7 +79,7 @@ class Docker:
     """The docker client; every method may raise OpsError with the client's own words."""
 
     def __init__(self, runner: Runner, binary: str = "docker") -> None:
-        self._runner = runner
+        self.runner = runner
         self._binary = binary
 
     def answers(self, timeout: float = 10.0) -> str | None:
@@ -147,7 +147,7 @@ class Docker:
         self, container: str, command: Command, *, user: str | None = None, timeout: float = _TIMEOUT
     ) -> Completed:
         """Run `command` inside a running container; its `env` is handed over without showing in argv."""
-        return self._runner.run(self.entering(container, command, user=user), timeout=timeout)
+        return self.runner.run(self.entering(container, command, user=user), timeout=timeout)
 
     def entering(self, container: str, command: Command, *, user: str | None = None) -> Command:
         """The call that runs `command` inside a running container, to be read or fed while it runs."""
@@ -200,7 +200,7 @@ class Docker:
     def _run(
         self, arguments: Sequence[str], timeout: float = _TIMEOUT, env: Mapping[str, str] | None = None
     ) -> Completed:
-        return self._runner.run(Command((self._binary, *arguments), env or {}), timeout=timeout)
+        return self.runner.run(Command((self._binary, *arguments), env or {}), timeout=timeout)
 
     def _checked(self, arguments: Sequence[str], timeout: float = _TIMEOUT) -> Completed:
         done = self._run(arguments, timeout)

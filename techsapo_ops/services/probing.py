@@ -38,6 +38,8 @@ def ask(
     if found.status == UNAUTHORIZED and login.password_file is not None and not password:
         # It answers, and as it should: whoever asks has not what it asks for.
         return replace(found, ok=True, detail="HTTP 401: it asks for a login that this user can't read")
+    if password is None and login.greeting and login.greeting in found.detail:
+        return replace(found, ok=True, detail=f"answers; {login.password_file} is not this user's to read")
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
@@ -87,6 +88,22 @@ class Runtime:
 
     def prepare(self, topology: Topology, runner: Runner) -> None:
         """Make what its processes need besides their folder. Raises OpsError."""
+
+    def before_steps(self, topology: Topology, door: Door | None) -> None:
+        """Before any service is changed: make what its login needs. Raises OpsError.
+
+        `door` leads to where it runs now; None where it does not.
+        """
+
+    def started(self, topology: Topology, door: Door) -> None:
+        """What it needs once it was started anew, and before anything that asks it is. Raises OpsError."""
+
+    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:  # noqa: ARG002 - most wait for nothing
+        """What could not be done before all that ask it run as they are wanted; a sentence to tell, or "".
+
+        `waits_for` has the names of those that do not. Raises OpsError.
+        """
+        return ""
 
     def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
         """What has to be done in its container once that is ready. Raises OpsError."""

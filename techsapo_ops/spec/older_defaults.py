@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.spec.edition import FIRST, LATEST, edition_of
@@ -17,12 +17,17 @@ class SaferDefault:
 
     path: Path
     first: str
+    concerns: Callable[[Spec], bool] = lambda _: True
+    """Whether it matters to a spec: not where it has no such part, or says in another field what holds."""
 
 
 SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
     SaferDefault(("monitoring", "prometheus", "login"), "Prometheus asks for no login"),
     SaferDefault(("monitoring", "alertmanager", "login"), "Alertmanager asks for no login"),
+    SaferDefault(
+        ("redis", "accounts"), "no login at Redis", lambda s: s.redis.enabled and s.redis.password is None
+    ),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 
@@ -32,7 +37,7 @@ def older_defaults(spec: Spec, context: Context) -> Iterator[Finding]:
     where = context.deployment
     if where.began_with is None or edition_of(spec.edition, where.environment, where.began_with) > FIRST:
         return
-    kept = [default for default in SAFER if not context.written(default.path)]
+    kept = [default for default in SAFER if default.concerns(spec) and not context.written(default.path)]
     if kept:
         yield Finding(
             ("edition",),

@@ -127,6 +127,13 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(path, "needs password or password_file", hint, uses)
     if spec.redis.user == "default":
         yield Finding(path, "is Redis's account of clients without a name", "choose another name")
+    if spec.redis.accounts and spec.redis.password is not None:
+        yield Finding(
+            ("redis", "accounts"),
+            "a password is given as well, and every client would use that one",
+            "remove `password` or `password_file`: a password is made for each account",
+            uses=(("redis", "password"), ("redis", "password_file")),
+        )
 
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:

@@ -212,6 +212,13 @@ class Running(Recorded, Protocol):
         """
         ...
 
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        """Do what had to wait until every service runs as wanted, such as taking an old login away.
+
+        Returns what there is to tell of it, in sentences. Nothing, where all of it is done already.
+        """
+        ...
+
     def prove(
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
     ) -> tuple[Mismatch, ...]:

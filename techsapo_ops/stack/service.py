@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a service is asked with: `password_file` holds the password where the tool made one."""
+    """What a service is asked with: `password_file` holds the password where the tool made one.
+
+    `greeting` is what the service says to whoever shows none, and by which it can be told that it is up.
+    """
 
     user: str | None = None
     password: Secret | None = None
     password_file: Path | None = None
+    greeting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,10 @@ class World:
     """Image id by service, for services that are made from one."""
     log: list[LogLine] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    concluded: list[tuple[str, ...]] = field(default_factory=list)
+    """What the engine had been told each time when it was to conclude."""
+    tells: tuple[str, ...] = ()
+    """What it has to tell of that."""
     together: list[tuple[str, ...]] = field(default_factory=list)
     """For each step, the services that it was said to be performed with."""
     throwaways: list[str] = field(default_factory=list)
@@ -250,6 +254,11 @@ class MemoryEngine(Engine):
             lines = tuple(line.text for line in self.world.log if line.service == name)
             why = lines[-1] if lines else "it does not run"
             raise GateError(name, why, lines, f"{name} did not become ready: {why}", "")
+
+    @override
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        self.world.concluded.append(tuple(self.world.told))
+        return self.world.tells
 
     @override
     def prove(

@@ -50,13 +50,20 @@ class Promises:
         with pytest.raises(pymysql.MySQLError, match="command denied"):
             stack.sql("DELETE FROM audit_calls")
 
-    def test_api_keys_open_what_they_opened_and_answers_are_still_in_the_cache(
+    def test_api_keys_open_what_they_opened_and_answers_are_kept_anew_with_a_seal(
         self, stack: Stack, upgraded: str
     ) -> None:
         assert stack.statuses(stack.key) == {200}
         assert stack.statuses(stack.revoked) == {401}
         assert stack.statuses(None) == {401}
-        assert stack.ask(QUESTION)["cache"] == "hit"
+        assert [stack.ask(QUESTION)["cache"] for _ in range(2)] == ["miss", "hit"]
+
+    def test_redis_keeps_the_password_that_the_spec_gives_and_has_no_accounts(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert "no login at Redis" not in upgraded
+        assert not list(stack.project.layout.keys.glob("redis-*"))
+        assert stack.redis().acl_users() == ["default"]
 
     def test_every_instance_runs_the_new_code(self, stack: Stack, upgraded: str) -> None:
         assert stack.outdated() == []

@@ -12,7 +12,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.docker import ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines import planning
+from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.compose import gate, logs, prepare, proof, reloading
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.containers import containers_of
@@ -23,6 +23,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.address import listen_host
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
@@ -69,6 +70,7 @@ class ComposeEngine(ComposeAccess, Engine):
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         prepare.folders(self.layout)
         prepare.keys(desired.topology)
+        logins.before_steps(desired, self._door)
         prepare.readable(desired)
         known = self.glance().images
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
@@ -90,6 +92,13 @@ class ComposeEngine(ComposeAccess, Engine):
         finally:
             if step.action is not Action.NOTHING:
                 self.forget()
+
+    def _door(self, service: Service) -> Door | None:
+        """The way to `service` for its own client, in its container; None where that does not run."""
+        container = self.containers().get(service.name)
+        if container is None or not container.running:
+            return None
+        return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))
 
     def _make(self, together: Sequence[Step], desired: Desired) -> None:
         """Networks, volumes and containers, by one call for each file: once for all `together`.
@@ -148,6 +157,7 @@ class ComposeEngine(ComposeAccess, Engine):
         say(f"waiting for {service.name}")
         self._gate(service)
         if step.action is not Action.RELOAD:
+            logins.started(desired, service, self._door)
             self._settle(service, unit.service)
         self.state.settle(service.name)
 
@@ -288,6 +298,10 @@ class ComposeEngine(ComposeAccess, Engine):
         if wanted is None:
             raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
         return wanted, containers[service]
+
+    @override
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        return logins.conclude(self, desired, self._door)
 
     @override
     def prove(

@@ -14,7 +14,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines import planning
+from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
@@ -24,6 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
@@ -67,6 +68,7 @@ class NativeEngine(NativeAccess, Engine):
         prepare.folders(self.layout)
         prepare.data(desired)
         prepare.kinds(desired.topology, self._runner)
+        logins.before_steps(desired, self._door)
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return
@@ -124,7 +126,16 @@ class NativeEngine(NativeAccess, Engine):
             self._start_anew(service, program.stop_seconds)
         say(f"waiting for {service.name}")
         self._gate(service, size)
+        if step.action is not Action.RELOAD:
+            logins.started(desired, service, self._door)
         self.state.settle(service.name)
+
+    def _door(self, service: Service) -> Door | None:
+        """The way to `service` for its own client; None where it does not run."""
+        process = self.supervisor.process(service.name) if self.supervisor.answers() else None
+        if process is None or process.pid is None:
+            return None
+        return Door(self._runner, lambda command: self.enter(service.name, command))
 
     def _start_anew(self, service: Service, stop_seconds: float) -> None:
         self.supervisor.stop(service.name, within=stop_seconds + STOP_MARGIN)
@@ -227,6 +238,10 @@ class NativeEngine(NativeAccess, Engine):
         size = log.stat().st_size if log.exists() else 0
         reload_told(self.topology, wanted, partial(self.supervisor.signal, service, wanted.facts.reload))
         self._gate(wanted, size)
+
+    @override
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        return logins.conclude(self, desired, self._door)
 
     @override
     def prove(

@@ -20,7 +20,8 @@ from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
-from techsapo_ops.stack.engine import Access, Engine
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Access, Engine, Running
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.topology import Topology
 
@@ -158,6 +159,8 @@ class Transaction:
         # What became due since it was planned.
         steps = with_renewed(found.steps, renewed)
         self._work.perform(steps.steps, stop=self._can_go_back)
+        if not self._work.failed:
+            self._conclude(self._running, desired)
         if self._draft is not None and not (self._can_go_back and self._work.failed):
             self._reached(READ_BACK)
             self._work.prove()
@@ -171,6 +174,10 @@ class Transaction:
         """
         back = self._plan.restores
         return back is not None and self._ledger.find(f"@{back}").version.startswith("0.1.")
+
+    def _conclude(self, running: Running, desired: Desired) -> None:
+        for told in running.conclude(desired):
+            self._listener.warn(told)
 
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
@@ -201,6 +208,8 @@ class Transaction:
                 pause=self._history.pause,
             )
             work.perform(found.steps.steps, stop=False)
+            if not work.failed:
+                self._conclude(running, desired)
             work.prove()
         except OpsError as error:
             return GoneBack(self._base.id, snapshot, tuple(work.outcomes if work else ()), error)

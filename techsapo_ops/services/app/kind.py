@@ -86,12 +86,16 @@ class App(Kind):
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its own key, and the passwords that were made at the first start of what it asks."""
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
+        from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
         from techsapo_ops.services.web_login import given
 
         layout = topology.layout
-        made = topology.spec.mysql is not None and topology.spec.mysql.password is None
-        password = {APP_PASSWORD: layout.mysql_password} if made else {}
-        return {APP_KEY: layout.app_key, **password, **given(topology, self.name)}
+        made = {APP_KEY: layout.app_key, **given(topology, self.name)}
+        if topology.spec.mysql is not None and topology.spec.mysql.password is None:
+            made[APP_PASSWORD] = layout.mysql_password
+        if accounts_made(topology):
+            made[APP_SECRET] = password_file(layout, APP)
+        return made
 
     def program(self, topology: Topology, service: Service) -> Program:
         """`techsapo serve` with the Python that runs the tool."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
+from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.logins import tells_login
@@ -49,16 +50,27 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
             del section["tls"]  # the word alone would start every app anew
     if not topology.has("redis"):
         app_data["redis"] = {"enabled": False}
+    else:
+        app_data["redis"].pop("accounts", None)
+        if accounts_made(topology):
+            app_data["redis"] |= {
+                "user": APP,
+                "password_file": _managed(topology, password_file(layout, APP), APP_SECRET),
+            }
     if not topology.has("mysql"):
         app_data.pop("mysql", None)
     elif spec.mysql is not None and spec.mysql.password is None:
-        managed = topology.places.seen(layout.mysql_password, topology.secret_path(APP_PASSWORD))
-        # The loader takes `${` for a variable; a folder may be called so.
-        app_data["mysql"]["password_file"] = str(managed).replace("${", "$${")
+        app_data["mysql"]["password_file"] = _managed(topology, layout.mysql_password, APP_PASSWORD)
     text = _HEAD + to_yaml(app_data) + "\n"
     if tells_login(text):  # in a `base_url`
         return (RenderedFile(APP_SPEC, text, mode=0o600, secret=True, owner="app"),)
     return (RenderedFile(APP_SPEC, text, owner="app"),)
+
+
+def _managed(topology: Topology, here: Path, name: str) -> str:
+    """Where the app finds a password that the tool made, and that its container is given by `name`."""
+    # The loader takes `${` for a variable; a folder may be called so.
+    return str(topology.places.seen(here, topology.secret_path(name))).replace("${", "$${")
 
 
 def calibration_file(named: str, layout: Layout) -> Path:

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.services import web_login_files
 from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.topology import Topology
 
 
 class AppRuntime(Runtime):
-    """It has a key of its own, and its container is given the passwords of what it asks."""
+    """It has a key of its own."""
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        layout = topology.layout
-        return (layout.mysql_password, layout.app_key, *web_login_files.readable(topology, "app"))
+        return kind_of("app").made_secrets(topology).values()
 
     @override
     def make_keys(self, topology: Topology) -> None:

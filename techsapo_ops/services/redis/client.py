@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.own_tls import ca_seen
 from techsapo_ops.stack.topology import Topology
 
 
 def login_options(topology: Topology) -> tuple[str, ...]:
     """Options that name the account, where there is one, and make it speak TLS, where Redis does."""
-    user = topology.spec.redis.user
+    user = OPERATOR if accounts_made(topology) else topology.spec.redis.user
     account = ("--user", user) if user is not None else ()
     return (*tls_options(topology), *account)
 
@@ -19,3 +21,19 @@ def tls_options(topology: Topology) -> tuple[str, ...]:
     redis-cli compares no host name: that the CA signs for this one server alone has to do.
     """
     return ("--tls", "--cacert", str(ca_seen(topology, "redis"))) if topology.spec.redis.tls else ()
+
+
+def known_password(topology: Topology) -> Secret | None:
+    """The password that goes with it, where there is one that this user may read."""
+    if not accounts_made(topology):
+        return topology.spec.redis.password
+    try:
+        return Secret(password_file(topology.layout, OPERATOR).read_text(encoding="utf-8").strip())
+    except OSError:
+        return None
+
+
+def login_environment(topology: Topology) -> dict[str, str]:
+    """The same for redis-cli; nothing where there is none."""
+    password = known_password(topology)
+    return {"REDISCLI_AUTH": password.reveal()} if password is not None else {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from techsapo_ops.services.redis.accounts import ACCOUNTS_FOLDER, accounts_file, accounts_made
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
+from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -23,6 +25,8 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     redis = topology.spec.redis
     password = redis.password.reveal() if redis.password is not None else None
     listens = topology.listens(service)
+    accounts = accounts_file(topology.layout)
+    inside = f"{CONTAINER_CONFIG}/{ACCOUNTS_FOLDER}/{accounts.name}"
     content = templates.render(
         "redis/redis.conf.j2",
         bind=listens.host,
@@ -30,6 +34,7 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         protected=not topology.places.isolated,
         certificates=certificate_seen(topology, service.kind) if redis.tls else None,
         ca=ca_seen(topology, service.kind),
+        accounts=topology.places.seen(accounts, inside) if accounts_made(topology) else None,
         user=redis.user,
         password=password,
         data=str(topology.data_dir(service)),

@@ -178,7 +178,7 @@ def ask(door: Door, *words: str, stdin: bytes | None = None) -> str:
         said = " ".join((text if refused else done.output).split()) or f"exit code {done.code}"
         login = refused and text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
         hint = (
-            "check redis.user and redis.password, and `techsapo health`"
+            "check redis.user and redis.password; a password that `up` made is for who ran it alone"
             if login
             else "`techsapo health` shows whether it runs"
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.services.redis.client import login_options
+from techsapo_ops.services.redis.client import login_environment, login_options
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 
@@ -19,10 +19,13 @@ def redis_door(stack: Stack) -> Door:
     """The way to the stack's Redis."""
     service = stack.topology.of_kind("redis")[0]
     address = stack.topology.address(service, Viewpoint.WITHIN)
-    password = stack.spec.redis.password
-    env = {"REDISCLI_AUTH": password.reveal()} if password is not None else {}
     options = (*_at(address), *login_options(stack.topology))
-    return Door(stack.runner, lambda command: stack.engine.enter(service.name, command), options, env)
+    return Door(
+        stack.runner,
+        lambda command: stack.engine.enter(service.name, command),
+        options,
+        login_environment(stack.topology),
+    )
 
 
 def scratch_door(scratch: Scratch, runner: Runner) -> Door:

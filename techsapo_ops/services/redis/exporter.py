@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
@@ -59,6 +61,12 @@ class RedisExporter(Kind):
             passwords = {redis_url(topology, redis.user or ""): redis.password.reveal()}
             yield secret_file(PASSWORDS, json.dumps(passwords, ensure_ascii=False), self.name)
 
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """The same, with the password that was made at the first start."""
+        from techsapo_ops.services.redis.accounts import accounts_made, exporter_file
+
+        return {PASSWORDS: exporter_file(topology.layout)} if accounts_made(topology) else {}
+
     def program(self, topology: Topology, service: Service) -> Program:
         """The exporter, on its port."""
         from techsapo_ops.stack.desired import Program
@@ -81,6 +89,7 @@ class RedisExporter(Kind):
         return Container(command=tuple(self._arguments(topology)), port=service.facts.port)
 
     def _arguments(self, topology: Topology) -> Iterable[str]:
+        from techsapo_ops.services.redis.accounts import EXPORTER, accounts_made, exporter_file
         from techsapo_ops.stack.own_tls import ca_seen
 
         redis = topology.spec.redis
@@ -90,6 +99,10 @@ class RedisExporter(Kind):
             yield f"-redis.password-file={topology.secret_path(PASSWORDS)}"
         if redis.user is not None:
             yield f"-redis.user={redis.user}"
+        if accounts_made(topology):
+            file = topology.places.seen(exporter_file(topology.layout), topology.secret_path(PASSWORDS))
+            yield f"-redis.password-file={file}"
+            yield f"-redis.user={EXPORTER}"
         if redis.tls:
             yield f"-tls-ca-cert-file={ca_seen(topology, self.watches)}"
 

@@ -10,7 +10,7 @@ from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
@@ -53,9 +53,12 @@ class Redis(Kind):
         return redis_files(topology, templates)
 
     def login(self, topology: Topology) -> Login:
-        """The app's."""
+        """The operator's, or what every client uses."""
+        from techsapo_ops.services.redis.accounts import OPERATOR, accounts_made, password_file
         from techsapo_ops.stack.service import Login
 
+        if accounts_made(topology):
+            return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
         return Login(topology.spec.redis.user, topology.spec.redis.password)
 
     def scheme(self, topology: Topology) -> str:
@@ -99,7 +102,17 @@ class Redis(Kind):
                 "redis-cli", "-h", "127.0.0.1", "-p", str(service.facts.port), *tls_options(topology), "ping",
             ),
             config=("redis",),
+            binds=tuple(_own_binds(topology)),
             volume=service.facts.container_data,
             memory_mb=memory,
             stop_seconds=30,
         )  # fmt: skip
+
+
+def _own_binds(topology: Topology) -> Iterable[Bind]:
+    from techsapo_ops.services.redis.accounts import ACCOUNTS_FOLDER, accounts_folder, accounts_made
+    from techsapo_ops.stack.container import Bind
+    from techsapo_ops.stack.places import CONTAINER_CONFIG
+
+    if accounts_made(topology):
+        yield Bind(accounts_folder(topology.layout), f"{CONTAINER_CONFIG}/{ACCOUNTS_FOLDER}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from typing_extensions import override
@@ -10,9 +11,12 @@ from typing_extensions import override
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.services.redis.client import login_options
+from techsapo_ops.services.redis import logins
+from techsapo_ops.services.redis.accounts import accounts_file
+from techsapo_ops.services.redis.client import known_password, login_options
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
@@ -20,15 +24,31 @@ from techsapo_ops.stack.topology import Topology
 
 
 class RedisRuntime(Runtime):
-    """It is asked with the app's login."""
+    """It is asked with a login, where it has one, and its accounts are made here."""
 
     @override
     def question(self, topology: Topology) -> Command | None:
-        password = topology.spec.redis.password
+        password = known_password(topology)
         if password is None:
             return None
         ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         return Command(ping, {"REDISCLI_AUTH": password.reveal()})
+
+    @override
+    def readable(self, topology: Topology) -> Iterable[Path]:
+        return (accounts_file(topology.layout),)
+
+    @override
+    def before_steps(self, topology: Topology, door: Door | None) -> None:
+        logins.before_steps(topology, door)
+
+    @override
+    def started(self, topology: Topology, door: Door) -> None:
+        logins.started(topology, door)
+
+    @override
+    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
+        return logins.after_steps(topology, door, waits_for)
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

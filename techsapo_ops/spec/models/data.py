@@ -37,10 +37,13 @@ class Redis(Section):
     """Memory for data; beyond it the least used keys go."""
     appendonly: bool = False
     """Keep every write in an append-only file."""
+    accounts: bool | None = None
+    """An account for each client, with a password made at the first start and no more rights than it needs.
+    false: no login at all, unless `password` gives one. Default: true, but for stacks of edition 1."""
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
     """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
     password: Secret | None = None
-    """Password that clients must give."""
+    """Password that clients must give, in place of `accounts`."""
     password_file: FilePath | None = None
     """File that holds the password, in place of `password`."""
     tls: bool = False

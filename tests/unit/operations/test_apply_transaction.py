@@ -75,6 +75,25 @@ def test_on_an_engine_that_can_services_are_started_together_in_their_order(
     assert project.world.together[2:] == [("redis",), ("app",)]
 
 
+def test_what_has_to_wait_for_all_services_comes_after_them_and_is_told(project: Project) -> None:
+    project.world.tells = ("a connection without a login was ended",)
+    project.up()
+    (told,) = project.world.concluded
+    assert told == ("prepare", "create redis", "create app")
+    assert "a connection without a login was ended" in project.said.words
+
+
+def test_what_has_to_wait_is_left_out_after_a_failure_and_done_after_going_back(
+    project: Project,
+) -> None:
+    project.up()
+    project.world.concluded.clear()
+    project.world.refused = refuses("redis", *GIGABYTE)
+    project.up("1G")
+    (told,) = project.world.concluded
+    assert told[-3:] == ("restart redis", "prepare", "recreate redis"), "of the way back alone"
+
+
 def test_a_failure_brings_files_and_services_back_and_says_so(project: Project) -> None:
     before = project.up().plan
     project.world.refused = refuses("redis", *GIGABYTE)

@@ -107,7 +107,7 @@ def test_the_app_is_told_the_names_of_nginx_and_of_its_certificates(tmp_path: Pa
 
 def test_the_app_is_told_whether_it_refuses_other_names(tmp_path: Path) -> None:
     def refuses(**sections: Any) -> bool | None:
-        return app_spec(tmp_path, **sections)[1].app.refuse_other_hosts
+        return app_spec(tmp_path, redis={"enabled": False}, **sections)[1].app.refuse_other_hosts
 
     assert [refuses(edition=1), refuses(edition=2)] == [False, True]
     assert refuses(edition=1, app={"refuse_other_hosts": True}) is True

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import hashlib
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import HOSTILE_FOLDER, host, spec, topology
+import yaml
+from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
+from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, accounts_made, users, users_file
 from techsapo_ops.services.redis.configuration import redis_files, redis_quote
+from techsapo_ops.spec.edition import Edition
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName
 
 
 def redis_conf(directory: Path, **redis: Any) -> RenderedFile:
@@ -92,3 +98,46 @@ def test_my_cnf_escapes_backslashes_and_refuses_line_breaks() -> None:
     assert my_cnf_quote('/a b/"c"\\d') == '"/a b/"c"\\\\d"'
     with pytest.raises(OpsError, match="control character"):
         my_cnf_quote("a\nuser=root")
+
+
+@pytest.mark.parametrize("engine", ["native", "compose"])
+def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a_password(
+    tmp_path: Path, engine: EngineName
+) -> None:
+    wanted = spec(redis={"accounts": True})
+    where = topology(wanted, tmp_path / HOSTILE_FOLDER, engine)
+    (file,) = redis_files(where, Templates())
+    found = directives(file.content)
+    here = str(tmp_path / HOSTILE_FOLDER / ".techsapo/keys/redis-accounts/users.acl")
+    inside = "/etc/techsapo/redis-accounts/users.acl"
+    assert found["aclfile"] == [here if engine == "native" else inside]
+    assert not {"requirepass", "user"} & set(found)
+    assert not file.secret
+    app = yaml.safe_load(rendered(wanted, where)[f"{where.places.rendered}app/techsapo.yaml"].content)[
+        "redis"
+    ]
+    assert app["user"] == "techsapo"
+    assert app["password_file"].endswith("redis-app-password" if engine == "native" else "/redis-password")
+    assert "accounts" not in app
+
+
+def test_accounts_follow_the_edition_where_the_spec_says_nothing(tmp_path: Path) -> None:
+    def made(environment: str | None = None, began_with: Edition = 1, **redis: Any) -> bool:
+        layout = Layout(tmp_path, tmp_path / "generated", None, environment, began_with)
+        return accounts_made(topology(spec(redis=redis), tmp_path).relocated(layout))
+
+    assert [made(), made(began_with=2), made("production")] == [False, True, True]
+    assert [made(accounts=True), made(began_with=2, accounts=False)] == [True, False]
+    assert not made(began_with=2, password="given")
+    assert not made(began_with=2, enabled=False)
+
+
+def test_the_file_of_accounts_has_digests_and_says_who_may_do_what() -> None:
+    text = users_file(users("my-lab", {APP: "one", EXPORTER: "two", OPERATOR: "three"}), nameless=False)
+    nobody, app, exporter, operator = text.splitlines()
+    assert nobody == "user default off"
+    assert app.endswith(" ~my-lab:* resetchannels +@all -@dangerous -function")
+    assert "~" not in exporter
+    assert operator.endswith(" ~* &* +@all")
+    assert not [word for word in ("one", "two", "three") if f">{word}" in text]
+    assert hashlib.sha256(b"one").hexdigest() in app

@@ -1,0 +1,83 @@
+"""The accounts of a Redis whose passwords the tool makes: who has one, what each may do, where they are kept.
+
+Redis reads them from a file of its own, in which a digest stands for each password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.spec.redis_login import MADE, redis_login
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.topology import Topology
+
+APP = "techsapo"
+EXPORTER = "techsapo_exporter"
+OPERATOR = "techsapo_operator"
+"""Backups, restores, health and whoever runs `techsapo`."""
+NAMELESS = "default"
+"""Redis's own name for the account of clients that do not log in."""
+NAMELESS_ON = f"{NAMELESS} reset on nopass ~* &* +@all"
+NAMELESS_OFF = f"{NAMELESS} reset off"
+APP_SECRET = "redis-password"  # noqa: S105 - a file's name
+"""The secret under whose name the app's container gets its password, as one that the spec has."""
+ACCOUNTS_FOLDER = "redis-accounts"
+_EXPORTERS = (
+    "+ping +info +config|get +slowlog|len +slowlog|get +latency|latest +latency|histogram "
+    "+client|setname +select"
+)
+
+
+def accounts_made(topology: Topology) -> bool:
+    """Whether clients log in by accounts whose passwords the tool makes."""
+    return redis_login(topology.spec, topology.edition) == MADE and topology.has("redis")
+
+
+def password_file(layout: Layout, account: str) -> Path:
+    """The password of an account; made at the first start."""
+    return layout.keys / f"redis-{account.removeprefix(APP).lstrip('_') or 'app'}-password"
+
+
+def exporter_file(layout: Layout) -> Path:
+    """The exporter's password in the form that it reads."""
+    return layout.keys / "redis-exporter.json"
+
+
+def accounts_folder(layout: Layout) -> Path:
+    """Folder of the file below, alone: a container is given it."""
+    return layout.keys / ACCOUNTS_FOLDER
+
+
+def accounts_file(layout: Layout) -> Path:
+    """The accounts, as Redis reads them at its start."""
+    return accounts_folder(layout) / "users.acl"
+
+
+def rights(project: str) -> Mapping[str, str]:
+    """What each account may do, in the words of Redis; the app only with keys of its own."""
+    return {
+        APP: f"~{project}:* resetchannels +@all -@dangerous -function",
+        EXPORTER: f"resetchannels -@all {_EXPORTERS}",
+        OPERATOR: "~* &* +@all",
+    }
+
+
+def users(project: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
+    """One account each, as after `ACL SETUSER`: the same at every time, whatever the account was before."""
+    may = rights(project)
+    return tuple(
+        f"{name} reset on #{hashlib.sha256(password.encode()).hexdigest()} {may[name]}"
+        for name, password in passwords.items()
+    )
+
+
+def users_file(accounts: Iterable[str], *, nameless: bool) -> str:
+    """The content of the file; `nameless`: clients that do not log in are let in as well."""
+    lines = (NAMELESS_ON if nameless else NAMELESS_OFF, *accounts)
+    # In a file each account is new, and `reset` no word that Redis expects.
+    return "".join(f"user {line.replace(' reset', '', 1)}\n" for line in lines)

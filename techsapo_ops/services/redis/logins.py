@@ -1,0 +1,188 @@
+"""How a Redis that runs gets its accounts and loses the nameless one, without a client that is turned away.
+
+On: the file of accounts lets everybody in, Redis starts anew on it, its clients one by one with a login, and
+only then the nameless account goes: from the file first, then from the server. Off, the other way round:
+the server lets everybody in before anything is started anew, and keeps its accounts until no client uses one.
+Killed between two steps, the next apply asks the server what it accepts and goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.process import Completed
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.redis.accounts import (
+    APP,
+    EXPORTER,
+    NAMELESS,
+    NAMELESS_OFF,
+    NAMELESS_ON,
+    OPERATOR,
+    accounts_file,
+    accounts_folder,
+    accounts_made,
+    exporter_file,
+    password_file,
+    users,
+    users_file,
+)
+from techsapo_ops.services.redis.client import tls_options
+from techsapo_ops.services.redis.exporter import redis_url
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.topology import Topology
+
+_ACCOUNTS = (APP, EXPORTER, OPERATOR)
+_SECONDS = 15.0
+_CLIENT = re.compile(r"\baddr=(\S+) .*\buser=(\S+)")
+
+
+def before_steps(topology: Topology, door: Door | None) -> None:
+    """Make the accounts, and let in who comes without one as long as the server does; see the module."""
+    if not accounts_made(topology) and not _kept(topology):
+        return
+    nameless = door is not None and _lets_in(_nameless(topology, door))
+    if accounts_made(topology):
+        _make(topology)
+        changed = _write(topology, nameless=nameless)
+        operator = _operator(topology, door) if door is not None and changed and not nameless else None
+        if operator is not None and _lets_in(operator):
+            _set(operator, [f"ACL SETUSER {line}" for line in _users(topology)])
+        return
+    if topology.spec.redis.password is None and door is not None and not nameless:
+        operator = _operator(topology, door)
+        if operator is not None and _lets_in(operator):
+            _set(operator, [f"ACL SETUSER {NAMELESS_ON}"])
+
+
+def started(topology: Topology, door: Door) -> None:
+    """Give a server that is to have no accounts those back that clients still use."""
+    if topology.spec.redis.password is None and not accounts_made(topology) and _kept(topology):
+        _set(_nameless(topology, door), [f"ACL SETUSER {line}" for line in _users(topology)])
+
+
+def after_steps(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
+    """Turn the nameless account off, or the others; what to tell of it."""
+    if accounts_made(topology):
+        return _close(topology, door, waits_for)
+    if _kept(topology) and not waits_for():
+        if topology.spec.redis.password is None:
+            _set(_nameless(topology, door), [f"ACL DELUSER {' '.join(_ACCOUNTS)}"])
+        for account in _ACCOUNTS:
+            password_file(topology.layout, account).unlink(missing_ok=True)
+        exporter_file(topology.layout).unlink(missing_ok=True)
+        accounts_file(topology.layout).unlink(missing_ok=True)
+    return ""
+
+
+def _close(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
+    anybody = _nameless(topology, door)
+    if not _lets_in(anybody):
+        return ""
+    if waiting := waits_for():
+        return (
+            f"Redis still lets in clients without a login, since {', '.join(waiting)} "
+            f"{'has' if len(waiting) == 1 else 'have'} none yet: `techsapo up` completes it"
+        )
+    operator = _operator(topology, door)
+    assert operator is not None, "made by before_steps"  # noqa: S101 - a mistake of ours, no input
+    # The file first: a server that starts anew in between must not let everybody in again.
+    _write(topology, nameless=False)
+    _set(operator, [f"ACL SETUSER {NAMELESS_OFF}"])
+    left = [address for address, user in _clients(operator) if user == NAMELESS]
+    if left:
+        _set(operator, [f"CLIENT KILL USER {NAMELESS}"])
+    if _lets_in(anybody):
+        raise OpsError(
+            "Redis still lets in clients without a login", "`techsapo logs redis`, then `techsapo up`"
+        )
+    if not left:
+        return ""
+    return (
+        f"Redis wants a login now; {len(left)} connections without one were ended, from "
+        f"{', '.join(left[:3])}{' …' if len(left) > 3 else ''}: "
+        "`techsapo secrets show redis-operator` has a password for what is yours"
+    )
+
+
+def _make(topology: Topology) -> None:
+    layout = topology.layout
+    of = {service.kind: service.user for service in topology.services}
+    made_once(password_file(layout, OPERATOR), None)
+    made_once(password_file(layout, APP), of.get("app"))
+    password = made_once(password_file(layout, EXPORTER), None)
+    owners.folder(accounts_folder(layout), 0o711)
+    text = json.dumps({redis_url(topology, EXPORTER): password.reveal()}, ensure_ascii=False)
+    write_atomic(exporter_file(layout), text.encode(), 0o600, owners.ids(of.get("redis-exporter")))
+
+
+def _write(topology: Topology, *, nameless: bool) -> bool:
+    """Write the file of accounts; whether it said anything else before."""
+    service, path = topology.of_kind("redis")[0], accounts_file(topology.layout)
+    text = users_file(_users(topology), nameless=nameless)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        owners.give(path, service.user)
+        return False
+    write_atomic(path, text.encode(), 0o600, owners.ids(service.user))
+    if topology.places.from_images:
+        access_list.let_read(path, [service.facts.uid])
+    return True
+
+
+def _users(topology: Topology) -> tuple[str, ...]:
+    layout = topology.layout
+    passwords = {a: password_file(layout, a).read_text(encoding="utf-8").strip() for a in _ACCOUNTS}
+    return users(topology.spec.project, passwords)
+
+
+def _kept(topology: Topology) -> bool:
+    """Whether there are accounts from when the stack had them."""
+    return all(password_file(topology.layout, account).exists() for account in _ACCOUNTS)
+
+
+def _nameless(topology: Topology, door: Door) -> Door:
+    address = topology.address(topology.of_kind("redis")[0], Viewpoint.WITHIN)
+    options = ("-h", address.host, "-p", str(address.port), *tls_options(topology))
+    return replace(door, options=options, env={"REDISCLI_AUTH": ""})
+
+
+def _operator(topology: Topology, door: Door) -> Door | None:
+    if not _kept(topology):
+        return None
+    password = password_file(topology.layout, OPERATOR).read_text(encoding="utf-8").strip()
+    anybody = _nameless(topology, door)
+    options = ("--no-auth-warning", *anybody.options, "--user", OPERATOR)
+    return replace(anybody, options=options, env={"REDISCLI_AUTH": password})
+
+
+def _lets_in(door: Door) -> bool:
+    return _said(door.run("redis-cli", "PING", timeout=_SECONDS)) == ["PONG"]
+
+
+def _set(door: Door, commands: Sequence[str]) -> None:
+    """Run commands, which hold digests in place of passwords. Raises OpsError for one that is refused."""
+    script = "".join(f"{command}\n" for command in commands).encode()
+    said = _said(door.run("redis-cli", stdin=script, timeout=_SECONDS))
+    refused = [line for line in said if line != "OK" and not line.isdigit()]
+    if refused or len(said) != len(commands):
+        raise OpsError(
+            f"Redis can't be given its accounts: {' '.join(refused) or 'it does not answer'}",
+            "`techsapo logs redis` tells why; it has to be Redis 7 or newer",
+        )
+
+
+def _clients(door: Door) -> list[tuple[str, str]]:
+    """Address and account of each client."""
+    lines = _said(door.run("redis-cli", "CLIENT", "LIST", timeout=_SECONDS))
+    return [(found[1], found[2]) for line in lines if (found := _CLIENT.search(line))]
+
+
+def _said(done: Completed) -> list[str]:
+    return [line for line in done.stdout.decode(errors="replace").splitlines() if line]

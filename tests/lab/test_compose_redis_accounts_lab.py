@@ -1,0 +1,88 @@
+"""Accounts of a Redis in a container: turned on and off while it runs, and who reads which password."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from docker_lab import DockerLab, container_ids, docker, docker_project
+from guarded_redis import fetched
+from projects import Project, only_redis
+from servers import free_port, wait_for
+
+from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, password_file
+
+pytestmark = pytest.mark.lab
+
+PROJECT = f"lab-accounts-{os.getpid()}"
+
+
+@pytest.fixture(scope="module")
+def lab(lab_images: DockerLab) -> Iterator[Project]:
+    spec = only_redis(redis={"port": free_port(), "accounts": False}, nginx={"enabled": False})
+    spec["monitoring"]["exporters"]["redis"]["enabled"] = True
+    with docker_project(lab_images, {**spec, "project": PROJECT}, "資料 stack") as made:
+        made.run("up", "--yes", timeout=200)
+        yield made
+
+
+def said(made: Project, account: str | None, *words: str) -> str:
+    """What redis-cli prints in the container of Redis, logged in as `account` or not at all."""
+    password = password_file(made.layout, account).read_text() if account else ""
+    login = ("-e", "REDISCLI_AUTH", container_ids(PROJECT)["redis"], "redis-cli", "--no-auth-warning")
+    user = ("--user", account) if account else ()
+    done = docker("exec", *login, *user, *words, env={**os.environ, "REDISCLI_AUTH": password}, check=False)
+    return done.stdout.strip()
+
+
+def well(made: Project) -> None:
+    """The app uses Redis, the exporter reads it, and all probes pass."""
+    cache = json.loads(fetched(made.spec["app"]["port"], "/api/v1/health"))["dependencies"]["cache"]
+    assert (cache["status"], cache["in_use"]) == ("healthy", "redis")
+    ask = "import urllib.request as r; print(r.urlopen('http://redis-exporter:9121/metrics').read().decode())"
+    assert "\nredis_up 1\n" in docker("exec", container_ids(PROJECT)["app"], "python", "-c", ask).stdout
+    state = ("inspect", "--format", "{{.State.Health.Status}}", container_ids(PROJECT)["redis"])
+    wait_for(lambda: docker(*state).stdout.strip() == "healthy", timeout=60, what="Docker's health check")
+    assert {p["status"] for p in made.health()["probes"] if p["name"] != "disk"} == {"healthy"}
+    made.run("plan")
+
+
+def test_it_is_turned_on_and_off_and_back_on_without_a_loss_of_data(lab: Project) -> None:
+    assert said(lab, None, "set", "mine", "kept") == "OK"
+    lab.write(redis={**lab.spec["redis"], "accounts": True})
+    lab.run("up", "--yes", timeout=200)
+    assert "NOAUTH" in said(lab, None, "get", "mine")
+    assert said(lab, OPERATOR, "get", "mine") == "kept"
+    users = {word for word in said(lab, OPERATOR, "client", "list").split() if word.startswith("user=")}
+    assert users <= {f"user={name}" for name in (APP, EXPORTER, OPERATOR)}
+    well(lab)
+    lab.run("rollback", "--yes", timeout=200)
+    assert said(lab, None, "get", "mine") == "kept"
+    assert said(lab, None, "acl", "users") == "default"
+    lab.run("up", "--yes", timeout=200)
+    assert "NOAUTH" in said(lab, None, "get", "mine")
+    well(lab)
+
+
+def test_each_container_has_its_own_password_and_inspect_shows_none(lab: Project) -> None:
+    passwords = {name: password_file(lab.layout, name).read_text() for name in (APP, EXPORTER, OPERATOR)}
+    containers = container_ids(PROJECT)
+    inspected = "".join(docker("inspect", containers[name]).stdout for name in containers)
+    assert not [name for name, password in passwords.items() if password in inspected]
+    here = "cat /run/secrets/* /etc/techsapo/redis-accounts/* 2>/dev/null || true"
+    readable = docker("exec", containers["app"], "sh", "-c", here).stdout
+    assert [name for name, password in passwords.items() if password in readable] == [APP]
+    readable = docker("exec", containers["redis"], "sh", "-c", here).stdout
+    assert not [name for name, password in passwords.items() if password in readable]
+
+
+def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
+    made = json.loads(lab.run("backup", "create", "--only", "redis", "--json").stdout)
+    deep = lab.run("backup", "verify", "--latest", "--deep", "--json", timeout=200)
+    assert json.loads(deep.stdout)["ok"] is True
+    assert said(lab, OPERATOR, "del", "mine") == "1"
+    lab.run("restore", made["id"], "--only", "redis", "--yes", timeout=200)
+    assert said(lab, OPERATOR, "get", "mine") == "kept"
+    assert "NOAUTH" in said(lab, None, "get", "mine")
