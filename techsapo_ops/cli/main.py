@@ -45,6 +45,7 @@ COMMANDS: dict[str, LazyEntry] = {
         "schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK
     ),
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
+    "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
     "trust": LazyEntry("trust", "app", "Say whose folders root may use.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.backup_kind import BackupKind
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.service_facts import ServiceFacts
@@ -128,6 +129,10 @@ class Kind:
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:  # noqa: ARG002 - most need none
         """Secrets that the tool makes itself, by the name under which a container gets each."""
         return {}
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:  # noqa: ARG002 - most have none
+        """Its secrets that a person may need."""
+        return ()
 
     def login(self, topology: Topology) -> Login | None:  # noqa: ARG002 - most ask for none
         """What its probe logs in with; None where it needs no login."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 import redis
 import servers
 from guarded_redis import fetched
-from projects import Project, only_redis, project
+from projects import Project, another_user, only_redis, project
 from servers import free_port
 
 from techsapo_ops.services.redis.accounts import (
@@ -140,8 +142,40 @@ def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> N
     page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
     line = next(line.strip() for line in page.splitlines() if "--rdb" in line)
     at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}")
+    at_port = at_port.replace("techsapo secrets", f"{sys.executable} -m techsapo_ops secrets")
     subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=30, capture_output=True)
     file = lab.directory / "dump.rdb"
     subprocess.run(
         [servers.binary("redis-check-rdb"), str(file)], check=True, timeout=30, capture_output=True
     )
+
+
+def test_a_secret_is_shown_to_who_may_read_it_and_that_is_recorded(lab: Project) -> None:
+    password = password_file(lab.layout, OPERATOR).read_text()
+    shown = lab.run("secrets", "show", "redis-operator")
+    assert shown.stdout == f"{password}\n"
+    assert password not in shown.stderr
+    assert "account techsapo_operator" in shown.stderr
+    told = json.loads(lab.run("secrets", "show", "redis-operator", "--json").stdout)
+    assert (told["account"], told["secret"]) == (OPERATOR, password)
+    assert "did you mean redis-operator?" in lab.run("secrets", "show", "redis-operators", code=2).stderr
+    listed = lab.run("secrets", "list").stdout
+    assert password not in listed
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == [
+        "redis-operator", "redis-app", "redis-exporter",
+    ]  # fmt: skip
+    record = lab.run("audit", "show", "--json").stdout
+    assert "secrets show" in record
+    assert password not in record
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_another_user_is_told_whose_a_secret_is_and_health_still_works(lab: Project) -> None:
+    lab.launcher = another_user(65534)
+    try:
+        refused = lab.run("secrets", "show", "redis-operator", code=1).stderr
+        found = {part["name"]: part["status"] for part in lab.health()["probes"]}
+    finally:
+        lab.launcher = ()
+    assert "redis-operator" in refused or "recorded" in refused
+    assert found["redis"] == "healthy"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -52,6 +53,17 @@ class Grafana(Kind):
         settings = spec.monitoring.grafana
         if settings.enabled:
             yield Wanted(self.name, settings.host, settings.port)
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+        """Its administrator's."""
+        from techsapo_ops.services.grafana.provisioning import ADMIN_PASSWORD
+        from techsapo_ops.stack.kept_secret import KeptSecret
+
+        settings = topology.spec.monitoring.grafana
+        yield KeptSecret(
+            "grafana-admin", "Grafana, with all rights", ("you",), settings.admin_user,
+            given=settings.admin_password, setting=ADMIN_PASSWORD,
+        )  # fmt: skip
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """grafana.ini, its provisioning and its dashboards."""

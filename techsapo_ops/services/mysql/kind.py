@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
@@ -85,6 +86,23 @@ class Mysql(Kind):
         """The password that was made at the first start."""
         made = topology.spec.mysql is not None and topology.spec.mysql.password is None
         return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+        """The app's, and root's where that one logs in by a password."""
+        from techsapo_ops.stack.kept_secret import KeptSecret
+
+        mysql, layout = topology.spec.mysql, topology.layout
+        if mysql is not None:
+            made = layout.mysql_password if mysql.password is None else None
+            used_by = ("app", "mysqld-exporter", "techsapo")
+            yield KeptSecret(
+                "mysql-app", "the audit database", used_by, mysql.user, made, mysql.password, "mysql.password"
+            )
+            if not topology.places.from_images:
+                yield KeptSecret(
+                    "mysql-root", "MariaDB, with all rights", ("techsapo", "you"), "root",
+                    layout.mysql_root_password,
+                )  # fmt: skip
 
     def login(self, topology: Topology) -> Login | None:
         """The app's, whose password the tool makes where the spec has none."""

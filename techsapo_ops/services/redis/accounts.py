@@ -6,11 +6,12 @@ Redis reads them from a file of its own, in which a digest stands for each passw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.spec.redis_login import MADE, redis_login
+from techsapo_ops.spec.redis_login import GIVEN, MADE, redis_login
+from techsapo_ops.stack.kept_secret import KeptSecret
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
@@ -81,3 +82,26 @@ def users_file(accounts: Iterable[str], *, nameless: bool) -> str:
     lines = (NAMELESS_ON if nameless else NAMELESS_OFF, *accounts)
     # In a file each account is new, and `reset` no word that Redis expects.
     return "".join(f"user {line.replace(' reset', '', 1)}\n" for line in lines)
+
+
+def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
+    """The passwords of the accounts, or the one that the spec gives to all clients."""
+    redis, layout = topology.spec.redis, topology.layout
+    login = redis_login(topology.spec, topology.edition)
+    if login == GIVEN:
+        users = ("app", "redis-exporter", "techsapo", "you")
+        yield KeptSecret(
+            "redis",
+            "Redis, with all rights",
+            users,
+            redis.user,
+            given=redis.password,
+            setting="redis.password",
+        )
+    elif login == MADE:
+        for name, account, rights_, used_by in (
+            ("redis-operator", OPERATOR, "all rights", ("techsapo", "you")),
+            ("redis-app", APP, "the app's rights", ("app",)),
+            ("redis-exporter", EXPORTER, "its figures alone", ("redis-exporter",)),
+        ):
+            yield KeptSecret(name, f"Redis, with {rights_}", used_by, account, password_file(layout, account))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind, Container
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
@@ -51,6 +52,12 @@ class Redis(Kind):
         from techsapo_ops.services.redis.configuration import redis_files
 
         return redis_files(topology, templates)
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+        """Those of its accounts, or the one that every client uses."""
+        from techsapo_ops.services.redis.accounts import kept_secrets
+
+        return kept_secrets(topology)
 
     def login(self, topology: Topology) -> Login:
         """The operator's, or what every client uses."""

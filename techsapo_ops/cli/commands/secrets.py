@@ -1,0 +1,86 @@
+"""`techsapo secrets`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.secrets import find_secret, kept_secrets, reveal
+from techsapo_ops.stack.kept_secret import KeptSecret
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="List the passwords of the servers, or show one, e.g. `techsapo secrets show redis-operator`.",
+)
+
+
+def _completed(context: typer.Context, incomplete: str) -> list[str]:
+    place = SpecChoice(context.params.get("file") or DEFAULT_SPEC, context.params.get("environment"))
+    try:
+        secrets = kept_secrets(topology_for(place.open()))
+    except OpsError:
+        return []  # the shell asks on each press of Tab; the command itself says what is wrong
+    return [secret.name for secret in secrets if secret.name.startswith(incomplete)]
+
+
+@app.command(name="list")
+def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the secrets: what each opens, where it is, who made it and who uses it.
+
+    Examples:
+
+      techsapo secrets list
+    """
+    secrets = kept_secrets(topology_for(place.open()))
+    if out.as_json:
+        out.json([_told(secret) for secret in secrets])
+        return
+    if not secrets:
+        out.say("No service of this stack has a secret.")
+        return
+    rows = [(s.name, s.opens, ", ".join(s.used_by), s.made_by, s.place) for s in secrets]
+    out.table(("name", "opens", "used by", "made by", "place"), rows)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="One of `techsapo secrets list`.", autocompletion=_completed)],
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Print one secret on stdout, and nothing else there. That it was shown is recorded, the secret is not.
+
+    Examples:
+
+      techsapo secrets show redis-operator
+
+      REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli --user techsapo_operator
+    """
+    project = place.open()
+    secret = find_secret(topology_for(project), name)
+    with recorded(project.layout, "secrets show", {"name": secret.name}, out.warn):
+        value = reveal(secret).reveal()
+    if out.as_json:
+        out.json({**_told(secret), "secret": value})
+        return
+    out.data(value)
+    account = f", account {secret.account}" if secret.account else ""
+    out.say(f"{secret.name}: {secret.opens}{account}; from {secret.place}")
+
+
+def _told(secret: KeptSecret) -> dict[str, Any]:
+    return {
+        "name": secret.name,
+        "opens": secret.opens,
+        "account": secret.account,
+        "used_by": list(secret.used_by),
+        "made_by": secret.made_by,
+        "place": secret.place,
+    }
