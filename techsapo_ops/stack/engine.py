@@ -179,7 +179,7 @@ class Recorded(Protocol):
 
 
 class Running(Recorded, Protocol):
-    """Brings a stack up and watches over it: observe, plan, perform, prove, logs, stop.
+    """Brings a stack up and watches over it: observe, plan, perform, conclude, prove, logs, stop.
 
     Every method may raise OpsError.
     """

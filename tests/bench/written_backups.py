@@ -58,7 +58,7 @@ def run(runs: int = RUNS) -> Iterator[Row]:
     from techsapo_ops.operations.backup.restore_scratch import into_scratch
     from techsapo_ops.operations.backup.verify import verify_backup
 
-    spec = only_redis(mysql={"port": free_port()})
+    spec = only_redis(redis={"port": free_port(), "accounts": False}, mysql={"port": free_port()})
     alarms: list[str] = []
     lost = 0
     with project(spec) as made:
