@@ -11,6 +11,7 @@ from typing import Any
 
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
+from techsapo_ops.stack.kept_secret import KeptSecret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.service import Login
 from techsapo_ops.stack.topology import Topology
@@ -112,6 +113,13 @@ def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
     """Where the password of a server that asks for one is."""
     if asks_login(topology, kind):
         yield f"{title} asks for a login: {USER}, its password is in {password_file(topology.layout, kind)}"
+
+
+def kept_secrets(topology: Topology, kind: str, title: str) -> Iterator[KeptSecret]:
+    """The password of a server that asks for one."""
+    if asks_login(topology, kind):
+        used_by = (*(name for name in READERS[kind] if topology.has(name)), "techsapo", "you")
+        yield KeptSecret(kind, title, used_by, USER, password_file(topology.layout, kind))
 
 
 def _asked_by(topology: Topology, reader: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
@@ -73,6 +74,12 @@ class Prometheus(Kind):
         from techsapo_ops.services.web_login import given
 
         return given(topology, self.name)
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+        """Its login's."""
+        from techsapo_ops.services.web_login import kept_secrets
+
+        return kept_secrets(topology, self.name, self.facts.title)
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """Where its password is."""

@@ -12,9 +12,11 @@ from techsapo_ops.operations.secrets import find_secret, kept_secrets, reveal
 
 
 def test_made_ones_are_in_the_keys_folder_and_given_ones_where_the_spec_has_them(tmp_path: Path) -> None:
-    made = {s.name: s for s in kept_secrets(topology(spec(redis={"accounts": True}, mysql={}), tmp_path))}
+    wanted = spec(edition=2, mysql={})
+    made = {s.name: s for s in kept_secrets(topology(wanted, tmp_path))}
     assert list(made) == [
-        "redis-operator", "redis-app", "redis-exporter", "mysql-app", "mysql-root", "grafana-admin",
+        "redis-operator", "redis-app", "redis-exporter", "mysql-app", "mysql-root", "alertmanager",
+        "prometheus", "grafana-admin",
     ]  # fmt: skip
     assert made["redis-operator"].account == "techsapo_operator"
     assert made["redis-operator"].place == str(tmp_path / ".techsapo/keys/redis-operator-password")
