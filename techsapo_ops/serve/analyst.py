@@ -47,6 +47,7 @@ class Analyst:
             await asyncio.shield(account.close())
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)
         answer.processing_ms = request.elapsed_ms()
+        answer.masked = dict(request.masked)
         return answer, not analysis.failures
 
 

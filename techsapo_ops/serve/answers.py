@@ -15,14 +15,14 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import ProgressEvent, as_document
-from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.spec.models.app import Limits, MaskLevel
 from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.events import Event, Observer
 from techsapo_ops.wallbounce.language import language_of
-from techsapo_ops.wallbounce.masking import mask
+from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -64,10 +64,14 @@ class PendingAnswer:
 
 
 class Prompts:
-    """Makes questions of prompts, by `settings`; a prompt of more than `longest` characters is refused."""
+    """Makes questions of prompts, by `settings`, masked as `level` says.
 
-    def __init__(self, settings: Settings, longest: int, anomalies: Anomalies) -> None:
+    A prompt of more than `longest` characters is refused.
+    """
+
+    def __init__(self, settings: Settings, level: MaskLevel, longest: int, anomalies: Anomalies) -> None:
         self._settings = settings
+        self._level = level
         self._longest = longest
         self._anomalies = anomalies
 
@@ -83,9 +87,10 @@ class Prompts:
                 max_prompt=self._longest,
             )
         self._anomalies.asked(prompt, request_id, caller.address)
-        masked = mask(prompt).text if self._settings.mask_prompts else prompt
+        masker = Masker(self._level)
         wanted = self._settings.language
-        return Question(masked, language_of(prompt) if wanted == "auto" else wanted, request_id)
+        language = language_of(prompt) if wanted == "auto" else wanted
+        return Question(masker.mask(prompt), language, request_id, masker)
 
 
 class Answers:
@@ -118,6 +123,7 @@ class Answers:
         """
         question = self._prompts.question(prompt, request_id, caller)
         request = self._trail.begin(prompt, task_type, request_id, caller)
+        request.masked = question.masker.found
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         with flight.aboard():
@@ -187,4 +193,5 @@ class Answers:
 def _reused(shared: AnswerBody, request: AuditedRequest) -> AnswerBody:
     """`shared` as the answer to another request, which costs nothing."""
     own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0}
-    return shared.model_copy(update={**own, "processing_ms": request.elapsed_ms()})
+    more = {"processing_ms": request.elapsed_ms(), "masked": dict(request.masked)}
+    return shared.model_copy(update={**own, **more})

@@ -133,7 +133,7 @@ class App:
         )
         answers = Answers(
             spec.app.limits,
-            Prompts(spec.wallbounce, spec.app.limits.max_prompt, anomalies),
+            Prompts(spec.wallbounce, options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd),
             KeptAnswers(
                 shared.answers,

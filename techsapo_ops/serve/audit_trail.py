@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -61,6 +62,8 @@ class AuditedRequest:
     request_id: str
     caller: Caller
     account: Account | None = None
+    masked: Mapping[str, int] = field(default_factory=dict)
+    """What was masked in its prompt before it left for the vendors."""
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=perf_counter)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.spec.models.app import Auth, MaskLevel
 from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.wallbounce.calibration import Calibration
 
@@ -41,6 +41,8 @@ class Options:
     """Where the stack's Prometheus answers, for the pages."""
     prometheus_login: BasicLogin | None = None
     """What it is asked with."""
+    mask: MaskLevel = "off"
+    """What is masked in questions before they leave for the vendors."""
     thresholds: Callable[[], Mapping[str, float]] = dict
     """The alerts' thresholds that the pages draw, as they are now."""
 

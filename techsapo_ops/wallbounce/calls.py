@@ -13,6 +13,7 @@ from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.events import Event, Graded
 from techsapo_ops.wallbounce.failures import Failure, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
+from techsapo_ops.wallbounce.masked_asks import masked
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
@@ -75,7 +76,7 @@ class Calls:
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:
-            reply = await provider.call(ask)
+            reply = await provider.call(masked(ask))
         except ProviderError as error:
             self.cost_usd += error.cost_usd
             return Failure.of(provider.name, provider.model, error)

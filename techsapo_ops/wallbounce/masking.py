@@ -1,164 +1,131 @@
-"""Takes secrets and personal data out of text. Pure; what looks like a number of some kind must prove it."""
+"""Takes secrets, or personal data too, out of text. Pure. It reduces what leaks and does not prevent it."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_Check = Callable[[re.Match[str]], bool]
+from techsapo_ops.spec.models.app import MaskLevel
+from techsapo_ops.wallbounce.masking_rule import Rule
+from techsapo_ops.wallbounce.personal_data import PERSONAL
+from techsapo_ops.wallbounce.secret_commands import SECRETS_OF_COMMANDS
+from techsapo_ops.wallbounce.secret_lines import SECRETS_OF_LINES
+from techsapo_ops.wallbounce.secret_manifests import manifest_spans
+from techsapo_ops.wallbounce.secret_rules import SECRETS
+from techsapo_ops.wallbounce.secret_values import long_random, strong
+
+_SECRETS = (*SECRETS, *SECRETS_OF_COMMANDS, *SECRETS_OF_LINES)
+RULES: Mapping[MaskLevel, tuple[Rule, ...]] = {
+    "off": (),
+    "secrets": _SECRETS,
+    "personal": (*_SECRETS, *PERSONAL),
+}
+MOST_REPEATED = 64
+"""Secrets of one question that are looked for wherever else they occur in it."""
+MOST_ROUNDS = 8
+"""How often a text is looked at again after something was taken out of it."""
+_PLACEHOLDER = re.compile(r"\[([A-Z][A-Z_]{2,15})_(\d{1,6})\]")
+_Find = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """`text` with each find replaced by `[KIND]`, and how many there were of each kind."""
+    """`text` with each find replaced by `[KIND_NUMBER]`, and how many different ones there are by kind."""
 
     text: str
     found: Mapping[str, int]
 
 
-def luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of ISO/IEC 7812 (cards)."""
-    total = 0
-    for n, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if n % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+class Masker:
+    """Masks the texts of one question: the same secret is the same placeholder in all of them.
 
-
-def my_number(digits: str) -> bool:
-    """Whether 12 digits are an individual number: the check digit of the Japanese ministerial ordinance
-    (総務省令第85号, 2014): 11 - (Σ P·Q mod 11), 0 where the remainder is 0 or 1.
+    What was taken out is kept in memory as long as this lives, and put back nowhere.
     """
-    body, check = [int(d) for d in digits[:11]], int(digits[11])
-    weights = [n + 1 if n <= 6 else n - 5 for n in range(1, 12)]
-    rest = sum(p * q for p, q in zip(reversed(body), weights, strict=True)) % 11
-    return check == (0 if rest <= 1 else 11 - rest)
+
+    def __init__(self, level: MaskLevel) -> None:
+        self._level = level
+        self._names: dict[str, str] = {}
+        self._numbers: Counter[str] = Counter()
+
+    @property
+    def works(self) -> bool:
+        """Whether it masks anything at all."""
+        return self._level != "off"
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many different ones were masked so far, by kind in lower case."""
+        return dict(Counter(name[1:].rpartition("_")[0].lower() for name in self._names.values()))
+
+    def mask(self, text: str) -> str:
+        """`text` without what the level takes out; what it makes of its own result is the same again."""
+        for _ in range(MOST_ROUNDS):
+            masked = self._once(text)
+            if masked == text:
+                break
+            text = masked  # what stood before a find may have hidden another one
+        return text
+
+    def _once(self, text: str) -> str:
+        if not self.works:
+            return text
+        taken = []
+        for match in _PLACEHOLDER.finditer(text):
+            taken.append(match.span())
+            self._numbers[match[1]] = max(self._numbers[match[1]], int(match[2]))
+        chosen = _apart(_finds(text, RULES[self._level]), taken)
+        for start, end, kind in chosen:
+            self._name(text[start:end], kind)
+        chosen = _apart([*chosen, *self._repeated(text)], taken)
+        parts, last = [], 0
+        for start, end, kind in chosen:
+            parts += [text[last:start], self._name(text[start:end], kind)]
+            last = end
+        return "".join((*parts, text[last:]))
+
+    def _name(self, value: str, kind: str) -> str:
+        if value not in self._names:
+            self._numbers[kind] += 1
+            self._names[value] = f"[{kind}_{self._numbers[kind]}]"
+        return self._names[value]
+
+    def _repeated(self, text: str) -> Iterator[_Find]:
+        """Where secrets that are known already stand once more, without a word that tells of them."""
+        known = [v for v in self._names if len(v) >= 6 and "\n" not in v and (strong(v) or long_random(v))]
+        if known:
+            words = "|".join(re.escape(v) for v in sorted(known[:MOST_REPEATED], key=len, reverse=True))
+            for match in re.finditer(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", text):
+                yield *match.span(), self._names[match[0]][1:].rpartition("_")[0]
 
 
-def _digits(match: re.Match[str]) -> str:
-    # Full-width digits count too: int() and \d read them as digits.
-    return "".join(str(int(c)) for c in match[0] if c.isdigit())
+def mask(text: str, level: MaskLevel = "personal") -> Masked:
+    """`text` by itself, without what `level` takes out."""
+    masker = Masker(level)
+    return Masked(masker.mask(text), masker.found)
 
 
-def _is_card(match: re.Match[str]) -> bool:
-    digits = _digits(match)
-    # Leading digits of the card brands; 13 digits are an old Visa, or a time stamp in milliseconds.
-    likely = digits[0] == "4" if len(digits) == 13 else digits[0] in "23456"
-    return likely and len(set(digits)) > 1 and luhn(digits)
+def _finds(text: str, rules: tuple[Rule, ...]) -> Iterator[_Find]:
+    low = text.casefold() if text.isascii() else text.lower()
+    for each in rules:
+        for start, end in each.spans(text, low):
+            yield start, end, each.kind
+    for start, end in manifest_spans(text):
+        yield start, end, "SECRET"
 
 
-def _is_my_number(match: re.Match[str]) -> bool:
-    digits = _digits(match)
-    return len(set(digits)) > 1 and my_number(digits)
-
-
-def _is_phone(match: re.Match[str]) -> bool:
-    digits, text = _digits(match), match[0]
-    if text[0] in "+＋":
-        return 8 <= len(digits) <= 15
-    separated = any(c in text for c in "-‐－ー ()（）")
-    if re.match(r"0[5789]0|0120|0800", digits):
-        return len(digits) in (10, 11)
-    return separated and len(digits) == 10
-
-
-_DIGIT_END = r"(?![\d０-９]|-[\d０-９])"
-_DIGIT_START = r"(?<![\d０-９.:/_-])"
-_GAP = r"[ \-‐－ー　]?"
-
-_RULES: tuple[tuple[str, re.Pattern[str], _Check | None], ...] = (
-    (
-        "PRIVATE_KEY",
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----"
-            r"(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?"
-        ),
-        None,
-    ),
-    ("TOKEN", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), None),
-    (
-        "API_KEY",
-        re.compile(
-            r"\b(?:tsk_[0-9a-f]{12}_[\w-]{43}|sk-(?:ant-|or-|proj-)?[\w-]{16,}|AIza[\w-]{30,}"
-            r"|(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|glpat-[\w-]{16,}"
-            r"|xox[abeoprs]-[\w-]{10,}|hf_[A-Za-z0-9]{30,}|pypi-[\w-]{40,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}"
-            r"|SG\.[\w-]{16,}\.[\w-]{16,})"
-        ),
-        None,
-    ),
-    (
-        "WEBHOOK",
-        re.compile(r"https://(?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks)/[^\s\"'<>]+"),
-        None,
-    ),
-    ("PASSWORD", re.compile(r"(?<=://)[^\s/:@]{0,128}:[^\s/@]{1,256}(?=@)"), None),
-    ("TOKEN", re.compile(r"(?i)(?<=\bbearer )[\w.~+/-]{8,}=*"), None),
-    ("TOKEN", re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"), None),
-    (
-        "SECRET",
-        re.compile(
-            r"(?i)\b((?:[\w-]{0,40}(?:password|passwd|passphrase|secret|api[_-]?key|access[_-]?key|token)|pwd)"
-            r"[\"']?\s{0,3}[:=]\s{0,3})(?!\[)(\"[^\"\n]{1,400}\"|'[^'\n]{1,400}'|[^\s\"',;&]{1,400})"
-        ),
-        None,
-    ),
-    (
-        "SECRET",
-        re.compile(
-            r"((?:パスワード|暗証番号|秘密鍵|トークン)\s{0,3}(?:[:：=＝]|は)\s{0,3})(?!\[)([!-~]{4,400})"
-        ),
-        None,
-    ),
-    (
-        "EMAIL",
-        re.compile(r"[A-Za-z0-9][\w.+-]{0,63}[@＠](?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b"),
-        None,
-    ),
-    (
-        "CARD",
-        re.compile(rf"{_DIGIT_START}[\d０-９](?:{_GAP}[\d０-９]){{12,18}}{_DIGIT_END}"),
-        _is_card,
-    ),
-    (
-        "MY_NUMBER",
-        re.compile(rf"{_DIGIT_START}[\d０-９]{{4}}{_GAP}[\d０-９]{{4}}{_GAP}[\d０-９]{{4}}{_DIGIT_END}"),
-        _is_my_number,
-    ),
-    (
-        "PHONE",
-        re.compile(
-            rf"{_DIGIT_START}(?:[+＋][\d０-９]{{1,3}}[ \-‐－ー]?)?[(（]?[0０-９\d][\d０-９]{{0,4}}[)）]?"
-            rf"[ \-‐－ー]?[(（]?[\d０-９]{{1,4}}[)）]?[ \-‐－ー]?[\d０-９]{{3,4}}"
-            rf"(?:[ \-‐－ー][\d０-９]{{3,4}})?{_DIGIT_END}"
-        ),
-        _is_phone,
-    ),
-)
-_WORTH_A_LOOK = re.compile(
-    r"[@＠]|[\d０-９]{3}|-----BEGIN|eyJ|://|[:=：＝は]|(?i:bearer|basic)|[A-Za-z0-9_-]{16}"
-)
-
-
-def mask(text: str) -> Masked:
-    """`text` without secrets and personal data.
-
-    Masked are private keys, vendors' API keys and ours, JSON web tokens, bearer and basic credentials,
-    passwords in URLs and in `password=…`, webhook addresses, e-mail addresses, card numbers (Luhn), My
-    Number (its check digit), and phone numbers in the Japanese and the international form.
-    """
-    if not _WORTH_A_LOOK.search(text):
-        return Masked(text, {})
-    found: Counter[str] = Counter()
-    for kind, pattern, check in _RULES:
-
-        def replacement(match: re.Match[str], kind: str = kind, check: _Check | None = check) -> str:
-            if check is not None and not check(match):
-                return match[0]
-            found[kind] += 1
-            kept = match[1] if match.re.groups else ""
-            return f"{kept}[{kind}]"
-
-        text = pattern.sub(replacement, text)
-    return Masked(text, dict(found))
+def _apart(finds: Iterator[_Find] | list[_Find], taken: list[tuple[int, int]]) -> list[_Find]:
+    """`finds` in the text's order, none within another or over a placeholder: the first and longest."""
+    apart: list[_Find] = []
+    last = 0
+    places = iter([*taken, (1 << 62, 1 << 62)])
+    place = next(places)
+    for start, end, kind in sorted(finds, key=lambda find: (find[0], -find[1])):
+        while place[1] <= start:
+            place = next(places)
+        if start < last or end > place[0]:
+            continue
+        apart.append((start, end, kind))
+        last = end
+    return apart

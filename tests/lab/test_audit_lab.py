@@ -253,7 +253,7 @@ def test_what_is_secret_reaches_neither_database_nor_log_nor_vendor_where_the_sp
     tmp_path: Path,
 ) -> None:
     prompt = "taro@example.co.jp から 090-1234-5678 に連絡。password=hunter2 でログインできない"
-    masked = "[EMAIL] から [PHONE] に連絡。password=[SECRET] でログインできない"
+    masked = "[EMAIL_1] から [PHONE_1] に連絡。password=[SECRET_1] でログインできない"
 
     async def main(mysql: dict[str, Any]) -> tuple[list[str], str]:
         async with vendor(Chat()) as seen:

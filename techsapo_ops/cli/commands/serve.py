@@ -87,6 +87,7 @@ def serve(
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
+    from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
     configure_logs(spec.logs, instance)
@@ -111,6 +112,7 @@ def serve(
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
+        mask=mask_level(spec),
     )
     ports = [i.port for i in spec.app.resolved_instances]
     run(App(options), host or spec.app.host, port or _port(instance, ports))

@@ -137,6 +137,9 @@ def _commands(body: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = body.get("masked", {})
+    told = ", ".join(f"{kind.replace('_', ' ')} ({number})" for kind, number in found.items())
+    masked = [("masked", f"{told}: the vendors did not get what you wrote there")] if found else []
     bounced = [
         (
             "bounced",
@@ -150,4 +153,4 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("escalated", f"to {e['tier']} ({e['reason']}): {', '.join(e['providers'])} joined blind")
         for e in body.get("escalations", ())
     ]
-    return bounced + escalated
+    return masked + bounced + escalated

@@ -198,6 +198,13 @@ class AnswerBody(Body):
     cost_usd: float
     processing_ms: int
     cache: Literal["hit", "miss"]
+    masked: Annotated[
+        dict[str, int],
+        Field(
+            description="What was masked in the question before it left for the vendors: different values by "
+            "kind, such as password, token, api_key or private_key. They are not put back."
+        ),
+    ] = {}
 
 
 class TriageBody(Body):

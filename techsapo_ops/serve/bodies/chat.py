@@ -52,6 +52,7 @@ class VerdictBody(Body):
     cost_usd: float
     cache: Literal["hit", "miss"]
     notes: list[str]
+    masked: dict[str, int]
 
 
 class CompletionBody(Body):

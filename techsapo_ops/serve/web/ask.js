@@ -193,6 +193,8 @@ function drawAnswer(body) {
     score("time", `${number(body.processing_ms / 1000, 2)} ${word("seconds")}`),
   );
   const notes = body.notes.map((note) => element("li", "", word("notes")[note] ?? note));
+  const masked = Object.entries(body.masked ?? {}).map(([kind, count]) => `${kind.replaceAll("_", " ")} (${count})`);
+  if (masked.length) notes.push(element("li", "", `${word("masked")}: ${masked.join(", ")}`));
   document.getElementById("notes").replaceChildren(...notes);
   document.getElementById("providers").replaceChildren(...body.providers.map(providerCard));
   drawExamination(body);

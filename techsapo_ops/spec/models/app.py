@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from techsapo_ops.spec.models.base import (
     AllowedHost,
@@ -134,6 +134,15 @@ class Tiers(Section):
     """Questions where a wrong answer costs data or availability."""
 
 
+MaskLevel = Literal["off", "secrets", "personal"]
+"""What is masked: nothing, secrets, or personal data as well."""
+
+
+def _switched_off(value: object) -> object:
+    """YAML takes `off` for false."""
+    return "off" if value is False else value
+
+
 class Breaker(Section):
     """When a failing provider is left alone."""
 
@@ -160,8 +169,10 @@ class WallBounce(Section):
     """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
+    mask: Annotated[MaskLevel | None, BeforeValidator(_switched_off)] = None
+    """What is masked before it reaches the providers: off, secrets, or personal (data too); default: off."""
     mask_prompts: bool = False
-    """Mask secrets and personal data before prompts reach the providers."""
+    """true is `mask: personal`, by its older name."""
 
 
 class Budget(Section):

@@ -1,20 +1,53 @@
+"""What is masked: labelled lines, the same secret by the same name, in time that grows with the text."""
+
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from techsapo_ops.wallbounce.masking import luhn, mask, my_number
+from techsapo_ops.wallbounce.masking import RULES, Masker, mask
+from techsapo_ops.wallbounce.personal_data import luhn, my_number
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "masking.yaml").read_text(encoding="utf-8"))
+CASES = Path(__file__).parents[2] / "cases"
+LABELLED = yaml.safe_load((CASES / "masking.yaml").read_text(encoding="utf-8"))
+PIECES = st.sampled_from(
+    [
+        *(case["line"] for case in LABELLED["secrets"]),
+        *LABELLED["ordinary"],
+        *(case["text"] for case in LABELLED["personal"]),
+        "password=", "[SECRET_1]", "[SECRET_99999999]", "\n", "=", ": ", '"', "'", "\\", "@", "://", "　",
+        "\0",
+        "\ud800",
+    ]
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c["text"][:40])
-def test_secrets_and_personal_data_are_masked_and_nothing_else(case: dict[str, str]) -> None:
-    assert mask(case["text"]).text == case.get("masked", case["text"])
+@pytest.mark.parametrize("case", LABELLED["secrets"], ids=lambda case: case["line"][:40])
+def test_every_labelled_secret_is_masked(case: dict[str, Any]) -> None:
+    masked = mask(case["line"], "secrets").text
+    assert [secret for secret in case["secrets"] if str(secret) in masked] == []
+
+
+@pytest.mark.parametrize("line", LABELLED["ordinary"], ids=lambda line: line[:40])
+def test_an_ordinary_line_stays_as_it_is(line: str) -> None:
+    assert mask(line, "secrets").text == line
+
+
+@pytest.mark.parametrize("case", LABELLED["personal"], ids=lambda case: case["text"][:40])
+def test_personal_data_is_masked_where_that_is_asked_for(case: dict[str, str]) -> None:
+    assert mask(case["text"], "personal").text == case.get("masked", case["text"])
+    assert mask(case["text"], "secrets").text == case["text"]
+
+
+def test_nothing_is_masked_where_masking_is_off() -> None:
+    assert mask("password=hunter2 taro@example.com", "off").text == "password=hunter2 taro@example.com"
 
 
 @given(st.integers(0, 10**11 - 1))
@@ -27,11 +60,76 @@ def test_of_the_ten_last_digits_exactly_one_passes_luhn(body: int) -> None:
     assert sum(luhn(f"{body:015d}{last}") for last in range(10)) == 1
 
 
-@given(st.text(max_size=300))
-def test_masking_twice_changes_nothing_more(text: str) -> None:
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=8).map("".join))
+@example("password=a[SECRET_1]b")
+@example("パスワードは[SECRET_1]です")
+def test_masking_never_fails_keeps_the_lines_and_twice_changes_nothing_more(text: str) -> None:
     once = mask(text).text
     assert mask(once).text == once
+    if "PRIVATE KEY" not in text:
+        assert once.count("\n") == text.count("\n")
 
 
-def test_what_was_found_is_counted_by_kind() -> None:
-    assert mask("a@example.com b@example.com password=x").found == {"EMAIL": 2, "SECRET": 1}
+def test_the_same_secret_is_the_same_placeholder_wherever_it_stands() -> None:
+    masker = Masker("secrets")
+    question = masker.mask(
+        "mysql -uroot -pQx7rRt2v\nMYSQL_PWD=Qx7rRt2v other=1 password=Zz9yYx8w\nwhy is Qx7rRt2v refused?"
+    )
+    assert question == (
+        "mysql -uroot -p[PASSWORD_1]\nMYSQL_PWD=[PASSWORD_1] other=1 password="
+        "[SECRET_1]\nwhy is [PASSWORD_1] refused?"
+    )
+    assert masker.mask("try Zz9yYx8w, or token=n3wT0ken99") == "try [SECRET_1], or token=[SECRET_2]"
+    assert masker.found == {"password": 1, "secret": 2}
+
+
+def test_a_placeholder_that_stands_in_the_text_already_is_no_other_secrets_name() -> None:
+    assert mask("I wrote [SECRET_1] there, and password=hunter2").text == (
+        "I wrote [SECRET_1] there, and password=[SECRET_2]"
+    )
+
+
+def test_begin_and_end_of_a_private_key_still_tell_what_it_was() -> None:
+    key = (
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3x\n-----END RSA PRIVATE KEY-----\nrest"
+    )
+    assert (
+        mask(key).text
+        == "-----BEGIN RSA PRIVATE KEY-----\n[PRIVATE_KEY_1]\n-----END RSA PRIVATE KEY-----\nrest"
+    )
+
+
+def _repeats(parsed: Any) -> Iterator[tuple[int, Any]]:
+    for operation, argument in parsed:
+        if str(operation) in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
+            yield argument[1], argument[2]
+            yield from _repeats(argument[2])
+        elif isinstance(argument, tuple | list):
+            for part in argument:
+                if hasattr(part, "getwidth"):
+                    yield from _repeats(part)
+                elif isinstance(part, list):
+                    for branch in part:
+                        if hasattr(branch, "getwidth"):
+                            yield from _repeats(branch)
+
+
+@pytest.mark.parametrize(
+    "rule", RULES["personal"], ids=lambda rule: f"{rule.kind} {rule.pattern.pattern[:40]}"
+)
+def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alone(rule: Any) -> None:
+    parser = re._parser  # type: ignore[attr-defined]
+    for most, _ in _repeats(parser.parse(rule.pattern.pattern, rule.pattern.flags & ~re.UNICODE)):
+        assert most <= 65536, rule.pattern.pattern
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["a", "a.", "password", "password=", "mysql ", "://", "-----BEGIN PRIVATE KEY-----\n", "cookie: a=b; ",
+     "\n ", "1 ",
+     "*:*:*:*:", "パスワード", '"', "[SECRET_1]", "kind: Secret\n"],
+)  # fmt: skip
+def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
+    text = (unit * (60_000 // len(unit) + 1))[:60_000]
+    assert mask(text).text.count("\n") <= text.count("\n")

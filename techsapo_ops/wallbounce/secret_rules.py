@@ -1,0 +1,295 @@
+"""Where secrets stand: in a form of their own, behind a name, an option or a header, in a URL."""
+
+from __future__ import annotations
+
+import re
+
+from techsapo_ops.wallbounce.masking_rule import VALUE, Rule, rule
+from techsapo_ops.wallbounce.secret_values import (
+    basic_login,
+    digits_or_strong,
+    long_random,
+    possible,
+    strong,
+)
+
+_FORMS = (
+    # The body only, so that BEGIN and END still tell what it was; cut off half way, too.
+    rule(
+        "PRIVATE_KEY",
+        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s){0,8}"
+        r"([^\s\\](?:(?!-----)[\s\S]){0,20000}?)(?:\\n|\s){0,8}-----END",
+        None,
+        "private",
+    ),
+    rule(
+        "PRIVATE_KEY",
+        # Cut off: the lines that follow, as long as they look like it.
+        r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s){0,8}"
+        r"((?:(?:[A-Za-z-]{2,20}: [^\n]{1,80}|[A-Za-z0-9+/=]{16,120})(?:\\n"
+        r"|\s){1,8}){0,800}(?:[A-Za-z0-9+/=]{16,4096}|(?<=\n)[A-Za-z0-9+/=]{1,16}$)?)",
+        None,
+        "private",
+    ),
+    rule(
+        "PRIVATE_KEY",
+        # DER and OpenSSH's form in base64, without their first line
+        r"(?<![\w+/])((?:MII[A-Z][A-Za-z0-9+/]{2}IB(?:AAK|ADAN)|MII[A-Z][A-Za-z0-9+/]{2}ADANBgk|MHcCAQEE"
+        r"|MI[GH][A-Z0-9]AgE[AB]|MC4CAQAw|b3BlbnNzaC1rZXktdjE)[A-Za-z0-9+/=]{8,20000})",
+        None,
+    ),
+    rule(
+        "PRIVATE_KEY",
+        # A PEM file in base64, as Kubernetes keeps it
+        r"(LS0tLS1CRUdJTi(?:BQUklW|BSU0Eg|BFQyBQ|BPUEVO|BFTkNS|BEU0Eg)[A-Za-z0-9+/=]{8,20000})",
+        None,
+    ),
+    rule("PRIVATE_KEY", r"(?i)private-(?:lines|mac):[ \t]{0,3}([0-9a-f]{16,128})", None, "private-"),
+    rule("PRIVATE_KEY", r"(AGE-SECRET-KEY-1[A-Z0-9]{30,80})", None, "age-secret-key"),
+    rule(
+        "TOKEN",
+        r"(?<![\w-])(eyJ[\w-]{8,8192}\.[\w-]{4,8192}(?:\.[\w-]{0,8192}){0,3}|eyJrIjoi[\w=-]{20,400})",
+        None,
+    ),
+    rule(
+        "API_KEY",
+        r"(?<![\w-])(tsk_[0-9a-f]{12}_[\w-]{43}|sk-(?:ant-|or-|proj-|svcacct-)?[\w-]{16,300}|AIza[\w-]{30,60}"
+        r"|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?!\w)|gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_\w{20,255}"
+        r"|gl(?:pat|rt|dt|ptt|cbt|ft|soat)-[\w.-]{16,300}|xox[abeoprs]-[\w-]{10,300}|xapp-[\w-]{10,300}"
+        r"|hf_[A-Za-z0-9]{30,60}|pypi-[\w-]{40,400}|[sr]k_(?:live|test)_"
+        r"[A-Za-z0-9]{10,200}|whsec_[\w+/=]{16,100}"
+        r"|SG\.[\w-]{16,100}\.[\w-]{16,100}|hv[sbr]\.[\w-]{16,300}|ya29\.[\w-]{20,400}|1//0[\w-]{20,200}"
+        r"|GOCSPX-[\w-]{16,60}|do[opr]_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9a-f]{32}|npm_[A-Za-z0-9]{36}"
+        r"|dckr_(?:pat|oat)_[\w-]{20,100}|lin_api_\w{20,60}|AT[AC]TT3[\w=-]{20,400}|sq0[a-z]{3}-[\w-]{22,60}"
+        r"|NRAK-[A-Z0-9]{27}|gl(?:sa|c)_[\w=]{30,400}|PMAK-[0-9a-f-]{50,70}|sntrys_[\w+/=]{20,400}"
+        r"|gsk_[A-Za-z0-9]{40,60}|r8_[A-Za-z0-9]{30,50}|pplx-[0-9a-zA-Z]{40,60}|xai-[\w]{60,100}"
+        r"|tskey-[a-z]{3,12}-[\w-]{16,100}|dapi[0-9a-f]{32}|LTAI[A-Za-z0-9]{12,24}|key-[0-9a-f]{32}"
+        r"|[0-9a-f]{32}-us\d{1,2}(?!\w)|SK[0-9a-f]{32}(?!\w)|\d{8,10}:AA[\w-]{33}(?!\w)"
+        r"|(?:atlasv1|[A-Za-z0-9]{14}\.atlasv1)\.[\w-]{20,100})",
+        None,
+    ),
+    rule(
+        "WEBHOOK",
+        r"(https://(?:hooks\.slack\.com|(?:\w{1,20}\.)?discord(?:app)?\.com/api/webhooks|"
+        r"[\w.-]{1,80}\.webhook\.office\.com"
+        r"|outlook\.office\.com/webhook|chat\.googleapis\.com/v1/spaces|"
+        r"[\w.-]{1,80}\.logic\.azure\.com)/[^\s\"'<>]{1,1000})",
+        None,
+        "https://",
+    ),
+    # Hashes of passwords: a weak password is found from its hash.
+    rule(
+        "PASSWORD_HASH",
+        r"((?<![\w$])\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|md5|argon2(?:id|i|d)|scrypt"
+        r"|pbkdf2[\w-]{0,16}|bcrypt-sha256|P|H|8|9)"
+        r"\$[./A-Za-z0-9$,=+-]{8,400})",
+        None,
+        "$",
+    ),
+    rule(
+        "PASSWORD_HASH", r"((?:pbkdf2_sha(?:1|256|512)|scrypt|bcrypt_sha256)\$[\w./+=$-]{16,400})", None, "$"
+    ),
+    rule(
+        "PASSWORD_HASH",
+        r"(?i)(\{(?:S?SHA\d{0,3}|S?MD5|CRYPT|PBKDF2[\w-]{0,10}|ARGON2)\}[\w./+=$,-]{8,400})",
+        None,
+        "{",
+    ),
+    rule("PASSWORD_HASH", r"(SCRAM-SHA-\d{1,3}\$[\w./+=$:]{30,400})", None, "scram-sha"),
+    rule("PASSWORD_HASH", r"(?<![\w*])(\*[0-9A-F]{40})(?![0-9A-Fa-f])", None, "*"),
+    rule("PASSWORD_HASH", r"(?<![0-9a-f])([0-9a-f]{32}:[0-9a-f]{32}:::)", None, ":::"),
+    rule("PASSWORD_HASH", r"(?<![\w])(md5[0-9a-f]{32})(?!\w)(?=['\"])", None, "md5"),
+    rule(
+        "PASSWORD_HASH",
+        r"(?m)^[\w.@-]{1,64}:([./A-Za-z0-9]{13})$",
+        lambda v: strong(v) and v.lower() != v,
+        ":",
+    ),
+)
+
+_WORD = (
+    r"(?:pass(?:word|wd|phrase|code)s?|(?<![A-Za-z0-9])pass|(?-i:[a-z]{2}Pass)|pwd|"
+    r"(?<![A-Za-z])pw|secret|token|community"
+    r"|(?:api|access|secret|private|auth|encryption|encrypt|signing|master|account"
+    r"|shared|client|license|app|jwt"
+    r"|hmac|cookie|storage|preshared|pre-shared|sharedaccess|unseal|recovery"
+    r"|authentication|wpa|wifi|root|cipher)"
+    r"[ _-]?key(?:_?base)?|psk|credentials?|requirepass|masterauth|bindpw|rootpw"
+    r"|storepass|keypass|_auth|authtoken"
+    r"|(?:JSESSION|PHPSESS|ASPSESS)ID|connect\.sid|sasl_passwd|authtok|otp|totp)"
+)
+_HINTS = (
+    "pass pwd pw secret token community key psk credential masterauth _auth authtok sessid connect.sid otp"
+)
+_JAPANESE = (
+    r"(?:パスワード|パスフレーズ|パスコード|暗証番号|秘密鍵|(?:アクセス|認証|API)?トークン"
+    r"|シークレット(?:キー|アクセスキー)?"
+    r"|(?:API|アクセス|認証|共有|事前共有|秘密|ライセンス|暗号化)[ ]?(?:キー|鍵)"
+    r"|コミュニティ名|合言葉|(?<![A-Za-z0-9_])(?-i:PW|PASS)|ＰＷ)"
+)
+_LABEL = (
+    r"(?i)(?:^[\s>|#*+・-]*[\"']?(?:[\w.$/-]* ){0,3}[\w.$/-]*|[{,(]\s*\\{0,2}[\"'][\w.$ -]*|\\n\s*[\w.$-]*)$"
+)
+"""Before the name of a setting: nothing but the rest of the name, as in YAML, or what JSON has there."""
+
+
+def _said(value: str) -> bool:
+    """Whether a sentence's word is a secret: no assignment, path or variable."""
+    bare = value.strip(".,:;!?。、*_")
+    if value[0] in "-*" or any(mark in value for mark in "=/$(<`|") or not strong(bare):
+        return False
+    if re.search(r"[!@#%^&*+~?]", bare):
+        return True
+    return (
+        re.fullmatch(r"(?=.*[a-z])(?=.*\d)[A-Za-z0-9]{6,}|(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[\w-]{8,}", bare)
+        is not None
+    )
+
+
+_NAMED = (
+    # NAME=value: a file of settings, a variable, an option, a connection string
+    rule(
+        "SECRET",
+        rf"(?i){_WORD}(?:\[[\w-]{{1,40}}\])?\\{{0,2}}[\"'`]?\]?(?:[ \t]{{1,8}}[:?+=]?=>?"
+        rf"[ \t]{{0,8}}|[:?+=]?=>?(?:[ \t]{{1,8}}(?=[\"']))?)"
+        r"(?:\\{0,2}\"([^\"\\\n]{1,4096})|\\{0,2}'([^'\\\n]{1,4096})|([^\s\"'`;&|,<>（）「」。、]{1,4096}))",
+        possible,
+        _HINTS,
+    ),
+    rule("SECRET", rf"(?i){_WORD}=[ \t]{{1,8}}([^\s\"'`;&|,<>]{{1,4096}})", _said, "="),
+    # name: value on a line of its own, as in YAML, or in JSON
+    rule(
+        "SECRET",
+        rf"(?im){_WORD}\\{{0,2}}[\"'`]?[ \t]{{0,20}}[:：][ \t]{{0,8}}(?:[|>][+-]?\n[ \t]{{1,40}})?"
+        r"(?:\\{0,2}\"([^\"\\\n]{1,4096})\\{0,2}\"|\\{0,2}'([^'\\\n]{1,4096})'"
+        r"|([^\s\"'`「」『』]{1,4096})(?=[ \t]{0,8}(?:$|[#,}\\])))",
+        possible,
+        _HINTS,
+    ).after(_LABEL),
+    # define('DB_PASSWORD', 'value')
+    rule(
+        "SECRET",
+        rf"(?i){_WORD}[\"'][ \t]{{0,4}},[ \t]{{0,4}}(?:\"([^\"\n]{{1,400}})\"|'([^'\n]{{1,400}})')",
+        possible,
+        ",",
+    ).after(r"\([\"'][\w.-]*$"),
+    # … password: value … within a sentence or a line of a log
+    rule(
+        "SECRET",
+        rf"(?i)(?<!unexpected )(?<!invalid )(?<!near ){_WORD}(?:[ \t]{{0,3}}\("
+        rf"[^()\n]{{0,40}}\))?\\{{0,2}}[\"'`]?"
+        rf"[ \t]{{0,3}}[:：][ \t]{{0,4}}{VALUE}",
+        digits_or_strong,
+        _HINTS,
+        quoted=strong,
+    ),
+    # the password is value; with password value; password changed to value
+    rule(
+        "SECRET",
+        r"(?i)\b(?:password|passphrase|passcode|passwd|(?:pass|pw)(?= (?:is|was)\b|[:=])"
+        r"|secret|token|api[ _-]?key|community(?: string)?|secret key)s?"
+        r"(?: (?:for|of) [\w.@'-]{1,60}){0,2}"
+        r"(?: (?:is|was|are|to|set|changed|reset|now|still|as|became|with|value|currently|temporarily)){0,4}"
+        rf"[ \t]{{1,4}}(?:[:=][ \t]{{0,3}})?{VALUE}",
+        _said,
+        "pass pw secret token key community",
+    ),
+    rule(
+        "SECRET",
+        r"(?i)\b(?:credentials?|creds?|logins?|logged in (?:as|with)|log ?in (?:as|with)"
+        r"|ログイン(?:情報|ID)?|認証情報"
+        r"|アカウント|ユーザー?(?:名)?|user(?:name)?(?=[^\n]{1,80}[!@#%^&*+~?]))(?![A-Za-z0-9_-])(?="
+        r"[ \t:：=はが「『])(?:[ \t]{0,3}(?:[:：=はが]|are|is|as|with))?[ \t]{0,3}[「『\"'`]?"
+        r"[\w.@-]{1,64}"
+        r"[ \t]?[/:／][ \t]?([^\s\"'`「」『』/]{5,200})",
+        _said,
+    ),
+    rule(
+        "SECRET",
+        rf"(?i){_JAPANESE}(?:[ 　]?[（(][^（）()\n]{{0,40}}[)）])?[ \t　]{{0,3}}(?:[:：=＝]|は|が|を"
+        rf"|の値は|には)[ \t　]{{0,3}}"
+        r"(?:[「『\"'`]([!-~]{3,400}?)[」』\"'`]|([!-~]{4,400}))",
+        digits_or_strong,
+        quoted=possible,
+    ),
+    rule(
+        "SECRET",
+        rf"(?i){_JAPANESE}[ 　]{{0,3}}(?:[:：=＝]|は)[ \t　]{{0,3}}([!-~]{{4,400}})"
+        r"(?=[ \t　]{0,3}(?:です|でした|で(?:ログイン|接続|認証|入)|だった|。|$))",
+        possible,
+    ),
+    rule("SECRET", rf"(?i){_JAPANESE}[ 　]{{1,3}}([!-~]{{5,400}})", _said),
+    rule(
+        "SECRET",
+        r"(?i)(?:password|passwd|passphrase|secret|token|apikey|api-key|pwd)(?: "
+        r"[^<>\n]{0,200})?>([^<>\s]{1,1000})</",
+        possible,
+        "</",
+    ),
+)
+_PAIR = (
+    r"(?i)(?!(?:path|domain|expires|max-age|samesite|version|priority)=)(?<![\w.-])"
+    r"[\w.!#$%&*+^`|~-]{1,100}=([^\s;\"',]{1,4096})"
+)
+_HEADERS = (
+    rule(
+        "TOKEN",
+        r"(?i)authorization\\{0,2}[\"']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,2}[\"']?"
+        r"(?:(?:basic|bearer|token|apikey|api-key|key|negotiate|ntlm|digest|splunk|sso-key"
+        r"|genieKey|bot|aws|ssws|jwt)"
+        r"[ \t]{1,4})?([^\s\"',`]{6,8192})",
+        lambda v: strong(v) or (len(v) >= 12 and possible(v)),
+        "authorization",
+    ),
+    rule(
+        "TOKEN",
+        r"(?i)\b(?:response|signature|credential)=\"?([\w+/=-]{16,512})",
+        strong,
+        "digest signature credential=",
+    ),
+    rule("TOKEN", r"(?i)\bbearer[ \t]{1,3}([\w.~+/-]{8,8192}={0,2})", strong, "bearer"),
+    rule("TOKEN", r"(?i)\bbasic[ \t]{1,3}([A-Za-z0-9+/]{8,1000}={0,2})", basic_login, "basic"),
+    rule("TOKEN", r"(?i)\"auth\"[ \t]{0,4}:[ \t]{0,4}\"([A-Za-z0-9+/=]{8,2000})\"", possible, '"auth"'),
+    rule("TOKEN", r"(?i)\bauth plain[ \t]{1,3}([A-Za-z0-9+/]{8,400}={0,2})", strong, "auth"),
+    rule(
+        "COOKIE",
+        r"(?i)(?<![\w-])set-cookie2?\\{0,2}[\"']?[ \t]{0,3}[:=][ \t]{0,4}[\"']?([^\s;\"',]{3,8192})",
+        None,
+        "set-cookie",
+    ).of_each(_PAIR),
+    rule(
+        "COOKIE",
+        r"(?i)(?<![\w-])cookie\\{0,2}[\"']?[ \t]{0,3}[:=][ \t]{0,4}[\"']?([^\n\"']{3,16000})",
+        None,
+        "cookie",
+    ).of_each(_PAIR),
+    rule(
+        "COOKIE",
+        r"\b(?:curl|wget|https?)\b[^\n|]{0,400}?[ \t](?:-b|--cookie)[ \t=]{1,3}[\"']?([^\n\"']{3,16000})",
+        None,
+        "-b --cookie",
+    ).of_each(_PAIR),
+)
+_URLS = (
+    rule(
+        "PASSWORD",
+        r"(?<=://)[^\s/:@\"'<>]{0,128}:([^\s/\"'<>]{1,256})(?=@(?!sha\d{3}:)[\w\[{.$-])",
+        possible,
+        "://",
+    ),
+    rule("PASSWORD", r"(?<=://):?([^\s/:@\"'<>]{16,256})(?=@[\w\[.-])", long_random, "://"),
+    rule(
+        "TOKEN",
+        r"(?i)[?&;](?:\w{1,20}_token|token|auth|api[_-]?key|apikey|key|sig|signature"
+        r"|\w{0,20}secret|code|x-amz-signature"
+        r"|x-amz-security-token|x-amz-credential|x-goog-signature|awsaccesskeyid|password"
+        r"|passwd|pass|pwd|sessionid|sid"
+        r"|ticket|otp)=([^\s&#\"'<>;]{4,4096})",
+        strong,
+        "=",
+    ),
+    rule("TOKEN", r"(?i)\b(?:sig|SharedAccessSignature)=([\w%+/=-]{20,400})", strong, "sig"),
+    rule("TOKEN", r"(?i)/bot(\d{6,12}:[\w-]{20,80})", None, "/bot"),
+)
+SECRETS: tuple[Rule, ...] = (*_FORMS, *_HEADERS, *_URLS, *_NAMED)
+"""The most telling first: of two that find the same place, the first one names it."""

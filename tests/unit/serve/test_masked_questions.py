@@ -1,0 +1,131 @@
+"""No secret reaches a vendor, on whatever way a question came, and the asker is told what was masked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from orchestrator import client_of, make_spec
+
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.spec.models.app import MaskLevel
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, Reply
+from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt, revise_prompt
+
+SECRET = "Qx7rRt2v"
+PROMPT = f"mysql -uroot -p{SECRET} says Access denied, and MYSQL_PWD={SECRET} too"
+MASKED = "mysql -uroot -p[PASSWORD_1] says Access denied, and MYSQL_PWD=[PASSWORD_1] too"
+LOOSE = "export VAULT_TOKEN=hvs.CAESIJ1234567890abcdef"
+"""What a provider says that was in no question."""
+
+
+def app_at(folder: Path, level: MaskLevel, sent: list[tuple[str, str]]) -> App:
+    """An instance whose providers note what they were sent, and whose answers hold a secret of their own."""
+    app = App(Options(make_spec(), "app-1", folder / "data", mask=level))
+    for provider in app.registry.usable:
+        _record(provider, sent)
+    return app
+
+
+def _record(provider: Any, sent: list[tuple[str, str]]) -> None:
+    real = provider.call
+
+    async def call(ask: Ask) -> Reply:
+        sent.append((ask.phase, _sent(ask)))
+        reply: Reply = await real(ask)
+        return replace(reply, text=f"{reply.text}\n{LOOSE}") if isinstance(reply, Answer) else reply
+
+    provider.call = call
+
+
+def _sent(ask: Ask) -> str:
+    if isinstance(ask, AskGrades):
+        return grade_prompt(ask.question, ask.peers, ask.own).user
+    if hasattr(ask, "critiques"):
+        return revise_prompt(ask.question, ask.own, ask.critiques).user
+    return answer_prompt(ask.question).user
+
+
+def asked(app: App, *requests: tuple[str, dict[str, Any], dict[str, str]]) -> list[httpx.Response]:
+    async def main() -> list[httpx.Response]:
+        async with client_of(app) as client:
+            return [await client.post(path, json=body, headers=headers) for path, body, headers in requests]
+
+    return asyncio.run(main())
+
+
+WAYS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
+    "generate": ("/api/v1/generate", {"prompt": PROMPT, "task_type": "critical"}, {}),
+    "its stream": ("/api/v1/generate", {"prompt": PROMPT}, {"Accept": "text/event-stream"}),
+    "analyze-logs": (
+        "/api/v1/analyze-logs",
+        {"user_command": PROMPT, "error_output": f"PASSWORD={SECRET}"},
+        {},
+    ),
+    "chat completions": (
+        "/v1/chat/completions",
+        {
+            "model": "techsapo-basic",
+            "messages": [
+                {"role": "system", "content": f"token={SECRET}"},
+                {"role": "user", "content": PROMPT},
+            ],
+        },
+        {},
+    ),
+    "their stream": (
+        "/v1/chat/completions",
+        {"model": "techsapo-basic", "stream": True, "messages": [{"role": "user", "content": PROMPT}]},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_provider_is_sent_a_secret_nor_another_providers(tmp_path: Path, way: str) -> None:
+    sent: list[tuple[str, str]] = []
+    (response,) = asked(app_at(tmp_path, "secrets", sent), WAYS[way])
+    assert response.status_code == 200, response.text
+    assert {phase for phase, _ in sent} >= {"answer", "grade"}
+    assert [text for _, text in sent if SECRET in text or "hvs.CAES" in text] == []
+    assert all("_1]" in text for _, text in sent)
+    assert any("VAULT_TOKEN=[" in text for phase, text in sent if phase == "grade")
+
+
+def test_with_masking_off_a_provider_is_sent_what_was_written(tmp_path: Path) -> None:
+    sent: list[tuple[str, str]] = []
+    (response,) = asked(app_at(tmp_path, "off", sent), WAYS["generate"])
+    assert sent[0] == ("answer", PROMPT)
+    assert response.json()["masked"] == {}
+
+
+def test_the_asker_is_told_how_much_was_masked_also_by_an_answer_that_was_kept(tmp_path: Path) -> None:
+    sent: list[tuple[str, str]] = []
+    other = {"prompt": PROMPT.replace(SECRET, "0therP4ss"), "task_type": "critical"}
+    answers = asked(
+        app_at(tmp_path, "secrets", sent),
+        WAYS["generate"],
+        ("/api/v1/generate", other, {}),
+        ("/api/v1/generate", {"prompt": MASKED, "task_type": "critical"}, {}),
+        WAYS["chat completions"],
+    )
+    told = [answer.json() for answer in answers]
+    assert [(body["masked"], body["cache"]) for body in told[:3]] == [
+        ({"password": 1}, "miss"),
+        ({"password": 1}, "hit"),  # the same question but for the secret
+        ({}, "hit"),
+    ]
+    assert told[3]["techsapo"]["masked"] == {"secret": 1}
+
+
+def test_a_stream_tells_it_too(tmp_path: Path) -> None:
+    (response,) = asked(app_at(tmp_path, "secrets", []), WAYS["its stream"])
+    verdict = response.text.split("event: verdict\ndata: ")[1].splitlines()[0]
+    assert json.loads(verdict)["masked"] == {"password": 1}
