@@ -137,7 +137,7 @@ def test_the_log_is_json_from_the_first_line_to_the_last(tmp_path: Path) -> None
 def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(shared: Pool) -> None:
     server = shared.app()
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+        slow.sendall(b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
         chunks = (b"x" * 65536 for _ in range(64))
         response = httpx.post(f"{server.url}/api/v1/generate", content=chunks, trust_env=False)
         assert response.status_code == 413
@@ -146,8 +146,8 @@ def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(shared: Pool) -
 
 def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> None:
     hostile = [
-        b"POST /api/v1/generate HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
     ]

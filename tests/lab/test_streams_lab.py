@@ -194,9 +194,9 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() -> None:
         slow = socket.socket()
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         slow.connect(("127.0.0.1", port))
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while len(broadcast) < 2:  # noqa: ASYNC110 - both have a seat
             await asyncio.sleep(0.01)
         sent = 0
@@ -230,7 +230,7 @@ def test_a_websocket_peer_that_answers_no_ping_is_closed() -> None:
     async def talk(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
-            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         said = await asyncio.wait_for(reader.read(), 5)  # until it is closed
