@@ -156,7 +156,7 @@ class App:
             prometheus = Prometheus(
                 options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
             )
-        report = StatusReport(own_health, prometheus, spending, self.audit, options.thresholds)
+        report = StatusReport(own_health, prometheus, spending, self.audit, options)
 
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Options:
     """What is masked in questions before they leave for the vendors."""
     thresholds: Callable[[], Mapping[str, float]] = dict
     """The alerts' thresholds that the pages draw, as they are now."""
+    exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
+    """What others may reach, by rule, and the reason where that is meant; as it is now."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import structlog
@@ -17,6 +16,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     AlertBody,
     BudgetBody,
     CostsBody,
+    ExposureBody,
     JobBody,
     MonthBody,
     ProviderCostBody,
@@ -24,6 +24,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     StatusBody,
 )
 from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.log import AuditLog
 
@@ -39,8 +40,8 @@ _JOBS = {
 
 
 class StatusReport:
-    """Health, alerts, jobs and costs in one document; `thresholds` tells the alerts' thresholds as they are
-    now. `prometheus` is None where the stack has none.
+    """Health, exposures, alerts, jobs and costs in one document. `options` tell the alerts' thresholds and
+    the exposures as they are now. `prometheus` is None where the stack has none.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class StatusReport:
         prometheus: Prometheus | None,
         spending: Spending,
         audit: AuditLog,
-        thresholds: Callable[[], Mapping[str, float]],
+        options: Options,
     ) -> None:
         self._health = health
         self._prometheus = prometheus
         self._spending = spending
         self._audit = audit
-        self._thresholds = thresholds
+        self._options = options
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
@@ -72,7 +73,8 @@ class StatusReport:
             except (Unreachable, ApiError):
                 watched = "unreachable"
         spent = await asyncio.to_thread(_costs, self._audit)
-        own = await asyncio.to_thread(self._thresholds)
+        own = await asyncio.to_thread(self._options.thresholds)
+        exposed = await asyncio.to_thread(self._options.exposures)
         budget = [
             BudgetBody(
                 period=labels["period"],
@@ -84,6 +86,7 @@ class StatusReport:
         ]
         return StatusBody(
             health=health,
+            exposures=[ExposureBody.model_validate(each) for each in exposed],
             watched=watched,
             alerts=alerts,
             jobs=jobs,

@@ -1,32 +1,36 @@
-"""Rules about who may reach what."""
+"""Rules about who may reach what: a list of exposures that can be accepted by name, and what never can."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from techsapo_ops.spec.edition import PRODUCTION, chosen
+from techsapo_ops.spec.edition import FIRST, LATEST, PRODUCTION, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
-from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD
+from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, Alertmanager, Prometheus
+from techsapo_ops.spec.models.root import ExposureName
 from techsapo_ops.spec.problems import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Something that others than intended may reach; `accepted` is the reason for which it is meant.
+
+    `uses` are the paths on which it rests, as of a Finding.
+    """
+
+    rule: ExposureName
+    path: Path
+    message: str
+    hint: str
+    uses: tuple[Path, ...] = ()
+    accepted: str | None = None
+
 
 _BY_PROGRAM = ("sftp:", "rclone:")
 """Repositories that restic reaches by another program."""
-
-
-def grafana_password(spec: Spec, context: Context) -> Iterator[Finding]:
-    """Production is not reachable with a password that is published."""
-    grafana = spec.monitoring.grafana
-    path: Path = ("monitoring", "grafana", "admin_password")
-    if context.strict and grafana.enabled and grafana.admin_password.reveal() == GRAFANA_DOCUMENTED_PASSWORD:
-        file: Path = ("monitoring", "grafana", "admin_password_file")
-        yield Finding(
-            file if context.written(file) else path,
-            f"environment {PRODUCTION} refuses the documented default password",
-            "`techsapo init` makes a fresh one; name its file by admin_password_file",
-            uses=(("monitoring", "grafana", "enabled"),),
-        )
 
 
 def auth(spec: Spec, context: Context) -> Iterator[Finding]:
@@ -84,3 +88,144 @@ def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
             uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
             warning=True,
         )
+
+
+def exposures(spec: Spec, deployment: Deployment) -> tuple[Exposure, ...]:
+    """Every exposure of a spec, the accepted ones with their reason."""
+    found = [exposure for look in _LOOKS for exposure in look(spec, deployment)]
+    return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in found)
+
+
+def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
+    """Exposures that nobody accepted: errors in production, elsewhere warnings.
+
+    A stack that runs in production since before there were these rules is warned for one version.
+    """
+    found = exposures(spec, context.deployment)
+    begun = context.deployment.began_with == FIRST and spec.edition != LATEST
+    for exposure in found:
+        if exposure.accepted is not None:
+            continue
+        lenient = begun and exposure.rule not in _ALWAYS_REFUSED
+        yield Finding(
+            exposure.path,
+            f"{exposure.message}{_AN_ERROR_SOON if context.strict and lenient else ''}",
+            f"{exposure.hint}; where it is meant: `accepted_exposures: {{{exposure.rule}: REASON}}`",
+            exposure.uses,
+            warning=lenient or not context.strict,
+        )
+    yield from _acceptances(spec, {exposure.rule for exposure in found})
+
+
+def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
+    for rule, reason in spec.accepted_exposures.items():
+        path: Path = ("accepted_exposures", rule)
+        if not reason.strip():
+            yield Finding(path, "gives no reason", "say why it is meant, e.g. TLS ends at lb1")
+        elif rule not in needed:
+            yield Finding(path, "nothing is exposed so any more", "remove it", warning=True)
+
+
+_AN_ERROR_SOON = f"; from the next version on this is an error in environment {PRODUCTION}"
+_ALWAYS_REFUSED: frozenset[ExposureName] = frozenset({"grafana-default-password"})
+"""Was an error in production before there was this list."""
+
+
+def _app(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+    if not is_loopback(spec.app.host):
+        yield Exposure(
+            "app-plain-http",
+            ("app", "host"),
+            f"the app listens on {spec.app.host} by plain HTTP: API keys and answers can be read on the way",
+            "let it listen on 127.0.0.1 and put nginx with a certificate in front of it",
+        )
+
+
+def _nginx(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+    if not spec.runs_nginx or is_loopback(spec.nginx.host):
+        return
+    uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))
+    message = f"nginx answers on {spec.nginx.host} by plain HTTP: API keys and answers can be read on the way"
+    if spec.served_certificate is None:
+        hint = "describe a certificate under `certificates`"
+        yield Exposure("nginx-plain-http", ("nginx", "host"), message, hint, uses)
+    elif not spec.nginx.redirect:
+        yield Exposure("nginx-plain-http", ("nginx", "redirect"), message, "remove `redirect: false`", uses)
+
+
+def _grafana(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
+    """Its password is published in the guide: whoever reaches it has it."""
+    grafana = spec.monitoring.grafana
+    path: Path = ("monitoring", "grafana")
+    if not grafana.enabled or grafana.admin_password.reveal() != GRAFANA_DOCUMENTED_PASSWORD:
+        return
+    strict = deployment.environment == PRODUCTION
+    if strict or not is_loopback(grafana.host):
+        refusal = f"environment {PRODUCTION} refuses the documented default password"
+        yield Exposure(
+            "grafana-default-password",
+            (*path, "admin_password" if grafana.admin_password.file is None else "admin_password_file"),
+            refusal if strict else f"Grafana listens on {grafana.host} with the documented default password",
+            "`techsapo init` makes a fresh one; name its file by admin_password_file",
+            ((*path, "enabled"), (*path, "host")),
+        )
+
+
+def _monitoring(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
+    """Who may read all metrics, or silence every alert."""
+    monitoring = spec.monitoring
+    servers: tuple[tuple[ExposureName, str, str, Prometheus | Alertmanager], ...] = (
+        ("prometheus-without-login", "prometheus", "read every metric", monitoring.prometheus),
+        ("alertmanager-without-login", "alertmanager", "silence every alert", monitoring.alertmanager),
+    )
+    for rule, key, power, server in servers:
+        if not server.enabled or is_loopback(server.host):
+            continue
+        path: Path = ("monitoring", key)
+        where, uses = f"{key.capitalize()} listens on {server.host}", ((*path, "enabled"), (*path, "login"))
+        if chosen(server.login, _edition(spec, deployment)):
+            yield _plain_login((*path, "host"), where, uses)
+        else:
+            message = f"{where} without a login: whoever reaches it can {power}"
+            yield Exposure(rule, (*path, "host"), message, "add `login: true`, or listen on 127.0.0.1", uses)
+    grafana = monitoring.grafana
+    if grafana.enabled and not is_loopback(grafana.host):
+        path = ("monitoring", "grafana")
+        where = f"Grafana listens on {grafana.host}"
+        yield _plain_login((*path, "host"), where, ((*path, "enabled"),))
+
+
+def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
+    return Exposure(
+        "monitoring-plain-http",
+        path,
+        f"{where} by plain HTTP: its password can be read on the way",
+        "let it listen on 127.0.0.1 and reach it by a tunnel or a proxy with TLS",
+        uses,
+    )
+
+
+def _edition(spec: Spec, deployment: Deployment) -> Edition:
+    """A spec that is looked at alone is taken for a new stack's."""
+    return edition_of(spec.edition, deployment.environment, deployment.began_with or LATEST)
+
+
+def _redis(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+    redis = spec.redis
+    if not redis.enabled or is_loopback(redis.host):
+        return
+    path: Path = ("redis", "host")
+    uses: tuple[Path, ...] = (("redis",),)
+    if redis.password is None:
+        message = (
+            f"Redis listens on {redis.host} without a login: whoever reaches it rewrites answers and budgets"
+        )
+        yield Exposure("redis-without-login", path, message, "let it listen on 127.0.0.1", uses)
+    elif not redis.tls:
+        message = f"Redis listens on {redis.host} in plain text: its password can be read on the way"
+        yield Exposure("redis-plain-text", path, message, "add `tls: true`", uses)
+
+
+_LOOKS: tuple[Callable[[Spec, Deployment], Iterator[Exposure]], ...] = (
+    _app, _nginx, _redis, _monitoring, _grafana,
+)  # fmt: skip

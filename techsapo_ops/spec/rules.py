@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from techsapo_ops.catalogue.alerts import SEVERITIES
-from techsapo_ops.spec.exposure import auth, grafana_password, prometheus_backup, scheduler
+from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.models import ServiceKind, Spec
@@ -265,6 +265,6 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
-    alerts, business_hours, budget, grafana_password, auth, scheduler, prometheus_backup, retiring, thinking,
+    alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring, thinking,
     exposed_key, older_defaults, urls,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.spec.edition import Edition, chosen, edition_of
+from techsapo_ops.spec.edition import Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
@@ -42,6 +42,11 @@ class Topology:
     def engine(self) -> EngineName:
         """Name of the engine that runs it."""
         return self.places.name
+
+    @property
+    def deployment(self) -> Deployment:
+        """Where its spec is used."""
+        return Deployment(self.layout.environment, self.layout.began_with)
 
     @property
     def edition(self) -> Edition:

@@ -147,7 +147,7 @@ def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(shared: Pool) -
 def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> None:
     hostile = [
         b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n",
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pymysql
 import pytest
 from monitoring_login import KINDS, status
@@ -68,6 +69,17 @@ class Promises:
     def test_every_instance_runs_the_new_code(self, stack: Stack, upgraded: str) -> None:
         assert stack.outdated() == []
         assert set(stack.versions().values()) == {stack.version()}
+
+    def test_other_host_names_are_still_answered_and_doctor_lists_them(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert "any host name is answered (app.refuse_other_hosts)" in upgraded
+        for url in stack.urls().values():
+            asked = httpx.get(f"{url}/ping", headers={"Host": "web.example"}, timeout=20, trust_env=False)
+            assert asked.status_code == 200
+        told = stack.project.popen("doctor", "--json").communicate(timeout=60)[0]
+        [found] = [f for f in json.loads(told)["findings"] if f["topic"] == "hosts"]
+        assert "allowed_hosts: [web.example]" in found["remedy"]
 
     def test_plan_tells_that_a_new_version_asks_for_the_restart_and_ps_what_runs_after_it(
         self, stack: Stack, upgraded: str

@@ -19,6 +19,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
+from techsapo_ops.operations.doctor_exposure import look_at_exposure
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
@@ -93,7 +94,11 @@ def _project(file: Path, environment: str | None) -> Project:
 
 
 def _examined(project: Project, stack: Stack) -> Diagnosis:
-    also = (*look_at_templates(project.overrides), *look_at_services(stack.topology))
+    also = (
+        *look_at_templates(project.overrides),
+        *look_at_exposure(stack.topology),
+        *look_at_services(stack.topology),
+    )
     return examine(stack, host_report(project, stack.topology), also)
 
 

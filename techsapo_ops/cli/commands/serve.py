@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,6 +57,9 @@ def serve(
     ] = None,
     thresholds: Annotated[
         Path | None, typer.Option("--thresholds", hidden=True, help="A generated pages/thresholds.json.")
+    ] = None,
+    exposures: Annotated[
+        Path | None, typer.Option("--exposures", hidden=True, help="A generated pages/exposures.json.")
     ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
@@ -113,6 +116,7 @@ def serve(
         prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
         mask=mask_level(spec),
+        exposures=_exposures(project, exposures),
     )
     ports = [i.port for i in spec.app.resolved_instances]
     run(App(options), host or spec.app.host, port or _port(instance, ports))
@@ -189,13 +193,33 @@ def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, floa
 
         return own
 
-    def read() -> Mapping[str, float]:
+    return _generated(file, "thresholds")
+
+
+def _exposures(project: Project, file: Path | None) -> Callable[[], list[dict[str, str | None]]]:
+    """What others may reach: a stack's from its file, as it is at that time."""
+    if file is None:
+
+        @cache
+        def own() -> list[dict[str, str | None]]:
+            from techsapo_ops.services.app.pages import told_exposures
+            from techsapo_ops.spec.edition import Deployment
+
+            return told_exposures(project.spec, Deployment(project.loaded.environment, project.began_with))
+
+        return own
+    return _generated(file, "exposures")
+
+
+def _generated(file: Path, what: str) -> Callable[[], Any]:
+    """What a generated file holds whenever it is asked for."""
+
+    def read() -> Any:
         import json
 
         from techsapo_ops.adapters.files import read_text
 
-        found: Mapping[str, float] = json.loads(read_text(file, what="thresholds"))
-        return found
+        return json.loads(read_text(file, what=what))
 
     return read
 

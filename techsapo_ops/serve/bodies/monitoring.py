@@ -134,10 +134,19 @@ class CostsBody(Body):
     month: Annotated[MonthBody | None, Field(description="null while the audit database can't be read.")]
 
 
+class ExposureBody(Body):
+    """Something that others than intended may reach, by its rule (docs/exposure.md)."""
+
+    rule: str
+    message: str
+    accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
+
+
 class StatusBody(Body):
-    """Health, alerts, jobs and costs; alerts and jobs are null where no Prometheus tells of them."""
+    """Health, exposures, alerts, jobs and costs; alerts and jobs are null where no Prometheus tells them."""
 
     health: HealthBody
+    exposures: list[ExposureBody]
     watched: Literal["ready", "unreachable", "absent"]
     alerts: list[AlertBody] | None
     jobs: list[JobBody] | None

@@ -41,6 +41,12 @@ function drawHealth() {
   document.getElementById("health").replaceChildren(head, list);
 }
 
+function drawExposures() {
+  const list = element("ul", "facts");
+  for (const { rule, message, accepted } of shown.exposures) list.append(line(rule, element("span", `badge ${accepted === null ? "warn" : "dim"}`, word(accepted === null ? "exposed" : "meant")), accepted === null ? message : `${message} · ${accepted}`));
+  document.getElementById("exposures").replaceChildren(...(shown.exposures.length ? [element("h3", "", word("exposuresTitle")), list] : []));
+}
+
 function unknown() {
   return element("p", "dim", word(shown.watched === "absent" ? "notWatched" : "watchLost"));
 }
@@ -117,6 +123,7 @@ function drawCosts() {
 function draw() {
   if (shown) {
     drawHealth();
+    drawExposures();
     drawAlerts();
     drawJobs();
     drawCosts();

@@ -73,7 +73,7 @@ class App(Kind):
         from techsapo_ops.services.app.pages import page_files
         from techsapo_ops.services.app.rendered_spec import app_spec_files
 
-        return (*app_spec_files(topology), *page_files(topology.spec))
+        return (*app_spec_files(topology), *page_files(topology))
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """Whether its answers mean anything."""
@@ -167,7 +167,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
-    from techsapo_ops.services.app.pages import THRESHOLDS
+    from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS
     from techsapo_ops.services.web_login import told_passwords
     from techsapo_ops.stack.own_tls import trusted
 
@@ -178,6 +178,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--data", str(topology.data_dir(service)),
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
         "--thresholds", str(topology.config_dir() / THRESHOLDS),
+        "--exposures", str(topology.config_dir() / EXPOSURES),
         *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),
     )  # fmt: skip

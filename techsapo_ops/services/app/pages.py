@@ -1,14 +1,18 @@
-"""pages/thresholds.json: what the app's own pages draw of the spec's alerts."""
+"""What the app's own pages show of the spec: the alerts' thresholds, and what others may reach."""
 
 from __future__ import annotations
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.prometheus.alert_rules import threshold_of
+from techsapo_ops.spec.edition import Deployment
+from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_json
+from techsapo_ops.stack.topology import Topology
 
 THRESHOLDS = "pages/thresholds.json"
+EXPOSURES = "pages/exposures.json"
 
 
 def thresholds(spec: Spec) -> dict[str, float]:
@@ -17,10 +21,20 @@ def thresholds(spec: Spec) -> dict[str, float]:
     return {name: number for name, number in found.items() if number is not None}
 
 
-def page_files(spec: Spec) -> tuple[RenderedFile, ...]:
-    """The thresholds as a file of their own.
+def told_exposures(spec: Spec, deployment: Deployment) -> list[dict[str, str | None]]:
+    """What others may reach by the rules of the spec, and the reason where that is meant."""
+    found = exposures(spec, deployment)
+    return [{"rule": e.rule, "message": e.message, "accepted": e.accepted} for e in found]
 
-    Not part of app/techsapo.yaml: the pages read this one when they are looked at, and a changed alert
-    must not restart the app.
+
+def page_files(topology: Topology) -> tuple[RenderedFile, ...]:
+    """The thresholds and the exposures, each in a file of its own.
+
+    Not part of app/techsapo.yaml: the pages read them when they are looked at, and a changed alert must not
+    restart the app.
     """
-    return (RenderedFile(THRESHOLDS, to_json(thresholds(spec), indent=2) + "\n"),)
+    exposed = told_exposures(topology.spec, topology.deployment)
+    return (
+        RenderedFile(THRESHOLDS, to_json(thresholds(topology.spec), indent=2) + "\n"),
+        RenderedFile(EXPOSURES, to_json(exposed, indent=2) + "\n"),
+    )

@@ -31,6 +31,11 @@ APP_SECTIONS = (
 """What the app reads of the spec; a change elsewhere concerns it not."""
 TOLD_APART = frozenset({"host", "port", "instances"})
 """Parts of `app` that an instance is told on its command line instead."""
+ExposureName = Literal[
+    "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
+    "nginx-plain-http", "prometheus-without-login", "redis-plain-text", "redis-without-login",
+]  # fmt: skip
+"""The rules of docs/exposure.md on what others may reach; the names are stable."""
 ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
 
 
@@ -79,6 +84,9 @@ class Spec(Section):
     images: dict[ImageName, ImageReference] = {}
     """Container images by service; `base` is what the app's image is built from, `docker-cli` and `restic`
     are where the scheduler's gets these two from."""
+    accepted_exposures: dict[ExposureName, Text] = {}
+    """Exposures that are meant, by the name of their rule, and why: `app-plain-http: TLS ends at lb1`. The
+    others are errors in environment production, elsewhere warnings (docs/exposure.md)."""
     template_overrides: FilePath | None = None
     """Folder of your own templates, which come before the built-in ones; default: template-overrides/
     beside the spec."""

@@ -19,6 +19,7 @@ from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, repair
+from techsapo_ops.operations.doctor_exposure import look_at_exposure
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -244,3 +245,29 @@ def test_repair_refuses_without_root_or_apt(place: Path) -> None:
         repair(replace(diagnosis, root=True), port_of(calls, place), calls, lambda text: None)
     assert "redis-server" in caught.value.hint
     assert calls.calls == []
+
+
+def exposures_of(state: Path, root: bool = False, **sections: object) -> list[HostFinding]:
+    spec = Spec.model_validate({**free_ports(), **sections})
+    facts = HostFacts("/usr/bin/python3", binaries=ALL, root=root)
+    where = Layout(state, state / "generated", environment="production", began_with=2)
+    return list(look_at_exposure(resolve(spec, NATIVE, where, facts)))
+
+
+def test_what_others_may_reach_is_told_and_what_is_accepted_with_its_reason(tmp_path: Path) -> None:
+    accepted = {"app-plain-http": "TLS ends at lb1", "grafana-default-password": "a lab"}
+    app, grafana = exposures_of(
+        tmp_path, app={"host": "0.0.0.0", "port": free_port()}, accepted_exposures=accepted
+    )
+    assert (app.name, app.level) == ("app-plain-http", Level.NOTE)
+    assert app.detail.endswith("accepted: TLS ends at lb1")
+    assert grafana.name == "grafana-default-password"
+    (open_one,) = exposures_of(tmp_path)
+    assert (open_one.name, open_one.level) == ("grafana-default-password", Level.WARNING)
+
+
+def test_servers_that_run_as_root_are_told_with_the_user_that_they_lack(tmp_path: Path) -> None:
+    found = [f for f in exposures_of(tmp_path, root=True) if f.topic == "root"]
+    assert {f.name for f in found} >= {"user redis", "user prometheus"}
+    assert all(f.level is Level.WARNING and "run as root" in f.detail and f.remedy for f in found)
+    assert not [f for f in exposures_of(tmp_path) if f.topic == "root"]

@@ -114,7 +114,7 @@ class Troubled(Prometheus):
 
 def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-    report = StatusReport(app.health, Troubled("http://127.0.0.1:9"), app.spending, app.audit, dict)
+    report = StatusReport(app.health, Troubled("http://127.0.0.1:9"), app.spending, app.audit, app.options)
     told = asyncio.run(report.body()).document()
     names = [alert["name"] for alert in told["alerts"]]
     assert names == ["ProviderDown", "BudgetHigh", "ConfigChanged", "MemoryHigh"]

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from orchestrator import QUICK, client_of, make_app
+from orchestrator import QUICK, client_of, make_app, make_spec
 from servers import free_port
 
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
 from techsapo_ops.wallbounce.failures import FailureKind
 
 
@@ -142,3 +143,13 @@ def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded(tmp_path: 
     app = make_app(tmp_path, providers={"a": own, "b": own}, wallbounce=rules)
     app.registry.breakers[0].admit().ended(FailureKind.UNAVAILABLE)
     assert detailed(app)["status"] == "degraded"
+
+
+def test_the_status_tells_what_others_may_reach_and_why_that_is_meant(tmp_path: Path) -> None:
+    told = [
+        {"rule": "app-plain-http", "message": "the app listens on 0.0.0.0", "accepted": "TLS ends at lb1"},
+        {"rule": "redis-plain-text", "message": "Redis listens on 0.0.0.0", "accepted": None},
+    ]
+    app = App(Options(make_spec(), "app-1", tmp_path / "data", exposures=lambda: told))
+    (answer,) = get(app, "/api/v1/status")
+    assert answer.json()["exposures"] == told
