@@ -21,6 +21,12 @@ class SaferDefault:
     """Whether it matters to a spec: not where it has no such part, or says in another field what holds."""
 
 
+def _hsts(spec: Spec) -> bool:
+    from techsapo_ops.spec.hsts import is_public  # for stacks of the first edition alone
+
+    return is_public(spec)
+
+
 SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
     SaferDefault(("monitoring", "prometheus", "login"), "Prometheus asks for no login"),
@@ -28,6 +34,7 @@ SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(
         ("redis", "accounts"), "no login at Redis", lambda s: s.redis.enabled and s.redis.password is None
     ),
+    SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

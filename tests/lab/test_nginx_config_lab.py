@@ -412,6 +412,7 @@ def test_hsts_and_the_redirect_are_a_choice(tmp_path: Path) -> None:
     with edge(tmp_path / "on", certificates=SITE, nginx={"hsts": True}) as nginx:
         shown = header(nginx.tls_port)
         assert "Strict-Transport-Security: max-age=63072000" in shown
+        assert shown.count("Strict-Transport-Security") == 1
     with edge(tmp_path / "off", certificates=SITE, nginx={"redirect": False}) as nginx:
         assert "Strict-Transport-Security" not in header(nginx.tls_port)
         assert nginx.get("/")[0] == 200

@@ -16,6 +16,7 @@ from pathlib import Path
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
+from techsapo_ops.spec.hsts import hsts_header
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stack.address import Viewpoint
@@ -62,7 +63,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         tls=certificate is not None,
         redirect=spec.nginx.redirect,
         redirect_host=_redirect_host(spec),
-        hsts=spec.nginx.hsts,
+        hsts=hsts_header(spec, topology.edition),
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
         config_location=CONFIG_LOCATION,

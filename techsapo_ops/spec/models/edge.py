@@ -8,6 +8,7 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     CommandLine,
+    Duration,
     FilePath,
     HostName,
     HostPort,
@@ -39,8 +40,14 @@ class Nginx(Section):
     """Host name it answers to; default: any."""
     certificate: Name | None = None
     """Name under `certificates`; default: the first one."""
-    hsts: bool = False
-    """Tell browsers to come back by HTTPS only."""
+    hsts: bool | None = None
+    """Tell browsers to come back by HTTPS only (HSTS); default: from edition 2 on, where all names are public
+    and the certificate is not of this stack's own CA."""
+    hsts_max_age: Duration | None = None
+    """How long browsers keep to HTTPS since they last came; 0s takes it back. Default: 30d, with `hsts: true`
+    2y."""
+    hsts_subdomains: bool = False
+    """Keep to HTTPS for all names below as well, whoever serves them."""
     redirect: bool = True
     """Send plain HTTP to HTTPS where there is a certificate."""
 

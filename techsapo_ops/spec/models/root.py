@@ -14,6 +14,7 @@ from techsapo_ops.spec.models.base import (
     ImageReference,
     Name,
     Section,
+    Text,
     is_loopback,
 )
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule

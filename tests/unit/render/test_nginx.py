@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,44 @@ def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
 def test_hsts_is_sent_by_choice(tmp_path: Path, wanted: bool) -> None:
     text = conf(tmp_path, certificates={"site": {}}, nginx={"hsts": wanted})
     assert ("Strict-Transport-Security" in text) is wanted
+
+
+HSTS = re.compile(r'Strict-Transport-Security "([^"]*)" always')
+ACME = {"source": "acme", "names": ["ops.example.com"]}
+FILES = {"source": "files", "certificate_file": "c", "private_key_file": "k"}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "nginx", "expected"),
+    [
+        (ACME, {}, "max-age=2592000"),
+        ({**FILES, "names": ["ops.example.com"]}, {}, "max-age=2592000"),
+        (FILES, {"server_name": "ops.example.com"}, "max-age=2592000"),
+        (ACME, {"hsts": True}, "max-age=63072000"),
+        (ACME, {"hsts_max_age": "1y", "hsts_subdomains": True}, "max-age=31536000; includeSubDomains"),
+        (ACME, {"hsts_max_age": "0s"}, "max-age=0"),
+        ({"names": ["ops.example.com"]}, {"hsts": True, "hsts_max_age": "1d"}, "max-age=86400"),
+        (ACME, {"hsts": False}, None),
+        (FILES, {}, None),
+        ({"names": ["ops.example.com"]}, {}, None),
+        ({**ACME, "staging": True}, {}, None),
+        ({**ACME, "ca_file": "ca.pem"}, {}, None),
+        ({**ACME, "names": ["ops.example.com", "nas.lan"]}, {}, None),
+        ({**ACME, "names": ["localhost"]}, {}, None),
+        ({**ACME, "names": ["a.local"]}, {}, None),
+        ({**ACME, "names": ["a.home.arpa"]}, {}, None),
+        ({**ACME, "names": ["192.0.2.7"]}, {}, None),
+        (ACME, {"server_name": "ops.internal"}, None),
+    ],
+)
+def test_hsts_is_sent_by_default_where_browsers_can_keep_to_it(
+    tmp_path: Path, certificate: dict[str, object], nginx: dict[str, object], expected: str | None
+) -> None:
+    sections: dict[str, object] = {"certificates": {"site": certificate}, "nginx": nginx}
+    (*sent,) = HSTS.findall(conf(tmp_path, edition=2, **sections))
+    assert sent == ([] if expected is None else [expected])
+    (*before,) = HSTS.findall(conf(tmp_path, edition=1, **sections))
+    assert before == (sent if nginx.get("hsts") else [])
 
 
 def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:
