@@ -95,6 +95,8 @@ class Reading:
     """Commands that run others."""
     fetchers: frozenset[str]
     """Commands that bring what is on another host."""
+    sql_clients: frozenset[str]
+    """Commands that take SQL from their input."""
     sql_dialects: frozenset[str]
     sql_nodes: frozenset[str]
     sql_functions: frozenset[str]
@@ -147,6 +149,7 @@ def reading() -> Reading:
         ssh_options=frozenset(raw["ssh_options"].split()),
         wrappers=frozenset(raw["wrappers"].split()),
         fetchers=frozenset(raw["fetchers"].split()),
+        sql_clients=frozenset(raw["sql_clients"].split()),
         sql_dialects=frozenset(raw["sql_dialects"].split()),
         sql_nodes=frozenset(raw["sql_nodes"].split()),
         sql_functions=frozenset(raw["sql_functions"].split()),

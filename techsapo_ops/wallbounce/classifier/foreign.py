@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from techsapo_ops.catalogue.commands import reading
 from techsapo_ops.wallbounce.classifier.judgement import Judgement, Word, hazardous
@@ -51,6 +53,15 @@ def foreign_code(
             yield hazardous("fetch_and_run", whole)
         elif _decodes(command):
             yield hazardous("decode_and_run", whole)
+
+
+def decoded(commands: Sequence[tuple[Word, ...]]) -> Iterator[str]:
+    """What a pipeline has in base64 and decodes."""
+    texts = [w.text for c in commands if c and _name(c[0]) in ("echo", "printf") for w in c[1:] if w.fixed]
+    if any(c and _name(c[0]) == "base64" and _decodes(c) for c in commands):
+        for text in texts:
+            with suppress(ValueError):  # what is no base64, or no text, holds no line of shell
+                yield base64.b64decode(text, validate=True).decode()
 
 
 def sends(words: Sequence[Word]) -> bool:

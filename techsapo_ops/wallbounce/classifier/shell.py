@@ -8,9 +8,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from techsapo_ops.catalogue.commands import reading
-from techsapo_ops.wallbounce.classifier.foreign import fetched_before, foreign_code, sends
+from techsapo_ops.wallbounce.classifier.foreign import decoded, fetched_before, foreign_code, sends
 from techsapo_ops.wallbounce.classifier.judgement import READS, UNKNOWN, Judgement, Word, hazardous
 from techsapo_ops.wallbounce.classifier.simple import DEEPEST, SHELLS, Inner, judge_command, line_of, written
+from techsapo_ops.wallbounce.classifier.sql import judge_sql
 from techsapo_ops.wallbounce.classifier.words import word_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"})
 _GROUPS = frozenset({"program", "list", "compound_statement", "subshell", "do_group", "negated_command"}) | {
     *("if_statement", "elif_clause", "else_clause", "while_statement", "for_statement")
 }
+_DOCUMENT = ("heredoc_start", "heredoc_body", "heredoc_end")
+_TAKES_DATA = frozenset({"cat", "grep", "wc", "head", "tail", "sort", "uniq", "tr", "cut"})
+"""Commands to which a document is data."""
 _WRITES = frozenset({">", ">>", ">|", "&>", "&>>", ">&", "<>"})
 
 
@@ -200,6 +204,8 @@ class _Walk:
                 parts += foreign_code(command, stages[:place], piped=True)
                 if sends(command) and not all(_says_nothing(c) for c in stages[place - 1].commands):
                     parts.append(UNKNOWN)
+        codes = decoded([c for stage in stages for c in stage.commands])
+        parts += [self.inner.text(code).unknown() for code in codes]
         return Judgement.of(parts)
 
     def _redirected(self, node: Node, deep: int) -> Judgement:
@@ -238,12 +244,7 @@ class _Walk:
             elif signs & _WRITES and not self._harmless(target, word, signs):
                 command = f"{line_of(words)} {_text(node)}".strip()
                 parts.append(written(word.text, command, appends=bool(signs & {">>", "&>>"})))
-                empties = (
-                    not words
-                    or words[0].text in (":", "true")
-                    or line_of(words) in ("cat /dev/null", "echo", "echo -n", "printf")
-                )
-                if empties and signs & {">", ">|"} and word.text[:1] in "/~.":
+                if signs & {">", ">|"} and _empties(words, word):
                     parts.append(hazardous("truncate_file", command))
                 if word.text == "/proc/sysrq-trigger":
                     parts.append(hazardous("power_off", command))
@@ -258,22 +259,44 @@ class _Walk:
             and bool(re.fullmatch(r"\d+|-|\d+-", word.text))
         )
 
+    def _beside(self, node: Node, deep: int, words: Sequence[Word]) -> Judgement:
+        """What stands on a document's first line behind it."""
+        return self._redirect(node, deep, words) if node.type == "file_redirect" else self._part(node, deep)
+
     def _heredoc(self, node: Node, deep: int, words: Sequence[Word]) -> Judgement:
-        """A document within the line: run where a shell reads it, else only data."""
+        """A document within the line: judged where a shell or a database reads it, else only data."""
         bodies = [c for c in node.named_children if c.type == "heredoc_body"]
-        others = [
-            c for c in node.named_children if c.type not in ("heredoc_start", "heredoc_body", "heredoc_end")
-        ]
-        parts = [self._part(c, deep) for c in others]
+        others = [c for c in node.named_children if c.type not in _DOCUMENT]
+        parts = [self._beside(c, deep, words) for c in others]
         text = "\n".join(_text(b) for b in bodies)
-        readers = [words, *(c for p in parts for c in p.commands)]
-        if any(
-            (w and SHELLS & {x.text.rsplit("/", 1)[-1] for x in w}) or (w and w[0].text == "ssh")
-            for w in readers
-        ):
+        readers = [tuple(words), *(c for p in parts for c in p.commands)]
+        names = {w.text.rsplit("/", 1)[-1] for each in readers for w in each}
+        if names & (SHELLS | {"ssh"}):
             parts.append(self.inner.text(text).unknown())
+        if names & reading().sql_clients:
+            parts.append(judge_sql(text).unknown())
         parts += [j for b in bodies for j in self._substituted(b, deep)]
-        return Judgement.of(parts, reads=False)
+        heads = {each[0].text for each in readers if each}
+        return Judgement.of(parts, reads=heads <= _TAKES_DATA and _closed(node, text))
+
+
+def _closed(node: Node, text: str) -> bool:
+    """Whether a document ends where every shell ends it, and is taken as it stands."""
+    starts = [_text(c) for c in node.named_children if c.type == "heredoc_start"]
+    ends = [_text(c) for c in node.named_children if c.type == "heredoc_end"]
+    if len(starts) != 1 or len(ends) != 1 or not re.fullmatch(r"(['\"]?)[A-Za-z_]+\1", starts[0]):
+        return False
+    mark = starts[0].strip("'\"")
+    plain = starts[0] != mark or not re.search(r"[$`\\]", text)
+    return ends[0] == mark and plain and "<<-" not in _text(node) and mark not in text
+
+
+def _empties(words: Sequence[Word], target: Word) -> bool:
+    """Whether a redirection leaves an empty file: nothing is written, or the file is what would be read."""
+    nothing = ("", ":", "true", "cat /dev/null", "echo", "echo -n", "printf", "echo ''", "printf ''")
+    return line_of(words).strip() in nothing or (
+        ("." in target.text or "/" in target.text) and any(w.text == target.text for w in words[1:])
+    )
 
 
 def _says_nothing(words: Sequence[Word]) -> bool:

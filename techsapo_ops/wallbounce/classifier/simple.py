@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from techsapo_ops.catalogue.commands import dangers_of, reading
+from techsapo_ops.wallbounce.classifier.embedded import embedded, written_paths
 from techsapo_ops.wallbounce.classifier.judgement import READS, UNKNOWN, Judgement, Word, hazardous
 from techsapo_ops.wallbounce.classifier.options import NotAllowed, match
 from techsapo_ops.wallbounce.classifier.values import judge_value
@@ -63,6 +64,7 @@ def judge_command(words: Sequence[Word], inner: Inner) -> Judgement:
         pass
     else:
         parts.append(_called(words[1:], base, inner))
+    parts += [inner.text(code).unknown() for code in embedded(base, [w.text for w in words[1:]])]
     judged = Judgement.of(parts)
     if base in reading().wrappers and not judged.reads and not judged.hazards:
         judged = Judgement.of([judged, *_within(words, inner)])
@@ -119,11 +121,10 @@ def _dangerous(base: str, words: Sequence[Word]) -> Judgement:
 
 
 def _written(base: str, words: Sequence[Word]) -> list[Judgement]:
-    """Files that tee and the like write over."""
-    if base != "tee":
-        return []
-    appends = any(w.text in ("-a", "--append") for w in words[1:])
-    return [written(w.text, line_of(words), appends=appends) for w in words[1:] if w.text[:1] != "-"]
+    """Files that a command writes over by its options or operands."""
+    appends = base == "tee" and any(w.text in ("-a", "--append") for w in words[1:])
+    paths = written_paths(base, [w.text for w in words[1:]])
+    return [written(path, line_of(words), appends=appends) for path in paths]
 
 
 def written(path: str, command: str, *, appends: bool) -> Judgement:

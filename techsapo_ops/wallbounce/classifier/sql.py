@@ -105,8 +105,25 @@ def _statement(text: str, dialect: str) -> Judgement:
     if explained:
         inner = _parsed(text[explained.end() :], dialect)
         runs = explained["runs"] or "analyze" in (explained["options"] or "").casefold()
-        return inner if runs else Judgement(inner.reads)
+        return inner if runs else Judgement(inner.reads or _plans(text[explained.end() :], dialect))
     return _parsed(text, dialect)
+
+
+def _plans(text: str, dialect: str) -> bool:
+    """Whether a statement that is only planned could not do more than be planned."""
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = parse(text, read=dialect)
+    except (SqlglotError, RecursionError, ValueError):
+        return False
+    written = exp.Delete | exp.Update
+    return (
+        len(trees) == 1
+        and isinstance(trees[0], written)
+        and _reads(trees[0], frozenset({"Delete", "Update"}))
+    )
 
 
 def _parsed(text: str, dialect: str) -> Judgement:
@@ -128,7 +145,7 @@ def _parsed(text: str, dialect: str) -> Judgement:
     return Judgement.of(hazards, reads=reads)
 
 
-def _reads(tree: exp.Expr) -> bool:
+def _reads(tree: exp.Expr, also: frozenset[str] = frozenset()) -> bool:
     from sqlglot import exp
 
     allowed = reading()
@@ -140,7 +157,7 @@ def _reads(tree: exp.Expr) -> bool:
         elif isinstance(node, exp.Func) and name not in allowed.sql_nodes:
             if name.casefold() not in allowed.sql_functions:
                 return False
-        elif name not in allowed.sql_nodes:
+        elif name not in allowed.sql_nodes and name not in also:
             return False
     return True
 

@@ -10,8 +10,9 @@ from techsapo_ops.wallbounce.classifier.judgement import Word
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_PLAIN = re.compile(r"(?:[^\s;&|<>()`$'\"\\*?\[\]{}!]|\\[^\n])*\Z")
+_PLAIN = re.compile(r"(?:[^\s;&|<>()`$'\"\\*?\[\]{}!]|!(?==)|\\[^\n])*\Z")
 _PATTERN = re.compile(r"(?:[^\s;&|<>()`$'\"\\{}!]|\\[^\n])*\Z")
+_QUOTES = ("raw_string", "string")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _IN_QUOTES = re.compile(r"\\([\\\"$`\n])")
 
@@ -53,7 +54,8 @@ def _joined(node: Node, text: str) -> Word:
     parts = [word_of(c) for c in node.children]
     ends = b"".join(c.text or b"" for c in node.children).decode(errors="replace")
     whole = "".join(p.text for p in parts)
-    if ends != text or not all(p.fixed for p in parts) or "{" in whole or "}" in whole:
+    bare = "".join(p.text for p, c in zip(parts, node.children, strict=True) if c.type not in _QUOTES)
+    if ends != text or not all(p.fixed for p in parts) or "{" in bare or "}" in bare:
         first = parts[0] if parts else Word("", False)
         quoted = all(
             p.fixed or c.type == "string" or p.operand for p, c in zip(parts, node.children, strict=True)

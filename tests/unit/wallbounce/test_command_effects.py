@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.wallbounce.classifier.lines import classify
 
+HELD_OUT = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "commands_heldout.yaml").read_text(encoding="utf-8")
+)
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "commands.yaml").read_text(encoding="utf-8"))
 COMMANDS = [case["command"] for case in CASES]
 
@@ -21,6 +24,52 @@ COMMANDS = [case["command"] for case in CASES]
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["command"])
 def test_a_command_does_what_its_label_says(case: dict[str, Any]) -> None:
     assert classify(case["command"]).effect == case["label"]
+
+
+def test_of_the_commands_of_somebody_else_none_is_wrongly_safe_and_each_danger_is_marked() -> None:
+    labels = {case["command"]: case["kind"].replace("-", "_") for case in HELD_OUT}
+    judged = {command: classify(command) for command in labels}
+    reading = [c for c, label in labels.items() if label == "reads_only"]
+    assert not [c for c, j in judged.items() if j.effect is Effect.READS_ONLY and labels[c] != "reads_only"]
+    assert sum(judged[c].effect is Effect.READS_ONLY for c in reading) >= 0.9 * len(reading)
+    dangers = [c for c, label in labels.items() if label not in ("reads_only", "unknown")]
+    assert not [c for c in dangers if labels[c] not in judged[c].effects]
+
+
+@pytest.mark.parametrize(
+    ("command", "effects"),
+    [
+        ("mysql shop <<'X'\nDROP TABLE a;\nX", "destructive"),
+        ("mysql shop <<'X'\nSELECT 1;\nX", "unknown"),
+        ("cat <<'X' | wc -l\na; b\nX", "reads_only"),
+        ("cat <<X\n$(reboot)\nX", "stops_a_service"),
+        ("cat <<'X' > /etc/hosts\na\nX", "destructive"),
+        ("cat <<'X'\na\nX\nrm -rf /", "destructive"),
+        ("cat <<'X'\na\n", "unknown"),
+        ("gawk '{ \"reboot\" | getline }' f", "stops_a_service"),
+        ("perl -e 'system(\"rm -rf /srv\")'", "destructive"),
+        ("sort f -o /etc/hosts", "destructive"),
+        ("curl -s https://x -o /etc/cron.d/x", "destructive"),
+        ("ssh -o LocalCommand='rm -rf /x' h uptime", "destructive"),
+        ("echo cmVib290 | base64 -d | sh", "runs_remote_code stops_a_service"),
+        ("cut -f1 a.txt > a.txt", "destructive"),
+        ("kubectl apply -f x.yaml --dry-run=client", "reads_only"),
+        ("kubectl apply -f x.yaml --dry-run=none", "unknown"),
+        ("rsync -an --delete a/ b/", "reads_only"),
+        ("rsync -an -e 'sh -c id' a/ b/", "unknown"),
+        ("git clean -nd", "reads_only"),
+        ("git clean -ndf", "destructive"),
+        ("kill -0 42", "reads_only"),
+        ("kill $x -0", "unknown"),
+        ("EXPLAIN UPDATE t SET a = 1", "reads_only"),
+        ("EXPLAIN UPDATE t SET a = setval('s', 1)", "unknown"),
+        ("SELECT a AS b FROM t WHERE c <> 'x' ORDER BY b", "reads_only"),
+    ],
+)
+def test_what_the_commands_of_somebody_else_showed_holds_for_their_like(command: str, effects: str) -> None:
+    found = classify(command).effects
+    assert set(effects.split()) <= {str(e) for e in found}
+    assert found[0] == effects.split()[0] or len(effects.split()) > 1
 
 
 @pytest.mark.parametrize(
