@@ -23,10 +23,13 @@ from techsapo_ops.serve.api import api_routes
 from techsapo_ops.serve.audit_trail import AuditTrail
 from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.authority import Authority
+from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.config_state import config_hash, config_since
+from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
+from techsapo_ops.serve.door import Door
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
@@ -36,12 +39,12 @@ from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes
 from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
-from techsapo_ops.serve.middleware import BodyLimit, Envelope
+from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.monitoring import monitoring_routes
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
-from techsapo_ops.serve.problems import add_problem_handlers
+from techsapo_ops.serve.problems import Code, add_problem_handlers
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.spending import Spending, open_spending
@@ -105,7 +108,8 @@ class App:
 
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
-        anomalies = Anomalies(spec.app.anomalies, Proxies(auth.proxies), metrics.anomaly)
+        proxies = Proxies(auth.proxies)
+        anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
         gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
@@ -175,8 +179,10 @@ class App:
         routers = (*questions, *others)
         self.asgi = api = _fastapi(instance.version, self._lifespan, routers, keys=gate.needs_keys)
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
+        crowd, max_body = Crowd(spec.app.limits, proxies.known), size_bytes(spec.app.limits.max_body)
+        self.door = Door(crowd, self._turned_away, max_body)
         # The last one added is the outermost.
-        api.add_middleware(BodyLimit, limit=size_bytes(spec.app.limits.max_body))
+        api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
         api.add_middleware(
             HostCheck,
             names=names,
@@ -184,6 +190,7 @@ class App:
             count=metrics.unlisted_host,
             refuse=options.refuse_other_hosts,
         )
+        api.add_middleware(ByClient, crowd=crowd, proxies=proxies)
         api.add_middleware(Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies)
         self._clean_ups = CleanUps()
 
@@ -219,6 +226,11 @@ class App:
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
         for name, reason in self.registry.unavailable.items():
             log.warning("Provider is not available", provider=name, reason=reason)
+
+    def _turned_away(self, code: Code, client: str) -> None:
+        """Take note of a connection that was ended before it had a request."""
+        self.metrics.problem(code)
+        log.info("Connection refused", code=code, client=client)
 
     async def _close_providers(self) -> None:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.registry.usable]

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from techsapo_ops.adapters.jsons import load
@@ -43,7 +44,11 @@ def body_route(admit: Admit) -> type[APIRoute]:
 
             async def handle(request: Request) -> Response:
                 request.state.caller = await admit(request)
-                response: Response = await endpoint(body=await _read(request, model), request=request)
+                try:
+                    body = await _read(request, model)
+                except ClientDisconnect:
+                    return Response(status_code=499)
+                response: Response = await endpoint(body=body, request=request)
                 return response
 
             return handle

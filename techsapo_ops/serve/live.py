@@ -17,6 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
+from techsapo_ops.serve.crowd import to_stream
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import STREAM_HEADERS
@@ -79,6 +80,7 @@ class ServerSentEvents:
         last_id = request.headers.get("last-event-id", "")
         await self._gate.admit_monitor(request)
         _room(self._broadcast)
+        to_stream(scope)
         del request  # its headers would be kept as long as the stream
         with self._broadcast.seat(_connection(scope)) as seat:
             gone = asyncio.create_task(_closed(receive))
@@ -141,6 +143,7 @@ class WebSocket:
         await self._origins.check(request)
         await self._gate.admit_monitor(request)
         _room(self._broadcast)
+        to_stream(scope)
         return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 

@@ -1,8 +1,7 @@
-"""What every request goes through, as plain ASGI: the envelope around it and the bound on its body."""
+"""What every request goes through, as plain ASGI: the envelope around it."""
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 import uuid
@@ -20,8 +19,6 @@ from techsapo_ops.serve.problems import Problem
 log = structlog.get_logger()
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-READ_TIMEOUT = 30.0
-"""Seconds in which a whole body must have arrived, so that a trickle holds no connection for ever."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STREAM = b"text/event-stream"
 UNMATCHED = "unmatched"
@@ -128,66 +125,3 @@ class Envelope:
 def _route(scope: MutableMapping[str, Any]) -> str:
     """The template of the route that was taken; never the raw path, which a client chooses."""
     return str(getattr(scope.get("route"), "path", UNMATCHED))
-
-
-class BodyLimit:
-    """Reads bodies whole, up to `limit` bytes; longer ones are answered 413, chunked ones too."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        length = header(scope, b"content-length")
-        chunked = header(scope, b"transfer-encoding") is not None
-        if length is None and not chunked:
-            await self._app(scope, receive, send)
-            return
-        if length is not None and int(length) > self._limit:
-            await self._refuse(scope, receive, send)
-            return
-        body = bytearray()
-        more = True
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                while more and len(body) <= self._limit:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            problem = Problem(408, "timeout", f"the body did not arrive within {READ_TIMEOUT:g} s")
-            await _last_answer(problem, scope, receive, send)
-            return
-        if len(body) > self._limit:
-            await self._refuse(scope, receive, send)
-            return
-        scope["state"]["received"] = len(body)
-        whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
-
-        async def replay() -> Message:
-            nonlocal whole
-            if whole is not None:
-                message, whole = whole, None
-                return message
-            return await receive()
-
-        await self._app(scope, replay, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        problem = Problem(
-            413, "body_too_large", f"the body is larger than {self._limit} bytes", max_body=self._limit
-        )
-        await _last_answer(problem, scope, receive, send)
-
-
-async def _last_answer(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer and close: the rest of the body is not read."""
-    response = problem.answer(scope)
-    response.headers["Connection"] = "close"
-    await response(scope, receive, send)

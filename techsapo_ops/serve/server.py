@@ -10,6 +10,7 @@ import resource
 import signal
 import socket
 import time
+from functools import partial
 from importlib.util import find_spec
 from types import FrameType
 from typing import Any
@@ -128,9 +129,10 @@ def run(app: App, host: str, port: int) -> None:
     app.lifecycle.at_warm.append(gc.freeze)
     listener = _listen(host, port)
     spec = app.options.spec
+    http: Any = partial(HttpProtocol, door=app.door)
     config = uvicorn.Config(
         app.asgi,
-        http=HttpProtocol,
+        http=http,
         loop="uvloop" if find_spec("uvloop") else "asyncio",
         ws=WebSocketProtocol,
         ws_max_size=WEBSOCKET_MESSAGE,

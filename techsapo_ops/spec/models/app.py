@@ -45,6 +45,12 @@ class Limits(Section):
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
+    connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
+    """Connections at once to one instance, metrics streams apart; more are answered 503."""
+    client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
+    """Connections, or requests through nginx, at once from one address; more are answered 429."""
+    client_streams: Annotated[int, Field(ge=1), NotASwitch] = 512
+    """Metrics streams at once to one address; more are answered 429."""
 
 
 class Plans(Section):

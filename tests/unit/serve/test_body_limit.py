@@ -6,19 +6,25 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.serve.middleware import BodyLimit
+from techsapo_ops.serve.body_limit import SMALL, BodyLimit
+from techsapo_ops.serve.problems import Problem
 
 Message = dict[str, Any]
 
 
 class Echo:
-    """Answers with the body that reaches it."""
+    """Answers with the body that reaches it, or with why none did, as the app's routes do."""
 
-    def __init__(self) -> None:
+    def __init__(self, reads: bool = True) -> None:
         self.bodies: list[bytes] = []
+        self._reads = reads
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.bodies.append((await receive())["body"])
+        try:
+            self.bodies += [(await receive())["body"]] if self._reads else []
+        except Problem as problem:
+            await problem.answer(scope)(scope, receive, send)
+            return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -69,6 +75,56 @@ def test_a_longer_one_is_refused_before_the_app_sees_it(
 
 
 def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("techsapo_ops.serve.middleware.READ_TIMEOUT", 0.05)
+    monkeypatch.setattr("techsapo_ops.serve.body_limit.READ_TIMEOUT", 0.05)
     status, echo, problem = post([b"1"], [(b"content-length", b"5")], ends=False)
     assert (status, problem["code"], echo.bodies) == (408, "timeout", [])
+
+
+def test_a_body_that_nobody_asks_for_is_not_read() -> None:
+    async def receive() -> Message:
+        raise AssertionError("it was read")
+
+    async def send(_: Message) -> None:
+        pass
+
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"5")], "state": {}}
+    asyncio.run(BodyLimit(Echo(reads=False), 10)(scope, receive, send))
+
+
+def test_large_bodies_are_held_up_to_a_bound_in_all_and_small_ones_always_read() -> None:
+    """Each of these holds its body until its answer; the second large one finds no room."""
+    sizes, codes = [SMALL + 60, SMALL + 60, SMALL, SMALL + 60], []
+
+    async def main() -> None:
+        ends = asyncio.Event()
+
+        async def held(scope: Any, receive: Any, send: Any) -> None:
+            await Echo()(scope, receive, _silent)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            if not ends.is_set():
+                await ends.wait()
+
+        limit = BodyLimit(held, 2 * SMALL, held=100)
+
+        async def one(size: int) -> None:
+            scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"1")], "state": {}}
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": b"x" * size, "more_body": False}
+
+            await limit(scope, receive, _silent)
+            codes.append((size, scope["state"].get("problem")))
+
+        first = [asyncio.create_task(one(size)) for size in sizes[:3]]
+        await asyncio.sleep(0)
+        ends.set()
+        await asyncio.gather(*first)
+        await one(sizes[3])
+
+    async def _silent(_: Message) -> None:
+        pass
+
+    asyncio.run(main())
+    assert sorted(codes, key=str) == sorted(
+        [(SMALL + 60, None), (SMALL + 60, "overloaded"), (SMALL, None), (SMALL + 60, None)], key=str
+    )

@@ -1,0 +1,121 @@
+"""The bound on the bodies of requests, as plain ASGI: on each, and on all that are held at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from techsapo_ops.serve.door import READ_TIMEOUT
+from techsapo_ops.serve.middleware import header
+from techsapo_ops.serve.problems import Problem
+
+SMALL = 16 * 1024
+"""Bytes of a body that are always read, however much is held: several times a usual question."""
+HELD = 64 * 1024 * 1024
+"""Most bytes of larger bodies that are held at once: as many analyses as an instance makes, at 1 MB each. No
+prompt that is accepted comes near (`app.limits.max_prompt`).
+"""
+
+
+class BodyLimit:
+    """Lets a body be read whole, up to `limit` bytes; a longer one is answered 413, a chunked one too.
+
+    Nothing is read before the application asks: of a caller that is refused for its key, nothing is. A body
+    beyond the bounds is a Problem where it is read.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, held: int = HELD) -> None:
+        self._app = app
+        self._limit = limit
+        self._most_held = held
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = header(scope, b"content-length")
+        if length is None and header(scope, b"transfer-encoding") is None:
+            await self._app(scope, receive, send)
+            return
+        if length is not None and int(length) > self._limit:
+            response = self._too_large(scope).answer(scope)
+            await response(scope, receive, send)
+            return
+        body = _Body(self, scope, receive)
+
+        async def telling(message: Message) -> None:
+            body.answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, body.receive, telling)
+        finally:
+            self._held -= body.held
+
+    def hold(self, scope: Scope, size: int, more: int) -> int:
+        """How much of `more` bytes behind `size` counts as held. Raises Problem where there is no room."""
+        if size + more > self._limit:
+            raise self._too_large(scope)
+        beyond = max(0, size + more - SMALL) - max(0, size - SMALL)
+        if self._held + beyond > self._most_held:
+            _close(scope)
+            raise Problem(503, "overloaded", "too many large bodies are held already", retry_after=1.0)
+        self._held += beyond
+        return beyond
+
+    def _too_large(self, scope: Scope) -> Problem:
+        _close(scope)
+        return Problem(
+            413, "body_too_large", f"the body is larger than {self._limit} bytes", max_body=self._limit
+        )
+
+
+class _Body:
+    """The body of one request."""
+
+    def __init__(self, limit: BodyLimit, scope: Scope, receive: Receive) -> None:
+        self._limit = limit
+        self._scope = scope
+        self._receive = receive
+        self._read = False
+        self.held = 0
+        self.answered = False
+
+    async def receive(self) -> Message:
+        """The whole body, once; then what the server tells. Raises Problem, before the answer has begun."""
+        if self._read:
+            return await self._receive()
+        self._read = True
+        try:
+            return await self._whole()
+        except Problem:
+            if not self.answered:
+                raise
+            return {"type": "http.disconnect"}  # nobody can be told any more
+
+    async def _whole(self) -> Message:
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                while more:
+                    message = await self._receive()
+                    if message["type"] == "http.disconnect":
+                        return message
+                    part = message.get("body", b"")
+                    self.held += self._limit.hold(self._scope, len(body), len(part))
+                    body += part
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            _close(self._scope)
+            raise Problem(408, "timeout", f"the body did not arrive within {READ_TIMEOUT:g} s") from None
+        self._scope["state"]["received"] = len(body)
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+
+def _close(scope: Scope) -> None:
+    """Let the connection end after the answer: the rest of the body is not read."""
+    state = scope["state"]
+    state["headers"] = {**state.get("headers", {}), "Connection": "close"}
