@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from techsapo_ops.serve.analyst import Analyst
@@ -15,6 +15,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import ProgressEvent, as_document
+from techsapo_ops.serve.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits, MaskLevel
 from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
@@ -26,17 +27,20 @@ from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
-RETRY_AFTER = 1.0
-"""Seconds after which a caller may try again when this instance is at its limit."""
-
 
 class PendingAnswer:
     """An answer that one caller waits for: what happens on the way, and the answer itself."""
 
-    def __init__(self, request: AuditedRequest, flight: Flight[AnswerBody, Event], first: bool) -> None:
+    def __init__(
+        self,
+        request: AuditedRequest,
+        flight: Flight[AnswerBody, Event],
+        again: Callable[[], Awaitable[AnswerBody]] | None,
+    ) -> None:
+        """`again` asks once more, for who waits for another caller's analysis."""
         self._request = request
         self._flight = flight
-        self._first = first
+        self._again = again
 
     async def events(self) -> AsyncIterator[ProgressEvent]:
         """What happened from the start on, until the analysis is over."""
@@ -48,11 +52,13 @@ class PendingAnswer:
     async def answer(self) -> AnswerBody:
         """The answer. Raises Problem when there is none."""
         request = self._request
-        if self._first:
+        if self._again is None:
             return await self._flight.result()
         try:
             shared = await self._flight.result()
         except Problem as problem:
+            if problem.code == "key_busy":  # the other one's key, not this one's
+                return await self._again()
             request.failed(problem.code, problem.detail)
             raise
         except asyncio.CancelledError:
@@ -97,21 +103,26 @@ class Answers:
     """Answers prompts within `limits`. Identical questions under way are one analysis."""
 
     def __init__(
-        self, limits: Limits, prompts: Prompts, analyst: Analyst, kept: KeptAnswers, trail: AuditTrail
+        self,
+        limits: Limits,
+        shares: Shares,
+        prompts: Prompts,
+        analyst: Analyst,
+        kept: KeptAnswers,
+        trail: AuditTrail,
     ) -> None:
-        self._most = limits.concurrency
+        self._shares = shares
         self._timeout = seconds(limits.request_timeout)
         self._prompts = prompts
         self._analyst = analyst
         self._kept = kept
         self._trail = trail
         self._flights = Flights[AnswerBody, Event]()
-        self._active = 0
 
     @property
     def active(self) -> int:
         """How many analyses are under way."""
-        return self._active
+        return self._shares.taken
 
     @asynccontextmanager
     async def asking(
@@ -126,8 +137,12 @@ class Answers:
         request.masked = question.masker.found
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
+
+        async def again() -> AnswerBody:
+            return await self.answer(prompt, task_type, request_id=request_id, caller=caller)
+
         with flight.aboard():
-            yield PendingAnswer(request, flight, first)
+            yield PendingAnswer(request, flight, None if first else again)
 
     async def answer(
         self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
@@ -167,18 +182,8 @@ class Answers:
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
     ) -> AnswerBody:
         """The answer that this instance, or another one that is at it already, makes."""
-        if self._active >= self._most:
-            raise Problem(
-                503,
-                "overloaded",
-                f"{self._active} analyses are under way already",
-                retry_after=RETRY_AFTER,
-            )
-        self._active += 1
-        try:
+        with self._shares.place(request.caller.key):
             made, here = await self._kept.once(key, lambda: self._analysed(key, question, request, hear))
-        finally:
-            self._active -= 1
         return made if here else _reused(made, request)
 
     async def _analysed(

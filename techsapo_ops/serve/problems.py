@@ -28,6 +28,7 @@ Code = Literal[
     "idempotency_key_reused",
     "internal_error",
     "invalid_request",
+    "key_busy",
     "malformed_json",
     "malformed_request",
     "method_not_allowed",

@@ -43,6 +43,8 @@ class Limits(Section):
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
+    key_shares: bool | None = None
+    """Whether one API key leaves places to others, else it is answered 429; default: since edition 2."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
     connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
