@@ -52,7 +52,6 @@ from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
-from techsapo_ops.spec.edition import LATEST, chosen
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -137,10 +136,9 @@ class App:
         self.spending = spending = open_spending(
             spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
-        fair = chosen(spec.app.limits.key_shares, spec.edition or LATEST)
         answers = Answers(
             spec.app.limits,
-            Shares(spec.app.limits.concurrency, fair=fair),
+            Shares(spec.app.limits.concurrency, fair=options.key_shares),
             Prompts(spec.wallbounce, options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd),
             KeptAnswers(

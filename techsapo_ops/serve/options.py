@@ -29,6 +29,8 @@ class Options:
     """Fitted weights of the confidence."""
     auth: Auth | None = None
     """Who may ask, in place of the spec's own section."""
+    key_shares: bool = True
+    """Whether one API key leaves places to others."""
     refuse_other_hosts: bool = True
     """Whether requests for names that the spec does not list are refused."""
     keys: Path | None = None

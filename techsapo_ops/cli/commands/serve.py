@@ -108,7 +108,8 @@ def serve(
         disabled=project.loaded.disabled,
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
-        refuse_other_hosts=_refuses_other_hosts(spec, project),
+        refuse_other_hosts=_chosen(spec.app.refuse_other_hosts, spec, project),
+        key_shares=_chosen(spec.app.limits.key_shares, spec, project),
         keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
@@ -152,12 +153,12 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     return auth.model_copy(update={"required": True})
 
 
-def _refuses_other_hosts(spec: Spec, project: Project) -> bool:
-    """Whether names that the spec does not list are refused; a generated spec says it itself."""
+def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
+    """What the spec says of a protection, else what its edition has; a generated spec names its edition."""
     from techsapo_ops.spec.edition import chosen, edition_of
 
     edition = edition_of(spec.edition, project.loaded.environment, project.began_with)
-    return chosen(spec.app.refuse_other_hosts, edition)
+    return chosen(value, edition)
 
 
 def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from orchestrator import client_of, make_app
+from orchestrator import client_of, make_spec
 
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.stores.keys import ApiKey, KeyFile, Plan, new_key
@@ -69,13 +70,11 @@ async def asking(app: App) -> AsyncIterator[Post]:
         yield post
 
 
-def with_keys(directory: Path, keys: list[ApiKey], **limits: Any) -> App:
+def with_keys(directory: Path, keys: list[ApiKey], *, shares: bool = True, **limits: Any) -> App:
     KeyFile(directory / "api-keys.json").write(tuple(keys))
-    return make_app(
-        directory,
-        app={"auth": {"required": True}, "limits": limits},
-        budget={"monthly_usd": 1e6, "daily_usd": 1e6},
-    )
+    app = {"auth": {"required": True}, "limits": limits}
+    spec = make_spec(app=app, budget={"monthly_usd": 1e6, "daily_usd": 1e6})
+    return App(Options(spec, "app-1", directory / "data", key_shares=shares))
 
 
 def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
@@ -100,7 +99,7 @@ def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
 
 def test_without_shares_one_key_takes_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     basic, premium = key("basic"), key("premium")
-    app = with_keys(tmp_path, [basic[0], premium[0]], key_shares=False)
+    app = with_keys(tmp_path, [basic[0], premium[0]], shares=False)
 
     async def main() -> httpx.Response:
         async with asking(app) as post, held_up(monkeypatch):
