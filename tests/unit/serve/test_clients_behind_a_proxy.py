@@ -32,7 +32,7 @@ def through_nginx(directory: Path, proxies: tuple[str, ...], clients: list[str])
     async def main() -> list[int | None]:
         async with (
             app.asgi.router.lifespan_context(app.asgi),
-            httpx.AsyncClient(transport=transport, base_url="http://app", timeout=60) as client,
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client,
         ):
             asked = [
                 asyncio.create_task(
