@@ -51,6 +51,7 @@ def api_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRou
             return EventStream(
                 lambda: _progress(answers, idempotency, request, body, caller),
                 lambda problem, number: sse(problem.document(number), "problem"),
+                gate.watch(caller),
             )
 
         async def work() -> dict[str, Any]:

@@ -36,7 +36,7 @@ from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
-from techsapo_ops.serve.live import live_routes
+from techsapo_ops.serve.live import live_routes, watch_keys
 from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
@@ -111,7 +111,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
-        gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
+        self._gate = gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
         self._unlisted = unlisted = UnlistedNames(
@@ -223,6 +223,8 @@ class App:
         clean_ups.start_task("budgets", self.spending.watch())
         clean_ups.start_task("warming of providers", self._warm())
         clean_ups.start_task("metrics stream", self._telemetry.run())
+        if self._gate.needs_keys:
+            clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))
         if self._shared.answers.shared:
             clean_ups.start_task("cache", health.watch(self._shared.answers))
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +98,27 @@ class Gate:
             )
         return Caller(claimed, key, address)
 
-    async def admit_monitor(self, request: Request) -> None:
-        """Let a look at the inside pass: from the stack's own network directly, else with a key."""
+    async def admit_monitor(self, request: Request) -> ApiKey | None:
+        """Let a look at the inside pass: from the stack's own network directly, else with a key, its own."""
         if self._keys is None:
-            return
+            return None
         peer = address_of(str((request.scope.get("client") or ("", 0))[0]))
         direct = header_of(request.scope, b"x-forwarded-for") is None
         if direct and peer is not None and (peer.is_loopback or peer.is_private):
-            return
-        self._check(request, "monitor", await self._proxies.client(request.scope))
+            return None
+        return self._check(request, "monitor", await self._proxies.client(request.scope))
+
+    def barred(self, key: str, scope: Scope) -> Problem | None:
+        """Why a stream that the key of that id opened has to end; None while it may go on."""
+        refusal = self._keys.refusal(key, scope) if self._keys is not None else None
+        if refusal is None:
+            return None
+        return Problem(401, "unauthorized", _DETAILS.get(refusal, f"that API key needs scope {scope}"))
+
+    def watch(self, caller: Caller) -> Callable[[], Problem | None] | None:
+        """What tells why the stream of `caller` has to end; None where nothing can bar it."""
+        key = caller.key
+        return None if key is None else lambda: self.barred(key.id, "ask")
 
     def _check(self, request: Request, scope: Scope, address: str) -> ApiKey:
         assert self._keys is not None  # noqa: S101 - both callers have looked

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,10 +49,14 @@ class Frame:
 class Seat:
     """One client's place. It holds at most the newest frame: who reads slowly misses some."""
 
-    __slots__ = ("_connection", "_missed", "_next", "_waiter", "over")
+    __slots__ = ("_connection", "_missed", "_next", "_waiter", "barred", "key", "over")
 
-    def __init__(self, connection: Connection | None) -> None:
+    def __init__(self, connection: Connection | None, key: str = "") -> None:
         self._connection = connection
+        self.key = key
+        """The id of the API key that it was given for."""
+        self.barred = ""
+        """Why that key opens nothing any more."""
         self._next: Frame | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._missed = 0
@@ -88,10 +92,14 @@ class Seat:
         self._missed += 1
         if self._missed <= PATIENCE or self.over:
             return True
+        self.cut()
+        return False
+
+    def cut(self) -> None:
+        """Let `next` return None, and end the connection at once."""
         self.leave()
         if self._connection is not None:
             self._connection.abort()
-        return False
 
     def leave(self) -> None:
         """Let `next` return None."""
@@ -127,9 +135,9 @@ class Broadcast:
         return len(self._seats)
 
     @contextmanager
-    def seat(self, connection: Connection | None = None) -> Iterator[Seat]:
-        """A place for one client until the end of the block."""
-        seat = Seat(connection)
+    def seat(self, connection: Connection | None = None, key: str = "") -> Iterator[Seat]:
+        """A place for one client, which the API key of that id opened, until the end of the block."""
+        seat = Seat(connection, key)
         if self._closed:
             seat.leave()
         self._seats[seat] = None
@@ -159,6 +167,16 @@ class Broadcast:
     async def beat(self) -> None:
         """Send idle clients a comment, so that no proxy takes their connection for dead."""
         await self._offer(Frame(None, "", b": heartbeat\n\n"))
+
+    def bar(self, why: Callable[[str], str]) -> None:
+        """End the streams of each key for which `why` has a reason; who is there still next time is cut."""
+        reasons = {key: why(key) for key in {seat.key for seat in self._seats} if key}
+        for seat in self._seats:
+            if seat.barred:
+                seat.cut()
+            elif seat.key and reasons[seat.key]:
+                seat.barred = reasons[seat.key]
+                seat.leave()
 
     def close(self) -> None:
         """End every client's stream, and those of clients yet to come."""

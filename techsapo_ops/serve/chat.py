@@ -155,7 +155,9 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
 
         if body.stream:
             return EventStream(
-                lambda: _stream(body, reply), lambda problem, number: sse(problem.openai(number))
+                lambda: _stream(body, reply),
+                lambda problem, number: sse(problem.openai(number)),
+                gate.watch(caller),
             )
         answer = await while_connected(request, reply())
         return Response(status_code=499) if answer is None else json_response(_completion(body, answer))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,9 @@ from techsapo_ops.serve.broadcast import Broadcast, Connection
 from techsapo_ops.serve.crowd import to_stream
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.streams import STREAM_HEADERS
+from techsapo_ops.serve.streams import KEY_CHECK, STREAM_HEADERS, sse
 from techsapo_ops.serve.transports import EXTENSION
+from techsapo_ops.stores.keys import ApiKey
 
 SSE_PATH = "/api/v1/metrics/stream"
 WEBSOCKET_PATH = "/ws/metrics"
@@ -30,6 +31,8 @@ SUBPROTOCOL = "techsapo"
 MAX_CLIENTS = 10_000
 GOING_AWAY = 1012
 """Close code "service restart" (IANA): come back, a moment later."""
+BARRED = 1008
+"""Close code "policy violation" (RFC 6455): the key was revoked or has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,20 @@ STREAM: dict[str, Any] = {
 """The stream as /openapi.json describes it: FastAPI does not know plain ASGI routes."""
 
 
+async def watch_keys(
+    broadcast: Broadcast, gate: Gate, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """End the streams whose key was revoked or has expired, until cancelled."""
+
+    def why(key: str) -> str:
+        problem = gate.barred(key, "monitor")
+        return problem.detail if problem is not None else ""
+
+    while True:
+        await pause(KEY_CHECK)
+        broadcast.bar(why)
+
+
 class ServerSentEvents:
     """The stream as server-sent events. Last-Event-ID gets a client what it missed meanwhile."""
 
@@ -78,11 +95,11 @@ class ServerSentEvents:
         scope["route"] = _Template(SSE_PATH)
         request = Request(scope)
         last_id = request.headers.get("last-event-id", "")
-        await self._gate.admit_monitor(request)
+        key = await self._gate.admit_monitor(request)
         _room(self._broadcast)
         to_stream(scope)
         del request  # its headers would be kept as long as the stream
-        with self._broadcast.seat(_connection(scope)) as seat:
+        with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
             gone = asyncio.create_task(_closed(receive))
             gone.add_done_callback(lambda _: seat.leave())
             try:
@@ -93,6 +110,8 @@ class ServerSentEvents:
                 await send(_body(retry + b"".join(frame.event for frame in missed)))
                 while (frame := await seat.next()) is not None:
                     await send(_body(frame.event))
+                if seat.barred and not gone.done():
+                    await send(_body(sse(Problem(401, "unauthorized", seat.barred).document(), "problem")))
                 await send(_body(b"", more=False))
             finally:
                 await _end(gone)
@@ -111,11 +130,11 @@ class WebSocket:
         scope["route"] = _Template(WEBSOCKET_PATH)
         await receive()  # websocket.connect
         try:
-            chosen = await self._admit(scope)
+            chosen, key = await self._admit(scope)
         except Problem as problem:
             await problem.answer(scope)(scope, receive, send)
             return
-        with self._broadcast.seat(_connection(scope)) as seat:
+        with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
             gone = asyncio.create_task(_closed(receive))
             gone.add_done_callback(lambda _: seat.leave())
             try:
@@ -126,14 +145,15 @@ class WebSocket:
                     if frame.json:  # the server's pings are the heartbeat here
                         await send({"type": "websocket.send", "text": frame.json})
                 if not gone.done():
-                    await send({"type": "websocket.close", "code": GOING_AWAY, "reason": "instance stops"})
+                    code, reason = (BARRED, seat.barred) if seat.barred else (GOING_AWAY, "instance stops")
+                    await send({"type": "websocket.close", "code": code, "reason": reason})
             except OSError:  # the peer went in the middle of a message (uvicorn's ClientDisconnected)
                 pass
             finally:
                 await _end(gone)
 
-    async def _admit(self, scope: Scope) -> str | None:
-        """The subprotocol to answer with. Raises Problem."""
+    async def _admit(self, scope: Scope) -> tuple[str | None, ApiKey | None]:
+        """The subprotocol to answer with, and the key that it came with. Raises Problem."""
         offered = list(scope.get("subprotocols", ()))
         key = next((m[1] for m in map(_KEY.fullmatch, offered) if m), None)
         headers = list(scope["headers"])
@@ -141,10 +161,10 @@ class WebSocket:
             headers.append((b"x-api-key", key.encode("latin-1")))
         request = Request({**scope, "type": "http", "method": "GET", "headers": headers})
         await self._origins.check(request)
-        await self._gate.admit_monitor(request)
+        admitted = await self._gate.admit_monitor(request)
         _room(self._broadcast)
         to_stream(scope)
-        return SUBPROTOCOL if SUBPROTOCOL in offered else None
+        return SUBPROTOCOL if SUBPROTOCOL in offered else None, admitted
 
 
 def _room(broadcast: Broadcast) -> None:

@@ -13,6 +13,10 @@ from starlette.types import Receive, Scope, Send
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.serve.problems import Problem
 
+KEY_CHECK = 1.0
+"""Seconds between two looks at whether the key of an open stream is still good."""
+LAST_EVENT = 2.0
+"""Seconds that a client has to take the event that tells why its stream ends."""
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent, so that no proxy takes the connection for dead."""
 MEDIA_TYPE = "text/event-stream"
@@ -31,15 +35,21 @@ def sse(value: Any, name: str | None = None) -> bytes:
 
 class EventStream(Response):
     """Sends what `produce` yields. A Problem before the first event is the HTTP answer itself; a later one
-    is what `complain` makes of it. The work is cancelled when the client goes away.
+    is what `complain` makes of it. The work is cancelled when the client goes away, and when `barred` tells
+    a Problem, which ends the stream.
     """
 
     def __init__(
-        self, produce: Callable[[], AsyncIterator[bytes]], complain: Callable[[Problem, str], bytes]
+        self,
+        produce: Callable[[], AsyncIterator[bytes]],
+        complain: Callable[[Problem, str], bytes],
+        barred: Callable[[], Problem | None] | None = None,
     ) -> None:
         super().__init__(media_type=MEDIA_TYPE)
         self._produce = produce
         self._complain = complain
+        self._barred = barred
+        self._over = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -47,14 +57,18 @@ class EventStream(Response):
         work = asyncio.create_task(self._fill(queue))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
         gone = asyncio.create_task(_disconnected(receive))
+        watch = asyncio.create_task(self._watch(work, queue))
         try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, gone, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+                await asyncio.wait({sending, gone}, timeout=LAST_EVENT, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
-            if work.done():
+            if work.done() and not work.cancelled():
                 work.result()
         finally:
-            for task in (work, sending, gone):
+            for task in (watch, work, sending, gone):
                 if not task.done():
                     task.cancel()
                     with suppress(asyncio.CancelledError):
@@ -71,8 +85,26 @@ class EventStream(Response):
             close = getattr(stream, "aclose", None)
             if close is not None:
                 await close()
-            with suppress(asyncio.QueueFull):  # only when it was cancelled, and then nobody reads on
-                queue.put_nowait(None)
+            if not self._over:
+                with suppress(asyncio.QueueFull):  # only when it was cancelled, and then nobody reads on
+                    queue.put_nowait(None)
+
+    async def _watch(self, work: asyncio.Task[None], queue: asyncio.Queue[bytes | Problem | None]) -> None:
+        """End the work once the stream is barred, with that as its last word; else wait for ever."""
+        if self._barred is None:
+            await asyncio.Event().wait()
+            return
+        problem = None
+        while problem is None or work.done():
+            await asyncio.sleep(KEY_CHECK)
+            problem = self._barred()
+        self._over = True
+        work.cancel()
+        await asyncio.wait({work})
+        while not queue.empty():
+            queue.get_nowait()
+        queue.put_nowait(problem)
+        queue.put_nowait(None)
 
     async def _send(
         self, queue: asyncio.Queue[bytes | Problem | None], scope: Scope, receive: Receive, send: Send

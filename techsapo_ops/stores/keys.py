@@ -209,6 +209,17 @@ class KeyRing:
             raise KeyRefused("scope")
         return key
 
+    def refusal(self, number: str, scope: Scope) -> Refusal | None:
+        """Why the key of that id, once accepted, may not do `scope` any more; None while it may."""
+        self._refresh()
+        key = self._keys.get(number)
+        if key is None:
+            return "unknown"
+        state = key.state(datetime.now(UTC))
+        if state != "active":
+            return state
+        return None if scope in key.scopes else "scope"
+
     def active(self) -> int:
         """How many keys open something now."""
         self._refresh()

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from techsapo_ops.adapters.sse import Event, events
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import ServerSentEvents
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
+from techsapo_ops.stores.keys import KeyFile
 
 pytestmark = pytest.mark.lab
 
@@ -132,6 +134,35 @@ def test_where_keys_are_on_the_stream_needs_one_from_outside(tmp_path: Path) -> 
             assert client.subprotocol == "techsapo"
             assert client.recv(timeout=10)
         assert watching not in app.log() + (tmp_path / "nginx" / "access.log").read_text()
+
+
+def revoked(app: Server, name: str) -> float:
+    """Revoke the key of that name, as the command does, and tell when."""
+    KeyFile(keys_of(app)).revoke(name, datetime.now(UTC))
+    return time.monotonic()
+
+
+def test_a_revoked_keys_streams_end_within_seconds_and_say_why(tmp_path: Path) -> None:
+    with serving(tmp_path / "app", **NEEDED) as app, nginx_before(tmp_path, app.port) as edge:
+        keys = {name: make_key(keys_of(app), name, "monitor") for name in ("gone", "stays")}
+        headers = {name: {"Authorization": f"Bearer {key}"} for name, key in keys.items()}
+        wait_for(lambda: take(edge.url, 1, **headers["stays"])[0].status == 200, what="keys known")
+        going = events(f"{edge.url}{PATH}", headers=headers["gone"], timeout=10)
+        staying = events(f"{edge.url}{PATH}", headers=headers["stays"], timeout=10)
+        assert [next(stream).status for stream in (going, staying)] == [200, 200]
+        url, wanted = f"ws://127.0.0.1:{edge.port}/ws/metrics", ["techsapo", f"key.{keys['gone']}"]
+        with connect(url, subprotocols=wanted, proxy=None) as client:  # type: ignore[arg-type]
+            client.recv(timeout=10)
+            since = revoked(app, "gone")
+            told = list(going)
+            with pytest.raises(ConnectionClosed) as closed:
+                deque(iter(partial(client.recv, timeout=10), None), maxlen=0)
+        assert time.monotonic() - since < 6, "stated: 2 s"
+        assert told[-1].name == "problem"
+        assert json.loads(told[-1].data)["detail"] == "that API key was revoked"
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "that API key was revoked")
+        assert number(next(staying)) > 0, "the other key's goes on"
 
 
 def test_a_stopping_instance_ends_its_streams_and_takes_no_new_ones(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""Streams end when their key does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from techsapo_ops.serve.broadcast import Broadcast
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.stores.keys import KeyFile, KeyRing, new_key
+
+NOW = datetime.now(UTC)
+GONE = Problem(401, "unauthorized", "that API key was revoked")
+
+
+class Client:
+    """What a client of an event stream has received."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.status = message.get("status", self.status)
+        self.body += message.get("body", b"")
+
+    async def receive(self) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+
+def streamed(first: bytes | None, monkeypatch: pytest.MonkeyPatch) -> tuple[Client, bool]:
+    """A stream that says `first` and works on, whose key is revoked then, and whether its work ended."""
+    monkeypatch.setattr("techsapo_ops.serve.streams.KEY_CHECK", 0.01)
+    client, cancelled = Client(), False
+
+    async def work() -> AsyncIterator[bytes]:
+        nonlocal cancelled
+        if first is not None:
+            yield first
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+        yield b"too late"
+
+    def barred() -> Problem | None:
+        return GONE if first is None or first in client.body else None
+
+    async def main() -> None:
+        stream = EventStream(work, lambda problem, _: sse(problem.document(), "problem"), barred)
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {}}
+        receive: Any = client.receive
+        send: Any = client.send
+        await asyncio.wait_for(stream(scope, receive, send), 5)
+
+    asyncio.run(main())
+    return client, cancelled
+
+
+def test_an_analysis_that_is_streamed_ends_with_its_key_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, cancelled = streamed(b"event: answered\ndata: {}\n\n", monkeypatch)
+    assert cancelled, "nobody pays for it any more"
+    last = client.body.decode().split("\n\n")[-2].splitlines()
+    assert last[0] == "event: problem"
+    told = json.loads(last[1].removeprefix("data: "))
+    assert (told["status"], told["code"]) == (401, "unauthorized")
+
+
+def test_before_its_first_event_the_answer_itself_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, cancelled = streamed(None, monkeypatch)
+    assert cancelled
+    assert (client.status, json.loads(client.body)["code"]) == (401, "unauthorized")
+
+
+class Link:
+    """A connection that tells whether it was cut."""
+
+    def __init__(self) -> None:
+        self.cut = False
+
+    def abort(self) -> None:
+        self.cut = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+
+def test_the_metrics_streams_of_one_key_end_and_no_others() -> None:
+    broadcast = Broadcast()
+    with (
+        broadcast.seat(None, "one") as first,
+        broadcast.seat(None, "two") as second,
+        broadcast.seat() as open_,
+    ):
+        broadcast.bar(lambda key: "revoked" if key == "one" else "")
+        assert [seat.over for seat in (first, second, open_)] == [True, False, False]
+        assert (first.barred, second.barred) == ("revoked", "")
+
+
+def test_who_does_not_read_why_it_ended_is_cut_off() -> None:
+    broadcast, link = Broadcast(), Link()
+    with broadcast.seat(link, "one"):
+        broadcast.bar(lambda _: "revoked")
+        assert not link.cut
+        broadcast.bar(lambda _: "revoked")
+        assert link.cut
+
+
+@pytest.mark.parametrize("ends", ["revoked", "expired", "unknown", None])
+def test_a_key_that_was_accepted_is_looked_at_again(
+    tmp_path: Path, ends: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("techsapo_ops.stores.keys.CHECK_EVERY", 0)
+    file = KeyFile(tmp_path / "keys.json")
+    key, shown = new_key("page", plan="basic", scopes=("monitor",), now=NOW)
+    file.write((key,))
+    ring = KeyRing(file)
+    assert ring.check(shown, "monitor").id == key.id
+    if ends == "revoked":
+        file.revoke("page", NOW)
+    elif ends == "expired":
+        file.write((replace(key, expires=NOW - timedelta(seconds=1)),))
+    elif ends == "unknown":
+        file.write(())
+    assert ring.refusal(key.id, "monitor") == ends
