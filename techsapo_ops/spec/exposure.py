@@ -12,6 +12,7 @@ from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, Alertmanager, Prometheus
 from techsapo_ops.spec.models.root import ExposureName
 from techsapo_ops.spec.problems import Path
+from techsapo_ops.spec.redis_login import NONE, redis_login
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,17 +211,24 @@ def _edition(spec: Spec, deployment: Deployment) -> Edition:
     return edition_of(spec.edition, deployment.environment, deployment.began_with or LATEST)
 
 
-def _redis(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
+    """Who may rewrite what is kept; on loopback it is told where the spec itself refuses the login."""
     redis = spec.redis
-    if not redis.enabled or is_loopback(redis.host):
+    if not redis.enabled:
         return
     path: Path = ("redis", "host")
     uses: tuple[Path, ...] = (("redis",),)
-    if redis.password is None:
+    none = redis_login(spec, _edition(spec, deployment)) == NONE
+    if is_loopback(redis.host):
+        if none and redis.accounts is False:
+            message = "Redis asks for no login: any user of this host rewrites answers and budgets"
+            yield Exposure("redis-without-login", ("redis", "accounts"), message, "remove it", uses)
+    elif none:
         message = (
             f"Redis listens on {redis.host} without a login: whoever reaches it rewrites answers and budgets"
         )
-        yield Exposure("redis-without-login", path, message, "let it listen on 127.0.0.1", uses)
+        hint = "add `accounts: true`, or let it listen on 127.0.0.1"
+        yield Exposure("redis-without-login", path, message, hint, uses)
     elif not redis.tls:
         message = f"Redis listens on {redis.host} in plain text: its password can be read on the way"
         yield Exposure("redis-plain-text", path, message, "add `tls: true`", uses)

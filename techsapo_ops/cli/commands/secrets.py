@@ -16,7 +16,7 @@ from techsapo_ops.stack.kept_secret import KeptSecret
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="List the passwords of the servers, or show one, e.g. `techsapo secrets show redis-operator`.",
+    help="List the passwords of the servers, or show one: `techsapo secrets show NAME`.",
 )
 
 
