@@ -212,26 +212,26 @@ def _edition(spec: Spec, deployment: Deployment) -> Edition:
 
 
 def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
-    """Who may rewrite what is kept; on loopback it is told where the spec itself refuses the login."""
-    redis = spec.redis
-    if not redis.enabled:
-        return
+    """Who may rewrite answers and empty budgets; on loopback that is any user of this host.
+
+    A stack of the first edition, which says nothing of it, is told among its older defaults.
+    """
+    redis, edition = spec.redis, _edition(spec, deployment)
     path: Path = ("redis", "host")
     uses: tuple[Path, ...] = (("redis",),)
-    none = redis_login(spec, _edition(spec, deployment)) == NONE
-    if is_loopback(redis.host):
-        if none and redis.accounts is False:
-            message = "Redis asks for no login: any user of this host rewrites answers and budgets"
-            yield Exposure("redis-without-login", ("redis", "accounts"), message, "remove it", uses)
-    elif none:
-        message = (
-            f"Redis listens on {redis.host} without a login: whoever reaches it rewrites answers and budgets"
-        )
-        hint = "add `accounts: true`, or let it listen on 127.0.0.1"
-        yield Exposure("redis-without-login", path, message, hint, uses)
-    elif not redis.tls:
+    if not redis.enabled:
+        return
+    if redis_login(spec, edition) == NONE:
+        everywhere = "" if is_loopback(redis.host) else f" and listens on {redis.host}"
+        if everywhere or redis.accounts is False or deployment.environment == PRODUCTION:
+            where: Path = path if everywhere else ("redis", "accounts")
+            message = (
+                f"Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets"
+            )
+            yield Exposure("redis-without-login", where, message, "add `redis: {accounts: true}`", uses)
+    elif not is_loopback(redis.host) and not redis.tls:
         message = f"Redis listens on {redis.host} in plain text: its password can be read on the way"
-        yield Exposure("redis-plain-text", path, message, "add `tls: true`", uses)
+        yield Exposure("redis-plain-text", path, message, "add `redis: {tls: true}`", uses)
 
 
 _LOOKS: tuple[Callable[[Spec, Deployment], Iterator[Exposure]], ...] = (

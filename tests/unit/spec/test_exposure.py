@@ -77,6 +77,12 @@ def test_an_existing_stack_in_production_is_warned_for_one_version(loaded: Loade
     assert refused(loaded, f"edition: 2\n{text}", 1) == ["app-plain-http"]
 
 
+def test_production_refuses_a_redis_without_login_whatever_edition_the_spec_names(loaded: Loader) -> None:
+    text = written({"edition": 1})
+    assert rules(loaded(text).warnings) == []
+    assert refused(loaded, text, 2) == ["redis-without-login"]
+
+
 def test_the_published_password_was_refused_in_production_before_and_is_for_existing_stacks(
     loaded: Loader,
 ) -> None:
