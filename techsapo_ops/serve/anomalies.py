@@ -81,7 +81,7 @@ class Anomalies:
 
     def key_used(self, key: str, address: str, request_id: str) -> None:
         """Look at where a key that was accepted comes from."""
-        network, now = _network(address), self._clock()
+        network, now = network_of(address), self._clock()
         seen = self._networks.setdefault(key, OrderedDict())
         while seen and now - next(iter(seen.values())) > HOUR:
             seen.popitem(last=False)
@@ -106,10 +106,17 @@ class Anomalies:
     ) -> None:
         self._count(reason)
         if tell:
-            log.warning("Anomalous request", requestId=request_id, reason=reason, client=address, key=key)
+            log.warning(
+                "Anomalous request",
+                requestId=request_id,
+                reason=reason,
+                client=address,
+                key=key,
+                refused=(reason, address),
+            )
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """The network that `address` belongs to: IPv4 /24, IPv6 /48; what is no address stands for itself."""
     found = address_of(address)
     if found is None:

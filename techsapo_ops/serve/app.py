@@ -234,7 +234,7 @@ class App:
     def _turned_away(self, code: Code, client: str) -> None:
         """Take note of a connection that was ended before it had a request."""
         self.metrics.problem(code)
-        log.info("Connection refused", code=code, client=client)
+        log.info("Connection refused", code=code, client=client, refused=(code, client))
 
     async def _close_providers(self) -> None:
         closing = [asyncio.create_task(p.close(), name=p.name) for p in self.registry.usable]

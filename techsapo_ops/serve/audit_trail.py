@@ -27,6 +27,10 @@ log = structlog.get_logger()
 OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
 
 
+REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded"}
+"""Why a question is refused before anybody is asked."""
+
+
 class AuditTrail:
     """Writes down the requests of one instance, for which `simulated` providers answer or real ones.
 
@@ -110,6 +114,7 @@ class AuditedRequest:
             code=code,
             detail=detail,
             processingTime=self.elapsed_ms(),
+            **({"refused": (code, self.caller.address)} if code in REFUSED else {}),
         )
         if code in OUT_OF_BUDGET:
             self.trail.metrics.over_budget(code)

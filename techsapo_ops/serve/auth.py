@@ -135,6 +135,7 @@ class Gate:
                 reason=error.reason,
                 client=address,
                 trouble=self._keys.trouble or None,
+                refused=(error.reason, address),
             )
             if error.reason == "scope":
                 raise Problem(

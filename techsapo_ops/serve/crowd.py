@@ -136,7 +136,7 @@ class ByClient:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        client = await self._proxies.client(scope)
+        client = scope["state"]["client"] = await self._proxies.client(scope)
         if client == str((scope.get("client") or ("", 0))[0]):
             await self._app(scope, receive, send)  # the connection itself has a place
             return

@@ -9,6 +9,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.serve.line_sampler import LineSampler
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 
@@ -16,11 +17,15 @@ _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
 
 
-def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> None:
+def configure_logs(
+    spec: Logs, instance: str, stream: TextIO | None = None, sampler: LineSampler | None = None
+) -> LineSampler:
     """Send structlog's and the standard library's logs to `stream` (stdout) from `spec.level` on.
 
-    Both take the same way, so that uvicorn's and a library's lines look like ours.
+    Both take the same way, so that uvicorn's and a library's lines look like ours. Returns what leaves lines
+    about refused requests out, which at the end may still have to tell of some.
     """
+    sampler = sampler or LineSampler()
     out = cast("TextIO", _Sink(stream or sys.stdout))
     level = _LEVELS[spec.level]
     shared: list[structlog.types.Processor] = [
@@ -33,7 +38,7 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
     ]
     renderer = structlog.processors.JSONRenderer(_rendered)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[sampler, *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=stream is None,
@@ -57,6 +62,7 @@ def configure_logs(spec: Logs, instance: str, stream: TextIO | None = None) -> N
         logger.handlers = []
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
+    return sampler
 
 
 def _rendered(event: structlog.types.EventDict, **_: Any) -> str:

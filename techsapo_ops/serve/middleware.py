@@ -24,6 +24,8 @@ _STREAM = b"text/event-stream"
 UNMATCHED = "unmatched"
 """The route of every path that there is not."""
 _PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
+_REFUSED = frozenset({400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 503})
+"""Statuses of requests that cost their client nothing: of a flood of them, some lines are enough."""
 _CONTENT_SECURITY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -112,6 +114,7 @@ class Envelope:
         if problem is not None:
             self._metrics.problem(problem)
         tell = log.debug if route in _PROBES else log.info
+        refused = {"refused": (str(status), _client(scope))} if status in _REFUSED else {}
         tell(
             "HTTP request",
             requestId=request_id,
@@ -119,7 +122,13 @@ class Envelope:
             route=route,
             status=status,
             processingTime=round(seconds * 1000, 1),
+            **refused,
         )
+
+
+def _client(scope: Scope) -> str:
+    """Whom a request is from, as far as that was found out."""
+    return str(scope["state"].get("client") or (scope.get("client") or ("", 0))[0])
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

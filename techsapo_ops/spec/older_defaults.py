@@ -35,7 +35,7 @@ SAFER: tuple[SaferDefault, ...] = (
         ("redis", "accounts"), "no login at Redis", lambda s: s.redis.enabled and s.redis.password is None
     ),
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
-    SaferDefault(("app", "limits", "key_shares"), "one API key may take every place"),
+    SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

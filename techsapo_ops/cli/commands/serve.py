@@ -93,7 +93,7 @@ def serve(
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
-    configure_logs(spec.logs, instance)
+    lines = configure_logs(spec.logs, instance)
     calibration = None
     if spec.wallbounce.calibration is not None:
         from techsapo_ops.adapters.files import read_text
@@ -120,7 +120,10 @@ def serve(
         exposures=_exposures(project, exposures),
     )
     ports = [i.port for i in spec.app.resolved_instances]
-    run(App(options), host or spec.app.host, port or _port(instance, ports))
+    try:
+        run(App(options), host or spec.app.host, port or _port(instance, ports))
+    finally:
+        lines.tell()
 
 
 def _started_for(file: Path) -> bool:
