@@ -11,9 +11,8 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.state_directory import began_with, require_trust
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.began_with import began_with
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.stack.layout import Layout

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.edition import FIRST, LATEST, Edition
 from techsapo_ops.stack.layout import Layout
 
 
@@ -33,3 +36,31 @@ def layout_beside(file: Path, *, trusted: bool = True) -> Layout:
     path = file.resolve()
     state = path.parent / STATE_DIRECTORY
     return Layout(state=state, config=state / "generated", spec=path)
+
+
+def began_with(state: Path) -> Edition:
+    """The edition that the stack with the state directory `state` began with; of a new one, the latest.
+
+    With applies but without a note it is from before there were editions: the first. Raises OpsError for a
+    note that can't be read.
+    """
+    note = Layout(state, state).edition_note
+    try:
+        text = note.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return FIRST if _applied(state / "ledger") else LATEST
+    except (OSError, UnicodeDecodeError) as error:
+        raise OpsError(f"cannot read {note}: {error}", "run as the user who ran `up`") from None
+    if not text.isascii() or not text.isdigit() or int(text) < FIRST:
+        raise OpsError(
+            f"{note} names no edition of the defaults: {text[:20]!r}",
+            f"write {FIRST} for a stack that was begun before there were editions, or else {LATEST}",
+        )
+    return cast(Edition, min(int(text), LATEST))
+
+
+def _applied(ledger: Path) -> bool:
+    try:
+        return any(ledger.glob("*.json"))
+    except OSError as error:
+        raise OpsError(f"cannot read {ledger}: {error.strerror}", "run as the user who ran `up`") from None

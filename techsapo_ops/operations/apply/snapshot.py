@@ -78,6 +78,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
     """
     desired = snapshot.desired
     topology = desired.topology
+    given = snapshot.given or _given(snapshot.spec)
     value = {
         "version": _VERSION,
         "topology": {
@@ -105,10 +106,10 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             }
             for file in desired.files
         ],
-        "spec": to_yaml_data(snapshot.spec, lambda path: path),
+        "spec": _without_empty(to_yaml_data(snapshot.spec, lambda path: path), given["spec"]),
         # These two are not needed to go back, and version 0.1 passes over them: they tell what of a later
         # plan comes from the spec, and what from a new version's defaults and templates.
-        "given": snapshot.given or _given(snapshot.spec),
+        "given": given,
         "overrides": snapshot.overrides,
         "secrets": {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()},
     }
@@ -157,6 +158,20 @@ def spec_now(snapshot: Snapshot) -> Spec:
     values = secrets_of(snapshot.spec)
     secrets = {file: values[path].reveal() for path, file in snapshot.given["files"].items()}
     return _read_spec(snapshot.given["spec"], secrets)
+
+
+def _without_empty(data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` without the lists and mappings that are empty by default.
+
+    Version 0.1 refuses a field that it does not know, and would then read no apply of this version.
+    """
+    kept = {key: value for key, value in data.items() if key in given or value not in ([], {})}
+    return {
+        key: _without_empty(value, found if isinstance(found := given.get(key), Mapping) else {})
+        if isinstance(value, Mapping)
+        else value
+        for key, value in kept.items()
+    }
 
 
 def _given(spec: Spec) -> dict[str, Any]:

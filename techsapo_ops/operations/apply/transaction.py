@@ -8,8 +8,8 @@ from dataclasses import replace
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import Begun, begin, why
-from techsapo_ops.operations.apply.began_with import note_edition
 from techsapo_ops.operations.apply.certificates import ensure_certificates
+from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES

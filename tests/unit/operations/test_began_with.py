@@ -9,8 +9,9 @@ import pytest
 from fakes.memory_project import MemoryProject, refuses
 from stacks import spec, topology
 
+from techsapo_ops.cli.state_directory import began_with
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.began_with import began_with, note_edition
+from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, freeze, thaw
 from techsapo_ops.render.templates import Templates

@@ -206,3 +206,21 @@ def test_a_journal_that_cannot_be_read_does_not_stand_in_the_way(tmp_path: Path)
     journal.path.write_text("[]")
     assert journal.recover() is None
     assert not journal.path.exists()
+
+
+def test_a_recorded_spec_names_no_field_that_is_empty_by_default_and_comes_back_the_same(
+    tmp_path: Path,
+) -> None:
+    contents: dict[str, bytes] = {}
+
+    def keep(content: bytes) -> str:
+        digest = str(len(contents))
+        contents[digest] = content
+        return digest
+
+    before = snapshot(tmp_path, app={"allowed_hosts": []}, images={})
+    recorded = json.loads(freeze(before, keep))["spec"]
+    assert recorded["app"]["allowed_hosts"] == recorded["images"] == [] or recorded["images"] == {}
+    plain = json.loads(freeze(snapshot(tmp_path), keep))["spec"]
+    assert "allowed_hosts" not in plain["app"], "0.1 knows no such field, and would refuse the record"
+    assert thaw(freeze(before, keep), contents.__getitem__).spec == before.spec
