@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
@@ -120,19 +121,24 @@ def _make(topology: Topology) -> None:
     password = made_once(password_file(layout, EXPORTER), None)
     owners.folder(accounts_folder(layout), 0o711)
     text = json.dumps({redis_url(topology, EXPORTER): password.reveal()}, ensure_ascii=False)
-    write_atomic(exporter_file(layout), text.encode(), 0o600, owners.ids(of.get("redis-exporter")))
+    _keep(exporter_file(layout), text, of.get("redis-exporter"))
 
 
 def _write(topology: Topology, *, nameless: bool) -> bool:
     """Write the file of accounts; whether it said anything else before."""
     service, path = topology.of_kind("redis")[0], accounts_file(topology.layout)
-    text = users_file(_users(topology), nameless=nameless)
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        owners.give(path, service.user)
-        return False
-    write_atomic(path, text.encode(), 0o600, owners.ids(service.user))
-    if topology.places.from_images:
+    changed = _keep(path, users_file(_users(topology), nameless=nameless), service.user)
+    if changed and topology.places.from_images:
         access_list.let_read(path, [service.facts.uid])
+    return changed
+
+
+def _keep(path: Path, text: str, user: str | None) -> bool:
+    """Let `path` hold `text`, for `user` alone; whether it held anything else."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        owners.give(path, user)
+        return False
+    write_atomic(path, text.encode(), 0o600, owners.ids(user))
     return True
 
 
