@@ -60,6 +60,8 @@ class Backend:
                 body = json.dumps({"port": outer.port, "headers": dict(self.headers)}).encode()
                 self.send_response(outer.status)
                 self.send_header("Content-Length", str(len(body)))
+                if self.path.startswith("/web/"):
+                    self.send_header("Cache-Control", "no-cache")
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -288,6 +290,16 @@ def test_no_answer_from_the_app_is_a_problem_that_openai_s_clients_read_too(tmp_
         problem = json.loads(body)
         assert problem["code"] == problem["error"]["code"] == "unreachable"
         assert problem["error"]["message"] == problem["detail"]
+
+
+def test_nothing_is_to_be_kept_but_what_the_app_says_may_be(tmp_path: Path) -> None:
+    with edge(tmp_path) as nginx:
+        assert nginx.get("/web/words.js")[2]["Cache-Control"] == "no-cache"
+        said = {path: nginx.get(path)[2]["Cache-Control"] for path in ("/api/v1/status", "/nginx-health")}
+        for backend in nginx.backends:
+            backend.stop()
+        said["502"] = nginx.get("/api/v1/status")[2]["Cache-Control"]
+        assert set(said.values()) == {"no-store"}
 
 
 def test_tls_serves_the_certificate_redirects_and_answers_acme_in_plain_http(tmp_path: Path) -> None:
