@@ -111,7 +111,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
-        self._gate = gate = Gate(auth.plans, keys, limiter, metrics, anomalies)
+        self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
         self._unlisted = unlisted = UnlistedNames(

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import Proxies, address_of, header_of
+from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.spec.models.app import Auth, Plans
 from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
 from techsapo_ops.stores.limits import RateLimiter
@@ -58,13 +59,14 @@ class Gate:
 
     def __init__(
         self,
-        plans: Plans,
+        auth: Auth,
         keys: KeyRing | None,
         limiter: RateLimiter | None,
         metrics: Metrics,
         anomalies: Anomalies,
     ) -> None:
-        self._plans = plans
+        self._plans: Plans = auth.plans
+        self._neighbours = Neighbours(auth.monitoring_networks)
         self._keys = keys
         self._limiter = limiter
         self._metrics = metrics
@@ -99,12 +101,8 @@ class Gate:
         return Caller(claimed, key, address)
 
     async def admit_monitor(self, request: Request) -> ApiKey | None:
-        """Let a look at the inside pass: from the stack's own network directly, else with a key, its own."""
-        if self._keys is None:
-            return None
-        peer = address_of(str((request.scope.get("client") or ("", 0))[0]))
-        direct = header_of(request.scope, b"x-forwarded-for") is None
-        if direct and peer is not None and (peer.is_loopback or peer.is_private):
+        """Let a look at the inside pass: from this host and named networks, else with a key, its own."""
+        if self._keys is None or self._neighbours.has(request.scope):
             return None
         return self._check(request, "monitor", await self._proxies.client(request.scope))
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.edition import FIRST, PRODUCTION, Edition
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
+from techsapo_ops.spec.models.base import ATTACHED
+
+
+def monitoring_networks(auth: Auth, edition: Edition, *, isolated: bool) -> tuple[str, ...] | None:
+    """Which networks may look at the inside without a key; None: every private address.
+
+    In a container, which is `isolated`, Prometheus and this host's commands come from the networks it is in.
+    """
+    if auth.monitoring_networks is not None:
+        return auth.monitoring_networks
+    if edition == FIRST:
+        return None
+    return (ATTACHED,) if isolated else ()
 
 
 def resolved_auth(spec: Spec, environment: str | None) -> Auth:

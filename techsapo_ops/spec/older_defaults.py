@@ -29,6 +29,9 @@ def _hsts(spec: Spec) -> bool:
 
 SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
+    SaferDefault(
+        ("app", "auth", "monitoring_networks"), "every private address reads metrics and status without a key"
+    ),
     SaferDefault(("monitoring", "prometheus", "login"), "Prometheus asks for no login"),
     SaferDefault(("monitoring", "alertmanager", "login"), "Alertmanager asks for no login"),
     SaferDefault(

@@ -140,10 +140,15 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     A generated spec says itself what is needed: a container listens on all its addresses, whatever is
     `published`. Raises OpsError where an API without keys would be reached from elsewhere.
     """
-    from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
+    from techsapo_ops.spec.edition import edition_of
     from techsapo_ops.spec.models.base import is_loopback
 
     auth = resolved_auth(spec, project.loaded.environment)
+    if not published:
+        edition = edition_of(spec.edition, project.loaded.environment, project.began_with)
+        near = monitoring_networks(auth, edition, isolated=False)
+        auth = auth.model_copy(update={"monitoring_networks": near})
     if auth.keys_file is not None:
         auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
     if host is None or is_loopback(host) or published:

@@ -7,7 +7,7 @@ from typing import Any
 
 from techsapo_ops.services.mysql.kind import APP_PASSWORD
 from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
-from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.logins import tells_login
 from techsapo_ops.spec.models import Spec
@@ -106,9 +106,11 @@ def _auth(topology: Topology) -> dict[str, Any]:
     if not proxies:
         fronts = topology.of_kind("nginx")
         proxies = [name for front in fronts for name in places.seen_as(front)]
+    near = monitoring_networks(auth, topology.edition, isolated=places.isolated)
     return {
         "required": auth.required,
         "refuse_without_keys": auth.refuse_without_keys,
         "keys_file": str(places.seen(here, f"{CONTAINER_KEYS_FOLDER}/keys.json")).replace("${", "$${"),
         "proxies": proxies,
+        **({"monitoring_networks": list(near)} if near is not None else {}),
     }

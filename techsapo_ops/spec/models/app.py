@@ -12,6 +12,7 @@ from techsapo_ops.spec.models.base import (
     Duration,
     FilePath,
     ListenHost,
+    Network,
     NotASwitch,
     Port,
     PositiveDuration,
@@ -77,6 +78,10 @@ class Auth(Section):
     """File with the keys' digests; default: api-keys/keys.json in the state directory."""
     proxies: tuple[Text, ...] = ()
     """Addresses or host names whose X-Forwarded-For is believed; default: the stack's own nginx."""
+    monitoring_networks: tuple[Network, ...] | None = None
+    """Networks that may read metrics, status and streams of metrics without a key, beside the app's own host;
+    `attached`: those that its host or container is in. Default: none, in a container `attached`; of
+    edition 1 every private address."""
     plans: Plans = Field(default_factory=Plans.model_construct)
     """Requests a minute by plan."""
 

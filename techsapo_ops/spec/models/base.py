@@ -85,6 +85,23 @@ def _host(value: str) -> str:
     return value
 
 
+ATTACHED = "attached"
+"""A word in place of a network: those that the host or container of the app is attached to."""
+
+
+def _network(value: str) -> str:
+    """A network of IP addresses, or `attached`."""
+    import ipaddress
+
+    if value == ATTACHED:
+        return value
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        hint = f"write e.g. 10.1.2.0/24, a single address, or {ATTACHED}"
+        raise ValueError(f"{value!r} is not a network; {hint}") from None
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this host reaches what listens on `host`."""
     return host in {"localhost", "::1"} or host.startswith("127.")
@@ -214,6 +231,7 @@ Size = Annotated[
     Means("size, e.g. 512K, 10M or 1G", _SIZE_SCHEMA),
 ]
 ListenHost = Annotated[str, AfterValidator(_host), Means("IP address")]
+Network = Annotated[str, AfterValidator(_network), Means("network, e.g. 10.1.2.0/24")]
 Cron = Annotated[str, AfterValidator(_cron), Means('cron expression, e.g. "0 2 * * *"')]
 Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
 Text = Annotated[

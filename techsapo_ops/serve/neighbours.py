@@ -1,0 +1,58 @@
+"""Which addresses may look at the inside without a key."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+
+from starlette.types import Scope
+
+from techsapo_ops.serve.proxies import address_of, header_of
+from techsapo_ops.spec.models.base import ATTACHED
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Neighbours:
+    """This host, and `networks` beside it; None: every private address, as the first edition has it."""
+
+    def __init__(self, networks: Sequence[str] | None) -> None:
+        self._private = networks is None
+        named = networks or ()
+        self._networks: tuple[_Network, ...] = (
+            *(ipaddress.ip_network(network) for network in named if network != ATTACHED),
+            *(attached() if ATTACHED in named else ()),
+        )
+
+    def has(self, scope: Scope) -> bool:
+        """Whether a request comes from one, and directly: what came through a proxy is the proxy's word."""
+        peer = _plain(str((scope.get("client") or ("", 0))[0]))
+        if peer is None or header_of(scope, b"x-forwarded-for") is not None:
+            return False
+        if peer.is_loopback or (self._private and peer.is_private):
+            return True
+        # From this host to its own outer address.
+        if not self._private and peer == _plain(str((scope.get("server") or ("", 0))[0])):
+            return True
+        return any(peer in network for network in self._networks)
+
+
+def attached() -> Iterator[_Network]:
+    """The networks that this host, or this container, is in by its addresses."""
+    import psutil
+
+    for addresses in psutil.net_if_addrs().values():
+        for each in addresses:
+            if each.family not in {socket.AF_INET, socket.AF_INET6} or not each.netmask:
+                continue
+            address = ipaddress.ip_address(each.address.partition("%")[0])
+            if not address.is_loopback and not address.is_link_local:
+                length = bin(int(ipaddress.ip_address(each.netmask))).count("1")
+                yield ipaddress.ip_network(f"{address}/{length}", strict=False)
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    address = address_of(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
