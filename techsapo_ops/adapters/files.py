@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import opened, replace_in, write_hint
@@ -52,3 +53,16 @@ def read_text(path: Path, *, what: str = "file") -> str:
         raise OpsError(f"{path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
     except OSError as error:
         raise OpsError(f"cannot read {what} {path}: {error.strerror}") from None
+
+
+def read_by_all(path: Path) -> int | None:
+    """The mode of a file that every user of this host may read; None for any other, and where there is none.
+
+    A file in a folder that others may not enter is not read by them, whatever its own mode.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        entered = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
+    except OSError:
+        return None  # whoever reads it next says why
+    return mode if mode & stat.S_IROTH and entered else None

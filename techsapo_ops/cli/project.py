@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,12 @@ from techsapo_ops.cli.state_directory import began_with, require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
+from techsapo_ops.spec.problems import Problem
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
     from techsapo_ops.spec.models import Spec
-    from techsapo_ops.spec.problems import Problem
     from techsapo_ops.stack.template_folders import Overrides
 
 
@@ -83,8 +84,14 @@ class Project:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is to be known of the spec and of the project's own templates."""
-        return (*self.loaded.warnings, *self.own_templates.warnings())
+        """What is to be known of the spec, of files with its secrets, and of the project's own templates."""
+        from techsapo_ops.cli.open_files import open_files
+
+        read = (
+            Problem(1, 1, "", found.message, found.hint, os.path.relpath(found.path, self.directory))
+            for found in open_files(self.path, self.spec)
+        )
+        return (*self.loaded.warnings, *read, *self.own_templates.warnings())
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:

@@ -13,6 +13,7 @@ import typer
 from techsapo_ops.adapters.apt import Apt
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_files import open_files
 from techsapo_ops.cli.open_stack import host_report, open_stack
 from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
@@ -24,6 +25,7 @@ from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 from techsapo_ops.spec.load import load
+from techsapo_ops.stack.diagnosis import HostFinding, Level
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.doctor import Diagnosis, Repair
@@ -97,6 +99,10 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
     also = (
         *look_at_templates(project.overrides),
         *look_at_exposure(stack.topology),
+        *(
+            HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
+            for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
+        ),
         *look_at_services(stack.topology),
     )
     return examine(stack, host_report(project, stack.topology), also)

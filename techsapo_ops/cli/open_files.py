@@ -1,0 +1,62 @@
+"""Files with a project's secrets that every user of this host may read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.files import read_by_all, read_text
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """One file, its mode, and what is in it."""
+
+    path: Path
+    mode: int
+    holds: str
+
+    @property
+    def message(self) -> str:
+        """What is wrong with it."""
+        return f"every user of this host may read it (mode {self.mode:04o}), and it holds {self.holds}"
+
+    @property
+    def hint(self) -> str:
+        """What puts it right."""
+        shown = os.path.relpath(self.path) if self.path.is_relative_to(Path.cwd()) else str(self.path)
+        return f"chmod 600 {shlex.quote(shown)}"
+
+
+def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
+    """`.env`, the spec itself where a secret stands in it, and the files of secrets that it names."""
+    directory = spec_file.parent
+    dotenv = directory / ".env"
+    if (mode := read_by_all(dotenv)) is not None:
+        yield OpenFile(dotenv, mode, "variables that may be secret")
+    if (mode := read_by_all(spec_file)) is not None and _written(spec_file):
+        yield OpenFile(spec_file, mode, "secrets in the open")
+    from techsapo_ops.spec.redact import secrets_of
+
+    named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}
+    for path in sorted(directory / Path(each).expanduser() for each in named):
+        if (mode := read_by_all(path)) is not None:
+            yield OpenFile(path, mode, "a secret of the spec")
+
+
+def _written(spec_file: Path) -> bool:
+    """Whether the spec's text has a secret of any environment."""
+    from techsapo_ops.spec.logins import written_secrets
+    from techsapo_ops.spec.source import parse
+
+    data = parse(read_text(spec_file, what="spec"), spec_file.name).data
+    overlays = data.get("environments")
+    parts = (data, *(overlays.values() if isinstance(overlays, dict) else ()))
+    return any(written_secrets(part) for part in parts)
