@@ -15,6 +15,7 @@ from typing import Any
 from techsapo_ops.backup.config_archive import forms
 from techsapo_ops.spec.fields import secret_pairs, sections
 from techsapo_ops.spec.logins import masked_config, tells_login, without_logins, written_secrets
+from techsapo_ops.spec.models.monitoring import RawReceiver
 from techsapo_ops.spec.secret import MASK
 
 _MARK = "forgotten"
@@ -90,7 +91,7 @@ def _masked(spec: dict[str, Any], stale: set[str]) -> dict[str, Any]:
         for key in secret_pairs(model):
             if str(section.get(key, "")).replace("$${", "${") in stale:
                 section[key] = MASK
-        if section.get("kind") == "alertmanager" and stale & set(written_secrets(section)):
+        if model is RawReceiver and stale & set(written_secrets(section)):
             section["config"] = masked_config(section["config"])
     found: dict[str, Any] = _each(spec, stale)
     return found
