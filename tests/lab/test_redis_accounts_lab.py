@@ -27,6 +27,7 @@ from techsapo_ops.services.redis.accounts import (
     exporter_file,
     password_file,
 )
+from techsapo_ops.stack.own_tls import ca_file
 
 pytestmark = pytest.mark.lab
 
@@ -41,12 +42,15 @@ def spec_with(**options: Any) -> dict[str, Any]:
 def client(made: Project, account: str | None) -> redis.Redis:
     """A client that logs in by `account`, or not at all."""
     password = password_file(made.layout, account).read_text() if account else None
-    return redis.Redis(port=made.spec["redis"]["port"], username=account, password=password)
+    login: dict[str, Any] = {"username": account, "password": password}
+    if made.spec["redis"].get("tls"):
+        login |= {"ssl": True, "ssl_ca_certs": str(ca_file(made.layout, "redis")), "ssl_check_hostname": True}
+    return redis.Redis(port=made.spec["redis"]["port"], **login)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["snapshots", "append-only"])
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "tls"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Project]:
-    with project(spec_with(appendonly=request.param)) as made:
+    with project(spec_with(tls=request.param, appendonly=request.param)) as made:
         made.run("up")
         yield made
 
@@ -141,7 +145,8 @@ def test_what_was_backed_up_comes_back(lab: Project) -> None:
 def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> None:
     page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
     line = next(line.strip() for line in page.splitlines() if "--rdb" in line)
-    at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}")
+    tls = f" --tls --cacert {ca_file(lab.layout, 'redis')}" if lab.spec["redis"]["tls"] else ""
+    at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}{tls}")
     at_port = at_port.replace("techsapo secrets", f"{sys.executable} -m techsapo_ops secrets")
     subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=30, capture_output=True)
     file = lab.directory / "dump.rdb"
