@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_connections_without_a_login_end_with_it_and_are_named(tmp_path: Path, p
         )
         with pytest.raises((redis.ConnectionError, redis.AuthenticationError)):
             left.ping()
+
+
+def test_one_that_hangs_keeps_what_its_file_says(
+    tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "_SECONDS", 0.3)
+    made = where(tmp_path, port)
+    with server(made) as hung:
+        logins.before_steps(made, DOOR)
+        hung.process.send_signal(signal.SIGSTOP)
+        try:
+            logins.before_steps(made, DOOR)
+        finally:
+            hung.process.send_signal(signal.SIGCONT)
+    assert first_line(made) == OPEN
 
 
 def test_other_rights_reach_a_server_that_runs(tmp_path: Path, port: int) -> None:
