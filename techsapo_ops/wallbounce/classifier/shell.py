@@ -24,8 +24,10 @@ _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u00a0\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]"
 )
 _SPEAKS = re.compile(r"[;&|<>`$(){}\\\n]")
-_HISTORY = re.compile(rb"![^\s=(]")
+_HISTORY = re.compile(rb"(?<!\\)![^\s=(\"]")
 """What an interactive shell replaces by an earlier command before it parses the line."""
+_RUNS = re.compile(rb"(?<!\\)(?:\\\\)*(?:`|\$\(|[<>]\()")
+"""What would run a command, where the tree has taken it for a word."""
 _FORK_BOMB = re.compile(r"(\S{1,20})\s*\(\s*\)\s*\{[^}]{0,80}\|[^}]{0,80}&")
 _NOWHERE = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"})
 _GROUPS = frozenset({"program", "list", "compound_statement", "subshell", "do_group", "negated_command"}) | {
@@ -34,6 +36,7 @@ _GROUPS = frozenset({"program", "list", "compound_statement", "subshell", "do_gr
 _DOCUMENT = ("heredoc_start", "heredoc_body", "heredoc_end")
 _TAKES_DATA = frozenset({"cat", "grep", "wc", "head", "tail", "sort", "uniq", "tr", "cut"})
 """Commands to which a document is data."""
+_QUOTED = frozenset({"raw_string", "ansi_c_string", "comment", "heredoc_body", "heredoc_content"})
 _WRITES = frozenset({">", ">>", ">|", "&>", "&>>", ">&", "<>"})
 
 
@@ -66,15 +69,17 @@ def judge_shell(text: str, depth: int = 0) -> Judgement:
 
 def _covers(root: Node, source: bytes) -> bool:
     """Whether the leaves of the tree hold all that is not blank: a parser may pass over some of it."""
-    at = 0
+    at, said = 0, bytearray(source)
     for leaf in _leaves(root):
         gap = source[at : leaf.start_byte]
         if gap.strip(b" \t\n") not in (b"", b"\\"):
             return False
-        if leaf.type in ("word", "string_content") and _HISTORY.search(leaf.text or b""):
+        if leaf.is_named and leaf.type not in _QUOTED and _RUNS.search(leaf.text or b""):
             return False
         at = max(at, leaf.end_byte)
-    return not source[at:].strip(b" \t\n")
+        if leaf.type in ("raw_string", "comment"):
+            said[leaf.start_byte : leaf.end_byte] = b" " * (leaf.end_byte - leaf.start_byte)
+    return not source[at:].strip(b" \t\n") and not _HISTORY.search(said)
 
 
 def _leaves(node: Node) -> Iterator[Node]:

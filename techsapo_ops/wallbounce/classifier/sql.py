@@ -151,6 +151,8 @@ def _reads(tree: exp.Expr, also: frozenset[str] = frozenset()) -> bool:
     allowed = reading()
     for node in tree.walk():
         name = type(node).__name__
+        if isinstance(node, exp.Dot) and node.find(exp.Func) is not None:
+            return False  # a function of a schema: anybody's, whatever its name
         if isinstance(node, exp.Anonymous):
             if not isinstance(node.this, str) or node.this.casefold() not in allowed.sql_functions:
                 return False

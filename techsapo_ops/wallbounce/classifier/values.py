@@ -50,7 +50,7 @@ def _url(words: Sequence[Word]) -> bool:
     word = words[0]
     if not word.fixed:
         return word.text.casefold().startswith(("http://", "https://"))
-    return "://" not in word.text[8:] and bool(_URL.match(word.text))
+    return "://" not in re.sub(r"(?i)^https?://", "", word.text) and bool(_URL.match(word.text))
 
 
 _CHECKS: dict[str, Callable[[Sequence[Word]], bool]] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,9 @@ HELD_OUT = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "commands_heldout.yaml").read_text(encoding="utf-8")
 )
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "commands.yaml").read_text(encoding="utf-8"))
+EVASIVE = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "commands_evasive.yaml").read_text(encoding="utf-8")
+)
 COMMANDS = [case["command"] for case in CASES]
 
 
@@ -70,6 +74,11 @@ def test_what_the_commands_of_somebody_else_showed_holds_for_their_like(command:
     found = classify(command).effects
     assert set(effects.split()) <= {str(e) for e in found}
     assert found[0] == effects.split()[0] or len(effects.split()) > 1
+
+
+@pytest.mark.parametrize("command", EVASIVE)
+def test_no_command_that_only_looks_like_reading_is_called_safe(command: str) -> None:
+    assert classify(command).effect is not Effect.READS_ONLY
 
 
 @pytest.mark.parametrize(
@@ -236,7 +245,7 @@ SHELLISH = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.one_of(ANY_TEXT, SHELLISH))
 def test_no_text_raises_and_none_is_safe_with_a_danger_behind_it(text: str) -> None:
     assert classify(text).effects
@@ -244,7 +253,7 @@ def test_no_text_raises_and_none_is_safe_with_a_danger_behind_it(text: str) -> N
         assert classify(text + behind).effect is not Effect.READS_ONLY
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.sampled_from([c["command"] for c in CASES if c["label"] not in ("reads_only", "unknown")]),
     st.sampled_from(COMMANDS),
