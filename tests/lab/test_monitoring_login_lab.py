@@ -9,8 +9,10 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from killed import killed_at
 from monitoring_login import KINDS, alert_arrives, all_log_in, silences, status
 from projects import Project, project, small_spec
 from servers import binary
@@ -44,6 +46,12 @@ QUESTIONS = (
     ("alertmanager", "api/v2/status"),
     ("alertmanager", "metrics"),
 )
+
+
+def monitoring_with(stack: Project, *, login: bool) -> dict[str, Any]:
+    """The section `monitoring` of the spec, with the login on or off by name."""
+    now = stack.spec["monitoring"]
+    return {**now, **{kind: {**now[kind], "login": login} for kind in KINDS}}
 
 
 @pytest.fixture(scope="module")
@@ -156,15 +164,13 @@ def test_a_new_password_is_taken_over_by_running_servers(stack: Project) -> None
 
 
 def test_a_stack_without_the_login_gets_it_and_gives_it_up_by_one_up(stack: Project) -> None:
-    monitoring = stack.spec["monitoring"]
     stack.write(edition=1)
     stack.run("up")
     assert status(stack, "prometheus", "metrics") == status(stack, "alertmanager", "metrics") == 200
     said = stack.run("validate").stderr
     assert "Prometheus asks for no login (monitoring.prometheus.login)" in said
     assert "any user of this host can read and delete Prometheus's samples" in said
-    on = {kind: {**monitoring[kind], "login": True} for kind in KINDS}
-    stack.write(monitoring={**monitoring, **on})
+    stack.write(monitoring=monitoring_with(stack, login=True))
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     changed = {s["service"] for s in plan["steps"] if s["action"] != "nothing"}
     assert changed == {"app", "prometheus", "alertmanager"}
@@ -174,3 +180,21 @@ def test_a_stack_without_the_login_gets_it_and_gives_it_up_by_one_up(stack: Proj
     all_log_in(stack)
     alert_arrives(stack)
     assert "asks for no login" not in stack.run("validate").stderr
+
+
+@pytest.mark.parametrize("point", ["prepared", "services", "read-back"])
+def test_an_up_that_was_killed_while_it_brought_the_login_is_completed_or_undone(
+    stack: Project, point: str
+) -> None:
+    stack.write(monitoring=monitoring_with(stack, login=False))
+    stack.run("up")
+    stack.write(monitoring=monitoring_with(stack, login=True))
+    killed_at(stack, point, "up")
+    stack.run("rollback", "--yes")
+    assert [status(stack, kind, "metrics") for kind in KINDS] == [200, 200]
+    stack.well()
+    killed_at(stack, point, "up")
+    stack.run("up")
+    stack.run("plan")
+    assert [status(stack, kind, "metrics") for kind in KINDS] == [401, 401]
+    all_log_in(stack)
