@@ -45,7 +45,7 @@ def make(topology: Topology, kind: str) -> None:
             _keep(copy_for(layout, kind, reader), password.reveal(), _user(topology, reader))
     web = web_file(layout, kind)
     text = web.read_text(encoding="utf-8") if web.exists() else ""
-    _keep(web, text if _fits(text, password) else _hashed(password), _user(topology, kind))
+    _keep(web, text if _fits(text, password) else hashed(password), _user(topology, kind))
 
 
 def readable(topology: Topology, reader: str) -> Iterable[Path]:
@@ -79,8 +79,9 @@ def _fits(text: str, password: Secret) -> bool:
     return found is not None and bcrypt.checkpw(password.reveal().encode(), found[1].encode())
 
 
-def _hashed(password: Secret) -> str:
+def hashed(password: Secret) -> str:
+    """What a server reads to ask for this password, of USER."""
     import bcrypt
 
-    hashed = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(_COST)).decode("ascii")
-    return f'basic_auth_users:\n  {USER}: "{hashed}"\n'
+    found = bcrypt.hashpw(password.reveal().encode(), bcrypt.gensalt(_COST)).decode("ascii")
+    return f'basic_auth_users:\n  {USER}: "{found}"\n'

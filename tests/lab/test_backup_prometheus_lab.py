@@ -17,6 +17,7 @@ from projects import Project, project, small_spec
 from servers import wait_for
 
 from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository import Backup, repository_of
@@ -29,6 +30,7 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
+from techsapo_ops.services.prometheus.client import scratch_api
 from techsapo_ops.services.web_login import USER, password_file
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
@@ -156,7 +158,7 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
             prometheus.unpack(PackedReader(file), place / "data", lambda _: None)
 
         with stack.engine.scratch("prometheus", seed=seed) as made:
-            there = Prometheus(made.address.url(), timeout=30)
+            there = scratch_api(made)
             return prometheus.differences(part.facts, there) + prometheus.read_through(part.facts, there)
 
     found = problems()
@@ -177,12 +179,13 @@ def test_by_hand_the_blocks_come_back_with_tar(backup: Backup, tmp_path: Path) -
 def test_a_scratch_server_answers_about_the_past(lab: Project, backup: Backup, stack: Stack) -> None:
     intent = intend(stack, backup.id, ("prometheus",))
     with into_scratch(stack, intent, lambda _kind, _count: None) as there:
-        found = Prometheus(there["prometheus"].address.url(), timeout=20).query(
-            "sum(count_over_time(old[3d]))"
-        )
+        found = scratch_api(there["prometheus"]).query("sum(count_over_time(old[3d]))")
+        with pytest.raises(ApiError, match="HTTP 401"):
+            Prometheus(there["prometheus"].address.url(), timeout=20).query("up")
     assert [sample.value for sample in found] == [HISTORY]
     shown = lab.run("restore", backup.id, "--only", "prometheus", "--into", "scratch").stdout
-    assert re.search(r"^kind=prometheus host=127\.0\.0\.1 port=\d+$", shown, re.MULTILINE)
+    told = r"^kind=prometheus host=127\.0\.0\.1 port=\d+ user=techsapo password=[0-9a-f]{48}$"
+    assert re.search(told, shown, re.MULTILINE)
 
 
 def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.adapters.promtool import Promtool
 from techsapo_ops.services.loaded_configuration import server_of
+from techsapo_ops.services.web_login import USER
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Prometheus, and reads no spec
     from techsapo_ops.stack.engine import Scratch
     from techsapo_ops.stack.stack import Stack
 
 _LONG = 3600.0
+SCRATCH_PASSWORD = "password"  # noqa: S105 - a file's name
+"""File in a throwaway server's folder."""
 
 
 class Asked(Protocol):
@@ -38,6 +42,7 @@ def scratch_api(scratch: Scratch) -> Asked:
     """A throwaway Prometheus, to be asked: one without a way for this process by its own promtool."""
     url = scratch.address.url()
     if scratch.by_hand is None:
-        return Prometheus(url, timeout=_LONG)
+        login = BasicLogin(USER, scratch.directory / SCRATCH_PASSWORD)
+        return Prometheus(url, timeout=_LONG, login=login)
     assert scratch.run is not None  # noqa: S101 - every engine gives one
     return Promtool(url, scratch.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services import web_login_files
+from techsapo_ops.services.prometheus.client import SCRATCH_PASSWORD
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
+from techsapo_ops.services.web_login import USER
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 
@@ -59,12 +63,16 @@ class PrometheusRuntime(Runtime):
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
         configuration = place.folder / "prometheus.yml"
         write_atomic(configuration, b"{}\n", 0o600, owners.ids(service.user))
+        # Other users of this host reach its port too, and a backup is not theirs to read.
+        password, web = Secret(secrets.token_hex(24)), place.folder / "web.yml"
+        write_atomic(web, web_login_files.hashed(password).encode(), 0o600, owners.ids(service.user))
+        write_atomic(place.folder / SCRATCH_PASSWORD, password.reveal().encode(), 0o600)
         argv = (
             executable(service), f"--config.file={configuration}",
             f"--storage.tsdb.path={place.folder / 'data'}",
-            f"--web.listen-address={LOOPBACK}:{place.port}", *_READS_ONLY,
+            f"--web.listen-address={LOOPBACK}:{place.port}", f"--web.config.file={web}", *_READS_ONLY,
         )  # fmt: skip
-        return ThrowawayProgram(argv, service.facts.probe)
+        return ThrowawayProgram(argv, service.facts.probe, USER, password)
 
     @override
     def throwaway_container(self, service: Service, folder: Path) -> ThrowawayContainer:
