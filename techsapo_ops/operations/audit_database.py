@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.services.mysql.accounts import narrowed, widened
-from techsapo_ops.services.mysql.container_login import HOSTS as CONTAINERS_HOSTS
+from techsapo_ops.services.mysql.accounts import hosts_of, narrowed, widened
 from techsapo_ops.services.mysql.contents import schema
-from techsapo_ops.services.mysql.installation import HOSTS
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, session
@@ -51,7 +49,7 @@ class AuditDatabase(Following):
         mysql = topology.spec.mysql
         if mysql is None or not topology.has(MysqlKind.facts.kind):
             return
-        hosts = CONTAINERS_HOSTS if topology.places.from_images else HOSTS
+        hosts = hosts_of(from_images=topology.places.from_images)
         sql = widened(mysql, hosts) if older else narrowed(mysql, hosts)
         with session(Doors(access, topology, self.runner).administrator()) as asking:
             for statement in sql:

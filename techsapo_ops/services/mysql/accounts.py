@@ -39,16 +39,33 @@ def accounts_sql(mysql: Mysql, passwords: Passwords, hosts: Sequence[str]) -> st
     """
     accounts: list[str] = []
     for host in hosts:
-        account, migrations = f"'{mysql.user}'@'{host}'", f"'{migrations_user(mysql)}'@'{host}'"
+        account = f"'{mysql.user}'@'{host}'"
         accounts += [
             *identified(account, passwords.app),
             _adding(mysql, account),
             f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
-            *identified(migrations, passwords.migrations),
-            f"GRANT ALL ON `{mysql.database}`.* TO {migrations}",
         ]
+    accounts += _migrating(mysql, passwords.migrations, hosts)
     database = f"CREATE DATABASE IF NOT EXISTS `{mysql.database}` CHARACTER SET utf8mb4"
     return statements((database, *unlogged(accounts)))
+
+
+def hosts_of(*, from_images: bool) -> tuple[str, ...]:
+    """Whence the accounts log in: other containers, or else the loopback address and apps of other hosts."""
+    return ("%",) if from_images else ("127.0.0.1", "%")
+
+
+def migrating(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Statements that make the account that migrates, where the server has not been started with it yet."""
+    return unlogged(_migrating(mysql, password, hosts))
+
+
+def _migrating(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> list[str]:
+    lines: list[str] = []
+    for host in hosts:
+        account = f"'{migrations_user(mysql)}'@'{host}'"
+        lines += [*identified(account, password), f"GRANT ALL ON `{mysql.database}`.* TO {account}"]
+    return lines
 
 
 def narrowed(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:

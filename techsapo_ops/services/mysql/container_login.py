@@ -5,7 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql
+from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, hosts_of
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -41,10 +41,6 @@ def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
         return None
 
 
-HOSTS = ("%",)
-"""Whence the accounts log in: other containers."""
-
-
 def settle(mysql: Mysql, passwords: Passwords) -> Command:
     """What brings an existing server to the spec's database and accounts, as root of its container.
 
@@ -52,4 +48,4 @@ def settle(mysql: Mysql, passwords: Passwords) -> Command:
     else never arrive. Raises OpsError for a password that can't stand on one line.
     """
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
-    return Command(argv, stdin=accounts_sql(mysql, passwords, HOSTS).encode())
+    return Command(argv, stdin=accounts_sql(mysql, passwords, hosts_of(from_images=True)).encode())

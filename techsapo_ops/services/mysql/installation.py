@@ -12,7 +12,14 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, identified, statements, unlogged
+from techsapo_ops.services.mysql.accounts import (
+    Passwords,
+    accounts_sql,
+    hosts_of,
+    identified,
+    statements,
+    unlogged,
+)
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -39,16 +46,12 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     install(topology.data_dir(service), topology, service.user, runner)
 
 
-HOSTS = ("127.0.0.1", "%")
-"""Whence the accounts log in: the first for the loopback address, the second for apps of other hosts."""
-
-
 def init_sql(mysql: Mysql, passwords: Passwords, root: Secret) -> str:
     """Statements for `--init-file`, one a line as the server wants them; each may run at every start.
 
     Raises OpsError for a password that can't stand on one line.
     """
-    return accounts_sql(mysql, passwords, HOSTS) + root_sql(root)
+    return accounts_sql(mysql, passwords, hosts_of(from_images=False)) + root_sql(root)
 
 
 def root_sql(password: Secret) -> str:

@@ -21,7 +21,11 @@ ADDED = {"claimed_user": 64}
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = "techsapo_audit_migrations"
 """What whoever migrates holds, by GET_LOCK."""
+_DIALECT = "mysql"
+"""SQLAlchemy's word for MariaDB's SQL too."""
 _FIRST = "0001"
+_DENIED = frozenset({1044, 1142})
+"""What MariaDB says where an account lacks a right: to a database, to a table."""
 _LOCK_SECONDS = 30
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -30,13 +34,22 @@ def upgrade(connection: Connection) -> None:
     """Run the migrations that `connection`'s database lacks; safe when several instances start at once.
 
     Alembic is imported only where there is something to do. Raises SQLAlchemyError, also where another
-    instance has been migrating for longer than half a minute.
+    instance has been migrating for longer than half a minute, and where the account may not.
     """
+    import sqlalchemy as sa
+
     with _ONE_AT_A_TIME:
-        if _revision(connection) != HEAD:
-            _migrate(connection)
-        if _lacking(connection):
-            _add(connection)
+        try:
+            if _revision(connection) != HEAD:
+                _migrate(connection)
+            if _lacking(connection):
+                _add(connection)
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or _DENIED.isdisjoint(error.orig.args[:1]):
+                raise
+            raise sa.exc.InvalidRequestError(
+                "the audit database has an older schema, which this account may not alter: `techsapo up` does"
+            ) from None
 
 
 def sql_from(revision: str | None, columns: Collection[str]) -> str:
@@ -63,6 +76,7 @@ def _migrations_from(revision: str | None, columns: Collection[str]) -> str:
     written = io.StringIO()
     config = Config(output_buffer=written)
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["dialect"] = _DIALECT
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         return ""  # a newer version's, which adds what this one does not use
@@ -113,7 +127,7 @@ def _locked(connection: Connection) -> Iterator[None]:
     """One instance at a time. SQLite's file has one alone."""
     import sqlalchemy as sa
 
-    if connection.dialect.name != "mysql":
+    if connection.dialect.name != _DIALECT:
         yield
         return
     got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": LOCK, "wait": _LOCK_SECONDS})
