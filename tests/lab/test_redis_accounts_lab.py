@@ -184,3 +184,19 @@ def test_another_user_is_told_whose_a_secret_is_and_health_still_works(lab: Proj
         lab.launcher = ()
     assert "redis-operator" in refused or "recorded" in refused
     assert found["redis"] == "healthy"
+
+
+def test_a_password_that_became_known_is_replaced_as_the_runbook_says(lab: Project) -> None:
+    files = [password_file(lab.layout, account) for account in (APP, EXPORTER, OPERATOR)]
+    before = [file.read_text() for file in files]
+    for file in files:
+        file.unlink()
+    lab.run("down")
+    lab.run("up", "--yes")
+    assert not set(before) & {file.read_text() for file in files}
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(
+            port=lab.spec["redis"]["port"], username=OPERATOR, password=before[2],
+            ssl=lab.spec["redis"]["tls"], ssl_ca_certs=str(ca_file(lab.layout, "redis")),
+        ).ping()  # fmt: skip
+    lab.well()
