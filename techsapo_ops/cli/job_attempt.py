@@ -12,6 +12,7 @@ import typer
 from techsapo_ops.adapters.supervised import RESULT_VARIABLE
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.open_stack import history_beside, open_stack
+from techsapo_ops.cli.output import write
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
@@ -53,5 +54,5 @@ def _context(file: Path, environment: str | None) -> JobContext:
         layout=layout_beside(file),
         stack=stack,
         history=history_beside(file),
-        tell=lambda text: print(text, flush=True),
+        tell=write,
     )

@@ -6,7 +6,8 @@ module for them would make each start a third slower (docs/decisions/0003-lazy-c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -15,6 +16,7 @@ import typer
 from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
 from typer.core import TyperCommand, TyperGroup
 
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.bundles import expanded
 
 ROOM = "techsapo_ops.cli.commands"
@@ -68,6 +70,15 @@ class LazyCommand(TyperCommand):
             raise
 
 
+@contextmanager
+def _harmless_usage() -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        error.message = harmless(error.message)
+        raise
+
+
 class LazyGroup(TyperGroup):
     """A group whose commands come from a table of entries."""
 
@@ -77,6 +88,16 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         for name, entry in self.table.items():
             self.add_command(LazyCommand(name, entry), name)
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """The context. Wrong usage repeats what was typed, perhaps the name of a file: it is made harmless."""
+        with _harmless_usage():
+            return super().make_context(info_name, args, parent=parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, whose own wrong usage is harmless too."""
+        with _harmless_usage():
+            return super().invoke(ctx)
 
 
 def lazy_group(entries: dict[str, LazyEntry]) -> type[LazyGroup]:

@@ -72,7 +72,9 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"techsapo {__version__}")
+        from techsapo_ops.cli.output import write
+
+        write(f"techsapo {__version__}")
         raise typer.Exit
 
 
@@ -96,15 +98,25 @@ def main() -> None:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EPIPE}:
-            raise
+    except Exception as error:  # noqa: BLE001 - shown as Python would show it
+        if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EPIPE}:
+            _crash(error)
         # What is left in the buffer can't be written either: the interpreter would stumble over it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno == errno.EPIPE:
             sys.exit(1)
         where = error.filename or "the output"
         _fail(OpsError(f"cannot write {where}: no space left on device", "`df -h` shows what is full"))
+
+
+def _crash(error: Exception) -> NoReturn:
+    """Show where it went wrong, as Python does; its words may come from elsewhere."""
+    import traceback
+
+    from techsapo_ops.cli.output import write
+
+    write("".join(traceback.format_exception(error)).rstrip(), stderr=True)
+    sys.exit(1)
 
 
 def _fail(error: OpsError) -> NoReturn:

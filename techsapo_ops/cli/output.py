@@ -1,4 +1,8 @@
-"""How the command line looks: data on stdout, talk on stderr, colour only where it means something."""
+"""How the command line looks: data on stdout, talk on stderr, colour only where it means something.
+
+All that the command line says goes through here, and loses what a terminal takes for orders: logs, answers,
+names of files and hosts, and what tools and vendors say may hold anything. Our own colours come after it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -40,16 +45,17 @@ _STATE_STYLES = {
 _PIPE_WIDTH = 10_000
 _LONGEST_NAME = 32
 """Cells of a table's first column that are never broken over two lines: with 80 of them, 45 are left."""
-_CONTROLS = {n: "\N{REPLACEMENT CHARACTER}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console for one stream; on a pipe it neither colours nor wraps."""
-    from rich.console import Console
+    """A rich console for one stream; on a pipe it neither colours nor wraps. It knows no markup."""
+    from techsapo_ops.cli.console import HarmlessConsole
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+    return HarmlessConsole(
+        file=stream, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False
+    )
 
 
 class Output:
@@ -63,16 +69,16 @@ class Output:
     def data(self, text: str) -> None:
         """Print a result on stdout; nothing while JSON was asked for."""
         if not self.as_json:
-            print(text)
+            write(text)
 
     def json(self, value: Any) -> None:
         """Print `value` as JSON on stdout, Japanese as it is."""
-        print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     def say(self, text: str) -> None:
         """Tell how the work goes, on stderr."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            write(text, stderr=True)
 
     def detail(self, text: str) -> None:
         """Tell what only `--verbose` wants, on stderr."""
@@ -123,7 +129,7 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, righ
             min_width=names if kept else None,
         )
     for row in rows:
-        table.add_row(*(Text(str(cell), style=state_style(str(cell))) for cell in row))
+        table.add_row(*(Text(harmless(str(cell)), style=state_style(str(cell))) for cell in row))
     return table
 
 
@@ -132,15 +138,14 @@ def state_style(word: str) -> str:
     return _STYLES.get(_STATE_STYLES.get(word, ""), "")
 
 
-def harmless(value: Any) -> Any:
-    """`value`, read from JSON, without what a terminal takes for orders: models and logs hold anything."""
-    if isinstance(value, str):
-        return value.translate(_CONTROLS)
-    if isinstance(value, list):
-        return [harmless(each) for each in value]
-    if isinstance(value, dict):
-        return {key: harmless(each) for key, each in value.items()}
-    return value
+def write(text: str, *, stderr: bool = False) -> None:
+    """Print a line at once, on stdout or on stderr."""
+    print(harmless(text), file=sys.stderr if stderr else sys.stdout, flush=True)
+
+
+def write_json(value: Any) -> None:
+    """Print `value` as one line of JSON on stdout, at once."""
+    print(harmless_json(json.dumps(value, ensure_ascii=False)), flush=True)
 
 
 def _tell(word: str, text: str, *, weight: str = "", colour: str = "") -> None:
@@ -149,7 +154,7 @@ def _tell(word: str, text: str, *, weight: str = "", colour: str = "") -> None:
     The terminal wraps it: a line broken here would break the paths and commands in it for copying. As rich
     prints it, which takes longer to import than `ps` takes to look.
     """
-    line = f"{word} {text.translate(_CONTROLS)}".expandtabs()
+    line = f"{word} {harmless(text)}".expandtabs()
     codes = [weight, "" if os.environ.get("NO_COLOR") else colour]
     if _coloured() and any(codes):
         line = f"\x1b[{';'.join(filter(None, codes))}m{word}\x1b[0m{line[len(word) :]}"
@@ -188,4 +193,4 @@ def confirm(question: str, *, yes: bool) -> bool:
         return False
     import typer
 
-    return typer.confirm(question, default=False, err=True)
+    return typer.confirm(harmless(question), default=False, err=True)

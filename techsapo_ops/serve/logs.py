@@ -10,6 +10,7 @@ import structlog
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.serve.line_sampler import LineSampler
+from techsapo_ops.adapters.terminal import harmless_json
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 
@@ -66,8 +67,8 @@ def configure_logs(
 
 
 def _rendered(event: structlog.types.EventDict, **_: Any) -> str:
-    """`event` as JSON; what JSON has no word for as text."""
-    return dump(event, default=str).decode()
+    """`event` as JSON, also on a terminal; what JSON has no word for as text."""
+    return harmless_json(dump(event, default=str).decode())
 
 
 class _Sink:

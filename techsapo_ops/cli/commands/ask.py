@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -20,7 +18,7 @@ from techsapo_ops.cli.orchestrator import (
     piped,
     post,
 )
-from techsapo_ops.cli.output import harmless
+from techsapo_ops.cli.output import write, write_json
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_answer
 from techsapo_ops.errors import OpsError
@@ -68,7 +66,7 @@ def ask(
             out.json(told)
         return
 
-    show_answer(harmless(told))
+    show_answer(told)
 
 
 def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
@@ -76,9 +74,9 @@ def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) ->
     verdict: dict[str, Any] = {}
     for name, told in follow(asked, _GENERATE, body):
         if as_json:
-            print(json.dumps({"event": name, **told}, ensure_ascii=False), flush=True)
+            write_json({"event": name, **told})
         elif name != "verdict":
-            print(_line(name, harmless(told)), file=sys.stderr, flush=True)
+            write(_line(name, told), stderr=True)
         verdict = told if name == "verdict" else verdict
     return verdict
 

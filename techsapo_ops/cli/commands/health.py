@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 from techsapo_ops.adapters.build import build
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace
-from techsapo_ops.cli.output import Output, console, make_table, state_style
+from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 
@@ -127,7 +126,7 @@ def _watch(look: Any, *, as_json: bool) -> None:
     if as_json:
         while True:
             began = time.monotonic()
-            print(json.dumps(_value(look()), ensure_ascii=False), flush=True)
+            write_json(_value(look()))
             time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))
 
     from rich.console import Group

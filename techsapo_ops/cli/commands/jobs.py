@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +26,7 @@ from techsapo_ops.cli.options import (
     SpecPlace,
     WaitOption,
 )
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, write
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
@@ -251,7 +250,7 @@ def _runs(file: Path, name: str) -> tuple[Runs, tuple[Run, ...]]:
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    write(text, stderr=True)
 
 
 def _clock(time: datetime | None) -> str:

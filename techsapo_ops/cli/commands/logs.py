@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
-from techsapo_ops.cli.output import Output, console
+from techsapo_ops.cli.output import Output, console, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.log_filter import LogFilter
@@ -123,4 +122,4 @@ def _print_json(lines: Iterator[LogLine]) -> None:
     for line in lines:
         when = line.time.isoformat() if line.time else None
         entry = {"service": line.service, "time": when, "text": line.text}
-        print(json.dumps(entry, ensure_ascii=False), flush=True)
+        write_json(entry)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -173,4 +174,4 @@ def _say_due(next_runs: Mapping[str, datetime | None], context: RunContext) -> N
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    write(text, stderr=True)

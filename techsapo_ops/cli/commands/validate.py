@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
+from techsapo_ops.cli.output import write
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             )
         else:
             for problem in error.problems:
-                print(problem, file=sys.stderr)
+                write(str(problem), stderr=True)
             found = len(error.problems)
             out.say(f"{found} {'problem' if found == 1 else 'problems'}")
         raise typer.Exit(error.exit_code) from None

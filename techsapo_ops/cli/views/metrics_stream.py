@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.cli.output import Output, console, make_table
+from techsapo_ops.cli.output import Output, console, make_table, write_json
 from techsapo_ops.operations.watch.metrics_stream import follow
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def show(asked: Peer, *, once: bool, as_json: bool) -> None:
     readings = islice(follow(url, asked.headers, lost, trust=asked.trust), 1, None)
     if as_json:
         for reading in islice(readings, 1) if once else readings:
-            print(json.dumps(_json(reading), ensure_ascii=False), flush=True)
+            write_json(_json(reading))
         return
     if once or not console().is_terminal:
         reading = next(readings)

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from techsapo_ops.cli.output import Output, console, make_table
 
@@ -62,6 +62,6 @@ def test_talk_looks_as_rich_would_print_it(
     Output().warn(text)
     Output().next(text)
     monkeypatch.setattr("sys.stderr", expected)
-    for word in ("[yellow]warning:[/]", "[dim]next:[/]"):
-        console(stderr=True).print(f"{word} {escape(text)}", soft_wrap=True)
+    for word, style in (("warning:", "yellow"), ("next:", "dim")):
+        console(stderr=True).print(Text.assemble((word, style), f" {text}"), soft_wrap=True)
     assert said.getvalue() == expected.getvalue()
