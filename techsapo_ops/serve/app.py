@@ -56,6 +56,7 @@ from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
@@ -130,6 +131,7 @@ class App:
             instance.name,
             self.audit,
             metrics,
+            PromptHash(options.app_key),
             keep_prompts=spec.audit.prompt == "masked",
             simulated=registry.simulated,
         )

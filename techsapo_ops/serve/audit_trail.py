@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.spending import Event as SpendingEvent
 from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
@@ -38,11 +38,19 @@ class AuditTrail:
     """
 
     def __init__(
-        self, instance: str, audit: AuditLog, metrics: Metrics, *, keep_prompts: bool, simulated: bool
+        self,
+        instance: str,
+        audit: AuditLog,
+        metrics: Metrics,
+        prompt_hash: PromptHash,
+        *,
+        keep_prompts: bool,
+        simulated: bool,
     ) -> None:
         self.instance = instance
         self.audit = audit
         self.metrics = metrics
+        self.prompt_hash = prompt_hash
         self.keep_prompts = keep_prompts
         self.simulated = simulated
 
@@ -150,7 +158,7 @@ class AuditedRequest:
                 request_id=self.request_id,
                 user_id=self.caller.user,
                 task_type=self.task_type,
-                prompt_hash=hashlib.sha256(prompt.encode(errors="surrogatepass")).hexdigest(),
+                prompt_hash=self.trail.prompt_hash.of(prompt),
                 providers=providers,
                 confidence=answer.confidence if answer is not None else None,
                 consensus=answer.consensus if answer is not None else None,

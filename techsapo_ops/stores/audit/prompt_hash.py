@@ -1,0 +1,30 @@
+"""How the audit log tells the same question again without holding it: a keyed digest."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+_PURPOSE = b"techsapo prompt hash"
+_ID_DIGITS = 8
+_DIGITS = 52
+"""Hexadecimal digits, 208 bits: with the rest as many characters as a SHA-256, which the column was made for."""
+
+
+class PromptHash:
+    """Digests of prompts by `key`, which the database does not hold; without one by a key of this process.
+
+    A plain SHA-256, as rows from before 0.2 have it, tells whoever reads the rows which of the questions that
+    he can think of were asked. `k1.KEY.DIGEST` says the form, by which key, and the HMAC-SHA-256.
+    """
+
+    def __init__(self, key: bytes | None) -> None:
+        self._key = hmac.digest(key or secrets.token_bytes(32), _PURPOSE, "sha256")
+        self._id = hmac.new(self._key, b"id", hashlib.sha256).hexdigest()[:_ID_DIGITS]
+
+    def of(self, prompt: str) -> str:
+        """The digest of `prompt`, 64 characters."""
+        data = prompt.encode(errors="surrogatepass")
+        made = hmac.new(self._key, b"prompt\n" + data, hashlib.sha256).hexdigest()
+        return f"k1.{self._id}.{made[:_DIGITS]}"
