@@ -90,7 +90,7 @@ class LazyGroup(TyperGroup):
             self.add_command(LazyCommand(name, entry), name)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """The context. Wrong usage repeats what was typed, perhaps the name of a file: it is made harmless."""
+        """The context. Wrong usage repeats what was typed, perhaps the name of a file: made harmless."""
         with _harmless_usage():
             return super().make_context(info_name, args, parent=parent, **extra)
 

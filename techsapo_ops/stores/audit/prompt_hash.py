@@ -9,7 +9,7 @@ import secrets
 _PURPOSE = b"techsapo prompt hash"
 _ID_DIGITS = 8
 _DIGITS = 52
-"""Hexadecimal digits, 208 bits: with the rest as many characters as a SHA-256, which the column was made for."""
+"""Hexadecimal digits, 208 bits: all in all as many characters as a SHA-256, for which the column was made."""
 
 
 class PromptHash:
