@@ -9,8 +9,8 @@ from typing import Any, TextIO, cast
 import structlog
 
 from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.serve.line_sampler import LineSampler
 from techsapo_ops.adapters.terminal import harmless_json
+from techsapo_ops.serve.line_sampler import LineSampler
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 

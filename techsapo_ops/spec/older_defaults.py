@@ -39,6 +39,7 @@ SAFER: tuple[SaferDefault, ...] = (
     ),
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
     SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
+    SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

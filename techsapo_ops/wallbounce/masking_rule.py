@@ -54,7 +54,7 @@ class Rule:
                     yield from self._checked(text, *match.span(group))
                     continue
                 for one in self.each.finditer(text, *match.span(group)):
-                    yield from self._checked(text, *one.span(1))
+                    yield from self._checked(text, *one.span(one.lastindex or 0))
 
     def after(self, before: str) -> Rule:
         """The same, where the line before the find ends as `before` says."""

@@ -7,24 +7,29 @@ import re
 from techsapo_ops.wallbounce.masking_rule import WORD_VALUE, Check, Rule, rule
 from techsapo_ops.wallbounce.secret_values import possible, strong
 
-_ARGUMENTS = r"\b[^\n|]{0,400}?[ \t]"
-
-
 _NAME = re.compile(r"[a-z0-9_-]{2,}")
 
 
 def _given(programs: str, options: str, value: str = WORD_VALUE, check: Check = possible) -> Rule:
     """The value of one of `options` of `programs`, whose names are hints as well."""
-    return rule(
-        "PASSWORD",
-        rf"(?<![\w-])(?:{programs}){_ARGUMENTS}(?:{options}){value}",
-        check,
-        " ".join(max(names, key=len) for part in programs.split("|") if (names := _NAME.findall(part))),
-    )
+    hints = " ".join(max(names, key=len) for part in programs.split("|") if (names := _NAME.findall(part)))
+    found = rule("PASSWORD", rf"(?<![\w-])(?:{programs})\b([^\n|]{{1,600}})", check, hints)
+    return found.of_each(rf"(?<=[ \t])(?:{options}){value}")
 
 
 _NEXT = r"[ \t=]{1,3}"
 _OPTIONS = (
+    _given("ssh-keygen", rf"-[NP]{_NEXT}"),
+    _given("slappasswd", rf"-s{_NEXT}"),
+    _given("doveadm", rf"(?:-p|-u \S{{1,64}} -p){_NEXT}"),
+    _given("openssl", r"passwd[ \t]{1,3}(?:-[\w-]{1,20}[ \t]{1,3}){0,4}"),
+    _given(r"mysqladmin", r"password[ \t]{1,3}"),
+    _given(
+        r"consul|etcdctl|vault",
+        r"(?:kv )?put[ \t]\S{0,100}(?:password|secret|token|key)\S{0,40}[ \t]{1,3}",
+        check=strong,
+    ),
+    _given(r"net", r"use[ \t]{1,3}(?:\S{1,3}[ \t]{1,3})?\S{3,200}[ \t]{1,3}(?!/)"),
     _given(
         r"mysql\w{0,12}|mariadb[\w-]{0,16}|mycli|xtrabackup|innobackupex|mariabackup"
         r"|mydumper|myloader|pt-[\w-]{1,30}",

@@ -7,6 +7,20 @@ from techsapo_ops.wallbounce.secret_values import digits_or_strong, possible, st
 
 _Q = r"(?:'((?:[^'\n\\]|\\.){1,1024})'|\"((?:[^\"\n\\]|\\.){1,1024})\")"
 _SQL = (
+    rule("PASSWORD", r"(?i)\bpassword[ \t]{0,3}=[ \t]{0,3}N'((?:[^'\n]|''){1,256})'", None, "password"),
+    rule(
+        "PASSWORD",
+        r"(?i)\b(?:connect|conn)[ \t]{1,3}\w{1,30}/\"?([^\s\"';@/]{2,128})(?=\"?(?:@|[ \t]" r"|$))",
+        possible,
+        "conn",
+    ),
+    rule("PASSWORD", r"(?i)jdbc:oracle:\w{1,8}:\w{1,30}/([^\s\"'@/]{2,128})@", None, "jdbc:oracle"),
+    rule(
+        "PASSWORD",
+        r"(?i)\bsp_(?:addlogin|password)[ \t(]{1,3}N?'[^'\n]{1,64}',[ \t]{0,3}N?'(" r"[^'\n]{1,256})'",
+        None,
+        "sp_",
+    ),
     rule(
         "PASSWORD",
         rf"(?i)\bidentified[ \t]{{1,3}}(?:with[ \t]{{1,3}}[\w'\"`]{{1,64}}[ \t]{{1,3}}|via"
@@ -83,6 +97,31 @@ _LINE = r"(?im)^[ \t]{0,40}"
 _LINES = (
     rule(
         "PASSWORD",
+        rf"(?i)\b(?:bindpw|rootpw\w{{0,8}}|rootbindpw|auth_pass)[ \t]{{1,8}}{WORD_VALUE}",
+        strong,
+        "bindpw rootpw rootbindpw auth_pass",
+    ),
+    rule(
+        "PASSWORD",
+        rf"(?i)\bset[ \t]{{1,3}}(?:\w{{0,20}}password|passwd|psksecret|secret|key)"
+        rf"[ \t]{{1,3}}(?:ENC[ \t]{{1,3}})?{WORD_VALUE}",
+        lambda v: possible(v) and v not in {"for", "to"},
+        "set ",
+    ),
+    rule(
+        "PASSWORD",
+        rf"{_LINE}(?:ppp[ \t]{{1,3}}(?:chap|pap)[^\n]{{0,60}}?password|pp[ \t]{{1,3}}auth"
+        rf"[ \t]{{1,3}}(?:username|myname)[ \t]{{1,3}}\S{{1,64}}|(?:login|administrator)"
+        rf"[ \t]{{1,3}}password(?:[ \t]encrypted)?|wpa-psk[ \t]{{1,3}}(?:ascii|hex))"
+        rf"[ \t]{{1,3}}(?:[0-9][ \t]{{1,3}})?{WORD_VALUE}[ \t]{{0,8}}$",
+        possible,
+        "ppp pp login administrator wpa-psk",
+    ),
+    rule(
+        "PASSWORD", r"(?i)\bencrypted-password[ \t]{1,3}\"?([^\s\";]{6,256})", possible, "encrypted-password"
+    ),
+    rule(
+        "PASSWORD",
         r"(?im)(?:^[ \t]{0,8}|machine[ \t]{1,8}\S{1,200}[ \t\n]{1,40}|\bdefault"
         r"[ \t]{1,8})login[ \t]{1,8}[^\s]{1,100}[ \t\n]{1,40}password[ \t]{1,8}("
         r"[^\s]{1,256})",
@@ -115,7 +154,7 @@ _LINES = (
         "PASSWORD",
         rf"(?i)\b(?:neighbor[ \t][^\s]{{1,64}}[ \t]password|(?:radius|tacacs)(?:-server)?"
         rf"[ \t](?:[^\n]{{0,100}}?[ \t])?key|md5-key|message-digest-key[ \t]\d{{1,3}}"
-        rf"[ \t]md5|pre-shared-key(?:[ \t](?:address|local|remote|ascii-text|hex)"
+        rf"[ \t]md5|pre-shared-key(?:[ \t]\d{{1,3}})?(?:[ \t](?:address|local|remote|ascii-text|hex|text)"
         rf"[^\n]{{0,60}}?)?|isakmp[ \t]key|standby[ \t]\d{{1,4}}[ \t]authentication(?:"
         rf"[ \t]text)?)[ \t]{{1,3}}(?:[0-9][ \t]{{1,3}})?{WORD_VALUE}",
         lambda v: (possible(v) and len(v) >= 6) or digits_or_strong(v),

@@ -128,7 +128,7 @@ _JAPANESE = (
     r"|コミュニティ名|合言葉|(?<![A-Za-z0-9_])(?-i:PW|PASS)|ＰＷ)"
 )
 _LABEL = (
-    r"(?i)(?:^[\s>|#*+・-]*[\"']?(?:[\w.$/-]* ){0,3}[\w.$/-]*|[{,(]\s*\\{0,2}[\"'][\w.$ -]*|\\n\s*[\w.$-]*)$"
+    r"(?i)(?:^[\s>|#*+・-]*[\"']?(?:[\w.$/-]* ){0,3}[\w.$/-]*|[{,(]\s*\\{0,2}[\"']?[\w.$ -]*|\\n\s*[\w.$-]*)$"
 )
 """Before the name of a setting: nothing but the rest of the name, as in YAML, or what JSON has there."""
 
@@ -147,6 +147,60 @@ def _said(value: str) -> bool:
 
 
 _NAMED = (
+    # name and value on two lines, as in a container's environment
+    rule(
+        "SECRET",
+        rf"(?i)\bname:[ \t]{{0,8}}[\"']?[\w.-]{{0,60}}?{_WORD}[\"']?[ \t]{{0,8}}\n"
+        rf"[ \t]{{0,40}}value:[ \t]{{0,8}}{VALUE}",
+        possible,
+        "value:",
+    ),
+    # PowerShell, Terraform, and calls that take a name and a password
+    rule(
+        "SECRET",
+        r"(?i)convertto-securestring[ \t]{1,3}(?:-string[ \t]{1,3})?(?:\"("
+        r"[^\"\n]{1,256})\"|'([^'\n]{1,256})')",
+        possible,
+        "securestring",
+    ),
+    rule(
+        "SECRET",
+        rf"(?i)variable[ \t]{{1,3}}\"[\w-]{{0,60}}?{_WORD}\""
+        rf"[ \t]{{0,3}}\{{[^{{}}]{{0,300}}?\bdefault[ \t]{{0,8}}=[ \t]{{0,8}}\"([^\"\n]{{1,400}})\"",
+        possible,
+        "variable",
+    ),
+    rule(
+        "SECRET",
+        r"(?i)(?:\.(?:login|auth|authenticate|basic_auth|setbasicauth)|basicauth"
+        r"|credentials?|mysqli?_connect|auth=)\((?:[\"'][^\"'\n]{1,100}[\"'],"
+        r"[ \t]{0,3}){1,2}[\"']([^\"'\n]{1,256})[\"']",
+        possible,
+        "login auth credential connect",
+    ),
+    rule(
+        "SECRET",
+        r"(?i)(?<![\w:/-])([^\s\"'`]{6,64}) as (?:the|a|its|my|our|your) (?:\w{1,20} )?"
+        r"(?:password|passphrase|token|secret|api key)\b",
+        _said,
+        " as ",
+    ),
+    rule("SECRET", r"(?i)((?:パスワード|パス[はをがも]|PW)[^\n]{0,200})", strong).of_each(
+        r"[「『]([!-~]{6,64})[」』]"
+    ),
+    rule(
+        "SECRET",
+        r"(?:[「『]([!-~]{4,64})[」』]|(?<![!-~])([!-~]{6,64}))[ 　]?(?:という|って)"
+        r"(?:パスワード|トークン|キー"
+        r"|パス)",
+        _said,
+    ),
+    rule(
+        "SECRET",
+        r"(?:パス|ＩＤ／ＰＷ)[ 　]?(?:[:：]|は)[ 　]?(?:[「『]([!-~]{3,64})[」』]|([!-~]{4,64}))",
+        _said,
+        quoted=possible,
+    ),
     # NAME=value: a file of settings, a variable, an option, a connection string
     rule(
         "SECRET",
@@ -176,7 +230,7 @@ _NAMED = (
     # … password: value … within a sentence or a line of a log
     rule(
         "SECRET",
-        rf"(?i)(?<!unexpected )(?<!invalid )(?<!near ){_WORD}(?:[ \t]{{0,3}}\("
+        rf"(?i)(?<!unexpected )(?<!invalid )(?<!near )(?<!:){_WORD}(?: \d{{1,2}})?(?:[ \t]{{0,3}}\("
         rf"[^()\n]{{0,40}}\))?\\{{0,2}}[\"'`]?"
         rf"[ \t]{{0,3}}[:：][ \t]{{0,4}}{VALUE}",
         digits_or_strong,
@@ -283,7 +337,7 @@ _URLS = (
         r"(?i)[?&;](?:\w{1,20}_token|token|auth|api[_-]?key|apikey|key|sig|signature"
         r"|\w{0,20}secret|code|x-amz-signature"
         r"|x-amz-security-token|x-amz-credential|x-goog-signature|awsaccesskeyid|password"
-        r"|passwd|pass|pwd|sessionid|sid"
+        r"|passwd|pass|pwd|session_?id|session|sid|access_key|auth_key|hmac"
         r"|ticket|otp)=([^\s&#\"'<>;]{4,4096})",
         strong,
         "=",

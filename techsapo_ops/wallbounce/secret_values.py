@@ -42,7 +42,7 @@ _NOT_A_VALUE = re.compile(
     r"""(?ix)
     [$%][\w{(].*                    # $VAR, ${VAR}, $(command), %VAR%, %s
     | [\{<(\[].*                    # {{ template }}, <password>, (empty), [redacted]
-    | !\w.*                         # !vault, !Ref
+    | [!:]\w.*                      # !vault, !Ref, token::get
     | [*xX•・.…_#-]{2,}             # *****, xxxx, …
     | (?:~|\.{1,2})?/(?!/)[\w.@~+-]+(?:/.*)?   # a path
     | [a-z]:\\.*
@@ -55,6 +55,7 @@ _NOT_A_VALUE = re.compile(
     | (?:sha|md|aes|rsa|hmac|scram|rs|hs|es|ps|utf|base|argon|ed|ecdsa|tls|ssl|oauth|x)[-_]?\d{1,4}
         (?:[-_/](?:sha|gcm|cbc|hashed|encoded|\d)\w*){0,3}
     | sha256:[\w+/=]*
+    | (?:\d+:)?\d+(?:\.\d+){1,4}[\w.+~:-]*   # a version
     | your[-_ ]?\w*
     | [-+]?\d{1,3}(?:[.,]\d+)?[%a-z]{0,2}
     """

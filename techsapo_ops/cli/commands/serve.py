@@ -90,6 +90,7 @@ def serve(
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
+    from techsapo_ops.spec.edition import edition_of
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
@@ -116,7 +117,7 @@ def serve(
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
-        mask=mask_level(spec),
+        mask=mask_level(spec, edition_of(spec.edition, project.loaded.environment, project.began_with)),
         exposures=_exposures(project, exposures),
     )
     ports = [i.port for i in spec.app.resolved_instances]

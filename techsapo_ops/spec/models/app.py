@@ -183,7 +183,7 @@ class WallBounce(Section):
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
     mask: Annotated[MaskLevel | None, BeforeValidator(_switched_off)] = None
-    """What is masked before it reaches the providers: off, secrets, or personal (data too); default: off."""
+    """What is masked for the providers: off, secrets, or personal (data too); default: by `edition`."""
     mask_prompts: bool = False
     """true is `mask: personal`, by its older name."""
 

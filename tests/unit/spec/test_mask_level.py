@@ -28,7 +28,12 @@ def test_the_spec_says_how_much_is_masked_also_by_the_older_name(
     written: str, level: str, loaded: Loader
 ) -> None:
     spec = loaded(f"project: x\nwallbounce: {{{written.strip('{}')}}}").spec
-    assert mask_level(spec) == level
+    assert mask_level(spec, 1) == mask_level(spec, 2) == level
+
+
+def test_where_the_spec_says_nothing_secrets_are_masked_from_the_second_edition_on(loaded: Loader) -> None:
+    spec = loaded("project: x").spec
+    assert [mask_level(spec, 1), mask_level(spec, 2)] == ["off", "secrets"]
 
 
 def test_a_bare_off_which_yaml_readers_disagree_on_is_refused_with_both_spellings(loaded: Loader) -> None:

@@ -17,6 +17,18 @@ from techsapo_ops.wallbounce.personal_data import luhn, my_number
 
 CASES = Path(__file__).parents[2] / "cases"
 LABELLED = yaml.safe_load((CASES / "masking.yaml").read_text(encoding="utf-8"))
+HELD_OUT = yaml.safe_load((CASES / "masking_heldout.yaml").read_text(encoding="utf-8"))
+FRESH = yaml.safe_load((CASES / "masking_fresh.yaml").read_text(encoding="utf-8"))
+SECRETS = [
+    *LABELLED["secrets"],
+    *(case for case in HELD_OUT if case["secrets"]),
+    *FRESH["secrets"],
+]
+ORDINARY = [
+    *LABELLED["ordinary"],
+    *(case["line"] for case in HELD_OUT if not case["secrets"]),
+    *FRESH["ordinary"],
+]
 PIECES = st.sampled_from(
     [
         *(case["line"] for case in LABELLED["secrets"]),
@@ -29,13 +41,13 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", LABELLED["secrets"], ids=lambda case: case["line"][:40])
+@pytest.mark.parametrize("case", SECRETS, ids=lambda case: case["line"][:40])
 def test_every_labelled_secret_is_masked(case: dict[str, Any]) -> None:
     masked = mask(case["line"], "secrets").text
     assert [secret for secret in case["secrets"] if str(secret) in masked] == []
 
 
-@pytest.mark.parametrize("line", LABELLED["ordinary"], ids=lambda line: line[:40])
+@pytest.mark.parametrize("line", ORDINARY, ids=lambda line: line[:40])
 def test_an_ordinary_line_stays_as_it_is(line: str) -> None:
     assert mask(line, "secrets").text == line
 
