@@ -138,6 +138,17 @@ def state_style(word: str) -> str:
     return _STYLES.get(_STATE_STYLES.get(word, ""), "")
 
 
+def harmless_values(value: Any) -> Any:
+    """`value`, read from JSON, with harmless texts: of some, rich's Text would leave out what they held."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, list):
+        return [harmless_values(each) for each in value]
+    if isinstance(value, dict):
+        return {key: harmless_values(each) for key, each in value.items()}
+    return value
+
+
 def write(text: str, *, stderr: bool = False) -> None:
     """Print a line at once, on stdout or on stderr."""
     print(harmless(text), file=sys.stderr if stderr else sys.stdout, flush=True)

@@ -48,6 +48,7 @@ class Masker:
         self._level = level
         self._names: dict[str, str] = {}
         self._numbers: Counter[str] = Counter()
+        self._done: dict[str, str] = {}
 
     @property
     def works(self) -> bool:
@@ -61,12 +62,14 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """`text` without what the level takes out; what it makes of its own result is the same again."""
-        for _ in range(MOST_ROUNDS):
-            masked = self._once(text)
-            if masked == text:
-                break
-            text = masked  # what stood before a find may have hidden another one
-        return text
+        if text not in self._done:  # an answer is shown to several others
+            masked = text
+            for _ in range(MOST_ROUNDS):
+                before, masked = masked, self._once(masked)
+                if masked == before:
+                    break  # else what stood before a find may have hidden another one
+            self._done[text] = masked
+        return self._done[text]
 
     def _once(self, text: str) -> str:
         if not self.works:

@@ -121,6 +121,7 @@ _WORD = (
 _HINTS = (
     "pass pwd pw secret token community key psk credential masterauth _auth authtok sessid connect.sid otp"
 )
+_JAPANESE_HINTS = "パス 暗証番号 トークン シークレット キー 鍵 コミュニティ名 合言葉 pw pass ｐｗ"
 _JAPANESE = (
     r"(?:パスワード|パスフレーズ|パスコード|暗証番号|秘密鍵|(?:アクセス|認証|API)?トークン"
     r"|シークレット(?:キー|アクセスキー)?"
@@ -264,6 +265,7 @@ _NAMED = (
         rf"|の値は|には)[ \t　]{{0,3}}"
         r"(?:[「『\"'`]([!-~]{3,400}?)[」』\"'`]|([!-~]{4,400}))",
         digits_or_strong,
+        _JAPANESE_HINTS,
         quoted=possible,
     ),
     rule(
@@ -271,8 +273,9 @@ _NAMED = (
         rf"(?i){_JAPANESE}[ 　]{{0,3}}(?:[:：=＝]|は)[ \t　]{{0,3}}([!-~]{{4,400}})"
         r"(?=[ \t　]{0,3}(?:です|でした|で(?:ログイン|接続|認証|入)|だった|。|$))",
         possible,
+        _JAPANESE_HINTS,
     ),
-    rule("SECRET", rf"(?i){_JAPANESE}[ 　]{{1,3}}([!-~]{{5,400}})", _said),
+    rule("SECRET", rf"(?i){_JAPANESE}[ 　]{{1,3}}([!-~]{{5,400}})", _said, _JAPANESE_HINTS),
     rule(
         "SECRET",
         r"(?i)(?:password|passwd|passphrase|secret|token|apikey|api-key|pwd)(?: "

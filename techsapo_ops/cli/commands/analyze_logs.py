@@ -9,7 +9,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.orchestrator import TierName, TierOption, UrlOption, orchestrator, piped, post
-from techsapo_ops.cli.output import console
+from techsapo_ops.cli.output import console, harmless_values
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_examination
 from techsapo_ops.errors import OpsError
@@ -51,7 +51,7 @@ def analyze_logs(
     if out.as_json:
         out.json(told)
     else:
-        _show(told)
+        _show(harmless_values(told))
 
 
 _FRAME = 600

@@ -18,7 +18,7 @@ from techsapo_ops.cli.orchestrator import (
     piped,
     post,
 )
-from techsapo_ops.cli.output import write, write_json
+from techsapo_ops.cli.output import harmless_values, write, write_json
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_answer
 from techsapo_ops.errors import OpsError
@@ -66,7 +66,7 @@ def ask(
             out.json(told)
         return
 
-    show_answer(told)
+    show_answer(harmless_values(told))
 
 
 def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
 from techsapo_ops.cli.output import Output, console, write_json
@@ -110,10 +111,10 @@ def _printer(names: list[str], as_json: bool) -> Any:
     def show(lines: Iterable[LogLine]) -> None:
         for line in lines:
             if len(names) == 1:
-                out.print(Text(line.text), soft_wrap=True)
+                out.print(Text(harmless(line.text)), soft_wrap=True)
             else:
                 head = Text(f"{line.service:{width}} | ", style=colours.get(line.service, ""))
-                out.print(head + Text(line.text), soft_wrap=True)
+                out.print(head + Text(harmless(line.text)), soft_wrap=True)
 
     return show
 
