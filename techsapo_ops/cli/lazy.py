@@ -16,7 +16,6 @@ import typer
 from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
 from typer.core import TyperCommand, TyperGroup
 
-from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.bundles import expanded
 
 ROOM = "techsapo_ops.cli.commands"
@@ -75,6 +74,8 @@ def _harmless_usage() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
+        from techsapo_ops.adapters.terminal import harmless
+
         error.message = harmless(error.message)
         raise
 
