@@ -13,12 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.fields import sections
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.spec.models.edge import Nginx
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
@@ -29,6 +34,11 @@ from techsapo_ops.stack.topology import Absent, Topology
 _VERSION = 1
 _FACTS_SINCE = ("published", "runs_package")
 """Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
+_FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
+    Limits: ("client_connections", "client_streams", "connections", "key_shares"),
+    Nginx: ("hsts_max_age", "hsts_subdomains"),
+}
+"""Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             }
             for file in desired.files
         ],
-        "spec": _without_empty(to_yaml_data(snapshot.spec, lambda path: path), given["spec"]),
+        "spec": _for_older(_without_empty(to_yaml_data(snapshot.spec, lambda path: path), given["spec"])),
         # These two are not needed to go back, and version 0.1 passes over them: they tell what of a later
         # plan comes from the spec, and what from a new version's defaults and templates.
         "given": given,
@@ -114,6 +124,16 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
         "secrets": {path: secret.reveal() for path, secret in secrets_of(snapshot.spec).items()},
     }
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _for_older(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec as data without what version 0.1 does not know, as far as it is the default."""
+    for _, model, section in sections(spec):
+        for name in _FIELDS_SINCE.get(model, ()):
+            default = model.model_fields[name].get_default(call_default_factory=True)
+            if name in section and section[name] == default:
+                del section[name]
+    return spec
 
 
 def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
