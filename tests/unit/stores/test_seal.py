@@ -8,7 +8,8 @@ import pytest
 from techsapo_ops.stores.seal import Forged, Seal
 
 SEAL = Seal(b"k" * 48)
-KEPT = SEAL.closed("lab:answer:1", b'{"text": "restart it"}', 60)
+DAY = 86_400
+KEPT = SEAL.closed("lab:answer:1", b'{"text": "restart it"}', DAY)
 
 
 def test_what_was_sealed_is_opened_at_its_place() -> None:
@@ -39,7 +40,7 @@ def test_a_value_by_another_key_is_forged() -> None:
 
 
 def test_a_value_that_somebody_keeps_for_longer_ends_when_it_was_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    later = time.time() + 61
+    later = time.time() + DAY + 1
     monkeypatch.setattr("techsapo_ops.stores.seal.time.time", lambda: later)
     assert SEAL.opened("lab:answer:1", KEPT) is None
 
