@@ -140,8 +140,11 @@ def edge(directory: Path, *, folder: str = "plain", **sections: Any) -> Iterator
             {"port": b.port, "weight": w, "backup": w == 1} for b, w in zip(backends, (3, 2, 1), strict=True)
         ]
         wanted = spec(
-            app={"instances": instances},
-            **{**sections, "nginx": {"listen": port, "tls_listen": tls_port, **sections.get("nginx", {})}},
+            **{
+                **sections,
+                "app": {**sections.get("app", {}), "instances": instances},
+                "nginx": {"listen": port, "tls_listen": tls_port, **sections.get("nginx", {})},
+            },
         )
         facts = real_host(sys.executable, root=os.geteuid() == 0)
         where = topology(wanted, directory / folder, facts=facts)
@@ -428,3 +431,58 @@ def test_hsts_and_the_redirect_are_a_choice(tmp_path: Path) -> None:
     with edge(tmp_path / "off", certificates=SITE, nginx={"redirect": False}) as nginx:
         assert "Strict-Transport-Security" not in header(nginx.tls_port)
         assert nginx.get("/")[0] == 200
+
+
+def asked(port: int, count: int, path: str = "/") -> list[bytes]:
+    """The heads of the answers to that many requests at once, each on a connection of its own."""
+    with ExitStack() as stack:
+        links = []
+        for _ in range(count):
+            link = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            link.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            links.append(link)
+        return [link.recv(65536) for link in links]
+
+
+def test_one_address_has_so_many_streams_at_once_and_requests_beside_them(tmp_path: Path) -> None:
+    with edge(tmp_path, app={"limits": {"client_streams": 2, "client_connections": 3}}) as nginx:
+        streams = asked(nginx.port, 3, "/api/v1/metrics/stream")
+        refused = [head for head in streams if head.startswith(b"HTTP/1.1 429")]
+        assert len(refused) == 1
+        assert b"\r\nRetry-After: 1\r\n" in refused[0]
+        assert nginx.get()[0] == 200, "streams are counted apart"
+        for backend in nginx.backends:
+            backend.release.set()
+
+
+def test_a_flood_from_one_address_is_answered_429_in_the_shape_of_a_problem(tmp_path: Path) -> None:
+    with edge(tmp_path, nginx={"client_rate": 5}) as nginx:
+        heads = asked(nginx.port, 40)
+        refused = [head for head in heads if head.startswith(b"HTTP/1.1 429")]
+        assert 20 <= len(refused) <= 29, "10 pass beyond the rate"
+        assert b"\r\nRetry-After: 1\r\n" in refused[0]
+        problem = json.loads(refused[0].partition(b"\r\n\r\n")[2])
+        assert (problem["status"], problem["code"]) == (429, "too_many_connections")
+        assert problem["error"]["type"] == "rate_limit_error", "OpenAI's clients read it too"
+
+
+def test_the_apps_own_429_keeps_its_own_retry_after(tmp_path: Path) -> None:
+    with edge(tmp_path) as nginx:
+        for backend in nginx.backends:
+            backend.status = 429
+        status, _, headers = nginx.get()
+        assert status == 429
+        assert "Retry-After" not in headers, "this app said none"
+
+
+def test_headers_beyond_its_buffers_are_refused_by_their_own_status(tmp_path: Path) -> None:
+    with edge(tmp_path) as nginx:
+        status, body, _ = nginx.get(headers={"X-Long": "a" * 9000})
+        assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+        assert nginx.get(headers={"X-Long": "a" * 7000})[0] == 200
+
+
+def test_usual_use_of_many_people_behind_one_address_meets_no_limit(tmp_path: Path) -> None:
+    with edge(tmp_path) as nginx:
+        heads = [head for _ in range(20) for head in asked(nginx.port, 12)]
+        assert Counter(head[9:12] for head in heads) == {b"200": 240}

@@ -4,5 +4,9 @@ from __future__ import annotations
 
 SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""
+HEADER_SECONDS = 20
+"""`client_header_timeout`: as long as the app itself waits for a head."""
+BODY_SECONDS = 30
+"""`client_body_timeout`: the longest silence in a body."""
 COMPOSE_TLS_PORT = 8443
 """Port of the TLS server inside the container, whose user may not bind ports below 1024."""

@@ -15,7 +15,12 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
+from techsapo_ops.services.nginx.limits import (
+    BODY_SECONDS,
+    COMPOSE_TLS_PORT,
+    HEADER_SECONDS,
+    SHUTDOWN_SECONDS,
+)
 from techsapo_ops.spec.hsts import hsts_header
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -49,6 +54,11 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         "nginx/nginx.conf.j2",
         user=_user(topology, service),
         shutdown_seconds=SHUTDOWN_SECONDS,
+        header_seconds=HEADER_SECONDS,
+        body_seconds=BODY_SECONDS,
+        client_rate=spec.nginx.client_rate,
+        client_connections=spec.app.limits.client_connections,
+        client_streams=spec.app.limits.client_streams,
         max_body=nginx_size(spec.app.limits.max_body),
         max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,

@@ -50,6 +50,8 @@ class Nginx(Section):
     """Keep to HTTPS for all names below as well, whoever serves them."""
     redirect: bool = True
     """Send plain HTTP to HTTPS where there is a certificate."""
+    client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
+    """Requests a second from one address, and twice as many at once; more are answered 429."""
 
 
 class Certificate(Section):
