@@ -173,6 +173,8 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     told = f" ({'; '.join(failed)})" if failed else ""
     hint = {
         "overloaded": "try again in a moment",
+        "key_busy": "ask fewer questions at once with this key, or try again in a moment",
+        "too_many_connections": "keep fewer connections open, or raise `app.limits.client_connections`",
         "timeout": "try again, or raise app.limits.request_timeout",
         "prompt_too_long": "shorten it, or raise app.limits.max_prompt",
         "body_too_large": "shorten it, or raise app.limits.max_body",
