@@ -74,6 +74,7 @@ class Promises:
         self, stack: Stack, upgraded: str
     ) -> None:
         assert "any host name is answered (app.refuse_other_hosts)" in upgraded
+        assert "without a key (app.auth.monitoring_networks)" in upgraded
         for url in stack.urls().values():
             asked = httpx.get(f"{url}/ping", headers={"Host": "web.example"}, timeout=20, trust_env=False)
             assert asked.status_code == 200
