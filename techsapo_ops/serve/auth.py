@@ -16,6 +16,7 @@ from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.proxies import Proxies
+from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth, Plans
 from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
 from techsapo_ops.stores.limits import RateLimiter
@@ -36,22 +37,27 @@ _DETAILS = {
 class Caller:
     """Who a request is from. `key` is None while the API is open.
 
-    `claimed` is whom the client says it asks for. It proves nothing: where there is a key, it is the user.
+    `signed_in` is who signed in, as nginx tells. `claimed` is whom the client says it asks for: it proves
+    nothing, and counts only where nobody signed in and there is no key.
     """
 
     claimed: str | None
     key: ApiKey | None
     address: str
+    signed_in: str | None = None
 
     @property
     def user(self) -> str | None:
-        """The actor: the name of the key; while the API is open, who the client says it is."""
-        return self.key.name[:64] if self.key is not None else self.claimed
+        """The actor: who signed in, else the name of the key; while the API is open, who the client says."""
+        named = self.key.name[:64] if self.key is not None else self.claimed
+        return self.signed_in or named
 
     @property
     def id(self) -> str:
         """What tells one caller's requests from another's."""
-        return self.key.id if self.key is not None else ""
+        if self.key is not None:
+            return self.key.id
+        return f"@{self.signed_in}" if self.signed_in is not None else ""
 
 
 class Gate:
@@ -71,6 +77,7 @@ class Gate:
         self._limiter = limiter
         self._metrics = metrics
         self._anomalies = anomalies
+        self._sign_in = SignIn(auth.sign_in)
         self._proxies: Proxies = anomalies.proxies
 
     @property
@@ -84,7 +91,7 @@ class Gate:
         given = request.headers.get("x-user-id")
         claimed = given if given and _SANE_USER.fullmatch(given) else None
         if self._keys is None or self._limiter is None:
-            return Caller(claimed, None, address)
+            return Caller(claimed, None, address, self._sign_in.user(request))
         key = self._check(request, "ask", address)
         limit = key.per_minute or int(getattr(self._plans, key.plan))
         allowance = await self._limiter.hit(key.id, limit)
@@ -98,7 +105,7 @@ class Gate:
                 retry_after=allowance.wait,
                 limit=limit,
             )
-        return Caller(claimed, key, address)
+        return Caller(claimed, key, address, self._sign_in.user(request))
 
     async def admit_monitor(self, request: Request) -> ApiKey | None:
         """Let a look at the inside pass: from this host and named networks, else with a key, its own."""

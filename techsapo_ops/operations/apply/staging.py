@@ -26,6 +26,8 @@ from techsapo_ops.validators.check import Staging
 _PREFIX = "techsapo-check-"
 _STALE_SECONDS = 3600
 _UPSTREAM_HOST = re.compile(r"^(\s*server )[a-z0-9-]+(:\d+ weight=)", re.MULTILINE)
+_CHECKED_WITH_SECRETS = ("/alertmanager.yml", "/sign-in.conf")
+"""Configuration that holds secrets itself: a placeholder would be refused."""
 _CONTAINER_CONFIG, _CONTAINER_SECRETS = "/etc/techsapo/", "/run/secrets/"
 
 
@@ -85,7 +87,7 @@ def _moved(root: Path, folder: Path) -> Path:
 
 
 def _content(file: RenderedFile, root: Path) -> str:
-    if file.secret and not file.path.endswith("/alertmanager.yml"):
+    if file.secret and not file.path.endswith(_CHECKED_WITH_SECRETS):
         return "placeholder"
     if not file.path.startswith(CONFIG):
         return file.content

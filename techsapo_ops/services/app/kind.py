@@ -47,7 +47,7 @@ class App(Kind):
     reads = ("app/",)
     asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
-    secrets = ("providers", "redis.password", "mysql.password")
+    secrets = ("providers", "redis.password", "mysql.password", "app.auth.sign_in.secret")
     port_setting = "app.port"
     vital = True
 
@@ -121,6 +121,7 @@ class App(Kind):
                 *self.reads,
                 "secrets/providers-",
                 "secrets/redis-password",
+                "secrets/app-auth-",
                 f"secrets/{APP_PASSWORD}",
             ),
         )

@@ -21,8 +21,10 @@ from techsapo_ops.services.nginx.limits import (
     HEADER_SECONDS,
     SHUTDOWN_SECONDS,
 )
+from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.hsts import hsts_header
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import SignIn
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
@@ -31,6 +33,7 @@ from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 NGINX_CONF = "nginx/nginx.conf"
+SIGN_IN_CONF = "nginx/sign-in.conf"
 CONFIG_LOCATION = "/nginx-config"
 """Answers with the digest of the configuration that the answering worker runs, to this host alone."""
 _DIGEST_HERE = "0" * 64
@@ -50,6 +53,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         return ()
     certificate = spec.served_certificate
     apps = topology.of_kind("app")
+    signing_in = spec.app.auth.sign_in
     content = templates.render(
         "nginx/nginx.conf.j2",
         user=_user(topology, service),
@@ -76,12 +80,25 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         hsts=hsts_header(spec, topology.edition),
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
+        sign_in=signing_in.address if signing_in is not None else None,
+        keys=resolved_auth(spec, topology.layout.environment).required,
         config_location=CONFIG_LOCATION,
         config_digest=_DIGEST_HERE,
     )
     # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
     digest = hashlib.sha256(content.encode()).hexdigest()
-    return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)),)
+    return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)), *_sign_in_files(signing_in))
+
+
+def _sign_in_files(signing_in: SignIn | None) -> tuple[RenderedFile, ...]:
+    """What tells the app who signed in, with the secret by which it knows nginx."""
+    if signing_in is None or signing_in.secret is None:
+        return ()
+    content = (
+        f"proxy_set_header X-Techsapo-User $techsapo_signed_in;\n"
+        f'proxy_set_header X-Techsapo-Sign-In "{signing_in.secret.reveal()}";\n'
+    )
+    return (RenderedFile(SIGN_IN_CONF, content, mode=0o600, secret=True, owner="nginx"),)
 
 
 def config_digest(file: RenderedFile) -> str | None:

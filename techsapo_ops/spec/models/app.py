@@ -22,6 +22,7 @@ from techsapo_ops.spec.models.base import (
     Text,
     Usd,
 )
+from techsapo_ops.spec.secret import Secret
 
 
 class Instance(Section):
@@ -67,6 +68,17 @@ class Plans(Section):
     """Requests a minute of a key with plan premium."""
 
 
+class SignIn(Section):
+    """Sign-in of people by a proxy such as oauth2-proxy, which nginx asks about each request."""
+
+    address: Annotated[str, Field(pattern=r"^http://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+    """Where nginx reaches it, e.g. http://127.0.0.1:4180."""
+    secret: Secret | None = None
+    """Secret by which the app knows that nginx, and nobody else on the host, tells who signed in."""
+    secret_file: FilePath | None = None
+    """File that holds it, in place of `secret`."""
+
+
 class Auth(Section):
     """Who may ask. `techsapo keys create` makes an API key."""
 
@@ -84,6 +96,8 @@ class Auth(Section):
     edition 1 every private address."""
     plans: Plans = Field(default_factory=Plans.model_construct)
     """Requests a minute by plan."""
+    sign_in: SignIn | None = None
+    """Whom nginx lets to pages and API, beside or in place of keys: people who signed in."""
 
 
 class Anomalies(Section):
