@@ -103,11 +103,14 @@ def test_all_that_belong_to_the_stack_log_in(stack: Project) -> None:
 
 
 def test_nothing_is_left_to_change_and_another_up_keeps_the_hash(stack: Project) -> None:
-    keys = {p.name: p.read_bytes() for p in stack.layout.keys.iterdir()}
+    def kept() -> dict[Path, bytes]:
+        return {p: p.read_bytes() for p in stack.layout.keys.rglob("*") if p.is_file()}
+
+    keys = kept()
     stack.run("plan")
     stack.run("up")
     stack.run("plan")
-    assert {p.name: p.read_bytes() for p in stack.layout.keys.iterdir()} == keys
+    assert kept() == keys
     assert stack.findings(code=0) == {}
 
 
