@@ -158,10 +158,13 @@ def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def verify(reading: Reading, noted: Sequence[tuple[str, Head]]) -> Verified:
-    """Compare the record with itself, and with heads that were `noted` elsewhere: where, and which."""
+def verify(reading: Reading, noted: Sequence[tuple[str, Head]], mute: Sequence[str] = ()) -> Verified:
+    """Compare the record with itself, and with heads that were `noted` elsewhere: where, and which.
+
+    `mute` are sentences on what should know one and can't be believed.
+    """
     known = {record.head.sequence: record.head.hash for record in reading.records}
-    elsewhere = []
+    elsewhere = list(mute)
     for where, head in noted:
         if head.sequence not in known:
             elsewhere.append(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.chain import Head
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.origin import State
+from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
@@ -55,17 +56,32 @@ def verify_record(
     """
     noted = [("--head", _head(text)) for text in head or ()]
     stack = open_stack(place.open())
-    repository = repository_of(stack)
-    heads = ((backup.id, backup.read().administration) for backup in repository.ours())
-    noted += [(f"backup {id_}", known) for id_, known in heads if known is not None]
+    of_backups, mute = _of_backups(repository_of(stack))
     chain = chain_of(stack.layout)
-    found = verify(chain.read(), noted)
+    found = verify(chain.read(), [*noted, *of_backups], mute)
     if out.as_json:
         out.json({"path": str(chain.path), **_verified(found)})
     else:
         _show(found, str(chain.path), out)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[str]]:
+    """What the backups that are here know, and sentences on those that can't be believed.
+
+    Who rewrites the record may spoil the manifests that know better, so none is passed over in silence.
+    """
+    noted, mute = [], []
+    for backup in repository.backups():
+        origin = repository.origin(backup)
+        if backup.manifest is None:
+            mute.append(f"backup {backup.id} is damaged, so what it knows can't be compared: {backup.damage}")
+        elif origin.state is State.TAMPERED:
+            mute.append(f"backup {backup.id} is tampered, so what it knows can't be compared: {origin.why}")
+        elif backup.manifest.administration is not None:
+            noted.append((f"backup {backup.id}", backup.manifest.administration))
+    return noted, mute
 
 
 def _show(found: Verified, path: str, out: Output) -> None:

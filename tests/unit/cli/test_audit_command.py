@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,31 @@ def test_a_record_that_was_cut_or_written_anew_is_found_by_the_backups_that_know
     assert found["elsewhere"] == [f"backup {backup['id']} knows another record 2: the file was written anew"]
     path.write_text(whole)
     assert verified(folder)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda manifest: manifest.write_text(manifest.read_text() + "\n"), "is tampered"),
+        (lambda manifest: manifest.with_name("manifest.mac").unlink(), "is tampered"),
+        (lambda manifest: manifest.write_text("{"), "is damaged"),
+        (lambda manifest: manifest.unlink(), "is damaged"),
+    ],
+    ids=["a byte more", "no MAC", "cut", "gone"],
+)
+def test_a_backup_that_was_spoilt_so_that_it_can_not_contradict_is_named(
+    folder: Path, spoil: Callable[[Path], object], word: str
+) -> None:
+    techsapo(folder, "keys", "create", "one")
+    backup = json.loads(techsapo(folder, "backup", "--only", "config", "--json").stdout)["id"]
+    (manifest,) = folder.rglob(f"{backup}/manifest.json")
+    spoil(manifest)
+    path = record(folder)
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    found = verified(folder, code=1)
+    assert (found["breaks"], found["compared"]) == ([], [])
+    assert found["elsewhere"][0].startswith(f"backup {backup} {word}, so what it knows can't be compared")
+    assert f"backup {backup} {word}" in techsapo(folder, "audit", "verify").stdout
 
 
 def test_a_record_noted_elsewhere_is_compared_by_hand(folder: Path) -> None:
