@@ -27,7 +27,7 @@ from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_h
 from techsapo_ops.errors import OpsError
 
 CLOSED = "torn line closed"
-"""Action of the record that says what of an unfinished write stands before it."""
+"""Action of the record that says what stood in its place: a write that a power cut or a kill cut short."""
 KEY_MADE = "key made"
 """Action of the record that says that the key before is not here any more."""
 NOTHING = "0" * 64
@@ -36,6 +36,11 @@ _PURPOSE = b"techsapo administration 1\0"
 _NAMING = b"techsapo administration key id 1\0"
 _KEY_BYTES = 32
 _WHOLE = re.compile(rb'(\{.*),"mac":"([0-9a-f]{64})"\}', re.DOTALL)
+_STRING = rb'"(?:[ !#-\[\]-~]|\\[ -~])*+'
+_JSON = re.compile(
+    rb"(?:%b\"|-?\d[\d.eE+-]*+|true|false|null|[{}\[\]:,])*+(%b\\?|-|tr?u?|fa?l?s?|nu?l?)?"
+    % (_STRING, _STRING)
+)
 _LOCK_SECONDS = 5.0
 
 
@@ -70,12 +75,14 @@ class Break:
 class Reading:
     """What a chain's file holds. `torn` bytes at its end are of a write that a power cut or a kill cut short.
 
-    `records` are those that hold by themselves; `breaks` is empty where all of the file does.
+    `records` are those that hold by themselves; `breaks` is empty where all of the file does. `end` is what
+    the next record follows: the last whole line, though it may be none of ours.
     """
 
     records: tuple[Link, ...] = ()
     breaks: tuple[Break, ...] = ()
     torn: bytes = b""
+    end: Head | None = None
 
     @property
     def head(self) -> Head | None:
@@ -119,9 +126,9 @@ class Chain:
         return _read(self._content(), None).head
 
     def append(self, content: Mapping[str, Any]) -> Head:
-        """Add a record; it is on disk when this returns. Raises OpsError; then the file is as it was.
+        """Add a record; it is on disk when this returns. Raises OpsError; then the records are as they were.
 
-        What a write before left unfinished is closed by a record of its own.
+        A record of its own takes the place of what a write before left unfinished.
         """
         try:
             with opened(self.path.parent, make=0o700) as folder:
@@ -151,10 +158,13 @@ class Chain:
         found = _read(data, None if made else key)
         body = b""
         # A chain that is broken goes on behind its last line, whatever that is: its break stays to be seen.
-        head = _last(data, found)
+        head = found.end
+        size = len(data) - len(found.torn)
         if found.torn:
-            body = b"\n" if data and not data.endswith(b"\n") else b""
-            told = {"action": CLOSED, "bytes": len(found.torn), "sha256": _hash(_without_end(found.torn))}
+            # Were it left there, a kill in the midst of this would leave two, which no single write does.
+            os.ftruncate(descriptor, size)
+            text = found.torn.rstrip(b"\0").decode("ascii")
+            told = {"action": CLOSED, "bytes": len(found.torn), "sha256": _hash(found.torn), "text": text}
             line, head = _line(key, head, told)
             body += line
         elif data and not data.endswith(b"\n"):
@@ -164,7 +174,7 @@ class Chain:
             body += line
         line, head = _line(key, head, content)
         assert head is not None  # noqa: S101 - a line was just made
-        _write(descriptor, len(data), body + line)
+        _write(descriptor, size, body + line)
         return head
 
     def _kept_key(self) -> bytes | None:
@@ -204,9 +214,9 @@ def key_id(key: bytes) -> str:
 
 def _line(key: bytes, before: Head | None, content: Mapping[str, Any]) -> tuple[bytes, Head]:
     whole = {
-        "sequence": before.sequence + 1 if before is not None else 1,
+        "sequence": _next(before),
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "previous": before.hash if before is not None else NOTHING,
+        "previous": _previous(before),
         "key": key_id(key),
         **content,
     }
@@ -224,34 +234,56 @@ def _read(data: bytes, key: bytes | None) -> Reading:
     """The records of `data`, and what is wrong with them."""
     records: list[Link] = []
     breaks: list[Break] = []
-    torn = b""
     before: Head | None = None
     lines = data.split(b"\n")
     unfinished = lines.pop()  # empty where the last line has its end
     for number, line in enumerate((*lines, *((unfinished,) if unfinished else ())), 1):
-        record, why = _record(line, number)
-        if record is None:
-            # A write that broke off never has the end of a record: what has one was changed.
-            if why:
-                breaks += [*([_left(number - 1)] if torn else []), Break(number, why)]
-                torn = b""
-                before = Head(before.sequence + 1 if before is not None else 1, _hash(line))
-            else:
-                torn += line + (b"\n" if number <= len(lines) else b"")
-            continue
-        if torn:
-            breaks += _unclosed(torn, record, number)
-            torn = b""
-        breaks += _misfits(record, line, before, key)
-        before = record.head
-        records.append(record)
-    return Reading(tuple(records), tuple(breaks), torn)
+        record = _record(line, number)
+        if record is not None:
+            breaks += _misfits(record, line, before, key)
+            before = record.head
+            records.append(record)
+        elif number > len(lines) and _begins_a_record(line, before):
+            return Reading(tuple(records), tuple(breaks), line, before)
+        else:
+            breaks.append(Break(number, "it is no record"))
+            before = Head(_next(before), _hash(line))
+    return Reading(tuple(records), tuple(breaks), end=before)
 
 
-def _record(line: bytes, number: int) -> tuple[Link | None, str]:
-    """What a line says; None with a reason where it is no record, without one where it may be a torn one."""
+def _begins_a_record(torn: bytes, before: Head | None) -> bool:
+    """Whether `torn` is what a write of the record after `before` leaves that was cut short.
+
+    It is its beginning, in place of which a power cut may leave zeros; whatever else is there was put there.
+    """
+    begun = torn.rstrip(b"\0")
+    known = f'{{"sequence":{_next(before)},"time":"'.encode()
+    previous = f'","previous":"{_previous(before)}","key":"'.encode()
+    # Time and key are as long in every record: what is missing is added, and then the whole has to fit.
+    form = known + b"2000-01-01T00:00:00.000+00:00" + previous + b"0" * 16 + b'",'
+    if _begin(known, previous).fullmatch(begun[: len(form)] + form[len(begun) :]) is None:
+        return False
+    return _begins_an_object(begun[len(form) :]) or _WHOLE.fullmatch(begun) is not None
+
+
+def _begin(known: bytes, previous: bytes) -> re.Pattern[bytes]:
+    """How a record begins, with what is `known` before its time, and before its key."""
+    time = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
+    return re.compile(re.escape(known) + time + re.escape(previous) + rb'[0-9a-f]{16}",')
+
+
+def _begins_an_object(inner: bytes) -> bool:
+    """Whether `inner`, the inside of a JSON object from its beginning, is not past the object's end."""
+    if _JSON.fullmatch(inner) is None:
+        return False
+    bare = re.sub(_STRING + rb'"?', b"", inner)
+    return bare.count(b"}") <= bare.count(b"{")
+
+
+def _record(line: bytes, number: int) -> Link | None:
+    """What a line says; None where it is no record."""
     if _WHOLE.fullmatch(line) is None:
-        return None, ""
+        return None
     try:
         found = json.loads(line)
         when = datetime.fromisoformat(found.pop("time"))
@@ -260,8 +292,8 @@ def _record(line: bytes, number: int) -> tuple[Link | None, str]:
         if type(sequence) is not int or not isinstance(key, str) or when.tzinfo is None:
             raise ValueError(number)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, "it is no record"
-    return Link(number, Head(sequence, _hash(line)), when, key, found), ""
+        return None
+    return Link(number, Head(sequence, _hash(line)), when, key, found)
 
 
 def _misfits(record: Link, line: bytes, before: Head | None, key: bytes | None) -> Iterator[Break]:
@@ -272,38 +304,19 @@ def _misfits(record: Link, line: bytes, before: Head | None, key: bytes | None) 
         yield Break(record.line, f"its MAC is by another key, {record.key}, which is not here")
     elif not hmac.compare_digest(_mac(key, whole[1]).encode(), whole[2]):
         yield Break(record.line, "its MAC is wrong: it was changed, or written by somebody else")
-    expected = before.sequence + 1 if before is not None else 1
+    expected = _next(before)
     if record.head.sequence != expected:
         yield Break(record.line, f"it is record {record.head.sequence}, where {expected} was to come")
-    elif record.content.get("previous") != (before.hash if before is not None else NOTHING):
+    elif record.content.get("previous") != _previous(before):
         yield Break(record.line, "it does not follow the record before it")
 
 
-def _unclosed(torn: bytes, record: Link, number: int) -> Iterator[Break]:
-    """A torn line within the file is in order only where the next record tells of that very one."""
-    told = record.content
-    if told.get("action") != CLOSED or told.get("sha256") != _hash(_without_end(torn)):
-        yield _left(number - 1)
+def _next(before: Head | None) -> int:
+    return before.sequence + 1 if before is not None else 1
 
 
-def _left(number: int) -> Break:
-    return Break(number, "it is cut short, and no record after it says so")
-
-
-def _without_end(torn: bytes) -> bytes:
-    return torn.removesuffix(b"\n")
-
-
-def _last(data: bytes, found: Reading) -> Head | None:
-    """What the next record follows: the last whole line, though it may be none of ours."""
-    whole = data.removesuffix(found.torn) if found.torn else data
-    lines = [line for line in whole.split(b"\n") if line]
-    if not lines:
-        return None
-    digest = _hash(lines[-1])
-    if found.head is not None and found.head.hash == digest:
-        return found.head
-    return Head(found.head.sequence + 1 if found.head is not None else len(lines), digest)
+def _previous(before: Head | None) -> str:
+    return before.hash if before is not None else NOTHING
 
 
 def _hash(line: bytes) -> str:

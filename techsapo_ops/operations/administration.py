@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from techsapo_ops.adapters.actor import actor
-from techsapo_ops.adapters.chain import Break, Chain, Head, Reading
+from techsapo_ops.adapters.chain import CLOSED, Break, Chain, Head, Reading
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 
@@ -54,6 +54,8 @@ class Action:
 class Verified:
     """Whether the record holds. `head` is its last one, `torn` the bytes of a write that was cut short.
 
+    `closed` are such writes of before, each by the line that took its place, with its bytes.
+
     `compared` are the backups whose manifests name a record, `elsewhere` what of them is not as they say.
     """
 
@@ -61,6 +63,7 @@ class Verified:
     head: Head | None
     breaks: tuple[Break, ...]
     torn: int
+    closed: tuple[tuple[int, int], ...]
     compared: tuple[str, ...]
     elsewhere: tuple[str, ...]
 
@@ -173,6 +176,11 @@ def verify(reading: Reading, noted: Sequence[tuple[str, Head]], mute: Sequence[s
         elif known[head.sequence] != head.hash:
             elsewhere.append(f"{where} knows another record {head.sequence}: the file was written anew")
     return Verified(
-        len(reading.records), reading.head, reading.breaks, len(reading.torn),
+        len(reading.records), reading.head, reading.breaks, len(reading.torn), _closed(reading),
         tuple(where for where, _ in noted), tuple(elsewhere),
     )  # fmt: skip
+
+
+def _closed(reading: Reading) -> tuple[tuple[int, int], ...]:
+    found = ((r.line, r.content.get("bytes")) for r in reading.records if r.content.get("action") == CLOSED)
+    return tuple((line, size) for line, size in found if isinstance(size, int))

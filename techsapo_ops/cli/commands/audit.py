@@ -26,6 +26,7 @@ app = CommandGroup(
     no_args_is_help=True,
     help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
 )
+_TORN = "what it was about was not begun, or the end of what was begun before is not recorded"
 _HEAD = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
 
 
@@ -89,10 +90,12 @@ def _show(found: Verified, path: str, out: Output) -> None:
         out.data(f"{path}:{each.line}: {each.why}")
     for sentence in found.elsewhere:
         out.data(sentence)
+    for line, size in found.closed:
+        out.say(f"{path}:{line}: here a power cut or a kill cut a record short, at {size} bytes; {_TORN}")
     if found.torn:
         out.say(
-            f"the last {found.torn} bytes are of a record that a power cut or a kill cut short: what it was "
-            "about was not begun, and the next record closes it"
+            f"the last {found.torn} bytes are of a record that a power cut or a kill cut short; {_TORN}. "
+            "The next record takes their place"
         )
     if found.head is None:
         out.say(f"nothing is recorded in {path} yet")
@@ -112,6 +115,7 @@ def _verified(found: Verified) -> dict[str, Any]:
         "head": f"{found.head.sequence}:{found.head.hash}" if found.head is not None else None,
         "breaks": [{"line": b.line, "why": b.why} for b in found.breaks],
         "torn_bytes": found.torn,
+        "closed": [{"line": line, "bytes": size} for line, size in found.closed],
         "compared": list(found.compared),
         "elsewhere": list(found.elsewhere),
     }

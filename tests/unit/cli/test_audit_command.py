@@ -158,8 +158,11 @@ def test_a_torn_last_line_is_told_and_is_no_tampering(folder: Path) -> None:
     done = techsapo(folder, "audit", "verify")
     assert done.returncode == 0
     assert "cut short" in done.stderr
+    assert "the end of what was begun before is not recorded" in done.stderr
     techsapo(folder, "keys", "create", "two")
-    assert verified(folder)["torn_bytes"] == 0
+    found = verified(folder)
+    assert (found["torn_bytes"], found["closed"]) == (0, [{"line": 3, "bytes": 17}])
+    assert "record.jsonl:3: here a power cut" in techsapo(folder, "audit", "verify").stderr
     assert "torn line closed" in [a["action"] for a in shown(folder)]
 
 
