@@ -108,7 +108,7 @@ class Chain:
 
     def _content(self) -> bytes:
         try:
-            descriptor = open_file(self.path, os.O_RDONLY)
+            descriptor = open_file(self.path, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return b""
         except OSError as error:
@@ -179,7 +179,7 @@ class Chain:
 
     def _kept_key(self) -> bytes | None:
         try:
-            descriptor = open_file(self._key, os.O_RDONLY)
+            descriptor = open_file(self._key, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:

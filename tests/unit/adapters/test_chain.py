@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -265,3 +267,20 @@ def test_a_link_in_its_place_is_not_followed(chain: Chain, tmp_path: Path) -> No
     with pytest.raises(OpsError):
         chain.append({"action": "later"})
     assert target.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["record.jsonl", "key"])
+def test_a_pipe_in_its_place_is_refused_and_not_waited_for(chain: Chain, name: str) -> None:
+    filled(chain)
+    path = chain.path.with_name(name)
+    path.unlink()
+    os.mkfifo(path)
+    writer = threading.Timer(10, lambda: os.close(os.open(path, os.O_RDWR)))
+    writer.start()
+    started = time.monotonic()
+    with pytest.raises(OpsError, match="is no regular file"):
+        chain.read()
+    assert time.monotonic() - started < 5
+    writer.cancel()
+    with pytest.raises(OpsError, match="is no regular file"):
+        chain.append({"action": "later"})
