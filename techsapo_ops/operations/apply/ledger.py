@@ -122,7 +122,8 @@ class Ledger:
         """
         entries = {e.id: e for e in self.entries()}
         start = entry
-        while start.restores is not None and start.restores in entries:
+        # Only ever back: a file that somebody wrote may name itself.
+        while start.restores is not None and start.restores in entries and start.restores < start.id:
             start = entries[start.restores]
         earlier = [e for e in entries.values() if e.id < start.id and e.good and e.identity != entry.identity]
         return earlier[-1] if earlier else None

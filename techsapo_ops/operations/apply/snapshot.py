@@ -36,7 +36,7 @@ _FACTS_SINCE = ("published", "runs_package")
 """Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
 _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Limits: ("client_connections", "client_streams", "connections", "key_shares"),
-    Nginx: ("hsts_max_age", "hsts_subdomains"),
+    Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
 }
 """Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
 

@@ -181,9 +181,10 @@ def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
 ) -> None:
     monkeypatch.setattr(ledgers, "KEPT", 3)
     ledger = Ledger(tmp_path)
-    good = replace(BASE, id=2, state=ledger.save_state(snapshot(tmp_path, locale="ja")))
     gone = replace(BASE, id=1, state=ledger.save_state(snapshot(tmp_path, locale="en")))
-    recorded(tmp_path, gone, good, *(replace(good, id=n, result="failed") for n in range(3, 8)))
+    recorded(tmp_path, gone)
+    good = replace(BASE, id=2, state=ledger.save_state(snapshot(tmp_path, locale="ja")))
+    recorded(tmp_path, good, *(replace(good, id=n, result="failed") for n in range(3, 8)))
     assert [e.id for e in ledger.entries()] == [2, 5, 6, 7]
     assert ledger.load_state(good).identity
     with pytest.raises(OpsError, match="lacks"):
@@ -241,3 +242,11 @@ def test_a_recorded_spec_names_no_field_that_is_empty_by_default_and_comes_back_
     assert back.model_copy(update={"monitoring": before.spec.monitoring}) == before.spec, (
         "but a secret's file"
     )
+
+
+def test_an_entry_that_restores_itself_is_no_way_back_and_no_endless_one(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    first, second = replace(BASE, id=1, identity="a"), replace(BASE, id=2, identity="b", restores=2)
+    for entry in (first, second):
+        ledger.record(entry)
+    assert ledger.before(second) == first
