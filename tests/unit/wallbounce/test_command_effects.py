@@ -270,3 +270,17 @@ def test_no_parser_is_imported_before_a_command_is_looked_at() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_of_commands_that_nothing_was_tuned_on_none_is_wrongly_safe_and_most_reading_ones_are_known() -> None:
+    """Of a second author, measured and never tuned on: the shares are what can be expected of new commands."""
+    file = Path(__file__).parents[2] / "cases" / "commands_heldout_2.yaml"
+    cases = yaml.safe_load(file.read_text(encoding="utf-8"))
+    safe = {case["command"] for case in cases if classify(case["command"]).effect is Effect.READS_ONLY}
+    reading = {case["command"] for case in cases if case["kind"] == "reads-only"}
+    dangers = [case for case in cases if case["kind"] not in ("reads-only", "unknown")]
+    assert (len(cases), len(reading), len(dangers)) == (100, 50, 43)
+    assert safe <= reading
+    assert len(safe) >= 35
+    marked = [c for c in dangers if c["kind"].replace("-", "_") in classify(c["command"]).effects]
+    assert len(marked) >= 37

@@ -145,3 +145,14 @@ def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alo
 def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
     text = (unit * (60_000 // len(unit) + 1))[:60_000]
     assert mask(text).text.count("\n") <= text.count("\n")
+
+
+def test_of_lines_that_nothing_was_tuned_on_most_secrets_are_masked_and_no_other_line_is_changed() -> None:
+    """Of a second author, measured and never tuned on: the share is what can be expected of new lines."""
+    cases = yaml.safe_load((CASES / "masking_heldout_2.yaml").read_text(encoding="utf-8"))
+    secrets = [(case["line"], str(secret)) for case in cases for secret in case["secrets"]]
+    leaked = [secret for line, secret in secrets if secret in mask(line, "secrets").text]
+    ordinary = [case["line"] for case in cases if not case["secrets"]]
+    assert (len(secrets), len(ordinary)) == (88, 75)
+    assert len(leaked) <= 4
+    assert [line for line in ordinary if mask(line, "secrets").text != line] == []
