@@ -37,8 +37,8 @@ _DETAILS = {
 class Caller:
     """Who a request is from. `key` is None while the API is open.
 
-    `signed_in` is who signed in, as nginx tells. `claimed` is whom the client says it asks for: it proves
-    nothing, and counts only where nobody signed in and there is no key.
+    `signed_in` is who signed in, as nginx tells: "" for nobody, None where nobody can. `claimed` is whom the
+    client says it asks for: it proves nothing, and counts only where there are neither keys nor signing in.
     """
 
     claimed: str | None
@@ -49,15 +49,18 @@ class Caller:
     @property
     def user(self) -> str | None:
         """The actor: who signed in, else the name of the key; while the API is open, who the client says."""
-        named = self.key.name[:64] if self.key is not None else self.claimed
-        return self.signed_in or named
+        if self.signed_in:
+            return self.signed_in
+        if self.key is not None:
+            return self.key.name[:64]
+        return self.claimed if self.signed_in is None else None
 
     @property
     def id(self) -> str:
         """What tells one caller's requests from another's."""
         if self.key is not None:
             return self.key.id
-        return f"@{self.signed_in}" if self.signed_in is not None else ""
+        return f"@{self.signed_in}" if self.signed_in else ""
 
 
 class Gate:

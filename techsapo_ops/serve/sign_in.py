@@ -11,7 +11,7 @@ from techsapo_ops.spec.models.app import SignIn as SignInSpec
 
 USER = "x-techsapo-user"
 PROOF = "x-techsapo-sign-in"
-_SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+_OTHER = re.compile(r"[^A-Za-z0-9._@+-]")
 
 
 class SignIn:
@@ -25,8 +25,13 @@ class SignIn:
         self._secret = secret.reveal().encode() if secret is not None else None
 
     def user(self, request: Request) -> str | None:
-        """Who signed in; None where nobody did, or somebody else than nginx says so."""
-        name, proof = request.headers.get(USER, ""), request.headers.get(PROOF, "")
-        if self._secret is None or not hmac.compare_digest(proof.encode("latin-1"), self._secret):
+        """Who signed in; "" where nobody did or another than nginx says so, None where nothing is set up.
+
+        Characters that a name in the audit log can't have are `_`.
+        """
+        if self._secret is None:
             return None
-        return name if _SANE.fullmatch(name) else None
+        proof = request.headers.get(PROOF, "")
+        if not hmac.compare_digest(proof.encode("latin-1"), self._secret):
+            return ""
+        return _OTHER.sub("_", request.headers.get(USER, ""))[:64]

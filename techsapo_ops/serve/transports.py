@@ -101,6 +101,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Bytes that came while a head was open."""
         self._size = 0
         """Bytes of the head that the parser has told of."""
+        self._between = 0
+        """Bytes after a head that were no part of a body: trailers, and extensions of chunks."""
         self._unread = 0
         """Bytes of a body that came after its answer."""
         self._timer: asyncio.TimerHandle | None = None
@@ -137,6 +139,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._raw += len(data)
+        else:
+            self._between += len(data)
         super().data_received(data)
         self._mind()
 
@@ -176,6 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body; after the answer, no more of it than a body may have."""
+        self._between = 0
         if self.cycle is not None and self.cycle.response_complete:
             self._unread += len(body)
             if self._unread > self._door.max_body:
@@ -184,7 +189,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request's body; a head is next."""
-        self._in_head, self._raw, self._size, self._unread = True, 0, 0, 0
+        self._in_head, self._raw, self._size, self._between, self._unread = True, 0, 0, 0, 0
         self._stop_timer()
         super().on_message_complete()
 
@@ -221,7 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Bound what the client has begun, or is to begin on a connection that it just `opened`."""
         if self._problem is not None or self._elsewhere or self.transport.is_closing():
             return
-        if self._in_head and self._raw > self._door.head_bytes:
+        if (self._raw if self._in_head else self._between) > self._door.head_bytes:
             self._refuse(head_too_large(self._door.head_bytes))
         elif self._timer is not None:
             return

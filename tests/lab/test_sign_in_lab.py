@@ -23,6 +23,7 @@ pytestmark = pytest.mark.lab
 SECRET = "f" * 20 + "0123456789abcdef0123456789ab"
 ALICE = {"X-Auth-Request-User": "10987", "X-Auth-Request-Email": "alice@example.com"}
 BOB = {"X-Auth-Request-User": "bob"}
+ODD = {"X-Auth-Request-User": "Jos\u00e9 Garc\u00eda (DBA)"}
 FORGED = {"X-Techsapo-User": "root", "X-Techsapo-Sign-In": "x" * 48, "X-Auth-Request-User": "root"}
 
 
@@ -62,7 +63,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with oauth2_proxy({"a": ALICE, "b": BOB}) as (port, seen):
+    with oauth2_proxy({"a": ALICE, "b": BOB, "c": ODD}) as (port, seen):
         spec = only_redis(providers=QUICK)
         spec["nginx"]["enabled"] = True
         address = f"http://127.0.0.1:{port}"
@@ -105,8 +106,13 @@ def test_who_signed_in_is_who_asked(stack: Stack) -> None:
 
 
 def test_another_program_of_the_host_can_not_say_who_signed_in(stack: Stack) -> None:
-    answer = stack.ask(stack.app, "who am I", **FORGED)
-    assert stack.asker(answer) is None
+    claim = {"X-User-ID": "alice@example.com"}
+    assert stack.asker(stack.ask(stack.app, "who am I", **FORGED, **claim)) is None
+
+
+def test_a_name_that_the_audit_log_can_not_hold_is_not_left_to_the_client(stack: Stack) -> None:
+    answer = stack.ask(stack.nginx, "who am I too", **signed_in("c"), **{"X-User-ID": "root"})
+    assert stack.asker(answer) == "Jos__Garc_a__DBA_"
 
 
 def test_neither_the_proxy_nor_a_log_or_file_that_others_read_gets_the_secret(stack: Stack) -> None:

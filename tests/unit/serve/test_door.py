@@ -272,3 +272,29 @@ def test_connections_are_bounded_in_all_and_by_client(
 
     assert asyncio.run(main()) == codes
     assert crowd.open() == (0, 0, 0), "who has gone is forgotten"
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX-Trailer: " + b"a" * 1000, b"5;extension=" + b"a" * 1000])
+def test_what_follows_a_body_or_stands_in_the_head_of_a_chunk_has_an_end(endless: bytes) -> None:
+    async def main() -> None:
+        protocol, wire = opened(Door(head_bytes=8000))
+        protocol.data_received(CHUNKED)
+        await turns()
+        protocol.data_received(endless)
+        for _ in range(200):
+            protocol.data_received(b"a" * 1000)
+        assert wire.aborted or b"431" in wire.said
+
+    asyncio.run(main())
+
+
+def test_a_long_body_in_small_chunks_is_no_trailer() -> None:
+    async def main() -> None:
+        protocol, wire = opened(Door(head_bytes=8000))
+        protocol.data_received(CHUNKED)
+        for _ in range(300):
+            protocol.data_received(b"3e8\r\n" + b"a" * 1000 + b"\r\n")
+        assert not wire.aborted
+        assert b"431" not in wire.said
+
+    asyncio.run(main())

@@ -273,7 +273,7 @@ def test_no_parser_is_imported_before_a_command_is_looked_at() -> None:
 
 
 def test_of_commands_that_nothing_was_tuned_on_none_is_wrongly_safe_and_most_reading_ones_are_known() -> None:
-    """Of a second author, measured and never tuned on: the shares are what can be expected of new commands."""
+    """Of a second author, measured and never tuned on: what can be expected of new commands."""
     file = Path(__file__).parents[2] / "cases" / "commands_heldout_2.yaml"
     cases = yaml.safe_load(file.read_text(encoding="utf-8"))
     safe = {case["command"] for case in cases if classify(case["command"]).effect is Effect.READS_ONLY}
