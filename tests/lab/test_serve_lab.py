@@ -215,6 +215,9 @@ def test_a_stopped_redis_slows_no_request_beyond_its_time_out(tmp_path: Path) ->
 def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None:
     with redis(tmp_path / "redis", password="lab's pass") as server:
         settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
+        for name in ("a", "b"):  # as `up` gives its instances the key that answers are sealed by
+            (tmp_path / name / ".techsapo" / "keys").mkdir(parents=True)
+            (tmp_path / name / ".techsapo" / "keys" / "app-key").write_text("5e" * 24)
         with (
             serving(tmp_path / "a", redis=settings) as a,
             serving(tmp_path / "b", redis=settings) as b,
