@@ -28,7 +28,7 @@ def systemd_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
 
     def command(name: str, *options: str) -> str:
         words = [topology.host.python, "-m", "techsapo_ops", name, "--file", str(layout.spec_file)]
-        if layout.environment is not None:
+        if layout.environment is not None and name != "down":  # it reads no spec
             words += ["--environment", layout.environment]
         return " ".join(systemd_quote(word) for word in (*words, *options))
 

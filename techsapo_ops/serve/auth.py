@@ -15,7 +15,7 @@ from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import Proxies
+from techsapo_ops.serve.proxies import Proxies, header_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth, Plans
 from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
@@ -94,7 +94,11 @@ class Gate:
         given = request.headers.get("x-user-id")
         claimed = given if given and _SANE_USER.fullmatch(given) else None
         if self._keys is None or self._limiter is None:
-            return Caller(claimed, None, address, self._sign_in.user(request))
+            signed_in = self._sign_in.user(request)
+            if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
+                # nginx would tell who it is; one with a template of before does not ask.
+                raise Problem(401, "sign_in", "nobody signed in, or nginx does not tell who it was")
+            return Caller(claimed, None, address, signed_in)
         key = self._check(request, "ask", address)
         limit = key.per_minute or int(getattr(self._plans, key.plan))
         allowance = await self._limiter.hit(key.id, limit)

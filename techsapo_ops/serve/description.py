@@ -9,7 +9,7 @@ from techsapo_ops.serve.bodies.problem import ProblemBody
 from techsapo_ops.serve.live import SSE_PATH, STREAM
 
 OPENAI_PREFIX = "/v1/"
-ANYWHERE = (400, 421, 431, 500, 503)
+ANYWHERE = (400, 421, 429, 431, 500, 503)
 """What every operation may answer, before or after its own code."""
 OPEN = ("/ping", "/health")
 """Probes: never asked for a key."""

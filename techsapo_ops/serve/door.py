@@ -70,6 +70,7 @@ def last_answer(problem: Problem) -> bytes:
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(content)}",
         "X-Content-Type-Options: nosniff",
+        "Cache-Control: no-store",
         "Connection: close",
     ]
     if problem.retry_after is not None:

@@ -11,6 +11,8 @@ from starlette.types import Scope
 from techsapo_ops.serve.proxies import address_of, header_of
 from techsapo_ops.spec.models.base import ATTACHED
 
+_BY_A_PROXY = (b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"forwarded", b"via")
+"""What proxies add. One that adds nothing can't be told from a program of this host."""
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -28,7 +30,7 @@ class Neighbours:
     def has(self, scope: Scope) -> bool:
         """Whether a request comes from one, and directly: what came through a proxy is the proxy's word."""
         peer = _plain(str((scope.get("client") or ("", 0))[0]))
-        if peer is None or header_of(scope, b"x-forwarded-for") is not None:
+        if peer is None or any(header_of(scope, name) is not None for name in _BY_A_PROXY):
             return False
         if peer.is_loopback or (self._private and peer.is_private):
             return True

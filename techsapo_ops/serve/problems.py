@@ -43,6 +43,7 @@ Code = Literal[
     "rate_limited",
     "timeout",
     "too_many_connections",
+    "sign_in",
     "unauthorized",
     "unknown_model",
     "unsupported_media_type",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 
@@ -11,6 +12,7 @@ from techsapo_ops.spec.models.app import SignIn as SignInSpec
 
 USER = "x-techsapo-user"
 PROOF = "x-techsapo-sign-in"
+_LONGEST = 64
 _OTHER = re.compile(r"[^A-Za-z0-9._@+-]")
 
 
@@ -27,11 +29,15 @@ class SignIn:
     def user(self, request: Request) -> str | None:
         """Who signed in; "" where nobody did or another than nginx says so, None where nothing is set up.
 
-        Characters that a name in the audit log can't have are `_`.
+        In a name that the audit log can't hold, other characters are `_`; a digest tells such names apart.
         """
         if self._secret is None:
             return None
         proof = request.headers.get(PROOF, "")
         if not hmac.compare_digest(proof.encode("latin-1"), self._secret):
             return ""
-        return _OTHER.sub("_", request.headers.get(USER, ""))[:64]
+        name = request.headers.get(USER, "")
+        plain = _OTHER.sub("_", name)
+        if plain == name and len(name) <= _LONGEST:
+            return name
+        return f"{plain[: _LONGEST - 9]}.{hashlib.sha256(name.encode('latin-1')).hexdigest()[:8]}"

@@ -32,6 +32,8 @@ from techsapo_ops.serve.door import (
 from techsapo_ops.serve.problems import Problem
 
 EXTENSION = "techsapo.connection"
+UNREAD_PONGS = 64 * 1024
+"""Bytes of answers to pings that a client may leave unread."""
 """Key of the asyncio transport in a scope's extensions."""
 
 _quiet = logging.getLogger("techsapo.websocket")
@@ -298,6 +300,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._place is not None:
             self._place.leave()
         super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless its sender reads no answers."""
+        if self.transport.get_write_buffer_size() > UNREAD_PONGS:
+            self.transport.abort()
+            return
+        super().handle_ping()
 
     def handle_connect(self, event: Any) -> None:
         """Begin a connection; the application starts in the next turn of the event loop."""

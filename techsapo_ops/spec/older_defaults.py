@@ -45,15 +45,26 @@ SAFER: tuple[SaferDefault, ...] = (
 
 
 def older_defaults(spec: Spec, context: Context) -> Iterator[Finding]:
-    """A stack that keeps the first edition's defaults is told which, and how to get today's."""
+    """A stack that keeps the first edition's defaults is told which, until its spec names an edition."""
     where = context.deployment
-    if where.began_with is None or edition_of(spec.edition, where.environment, where.began_with) > FIRST:
+    if where.began_with is None or spec.edition is not None:
         return
-    kept = [default for default in SAFER if default.concerns(spec) and not context.written(default.path)]
-    if kept:
+    mine = edition_of(spec.edition, where.environment, where.began_with)
+    unsaid = [default for default in SAFER if not context.written(default.path)]
+    first = ", ".join(f"{default.first} ({dotted(default.path)})" for default in unsaid)
+    if not unsaid:
+        return
+    if mine == FIRST:
         yield Finding(
             ("edition",),
-            f"this stack has older defaults: {', '.join(f'{d.first} ({dotted(d.path)})' for d in kept)}",
+            f"this stack has older defaults: {first}",
             f"`edition: {LATEST}` takes the safer ones; docs/upgrade.md says what they change",
+            warning=True,
+        )
+    elif where.began_with == FIRST:
+        yield Finding(
+            ("edition",),
+            f"environment {where.environment} has safer defaults than this stack began with. Before: {first}",
+            f"docs/upgrade.md says what changes; `edition: {LATEST}` takes them, `edition: {FIRST}` does not",
             warning=True,
         )

@@ -124,7 +124,13 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
         base_url = getattr(provider, "base_url", None)
         if not provider.enabled or not isinstance(provider, KeyedProvider) or base_url is None:
             continue
-        address = urlsplit(base_url)
+        try:
+            address = urlsplit(base_url)
+        except ValueError as error:
+            yield Finding(
+                ("providers", name, "base_url"), f"is no address: {error}", "e.g. https://example.com/v1"
+            )
+            continue
         keyed = "api_key" if provider.api_key is not None else "api_key_file"
         if (
             address.scheme != "http"

@@ -191,7 +191,8 @@ def _near(given: object, choices: list[str], path: Path, variables: Mapping[Path
 
 
 def _choices(context: dict[str, Any]) -> list[str]:
-    return re.findall(r"'([^']*)'", str(context.get("expected", "")))
+    expected = str(context.get("expected", ""))
+    return re.findall(r"'([^']*)'", expected) or re.findall(r"\d+", expected)
 
 
 def _kinds(found: Shape | None) -> list[str]:

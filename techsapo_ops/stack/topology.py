@@ -10,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.spec.edition import Deployment, Edition, chosen, edition_of
+from techsapo_ops.spec.edition import FIRST, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
@@ -56,6 +56,12 @@ class Topology:
     def chosen(self, value: bool | None) -> bool:
         """What the spec says of a protection; where it says nothing, whether this edition has it."""
         return chosen(value, self.edition)
+
+    @property
+    def unasked(self) -> bool:
+        """Whether it has safer defaults by environment production alone: it began with older ones."""
+        began = self.layout.began_with
+        return self.spec.edition is None and began == FIRST and self.edition > FIRST
 
     def of_kind(self, kind: str) -> tuple[Service, ...]:
         """All services of one kind, in the spec's order."""

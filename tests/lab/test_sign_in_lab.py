@@ -110,9 +110,15 @@ def test_another_program_of_the_host_can_not_say_who_signed_in(stack: Stack) -> 
     assert stack.asker(stack.ask(stack.app, "who am I", **FORGED, **claim)) is None
 
 
+def test_an_nginx_that_does_not_ask_who_signed_in_lets_nobody_in(stack: Stack) -> None:
+    """Such as one with a template of before, or a proxy of one's own."""
+    answer = stack.ask(stack.app, "x", **{"X-Forwarded-For": "192.0.2.1"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "sign_in")
+
+
 def test_a_name_that_the_audit_log_can_not_hold_is_not_left_to_the_client(stack: Stack) -> None:
     answer = stack.ask(stack.nginx, "who am I too", **signed_in("c"), **{"X-User-ID": "root"})
-    assert stack.asker(answer) == "Jos__Garc_a__DBA_"
+    assert stack.asker(answer) == "Jos__Garc_a__DBA_.d716a61d"
 
 
 def test_neither_the_proxy_nor_a_log_or_file_that_others_read_gets_the_secret(stack: Stack) -> None:

@@ -91,9 +91,11 @@ def _hosts(topology: Topology) -> dict[str, Any]:
     """
     spec = topology.spec
     fronts = topology.of_kind("nginx") if topology.places.isolated else ()
+    refuse = spec.app.refuse_other_hosts
     return {
         "allowed_hosts": [*host_names(spec), *(front.name for front in fronts)],
-        "refuse_other_hosts": topology.chosen(spec.app.refuse_other_hosts),
+        # A stack that began before there was a list only reports, for this version also in production.
+        "refuse_other_hosts": topology.chosen(False if refuse is None and topology.unasked else refuse),
     }
 
 

@@ -14,7 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.stack.desired import RenderedFile
 
-HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "a\nb: c", "日本語", "%(x)s", " x ", "x" * 4000]
+HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
 
 

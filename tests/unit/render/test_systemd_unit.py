@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,9 +44,18 @@ def test_the_unit_brings_this_spec_up_and_down_again(tmp_path: Path) -> None:
     directory = tmp_path / HOSTILE_FOLDER
     found = unit(directory, environment="production")
     expected = ["/opt/venv/bin/python", "-m", "techsapo_ops"]
-    named = ["--file", str(directory / "techsapo.yaml"), "--environment", "production"]
-    assert unquoted(found["ExecStart"]) == [*expected, "up", *named, "--yes"]
+    named = ["--file", str(directory / "techsapo.yaml")]
+    assert unquoted(found["ExecStart"]) == [*expected, "up", *named, "--environment", "production", "--yes"]
     assert unquoted(found["ExecStop"]) == [*expected, "down", *named]
+
+
+@pytest.mark.parametrize("line", ["ExecStart", "ExecReload", "ExecStop"])
+def test_each_command_of_the_unit_takes_its_options(tmp_path: Path, line: str) -> None:
+    argv = unquoted(unit(tmp_path, environment="production")[line])
+    said = subprocess.run(
+        [sys.executable, *argv[1:], "--help"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert said.returncode == 0, said.stderr
 
 
 @pytest.mark.parametrize(("root", "target"), [(True, "multi-user.target"), (False, "default.target")])

@@ -52,6 +52,7 @@ def one_safer_default(monkeypatch: pytest.MonkeyPatch) -> None:
         ("project: x", 2),
         ("project: x", None),
         ("{project: x, edition: 2}", 1),
+        ("{project: x, edition: 1}", 1),
         ("{project: x, app: {auth: {required: true}}}", 1),
     ],
 )
@@ -62,7 +63,7 @@ def test_nothing_is_said_where_no_older_default_holds(
 
 
 @pytest.mark.usefixtures("one_safer_default")
-@pytest.mark.parametrize(("text", "began_with"), [("project: x", 1), ("{project: x, edition: 1}", 2)])
+@pytest.mark.parametrize(("text", "began_with"), [("project: x", 1)])
 def test_one_warning_names_what_a_stack_of_the_first_edition_keeps(
     text: str, began_with: Edition, loaded: Loader
 ) -> None:
@@ -91,6 +92,21 @@ def test_an_admin_api_without_a_login_is_told(
     text = f"{{project: x, monitoring: {monitoring}, backup: {{prometheus: true}}}}"
     found = [str(warning) for warning in loaded(text, began_with=began_with).warnings]
     assert any(f"backup.prometheus: {ADMIN}" in warning for warning in found) is warned
+
+
+@pytest.mark.usefixtures("one_safer_default")
+def test_an_existing_stack_in_production_is_told_that_its_defaults_changed_until_its_spec_names_an_edition(
+    loaded: Loader,
+) -> None:
+    def told(text: str) -> list[str]:
+        warnings = loaded(text, environment="production", began_with=1).warnings
+        return [str(w) for w in warnings if "edition" in str(w)]
+
+    one = "{kind: openai-compatible, model: m, base_url: 'https://a/v1'}"
+    real = f"providers: {{a: {one}, b: {one}, c: {one}}}\nmonitoring: {{grafana: {{enabled: false}}}}"
+    (warning,) = told(f"project: x\n{real}")
+    assert "safer defaults than this stack began with. Before: no key asked for" in warning
+    assert told(f"project: x\nedition: 2\n{real}") == []
 
 
 @pytest.mark.parametrize("page", ["upgrade.md", "upgrade.ja.md"])
