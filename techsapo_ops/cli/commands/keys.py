@@ -155,7 +155,11 @@ def _span(option: str, text: str, example: str) -> timedelta:
     try:
         span = timedelta(seconds=seconds(text)) if text.strip() != "0" else timedelta()
         _ = _now() + span
-    except (ValueError, OverflowError) as error:
+    except OverflowError:
+        raise OpsError(
+            f"{option}: {text} ends after the year 9999", f"write e.g. {example}", exit_code=2
+        ) from None
+    except ValueError as error:
         raise OpsError(f"{option}: {error}", f"write e.g. {example}", exit_code=2) from None
     return span
 

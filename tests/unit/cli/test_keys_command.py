@@ -84,12 +84,13 @@ def test_a_rotation_without_an_overlap_ends_the_old_key_at_once(folder: Path) ->
     assert [k["state"] for k in json.loads(keys(folder, "list", "--json").stdout)] == ["revoked", "active"]
 
 
-@pytest.mark.parametrize("overlap", ["soon", "-1h", "99999999999999y"])
+@pytest.mark.parametrize("overlap", ["soon", "-1h", "99999999999999y", "99999999999d"])
 def test_an_overlap_that_is_none_rotates_nothing(folder: Path, overlap: str) -> None:
     keys(folder, "create", "ci")
     done = keys(folder, "rotate", "ci", f"--overlap={overlap}")
     assert done.returncode == 2
     assert "--overlap" in done.stderr
+    assert "C int" not in done.stderr
     assert len(json.loads(keys(folder, "list", "--json").stdout)) == 1
 
 
