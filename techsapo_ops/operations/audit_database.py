@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.services.mysql.accounts import hosts_of, narrowed, widened
+from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed, widened
 from techsapo_ops.services.mysql.contents import schema
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
@@ -29,23 +29,28 @@ class AuditDatabase(Following):
     runner: Runner
 
     def ready(self, access: Access, topology: Topology, service: str) -> None:
-        """Run the migrations that it lacks, by their own account, before the app that needs them starts."""
+        """Run the migrations that it lacks, by their own account, before the app that needs them starts.
+
+        Its account may add rows to the tables from then on.
+        """
         found, mysql = topology.find(service), topology.spec.mysql
         if found is None or found.kind != MysqlKind.facts.kind or mysql is None:
             return
         doors = Doors(access, topology, self.runner)
         with session(doors.administrator()) as asking:
             sql = _lacking(asking, mysql.database)
-        if not sql:
-            return
-        with session(doors.migrations(mysql)) as migrating:
-            migrating.ask(f"USE {name(mysql.database)}")
-            # An app of version 0.1 or of before may be at the same.
-            migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
-            migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
+        if sql:
+            with session(doors.migrations(mysql)) as migrating:
+                migrating.ask(f"USE {name(mysql.database)}")
+                # An app of version 0.1 or of before may be at the same.
+                migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
+                migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
+        with session(doors.administrator()) as asking:
+            for statement in adding(mysql, hosts_of(from_images=topology.places.from_images)):
+                asking.ask(statement)
 
     def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
-        """Leave the app's account SELECT and INSERT; with an `older` app, all that it had."""
+        """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had."""
         mysql = topology.spec.mysql
         if mysql is None or not topology.has(MysqlKind.facts.kind):
             return

@@ -96,8 +96,12 @@ def test_the_app_s_account_in_the_container_adds_rows_and_another_one_has_made_t
     lab: Project,
 ) -> None:
     granted = sql("SHOW GRANTS FOR 'techsapo'@'%'").splitlines()
-    (of_database,) = [line for line in granted if "techsapo_audit" in line]
-    assert of_database.startswith("GRANT SELECT, INSERT ON")
+    of_database = sorted(line.partition(" TO ")[0] for line in granted if "techsapo_audit" in line)
+    assert of_database == [
+        "GRANT INSERT ON `techsapo_audit`.`audit_calls`",
+        "GRANT INSERT ON `techsapo_audit`.`audit_requests`",
+        "GRANT SELECT ON `techsapo_audit`.*",
+    ]
     assert "ALL PRIVILEGES" in sql("SHOW GRANTS FOR 'techsapo_migrations'@'%'")
     assert sql("SELECT version_num FROM alembic_version") == HEAD
     password = lab.layout.mysql_migrations_password.read_text()

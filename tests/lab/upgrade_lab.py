@@ -196,8 +196,9 @@ class Stack(ABC):
     def rights(self) -> set[str]:
         """What the app's account may do in the audit database."""
         granted = [next(iter(row.values())) for row in self.sql("SHOW GRANTS")]
-        (of_database,) = [text for text in granted if "techsapo_audit" in text]
-        return set(of_database.removeprefix("GRANT ").partition(" ON ")[0].split(", "))
+        of_database = [text.removeprefix("GRANT ") for text in granted if "techsapo_audit" in text]
+        found = {right for text in of_database for right in text.partition(" ON ")[0].split(", ")}
+        return {"ALL PRIVILEGES"} if "ALL PRIVILEGES" in found else found
 
     def contents(self) -> dict[str, Any]:
         """Everything that an upgrade must keep, a value at a time: what a newer version adds is no loss."""

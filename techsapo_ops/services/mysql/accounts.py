@@ -18,6 +18,10 @@ if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spe
     from techsapo_ops.spec.secret import Secret
 
 
+TABLES = ("audit_requests", "audit_calls")
+"""Those that the app adds rows to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passwords:
     """Those of the app's account and of the one that migrates."""
@@ -34,15 +38,16 @@ def migrations_user(mysql: Mysql) -> str:
 def accounts_sql(mysql: Mysql, passwords: Passwords, hosts: Sequence[str]) -> str:
     """Statements that make the database and its accounts from `hosts`, with these passwords; again too.
 
-    They take no right away, see `narrowed`. The app's login may also read the server's state: mysqld exporter
-    uses it. Raises OpsError for a password that can't stand on one line.
+    They take no right away, see `narrowed`, and give none to add rows, see `adding`. The app's login may also
+    read the server's state: mysqld exporter uses it. Raises OpsError for a password that can't stand on one
+    line.
     """
     accounts: list[str] = []
     for host in hosts:
         account = f"'{mysql.user}'@'{host}'"
         accounts += [
             *identified(account, passwords.app),
-            _adding(mysql, account),
+            _reading(mysql, account),
             f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {account}",
         ]
     accounts += _migrating(mysql, passwords.migrations, hosts)
@@ -77,8 +82,18 @@ def narrowed(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
     lines: list[str] = []
     for host in hosts:
         account = f"'{mysql.user}'@'{host}'"
-        lines += [f"REVOKE ALL PRIVILEGES ON `{mysql.database}`.* FROM {account}", _adding(mysql, account)]
-    return unlogged(lines)
+        lines += [f"REVOKE ALL PRIVILEGES ON `{mysql.database}`.* FROM {account}", _reading(mysql, account)]
+    return (*adding(mysql, hosts), *unlogged(lines))
+
+
+def adding(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
+    """Statements that let the app's account add rows to its tables, which have to be there.
+
+    To those alone: a row more in alembic's own table would stop every later migration. The right is of the
+    table's name, and outlives it where a restore makes it anew.
+    """
+    accounts = [f"'{mysql.user}'@'{host}'" for host in hosts]
+    return unlogged([f"GRANT INSERT ON `{mysql.database}`.`{t}` TO {a}" for a in accounts for t in TABLES])
 
 
 def widened(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
@@ -86,8 +101,8 @@ def widened(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
     return unlogged([f"GRANT ALL ON `{mysql.database}`.* TO '{mysql.user}'@'{host}'" for host in hosts])
 
 
-def _adding(mysql: Mysql, account: str) -> str:
-    return f"GRANT SELECT, INSERT ON `{mysql.database}`.* TO {account}"
+def _reading(mysql: Mysql, account: str) -> str:
+    return f"GRANT SELECT ON `{mysql.database}`.* TO {account}"
 
 
 def identified(account: str, password: Secret) -> tuple[str, ...]:
