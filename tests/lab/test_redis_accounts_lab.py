@@ -167,7 +167,7 @@ def test_a_secret_is_shown_to_who_may_read_it_and_that_is_recorded(lab: Project)
     listed = lab.run("secrets", "list").stdout
     assert password not in listed
     assert [line.split()[0] for line in listed.splitlines()[1:]] == [
-        "redis-operator", "redis-app", "redis-exporter",
+        "redis-operator", "redis-app", "redis-exporter", "app-key",
     ]  # fmt: skip
     record = lab.run("audit", "show", "--json").stdout
     assert "secrets show" in record

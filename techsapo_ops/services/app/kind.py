@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
+    from techsapo_ops.stack.kept_secret import KeptSecret
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -82,6 +83,14 @@ class App(Kind):
             yield (
                 f"answers are simulated ({len(providers)} providers): `providers:` in the spec adds real ones"
             )
+
+    def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
+        """Its own key, by which nobody logs in."""
+        from techsapo_ops.stack.kept_secret import KeptSecret
+
+        yield KeptSecret(
+            APP_KEY, "nothing: seals kept answers, digests prompts", ("app",), file=topology.layout.app_key
+        )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its own key, and the passwords that were made at the first start of what it asks."""

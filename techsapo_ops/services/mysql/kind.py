@@ -88,7 +88,8 @@ class Mysql(Kind):
         return {SERVER_PASSWORD: topology.layout.mysql_password} if made else {}
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
-        """The app's, and root's where that one logs in by a password."""
+        """The app's, that of who migrates, and root's where that one logs in by a password."""
+        from techsapo_ops.services.mysql.accounts import migrations_user
         from techsapo_ops.stack.kept_secret import KeptSecret
 
         mysql, layout = topology.spec.mysql, topology.layout
@@ -98,6 +99,10 @@ class Mysql(Kind):
             yield KeptSecret(
                 "mysql-app", "the audit database", used_by, mysql.user, made, mysql.password, "mysql.password"
             )
+            yield KeptSecret(
+                "mysql-migrations", "the audit database, with all rights", ("techsapo",),
+                migrations_user(mysql), layout.mysql_migrations_password,
+            )  # fmt: skip
             if not topology.places.from_images:
                 yield KeptSecret(
                     "mysql-root", "MariaDB, with all rights", ("techsapo", "you"), "root",
