@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput, SpecChoice, SpecPlace
@@ -70,6 +71,8 @@ def show(
     if out.as_json:
         out.json({**_told(secret), "secret": value})
         return
+    if harmless(value) != value:
+        raise OpsError(f"{secret.name} has a character that no terminal shows", "--json prints it, escaped")
     out.data(value)
     account = f", account {secret.account}" if secret.account else ""
     out.say(f"{secret.name}: {secret.opens}{account}; from {secret.place}")
