@@ -103,6 +103,20 @@ _OPTIONS = (
         r"\"?([^\s\"'`;|&<>@/]{1,128})(?=[\"']?(?:@|[ \t]|$))",
     ),
     _given(r"psexec\w{0,4}|cmdkey|runas|schtasks|mstsc|wmic", r"(?:-p[ \t]{1,3}|/p(?:ass(?:word)?)?:)"),
+    _given(
+        r"aws",
+        r"configure[ \t]{1,3}set[ \t]{1,3}(?:profile\.)?(?:[\w-]{1,64}\.)?"
+        r"aws_(?:secret_access_key|session_token)[ \t]{1,3}",
+    ),
+    _given(
+        r"sentinel",
+        r"(?:set[ \t]{1,3}\S{1,64}[ \t]{1,3}auth-pass|auth-pass[ \t]{1,3}\S{1,64})[ \t]{1,3}",
+    ),
+    _given(
+        r"mc|mcli",
+        r"(?:alias[ \t]{1,3}set|config[ \t]{1,3}host[ \t]{1,3}add)[ \t]{1,3}\S{1,64}[ \t]{1,3}"
+        r"[\"']?https?://\S{1,200}[ \t]{1,3}\S{1,128}[ \t]{1,3}",
+    ),
     _given(r"plink|pscp|psftp|putty", rf"-pw{_NEXT}"),
     _given(r"xfreerdp\w?|wlfreerdp|sdl-freerdp", r"/p:"),
     _given(

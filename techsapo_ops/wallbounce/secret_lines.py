@@ -65,16 +65,16 @@ _SQL = (
     ),
     rule(
         "PASSWORD",
-        rf"(?i)\b(?:requirepass|masterauth|tls-key-file-pass)[\"']?"
+        rf"(?i)\b(?:requirepass|masterauth|primaryauth|tls-key-file-pass)[\"']?"
         rf"[ \t,]{{1,3}}{WORD_VALUE}(?=[ \t]{{0,8}}(?:$|[#;\n]))",
         possible,
-        "requirepass masterauth",
+        "requirepass masterauth primaryauth",
     ).after(r"(?i)(?:^[\s#>$]{0,20}|set[ \t]+[\"']?|--|> ?)$"),
     rule(
         "PASSWORD",
-        rf"(?i)\b(?:requirepass|masterauth)[\"']?[ \t]{{1,3}}{WORD_VALUE}",
+        rf"(?i)\b(?:requirepass|masterauth|primaryauth)[\"']?[ \t]{{1,3}}{WORD_VALUE}",
         strong,
-        "requirepass masterauth",
+        "requirepass masterauth primaryauth",
     ),
     rule(
         "PASSWORD",
