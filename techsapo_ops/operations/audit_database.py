@@ -14,6 +14,7 @@ from techsapo_ops.services.mysql.contents import schema
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, session
+from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.topology import Topology
@@ -50,12 +51,17 @@ class AuditDatabase(Following):
                 asking.ask(statement)
 
     def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
-        """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had."""
+        """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had.
+
+        A stack of the first edition keeps that, too: in containers version 0.1, which it may go back to,
+        could not give them to its app again.
+        """
         mysql = topology.spec.mysql
         if mysql is None or not topology.has(MysqlKind.facts.kind):
             return
         hosts = hosts_of(from_images=topology.places.from_images)
-        sql = widened(mysql, hosts) if older else narrowed(mysql, hosts)
+        keeps = older or topology.edition == FIRST or topology.unasked
+        sql = widened(mysql, hosts) if keeps else narrowed(mysql, hosts)
         with session(Doors(access, topology, self.runner).administrator()) as asking:
             for statement in sql:
                 asking.ask(statement)

@@ -50,7 +50,7 @@ def older_defaults(spec: Spec, context: Context) -> Iterator[Finding]:
     if where.began_with is None or spec.edition is not None:
         return
     mine = edition_of(spec.edition, where.environment, where.began_with)
-    unsaid = [default for default in SAFER if not context.written(default.path)]
+    unsaid = [default for default in SAFER if default.concerns(spec) and not context.written(default.path)]
     first = ", ".join(f"{default.first} ({dotted(default.path)})" for default in unsaid)
     if not unsaid:
         return

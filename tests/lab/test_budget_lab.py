@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
-from orchestrator import QUICK, ask, log_lines, serving
+from orchestrator import QUICK, ask, log_lines, serving, share_key
 from servers import Server, redis, wait_for
 
 from techsapo_ops.adapters.redis import RedisLink, RedisServer
@@ -275,6 +275,7 @@ def test_a_hundred_identical_questions_over_two_instances_are_one_analysis_that_
 ) -> None:
     slow = {n: {**p, "latency": {"mean": "400ms", "jitter": 0}} for n, p in PRICED.items()}
     shared = {**settings(server.port), "providers": slow, "wallbounce": {"cache_ttl": "1m"}}
+    share_key(tmp_path / "a", tmp_path / "b")
     with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:
         answers = asyncio.run(flood([a.url, b.url], 100, prompt="the same question"))
         calls = sum(int(v) for app in (a, b) for v in series(app, "techsapo_llm_requests_total").values())

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import warm
-from orchestrator import QUICK, ask, log_lines, serving
+from orchestrator import QUICK, ask, log_lines, serving, share_key
 from pool import Pool
 from servers import Server, http_ok, redis, wait_for
 
@@ -215,9 +215,7 @@ def test_a_stopped_redis_slows_no_request_beyond_its_time_out(tmp_path: Path) ->
 def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None:
     with redis(tmp_path / "redis", password="lab's pass") as server:
         settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
-        for name in ("a", "b"):  # as `up` gives its instances the key that answers are sealed by
-            (tmp_path / name / ".techsapo" / "keys").mkdir(parents=True)
-            (tmp_path / name / ".techsapo" / "keys" / "app-key").write_text("5e" * 24)
+        share_key(tmp_path / "a", tmp_path / "b")
         with (
             serving(tmp_path / "a", redis=settings) as a,
             serving(tmp_path / "b", redis=settings) as b,
