@@ -147,7 +147,8 @@ class Gate:
                 reason=error.reason,
                 client=address,
                 trouble=self._keys.trouble or None,
-                refused=(error.reason, address),
+                # A file of keys that can't be read is a kind of its own: others' lines must not keep it out.
+                refused=("keys file" if self._keys.trouble else error.reason, address),
             )
             if error.reason == "scope":
                 raise Problem(
