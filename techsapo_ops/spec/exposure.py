@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ class Exposure:
     accepted: str | None = None
 
 
+_SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _BY_PROGRAM = ("sftp:", "rclone:")
 """Repositories that restic reaches by another program."""
 
@@ -49,6 +51,22 @@ def auth(spec: Spec, context: Context) -> Iterator[Finding]:
         )
     elif spec.app.auth.required is False and context.strict:
         yield Finding(path, f"environment {PRODUCTION} answers nobody without an API key", "remove it")
+
+
+def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
+    """nginx asks who signed in, and the app knows nginx by a secret."""
+    found = spec.app.auth.sign_in
+    path: Path = ("app", "auth", "sign_in")
+    if found is None:
+        return
+    if not spec.runs_nginx:
+        yield Finding(path, "it is nginx that asks who signed in", "add `nginx: {enabled: true}`")
+    if found.secret is None or not _SHARED_SECRET.fullmatch(found.secret.reveal()):
+        yield Finding(
+            path,
+            "the secret must be 32 to 128 letters, digits or +/=_-",
+            "`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file",
+        )
 
 
 def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:

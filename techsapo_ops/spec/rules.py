@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from techsapo_ops.catalogue.alerts import SEVERITIES
-from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler
+from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.models import ServiceKind, Spec
@@ -22,7 +22,6 @@ from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring, thinking
-from techsapo_ops.spec.sign_in import sign_in
 
 BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
