@@ -6,13 +6,14 @@ Questions and peers' answers are data. They travel as JSON inside a tag whose na
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer
+from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.grades import Critique, Peer
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.question import Question
@@ -185,3 +186,20 @@ def with_schema(prompt: Prompt, language: Language) -> str:
 
 def _delimited(data: Mapping[str, Any]) -> str:
     return f"<data>\n{dump(data).decode().replace('<', chr(92) + 'u003c')}\n</data>"
+
+
+def _version() -> str:
+    """A digest of one prompt of each sort in each language, with their schemas."""
+    own = Answer("", "", "own", Tokens(), 0.0, 0.0, claims=("claim",), root_cause="cause")
+    peers, critiques = (Peer.of("A", own),), (Critique("claim", "objection"),)
+    sent: list[str] = []
+    for language in _ANSWER:
+        question = Question("question", language)
+        asked = answer_prompt(question), grade_prompt(question, peers, own)
+        for prompt in (*asked, revise_prompt(question, own, critiques)):
+            sent += [with_schema(prompt, language), prompt.user]
+    return hashlib.sha256(json.dumps(sent).encode()).hexdigest()[:12]
+
+
+PROMPT_VERSION = _version()
+"""Changes with whatever is sent beside the question; an answer that is kept belongs to one version."""
