@@ -15,6 +15,7 @@ from techsapo_ops.serve.evidence import examination
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 
@@ -69,11 +70,22 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
             self_confidence=a.self_confidence,
             seconds=round(a.seconds, 3),
             cost_usd=round(costs.get(a.provider, 0.0), 9),
-            tokens=TokensBody(input=a.tokens.input, output=a.tokens.output),
+            tokens=tokens_body(a.tokens),
         )
         for i, a in enumerate(analysis.answers)
     ]
     return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
+
+
+def tokens_body(counted: Tokens) -> TokensBody:
+    """What was counted of an answer, as its document tells it."""
+    return TokensBody(
+        input=counted.input,
+        output=counted.output,
+        cached=counted.cached,
+        cache_written=counted.cache_written,
+        thinking=counted.thinking,
+    )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -11,11 +11,17 @@ MAX_CLAIMS = 8
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens as the provider counted them; `cached` is the part of `input` that it had in its cache."""
+    """Tokens as the provider counted them: all that it read, and all that it wrote.
+
+    `cached` is the part of `input` that it had in its cache, `cache_written` the part that it put there.
+    `thinking` is the part of `output` that is billed and not shown.
+    """
 
     input: int = 0
     output: int = 0
     cached: int = 0
+    cache_written: int = 0
+    thinking: int = 0
 
 
 class Risk(StrEnum):

@@ -11,8 +11,13 @@ from techsapo_ops.serve.bodies.base import Body
 
 
 class TokensBody(Body):
+    """Tokens of the provider's answer; the other calls of the analysis are in its cost alone."""
+
     input: int
     output: int
+    cached: Annotated[int, Field(description="Part of the input that the vendor had in its cache.")] = 0
+    cache_written: Annotated[int, Field(description="Part of the input that it put there.")] = 0
+    thinking: Annotated[int, Field(description="Part of the output that is billed and not shown.")] = 0
 
 
 class FailureBody(Body):

@@ -38,9 +38,13 @@ class Completion:
 
 @dataclass(slots=True)
 class Tally:
-    """What the vendor has counted of one call so far: it bills that, whatever becomes of the answer."""
+    """What the vendor has counted of one call so far: it bills that, whatever becomes of the answer.
+
+    `billed_usd` is what it says that it charges for the call, None where it says nothing.
+    """
 
     tokens: Tokens | None = None
+    billed_usd: float | None = None
 
 
 class LanguageModel(ABC):
@@ -156,11 +160,19 @@ def hush(library: str) -> None:
     logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
-def tokens_of(read: Any, written: Any, cached: Any) -> Tokens | None:
-    """What a vendor says that it counted; None where these are no counts."""
-    if all(isinstance(count, int) and count >= 0 for count in (read, written, cached)):
-        return Tokens(read, written, cached)
-    return None
+def tokens_of(
+    read: Any, written: Any, cached: Any, *, cache_written: Any = 0, thinking: Any = 0
+) -> Tokens | None:
+    """What a vendor says that it counted; None where these are no counts.
+
+    A part that is larger than its whole counts as all of it: `cached` and `cache_written` of what was `read`,
+    `thinking` of what was `written`.
+    """
+    counts = (read, written, cached, cache_written, thinking)
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    known = min(cached, read)
+    return Tokens(read, written, known, min(cache_written, read - known), min(thinking, written))
 
 
 def _counted(prompt: Prompt, reply: str) -> Tokens:
