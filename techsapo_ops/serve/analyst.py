@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
 
 from techsapo_ops.serve.answer_body import answer_body
 from techsapo_ops.serve.audit_trail import AuditedRequest
@@ -13,10 +11,10 @@ from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.failures import PASSING
 from techsapo_ops.wallbounce.orchestrator import WallBounce
-from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS
+from techsapo_ops.wallbounce.run import OUT_OF_TIME
 
 
 class Analyst:
@@ -30,7 +28,7 @@ class Analyst:
     async def analyse(
         self, question: Question, request: AuditedRequest, hear: Observer
     ) -> tuple[AnswerBody, bool]:
-        """The answer, and whether every provider that was asked had a part in it.
+        """The answer, and whether it is as good as it can be: what failed, or was cut short, may pass.
 
         `hear` is told of what happens on the way.
         What it may cost at worst is reserved before, and what it did cost is booked after, also of one that
@@ -48,14 +46,13 @@ class Analyst:
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)
         answer.processing_ms = request.elapsed_ms()
         answer.masked = dict(request.masked)
-        return answer, not analysis.failures
+        return answer, not (account.short or _cut_short(analysis))
 
 
-def setting_of(wallbounce: WallBounce, providers: Sequence[Provider], version: str) -> str:
-    """What answers depend on beside the question: version, providers, thresholds and calibration.
+def _cut_short(analysis: Analysis) -> bool:
+    """Whether the same question may get a better answer soon: a provider failed, or there was no more time.
 
-    All tiers and providers: an analysis may step up to those above its own.
+    A grading that can't be read comes again as it is; one that was late or turned away need not.
     """
-    tiers = [[r.providers, r.confidence, r.consensus] for r in map(wallbounce.rule, TIERS)]
-    models = [f"{p.name}={p.kind}/{p.model}" for p in providers]
-    return json.dumps([version, models, tiers, wallbounce.calibration.key])
+    late = any(failure.kind in PASSING for failure in analysis.later_failures)
+    return bool(analysis.failures) or late or OUT_OF_TIME in analysis.verdict.notes

@@ -197,7 +197,8 @@ class Answers:
         self, key: str, question: Question, request: AuditedRequest, hear: Observer
     ) -> AnswerBody:
         made, complete = await self._analyst.analyse(question, request, hear)
-        if complete:
+        # One that began while another provider was worth asking is not what is answered now.
+        if complete and self._kept.key(question, request.task_type) == key:
             await self._kept.keep(key, made)
         return made
 

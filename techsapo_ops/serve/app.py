@@ -16,8 +16,9 @@ from starlette.types import Lifespan
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.serve import health
-from techsapo_ops.serve.analyst import Analyst, setting_of
+from techsapo_ops.serve.analyst import Analyst
 from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
 from techsapo_ops.serve.audit_trail import AuditTrail
@@ -138,6 +139,7 @@ class App:
         self.spending = spending = open_spending(
             spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
+        setting = answer_setting(options, instance.build)
         answers = Answers(
             spec.app.limits,
             Shares(spec.app.limits.concurrency, fair=options.key_shares),
@@ -147,7 +149,7 @@ class App:
                 shared.answers,
                 shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
-                setting_of(wallbounce, registry.usable, instance.version),
+                lambda: setting([p.name for p in registry.usable if registry.worth_asking(p)]),
                 metrics.cache,
             ),
             trail,

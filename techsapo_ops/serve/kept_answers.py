@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -14,16 +14,24 @@ from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
+IMMATERIAL = frozenset({"request_id", "masker"})
+"""What of a question changes no answer: who asks, and what masks, whose level belongs to the setting."""
+
 
 class KeptAnswers:
     """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
 
-    `setting` is what answers depend on beside the question. `count` is told of each look-up: hit, miss or
-    error.
+    `setting` tells what answers depend on now beside the question. `count` is told of each look-up: hit, miss
+    or error.
     """
 
     def __init__(
-        self, cache: AnswerCache, lock: SharedLock, ttl: float, setting: str, count: Callable[[str], None]
+        self,
+        cache: AnswerCache,
+        lock: SharedLock,
+        ttl: float,
+        setting: Callable[[], str],
+        count: Callable[[str], None],
     ) -> None:
         self._cache = cache
         self._lock = lock
@@ -32,9 +40,12 @@ class KeptAnswers:
         self._count = count
 
     def key(self, question: Question, task_type: TaskType) -> str:
-        """Same key for the same question: same words, tier, language and setting."""
-        normal = " ".join(unicodedata.normalize("NFKC", question.text).split())
-        whole = json.dumps([normal, task_type, question.language]) + self._setting
+        """Same key for the same question to the letter, of the same tier and in the same setting.
+
+        Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
+        """
+        asked = {f.name: getattr(question, f.name) for f in fields(question) if f.name not in IMMATERIAL}
+        whole = json.dumps([self._setting(), task_type, asked], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 
     async def find(self, key: str) -> AnswerBody | None:

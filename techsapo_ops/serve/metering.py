@@ -37,6 +37,8 @@ class Account:
         self.spent = 0
         self.uncertain = False
         """Whether a call was cut off: its worst case is charged, since nobody knows what it cost."""
+        self.short = False
+        """Whether a call was left out since the budget had no room for it."""
         self.calls: list[AuditCall] = []
 
     @classmethod
@@ -119,6 +121,7 @@ class Account:
                     await self._reserve(lacking)
                 except OverBudget as error:
                     self._spending.refused(error)
+                    self.short = True
                     log.warning("Budget has no room for a further call", ledger=error.ledger.key)
                     return False
         return True

@@ -19,6 +19,10 @@ class FailureKind(StrEnum):
     """It answered something that can't be used: empty, truncated or far too long."""
 
 
+PASSING = frozenset({FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE})
+"""What may pass by itself."""
+
+
 class ProviderError(Exception):
     """A provider gave no answer. `message` holds no secret; `retry_after` is in seconds.
 

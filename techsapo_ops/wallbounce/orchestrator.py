@@ -14,7 +14,7 @@ from techsapo_ops.wallbounce.context import AnalysisContext, Payer, nobody
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
-from techsapo_ops.wallbounce.failures import Failure, FailureKind
+from techsapo_ops.wallbounce.failures import PASSING, Failure
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
@@ -134,9 +134,8 @@ class WallBounce:
 
 def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:
     told = ", ".join(f"{f.provider}: {f.kind}" for f in failures)
-    passing = {FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT}
     retry_after = None
-    if any(f.kind in passing for f in failures):
+    if any(f.kind in PASSING for f in failures):
         waits = [f.retry_after for f in failures if f.retry_after is not None]
         retry_after = min(waits) if waits else RETRY_LATER
     return AnalysisError(

@@ -34,6 +34,8 @@ SETTLE = 0.02
 """Share of the whole time kept for settling, so that our caller's own deadline is not reached."""
 WORTH_A_PHASE = 0.1
 """Share of the whole time below which no further round or provider is begun."""
+OUT_OF_TIME = "out_of_time"
+"""Note of a verdict that another provider might have settled, had there been time."""
 FEWEST = 2
 """Providers without which nothing can be compared."""
 
@@ -245,7 +247,7 @@ class Run:
         came, note = outcome(verdict, obstacle)
         notes = verdict.notes + ((note,) if note else ())
         if obstacle == "time":
-            notes += ("out_of_time",)
+            notes += (OUT_OF_TIME,)
         verdict = replace(verdict, notes=notes, outcome=came, accepted=came is Outcome.ACCEPTED)
         examination, question = self._examination, self._calls.question
         answer = examination.answers[verdict.chosen]

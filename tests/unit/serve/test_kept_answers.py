@@ -1,0 +1,220 @@
+"""Which answers are given again: those to the same question, to the letter, in the same setting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import pytest
+import yaml
+from orchestrator import QUICK, client_of, make_app, make_spec
+from pydantic import BaseModel
+
+from techsapo_ops.serve import kept_answers
+from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
+from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.options import Options
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.app import Budget, Limits, WallBounce
+from techsapo_ops.spec.models.providers import Provider
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
+from techsapo_ops.wallbounce.calibration import Calibration, Fit
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.verdict import Weights
+
+CASES = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8")
+)
+URL = "/api/v1/generate"
+KINDS: dict[str, type[BaseModel]] = {
+    get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Provider)[0])
+}
+
+
+async def ask(client: httpx.AsyncClient, prompt: str, **more: Any) -> str:
+    told = (await client.post(URL, json={"prompt": prompt, **more})).json()
+    return str(told["cache"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["differ"])
+def test_two_questions_that_differ_in_any_character_have_an_answer_each(
+    case: Mapping[str, str], tmp_path: Path
+) -> None:
+    async def main() -> list[str]:
+        async with client_of(make_app(tmp_path)) as client:
+            return [await ask(client, case[which]) for which in ("one", "other", "one", "other")]
+
+    assert asyncio.run(main()) == ["miss", "miss", "hit", "hit"]
+
+
+def test_identical_questions_under_way_are_one_analysis_and_similar_ones_are_not(tmp_path: Path) -> None:
+    slow = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
+
+    async def main() -> list[str]:
+        async with client_of(make_app(tmp_path, providers=slow)) as client:
+            prompts = ("a:\n  b: 1", "a:\n  b: 1", "a:\nb: 1", "a: b: 1")
+            return list(await asyncio.gather(*(ask(client, prompt) for prompt in prompts)))
+
+    assert sorted(asyncio.run(main())) == ["hit", "miss", "miss", "miss"]
+
+
+def other(value: Any) -> Any:
+    """Some value of the same kind that is not `value`."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case BaseModel():
+            name = next(iter(type(value).model_fields))
+            return value.model_copy(update={name: other(getattr(value, name))})
+        case Secret():
+            return Secret(f"{value.reveal()}-other")
+        case dict():
+            return {**value, "another": "value"}
+        case tuple():
+            return (*value, "another")
+        case None:
+            return "said"
+        case _:
+            return f"{value}-other"
+
+
+def variants(model: BaseModel) -> Iterator[tuple[str, BaseModel]]:
+    """Each field of `model`, and a copy that differs in it alone."""
+    for name in type(model).model_fields:
+        yield name, model.model_copy(update={name: other(getattr(model, name))})
+
+
+def digest(spec: Spec, **options: Any) -> str:
+    known = Options(spec, "app-1", Path("data"), **options)
+    return answer_setting(known, "0.2.0+abc.def")(list(spec.providers))
+
+
+def section(kind: str) -> BaseModel:
+    given = {"kind": kind, "model": "m", "base_url": "http://127.0.0.1:1/v1"}
+    wanted = {name: value for name, value in given.items() if name in KINDS[kind].model_fields}
+    return KINDS[kind].model_validate(wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_of_a_provider_decides_the_answer_or_is_listed_as_one_that_does_not(kind: str) -> None:
+    plain = make_spec()
+    before = section(kind)
+
+    def of(provider: BaseModel) -> str:
+        return digest(plain.model_copy(update={"providers": {"a": provider}}))
+
+    passed_over = {name for name, copy in variants(before) if of(copy) == of(before)}
+    assert passed_over == set(IMMATERIAL["providers"]) & set(KINDS[kind].model_fields)
+
+
+def test_every_setting_of_an_analysis_decides_the_answer_or_is_listed_as_one_that_does_not() -> None:
+    plain = make_spec()
+
+    def passed_over(model: type[BaseModel], put: Any) -> set[str]:
+        before = model.model_validate({})
+        return {name for name, copy in variants(before) if digest(put(copy)) == digest(put(before))}
+
+    def limits(value: BaseModel) -> Spec:
+        return plain.model_copy(update={"app": plain.app.model_copy(update={"limits": value})})
+
+    assert passed_over(Limits, limits) == set(IMMATERIAL["limits"])
+    for name, model in (("wallbounce", WallBounce), ("budget", Budget)):
+        assert passed_over(model, lambda value, name=name: plain.model_copy(update={name: value})) == set(
+            IMMATERIAL[name]
+        )
+
+
+def test_nothing_is_listed_that_is_no_field() -> None:
+    known = {
+        "providers": {name for kind in KINDS.values() for name in kind.model_fields},
+        "wallbounce": set(WallBounce.model_fields),
+        "budget": set(Budget.model_fields),
+        "limits": set(Limits.model_fields),
+    }
+    assert IMMATERIAL.keys() == known.keys()
+    for name, listed in IMMATERIAL.items():
+        assert listed.keys() <= known[name]
+
+
+def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too() -> None:
+    spec = make_spec()
+    fitted = Calibration((Fit("basic", ("a", "b"), Weights(1, 2, 3), 9, {}),))
+    digests = [
+        digest(spec),
+        digest(spec, mask="secrets"),
+        digest(spec, calibration=fitted),
+        answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abd.def")(list(spec.providers)),
+        *(
+            answer_setting(Options(spec, "app-1", Path("data")), "0.2.0+abc.def")(names)
+            for names in (["sim-a", "sim-b"], ["sim-b", "sim-a"])
+        ),
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
+    answers = kept_answers.KeptAnswers(None, None, 0, lambda: "setting", lambda _: None)  # type: ignore[arg-type]
+    question = Question("x", "en", "req-1")
+    for each in fields(Question):
+        copy = replace(question, **{each.name: other(getattr(question, each.name))})
+        same = answers.key(copy, "basic") == answers.key(question, "basic")
+        assert same == (each.name in kept_answers.IMMATERIAL), each.name
+    assert answers.key(question, "basic") != answers.key(question, "premium")
+
+
+def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+    down: set[str] = set()
+    monkeypatch.setattr(type(app.registry), "worth_asking", lambda _, provider: provider.name not in down)
+
+    async def main() -> list[str]:
+        async with client_of(app) as client:
+            told = [await ask(client, "x")]
+            down.add("sim-a")
+            told += [await ask(client, "x"), await ask(client, "x")]
+            down.clear()
+            return [*told, await ask(client, "x")]
+
+    assert asyncio.run(main()) == ["miss", "miss", "hit", "hit"]
+
+
+def test_an_answer_that_a_budget_cut_short_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first reservation, for the tier itself, finds room."""
+    reserved: set[Account] = set()
+    reserve = Account._reserve
+
+    async def once(self: Account, amount: int) -> None:
+        if self in reserved and amount:
+            ledger = Ledger.of("", "day", 1.0, datetime.now(UTC))
+            raise OverBudget(ledger, Balance(0, 0), amount)
+        reserved.add(self)
+        await reserve(self, amount)
+
+    monkeypatch.setattr(Account, "_reserve", once)
+    unsure = {n: {**p, "accuracy": 0.5, "seed": seed} for seed, (n, p) in enumerate(QUICK.items())}
+
+    async def main() -> list[tuple[list[str], str]]:
+        told = []
+        async with client_of(make_app(tmp_path, providers=unsure)) as client:
+            for number in range(12):
+                body = {"prompt": f"question {number}"}
+                first = (await client.post(URL, json=body)).json()
+                told.append((first["notes"], (await client.post(URL, json=body)).json()["cache"]))
+        return told
+
+    told = asyncio.run(main())
+    short = {again for notes, again in told if "refused_for_budget" in notes}
+    whole = {again for notes, again in told if notes == []}
+    assert (short, whole) == ({"miss"}, {"hit"})
