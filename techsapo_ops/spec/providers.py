@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from techsapo_ops.catalogue.retirements import retirements
+from techsapo_ops.catalogue.models import model_of
 from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -99,19 +99,18 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
     No clock is asked: the day stands in the message, and it is true before and after.
     """
     for name, provider in spec.providers.items():
-        vendor = provider.announced_by
         model = getattr(provider, "model", "")
-        if not provider.enabled or vendor is None or _elsewhere(provider):
+        if not provider.enabled or provider.vendor is None or _elsewhere(provider):
             continue
-        found = retirements().get((vendor, model))
-        if found is None:
+        facts = model_of(provider.vendor, model)
+        if facts is None or facts.end is None:
             continue
+        end = facts.end
         path: Path = ("providers", name)
-        read = f"as read on {found.as_of}{', second-hand' if found.second_hand else ''}"
-        successor = f"the vendor names {found.replacement}" if found.replacement else "choose a current one"
+        successor = f"the vendor names {end.replacement}" if end.replacement else "choose a current one"
         yield Finding(
             (*path, "model"),
-            f"{model} is retired by its vendor on {found.retires} ({read})",
+            f"{model} is retired by its vendor on {end.retires} ({end.source.read})",
             f"{successor}; a newer model may take other options and cost something else",
             uses=((*path, "kind"), (*path, "base_url")),
             warning=True,

@@ -43,8 +43,8 @@ class _Provider(Section):
     # What holds for every provider of a kind.
     simulated: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
-    announced_by: ClassVar[str | None] = None
-    """The vendor, by the kind that asks it itself, whose announcements of retired models hold here."""
+    vendor: ClassVar[str | None] = None
+    """The vendor, by the kind that asks it itself, whose models of catalogue/models.yaml these are."""
 
     enabled: bool = True
     """false: the provider is kept in the spec but not asked."""
@@ -108,7 +108,7 @@ class KeyedProvider(_ModelProvider):
 class OpenAIProvider(KeyedProvider):
     """OpenAI's own API."""
 
-    announced_by = "openai"
+    vendor = "openai"
 
     kind: Literal["openai"]
     """What answers: OpenAI."""
@@ -134,7 +134,7 @@ class CompatibleProvider(KeyedProvider):
 class GoogleProvider(KeyedProvider):
     """Google's Gemini API."""
 
-    announced_by = "google"
+    vendor = "google"
 
     kind: Literal["google"]
     """What answers: Gemini."""
@@ -149,7 +149,7 @@ class GoogleProvider(KeyedProvider):
 class AnthropicProvider(KeyedProvider):
     """Anthropic's Claude API."""
 
-    announced_by = "anthropic"
+    vendor = "anthropic"
 
     kind: Literal["anthropic"]
     """What answers: Claude."""
@@ -163,7 +163,7 @@ class AgentProvider(_ModelProvider):
     The user that runs the app has to log in once by the program `claude`.
     """
 
-    announced_by = "anthropic"
+    vendor = "anthropic"
 
     kind: Literal["claude-agent"]
     """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
@@ -175,6 +175,8 @@ class AgentProvider(_ModelProvider):
 
 class OpenRouterProvider(KeyedProvider):
     """Models of many vendors through OpenRouter."""
+
+    vendor = "openrouter"
 
     kind: Literal["openrouter"]
     """What answers: a model behind OpenRouter."""

@@ -36,6 +36,7 @@ def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(lo
         ),
         ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
         ("kind: openai, model: o4-mini, api_key: k", "2026-10-23"),
+        ("kind: openai, model: gpt-5-mini-2025-08-07, api_key: k", "the vendor names gpt-6.1-terra"),
         ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} is retired"),
     ],
 )

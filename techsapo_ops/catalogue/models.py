@@ -1,0 +1,220 @@
+"""What is known of vendors' models, loaded from models.yaml; the file's head explains each key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+Sampling = Literal["always", "without_thinking", "deprecated", "never"]
+
+CHAT_ANSWER = 4096
+"""Tokens of the longest answer of a model that does not think."""
+THINKING_ANSWER = 16_384
+"""Tokens of the longest answer of one that may: hidden thinking counts against it."""
+WARNED_DAYS = 60
+"""Days before a model's end from which it is a matter for today."""
+
+_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{3})\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where facts were read, and when; `second_hand` where others told them."""
+
+    where: str
+    as_of: date
+    second_hand: bool = False
+
+    @property
+    def read(self) -> str:
+        """When, in words."""
+        return f"as read on {self.as_of}{', second-hand' if self.second_hand else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The day from which the vendor no longer answers by a model, and what it names in its place."""
+
+    retires: date
+    source: Source
+    replacement: str | None = None
+
+    def is_near(self, today: date) -> bool:
+        """Whether it has come, or comes within WARNED_DAYS."""
+        return (self.retires - today).days <= WARNED_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Most tokens of a call; `max_output` counts thinking too."""
+
+    source: Source
+    context: int | None = None
+    max_input: int | None = None
+    max_output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The values of effort that a model takes, and the one that holds unasked."""
+
+    values: tuple[str, ...]
+    source: Source
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Tokens that may be thought; `zero`: 0 is taken too, `any`: -1, as many as it likes."""
+
+    least: int
+    most: int
+    zero: bool = False
+    any: bool = False
+
+    def takes(self, tokens: int) -> bool:
+        """Whether the vendor takes `tokens`."""
+        return {0: self.zero, -1: self.any}.get(tokens, self.least <= tokens <= self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How a model is told to think: modes (Claude), levels or a budget (Gemini).
+
+    `up_to_effort`: the highest effort with which a mode is taken.
+    """
+
+    source: Source
+    modes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    budget: Budget | None = None
+    default: str | None = None
+    up_to_effort: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceStep:
+    """USD per million tokens of calls with more than `above` input tokens, from the day `since` on.
+
+    `cached` is input read from the vendor's cache, `cache_write` input written into it; None: as `input`.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+    above: int = 0
+    since: date | None = None
+
+    def applies(self, input_tokens: int, today: date) -> bool:
+        """Whether a call of `today` with so many tokens of input may have this price."""
+        return input_tokens >= self.above + (self.above > 0) and (self.since is None or self.since <= today)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """A model's list price by steps, the last one that applies counts."""
+
+    steps: tuple[PriceStep, ...]
+    source: Source
+
+    def step(self, input_tokens: int, today: date) -> PriceStep:
+        """The step of a call with so many tokens of input."""
+        return [step for step in self.steps if step.applies(input_tokens, today)][-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of one model; None where nothing is."""
+
+    vendor: str
+    model: str
+    """Its row's name: of a dated snapshot the one without the date."""
+    released: date | None = None
+    end: End | None = None
+    limits: Limits | None = None
+    effort: Effort | None = None
+    thinking: Thinking | None = None
+    sampling: Sampling | None = None
+    prices: Prices | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether it can think: so it is, unless every known option says that it can't."""
+        if self.thinking is not None:
+            return self.thinking.modes != ("disabled",)
+        return self.effort is None or self.effort.values not in ((), ("none",))
+
+    @property
+    def max_output_tokens(self) -> int:
+        """The longest answer, thinking included, to ask for where nobody says otherwise."""
+        usual = THINKING_ANSWER if self.thinks else CHAT_ANSWER
+        most = self.limits.max_output if self.limits is not None else None
+        return usual if most is None else min(usual, most)
+
+
+def model_of(vendor: str, model: str) -> ModelFacts | None:
+    """What is known of `model`, or of the one it is a dated snapshot of.
+
+    `vendor` is openai, anthropic, google or openrouter.
+    """
+    if vendor == "openrouter":
+        return _behind_openrouter(model)
+    known = models()
+    return known.get((vendor, model)) or known.get((vendor, _SNAPSHOT.sub("", model)))
+
+
+def _behind_openrouter(model: str) -> ModelFacts | None:
+    """Limits, and whether it thinks: prices, options and ends are OpenRouter's own."""
+    vendor, _, name = model.partition(":")[0].partition("/")
+    found = model_of(vendor, name.replace(".", "-") if vendor == "anthropic" else name) if name else None
+    if found is None:
+        return None
+    can_think = found.effort if found.thinking is None and not found.thinks else None
+    return ModelFacts("openrouter", model, limits=found.limits, effort=can_think)
+
+
+@cache
+def models() -> Mapping[tuple[str, str], ModelFacts]:
+    """Every model by vendor and name."""
+    text = (files("techsapo_ops.catalogue") / "models.yaml").read_text(encoding="utf-8")
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it is read whenever a spec names a vendor
+    rows = yaml.load(text, loader)  # noqa: S506 - a safe one, in C
+    sources = {name: Source(**entry) for name, entry in rows.pop("sources").items()}
+    return MappingProxyType(
+        {
+            (vendor, model): _facts(vendor, model, row, sources)
+            for vendor, listed in rows.items()
+            for row in listed
+            for model in row["models"]
+        }
+    )
+
+
+def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str, Source]) -> ModelFacts:
+    def block(make: type[Any], name: str, **changed: Any) -> Any:
+        if name not in row:
+            return None
+        entry = {key: tuple(value) if isinstance(value, list) else value for key, value in row[name].items()}
+        return make(**{**entry, **changed, "source": sources[row[name]["source"]]})
+
+    budget = row.get("thinking", {}).get("budget")
+    return ModelFacts(
+        vendor,
+        model,
+        row.get("released"),
+        block(End, "end"),
+        block(Limits, "limits"),
+        block(Effort, "effort"),
+        block(Thinking, "thinking", budget=budget and Budget(**budget)),
+        row.get("sampling", {}).get("taken"),
+        block(Prices, "prices", steps=tuple(PriceStep(**s) for s in row.get("prices", {}).get("steps", ()))),
+    )

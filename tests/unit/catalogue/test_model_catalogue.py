@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.catalogue.models import (
+    CHAT_ANSWER,
+    THINKING_ANSWER,
+    WARNED_DAYS,
+    End,
+    ModelFacts,
+    PriceStep,
+    Source,
+    model_of,
+    models,
+)
+
+ROOT = Path(__file__).parents[3]
+TREES = ("techsapo_ops", "templates", "examples", "docs", "tests")
+NAMED_WITH_REASON = {
+    "techsapo_ops/catalogue/models.yaml": "the table itself",
+    "docs/from-the-guide.md": "what the guide's names became",
+    "docs/upgrade.md": "what became of specs that name them",
+    "docs/upgrade.ja.md": "what became of specs that name them",
+    "tests/lab/test_upgrade_lab.py": "a stack as the version before brought it up",
+    "docs/wall-bounce.md": "which models the warning is for",
+    "docs/wall-bounce.ja.md": "which models the warning is for",
+    "tests/cases/vendors/google.yaml": "the stand-in refuses them",
+    "tests/cases/vendors/openai.yaml": "the stand-in refuses them, or their options",
+    "tests/cases/vendors/anthropic.yaml": "the stand-in refuses them, or their options",
+    "tests/lab/test_provider_contracts_lab.py": "they are refused there",
+    "tests/unit/spec/test_spec_vendors.py": "they are warned of there",
+    "tests/unit/catalogue/test_model_catalogue.py": "what is known of them",
+}
+EVERY = list(models().values())
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+MODES = {"adaptive", "between_tools", "disabled", "enabled"}
+LEVELS = ("minimal", "low", "medium", "high", "xhigh")
+
+
+def known(vendor: str, model: str) -> ModelFacts:
+    found = model_of(vendor, model)
+    assert found is not None, (vendor, model)
+    return found
+
+
+def test_no_file_names_a_retiring_model_without_a_reason() -> None:
+    ending = {f.model for f in EVERY if f.end is not None and "-" in f.model}
+    names = sorted(ending, key=len, reverse=True)
+    found = re.compile(
+        rf"(?<![\w.-])(?:{'|'.join(map(re.escape, names))})(?:-\d{{8}}|-\d{{4}}-\d\d-\d\d)?(?![\w-]|\.\d)"
+    )
+    seen = {
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in [*ROOT.glob("README*.md"), *(p for tree in TREES for p in (ROOT / tree).rglob("*"))]
+        if path.is_file() and path.suffix in {".py", ".md", ".yaml", ".yml", ".j2", ".json", ".html", ".js"}
+        and "__pycache__" not in path.parts
+        and str(path.relative_to(ROOT)) not in NAMED_WITH_REASON
+        for match in found.finditer(path.read_text(encoding="utf-8", errors="replace"))
+    }  # fmt: skip
+    assert seen == set()
+
+
+def test_no_vendor_names_a_retiring_model_in_a_retiring_ones_place() -> None:
+    for facts in EVERY:
+        if facts.end is not None and facts.end.replacement is not None:
+            assert known(facts.vendor, facts.end.replacement).end is None, facts.model
+
+
+def test_every_successor_has_a_list_price_so_that_naming_it_is_enough() -> None:
+    from techsapo_ops.wallbounce.prices import list_price
+
+    successors = {(f.vendor, f.end.replacement) for f in EVERY if f.end is not None and f.end.replacement}
+    assert {pair for pair in successors if list_price(*pair) is None} == set()
+
+
+@pytest.mark.parametrize("facts", EVERY, ids=lambda f: f.model)
+def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
+    effort, thinking, limits = facts.effort, facts.thinking, facts.limits
+    if effort is not None:
+        assert [e for e in EFFORTS if e in effort.values] == list(effort.values)
+        assert effort.default is None or effort.default in effort.values
+    if thinking is not None:
+        assert sum(map(bool, (thinking.modes, thinking.levels, thinking.budget))) == 1
+        assert set(thinking.modes) <= MODES
+        assert [level for level in LEVELS if level in thinking.levels] == list(thinking.levels)
+        assert thinking.default is None or thinking.default in thinking.modes + thinking.levels
+        for mode, highest in thinking.up_to_effort.items():
+            assert mode in thinking.modes
+            assert effort is not None
+            assert highest in effort.values
+    if limits is not None:
+        assert (
+            0 < (limits.max_output or 1) <= (limits.max_input or limits.context or 1) <= (limits.context or 1)
+        )
+    assert facts.end is None or facts.released is None or facts.released < facts.end.retires
+    assert 0 < facts.max_output_tokens <= THINKING_ANSWER
+
+
+@pytest.mark.parametrize("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
+def test_price_steps_are_ordered_and_begin_with_one_that_always_applies(facts: ModelFacts) -> None:
+    assert facts.prices is not None
+    steps = facts.prices.steps
+    assert (steps[0].above, steps[0].since) == (0, None)
+    order = [(step.since or date.min, step.above) for step in steps]
+    assert order == sorted(set(order))
+    for step in steps:
+        assert 0 < step.input < step.output
+        assert 0 < (step.cached or step.input) <= step.input
+        assert step.cache_write is None or step.cache_write >= step.input
+
+
+@pytest.mark.parametrize("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
+def test_prices_are_those_of_the_pinned_package_where_it_knows_the_model(facts: ModelFacts) -> None:
+    from genai_prices import Usage, calc_price
+
+    assert facts.prices is not None
+    for step in facts.prices.steps:
+        read = step.above + 1000
+        usage = Usage(input_tokens=read, output_tokens=1_000_000)
+        day = step.since or date(2026, 1, 1)
+        try:
+            price = calc_price(
+                usage, facts.model, provider_id=facts.vendor, genai_request_timestamp=_noon(day)
+            )
+        except LookupError:
+            assert facts.prices.source.second_hand
+            continue
+        assert float(price.input_price) == pytest.approx(step.input * read / 1e6)
+        assert float(price.output_price) == pytest.approx(step.output)
+
+
+def _noon(day: date):
+    from datetime import UTC, datetime, time
+
+    return datetime.combine(day, time(12), UTC)
+
+
+def test_every_source_has_a_day_that_was_when_it_was_read() -> None:
+    sources = {
+        block.source
+        for facts in EVERY
+        for block in (facts.end, facts.limits, facts.effort, facts.thinking, facts.prices)
+        if block is not None
+    }
+    for source in sources:
+        assert date(2026, 1, 1) <= source.as_of <= date.today() + timedelta(days=1)
+        assert source.where
+
+
+def test_a_dated_snapshot_is_known_by_its_models_row() -> None:
+    assert known("openai", "gpt-5-2025-08-07").model == "gpt-5"
+    assert known("anthropic", "claude-sonnet-4-5-20250929").model == "claude-sonnet-4-5"
+    assert known("google", "gemini-2.5-flash-001").model == "gemini-2.5-flash"
+    assert model_of("openai", "gpt-5-turbo") is None
+    assert model_of("openai", "gpt-6.1-sol-2026") is None
+    assert model_of("google", "gpt-5") is None
+    assert model_of("nobody", "gpt-5") is None
+
+
+def test_of_a_model_behind_openrouter_only_what_its_vendor_made_is_known() -> None:
+    found = known("openrouter", "anthropic/claude-sonnet-5.5:batch")
+    assert found.limits == known("anthropic", "claude-sonnet-5-5").limits
+    assert (found.end, found.prices, found.thinking, found.effort) == (None, None, None, None)
+    assert found.max_output_tokens == THINKING_ANSWER
+    assert known("openrouter", "openai/gpt-4o").max_output_tokens == CHAT_ANSWER
+    assert known("openrouter", "openai/gpt-5").end is None
+    for unknown in ("qwen/qwen3-235b-a22b", "openai", "openai/", "openai/openai/gpt-5", ""):
+        assert model_of("openrouter", unknown) is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "model", "longest"),
+    [
+        ("openai", "gpt-6.1-sol", THINKING_ANSWER),
+        ("openai", "gpt-4.1", CHAT_ANSWER),
+        ("anthropic", "claude-sonnet-4-5", THINKING_ANSWER),
+        ("google", "gemini-2.5-flash-lite", THINKING_ANSWER),
+    ],
+)
+def test_what_can_think_gets_room_for_it(vendor: str, model: str, longest: int) -> None:
+    assert known(vendor, model).max_output_tokens == longest
+
+
+@pytest.mark.parametrize(
+    ("tokens", "day", "price"),
+    [
+        (1, date(2026, 8, 20), (5, 30)),
+        (272_000, date(2026, 8, 20), (5, 30)),
+        (272_001, date(2026, 8, 20), (10, 45)),
+        (1, date(2026, 8, 21), (4, 20)),
+        (272_001, date(2026, 8, 21), (8, 30)),
+    ],
+)
+def test_a_call_has_the_price_of_its_length_and_day(
+    tokens: int, day: date, price: tuple[float, float]
+) -> None:
+    prices = known("openai", "gpt-5.6-sol").prices
+    assert prices is not None
+    step: PriceStep = prices.step(tokens, day)
+    assert (step.input, step.output) == price
+
+
+@pytest.mark.parametrize(
+    ("model", "taken", "refused"),
+    [
+        ("gemini-2.5-pro", [-1, 128, 32_768], [0, 1, 127, 32_769]),
+        ("gemini-2.5-flash", [-1, 0, 1, 24_576], [24_577]),
+        ("gemini-2.5-flash-lite", [0, 512, 24_576], [-1, 1, 511, 24_577]),
+    ],
+)
+def test_a_budget_of_thinking_has_bounds_of_its_own(model: str, taken: list[int], refused: list[int]) -> None:
+    thinking = known("google", model).thinking
+    assert thinking is not None
+    assert thinking.budget is not None
+    assert [n for n in taken + refused if thinking.budget.takes(n)] == taken
+
+
+def test_an_end_is_near_for_sixty_days_and_ever_after() -> None:
+    end = End(date(2027, 1, 31), Source("somewhere", date(2026, 11, 1)))
+    assert not end.is_near(end.retires - timedelta(days=WARNED_DAYS + 1))
+    assert end.is_near(end.retires - timedelta(days=WARNED_DAYS))
+    assert end.is_near(end.retires + timedelta(days=400))
