@@ -205,7 +205,8 @@ def test_openai_and_anthropic_refuse_what_their_current_models_do_not_take(
     if kind == "anthropic" and "model" not in body:
         messages = [{"role": "user", "content": "x"}]
         body = {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": messages, **body}
-    told = post(kind, path, body, {"anthropic-version": "2023-06-01", "x-api-key": KEY})
+    keys = {"anthropic-version": "2023-06-01", "x-api-key": KEY, "Authorization": f"Bearer {KEY}"}
+    told = post(kind, path, body, keys)
     assert told.status_code == 400, told.text
     assert words in told.json()["error"]["message"]
 

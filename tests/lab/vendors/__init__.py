@@ -1,8 +1,7 @@
 """Loopback vendors: one server per wire format, which plays the part that the model's name asks for.
 
-Replies are made from the SDKs' own types, so that a shape which the vendor's SDK does not know can't be
-sent. What OpenAI, Anthropic and Google refuse is refused by tests/cases/vendors, as they had it on the days
-that stand there. Nothing here says anything about what the real vendors answer.
+What vendors refuse is refused by tests/cases/vendors, as they had it on the days that stand there. Nothing
+here says anything about what the real vendors answer.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from vendors.strict import Refused
+from vendors.lists import Row
+from vendors.refusals import Refused
 
 ANSWER: dict[str, Any] = {
     "answer": "ディスクが一杯です。「df -h」で確認し、古いログを消してください。",
@@ -56,6 +56,27 @@ class Wire(Protocol):
     """Status that says the account has no money left."""
     idle: bytes
     """What a stream holds while the model thinks."""
+    rows: tuple[Row, ...]
+    """The models that the vendor serves."""
+    keyed: bool
+    """Whether a call without a key is refused."""
+    open_paths: tuple[str, ...]
+    """What is told without a key all the same."""
+
+    def key(self, request: web.Request) -> str:
+        """The key that came along, empty if none did."""
+        ...
+
+    def unknown_key(self, key: str) -> Refused:
+        """The refusal of a key that the vendor does not know, or of none."""
+        ...
+
+    def listed(self, request: web.Request, rows: list[Row]) -> Any:
+        """What a GET is answered with: `rows` as the vendor's list of models, or one of them.
+
+        Raises Refused.
+        """
+        ...
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked: ...
 
@@ -91,6 +112,12 @@ class Vendor:
     under_way: asyncio.Event = field(default_factory=asyncio.Event)
     reply: Mapping[str, Any] | None = None
     """A reply of tests/cases/provider_errors.yaml, given to every call."""
+    key: str | None = None
+    """The only key that is let in; None: any."""
+    listed: int = 0
+    """How often its models were asked for."""
+    retires: dict[str, date] = field(default_factory=dict)
+    """Day on which its list of models says that one of them ends."""
 
 
 def graded(user: str) -> str:
@@ -129,6 +156,15 @@ TEXTS: Mapping[str, str] = {
     "json-cut": WHOLE[: WHOLE.index("古いログを消して")],
     "empty": "",
 }
+
+
+PLAYS = {
+    *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "overloaded", "no-money", "proxy-page", "no-schema",
+    "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",
+    "cut-off", "cut-off-in-claims", "filtered", "uncounted", "never-streams", "error-midway", "busy-midway",
+    "cut-midway", "ends-midway", "endless",
+}  # fmt: skip
+"""Models that only the lab knows, each named after what it does."""
 
 
 async def _play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> web.StreamResponse:
@@ -286,6 +322,13 @@ async def _trickle(seen: Vendor, wire: Wire, request: web.Request, model: str) -
     return response
 
 
+def _let_in(seen: Vendor, wire: Wire, request: web.Request) -> None:
+    """Raise Refused for another key than the one that is let in, or for none where the vendor wants one."""
+    given = wire.key(request)
+    if (wire.keyed and not given) or (seen.key is not None and given != seen.key):
+        raise wire.unknown_key(given)
+
+
 @asynccontextmanager
 async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
     """Run a vendor on a free port of this event loop."""
@@ -293,6 +336,7 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
+            _let_in(seen, wire, request)
             asked = wire.asked(request, await request.json())
         except Refused as refused:
             seen.refused.append(refused)
@@ -303,8 +347,27 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
         seen.under_way.set()
         return await _play(seen, wire, request, asked)
 
+    async def show(request: web.Request) -> web.StreamResponse:
+        seen.listed += 1
+        last = request.path.rpartition("/")[2]
+        if last in ERRORS:
+            status, message, code = ERRORS[last]
+            return web.json_response(
+                wire.error(status, message.format(key=wire.key(request)), code), status=status
+            )
+        known = [*wire.rows, *(Row(play) for play in sorted(PLAYS))]
+        rows = [replace(row, retires=seen.retires.get(row.id, row.retires)) for row in known]
+        try:
+            if request.path not in wire.open_paths:
+                _let_in(seen, wire, request)
+            return web.json_response(wire.listed(request, rows))
+        except Refused as refused:
+            seen.refused.append(refused)
+            return web.json_response(refused.body, status=refused.status)
+
     app = web.Application(client_max_size=8 * 1024**2)
     app.router.add_post("/{path:.*}", answer)
+    app.router.add_get("/{path:.*}", show)
     # handler_cancellation: the handler is told when its caller hangs up.
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

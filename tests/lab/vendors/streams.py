@@ -1,33 +1,9 @@
-"""The vendors' streams, made of the events of their SDKs' own types."""
+"""The vendors' streams: the events that add up to a whole reply."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-
-from anthropic.types import (
-    Message,
-    RawContentBlockDeltaEvent,
-    RawContentBlockStartEvent,
-    RawContentBlockStopEvent,
-    RawMessageDeltaEvent,
-    RawMessageStartEvent,
-    RawMessageStopEvent,
-    TextBlock,
-    TextDelta,
-    ThinkingBlock,
-    ThinkingDelta,
-)
-from anthropic.types.raw_message_delta_event import Delta, MessageDeltaUsage
-from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import (
-    Response,
-    ResponseCompletedEvent,
-    ResponseCreatedEvent,
-    ResponseErrorEvent,
-    ResponseIncompleteEvent,
-    ResponseTextDeltaEvent,
-)
 
 Event = tuple[str, dict[str, Any]]
 """Its name, empty where the vendor gives none, and its data."""
@@ -41,88 +17,89 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def chat_events(whole: dict[str, Any]) -> list[Event]:
-    """Chunks that add up to a chat completion; the usage comes last, in a chunk without choices."""
+    """Chunks that add up to a chat completion; the usage comes last, in a chunk without choices.
+
+    What the message holds beside its content, such as `reasoning`, comes before it.
+    """
     choice = whole["choices"][0]
+    message = choice["message"]
     same = {"id": whole["id"], "object": "chat.completion.chunk", "created": whole["created"]}
 
-    def chunk(delta: dict[str, Any] | None, finish: str | None = None, usage: Any = None) -> Event:
-        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-        made = {**same, "model": whole["model"], "choices": choices, "usage": usage}
-        return "", ChatCompletionChunk.model_validate(made).model_dump(mode="json", exclude_unset=True)
+    def chunk(delta: dict[str, Any] | None, usage: Any = None, **more: Any) -> Event:
+        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": None, **more}]
+        return "", {**same, "model": whole["model"], "choices": choices, "usage": usage}
 
     made = [chunk({"role": "assistant", "content": ""})]
-    made += [chunk({"content": piece}) for piece in pieces(choice["message"]["content"])]
-    made.append(chunk({}, choice["finish_reason"]))
-    if whole["usage"]:
+    for name in ("reasoning", "reasoning_content", "refusal"):
+        made += [chunk({name: piece}) for piece in pieces(message.get(name) or "")]
+    made += [chunk({"content": piece}) for piece in pieces(message["content"] or "")]
+    ends = {name: value for name, value in choice.items() if name not in {"index", "message", "logprobs"}}
+    made.append(chunk({}, **ends))
+    if whole.get("usage"):
         made.append(chunk(None, usage=whole["usage"]))
     return made
 
 
 def responses_events(whole: dict[str, Any]) -> list[Event]:
     """Events of the Responses API; the last one holds the whole response."""
-    begun = Response.model_validate({**whole, "status": "in_progress", "output": []})
-    events: list[Any] = [ResponseCreatedEvent(response=begun, sequence_number=0, type="response.created")]
-    part = whole["output"][-1]["content"][0]
-    for number, piece in enumerate(pieces(part.get("text", "")), 1):
-        events.append(
-            ResponseTextDeltaEvent(
-                content_index=0,
-                delta=piece,
-                item_id="msg_1",
-                logprobs=[],
-                output_index=1,
-                sequence_number=number,
-                type="response.output_text.delta",
-            )
-        )
-    last = Response.model_validate(whole)
-    number = len(events)
-    if whole["status"] == "incomplete":
-        events.append(
-            ResponseIncompleteEvent(response=last, sequence_number=number, type="response.incomplete")
-        )
-    else:
-        events.append(
-            ResponseCompletedEvent(response=last, sequence_number=number, type="response.completed")
-        )
-    return [(event.type, event.model_dump(mode="json", exclude_unset=True)) for event in events]
+    made: list[Event] = []
+
+    def tell(kind: str, **data: Any) -> None:
+        made.append((kind, {"type": kind, "sequence_number": len(made), **data}))
+
+    begun = {**whole, "status": "in_progress", "output": [], "incomplete_details": None}
+    begun.pop("usage", None)
+    tell("response.created", response=begun)
+    tell("response.in_progress", response=begun)
+    for index, item in enumerate(whole["output"]):
+        at = {"output_index": index, "item_id": item["id"]}
+        empty = {**item, **({"content": []} if "content" in item else {}), "status": "in_progress"}
+        tell("response.output_item.added", output_index=index, item=empty)
+        for number, part in enumerate(item.get("content", ())):
+            kind, field = ("refusal", "refusal") if part["type"] == "refusal" else ("output_text", "text")
+            here = {**at, "content_index": number}
+            logged: dict[str, Any] = {} if kind == "refusal" else {"logprobs": []}
+            tell("response.content_part.added", **here, part={**part, field: ""})
+            for piece in pieces(part[field]):
+                tell(f"response.{kind}.delta", **here, delta=piece, **logged)
+            tell(f"response.{kind}.done", **here, **{field: part[field]}, **logged)
+            tell("response.content_part.done", **here, part=part)
+        tell("response.output_item.done", output_index=index, item=item)
+    tell(f"response.{whole['status']}", response=whole)
+    return made
 
 
 def responses_error(message: str, code: str) -> Event:
     """The error event of the Responses API."""
-    event = ResponseErrorEvent(code=code, message=message, param=None, sequence_number=9, type="error")
-    return "error", event.model_dump(mode="json")
+    return "error", {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 9}
 
 
 def claude_events(whole: dict[str, Any]) -> list[Event]:
     """Events of the Messages API: input is counted at the start, output at the end."""
-    message = Message.model_validate(whole)
-    begun = message.model_copy(
-        update={
-            "content": [],
-            "stop_reason": None,
-            "usage": message.usage.model_copy(update={"output_tokens": 1}),
-        }
-    )
-    events: list[Any] = [RawMessageStartEvent(message=begun, type="message_start")]
-    for index, block in enumerate(message.content):
-        if isinstance(block, ThinkingBlock):
-            empty: Any = block.model_copy(update={"thinking": "", "signature": ""})
-            deltas: list[Any] = [ThinkingDelta(thinking=block.thinking, type="thinking_delta")]
+    usage = whole["usage"]
+    begun = {**whole, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    begun.pop("stop_details", None)
+    made: list[Event] = [("message_start", {"type": "message_start", "message": begun})]
+
+    def tell(kind: str, **data: Any) -> None:
+        made.append((kind, {"type": kind, **data}))
+
+    for index, block in enumerate(whole["content"]):
+        deltas: list[dict[str, Any]]
+        if block["type"] == "thinking":
+            empty = {**block, "thinking": "", "signature": ""}
+            deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(block["thinking"])]
+            deltas.append({"type": "signature_delta", "signature": block["signature"]})
         else:
-            assert isinstance(block, TextBlock)
-            empty = TextBlock(text="", type="text")
-            deltas = [TextDelta(text=piece, type="text_delta") for piece in pieces(block.text)]
-        events.append(RawContentBlockStartEvent(content_block=empty, index=index, type="content_block_start"))
-        events += [
-            RawContentBlockDeltaEvent(delta=d, index=index, type="content_block_delta") for d in deltas
-        ]
-        events.append(RawContentBlockStopEvent(index=index, type="content_block_stop"))
-    end = Delta(stop_reason=message.stop_reason)
-    counted = MessageDeltaUsage(output_tokens=message.usage.output_tokens)
-    events.append(RawMessageDeltaEvent(delta=end, type="message_delta", usage=counted))
-    events.append(RawMessageStopEvent(type="message_stop"))
-    made: list[Event] = [(event.type, event.model_dump(mode="json")) for event in events]
+            empty = {**block, "text": ""}
+            deltas = [{"type": "text_delta", "text": piece} for piece in pieces(block["text"])]
+        tell("content_block_start", index=index, content_block=empty)
+        for delta in deltas:
+            tell("content_block_delta", index=index, delta=delta)
+        tell("content_block_stop", index=index)
+    end = {name: whole[name] for name in ("stop_reason", "stop_sequence", "stop_details") if name in whole}
+    tell("message_delta", delta=end, usage=usage)
+    tell("message_stop")
     made.insert(2, ("ping", {"type": "ping"}))
     return made
 
@@ -140,5 +117,5 @@ def gemini_events(whole: dict[str, Any]) -> list[Event]:
             share = usage["candidatesTokenCount"] * number // len(texts)
             chunk["usageMetadata"] = {**usage, "candidatesTokenCount": share}
         made.append(("", chunk))
-    last = {**whole, "candidates": [{"index": 0, "finishReason": candidate["finishReason"]}]}
-    return [*made, ("", last)]
+    ends = {name: value for name, value in candidate.items() if name != "content"}
+    return [*made, ("", {**whole, "candidates": [ends]})]

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from vendors.refusals import claude_refusal, gemini_refusal, openai_refusal
+
 _CASES = Path(__file__).parents[2] / "cases" / "vendors"
 GOOGLE, OPENAI, ANTHROPIC = (
     yaml.safe_load((_CASES / f"{name}.yaml").read_text(encoding="utf-8"))
@@ -20,32 +22,23 @@ GOOGLE, OPENAI, ANTHROPIC = (
 _PATH = re.compile(r"/(?P<version>[^/]+)/models/(?P<model>[^/:]+):(?P<method>\w+)")
 
 
-class Refused(Exception):
-    """The vendor refuses a call with this status and body."""
-
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        super().__init__(str(body))
-        self.status = status
-        self.body = body
-
-
 def google(path: str, key: str, body: Mapping[str, Any]) -> tuple[str, str]:
     """Model and method of a call that Google takes. Raises Refused for others."""
     found = _PATH.fullmatch(path)
     if found is None or found["version"] not in {"v1", "v1beta"}:
-        raise _google(404, "NOT_FOUND", f"no such path: {path}")
+        raise gemini_refusal(404, "NOT_FOUND", f"no such path: {path}")
     version, model = found["version"], found["model"]
     if not key:
-        raise _google(GOOGLE["no_key"]["status"], "PERMISSION_DENIED", GOOGLE["no_key"]["message"])
+        raise gemini_refusal(GOOGLE["no_key"]["status"], "PERMISSION_DENIED", GOOGLE["no_key"]["message"])
     if found["method"] not in {"generateContent", "streamGenerateContent"}:
-        raise _google(404, "NOT_FOUND", f"no such method: {found['method']}")
+        raise gemini_refusal(404, "NOT_FOUND", f"no such method: {found['method']}")
     unknown = list(_unknown(version, "GenerateContentRequest", body, ""))
     if unknown:
         details = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": unknown}
         message = "\n".join(violation["description"] for violation in unknown)
-        raise _google(400, "INVALID_ARGUMENT", message, details)
+        raise gemini_refusal(400, "INVALID_ARGUMENT", message, details)
     if model in GOOGLE["retired"]:
-        raise _google(404, "NOT_FOUND", GOOGLE["retired"][model]["message"].format(model=model))
+        raise gemini_refusal(404, "NOT_FOUND", GOOGLE["retired"][model]["message"].format(model=model))
     config = {_camel(k): v for k, v in body.get("generationConfig", {}).items()}
     _google_structure(config)
     _google_thinking(model, {_camel(k): v for k, v in config.get("thinkingConfig", {}).items()})
@@ -57,10 +50,10 @@ def openai(body: Mapping[str, Any]) -> None:
     model = body.get("model", "")
     for name in body:
         if name not in OPENAI["fields"]["names"]:
-            raise _openai(400, f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+            raise openai_refusal(400, f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     if model in OPENAI["retired"]["models"]:
         told = f"The model `{model}` does not exist or you do not have access to it."
-        raise _openai(404, told, None, "model_not_found")
+        raise openai_refusal(404, told, None, "model_not_found")
     rules = _of_model(OPENAI["effort"]["models"], model)
     if rules is None:
         return
@@ -71,11 +64,11 @@ def openai(body: Mapping[str, Any]) -> None:
             f"Unsupported value: '{effort}' is not supported with the '{model}' model. "
             f"Supported values are: {', '.join(most)}, and {last}."
         )
-        raise _openai(400, told, "reasoning.effort", "unsupported_value")
+        raise openai_refusal(400, told, "reasoning.effort", "unsupported_value")
     for name in OPENAI["sampling"]:
         if name in body and (effort or rules.get("default")) != "none":
             told = f"Unsupported parameter: '{name}' is not supported with this model."
-            raise _openai(400, told, name, "unsupported_parameter")
+            raise openai_refusal(400, told, name, "unsupported_parameter")
 
 
 def anthropic(body: Mapping[str, Any]) -> None:
@@ -83,7 +76,7 @@ def anthropic(body: Mapping[str, Any]) -> None:
     fields = ANTHROPIC["fields"]
     for name in fields["required"]:
         if name not in body:
-            raise _anthropic(400, "invalid_request_error", f"{name}: Field required")
+            raise claude_refusal(400, "invalid_request_error", f"{name}: Field required")
     output = body.get("output_config", {})
     places = ((body, "names", ""), (output, "output_config", "output_config."),
               (output.get("format") or {}, "format", "output_config.format."))  # fmt: skip
@@ -91,10 +84,10 @@ def anthropic(body: Mapping[str, Any]) -> None:
         for name in given:
             if name not in fields[known]:
                 told = f"{at}{name}: Extra inputs are not permitted"
-                raise _anthropic(400, "invalid_request_error", told)
+                raise claude_refusal(400, "invalid_request_error", told)
     model = body["model"]
     if model in ANTHROPIC["retired"]["models"]:
-        raise _anthropic(404, "not_found_error", f"model: {model}")
+        raise claude_refusal(404, "not_found_error", f"model: {model}")
     rules = _of_model(ANTHROPIC["models"], model)
     if rules is None:
         return
@@ -109,7 +102,7 @@ def anthropic(body: Mapping[str, Any]) -> None:
     elif not rules["effort"] and "effort" in output:
         told = "This model does not support the effort parameter."
     if told:
-        raise _anthropic(400, "invalid_request_error", told)
+        raise claude_refusal(400, "invalid_request_error", told)
 
 
 def _unknown(version: str, message: str, value: Mapping[str, Any], at: str) -> Iterator[dict[str, str]]:
@@ -139,12 +132,16 @@ def _google_structure(config: Mapping[str, Any]) -> None:
     schema = config.get("responseJsonSchema", config.get("_responseJsonSchema"))
     asked = [s for s in (schema, config.get("responseSchema")) if s is not None]
     if len(asked) > 1:
-        raise _google(400, "INVALID_ARGUMENT", "response_schema and response_json_schema exclude each other")
+        raise gemini_refusal(
+            400, "INVALID_ARGUMENT", "response_schema and response_json_schema exclude each other"
+        )
     if asked and config.get("responseMimeType") != "application/json":
-        raise _google(400, "INVALID_ARGUMENT", "a response schema needs response_mime_type application/json")
+        raise gemini_refusal(
+            400, "INVALID_ARGUMENT", "a response schema needs response_mime_type application/json"
+        )
     for keyword in _keywords(schema or {}):
         if keyword not in GOOGLE["json_schema"]["keywords"]:
-            raise _google(400, "INVALID_ARGUMENT", f"response_json_schema: {keyword} is not supported")
+            raise gemini_refusal(400, "INVALID_ARGUMENT", f"response_json_schema: {keyword} is not supported")
 
 
 def _keywords(schema: Any) -> Iterator[str]:
@@ -175,28 +172,13 @@ def _google_thinking(model: str, config: Mapping[str, Any]) -> None:
                 f"The thinking budget {budget} is invalid. Please choose a value between {least} and {most}."
             )
     if told:
-        raise _google(400, "INVALID_ARGUMENT", told)
+        raise gemini_refusal(400, "INVALID_ARGUMENT", told)
 
 
 def _of_model(rules: Mapping[str, Any], model: str) -> dict[str, Any] | None:
     """The rules of the longest name that `model` begins with."""
     names = [name for name in rules if model == name or model.startswith(f"{name}-")]
     return rules[max(names, key=len)] if names else None
-
-
-def _google(status: int, word: str, message: str, *details: Mapping[str, Any]) -> Refused:
-    told = {"code": status, "message": message, "status": word}
-    return Refused(status, {"error": {**told, "details": list(details)} if details else told})
-
-
-def _openai(status: int, message: str, param: str | None, code: str) -> Refused:
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return Refused(status, {"error": error})
-
-
-def _anthropic(status: int, kind: str, message: str) -> Refused:
-    error = {"type": kind, "message": message}
-    return Refused(status, {"type": "error", "error": error, "request_id": "req_1"})
 
 
 def _camel(name: str) -> str:

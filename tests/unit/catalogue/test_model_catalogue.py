@@ -29,6 +29,8 @@ NAMED_WITH_REASON = {
     "docs/wall-bounce.md": "which models the warning is for",
     "docs/wall-bounce.ja.md": "which models the warning is for",
     "tests/cases/vendors/google.yaml": "the stand-in refuses them",
+    "tests/cases/vendors/models.yaml": "the vendors' lists still tell them",
+    "tests/lab/test_vendor_lists_lab.py": "the day on which they end is told there",
     "tests/cases/vendors/openai.yaml": "the stand-in refuses them, or their options",
     "tests/cases/vendors/anthropic.yaml": "the stand-in refuses them, or their options",
     "tests/lab/test_provider_contracts_lab.py": "they are refused there",
