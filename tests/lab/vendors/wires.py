@@ -6,7 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, keys, lists, strict
+from vendors import keys, lists, strict
+from vendors.answers import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from vendors.core import Asked
 from vendors.lists import Row
 from vendors.refusals import Refused
 from vendors.streams import (

@@ -1,0 +1,66 @@
+"""What the stand-ins answer: the answer, grades for peers, errors; and the names of what they play."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ANSWER: dict[str, Any] = {
+    "answer": "ディスクが一杯です。「df -h」で確認し、古いログを消してください。",
+    "root_cause": "ディスクの空き容量が尽きた",
+    "claims": ["空き容量が尽きた", "古いログが残っている"],
+    "commands": ["df -h", "journalctl --vacuum-size=500M"],
+    "risk": "reversible",
+    "self_conf": 0.9,
+}
+WHOLE = json.dumps(ANSWER, ensure_ascii=False)
+INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS = 120, 60, 20
+HUGE = 10_000_000
+
+
+def graded(user: str) -> str:
+    """Grades for the peers in a grading prompt: the first of each one's claims entailed, others not."""
+    data = json.loads(user.removeprefix("<data>\n").removesuffix("\n</data>"))
+    score = {"score": 3, "evidence": "妥当"}
+    grades = [
+        {
+            "label": peer["label"],
+            "claims": [
+                {"stance": "contradicts" if n else "entails", "evidence": "根拠"}
+                for n in range(len(peer["claims"]))
+            ],
+            "correctness": score,
+            "safety": {"score": 4, "evidence": "安全"},
+            "completeness": {"score": 2, "evidence": "不足"},
+        }
+        for peer in data["answers"]
+    ]
+    return json.dumps({"grades": grades}, ensure_ascii=False)
+
+
+ERRORS: Mapping[str, tuple[int, str, str]] = {
+    "broken": (500, "The server had an error", "server_error"),
+    "unauthorized": (401, "Incorrect API key provided: {key}", "invalid_api_key"),
+    "forbidden": (403, "Your key may not use this model", "permission_error"),
+    "unknown": (404, "The model does not exist", "not_found_error"),
+    "too-long": (413, "Request exceeds the maximum size", "request_too_large"),
+    "busy": (429, "Rate limit reached", "rate_limit_error"),
+    "busy-date": (429, "Rate limit reached", "rate_limit_error"),
+    "gateway": (504, "The upstream took too long", "timeout_error"),
+}
+TEXTS: Mapping[str, str] = {
+    "plain": "再起動してください。\nconfidence: 0.85",
+    "fenced": f"はい、こちらです。\n```json\n{WHOLE}\n```\n以上です。",
+    "json-cut": WHOLE[: WHOLE.index("古いログを消して")],
+    "empty": "",
+}
+
+
+PLAYS = {
+    *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "overloaded", "no-money", "proxy-page", "no-schema",
+    "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",
+    "cut-off", "cut-off-in-claims", "filtered", "uncounted", "never-streams", "error-midway", "busy-midway",
+    "cut-midway", "ends-midway", "endless",
+}  # fmt: skip
+"""Models that only the lab knows, each named after what it does."""
