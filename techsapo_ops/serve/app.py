@@ -42,6 +42,7 @@ from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.monitoring import monitoring_routes
+from techsapo_ops.serve.odd_bills import OddBills
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
@@ -124,7 +125,7 @@ class App:
         wallbounce = WallBounce(
             registry.usable,
             policy_of(spec, counts=counts),
-            observers=(metrics.hear,),
+            observers=(metrics.hear, OddBills().hear),
             calibration=options.calibration,
             usable=registry.worth_asking,
         )

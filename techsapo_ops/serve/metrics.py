@@ -23,6 +23,7 @@ from techsapo_ops.wallbounce.events import (
     Event,
     Failed,
     Graded,
+    OddBill,
     Revised,
     Settled,
 )
@@ -105,6 +106,8 @@ class Metrics:
                 request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
             ):
                 self._call(provider, model, "cancelled", task, seconds, request)
+            case OddBill(provider=provider, model=model, bill=bill):
+                self._count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
             case Settled():
                 self._settled(event)
             case Abandoned(task_type=task, error=error):

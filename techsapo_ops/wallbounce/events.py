@@ -8,6 +8,7 @@ from typing import Literal
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.bills import Bill
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
@@ -85,6 +86,18 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class OddBill:
+    """A vendor's bill for a call is far from `counted_usd`, our own sum, or can't be."""
+
+    request_id: str
+    task_type: TaskType
+    provider: str
+    model: str
+    bill: Bill
+    counted_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """An analysis ended with a verdict. `agreement` (0 to 1) by pair of provider names.
 
@@ -132,6 +145,7 @@ Event = (
     | Bounced
     | Escalated
     | Cancelled
+    | OddBill
     | Settled
     | Abandoned
     | BreakerOpened

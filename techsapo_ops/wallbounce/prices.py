@@ -1,64 +1,112 @@
-"""What a model's tokens cost by the vendors' list prices, from the pinned `genai-prices` package, offline.
+"""What a model's tokens cost: by the spec, else by the vendors' list prices.
 
-The package takes a third of a second to import, so that it is imported only for a provider whose price the
-spec does not give.
+These come from the pinned `genai-prices` package, offline. It takes a third of a second to import, so that it
+is imported only for a provider whose price the spec does not give. As one of its calculations takes .2 to
+.5 ms, it is asked for a model's rates, once a minute at most, and the arithmetic is our own.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.provider import Price, Rates
 
-_PROBE = 1_000
+_MINUTE = 60
 
 
 @dataclass(frozen=True, slots=True)
 class ListPrice(Price):
-    """A price that knows of tiers and of cheaper cached input.
+    """The vendor's price of now: some change on a day, or with the hour.
 
-    `input` and `output` are those of a short call.
+    The fields are those of the moment at which it was looked up.
     """
 
     vendor: str = ""
     model: str = ""
 
     def cost(self, tokens: Tokens) -> float:
-        """USD for `tokens` at the vendor's list price of today."""
-        return _calculate(self.vendor, self.model, tokens)[2]
+        """USD for `tokens` at the vendor's list price of now."""
+        return self._now().cost(tokens)
+
+    def most(self, read: int, written: int) -> float:
+        """Most USD that a call can cost at the vendor's list price of now."""
+        return self._now().most(read, written)
+
+    def _now(self) -> Price:
+        return _price_of(self.vendor, self.model, int(time.time() // _MINUTE))
 
 
 def list_price(vendor: str, model: str) -> ListPrice | None:
     """The list price of `model` at `vendor` (a kind of provider in the spec), or None where unknown."""
     try:
-        into, out, _ = _calculate(vendor, model, Tokens(_PROBE, _PROBE))
+        now = _price_of(vendor, model, int(time.time() // _MINUTE))
     except LookupError:
         return None
-    per_million = 1_000_000 / _PROBE
     return ListPrice(
-        input=into * per_million,
-        output=out * per_million,
-        source=f"genai-prices {_package().__version__}",
+        now.input,
+        now.output,
+        source=now.source,
+        cached=now.cached,
+        cache_write=now.cache_write,
+        dearer=now.dearer,
         vendor=vendor,
         model=model,
     )
 
 
-def _calculate(vendor: str, model: str, tokens: Tokens) -> tuple[float, float, float]:
-    """USD for the input, for the output, and for both."""
-    prices = _package()
-    usage = prices.Usage(
-        input_tokens=tokens.input,
-        output_tokens=tokens.output,
-        cache_read_tokens=min(tokens.cached, tokens.input) or None,
+def priced(section: PriceSpec) -> Price:
+    """The price that the spec gives."""
+    long = section.above
+    dearer = (
+        Rates(long.input, long.output, long.cached_input, long.cache_write, long.tokens) if long else None
     )
-    found = prices.calc_price(usage, model, provider_id=vendor)
-    return float(found.input_price), float(found.output_price), float(found.total_price)
+    return Price(
+        section.input,
+        section.output,
+        cached=section.cached_input,
+        cache_write=section.cache_write,
+        dearer=(dearer,) if dearer else (),
+    )
 
 
-def _package() -> Any:
+@lru_cache(maxsize=64)
+def _price_of(vendor: str, model: str, minute: int) -> Price:
+    """The price of that minute. Raises LookupError."""
     import genai_prices
 
-    return genai_prices
+    moment = datetime.fromtimestamp(minute * _MINUTE, UTC)
+    found = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=1), model, provider_id=vendor, genai_request_timestamp=moment
+    ).model_price
+    priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
+    steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
+    short, *dearer = (_rates(priced, above) for above in steps)
+    source = f"genai-prices {genai_prices.__version__}"
+    return Price(
+        short.input,
+        short.output,
+        source=source,
+        cached=short.cached,
+        cache_write=short.cache_write,
+        dearer=tuple(dearer),
+    )
+
+
+def _rates(priced: Iterable[Any], above: int) -> Rates:
+    """The rates of a call with more than `above` tokens of input; `priced` as the package has them."""
+    read, written, cached, cache_write = (_rate(price, above) for price in priced)
+    return Rates(read or 0.0, written or 0.0, cached, cache_write, above)
+
+
+def _rate(price: Any, above: int) -> float | None:
+    if price is None:
+        return None
+    reached = [tier.price for tier in getattr(price, "tiers", ()) if tier.start <= above]
+    return float(reached[-1] if reached else getattr(price, "base", price))

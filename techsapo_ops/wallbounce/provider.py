@@ -13,20 +13,65 @@ SIMULATED = "simulated"
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """USD per million tokens. `known` is False where a worst case stands in for the real price.
+class Rates:
+    """USD per million tokens of a call whose input has more than `above` tokens.
 
-    `source` says where it comes from: "spec", "worst case", or a package with its version.
+    What the vendor has in its cache costs `cached`, what it puts there `cache_write`; None: as `input`.
+    """
+
+    input: float
+    output: float
+    cached: float | None = None
+    cache_write: float | None = None
+    above: int = 0
+
+    def cost(self, tokens: Tokens) -> float:
+        """USD for `tokens`."""
+        cached = min(tokens.cached, tokens.input)
+        kept = min(tokens.cache_written, tokens.input - cached)
+        read = (
+            (tokens.input - cached - kept) * self.input
+            + cached * (self.input if self.cached is None else self.cached)
+            + kept * (self.input if self.cache_write is None else self.cache_write)
+        )
+        return (read + tokens.output * self.output) / 1_000_000
+
+    def most(self, read: int, written: int) -> float:
+        """Most USD that so many tokens can cost, whatever the vendor's cache does with them."""
+        dearest = max(self.input, self.cached or 0.0, self.cache_write or 0.0)
+        return (read * dearest + written * self.output) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What tokens cost: `rates`, and `dearer` ones for longer input, which hold for the whole of such a call.
+
+    `known` is False where a worst case stands in for the real price. `source` says where it comes from:
+    "spec", "worst case", or a package with its version.
     """
 
     input: float
     output: float
     known: bool = True
     source: str = "spec"
+    cached: float | None = None
+    cache_write: float | None = None
+    dearer: tuple[Rates, ...] = ()
+
+    @property
+    def rates(self) -> Rates:
+        """What a short call's tokens cost."""
+        return Rates(self.input, self.output, self.cached, self.cache_write)
 
     def cost(self, tokens: Tokens) -> float:
         """USD for `tokens`."""
-        return (tokens.input * self.input + tokens.output * self.output) / 1_000_000
+        reached = [rates for rates in self.dearer if tokens.input > rates.above]
+        return max(reached, key=lambda rates: rates.above, default=self.rates).cost(tokens)
+
+    def most(self, read: int, written: int) -> float:
+        """Most USD that a call can cost which sends at most `read` tokens and gets at most `written`."""
+        reached = [rates for rates in self.dearer if read > rates.above]
+        return max(rates.most(read, written) for rates in (self.rates, *reached))
 
 
 WORST_CASE = Price(input=30.0, output=180.0, known=False, source="worst case")

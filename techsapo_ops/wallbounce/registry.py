@@ -16,6 +16,7 @@ from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.events import Observer
+from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, WORST_CASE, Price, Provider
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
 from techsapo_ops.wallbounce.retry import RetryPolicy
@@ -116,6 +117,6 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
 def _price(section: ProviderSpec, kind: ProviderKind, unknown: str) -> Price | None:
     """The spec's price, else the kind's own, else the worst case if `unknown` is "reserve"; or None."""
     if section.price is not None:
-        return Price(section.price.input, section.price.output)
+        return priced(section.price)
     found = kind.price(section)
     return WORST_CASE if found is None and unknown == "reserve" else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskRevision, answer_size, size
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
@@ -22,7 +22,7 @@ def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
     that are sent beside the question: the peers' answers in grading, the critiques in a revision.
     """
     sent = size(question.text) + shown + PROMPT_OVERHEAD
-    return provider.price.cost(Tokens(sent, provider.max_output_tokens))
+    return provider.price.most(sent, provider.max_output_tokens)
 
 
 def worst_of_ask(provider: Provider, ask: Ask) -> float:

@@ -21,13 +21,34 @@ from techsapo_ops.spec.models.base import (
 from techsapo_ops.spec.secret import Secret
 
 
+class DearerPrice(Section):
+    """Price in USD per million tokens of calls with a long question."""
+
+    tokens: Annotated[int, Field(ge=1), NotASwitch]
+    """It holds for the whole of a call with more than so many tokens in its question."""
+    input: Usd
+    """USD per million tokens of the question."""
+    output: Usd
+    """USD per million tokens of the answer."""
+    cached_input: Usd | None = None
+    """USD per million tokens that the vendor has in its cache; default: as `input`."""
+    cache_write: Usd | None = None
+    """USD per million tokens that it puts there; default: as `input`."""
+
+
 class Price(Section):
     """Price in USD per million tokens."""
 
     input: Usd = 0.0
     """USD per million tokens of the question."""
     output: Usd = 0.0
-    """USD per million tokens of the answer."""
+    """USD per million tokens of the answer, thinking included."""
+    cached_input: Usd | None = None
+    """USD per million tokens that the vendor has in its cache; default: as `input`."""
+    cache_write: Usd | None = None
+    """USD per million tokens that it puts there; default: as `input`."""
+    above: DearerPrice | None = None
+    """What calls with a long question cost; default: the same."""
 
 
 class Latency(Section):
@@ -51,7 +72,7 @@ class _Provider(Section):
     timeout: PositiveDuration = "60s"
     """Longest wait for an answer of this provider."""
     price: Price | None = None
-    """Overrides the known price."""
+    """Overrides the known price; what a vendor says that it charges (OpenRouter) counts before both."""
 
 
 class SimulatedProvider(_Provider):

@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.bills import bill_of
+from techsapo_ops.wallbounce.events import OddBill
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, well_formed
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.provider import WORST_CASE, Price
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
@@ -79,23 +82,21 @@ class LanguageModel(ABC):
         """One call to the model, read as what was asked for. Raises ProviderError with what it costs."""
         match ask:
             case AskAnswer(question=question):
-                return await self._answer(answer_prompt(question), question)
+                return await self._answer(answer_prompt(question), ask)
             case AskRevision(question=question, own=own, critiques=critiques):
-                return await self._answer(revise_prompt(question, own, critiques), question)
+                return await self._answer(revise_prompt(question, own, critiques), ask)
             case AskGrades(question=question, peers=peers, own=own_one):
-                return await self._grades(grade_prompt(question, peers, own_one), question, peers)
+                return await self._grades(grade_prompt(question, peers, own_one), ask, peers)
 
-    async def _grades(self, prompt: Prompt, question: Question, peers: Sequence[Peer]) -> Grades:
-        reply, tokens, taken = await self._ask(prompt, question)
-        cost = self.price.cost(tokens)
+    async def _grades(self, prompt: Prompt, ask: Ask, peers: Sequence[Peer]) -> Grades:
+        reply, tokens, taken, cost = await self._ask(prompt, ask)
         grades = parse_grades(reply.text, peers)
         if peers and not grades:
             raise ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
         return Grades(self.name, self.model, grades, tokens, taken, cost)
 
-    async def _answer(self, prompt: Prompt, question: Question) -> Answer:
-        reply, tokens, taken = await self._ask(prompt, question)
-        cost = self.price.cost(tokens)
+    async def _answer(self, prompt: Prompt, ask: Ask) -> Answer:
+        reply, tokens, taken, cost = await self._ask(prompt, ask)
         fields = parse_answer(reply.text)
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
@@ -118,26 +119,38 @@ class LanguageModel(ABC):
             structured=fields.structured,
         )
 
-    async def _ask(self, prompt: Prompt, question: Question) -> tuple[Completion, Tokens, float]:
+    async def _ask(self, prompt: Prompt, ask: Ask) -> tuple[Completion, Tokens, float, float]:
+        """What came back, its tokens, the seconds that it took and what it costs."""
         started = time.perf_counter()
         sent = Prompt(prompt.system, well_formed(prompt.user), prompt.name, prompt.schema)
         tally = Tally()
         try:
-            reply = await self.complete(sent, question, tally)
+            reply = await self.complete(sent, ask.question, tally)
         except ProviderError as error:
             error.message = self._clean(error.message)
-            error.cost_usd = self._billed(sent, tally, error)
+            error.cost_usd = self._billed(sent, ask, tally, began=error.began)
             raise
-        tokens = reply.tokens or _counted(sent, reply.text)
-        return reply, tokens, time.perf_counter() - started
+        tokens = tally.tokens = reply.tokens or _counted(sent, reply.text)
+        cost = self._billed(sent, ask, tally, began=True)
+        return reply, tokens, time.perf_counter() - started, cost
 
-    def _billed(self, sent: Prompt, tally: Tally, error: ProviderError) -> float:
-        """USD of a failed call: as counted, else the most it can be where the vendor had begun to answer."""
+    def _billed(self, sent: Prompt, ask: Ask, tally: Tally, *, began: bool) -> float:
+        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun."""
         if tally.tokens is not None:
-            return self.price.cost(tally.tokens)
-        if error.began:
-            return self.price.cost(Tokens(_size(sent), self.max_output_tokens))
-        return 0.0
+            counted = self.price.cost(tally.tokens)
+        else:
+            counted = self._most(sent, self.price) if began else 0.0
+        if tally.billed_usd is None:
+            return counted
+        most = max(counted, *(self._most(sent, price) for price in (self.price, WORST_CASE)))
+        bill = bill_of(tally.billed_usd, counted, most)
+        if bill.odd == "absurd" or (bill.odd is not None and self.price.known):
+            of, task = ask.question.request_id, ask.context.task_type
+            ask.context.tell(OddBill(of, task, self.name, self.model, bill, counted))
+        return bill.usd
+
+    def _most(self, sent: Prompt, price: Price) -> float:
+        return price.most(_size(sent), self.max_output_tokens)
 
     def _clean(self, message: str) -> str:
         """`message` on one short line and without the key, which some servers echo."""
@@ -181,4 +194,5 @@ def _counted(prompt: Prompt, reply: str) -> Tokens:
 
 
 def _size(prompt: Prompt) -> int:
-    return len(prompt.system.encode()) + len(prompt.user.encode())
+    """Bytes of everything that is sent, the schema too."""
+    return len(prompt.system.encode()) + len(prompt.user.encode()) + len(dump(prompt.schema))

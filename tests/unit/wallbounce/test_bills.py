@@ -1,0 +1,129 @@
+"""What is booked for a call, and what a vendor's own word on it is worth."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.serve.odd_bills import HOUR, OddBills
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.bills import Bill, bill_of
+from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.events import Event, OddBill
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.prompts import Prompt
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
+from techsapo_ops.wallbounce.question import Question
+
+CASES = Path(__file__).parents[2] / "cases" / "bills.yaml"
+QUESTION = Question("what does exit code 137 mean?", "en", "req-1")
+
+
+@pytest.mark.parametrize("case", yaml.safe_load(CASES.read_text()), ids=lambda case: str(case["told"])[:12])
+def test_a_bill_is_booked_as_told_unless_it_cannot_be(case: dict[str, Any]) -> None:
+    assert bill_of(case["told"], case["counted"], case["most"]) == Bill(case["booked"], case.get("odd"))
+
+
+class Spec:
+    kind, model, timeout, max_output_tokens = "openrouter", "some/model", "5s", 1000
+
+
+class Billing(LanguageModel):
+    """A model whose vendor counts `tokens` and says that it charges `usd`, and then fails with `error`."""
+
+    def __init__(
+        self, tokens: Tokens | None, usd: Any, price: Price, error: ProviderError | None = None
+    ) -> None:
+        super().__init__("router", Spec(), price)
+        self._counted, self._usd, self._error = tokens, usd, error
+
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        tally.tokens, tally.billed_usd = self._counted, self._usd
+        if self._error is not None:
+            raise self._error
+        return Completion("the process was killed", self._counted)
+
+    async def warm(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def cost_of(model: Billing) -> tuple[float, list[Event]]:
+    told: list[Event] = []
+    ask = AskAnswer(QUESTION, context=AnalysisContext(tell=told.append))
+    try:
+        return asyncio.run(model.call(ask)).cost_usd, told
+    except ProviderError as error:
+        return error.cost_usd, told
+
+
+def test_what_the_vendor_says_that_it_charges_counts_before_our_own_sum() -> None:
+    cost, told = cost_of(Billing(Tokens(1000, 1000), 0.0123, Price(1.0, 10.0)))
+    assert (cost, told) == (0.0123, [])
+
+
+def test_thinking_that_brought_no_text_is_booked_as_billed() -> None:
+    cut = ProviderError(FailureKind.BAD_ANSWER, "cut off", began=True)
+    cost, _ = cost_of(Billing(Tokens(100, 1000, thinking=1000), 0.011, Price(1.0, 10.0), cut))
+    assert cost == 0.011
+    cost, _ = cost_of(Billing(Tokens(100, 1000, thinking=1000), None, Price(1.0, 10.0), cut))
+    assert cost == pytest.approx(100e-6 + 1000 * 10e-6)
+
+
+def test_a_bill_that_no_call_can_have_is_bounded_and_told() -> None:
+    cost, told = cost_of(Billing(Tokens(100, 100), 1e9, Price(1.0, 10.0)))
+    assert 0.18 < cost < 0.4, "at most what the dearest price makes of this prompt and the longest answer"
+    (event,) = told
+    assert isinstance(event, OddBill)
+    assert (event.provider, event.bill, event.counted_usd) == (
+        "router",
+        Bill(cost, "absurd"),
+        pytest.approx(0.0011),
+    )
+
+
+def test_a_bill_below_zero_gives_no_money_back() -> None:
+    cost, told = cost_of(Billing(Tokens(100, 100), -5, Price(1.0, 10.0)))
+    assert cost == pytest.approx(0.0011)
+    assert len(told) == 1
+
+
+def test_a_price_that_nobody_knows_is_compared_with_no_bill() -> None:
+    guessed = Price(30.0, 180.0, known=False, source="worst case")
+    cost, told = cost_of(Billing(Tokens(1000, 1000), 0.002, guessed))
+    assert (cost, told) == (0.002, [])
+
+
+def test_an_uncounted_call_that_began_costs_everything_that_was_sent_and_the_longest_answer() -> None:
+    broken = ProviderError(FailureKind.UNAVAILABLE, "broke off", began=True)
+    cost, _ = cost_of(Billing(None, None, Price(1.0, 10.0, cache_write=1.25), broken))
+    assert 1000 * 10e-6 + 1000 * 1.25e-6 < cost < 1000 * 10e-6 + 6000 * 1.25e-6
+
+
+def test_odd_bills_are_logged_once_an_hour_for_each_provider_and_way(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Log:
+        def warning(self, _event: str, **fields: Any) -> None:
+            lines.append(fields)
+
+    monkeypatch.setattr("techsapo_ops.serve.odd_bills.log", Log())
+    now = 0.0
+    bills = OddBills(lambda: now)
+    for provider, odd in (("a", "higher"), ("a", "higher"), ("a", "absurd"), ("b", "higher")):
+        bills.hear(OddBill("req-1", "basic", provider, "m", Bill(1.0, odd), 0.1))  # type: ignore[arg-type]
+    assert [(line["provider"], line["odd"]) for line in lines] == [
+        ("a", "higher"), ("a", "absurd"), ("b", "higher"),
+    ]  # fmt: skip
+    now = HOUR
+    bills.hear(OddBill("req-1", "basic", "a", "m", Bill(1.0, "higher"), 0.1))
+    assert lines[-1]["counted"] == 0.1
+    assert len(lines) == 4
