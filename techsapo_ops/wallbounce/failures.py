@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from techsapo_ops.wallbounce.causes import LASTING, Cause, FailureKind, advice, usual_cause
 
-class FailureKind(StrEnum):
-    """Why a provider gave no answer."""
+__all__ = ["Cause", "Failure", "FailureKind", "NotAskedError", "ProviderError", "what_to_do"]
 
-    TIMEOUT = "timeout"
-    RATE_LIMITED = "rate_limited"
-    UNAVAILABLE = "unavailable"
-    """It can't be reached, or failed on its side."""
-    REFUSED = "refused"
-    """It rejected the call: key, model name or content."""
-    BAD_ANSWER = "bad_answer"
-    """It answered something that can't be used: empty, truncated or far too long."""
+PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
+"""Kinds that may be gone at the next attempt. A refusal or an unreadable answer would come again."""
 
 
 PASSING = frozenset({FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE})
@@ -28,6 +21,7 @@ class ProviderError(Exception):
 
     `cost_usd` is what the failed call costs all the same. `began` says that the vendor had begun to answer,
     and so bills the call, however little of it can be used. `seconds` is what the call took, once known.
+    Where no `cause` is given it is the usual one of the kind.
     """
 
     def __init__(
@@ -35,6 +29,7 @@ class ProviderError(Exception):
         kind: FailureKind,
         message: str,
         *,
+        cause: Cause | None = None,
         retry_after: float | None = None,
         cost_usd: float = 0.0,
         began: bool = False,
@@ -44,8 +39,14 @@ class ProviderError(Exception):
         self.cost_usd = cost_usd
         self.began = began
         self.kind = kind
+        self.cause = cause or usual_cause(kind)
         self.message = message
         self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may be gone at the next attempt."""
+        return self.kind in PASSING and self.cause not in LASTING
 
 
 class NotAskedError(ProviderError):
@@ -64,10 +65,24 @@ class Failure:
     retry_after: float | None = None
     cost_usd: float = 0.0
     """What the failed call cost all the same."""
+    cause: Cause | None = None
+    """What was the matter; None where it is not known any more."""
 
     @classmethod
     def of(cls, provider: str, model: str, error: ProviderError) -> Failure:
         """`error` of a call to `model` of `provider`."""
         return cls(
-            provider, model, error.kind, error.message, error.seconds, error.retry_after, error.cost_usd
+            provider,
+            model,
+            error.kind,
+            error.message,
+            error.seconds,
+            error.retry_after,
+            error.cost_usd,
+            error.cause,
         )
+
+
+def what_to_do(failure: Failure | ProviderError) -> str:
+    """What the operator can do about `failure`, without a full stop."""
+    return advice(failure.cause or usual_cause(failure.kind)).do

@@ -16,11 +16,9 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from techsapo_ops.wallbounce.breaker import CircuitOpen
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import ProviderError
 
 MAX_RETRY_AFTER = 3600.0
-PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
-"""Failures that may be gone at the next attempt. A refusal or an unreadable answer would come again."""
 
 T = TypeVar("T")
 
@@ -68,7 +66,7 @@ async def call_with_retries(
                 raise
             except ProviderError as error:
                 wait = policy.wait(attempt, error.retry_after, draw())
-                if error.kind not in PASSING or attempt >= policy.attempts or clock() + wait >= deadline:
+                if not error.passing or attempt >= policy.attempts or clock() + wait >= deadline:
                     raise
             await sleep(wait)
 

@@ -176,6 +176,7 @@ def test_a_vendors_documented_error_means_what_the_table_says(
     assert len(seen.asked) == 1, "only our own policy retries"
     assert KEY not in error.message
     assert error.kind == row["means"], error.message
+    assert error.cause == reply.get("cause", row.get("cause", error.cause)), error.message
     assert reply.get("words", "") in error.message
     assert error.retry_after == reply.get("wait")
     assert (error.cost_usd > 0) == reply.get("billed", row.get("billed", False))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
@@ -95,7 +95,12 @@ def read_message(message: dict[str, Any], tally: Tally) -> Completion:
 
 def _reply(text: str, stop: str | None, tally: Tally) -> Completion:
     if stop == "refusal":
-        raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
+        raise ProviderError(
+            FailureKind.REFUSED,
+            "the provider refused the question's content",
+            cause=Cause.CONTENT,
+            began=True,
+        )
     return Completion(text, tally.tokens, stop not in _CUT_OFF)
 
 

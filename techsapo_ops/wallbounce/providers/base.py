@@ -16,7 +16,7 @@ from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.bills import bill_of
 from techsapo_ops.wallbounce.events import OddBill
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, well_formed
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
@@ -102,7 +102,10 @@ class LanguageModel(ABC):
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
             raise ProviderError(
-                FailureKind.BAD_ANSWER, "the answer was cut off; raise max_output_tokens", cost_usd=cost
+                FailureKind.BAD_ANSWER,
+                "the answer was cut off; raise max_output_tokens",
+                cause=Cause.CUT_OFF,
+                cost_usd=cost,
             )
         return Answer(
             provider=self.name,

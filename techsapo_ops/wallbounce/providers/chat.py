@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
-from techsapo_ops.wallbounce.providers.upstream import broken_off, told_failure
+from techsapo_ops.wallbounce.providers.told import failure_in_200
+from techsapo_ops.wallbounce.providers.upstream import broken_off
 
 
 def read_completion(completion: Any, tally: Tally) -> Completion:
@@ -71,16 +72,18 @@ def _raise_for_error(body: Any) -> None:
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     error = body.get("error") or (first.get("error") if isinstance(first, dict) else None)
-    if isinstance(error, dict):
-        code = error.get("code") or error.get("type")
-        raise told_failure(code or 502, str(error.get("message") or "no message"))
     if error:
-        raise told_failure("", str(error))
+        raise failure_in_200({"error": error})
 
 
 def _reply(text: Any, refusal: Any, finish: Any, tally: Tally) -> Completion:
     if finish == "content_filter" or (refusal and not text):
-        raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
+        raise ProviderError(
+            FailureKind.REFUSED,
+            "the provider refused the question's content",
+            cause=Cause.CONTENT,
+            began=True,
+        )
     if not isinstance(text, str):
         raise _unreadable("the reply is not text")
     return Completion(text, tally.tokens, finish != "length")

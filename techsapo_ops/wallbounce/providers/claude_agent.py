@@ -21,7 +21,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, hush
@@ -109,7 +109,10 @@ class Agent(LanguageModel):
             raise _told(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
             raise ProviderError(
-                FailureKind.REFUSED, "the provider refused the question's content", began=True
+                FailureKind.REFUSED,
+                "the provider refused the question's content",
+                cause=Cause.CONTENT,
+                began=True,
             )
         return Completion(result.result or "", tally.tokens, result.stop_reason != "max_tokens")
 
@@ -163,9 +166,9 @@ def _told(result: Any, category: str | None, resets: int | None) -> ProviderErro
     if result.subtype == "error_max_turns":
         return ProviderError(FailureKind.BAD_ANSWER, "no answer within its one turn", began=True)
     if category == "max_output_tokens":
-        return ProviderError(FailureKind.BAD_ANSWER, told, began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
     if category == "authentication_failed" or result.api_error_status == 401:
-        return ProviderError(FailureKind.REFUSED, f"{told}; {_LOG_IN}")
+        return ProviderError(FailureKind.REFUSED, f"{told}; {_LOG_IN}", cause=Cause.KEY)
     word = "" if category == "unknown" else category
     failure = told_failure(result.api_error_status or word or "", told)
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:

@@ -6,7 +6,6 @@ Wire format: https://ai.google.dev/api/generate-content
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,19 +15,14 @@ from typing_extensions import override
 from techsapo_ops.adapters.imports import first_use, without
 from techsapo_ops.spec.models.providers import GoogleProvider
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.sdk import schema_turned_away
-from techsapo_ops.wallbounce.providers.upstream import (
-    Once,
-    broken_off,
-    connection_failure,
-    open_session,
-    status_failure,
-)
+from techsapo_ops.wallbounce.providers.told import failure_of
+from techsapo_ops.wallbounce.providers.upstream import Once, broken_off, connection_failure, open_session
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
@@ -173,13 +167,19 @@ def _look_at(response: GenerateContentResponse, tally: Tally) -> str | None:
         raise ProviderError(
             FailureKind.REFUSED,
             f"the provider refused the question's content ({feedback.block_reason.value})",
+            cause=Cause.CONTENT,
         )
     if not response.candidates:
         return None
     candidate = response.candidates[0]
     finish = candidate.finish_reason.value if candidate.finish_reason is not None else None
     if finish in _REFUSALS:
-        raise ProviderError(FailureKind.REFUSED, f"the provider withheld its answer ({finish})", began=True)
+        raise ProviderError(
+            FailureKind.REFUSED,
+            f"the provider withheld its answer ({finish})",
+            cause=Cause.CONTENT,
+            began=True,
+        )
     return finish
 
 
@@ -191,32 +191,16 @@ def _text_of(response: GenerateContentResponse) -> str:
 
 
 def _failure(error: Exception) -> ProviderError:
-    """Our kind of error for the SDK's. Google may tell the wait in the body (google.rpc.RetryInfo)."""
-    status, message = _status_and_message(error)
+    """Our kind of error for the SDK's."""
+    status, _ = _status_and_message(error)
     response = getattr(error, "response", None)
     headers = {k.lower(): v for k, v in getattr(response, "headers", {}).items()}
-    wait = _retry_info(getattr(error, "details", None))
-    if wait is not None:
-        headers.setdefault("retry-after", wait)
-    if status == 400 and "API_KEY_INVALID" in str(getattr(error, "details", "")):
-        message = f"{message} (API_KEY_INVALID)"
-    return status_failure(status, message, headers)
+    return failure_of(status, getattr(error, "details", None), headers)
 
 
 def _status_and_message(error: Any) -> tuple[int, str]:
     code = error.code if isinstance(error.code, int) else 502
     return code, f"{error.message or 'no message'} ({error.status})"
-
-
-def _retry_info(details: Any) -> str | None:
-    """Seconds of a RetryInfo in an error body, as the text of a Retry-After header."""
-    inner = details.get("error") if isinstance(details, dict) else None
-    listed = inner.get("details") if isinstance(inner, dict) else None
-    for item in listed if isinstance(listed, list) else []:
-        if isinstance(item, dict) and str(item.get("@type", "")).endswith("google.rpc.RetryInfo"):
-            match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)s", str(item.get("retryDelay", "")))
-            return match[1] if match else None
-    return None
 
 
 def _client(key: str, base_url: str | None, session: aiohttp.ClientSession) -> AsyncClient:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.spec.models.providers import OpenAIProvider
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
@@ -113,5 +113,10 @@ def read_response(response: dict[str, Any], tally: Tally) -> Completion:
     refused = any(part["type"] == "refusal" for part in parts)
     reason = (response.get("incomplete_details") or {}).get("reason")
     if reason == "content_filter" or (refused and not text):
-        raise ProviderError(FailureKind.REFUSED, "the provider refused the question's content", began=True)
+        raise ProviderError(
+            FailureKind.REFUSED,
+            "the provider refused the question's content",
+            cause=Cause.CONTENT,
+            began=True,
+        )
     return Completion(text, tally.tokens, response.get("status") in {"completed", None})

@@ -21,7 +21,8 @@ from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, nothing, unknown
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
-from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session, status_failure
+from techsapo_ops.wallbounce.providers.told import failure_of
+from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Compatible(KeyedModel):
         if isinstance(body, Chunks):
             return body.reply(tally)
         if status != 200:
-            raise status_failure(status, _error_message(body), headers)
+            raise failure_of(status, body, headers)
         return read_completion(_json(body), tally)
 
     def _request(self, prompt: Prompt, question: Question, structured: bool) -> bytes:
@@ -134,18 +135,6 @@ def _json(body: bytes) -> Any:
         return load(body)
     except (ValueError, RecursionError):
         raise ProviderError(FailureKind.BAD_ANSWER, "the reply is not JSON", began=True) from None
-
-
-def _error_message(body: bytes) -> str:
-    """The message of an error body: OpenAI's shape, one with a plain `error`, or the text itself."""
-    try:
-        error = load(body).get("error")
-    except (ValueError, RecursionError, AttributeError):
-        error = None
-    if isinstance(error, dict):
-        code = error.get("code") or error.get("type") or ""
-        return f"{error.get('message', '')} ({code})" if code else str(error.get("message", ""))
-    return error if isinstance(error, str) else body[:400].decode(errors="replace")
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

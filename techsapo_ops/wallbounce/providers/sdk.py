@@ -23,13 +23,8 @@ from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally, hush
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE
-from techsapo_ops.wallbounce.providers.upstream import (
-    Once,
-    connection_failure,
-    open_session,
-    status_failure,
-    told_failure,
-)
+from techsapo_ops.wallbounce.providers.told import failure_in_200, failure_of
+from techsapo_ops.wallbounce.providers.upstream import Once, connection_failure, open_session
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
@@ -215,11 +210,10 @@ def sdk_failure(sdk: Any, error: Any, timeout: float) -> ProviderError:
         return ProviderError(FailureKind.BAD_ANSWER, "the reply is not what the API promises", began=True)
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and status >= 300:
-        return status_failure(status, told(error), error.response.headers)
+        body = error.body if error.body is not None else error.response.content
+        return failure_of(status, body, error.response.headers)
     if isinstance(error, sdk.APIError) and not isinstance(error, sdk.APIConnectionError):
-        inner = _inner(error)
-        code = inner.get("code") or inner.get("type") or getattr(error, "code", None)
-        return told_failure(code, str(inner.get("message") or getattr(error, "message", error)))
+        return failure_in_200(_inner(error) or {"message": str(error), "code": getattr(error, "code", None)})
     if isinstance(error, httpx2.HTTPError | sdk.APIConnectionError):
         return connection_failure(error, timeout)
     return ProviderError(

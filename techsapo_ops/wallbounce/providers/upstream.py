@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.retry import retry_after
+from techsapo_ops.wallbounce.providers.told import failure_in_200
 
 if TYPE_CHECKING:
     import aiohttp
@@ -24,10 +24,6 @@ MAX_BODY = 2 * 1024 * 1024
 MAX_CONNECTIONS = 512
 """Connections to one vendor at once; further calls wait for a free one."""
 _KEEPALIVE = 30.0
-_NO_RETRY = re.compile(r"insufficient_quota|billing", re.IGNORECASE)
-_BUSY = re.compile(r"rate_?limit|resource_exhausted|too_many", re.IGNORECASE)
-_LATE = re.compile(r"time_?out|deadline_exceeded", re.IGNORECASE)
-_DOWN = re.compile(r"overloaded|server|api_error|internal|unavailable|failed|generator", re.IGNORECASE)
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -118,7 +114,8 @@ def connection_failure(error: BaseException, timeout: float) -> ProviderError:
         return ProviderError(FailureKind.TIMEOUT, f"no answer within {timeout:g} s")
     if any(type(cause).__name__ == "ClientPayloadError" for cause in causes):  # aiohttp need not be imported
         return broken_off()
-    return ProviderError(FailureKind.UNAVAILABLE, f"cannot be reached ({_reason(causes)})")
+    told = f"cannot be reached ({_reason(causes)})"
+    return ProviderError(FailureKind.UNAVAILABLE, told, cause=Cause.UNREACHABLE)
 
 
 def broken_off(any_event: bool = True) -> ProviderError:
@@ -131,39 +128,9 @@ def broken_off(any_event: bool = True) -> ProviderError:
 def told_failure(code: object, message: str) -> ProviderError:
     """What an error means that a vendor tells inside an answer with status 200, by its code.
 
-    `code` is a word of the vendor's ("overloaded_error", "rate_limit_exceeded") or an HTTP status. A word
-    that says nothing of the kind stands for a refusal, which would come again.
+    `code` is a word of the vendor's ("overloaded_error", "rate_limit_exceeded") or an HTTP status.
     """
-    told = f"{message} ({code})" if code else message
-    if isinstance(code, int) and 400 <= code < 600:
-        failure = status_failure(code, told, {})
-    elif _NO_RETRY.search(word := str(code)):
-        failure = ProviderError(FailureKind.REFUSED, told)
-    elif _BUSY.search(word):
-        failure = ProviderError(FailureKind.RATE_LIMITED, told)
-    elif _LATE.search(word):
-        failure = ProviderError(FailureKind.TIMEOUT, told)
-    elif not code or _DOWN.search(word):
-        failure = ProviderError(FailureKind.UNAVAILABLE, told)
-    else:
-        failure = ProviderError(FailureKind.REFUSED, told)
-    failure.began = True
-    return failure
-
-
-def status_failure(status: int, message: str, headers: Mapping[str, str]) -> ProviderError:
-    """What an HTTP status other than 2xx means. 529 is Anthropic's "overloaded"; `headers` ignore case.
-
-    429 because no money is left (OpenAI's insufficient_quota) is a refusal: waiting does not help.
-    """
-    told = f"HTTP {status}: {message}"
-    wait = retry_after(headers)
-    if status == 429 and not _NO_RETRY.search(message):
-        return ProviderError(FailureKind.RATE_LIMITED, told, retry_after=wait)
-    if status in {408, 504}:
-        return ProviderError(FailureKind.TIMEOUT, told, retry_after=wait)
-    kind = FailureKind.UNAVAILABLE if status >= 500 else FailureKind.REFUSED
-    return ProviderError(kind, told, retry_after=wait)
+    return failure_in_200({"code": code or None, "message": message})
 
 
 def _reason(causes: list[BaseException]) -> str:

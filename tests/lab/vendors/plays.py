@@ -34,7 +34,7 @@ async def play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> 
             wire.error(wire.overloaded, "Overloaded", "overloaded_error"), status=wire.overloaded
         )
     if model == "no-money":
-        told = wire.error(wire.quota, "You exceeded your current quota, check billing", "insufficient_quota")
+        told = wire.error(wire.quota, "Your prepayment credits are depleted.", "insufficient_quota")
         return web.json_response(told, status=wire.quota)
     if model == "proxy-page":
         return web.Response(status=503, text="<html>no backend</html>", content_type="text/html")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techsapo_ops.wallbounce.breaker import CircuitOpen
+from techsapo_ops.wallbounce.causes import Cause, advice
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.retry import RetryPolicy, call_with_retries, retry_after
 
@@ -142,3 +143,11 @@ def test_milliseconds_go_before_seconds() -> None:
 def test_any_header_gives_a_number_or_none(value: str) -> None:
     seconds = retry_after({"retry-after": value}, NOW)
     assert seconds is None or 0 <= seconds <= 3600
+
+
+@pytest.mark.parametrize("cause", [Cause.QUOTA, Cause.MONEY, Cause.KEY])
+def test_what_lasts_is_not_tried_again_within_the_call(cause: Cause) -> None:
+    upstream = Upstream(ProviderError(advice(cause).kind, "it lasts", cause=cause, retry_after=1))
+    with pytest.raises(ProviderError):
+        upstream.run(within=3600)
+    assert (upstream.calls, upstream.waits) == (1, [])

@@ -1,0 +1,176 @@
+"""What was the matter where a provider gave no answer: finer than the kind of its failure, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    """Why a provider gave no answer."""
+
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    """It can't be reached, or failed on its side."""
+    REFUSED = "refused"
+    """It rejected the call: key, model name or content."""
+    BAD_ANSWER = "bad_answer"
+    """It answered something that can't be used: empty, truncated or far too long."""
+
+
+class Cause(StrEnum):
+    """What was the matter, as far as the vendor says."""
+
+    KEY = "key"
+    MONEY = "money"
+    PLAN = "plan"
+    """The model is not part of what the account may use without paying."""
+    MODEL = "model"
+    PERMISSION = "permission"
+    REGION = "region"
+    ADDRESS = "address"
+    QUOTA = "quota"
+    """A quota that comes back after hours: per day."""
+    RATE = "rate"
+    """A limit that comes back within minutes."""
+    TOO_LONG = "too_long"
+    CONTENT = "content"
+    SCHEMA = "schema"
+    PARAMETER = "parameter"
+    REJECTED = "rejected"
+    """Refused, and nothing says why."""
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    UNREADABLE = "unreadable"
+    CUT_OFF = "cut_off"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A cause in words: `what` happened, and what to `do`, both without a full stop."""
+
+    kind: FailureKind
+    what: str
+    do: str
+
+
+_REFUSED, _DOWN, _BAD = FailureKind.REFUSED, FailureKind.UNAVAILABLE, FailureKind.BAD_ANSWER
+_ADVICE = {
+    Cause.KEY: Advice(
+        _REFUSED,
+        "the API key is refused",
+        "put a valid key where `api_key` is taken from, then `techsapo up`",
+    ),
+    Cause.MONEY: Advice(
+        _REFUSED,
+        "no credit is left at the vendor, or a spend limit is reached",
+        "add credit or raise the limit (organization, project, key) in the vendor's console",
+    ),
+    Cause.PLAN: Advice(
+        _REFUSED,
+        "the vendor's plan of this account does not include the model",
+        "enable billing for the project at the vendor, or name another `model`",
+    ),
+    Cause.MODEL: Advice(
+        _REFUSED,
+        "the vendor does not serve this model to this account",
+        "check the spelling of `model`, or name one that is not retired; for a local server, load it first",
+    ),
+    Cause.PERMISSION: Advice(
+        _REFUSED,
+        "the key may not use this model or API",
+        "give the key the right in the vendor's console, or take the key of another project",
+    ),
+    Cause.REGION: Advice(
+        _REFUSED,
+        "the vendor does not serve this country or region",
+        "send from a region that it serves, or name another provider",
+    ),
+    Cause.ADDRESS: Advice(
+        _REFUSED,
+        "the address is not that of the API",
+        "check `base_url`, and whether a proxy or a login page stands in between",
+    ),
+    Cause.QUOTA: Advice(
+        FailureKind.RATE_LIMITED,
+        "a quota of the day is used up",
+        "wait until the vendor's day ends, or raise the quota in its console",
+    ),
+    Cause.RATE: Advice(
+        FailureKind.RATE_LIMITED,
+        "too many requests or tokens a minute",
+        "nothing where it passes; else raise the limit at the vendor, or ask this provider less",
+    ),
+    Cause.TOO_LONG: Advice(
+        _REFUSED,
+        "the question is too long for the model",
+        "shorten it, or name a model with a larger context",
+    ),
+    Cause.CONTENT: Advice(
+        _REFUSED, "the vendor refuses the question's content", "word the question differently"
+    ),
+    Cause.SCHEMA: Advice(
+        _REFUSED,
+        "the model does not take the schema of the answer",
+        "nothing: it is asked in words from then on; else name a model with structured output",
+    ),
+    Cause.PARAMETER: Advice(
+        _REFUSED,
+        "the model does not take one of the options",
+        "remove or change the option that the message names in this provider's section",
+    ),
+    Cause.REJECTED: Advice(
+        _REFUSED, "the call was rejected", "read the vendor's words; `techsapo providers test` asks it anew"
+    ),
+    Cause.OVERLOADED: Advice(_DOWN, "the vendor is overloaded", "nothing: it is tried again"),
+    Cause.SERVER: Advice(
+        _DOWN, "the vendor failed on its side", "nothing: it is tried again; see the vendor's status page"
+    ),
+    Cause.UNREACHABLE: Advice(
+        _DOWN, "it can't be reached", "check `base_url`, the network, DNS and the firewall of this host"
+    ),
+    Cause.TIMEOUT: Advice(
+        FailureKind.TIMEOUT,
+        "no answer in time",
+        "raise the provider's `timeout`, or lower its effort; see the vendor's status page",
+    ),
+    Cause.UNREADABLE: Advice(
+        _BAD, "the reply can't be used", "check that `base_url` and `kind` belong together; try another model"
+    ),
+    Cause.CUT_OFF: Advice(_BAD, "the answer was cut off", "raise `max_output_tokens`"),
+}
+LASTING = frozenset(
+    {
+        Cause.KEY,
+        Cause.MONEY,
+        Cause.PLAN,
+        Cause.MODEL,
+        Cause.PERMISSION,
+        Cause.REGION,
+        Cause.ADDRESS,
+        Cause.QUOTA,
+    }
+)
+"""Causes that no question brings about and no second attempt cures: the provider is down."""
+OF_QUESTION = frozenset({Cause.TOO_LONG, Cause.CONTENT})
+"""Causes that lie in the question: the provider is well."""
+_USUAL = {
+    FailureKind.TIMEOUT: Cause.TIMEOUT,
+    FailureKind.RATE_LIMITED: Cause.RATE,
+    FailureKind.UNAVAILABLE: Cause.SERVER,
+    FailureKind.REFUSED: Cause.REJECTED,
+    FailureKind.BAD_ANSWER: Cause.UNREADABLE,
+}
+
+
+def advice(cause: Cause) -> Advice:
+    """The kind of failure that `cause` makes, and its words."""
+    return _ADVICE[cause]
+
+
+def usual_cause(kind: FailureKind) -> Cause:
+    """The cause of a failure of which no more than its kind is known."""
+    return _USUAL[kind]

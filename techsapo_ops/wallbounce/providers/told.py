@@ -1,0 +1,232 @@
+"""What a vendor tells when a call fails, whichever vendor it is, and what that means.
+
+OpenAI sends {error: {message, type, param, code}}, Anthropic {type: error, error: {type, message, details}},
+Google {error: {code, message, status, details: […]}}, OpenRouter {error: {code, message, metadata}}, Ollama
+{error: "…"}, FastAPI {detail: …}, vLLM {object: error, message, …}; others a page or nothing. What each means
+stands in catalogue/vendor_errors.yaml.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from techsapo_ops.adapters.jsons import load
+from techsapo_ops.catalogue.vendor_errors import ErrorRow, error_rows
+from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
+from techsapo_ops.wallbounce.failures import ProviderError
+from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER, retry_after
+
+_SHOWN = 400
+"""Most characters of a body that is no JSON, or of a message that is no text."""
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
+_IN_WORDS = re.compile(
+    r"(?:try again|retry) in (?:(?P<ms>\d{1,9}(?:\.\d+)?)ms"
+    r"|(?=\d)(?:(?P<h>\d{1,4})h)?(?:(?P<m>\d{1,6})m(?!s))?(?:(?P<s>\d{1,9}(?:\.\d+)?)s)?)",
+    re.IGNORECASE,
+)
+"""OpenAI "Please try again in 558ms", "… in 7m12s", Google "Please retry in 20.04466179s."""
+
+_OURS = re.compile(r"overload|server|internal|unavailable|failed|error_during", re.IGNORECASE)
+"""Names by which a vendor takes the blame, where no row and no status says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An error as a vendor tells it. `status` is 200 where it came within an answer that had begun.
+
+    `kind`, `code` and `word` are error.type, error.code and Google's error.status, `reason` what its details
+    or metadata add; `names` are all of these in lower case. `quotas` are the ids of quotas that are used up,
+    `metadata` the keys of OpenRouter's. `wait` is in seconds, None where nothing says how long. `parsed` says
+    whether the body was JSON.
+    """
+
+    status: int
+    message: str
+    kind: str = ""
+    code: str = ""
+    param: str = ""
+    word: str = ""
+    reason: str = ""
+    names: frozenset[str] = frozenset()
+    quotas: tuple[str, ...] = ()
+    metadata: frozenset[str] = frozenset()
+    wait: float | None = None
+    parsed: bool = True
+
+    @property
+    def label(self) -> str:
+        """The vendor's most telling name for the error; empty where there is none."""
+        return (
+            self.reason or ("" if self.code.isdigit() else self.code) or self.kind or self.word or self.code
+        )
+
+    @property
+    def cause(self) -> Cause:
+        """What is the matter, by the first row that fits; else by the status alone."""
+        for row in error_rows():
+            if _fits(row, self):
+                return Cause(row.cause)
+        if self.status == 200:
+            return Cause.SERVER if not self.label or _OURS.search(self.label) else Cause.REJECTED
+        return Cause.SERVER if self.status >= 500 else Cause.REJECTED
+
+
+def read(status: int, body: object, headers: Mapping[str, str] | None = None) -> Told:
+    """What `body` tells, bytes or parsed; `headers` ignore case."""
+    parsed = True
+    if isinstance(body, bytes | str):
+        try:
+            body = load(body)
+        except (ValueError, RecursionError):
+            parsed = False
+            body = body.decode(errors="replace") if isinstance(body, bytes) else body
+    inner = _inner(body)
+    if not isinstance(inner, dict):
+        text = inner if isinstance(inner, str) else ""
+        return _with_wait(Told(status, text[:_SHOWN], parsed=parsed), headers)
+    metadata = inner["metadata"] if isinstance(inner.get("metadata"), dict) else {}
+    details = list(_details(inner.get("details")))
+    kind, code, word = (_word(inner.get(key)) for key in ("type", "code", "status"))
+    reasons = [_word(detail.get(key)) for detail in details for key in ("reason", "error_code")]
+    reasons.append(_word(metadata.get("limit_source")))
+    if isinstance(inner.get("innererror"), dict):
+        reasons.append(_word(inner["innererror"].get("code")))
+    told = Told(
+        status,
+        _message(inner),
+        kind,
+        code,
+        _word(inner.get("param")),
+        word,
+        next((reason for reason in reasons if reason), ""),
+        frozenset(name.lower() for name in (kind, code, word, *reasons) if name),
+        tuple(_quotas(details)),
+        frozenset(map(str, metadata)),
+        _retry_info(details),
+        parsed,
+    )
+    return _with_wait(told, headers)
+
+
+def failure_of(status: int, body: object, headers: Mapping[str, str] | None = None) -> ProviderError:
+    """What a reply with a status other than 200 means."""
+    return _failure(read(status, body, headers), f"HTTP {status}: ")
+
+
+def failure_in_200(body: object) -> ProviderError:
+    """What an error means that came within an answer with status 200, so that the vendor bills the call.
+
+    `body` is the document or the event of a stream that holds it, or the error itself. Its code may be an
+    HTTP status.
+    """
+    told = read(200, body)
+    if told.code.isdigit() and 400 <= int(told.code) < 600:
+        told = read(int(told.code), body)
+    failure = _failure(told, "")
+    failure.began = True
+    return failure
+
+
+def schema_turned_away(status: int, body: object) -> bool:
+    """Whether an endpoint turned a call away because it was asked for structured output."""
+    return status in {400, 404, 422} and read(status, body).cause is Cause.SCHEMA
+
+
+def _failure(told: Told, head: str) -> ProviderError:
+    cause, label = told.cause, told.label
+    message = told.message or "no message"
+    if label and label not in message:
+        message = f"{message} ({label})"
+    wait = MAX_RETRY_AFTER if cause is Cause.QUOTA else told.wait
+    if advice(cause).kind is FailureKind.REFUSED:
+        wait = None
+    return ProviderError(advice(cause).kind, head + message, cause=cause, retry_after=wait)
+
+
+def _fits(row: ErrorRow, told: Told) -> bool:
+    message = told.message.lower()
+    return (
+        (not row.status or told.status in row.status)
+        and (not row.name or not told.names.isdisjoint(row.name))
+        and (not row.quota or any(row.quota in quota for quota in told.quotas))
+        and (not row.param or told.param.startswith(row.param))
+        and (not row.keys or not told.metadata.isdisjoint(row.keys))
+        and (row.json is None or row.json is told.parsed)
+        and (not row.begins or message.startswith(row.begins))
+        and (not row.words or any(words in message for words in row.words))
+    )
+
+
+def _inner(body: object) -> object:
+    """The error itself: `error` of a document, an OpenAI event's response, the first of Google's list."""
+    if isinstance(body, list):
+        body = body[0] if body else None
+    if isinstance(body, dict):
+        response = body.get("response")
+        if isinstance(response, dict) and response.get("error"):
+            return response["error"]
+        if body.get("error"):
+            error = body["error"]
+            return error if isinstance(error, dict | str) else str(error)
+    return body
+
+
+def _message(inner: Mapping[str, Any]) -> str:
+    for key in ("message", "detail", "msg"):
+        value = inner.get(key)
+        if isinstance(value, str) and value:
+            return value
+        if value:
+            return str(value)[:_SHOWN]
+    return ""
+
+
+def _word(value: object) -> str:
+    return "" if value is None or isinstance(value, dict | list) else str(value)
+
+
+def _details(details: object) -> Iterator[Mapping[str, Any]]:
+    """Google's list of details, or Anthropic's one."""
+    for item in details if isinstance(details, list) else [details]:
+        if isinstance(item, dict):
+            yield item
+
+
+def _quotas(details: list[Mapping[str, Any]]) -> Iterator[str]:
+    for item in details:
+        listed = item.get("violations")
+        for violation in listed if isinstance(listed, list) else []:
+            if isinstance(violation, dict) and violation.get("quotaId"):
+                yield str(violation["quotaId"])
+
+
+def _retry_info(details: list[Mapping[str, Any]]) -> float | None:
+    """Seconds of a google.rpc.RetryInfo."""
+    for item in details:
+        if str(item.get("@type", "")).endswith("google.rpc.RetryInfo"):
+            match = _SECONDS.fullmatch(str(item.get("retryDelay", "")))
+            return float(match[1]) if match else None
+    return None
+
+
+def _with_wait(told: Told, headers: Mapping[str, str] | None) -> Told:
+    """`told` with the wait of its headers, else of its details, else of its message."""
+    wait = retry_after(headers) if headers else None
+    if wait is None:
+        wait = told.wait
+    if wait is None and told.status == 429:
+        wait = _wait_in_words(told.message)
+    return replace(told, wait=None if wait is None else min(wait, MAX_RETRY_AFTER))
+
+
+def _wait_in_words(message: str) -> float | None:
+    match = _IN_WORDS.search(message)
+    if match is None:
+        return None
+    if match["ms"]:
+        return float(match["ms"]) / 1000
+    parts = [float(match[part] or 0) * size for part, size in (("h", 3600), ("m", 60), ("s", 1))]
+    return sum(parts) or None

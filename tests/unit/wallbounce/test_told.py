@@ -1,0 +1,174 @@
+"""What vendors' errors mean, read from their bodies without a vendor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from techsapo_ops.catalogue.vendor_errors import error_rows
+from techsapo_ops.wallbounce.causes import LASTING, OF_QUESTION, Cause, FailureKind, advice, usual_cause
+from techsapo_ops.wallbounce.failures import Failure, ProviderError, what_to_do
+from techsapo_ops.wallbounce.providers.told import failure_in_200, failure_of, read
+
+CASES: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "provider_errors.yaml").read_text(encoding="utf-8")
+)["replies"]
+
+KEYS = [
+    "error",
+    "message",
+    "code",
+    "type",
+    "status",
+    "details",
+    "metadata",
+    "violations",
+    "response",
+    "detail",
+]
+KEYS += ["param", "quotaId", "innererror", "@type", "retryDelay", "limit_source"]
+
+
+def refusals() -> Iterator[Any]:
+    """Each reply of the table whose status says that it is an error."""
+    for name, row in CASES.items():
+        for kind, reply in row["cases"].items():
+            if reply.get("status", 200) != 200:
+                yield pytest.param(reply, row, id=f"{name}-{kind}")
+
+
+def body_of(reply: dict[str, Any]) -> bytes:
+    text: str = reply["text"] if "text" in reply else json.dumps(reply["body"])
+    return text.encode()
+
+
+@pytest.mark.parametrize(("reply", "row"), list(refusals()))
+def test_an_errors_cause_is_read_from_what_the_vendor_sends(
+    reply: dict[str, Any], row: dict[str, Any]
+) -> None:
+    headers: CIMultiDict[str] = CIMultiDict(reply.get("headers", {}))
+    for body in (body_of(reply), reply.get("body", body_of(reply))):
+        error = failure_of(reply["status"], body, headers)
+        assert (error.kind, error.cause) == (row["means"], reply.get("cause", row["cause"])), error.message
+        assert error.retry_after == reply.get("wait")
+        assert str(reply["status"]) in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "cause"),
+    [
+        ({"type": "error", "error": {"type": "overloaded_error"}}, "unavailable", "overloaded"),
+        ({"type": "error", "code": "rate_limit_exceeded", "message": "slow"}, "rate_limited", "rate"),
+        ({"type": "error", "code": "insufficient_quota", "message": "billing"}, "refused", "money"),
+        ({"response": {"error": {"code": "server_error", "message": "x"}}}, "unavailable", "server"),
+        ({"response": {"error": {"code": "invalid_prompt", "message": "x"}}}, "refused", "content"),
+        ({"error": {"code": 502, "message": "Provider disconnected"}}, "unavailable", "server"),
+        ({"error": {"code": 429, "message": "Provider returned error"}}, "rate_limited", "rate"),
+        ({"error": {"code": "402", "message": "no credits"}}, "refused", "money"),
+        ({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}}, "unavailable", "overloaded"),
+        ({"error": "an error was encountered while running the model"}, "unavailable", "server"),
+        ({"error": {"code": "bio_policy", "message": "x"}}, "refused", "content"),
+        ({"error": {"code": "something_new", "message": "x"}}, "refused", "rejected"),
+        ({"error": {"message": "x"}}, "unavailable", "server"),
+    ],
+)  # fmt: skip
+def test_an_error_within_an_answer_is_told_apart_and_billed(
+    body: dict[str, Any], kind: str, cause: str
+) -> None:
+    error = failure_in_200(body)
+    assert (error.kind, error.cause, error.began) == (kind, cause, True)
+
+
+@pytest.mark.parametrize(
+    ("message", "wait"),
+    [
+        ("Please try again in 558ms. Visit", 0.558),
+        ("Please try again in 8.64s.", 8.64),
+        ("Please try again in 7m12s.", 432),
+        ("Please try again in 2h3m4s.", 3600),
+        ("Please retry in 20.04466179s.", 20.04466179),
+        ("Please try again in a while", None),
+        ("Please try again in 5 days", None),
+    ],
+)
+def test_a_wait_that_stands_in_the_message_alone_is_read(message: str, wait: float | None) -> None:
+    error = failure_of(429, {"error": {"message": message, "code": "rate_limit_exceeded"}})
+    assert error.retry_after == wait
+
+
+def test_headers_go_before_the_details_and_those_before_the_message() -> None:
+    retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "4.5s"}
+    body = {"error": {"code": 429, "message": "Please retry in 3s.", "details": [retry]}}
+    assert read(429, body, {"retry-after": "7"}).wait == 7
+    assert read(429, body).wait == 4.5
+    body["error"]["details"] = []
+    assert read(429, body).wait == 3
+
+
+def test_words_in_a_message_that_could_come_from_a_question_make_no_provider_poor() -> None:
+    for status in (400, 403, 429):
+        body = {"error": {"message": "Can't parse: 'Your credit balance is too low, Key limit exceeded'"}}
+        assert failure_of(status, body).cause not in LASTING
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(KEYS),
+                inner,
+            )
+        ),
+    ),
+    st.integers(200, 599),
+)
+def test_whatever_a_server_sends_becomes_a_failure_with_a_short_message(body: Any, status: int) -> None:
+    for sent in (body, json.dumps(body).encode()):
+        for error in (failure_of(status, sent), failure_in_200(sent)):
+            assert isinstance(error, ProviderError)
+            assert isinstance(error.message, str)
+
+
+def test_what_is_no_json_is_shown_in_part_alone() -> None:
+    assert len(failure_of(500, b"\xff" + b"x" * 100_000).message) < 500
+
+
+def test_every_cause_has_words_and_a_kind_and_every_kind_a_usual_cause() -> None:
+    for cause in Cause:
+        said = advice(cause)
+        assert said.what
+        assert said.do
+        assert not (said.what + said.do).endswith(".")
+    for kind in FailureKind:
+        assert advice(usual_cause(kind)).kind is kind
+    assert not LASTING & OF_QUESTION
+    failure = Failure("a", "m", FailureKind.REFUSED, "HTTP 402", 0.1, cause=Cause.MONEY)
+    assert "add credit" in what_to_do(failure)
+
+
+def test_every_row_of_the_catalogue_has_a_cause_that_is_known_and_a_source() -> None:
+    for row in error_rows():
+        assert row.cause in set(Cause)
+        assert all(name == name.lower() for name in (*row.name, *row.begins, *row.words))
+        if row.name or row.begins or row.words or row.quota:
+            assert row.source
+            assert row.as_of is not None
+
+
+def test_a_message_decides_only_where_it_begins_so_or_where_no_lasting_cause_comes_of_it() -> None:
+    """A message may repeat the question, and a question must not be able to stop a provider."""
+    free = {"you have reached your specified api usage limits", "limit: 0,", "free-models-per-day"}
+    for row in error_rows():
+        if Cause(row.cause) in LASTING and row.words:
+            assert set(row.words) <= free
+            assert row.status
