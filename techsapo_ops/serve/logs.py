@@ -54,7 +54,6 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # The vendors' SDKs, some of which log whole requests at debug, are hushed where they are imported.
     for chatty in ("httpx2", "httpx", "httpcore", "aiohttp", "asyncio"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
     logging.getLogger("alembic.runtime.plugins").setLevel(max(level, logging.WARNING))  # six lines a start

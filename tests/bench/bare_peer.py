@@ -28,8 +28,7 @@ class BarePeer:
         own = Answer("a", "m", ANSWER["answer"], Tokens(), 0.0, 0.0)
         peers = [Peer(x, ANSWER["answer"], ANSWER["root_cause"], tuple(ANSWER["claims"])) for x in "AB"]
         self._rounds = [
-            chat_body(prompt, question)
-            for prompt in (answer_prompt(question), grade_prompt(question, peers, own))
+            chat_body(prompt) for prompt in (answer_prompt(question), grade_prompt(question, peers, own))
         ]
         self._session: Any = None
 

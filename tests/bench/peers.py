@@ -64,7 +64,7 @@ def main(litellm: str) -> None:
     """Measure both and print a column for each."""
     with tempfile.TemporaryDirectory() as name, upstream() as url:
         directory = Path(name)
-        ours = measure(served(directory / "app", SIX["by hand"], url))
+        ours = measure(served(directory / "app", SIX["one kind"], url))
         theirs = measure(proxy(litellm, directory, url), COMPLETION)
     print(f"{'at ' + str(CONCURRENT) + ' concurrent':28} {'techsapo serve':>16} {'LiteLLM proxy':>16}")
     for label, one, two in _rows(ours, theirs):

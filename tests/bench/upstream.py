@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import cache
 from typing import Any, cast
 
+from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.providers.openai_compatible import chat_request
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.provider import WORST_CASE
+from techsapo_ops.wallbounce.providers.openai_compatible import ChatModel
+from techsapo_ops.wallbounce.providers.wire import Form
 
 DELAY = 0.05
 ANSWER: dict[str, Any] = {
@@ -89,9 +92,15 @@ _GEMINI = {
 }
 
 
-def chat_body(prompt: Prompt, question: Question) -> bytes:
+def chat_body(prompt: Prompt) -> bytes:
     """The body of a chat completion as the app sends it."""
-    return json.dumps(chat_request("m", prompt, question, 4096, True)).encode()
+    return json.dumps(_chat_model().request(prompt, prompt.system, Form())).encode()
+
+
+@cache
+def _chat_model() -> ChatModel:
+    section = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1"}
+    return ChatModel("m", CompatibleProvider.model_validate(section), WORST_CASE)
 
 
 def _packed(body: dict[str, Any], reply: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The guide's own PromQL, as it stands there, against a Prometheus that scrapes an app with real SDKs."""
+"""The guide's own PromQL, as it stands there, against a Prometheus that scrapes an app of every vendor."""
 
 from __future__ import annotations
 

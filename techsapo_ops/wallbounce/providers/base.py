@@ -72,7 +72,7 @@ class LanguageModel(ABC):
 
     @abstractmethod
     async def warm(self) -> None:
-        """Import the SDK, without holding up the event loop for long."""
+        """Import what the first call needs, without holding up the event loop for long."""
 
     @abstractmethod
     async def close(self) -> None:

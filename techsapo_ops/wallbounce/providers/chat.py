@@ -7,62 +7,52 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
+from techsapo_ops.wallbounce.providers.wire import Reading, refusal
 
 
 def read_completion(completion: Any, tally: Tally) -> Completion:
-    """The first choice of a chat completion. Raises ProviderError where it is none, an error, or a refusal.
+    """The first choice of a chat completion. Raises ProviderError where it is an error or a refusal, and what
+    reading JSON of another shape raises.
 
     OpenRouter, and proxies, tell some errors in a body with status 200.
     """
     _raise_for_error(completion)
-    try:
-        choice = completion["choices"][0]
-        message, finish = choice["message"], choice.get("finish_reason")
-        text, refusal = message.get("content") or "", message.get("refusal")
-        tally.tokens = _usage(completion.get("usage"))
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise _unreadable("the reply is not a chat completion") from None
-    return _reply(text, refusal, finish, tally)
+    choice = completion["choices"][0]
+    message, finish = choice["message"], choice.get("finish_reason")
+    tally.tokens = _usage(completion.get("usage"))
+    return _reply(message.get("content") or "", message.get("refusal"), finish, tally)
 
 
-class Chunks:
-    """The chunks of one streamed chat completion; `done` once its end was told."""
+class Chunks(Reading):
+    """The chunks of one streamed chat completion."""
 
     def __init__(self) -> None:
-        self.done = False
-        self._any = False
+        super().__init__()
         self._text: list[str] = []
         self._refused = False
         self._finish: Any = None
 
-    def add(self, chunk: Any, tally: Tally) -> None:
-        """Take in one more chunk. Raises ProviderError where it is none, or tells an error."""
-        _raise_for_error(chunk)
-        self._any = True
-        try:
-            tally.tokens = _usage(chunk.get("usage")) or tally.tokens
-            for choice in chunk.get("choices") or ():  # the chunk with the usage has none
-                delta = choice.get("delta") or {}
-                self._text.append(delta.get("content") or "")
-                self._refused |= bool(delta.get("refusal"))
-                self._finish = choice.get("finish_reason") or self._finish
-        except (KeyError, TypeError, AttributeError):
-            raise _unreadable("the stream holds what is no chunk of a chat completion") from None
+    @override
+    def add(self, event: Any, tally: Tally) -> None:
+        _raise_for_error(event)
+        tally.tokens = _usage(event.get("usage")) or tally.tokens
+        for choice in event.get("choices") or ():  # the chunk with the usage has none
+            delta = choice.get("delta") or {}
+            self._text.append(delta.get("content") or "")
+            self._refused |= bool(delta.get("refusal"))
+            self._finish = choice.get("finish_reason") or self._finish
 
+    @override
     def reply(self, tally: Tally) -> Completion:
-        """What the chunks add up to. Raises ProviderError where the last one never came, or for a refusal."""
         if not self.done and self._finish is None:
-            raise broken_off(self._any)
-        try:
-            text = "".join(self._text)
-        except TypeError:
-            raise _unreadable("the reply is not text") from None
-        return _reply(text, self._refused, self._finish, tally)
+            raise broken_off(self.begun)
+        return _reply("".join(self._text), self._refused, self._finish, tally)
 
 
 def _raise_for_error(body: Any) -> None:
@@ -76,21 +66,12 @@ def _raise_for_error(body: Any) -> None:
         raise failure_in_200({"error": error})
 
 
-def _reply(text: Any, refusal: Any, finish: Any, tally: Tally) -> Completion:
-    if finish == "content_filter" or (refusal and not text):
-        raise ProviderError(
-            FailureKind.REFUSED,
-            "the provider refused the question's content",
-            cause=Cause.CONTENT,
-            began=True,
-        )
+def _reply(text: Any, refused: Any, finish: Any, tally: Tally) -> Completion:
+    if finish == "content_filter" or (refused and not text):
+        raise refusal()
     if not isinstance(text, str):
-        raise _unreadable("the reply is not text")
+        raise TypeError("not text")
     return Completion(text, tally.tokens, finish != "length")
-
-
-def _unreadable(message: str) -> ProviderError:
-    return ProviderError(FailureKind.BAD_ANSWER, message, began=True)
 
 
 def _usage(usage: Any) -> Tokens | None:

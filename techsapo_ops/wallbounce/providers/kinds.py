@@ -63,9 +63,9 @@ def unknown(_spec: ModelSpec) -> None:
 class ProviderKind:
     """A kind of provider, by functions of its section of the spec.
 
-    `make` takes the provider's name, its section and its price; the SDK behind it is imported only when it is
-    first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of tokens
-    where the spec gives none.
+    `make` takes the provider's name, its section and its price; a library behind it is imported when
+    it is first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of
+    tokens where the spec gives none.
     """
 
     make: Callable[[str, Any, Price], Provider]

@@ -8,7 +8,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.providers.anthropic import read_message
 from techsapo_ops.wallbounce.providers.base import Tally
 from techsapo_ops.wallbounce.providers.openai import read_response
-from techsapo_ops.wallbounce.providers.sdk import sdk_failures
+from techsapo_ops.wallbounce.providers.wire import UNREADABLE
 
 RESPONSE: dict[str, Any] = {
     "status": "completed",
@@ -47,5 +47,5 @@ def test_a_reply_of_another_shape_raises_what_becomes_a_bad_answer(
     read: Any, reply: dict[str, Any], value: object
 ) -> None:
     key = "output" if "output" in reply else "content"
-    with pytest.raises(sdk_failures(ValueError)):
+    with pytest.raises(UNREADABLE):
         read({**reply, key: value}, Tally())

@@ -1,0 +1,217 @@
+"""One call to a vendor over HTTP, by hand: one POST, and a reply that comes whole or as a stream of events.
+
+No vendor's SDK is behind it; decision 37 says why, and what that saves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.imports import first_use
+from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.prompts import Prompt, with_schema
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
+from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
+from techsapo_ops.wallbounce.providers.told import failure_of, schema_turned_away
+from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session
+from techsapo_ops.wallbounce.question import Question
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_HOLLOW = "\0the user's text\0"
+"""Stands for it while the rest of a request is encoded."""
+_DONE = b"[DONE]"
+_FRAMES = 64
+"""Encoded requests that are kept; there are a few for each kind of prompt."""
+_ATTEMPTS = 4
+"""Most calls for one reply: the first, and one after each refusal that teaches how to ask."""
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+"""What reading JSON of another shape than the promised raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a request is put, as far as the endpoint's refusals have taught it.
+
+    `structured`: the schema goes into the vendor's field for it, not in words.
+    """
+
+    structured: bool = True
+
+    def in_words(self) -> Form:
+        """The same with the schema in words."""
+        return replace(self, structured=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A reply whose status is another than 200."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Reading(ABC):
+    """Takes in a stream, one event after the other. `done` once a chat completion's [DONE] came."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.begun = False
+
+    @abstractmethod
+    def add(self, event: Any, tally: Tally) -> None:
+        """Take in the JSON of one more event. Raises ProviderError where it tells an error."""
+
+    @abstractmethod
+    def reply(self, tally: Tally) -> Completion:
+        """What the events add up to. Raises ProviderError where the last one never came, or for a refusal."""
+
+
+class WiredModel(KeyedModel):
+    """A model that is asked by HTTP; a vendor's class knows its address, its requests and its replies.
+
+    An endpoint that turns the schema away is asked in words from then on.
+    """
+
+    default_url: ClassVar[str] = ""
+    """The vendor's own address, where the spec gives none."""
+    promised: ClassVar[str]
+    """What a reply is, in words."""
+
+    def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
+        super().__init__(name, spec, price)
+        self._base_url = (spec.base_url or self.default_url).rstrip("/")
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            **self.own_headers(),
+        }
+        if spec.api_key:
+            self._headers |= self.login(spec.api_key.reveal())
+        self._form = Form()
+        self._frames: dict[object, tuple[bytes, bytes]] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._errors: tuple[type[Exception], ...] = ()
+
+    def own_headers(self) -> dict[str, str]:
+        """What the vendor wants in the headers beside the key."""
+        return {}
+
+    def login(self, key: str) -> dict[str, str]:
+        """The headers that hold the key."""
+        return {"Authorization": f"Bearer {key}"}
+
+    @abstractmethod
+    def url(self) -> str:
+        """Where calls go."""
+
+    @abstractmethod
+    def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
+        """The JSON of a call with `system` as its instructions."""
+
+    @abstractmethod
+    def read(self, reply: Any, tally: Tally) -> Completion:
+        """What the JSON of a whole reply holds. Raises ProviderError where the vendor failed or refused, and
+        what reading JSON of another shape raises.
+        """
+
+    @abstractmethod
+    def reading(self) -> Reading:
+        """What takes in a stream."""
+
+    def learn(self, form: Form, rejected: Rejected) -> Form | None:
+        """How to ask anew after a refusal of `form`; None where no other form would help."""
+        if form.structured and schema_turned_away(rejected.status, rejected.body):
+            return form.in_words()
+        return None
+
+    @override
+    async def warm(self) -> None:
+        await asyncio.to_thread(first_use, _import_aiohttp)
+
+    @override
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        for attempt in range(1, _ATTEMPTS + 1):
+            form = self._form
+            reply = await self._post(self._encoded(prompt, question, form), tally)
+            if isinstance(reply, Completion):
+                return reply
+            taught = self.learn(form, reply)
+            if taught is None or attempt == _ATTEMPTS:
+                raise failure_of(reply.status, reply.body, reply.headers)
+            self._form = taught
+        raise AssertionError("the last attempt returns or raises")
+
+    def _encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
+        """The body of a call. All but the user's text is encoded once for each kind of prompt."""
+        key = (prompt.system, prompt.name, question.language, form)
+        frame = self._frames.get(key)
+        if frame is None:
+            hollow = Prompt(prompt.system, _HOLLOW, prompt.name, prompt.schema)
+            system = prompt.system if form.structured else with_schema(prompt, question.language)
+            head, _, tail = dump(self.request(hollow, system, form)).partition(dump(_HOLLOW))
+            if len(self._frames) >= _FRAMES:
+                self._frames.clear()
+            frame = self._frames[key] = (head, tail)
+        return b"".join((frame[0], dump(prompt.user), frame[1]))
+
+    async def _post(self, content: bytes, tally: Tally) -> Completion | Rejected:
+        if self._session is None:
+            await self.warm()
+            if self._session is None:
+                self._session = open_session()
+                self._errors = (*_connection_errors(), OSError)
+        try:
+            async with self._session.post(
+                self.url(), data=content, headers=self._headers, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    return Rejected(response.status, response.headers, await response.read())
+                if not response.headers.get("Content-Type", "").lower().startswith(MEDIA_TYPE):
+                    return self.read(load(await response.read()), tally)
+                reading = self.reading()
+                async for data in event_data(response.content.iter_any()):
+                    reading.begun = True
+                    if data.strip() == _DONE:
+                        reading.done = True
+                    else:
+                        reading.add(load(data), tally)
+                return reading.reply(tally)
+        except self._errors as error:
+            raise connection_failure(error, self.timeout) from None
+        except UNREADABLE as error:
+            told = f"the reply is not {self.promised} ({type(error).__name__})"
+            raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
+
+
+def refusal(
+    told: str = "the provider refused the question's content", *, began: bool = True
+) -> ProviderError:
+    """The vendor's answer is that it gives none to this question."""
+    return ProviderError(FailureKind.REFUSED, told, cause=Cause.CONTENT, began=began)
+
+
+def _connection_errors() -> tuple[type[Exception], ...]:
+    import aiohttp
+
+    return (aiohttp.ClientError, TimeoutError)
+
+
+def _import_aiohttp() -> None:
+    import aiohttp  # noqa: F401 - the import is what is wanted
