@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.spec.edition import FIRST, LATEST, edition_of
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.problems import Path, dotted
 
 
@@ -27,6 +28,15 @@ def _hsts(spec: Spec) -> bool:
     return is_public(spec)
 
 
+def _cut_off(spec: Spec) -> bool:
+    models = [p for p in spec.providers.values() if p.enabled and isinstance(p, ModelProvider)]
+    if not models:
+        return False
+    from techsapo_ops.spec.answer_length import answer_length  # for specs with a language model alone
+
+    return any(answer_length(p, FIRST).tokens < answer_length(p, LATEST).tokens for p in models)
+
+
 SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
     SaferDefault(
@@ -40,6 +50,11 @@ SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
     SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
     SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),
+    SaferDefault(
+        ("providers", "NAME", "max_output_tokens"),
+        "answers end after 4096 tokens, thinking included",
+        _cut_off,
+    ),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.answer_length import answer_length
+from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
@@ -67,7 +70,8 @@ class Registry:
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     """Make the providers of `spec`; `disabled` holds those that the loader already left out.
 
-    Simulated providers answer only while no real one is enabled. Raises OpsError when no provider is left.
+    A spec that names no edition has the defaults of the first one. Simulated providers answer only while no
+    real one is enabled. Raises OpsError when no provider is left.
     """
     unavailable = dict(disabled)
     enabled = [section for section in spec.providers.values() if section.enabled]
@@ -106,6 +110,9 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
             f"its price is unknown; set providers.{name}.price "
             "(0 for a local model), or budget.unknown_price: reserve"
         )
+    if isinstance(section, ModelProvider):
+        longest = answer_length(section, spec.edition or FIRST).tokens
+        section = section.model_copy(update={"max_output_tokens": longest})
     metered = Metered(kind.make(name, section, price))
     if section.simulated:
         return metered, None

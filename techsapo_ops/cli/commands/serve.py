@@ -18,6 +18,7 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin
     from techsapo_ops.cli.project import Project
+    from techsapo_ops.spec.edition import Edition
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
 
@@ -85,12 +86,12 @@ def serve(
     supervised = rendered and _started_for(place.file)
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
     spec = stores.spec(project.spec)
+    spec = spec.model_copy(update={"edition": _edition(spec, project)})
 
     from techsapo_ops.serve.app import App
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
-    from techsapo_ops.spec.edition import edition_of
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
@@ -117,7 +118,7 @@ def serve(
         prometheus=_prometheus(spec, prometheus, rendered=rendered),
         prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
-        mask=mask_level(spec, edition_of(spec.edition, project.loaded.environment, project.began_with)),
+        mask=mask_level(spec, _edition(spec, project)),
         exposures=_exposures(project, exposures),
     )
     ports = [i.port for i in spec.app.resolved_instances]
@@ -142,13 +143,11 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     `published`. Raises OpsError where an API without keys would be reached from elsewhere.
     """
     from techsapo_ops.spec.auth import monitoring_networks, resolved_auth
-    from techsapo_ops.spec.edition import edition_of
     from techsapo_ops.spec.models.base import is_loopback
 
     auth = resolved_auth(spec, project.loaded.environment)
     if not published:
-        edition = edition_of(spec.edition, project.loaded.environment, project.began_with)
-        near = monitoring_networks(auth, edition, isolated=False)
+        near = monitoring_networks(auth, _edition(spec, project), isolated=False)
         auth = auth.model_copy(update={"monitoring_networks": near})
     if auth.keys_file is not None:
         auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
@@ -162,12 +161,18 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
     return auth.model_copy(update={"required": True})
 
 
-def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
-    """What the spec says of a protection, else what its edition has; a generated spec names its edition."""
-    from techsapo_ops.spec.edition import chosen, edition_of
+def _edition(spec: Spec, project: Project) -> Edition:
+    """The edition of the defaults; a generated spec names it."""
+    from techsapo_ops.spec.edition import edition_of
 
-    edition = edition_of(spec.edition, project.loaded.environment, project.began_with)
-    return chosen(value, edition)
+    return edition_of(spec.edition, project.loaded.environment, project.began_with)
+
+
+def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
+    """What the spec says of a protection, else what its edition has."""
+    from techsapo_ops.spec.edition import chosen
+
+    return chosen(value, _edition(spec, project))
 
 
 def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:

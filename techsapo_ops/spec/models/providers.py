@@ -104,16 +104,18 @@ class SimulatedProvider(_Provider):
     """Pretended price; nothing is paid, and no budget used up unless `budget.count_simulated`."""
 
 
-class _ModelProvider(_Provider):
+class ModelProvider(_Provider):
+    """A language model at some endpoint."""
+
     model: Text
     """The vendor's name of the model."""
-    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] = 4096
-    """Longest answer, in tokens."""
+    max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
+    """Longest answer with hidden thinking, in tokens; default: 16384 where the model can think, else 4096."""
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
     """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
 
 
-class KeyedProvider(_ModelProvider):
+class KeyedProvider(ModelProvider):
     """One that may be asked with an API key."""
 
     needs_key = True
@@ -178,7 +180,7 @@ class AnthropicProvider(KeyedProvider):
     """Another address of the API, e.g. a proxy."""
 
 
-class AgentProvider(_ModelProvider):
+class AgentProvider(ModelProvider):
     """Claude on a subscription in place of an API key; `pip install 'techsapo-ops[claude-agent]'` adds it.
 
     The user that runs the app has to log in once by the program `claude`.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.catalogue.models import CHAT_ANSWER
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.answers import Answer, Tokens
@@ -59,7 +60,7 @@ class LanguageModel(ABC):
         self.model = spec.model
         self.timeout = seconds(spec.timeout)
         self.price = price
-        self.max_output_tokens = spec.max_output_tokens
+        self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
         self.stream = False
         self._key: Secret | None = None
 
