@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from vendors import Vendor, vendor
+from vendors import Asked, Vendor, vendor
 from vendors.wires import WIRES
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
@@ -69,6 +70,12 @@ def ask(
                 await provider.close()
 
     return asyncio.run(main())
+
+
+def sent_bytes(asked: Asked) -> int:
+    """Bytes of a prompt as it went along: what a vendor that counts nothing is charged for."""
+    schema = b"" if asked.schema is None else dump(asked.schema)
+    return len(asked.system.encode()) + len(asked.user.encode()) + len(schema)
 
 
 async def dropped(seen: Vendor) -> None:

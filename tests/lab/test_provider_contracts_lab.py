@@ -164,7 +164,7 @@ def test_google_v1_refuses_the_fields_that_only_v1beta_knows() -> None:
             },
             "patternProperties is not supported",
         ),
-        ({"generationConfig": {"thinkingConfig": {"thinkingBudget": 1, "thinkingLevel": "LOW"}}}, "exclude"),
+        ({"generationConfig": {"thinkingConfig": {"thinkingBudget": 1, "thinkingLevel": "LOW"}}}, "only one"),
     ],
 )
 def test_google_v1beta_refuses_what_its_schema_does_not_hold(changed: dict[str, Any], words: str) -> None:
@@ -190,7 +190,12 @@ def test_google_refuses_a_call_without_a_key_and_an_unknown_version() -> None:
         ("anthropic", "/v1/messages", {"model": "m", "messages": []}, "max_tokens: Field required"),
         ("anthropic", "/v1/messages", {"response_format": {}}, "response_format: Extra inputs"),
         ("anthropic", "/v1/messages", {"temperature": 0}, "`temperature` is deprecated"),
-        ("anthropic", "/v1/messages", {"thinking": {"type": "enabled"}}, '"thinking.type.enabled"'),
+        (
+            "anthropic",
+            "/v1/messages",
+            {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+            '"thinking.type.enabled"',
+        ),
         (
             "anthropic",
             "/v1/messages",
@@ -204,7 +209,7 @@ def test_openai_and_anthropic_refuse_what_their_current_models_do_not_take(
 ) -> None:
     if kind == "anthropic" and "model" not in body:
         messages = [{"role": "user", "content": "x"}]
-        body = {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": messages, **body}
+        body = {"model": "claude-sonnet-5-5", "max_tokens": 4096, "messages": messages, **body}
     keys = {"anthropic-version": "2023-06-01", "x-api-key": KEY, "Authorization": f"Bearer {KEY}"}
     told = post(kind, path, body, keys)
     assert told.status_code == 400, told.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asking import KEY, KINDS, PRICE, QUESTION, ask, dropped, make, server_tasks
+from asking import KEY, KINDS, PRICE, QUESTION, ask, dropped, make, sent_bytes, server_tasks
 from vendors import ANSWER, CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, WHOLE, vendor
 from vendors.wires import WIRES
 
@@ -52,7 +52,7 @@ def test_a_stream_that_breaks_off_is_no_answer_and_is_charged(
     assert isinstance(error, ProviderError), error
     assert error.kind is expected, error.message
     assert error.cost_usd > 0
-    sent = len(seen.asked[0].system.encode()) + len(seen.asked[0].user.encode())
+    sent = sent_bytes(seen.asked[0])
     assert error.cost_usd <= (sent * PRICE["input"] + LONGEST * PRICE["output"]) / 1e6
     if model == "error-midway":
         assert "It went wrong" in error.message
@@ -153,5 +153,5 @@ def test_an_endpoint_that_does_not_stream_is_read_whole() -> None:
 def test_a_stream_without_usage_is_counted_in_bytes(kind: str) -> None:
     answer, seen = ask(kind, "uncounted", stream=True)
     assert isinstance(answer, Answer), answer
-    sent = len(seen.asked[0].system.encode()) + len(seen.asked[0].user.encode())
+    sent = sent_bytes(seen.asked[0])
     assert answer.tokens == Tokens(sent, len(WHOLE.encode()))

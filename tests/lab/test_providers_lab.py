@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from asking import HOSTILE, KEY, KINDS, QUESTION, ask, dropped, make, registry, server_tasks
+from asking import HOSTILE, KEY, KINDS, QUESTION, ask, dropped, make, registry, sent_bytes, server_tasks
 from servers import free_port
 from vendors import (
     ANSWER,
@@ -249,7 +249,7 @@ def test_a_wait_past_the_deadline_is_not_begun(kind: str) -> None:
 def test_where_nothing_is_counted_the_cost_is_the_upper_bound(kind: str) -> None:
     answer, seen = ask(kind, "uncounted")
     assert isinstance(answer, Answer), answer
-    sent = len(seen.asked[0].system.encode()) + len(seen.asked[0].user.encode())
+    sent = sent_bytes(seen.asked[0])
     assert answer.tokens == Tokens(sent, len(WHOLE.encode()))
 
 

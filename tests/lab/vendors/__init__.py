@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 
@@ -49,6 +50,16 @@ def _let_in(seen: Vendor, wire: Wire, request: web.Request) -> None:
         raise wire.unknown_key(given)
 
 
+async def _json(wire: Wire, request: web.Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Refused(400, wire.error(400, "the body is not a JSON object", "invalid_request_error"))
+    return body
+
+
 @asynccontextmanager
 async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
     """Run a vendor on a free port of this event loop."""
@@ -57,7 +68,7 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             _let_in(seen, wire, request)
-            asked = wire.asked(request, await request.json())
+            asked = wire.asked(request, await _json(wire, request))
         except Refused as refused:
             seen.refused.append(refused)
             return web.json_response(refused.body, status=refused.status)
@@ -75,7 +86,7 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
             return web.json_response(
                 wire.error(status, message.format(key=wire.key(request)), code), status=status
             )
-        known = [*wire.rows, *(Row(name) for name in sorted(PLAYS))]
+        known = [*wire.rows, *(Row(name, context=131072, max_output=65536) for name in sorted(PLAYS))]
         rows = [replace(row, retires=seen.retires.get(row.id, row.retires)) for row in known]
         try:
             if request.path not in wire.open_paths:

@@ -16,6 +16,14 @@ ANSWER: dict[str, Any] = {
 }
 WHOLE = json.dumps(ANSWER, ensure_ascii=False)
 INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS = 120, 60, 20
+THOUGHT = 25
+"""Part of OUTPUT_TOKENS that went into thinking."""
+WRITTEN = 10
+"""Part of INPUT_TOKENS that Claude wrote into its cache."""
+COST_USD = (INPUT_TOKENS * 2 + OUTPUT_TOKENS * 8) / 1e6
+"""What OpenRouter charges for it, by the prices of asking.py."""
+THOUGHTS = 'まず {"answer": "考え中"} と考えた。'
+"""What a model thought: it looks like an answer, and is none."""
 HUGE = 10_000_000
 
 
@@ -54,9 +62,13 @@ TEXTS: Mapping[str, str] = {
     "fenced": f"はい、こちらです。\n```json\n{WHOLE}\n```\n以上です。",
     "json-cut": WHOLE[: WHOLE.index("古いログを消して")],
     "empty": "",
+    "think-tags": f"<think>\n{THOUGHTS}\n</think>\n\n{WHOLE}",
+    "think-only": f"<think>\n{THOUGHTS}",
 }
 
 
+ENDS_WITH = "ends-with-"
+"""A model whose name begins so gives this, and then the vendor's own word for why an answer ended."""
 PLAYS = {
     *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "overloaded", "no-money", "proxy-page", "no-schema",
     "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",

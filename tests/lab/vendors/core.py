@@ -24,6 +24,8 @@ class Asked:
     schema: dict[str, Any] | None
     key: str
     body: dict[str, Any]
+    unread: tuple[str, ...] = ()
+    """Fields that the vendor passes over without a word."""
 
 
 class Wire(Protocol):
@@ -61,8 +63,15 @@ class Wire(Protocol):
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked: ...
 
-    def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
-        """`finish`: stop, length or filter."""
+    def reply(
+        self,
+        model: str,
+        text: str,
+        finish: str = "stop",
+        usage: bool = True,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The reply to `body`. `finish`: stop, length, filter, or the vendor's own word for why it ended."""
         ...
 
     def error(self, status: int, message: str, code: str) -> dict[str, Any]: ...
@@ -83,7 +92,7 @@ class Vendor:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    """What broke the vendor's rules; see strict.py."""
+    """What broke the vendor's rules; see rules/."""
     paths: list[str] = field(default_factory=list)
     peers: set[object] = field(default_factory=set)
     """Addresses that called."""

@@ -29,14 +29,19 @@ class Row:
     released: date = _MODELS["unknown_release"]
     retires: date | None = None
     lifecycle: str = "active"
-    context: int = 131072
-    max_output: int = 65536
+    context: int | None = None
+    max_output: int | None = None
+    supports: Sequence[str] | None = None
+    """OpenRouter: parameters that its endpoints declare; None: all."""
     price: Sequence[str] = ("0.000001", "0.000002")
     second_hand: bool = False
 
     @property
     def created(self) -> int:
         return int(datetime.combine(self.released, datetime.min.time(), UTC).timestamp())
+
+
+_SUPPORTED = ("max_tokens", "reasoning", "response_format", "structured_outputs", "verbosity")
 
 
 def _rows(vendor: str) -> tuple[Row, ...]:
@@ -102,7 +107,7 @@ def openrouter(request: web.Request, rows: list[Row]) -> dict[str, Any]:
                 "max_completion_tokens": row.max_output,
                 "is_moderated": False,
             },
-            "supported_parameters": ["max_tokens", "reasoning", "response_format", "structured_outputs"],
+            "supported_parameters": list(row.supports or _SUPPORTED),
             "expiration_date": _day(row.retires),
         }
         for row in rows

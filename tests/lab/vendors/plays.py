@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from vendors.answers import ERRORS, HUGE, TEXTS, WHOLE, graded
+from vendors.answers import ENDS_WITH, ERRORS, HUGE, TEXTS, WHOLE, graded
 from vendors.core import Asked, Vendor, Wire
 
 
@@ -44,7 +44,7 @@ async def play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> 
         )
         return web.json_response(told, status=400)
     if asked.body.get("stream") and model not in {"other-shape", "list", "html", "never-streams"}:
-        return await _stream(seen, wire, request, model)
+        return await _stream(seen, wire, request, asked)
     if model == "slow":
         await _generate(seen)
     if model in {"huge", "huge-chunked", "bomb"}:
@@ -64,16 +64,24 @@ async def play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> 
         return web.json_response([])
     if model == "html":
         return web.Response(text="<html>captive portal</html>", content_type="text/html")
+    return web.json_response(_made(wire, asked))
+
+
+def _made(wire: Wire, asked: Asked) -> dict[str, Any]:
+    """The reply that `asked` gets, whole."""
+    model, finish = asked.model, "stop"
+    text = graded(asked.user) if "answers" in asked.user else WHOLE
     if model == "cut-off":
-        return web.json_response(wire.reply(model, "途中で切れ", "length"))
-    if model == "cut-off-in-claims":
-        return web.json_response(wire.reply(model, WHOLE[: WHOLE.index('"claims"') + 12], "length"))
-    if model == "filtered":
-        return web.json_response(wire.reply(model, "", "filter"))
-    if model == "uncounted":
-        return web.json_response(wire.reply(model, WHOLE, usage=False))
-    text = TEXTS.get(model) if model in TEXTS else graded(asked.user) if "answers" in asked.user else WHOLE
-    return web.json_response(wire.reply(model, text or ""))
+        text, finish = "途中で切れ", "length"
+    elif model == "cut-off-in-claims":
+        text, finish = WHOLE[: WHOLE.index('"claims"') + 12], "length"
+    elif model == "filtered":
+        text, finish = "", "filter"
+    elif model.startswith(ENDS_WITH):
+        finish = model.removeprefix(ENDS_WITH)
+    elif model in TEXTS:
+        text, finish = TEXTS[model], "length" if model == "think-only" else "stop"
+    return wire.reply(model, text, finish, model != "uncounted", asked.body)
 
 
 def _tabled(reply: Mapping[str, Any], key: str) -> web.Response:
@@ -84,11 +92,10 @@ def _tabled(reply: Mapping[str, Any], key: str) -> web.Response:
     return web.Response(text=body, status=status, headers=headers, content_type="application/json")
 
 
-async def _stream(seen: Vendor, wire: Wire, request: web.Request, model: str) -> web.StreamResponse:
+async def _stream(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> web.StreamResponse:
     """Stream the answer, or half of it and what the model's name says."""
-    finish = {"cut-off": "length", "filtered": "filter"}.get(model, "stop")
-    text = "" if finish == "filter" else "途中で切れ" if finish == "length" else WHOLE
-    events = wire.events(wire.reply(model, text, finish, usage=model != "uncounted"))
+    model = asked.model
+    events = wire.events(_made(wire, asked))
     half = events[: len(events) // 2]
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)

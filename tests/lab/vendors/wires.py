@@ -2,115 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from vendors import keys, lists, strict
-from vendors.answers import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from vendors.core import Asked
+from vendors import keys, lists
+from vendors.answers import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, THOUGHT, WRITTEN
+from vendors.chats import Chat, OpenRouter, bearer, words
+from vendors.core import Asked, Wire
 from vendors.lists import Row
-from vendors.refusals import Refused
-from vendors.streams import (
-    Event,
-    chat_events,
-    claude_events,
-    gemini_events,
-    responses_error,
-    responses_events,
-)
-
-THOUGHT = 25
-"""Part of OUTPUT_TOKENS that went into thinking."""
-WRITTEN = 10
-"""Part of INPUT_TOKENS that Claude wrote into its cache."""
-
-
-def _bearer(request: web.Request) -> str:
-    return request.headers.get("Authorization", "").removeprefix("Bearer ")
-
-
-class Chat:
-    """Chat completions, as OpenAI and its imitators speak them."""
-
-    prefix = "/v1"
-    overloaded = 503
-    quota = 429
-    idle = b": keep-alive\n\n"
-    rows = lists.COMPATIBLE
-    keyed = False
-    open_paths: tuple[str, ...] = ()
-
-    def key(self, request: web.Request) -> str:
-        return _bearer(request)
-
-    def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
-        assert request.path == f"{self.prefix}/chat/completions"
-        system, user = body["messages"]
-        assert (system["role"], user["role"]) == ("system", "user")
-        form = body.get("response_format")
-        schema = form["json_schema"]["schema"] if form else None
-        return Asked(body["model"], system["content"], user["content"], schema, self.key(request), body)
-
-    def unknown_key(self, key: str) -> Refused:
-        return keys.openai(key)
-
-    def listed(self, request: web.Request, rows: list[Row]) -> Any:
-        return lists.served(request, self.prefix, rows)
-
-    def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
-        reason = {"filter": "content_filter"}.get(finish, finish)
-        whole: dict[str, Any] = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion",
-            "created": 1700000000,
-            "model": model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": None},
-                    "logprobs": None,
-                    "finish_reason": reason,
-                }
-            ],
-        }
-        if usage:
-            whole["usage"] = {
-                "prompt_tokens": INPUT_TOKENS,
-                "completion_tokens": OUTPUT_TOKENS,
-                "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
-                "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
-            }
-        return whole
-
-    def error(self, status: int, message: str, code: str) -> dict[str, Any]:
-        return {"error": {"message": message, "type": code, "param": None, "code": code}}
-
-    def events(self, whole: dict[str, Any]) -> list[Event]:
-        return chat_events(whole)
-
-    def error_event(self, status: int, message: str, code: str) -> Event:
-        return "", self.error(status, message, code)
-
-
-class OpenRouter(Chat):
-    """Chat completions as OpenRouter speaks them: error codes are numbers, out of money is 402."""
-
-    prefix = "/api/v1"
-    quota = 402
-    idle = b": OPENROUTER PROCESSING\n\n"
-    rows = lists.OPENROUTER
-    keyed = True
-    open_paths = ("/api/v1/models",)
-
-    def unknown_key(self, key: str) -> Refused:
-        return keys.openrouter(key)
-
-    def listed(self, request: web.Request, rows: list[Row]) -> Any:
-        return lists.openrouter(request, rows)
-
-    def error(self, status: int, message: str, code: str) -> dict[str, Any]:
-        return {"error": {"message": message, "code": status, "metadata": {"provider_name": "Lab"}}}
+from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal
+from vendors.rules import anthropic, google, openai
+from vendors.streams import Event, claude_events, gemini_events, responses_error, responses_events
 
 
 class Responses:
@@ -125,14 +29,20 @@ class Responses:
     open_paths = ()
 
     def key(self, request: web.Request) -> str:
-        return _bearer(request)
+        return bearer(request)
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
-        assert request.path == f"{self.prefix}/responses"
-        strict.openai(body)
-        form = body.get("text", {}).get("format")
-        schema = form["schema"] if form else None
-        return Asked(body["model"], body["instructions"], body["input"], schema, self.key(request), body)
+        if request.path != f"{self.prefix}/responses":
+            raise openai_refusal(404, f"Invalid URL (POST {request.path})", None, None)
+        openai.content_type(request.content_type)
+        openai.responses(body, self.behind(body))
+        form = body.get("text", {}).get("format", {})
+        system, user = body.get("instructions") or "", words(body["input"])
+        return Asked(body["model"], system, user, form.get("schema"), self.key(request), body)
+
+    def behind(self, body: dict[str, Any]) -> str | None:
+        """The model behind the name in a request, where that is another."""
+        return None
 
     def unknown_key(self, key: str) -> Refused:
         return keys.openai(key)
@@ -140,7 +50,14 @@ class Responses:
     def listed(self, request: web.Request, rows: list[Row]) -> Any:
         return lists.openai(request, self.prefix, rows)
 
-    def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
+    def reply(
+        self,
+        model: str,
+        text: str,
+        finish: str = "stop",
+        usage: bool = True,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
         if finish == "filter":
             part = {"type": "refusal", "refusal": "I can't help with that."}
@@ -207,16 +124,22 @@ class Claude:
     open_paths = ()
 
     def key(self, request: web.Request) -> str:
-        return request.headers.get("x-api-key") or _bearer(request)
+        return request.headers.get("x-api-key") or bearer(request)
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
-        assert request.path == "/v1/messages"
-        assert request.headers["anthropic-version"]
-        strict.anthropic(body)
-        (message,) = body["messages"]
+        if request.path != f"{self.prefix}/v1/messages":
+            raise claude_refusal(404, "not_found_error", "Not Found")
+        version = request.headers.get("anthropic-version")
+        anthropic.headers(version, request.content_type)
+        anthropic.messages(body, str(version), self.behind(body))
         form = body.get("output_config", {}).get("format")
         schema = form["schema"] if form else None
-        return Asked(body["model"], body["system"], message["content"], schema, self.key(request), body)
+        system, user = words(body.get("system", "")), words(body["messages"][-1]["content"])
+        return Asked(body["model"], system, user, schema, self.key(request), body)
+
+    def behind(self, body: dict[str, Any]) -> str | None:
+        """The model behind the name in a request, where that is another."""
+        return None
 
     def unknown_key(self, key: str) -> Refused:
         return keys.anthropic(key)
@@ -224,15 +147,29 @@ class Claude:
     def listed(self, request: web.Request, rows: list[Row]) -> Any:
         return lists.anthropic(request, rows)
 
-    def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
+    def reply(
+        self,
+        model: str,
+        text: str,
+        finish: str = "stop",
+        usage: bool = True,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         reason = {"stop": "end_turn", "length": "max_tokens", "filter": "refusal"}.get(finish, finish)
-        thinking = {"type": "thinking", "thinking": "考え中", "signature": "c2ln"}
+        shown = anthropic.thinks(model, body or {})
+        thought = {
+            "type": "thinking",
+            "thinking": "" if shown == "omitted" else "考え中",
+            "signature": "c2ln",
+        }
+        blocks: list[dict[str, Any]] = [thought] if shown else []
+        blocks.append({"type": "text", "text": text, "citations": None})
         whole: dict[str, Any] = {
             "id": "msg_1",
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": [thinking, {"type": "text", "text": text, "citations": None}] if text else [],
+            "content": blocks if text else [],
             "stop_reason": reason,
             "stop_sequence": None,
             "usage": {
@@ -241,7 +178,7 @@ class Claude:
                 "cache_read_input_tokens": CACHED_TOKENS,
                 "cache_creation": {"ephemeral_5m_input_tokens": WRITTEN, "ephemeral_1h_input_tokens": 0},
                 "output_tokens": OUTPUT_TOKENS,
-                "output_tokens_details": {"thinking_tokens": THOUGHT},
+                "output_tokens_details": {"thinking_tokens": THOUGHT if shown else 0},
                 "service_tier": "standard",
             },
         }
@@ -276,15 +213,22 @@ class Gemini:
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
         key = self.key(request)
-        model, method = strict.google(request.path, key, body)
-        body["stream"] = method == "streamGenerateContent" and request.query["alt"] == "sse"
-        assert body["stream"] or method == "generateContent", request.path
-        config = body["generationConfig"]
-        schema = config.get("responseJsonSchema")
-        system = "".join(p["text"] for p in body["systemInstruction"]["parts"])
-        (content,) = body["contents"]
-        user = "".join(p["text"] for p in content["parts"])
-        return Asked(model, system, user, schema, key, body)
+        model, method = self.taken(request, key, body)
+        if request.content_type != "application/json":
+            raise gemini_refusal(400, "INVALID_ARGUMENT", "Content-Type: application/json is required")
+        # What asks for a stream is the method; without alt=sse one would get a JSON array of all events.
+        body["stream"] = method == "streamGenerateContent"
+        if body["stream"] and request.query.get("alt") != "sse":
+            raise gemini_refusal(400, "INVALID_ARGUMENT", "the stand-in streams with alt=sse alone")
+        spelt = {google.camel(name): value for name, value in body.items()}
+        config = {google.camel(name): value for name, value in spelt.get("generationConfig", {}).items()}
+        system = "".join(p["text"] for p in spelt.get("systemInstruction", {}).get("parts", ()))
+        user = "".join(p["text"] for p in spelt["contents"][-1]["parts"])
+        return Asked(model, system, user, config.get("responseJsonSchema"), key, body)
+
+    def taken(self, request: web.Request, key: str, body: dict[str, Any]) -> tuple[str, str]:
+        """Model and method of a call that is taken. Raises Refused for others."""
+        return google.generate(request.path, key, body)
 
     def unknown_key(self, key: str) -> Refused:
         return keys.google(key)
@@ -292,15 +236,25 @@ class Gemini:
     def listed(self, request: web.Request, rows: list[Row]) -> Any:
         return lists.google(request, rows)
 
-    def reply(self, model: str, text: str, finish: str = "stop", usage: bool = True) -> dict[str, Any]:
+    def reply(
+        self,
+        model: str,
+        text: str,
+        finish: str = "stop",
+        usage: bool = True,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         reason = {"stop": "STOP", "length": "MAX_TOKENS", "filter": "SAFETY"}.get(finish, finish)
         candidate: dict[str, Any] = {"index": 0, "finishReason": reason}
         if finish != "filter":
-            parts = [{"text": "考え中", "thought": True}, {"text": text}]
-            candidate["content"] = {"role": "model", "parts": parts}
+            shown = body is None or google.shows_thoughts(body)
+            thoughts = [{"text": "考え中", "thought": True}] if shown else []
+            parts = [*thoughts, {"text": text}] if text else thoughts
+            candidate["content"] = {"role": "model", "parts": parts} if parts else {"role": "model"}
         whole: dict[str, Any] = {"candidates": [candidate], "modelVersion": model, "responseId": "r1"}
         if usage:
             whole["usageMetadata"] = {
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": INPUT_TOKENS}],
                 "promptTokenCount": INPUT_TOKENS,
                 "cachedContentTokenCount": CACHED_TOKENS,
                 "candidatesTokenCount": OUTPUT_TOKENS - THOUGHT,
@@ -320,10 +274,11 @@ class Gemini:
         return "", self.error(status, message, code)
 
 
-WIRES = {
+WIRES: dict[str, Wire] = {
     "openai-compatible": Chat(),
     "openai": Responses(),
     "openrouter": OpenRouter(),
     "anthropic": Claude(),
     "google": Gemini(),
 }
+"""The stand-in of each kind's own vendor."""
