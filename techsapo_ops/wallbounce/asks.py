@@ -71,6 +71,10 @@ class AskRevision(_Asked):
         return sum(size(c.claim, c.objection) for c in self.critiques) + answer_size(self.own)
 
 
+_LONGER = bytes(range(32)) + b"<"
+"""What six bytes stand for in JSON, as `\\u003c`, or two, as a line's end."""
+_ESCAPED_BY = 5
+
 Ask = AskAnswer | AskGrades | AskRevision
 Reply = Answer | Grades
 
@@ -81,5 +85,11 @@ def answer_size(answer: Answer) -> int:
 
 
 def size(*texts: str) -> int:
-    """Bytes of `texts` in UTF-8."""
-    return len("".join(texts).encode(errors="surrogatepass"))
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, with every `<` escaped."""
+    raw = "".join(texts).encode(errors="surrogatepass")
+    return (
+        len(raw)
+        + _ESCAPED_BY * (len(raw) - len(raw.translate(None, _LONGER)))
+        + raw.count(b'"')
+        + raw.count(b"\\")
+    )

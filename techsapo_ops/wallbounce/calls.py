@@ -17,6 +17,7 @@ from techsapo_ops.wallbounce.masked_asks import masked
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
+from techsapo_ops.wallbounce.shown import shown
 
 T = TypeVar("T")
 R = TypeVar("R", Answer, Grades)
@@ -76,7 +77,7 @@ class Calls:
 
     async def _call(self, provider: Provider, ask: Ask, wanted: type[R]) -> R | Failure:
         try:
-            reply = await provider.call(masked(ask))
+            reply = await provider.call(shown(masked(ask)))
         except ProviderError as error:
             self.cost_usd += error.cost_usd
             return Failure.of(provider.name, provider.model, error)

@@ -13,6 +13,7 @@ class Peer:
     """What a grader is shown of somebody else's answer: no name, no model, no self-confidence.
 
     `label` is the anonymous name that the orchestrator gave it ("A", "B", …), unique within one grading.
+    `cut`: the answer goes on, and what is beyond is shown to nobody but the user.
     """
 
     label: str
@@ -20,6 +21,7 @@ class Peer:
     root_cause: str = ""
     claims: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    cut: bool = False
 
     @classmethod
     def of(cls, label: str, answer: Answer) -> Peer:

@@ -30,12 +30,12 @@ def masked(ask: Ask) -> Ask:
 
 
 def _peer(peer: Peer, masker: Masker) -> Peer:
-    return Peer(
-        peer.label,
-        masker.mask(peer.text),
-        masker.mask(peer.root_cause),
-        tuple(map(masker.mask, peer.claims)),
-        tuple(map(masker.mask, peer.commands)),
+    return replace(
+        peer,
+        text=masker.mask(peer.text),
+        root_cause=masker.mask(peer.root_cause),
+        claims=tuple(map(masker.mask, peer.claims)),
+        commands=tuple(map(masker.mask, peer.commands)),
     )
 
 

@@ -1,8 +1,8 @@
-"""What a model's tokens cost: by the spec, else by the vendors' list prices.
+"""What a model's tokens cost: by the spec, else by the vendors' list prices, else by the catalogue of models.
 
-These come from the pinned `genai-prices` package, offline. It takes a third of a second to import, so that it
-is imported only for a provider whose price the spec does not give. As one of its calculations takes .2 to
-.5 ms, it is asked for a model's rates, once a minute at most, and the arithmetic is our own.
+List prices come from the pinned `genai-prices` package, offline. It takes a third of a second to import, so
+that it is imported only for a provider whose price the spec does not give. One of its calculations takes .2
+to .5 ms: it is asked for a model's rates, once a minute at most, and the arithmetic is our own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from techsapo_ops.catalogue.models import model_of
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.provider import Price, Rates
@@ -78,25 +79,50 @@ def priced(section: PriceSpec) -> Price:
 
 @lru_cache(maxsize=64)
 def _price_of(vendor: str, model: str, minute: int) -> Price:
-    """The price of that minute. Raises LookupError."""
-    import genai_prices
-
+    """The price of that minute, by the package, else by our own catalogue. Raises LookupError."""
     moment = datetime.fromtimestamp(minute * _MINUTE, UTC)
-    found = genai_prices.calc_price(
-        genai_prices.Usage(input_tokens=1), model, provider_id=vendor, genai_request_timestamp=moment
-    ).model_price
-    priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
-    steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
-    short, *dearer = (_rates(priced, above) for above in steps)
-    source = f"genai-prices {genai_prices.__version__}"
+    try:
+        short, dearer, source = _packaged(vendor, model, moment)
+    except LookupError:
+        short, dearer, source = _catalogued(vendor, model, moment)
     return Price(
         short.input,
         short.output,
         source=source,
         cached=short.cached,
         cache_write=short.cache_write,
-        dearer=tuple(dearer),
+        dearer=dearer,
     )
+
+
+_Found = tuple[Rates, tuple[Rates, ...], str]
+
+
+def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
+    import genai_prices
+
+    found = genai_prices.calc_price(
+        genai_prices.Usage(input_tokens=1), model, provider_id=vendor, genai_request_timestamp=moment
+    ).model_price
+    priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
+    steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})
+    short, *dearer = (_rates(priced, above) for above in steps)
+    return short, tuple(dearer), f"genai-prices {genai_prices.__version__}"
+
+
+def _catalogued(vendor: str, model: str, moment: datetime) -> _Found:
+    facts = model_of(vendor, model)
+    if facts is None or facts.prices is None:
+        raise LookupError(model)
+    prices, today = facts.prices, moment.date()
+    found = {
+        above: prices.step(above + (above > 0), today) for above in {step.above for step in prices.steps}
+    }
+    short, *dearer = (
+        Rates(step.input, step.output, step.cached, step.cache_write, above)
+        for above, step in sorted(found.items())
+    )
+    return short, tuple(dearer), f"catalogue, {prices.source.read}"
 
 
 def _rates(priced: Iterable[Any], above: int) -> Rates:

@@ -126,6 +126,10 @@ _GRADE: Mapping[Language, str] = {
         "not wording."
     ),
 }
+_CUT: Mapping[Language, str] = {
+    "ja": "cutがtrueの回答は長いため途中で省略されています。見えない部分がないことを減点しないでください。",
+    "en": " An answer with cut: true goes on beyond what you see; do not hold the missing part against it.",
+}
 _REVISE: Mapping[Language, str] = {
     "ja": (
         "以下の<data>には、この質問へのあなたの以前の回答（own）と、他の専門家が異議を唱えた主張（critiques）が"
@@ -161,10 +165,14 @@ def grade_prompt(question: Question, peers: Sequence[Peer], own: Answer | None) 
             "root_cause": p.root_cause,
             "claims": p.claims,
             "commands": p.commands,
+            **({"cut": True} if p.cut else {}),
         }
         for p in peers
     ]
-    return Prompt(_GRADE[question.language], _delimited(data), "grades", GRADES_SCHEMA)
+    system = _GRADE[question.language]
+    if any(p.cut for p in peers):
+        system += _CUT[question.language]
+    return Prompt(system, _delimited(data), "grades", GRADES_SCHEMA)
 
 
 def revise_prompt(question: Question, own: Answer, critiques: Sequence[Critique]) -> Prompt:
@@ -191,7 +199,8 @@ def _delimited(data: Mapping[str, Any]) -> str:
 def _version() -> str:
     """A digest of one prompt of each sort in each language, with their schemas."""
     own = Answer("", "", "own", Tokens(), 0.0, 0.0, claims=("claim",), root_cause="cause")
-    peers, critiques = (Peer.of("A", own),), (Critique("claim", "objection"),)
+    peers = (Peer.of("A", own), Peer("B", "cut", cut=True))
+    critiques = (Critique("claim", "objection"),)
     sent: list[str] = []
     for language in _ANSWER:
         question = Question("question", language)

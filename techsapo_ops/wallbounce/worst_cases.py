@@ -8,11 +8,15 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskRevision, answer_size, size
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.shown import MAX_SHOWN, shown
 
 PROMPT_OVERHEAD = 6_000
 """Bytes that instructions and schema add to a prompt, generously."""
 BYTES_PER_TOKEN = 8
-"""Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6."""
+"""Bytes that one output token stands for when it is shown to others; Japanese has about 3, long words 6.
+
+It matters for short answers alone: of longer ones others are shown MAX_SHOWN bytes.
+"""
 
 
 def worst_cost(provider: Provider, question: Question, shown: int = 0) -> float:
@@ -35,27 +39,27 @@ def worst_of_tier(providers: Sequence[Provider], question: Question) -> float:
     answers = sum(worst_cost(p, question) for p in providers)
     if len(providers) < 2:
         return answers
-    longest = _longest(providers)
-    return answers + sum(worst_cost(p, question, longest - _longest([p])) for p in providers)
+    everything = _longest(providers)  # the peers' answers, and beside them its own
+    return answers + sum(worst_cost(p, question, everything) for p in providers)
 
 
 def worst_of_round(authors: Sequence[Provider], revisions: Mapping[int, AskRevision]) -> float:
     """Most that a round of bounces can cost: `revisions`, by index of the author, then all grading them."""
-    revising = sum(worst_of_ask(authors[i], ask) for i, ask in revisions.items())
-    longest = _longest([authors[i] for i in revisions])
+    revising = sum(worst_of_ask(authors[i], shown(ask)) for i, ask in revisions.items())
     question = next(iter(revisions.values())).question
-    return revising + sum(worst_cost(p, question, longest) for p in authors)
+    revised = _longest([authors[i] for i in revisions])
+    return revising + sum(worst_cost(p, question, revised + _longest([p])) for p in authors)
 
 
 def worst_of_escalation(
     authors: Sequence[Provider], answers: Sequence[Answer], joining: Sequence[Provider], question: Question
 ) -> float:
     """Most that blind providers can cost: their answers, and the gradings that become due."""
-    shown = sum(answer_size(a) for a in answers) + _longest(joining)
+    seen = sum(min(answer_size(a), MAX_SHOWN) for a in answers) + _longest(joining)
     answering = sum(worst_cost(p, question) for p in joining)
-    return answering + sum(worst_cost(p, question, shown) for p in (*authors, *joining))
+    return answering + sum(worst_cost(p, question, seen) for p in (*authors, *joining))
 
 
 def _longest(providers: Sequence[Provider]) -> int:
-    """Bytes that an answer of each can have at most."""
-    return sum(p.max_output_tokens * BYTES_PER_TOKEN for p in providers)
+    """Most bytes of an answer of each that others are shown; how much was thought for it does not matter."""
+    return sum(min(p.max_output_tokens * BYTES_PER_TOKEN, MAX_SHOWN) for p in providers)

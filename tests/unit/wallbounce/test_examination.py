@@ -161,6 +161,7 @@ def test_the_limit_of_one_request_holds_for_escalations_too() -> None:
     voices = [Scripted("a", DISK), Scripted("b", MEMORY), Scripted("c", DISK)]
     bounce, _ = climbing(*voices)
     enough = bounce.worst_case(QUESTION, "basic")
+    voices[2].max_output_tokens = 4_000
     bounce, _ = climbing(*voices, per_request_usd=enough)
     assert "refused_for_budget" in ask(bounce).verdict.notes
 

@@ -1,0 +1,80 @@
+"""What others are shown of an answer: a bounded part, however long it is and however much was thought for it.
+
+The user reads the whole of it. The bound holds for what is sent, so that what gradings and revisions can cost
+is known before anybody answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import replace
+
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size
+from techsapo_ops.wallbounce.grades import Critique, Peer
+
+MAX_SHOWN = 16 * 1024
+"""Bytes of one answer that others are shown: some 5,000 characters of Japanese, 16,000 of English."""
+LONGEST_LINE = 600
+"""Bytes of a root cause, a claim or a command; together they leave the text half of MAX_SHOWN."""
+ALL_COMMANDS = 2_400
+"""Bytes of all commands; those beyond are left out."""
+LONGEST_OBJECTION = 3_000
+"""Bytes of what peers hold against one claim."""
+CUT = "…"
+"""Stands where something was cut off."""
+
+
+def shown(ask: Ask) -> Ask:
+    """`ask` with no more of anybody's answer than others are shown. It comes after masking.
+
+    Cut before, half a secret would be left that no rule knows.
+    """
+    match ask:
+        case AskGrades(peers=peers, own=own):
+            return replace(ask, peers=tuple(map(_peer, peers)), own=None if own is None else _answer(own))
+        case AskRevision(own=own, critiques=critiques):
+            told = tuple(Critique(_line(c.claim), cut(c.objection, LONGEST_OBJECTION)) for c in critiques)
+            return replace(ask, own=_answer(own), critiques=told)
+        case _:
+            return ask
+
+
+def cut(text: str, most: int) -> str:
+    """`text` in at most `most` bytes as they are sent, CUT at its end where it is longer."""
+    if size(text) <= most:
+        return text
+    room = most - size(CUT)
+    end = bisect_right(range(min(len(text), most)), room, key=lambda n: size(text[: n + 1]))
+    return text[:end] + CUT
+
+
+def _peer(peer: Peer) -> Peer:
+    text, cause, claims, commands = _parts(peer.text, peer.root_cause, peer.claims, peer.commands)
+    return replace(peer, text=text, root_cause=cause, claims=claims, commands=commands, cut=text != peer.text)
+
+
+def _answer(answer: Answer) -> Answer:
+    text, cause, claims, commands = _parts(answer.text, answer.root_cause, answer.claims, answer.commands)
+    return replace(answer, text=text, root_cause=cause, claims=claims, commands=commands)
+
+
+def _parts(
+    text: str, cause: str, claims: Iterable[str], commands: Iterable[str]
+) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+    """The parts of one answer within MAX_SHOWN: the text has what the others leave."""
+    cause, claims = _line(cause), tuple(map(_line, claims))
+    listed: list[str] = []
+    left = ALL_COMMANDS
+    for command in map(_line, commands):
+        left -= size(command)
+        if left < 0:
+            listed.append(CUT)
+            break
+        listed.append(command)
+    return cut(text, MAX_SHOWN - size(cause, *claims, *listed)), cause, claims, tuple(listed)
+
+
+def _line(text: str) -> str:
+    return cut(text, LONGEST_LINE)

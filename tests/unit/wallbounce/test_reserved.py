@@ -1,0 +1,69 @@
+"""What a question reserves by tier, price and longest answer, and which budgets have room for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from scripted import Purse, Scripted, climbing
+
+from techsapo_ops.spec.models.app import Budget
+from techsapo_ops.wallbounce.decorators.metered import Metered
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.kinds import listed
+from techsapo_ops.wallbounce.question import Question
+
+CASES = Path(__file__).parents[2] / "cases" / "reserved.yaml"
+USUAL = Question("x" * 2_700, "en", "req-1")
+
+
+def provider(name: str, price: Price, tokens: int) -> Scripted:
+    made = Scripted(name, "x")
+    made.price, made.max_output_tokens = price, tokens
+    return made
+
+
+def test_premium_with_thinking_models_fits_into_the_default_days_budget() -> None:
+    """At $2 and $10 it reserved $2.66 of $2.33: a peer was taken to be shown 8 bytes for each token."""
+    three = [provider(name, Price(2.0, 10.0), 16_384) for name in "abc"]
+    bounce, _ = climbing(*three)
+    worst = bounce.worst_case(USUAL, "premium")
+    assert worst == pytest.approx(1.38, abs=0.01)
+    assert worst < Budget().resolved_daily_usd
+
+
+class Section:
+    def __init__(self, kind: str, model: str) -> None:
+        self.kind, self.model = kind, model
+        self.timeout, self.max_output_tokens = "60s", 16_384
+
+
+@pytest.mark.parametrize("case", yaml.safe_load(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
+def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> None:
+    made = []
+    for n, model in enumerate(case["of"]):
+        kind, _, name = model.partition("/")
+        price = listed(Section(kind, name))
+        assert price is not None
+        made.append(provider(str(n), price, case["tokens"]))
+    bounce, _ = climbing(*made)
+    worst = bounce.worst_case(Question("x" * case["question"], "en"), case["tier"])
+    assert round(worst, 2) == case["usd"]
+    budget = Budget()
+    assert (worst <= budget.resolved_daily_usd, worst <= budget.monthly_usd) == (case["a_day"], True)
+
+
+@pytest.mark.parametrize("filling", ["the disk is full ", "ディスクが一杯です。", '<"\n'])
+def test_what_the_calls_of_a_tier_set_aside_never_exceeds_what_was_reserved(filling: str) -> None:
+    """Each grader is shown its own answer beside the others: that was left out."""
+    payer = Purse()
+    three = [Metered(provider(name, Price(2.0, 10.0), 16_384)) for name in "abc"]
+    for each in three:
+        each.inner._script = (filling * 20_000)[:99_000]  # type: ignore[attr-defined]
+    bounce, _ = climbing(*three, max_bounces=0)
+    asyncio.run(bounce.analyse(USUAL, "premium", payer=payer))
+    assert len(payer.held) == 6
+    assert sum(payer.held) <= bounce.worst_case(USUAL, "premium")
