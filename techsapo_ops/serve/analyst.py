@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from techsapo_ops.serve.answer_body import answer_body
 from techsapo_ops.serve.audit_trail import AuditedRequest
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
+from techsapo_ops.stores.budget_ledger import NANO, nano
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.failures import PASSING
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import OUT_OF_TIME
+from techsapo_ops.wallbounce.tiers import TIERS
+
+log = structlog.get_logger()
 
 
 class Analyst:
@@ -56,3 +62,19 @@ def _cut_short(analysis: Analysis) -> bool:
     """
     late = any(failure.kind in PASSING for failure in analysis.later_failures)
     return bool(analysis.failures) or late or OUT_OF_TIME in analysis.verdict.notes
+
+
+def tell_of_tiers(wallbounce: WallBounce, spending: Spending) -> None:
+    """Log each tier whose shortest question may cost more than a whole budget: all of them are refused."""
+    for tier in TIERS if spending.counts else ():
+        usd = wallbounce.worst_case(Question("", "en"), tier)
+        ledger = next((each for each in spending.ledgers() if nano(usd) > each.limit), None)
+        if ledger is not None:
+            log.warning(
+                "Every question of this tier is refused: it may cost more than the whole budget. Raise "
+                "budget.daily_usd and monthly_usd, or lower the providers' max_output_tokens",
+                taskType=tier,
+                cost=round(usd, 2),
+                period=ledger.period,
+                limit=round(ledger.limit / NANO, 2),
+            )

@@ -16,7 +16,7 @@ from starlette.types import Lifespan
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.serve import health
-from techsapo_ops.serve.analyst import Analyst
+from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
@@ -140,6 +140,7 @@ class App:
         self.spending = spending = open_spending(
             spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
+        self.lifecycle.at_warm.append(lambda: tell_of_tiers(wallbounce, spending))
         setting = answer_setting(options, instance.build)
         answers = Answers(
             spec.app.limits,

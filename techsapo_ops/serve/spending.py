@@ -117,7 +117,8 @@ class Spending:
         if error.wanted > ledger.limit:  # nor will it have any after
             detail = (
                 f"this question may cost up to ${error.wanted / NANO:.4f}, more than {whose} for a whole "
-                f"{ledger.period} (${ledger.limit / NANO:g})"
+                f"{ledger.period} (${ledger.limit / NANO:g}); raise it, or lower the providers' "
+                "max_output_tokens"
             )
         return Problem(
             402,

@@ -185,7 +185,7 @@ def _tokens(usage: Any) -> Tokens | None:
     if not all(isinstance(count, int) and count >= 0 for count in counts):
         return None
     fresh, written, cached, output = counts
-    return Tokens(fresh + written + cached, output, cached)
+    return Tokens(fresh + written + cached, output, cached, cache_written=written)
 
 
 async def _load() -> Any:

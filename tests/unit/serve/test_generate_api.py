@@ -229,7 +229,33 @@ def test_a_question_that_no_whole_day_can_pay_is_not_told_to_wait_for_the_next(t
     app = make_app(tmp_path, budget={"daily_usd": 0.01, "count_simulated": True})
     refused = post(app, prompt="x")
     assert problem(refused) == (402, "budget_exhausted")
-    assert refused.json()["detail"].endswith("more than the budget for a whole day ($0.01)")
+    assert refused.json()["detail"].endswith(
+        "more than the budget for a whole day ($0.01); raise it, or lower the providers' max_output_tokens"
+    )
+
+
+def test_a_tier_that_no_day_can_pay_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Log:
+        def warning(self, _event: str, **fields: Any) -> None:
+            told.append(fields)
+
+    monkeypatch.setattr("techsapo_ops.serve.analyst.log", Log())
+
+    async def warmed(budget: dict[str, Any]) -> list[str]:
+        told.clear()
+        for each in make_app(tmp_path, budget=budget).lifecycle.at_warm:
+            each()
+        return [fields["taskType"] for fields in told]
+
+    dear = {"monthly_usd": 1, "daily_usd": 0.1, "count_simulated": True}
+    assert asyncio.run(warmed(dear)) == ["premium", "critical"]
+    assert told[0]["limit"] == 0.1
+    assert asyncio.run(warmed({**dear, "daily_usd": 1})) == []
+    assert asyncio.run(warmed({**dear, "count_simulated": False})) == []
 
 
 def test_unknown_paths_and_methods_are_problems_too(tmp_path: Path) -> None:

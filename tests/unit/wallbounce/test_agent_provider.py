@@ -85,7 +85,11 @@ def test_an_answer_is_read_and_costs_nothing_beside_the_subscription(script: Scr
     script.messages = [*says("…"), result(result=f"```json\n{json.dumps(ANSWER)}\n```")]
     answer = ask()
     assert (answer.text, answer.commands, answer.risk) == (ANSWER["answer"], ("df -h",), Risk.READ)
-    assert (answer.structured, answer.tokens, answer.cost_usd) == (True, Tokens(10, 4, 3), 0.0)
+    assert (answer.structured, answer.tokens, answer.cost_usd) == (
+        True,
+        Tokens(10, 4, 3, cache_written=2),
+        0.0,
+    )
 
 
 def test_a_price_in_the_spec_is_counted_by_tokens(script: Script) -> None:
