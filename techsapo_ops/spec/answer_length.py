@@ -8,6 +8,8 @@ from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, ModelFac
 from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.providers import ModelProvider
 
+SPEC = "spec"
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerLength:
@@ -25,13 +27,13 @@ def facts_of(provider: ModelProvider) -> ModelFacts | None:
 def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
     """What the spec says; where it says nothing, what `edition` has, for the model from the second one on."""
     if provider.max_output_tokens is not None:
-        return AnswerLength(provider.max_output_tokens, "spec")
+        return AnswerLength(provider.max_output_tokens, SPEC)
     if edition == FIRST:
         return AnswerLength(CHAT_ANSWER, f"edition {FIRST} of the defaults")
     if provider.vendor is None:
-        return AnswerLength(CHAT_ANSWER, "default of the kind")
+        return AnswerLength(CHAT_ANSWER, "the default of its kind")
     facts = facts_of(provider)
     if facts is None:
-        return AnswerLength(THINKING_ANSWER, "default for a model that the catalogue does not know")
+        return AnswerLength(THINKING_ANSWER, "the default for a model that is not known")
     which = "a model that can think" if facts.thinks else "a model that does not think"
-    return AnswerLength(facts.max_output_tokens, f"default for {which}")
+    return AnswerLength(facts.max_output_tokens, f"the default for {which}")

@@ -15,6 +15,7 @@ from techsapo_ops.spec.fields import fields_of, secret_pairs, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
     START,
@@ -42,7 +43,8 @@ _MAX_ROUNDS = 8
 class LoadedSpec:
     """A spec that holds, with the overlay applied and the variables filled in.
 
-    `disabled` maps providers that were left out to the reason; they are gone from `spec.providers`.
+    `disabled` maps providers that were left out to the reason; they are gone from `spec.providers`, and in
+    `left_out` as far as they can be read.
     """
 
     spec: Spec
@@ -52,6 +54,7 @@ class LoadedSpec:
     filename: str
     position: Callable[[Path], Mark] = lambda _: START
     """Where the file has the value at a path, or the nearest key above it."""
+    left_out: Mapping[str, Provider] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def load(
@@ -88,6 +91,7 @@ class _Loading:
     hollow: set[Path] = field(default_factory=set)
     """Values that lack a variable of a provider: nothing is wrong with them, but they can't be used."""
     disabled: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, Provider] = field(default_factory=dict)
     locator: Locator = field(init=False)
 
     @property
@@ -113,7 +117,8 @@ class _Loading:
             raise AssertionError("a spec without problems was not built")
         warnings = in_order(self.warnings, self.filename)
         disabled = MappingProxyType(self.disabled)
-        return LoadedSpec(spec, warnings, disabled, self.environment, self.filename, self.locator.value)
+        position, left_out = self.locator.value, MappingProxyType(self.left_out)
+        return LoadedSpec(spec, warnings, disabled, self.environment, self.filename, position, left_out)
 
     def problem(
         self, path: Path, message: str, hint: str = "", *, at_key: bool = False, warning: bool = False
@@ -283,6 +288,7 @@ class _Loading:
         update: dict[str, Any] = {"environments": {}}
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
+            self.left_out = {n: p for n, p in spec.providers.items() if n in self.disabled}
         return spec.model_copy(update=update)
 
     def rules(self, spec: Spec, filled: Interpolated) -> None:

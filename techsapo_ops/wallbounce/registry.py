@@ -68,10 +68,22 @@ class Registry:
 
 
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
+    """The same as `look_up`. Raises OpsError when no provider is left."""
+    registry = look_up(spec, disabled)
+    if not registry.usable:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in registry.unavailable.items())
+        raise OpsError(
+            f"no provider can be used ({reasons or 'the spec lists none'})",
+            "enable one under `providers`, or remove the section to try simulated providers",
+        )
+    return registry
+
+
+def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     """Make the providers of `spec`; `disabled` holds those that the loader already left out.
 
     A spec that names no edition has the defaults of the first one. Simulated providers answer only while no
-    real one is enabled. Raises OpsError when no provider is left.
+    real one is enabled.
     """
     unavailable = dict(disabled)
     enabled = [section for section in spec.providers.values() if section.enabled]
@@ -87,12 +99,6 @@ def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
         usable.append(provider)
         if breaker is not None:
             breakers.append(breaker)
-    if not usable:
-        told = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items()) or "the spec lists none"
-        raise OpsError(
-            f"no provider can be used ({told})",
-            "enable one under `providers`, or remove the section to try simulated providers",
-        )
     return Registry(tuple(usable), unavailable, tuple(breakers))
 
 

@@ -1,0 +1,98 @@
+"""What is known of each provider of a spec, without asking its vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from techsapo_ops.catalogue.models import End, ModelFacts
+from techsapo_ops.spec.answer_length import AnswerLength, answer_length, facts_of
+from techsapo_ops.spec.edition import FIRST, Edition
+from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.models.providers import Provider as Section
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.registry import Registry, look_up
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
+
+_EFFORTS = ("reasoning_effort", "effort", "thinking_level", "thinking_budget")
+"""Options that say how long a model thinks, whatever its vendor calls that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An option of a model, and who chose it: the spec, or the vendor where that says nothing."""
+
+    value: str
+    by_spec: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProvider:
+    """One provider of the spec. `lacks` says why it is not asked, None where it is.
+
+    `tiers` are those in which it answers at first; in the others it joins when they escalate. What is None
+    is not known, `section` where the spec's can't be read without a variable that is not set.
+    """
+
+    name: str
+    section: Section | None
+    lacks: str | None
+    tiers: tuple[TaskType, ...] = ()
+    price: Price | None = None
+    longest: AnswerLength | None = None
+    effort: Chosen | None = None
+    facts: ModelFacts | None = None
+
+    @property
+    def model(self) -> str | None:
+        """The vendor's name of the model."""
+        return getattr(self.section, "model", None)
+
+    @property
+    def end(self) -> End | None:
+        """The announced end of its model; none is known where another than the vendor serves it."""
+        elsewhere = getattr(self.section, "base_url", None) is not None
+        return self.facts.end if self.facts is not None and not elsewhere else None
+
+
+def list_providers(loaded: LoadedSpec, edition: Edition) -> list[ListedProvider]:
+    """Every provider of the spec, in the order in which they are asked; those left out come last."""
+    spec = loaded.spec.model_copy(update={"edition": edition})
+    registry = look_up(spec, loaded.disabled)
+    sections: dict[str, Section | None] = {
+        **dict.fromkeys(loaded.disabled),
+        **loaded.left_out,
+        **spec.providers,
+    }
+    order = [*spec.providers, *(name for name in sections if name not in spec.providers)]
+    return [_listed(name, sections[name], registry, spec) for name in order]
+
+
+def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) -> ListedProvider:
+    place = next((n for n, provider in enumerate(registry.usable) if provider.name == name), None)
+    tiers = spec.wallbounce.tiers
+    model = section if isinstance(section, ModelProvider) else None
+    facts = facts_of(model) if model is not None else None
+    return ListedProvider(
+        name,
+        section,
+        registry.unavailable.get(name),
+        tuple(t for t in TIERS if place is not None and place < getattr(tiers, t).providers),
+        registry.usable[place].price if place is not None else None,
+        answer_length(model, spec.edition or FIRST) if model is not None else None,
+        next(_efforts(model, facts), None) if model is not None else None,
+        facts,
+    )
+
+
+def _efforts(section: ModelProvider, facts: ModelFacts | None) -> Iterator[Chosen]:
+    for option in _EFFORTS:
+        value = getattr(section, option, None)
+        if value is not None:
+            yield Chosen(f"{value} tokens" if option == "thinking_budget" else str(value), by_spec=True)
+    if facts is not None and facts.effort is not None and facts.effort.default is not None:
+        yield Chosen(facts.effort.default, by_spec=False)
+    if facts is not None and facts.thinking is not None and facts.thinking.default is not None:
+        yield Chosen(facts.thinking.default, by_spec=False)
