@@ -28,10 +28,12 @@ class Bill:
 def bill_of(told: Any, counted: float, most: float) -> Bill:
     """The bill of a call. `told` is what the vendor says that it charges, None where it says nothing.
 
-    `counted` is our own sum by tokens and price, `most` what no call of this size can cost.
+    `counted` is our own sum by price and tokens, which the vendor counts too; `most` is what no call of this
+    size can cost.
     """
     if told is None:
-        return Bill(counted)
+        return Bill(counted) if counted <= most else Bill(most, "absurd")
+    counted = min(counted, most)
     if isinstance(told, bool) or not isinstance(told, int | float) or not _finite(told) or told < 0:
         return Bill(counted, "absurd")
     if told > most:

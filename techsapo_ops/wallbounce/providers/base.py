@@ -26,6 +26,7 @@ from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
 _LONGEST_MESSAGE = 200
+_MOST_TOKENS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,9 @@ class LanguageModel(ABC):
             counted = self.price.cost(tally.tokens)
         else:
             counted = self._most(sent, self.price) if began else 0.0
-        if tally.billed_usd is None:
+        if tally.billed_usd is None and counted <= WORST_CASE.most(0, self.max_output_tokens):
             return counted
-        most = max(counted, *(self._most(sent, price) for price in (self.price, WORST_CASE)))
+        most = max(self._most(sent, price) for price in (self.price, WORST_CASE))
         bill = bill_of(tally.billed_usd, counted, most)
         if bill.odd == "absurd" or (bill.odd is not None and self.price.known):
             of, task = ask.question.request_id, ask.context.task_type
@@ -183,10 +184,10 @@ def tokens_of(
     """What a vendor says that it counted; None where these are no counts.
 
     A part that is larger than its whole counts as all of it: `cached` and `cache_written` of what was `read`,
-    `thinking` of what was `written`.
+    `thinking` of what was `written`. A count that no audit log can hold is none.
     """
     counts = (read, written, cached, cache_written, thinking)
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and 0 <= count <= _MOST_TOKENS for count in counts):
         return None
     known = min(cached, read)
     return Tokens(read, written, known, min(cache_written, read - known), min(thinking, written))

@@ -94,6 +94,12 @@ def test_a_bill_below_zero_gives_no_money_back() -> None:
     assert len(told) == 1
 
 
+def test_tokens_that_nobody_can_have_sent_or_written_are_bounded_and_told() -> None:
+    cost, told = cost_of(Billing(Tokens(2_000_000_000, 2_000_000_000), None, Price(1.0, 10.0)))
+    assert 0.18 < cost < 0.4
+    assert [type(event) for event in told] == [OddBill]
+
+
 def test_a_price_that_nobody_knows_is_compared_with_no_bill() -> None:
     guessed = Price(30.0, 180.0, known=False, source="worst case")
     cost, told = cost_of(Billing(Tokens(1000, 1000), 0.002, guessed))
