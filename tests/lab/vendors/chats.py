@@ -43,9 +43,9 @@ class Chat:
         return bearer(request)
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
+        unread = self.taken(request, body)
         if request.path != f"{self.prefix}/chat/completions":
             raise openai_refusal(404, f"Invalid URL (POST {request.path})", None, None)
-        unread = self.taken(request, body)
         system = "".join(
             words(m["content"]) for m in body["messages"] if m["role"] in {"system", "developer"}
         )

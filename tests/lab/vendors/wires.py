@@ -32,17 +32,17 @@ class Responses:
         return bearer(request)
 
     def asked(self, request: web.Request, body: dict[str, Any]) -> Asked:
-        if request.path != f"{self.prefix}/responses":
-            raise openai_refusal(404, f"Invalid URL (POST {request.path})", None, None)
-        openai.content_type(request.content_type)
-        openai.responses(body, self.behind(body))
+        self.taken(request, body)
         form = body.get("text", {}).get("format", {})
         system, user = body.get("instructions") or "", words(body["input"])
         return Asked(body["model"], system, user, form.get("schema"), self.key(request), body)
 
-    def behind(self, body: dict[str, Any]) -> str | None:
-        """The model behind the name in a request, where that is another."""
-        return None
+    def taken(self, request: web.Request, body: dict[str, Any]) -> None:
+        """Raise Refused for a call that is not taken."""
+        if request.path != f"{self.prefix}/responses":
+            raise openai_refusal(404, f"Invalid URL (POST {request.path})", None, None)
+        openai.content_type(request.content_type)
+        openai.responses(body)
 
     def unknown_key(self, key: str) -> Refused:
         return keys.openai(key)

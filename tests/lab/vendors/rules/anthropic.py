@@ -87,8 +87,11 @@ def _of_model(model: str, body: Mapping[str, Any]) -> Iterator[str]:
     kind, effort = body.get("thinking", {}).get("type"), body.get("output_config", {}).get("effort")
     if kind is not None and kind not in rules["thinking"]:
         yield words["thinking"].format(kind=kind)
-    if kind in {"disabled", "between_tools"} and effort not in (None, *rules.get("off", [effort])):
-        yield words["off"].format(kind=kind, effort=effort)
+    if kind in {"disabled", "between_tools"} and effort not in (
+        None,
+        *rules.get("unthinking_efforts", [effort]),
+    ):
+        yield words["unthinking"].format(kind=kind, effort=effort)
     sampled = [name for name in RULES["sampling"] if name in body]
     if sampled and not rules.get("sampling", True):
         yield words["sampling"].format(name=sampled[0])

@@ -58,6 +58,11 @@ def chat(body: Mapping[str, Any], deployment: str | None = None) -> None:
         _schema(asked["name"], asked.get("schema", {}), bool(asked.get("strict")), "response_format")
 
 
+def shape(body: Mapping[str, Any]) -> None:
+    """Raise Refused for what no chat completion holds, whatever the model."""
+    _shape(_CHAT, body)
+
+
 def exists(model: str) -> None:
     """Raise Refused for a model that OpenAI does not serve, or no longer."""
     if not known(model, lists.OPENAI):
