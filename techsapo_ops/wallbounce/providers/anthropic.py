@@ -6,6 +6,7 @@ Wire format: https://docs.anthropic.com/en/api/messages
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -13,6 +14,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
+from techsapo_ops.wallbounce.providers.listed import Listed, claude_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
@@ -26,6 +28,7 @@ class Anthropic(WiredModel):
 
     default_url = "https://api.anthropic.com"
     promised = "a message"
+    told_alone = True
 
     @override
     def login(self, key: str) -> dict[str, str]:
@@ -38,6 +41,14 @@ class Anthropic(WiredModel):
     @override
     def url(self) -> str:
         return f"{self._base_url}/v1/messages"
+
+    @override
+    def list_url(self) -> str:
+        return f"{self._base_url}/v1/models/{quote(self.model, safe='')}"
+
+    @override
+    def read_list(self, answer: Any) -> Listed:
+        return claude_model(answer)
 
     @override
     def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:

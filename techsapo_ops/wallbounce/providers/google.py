@@ -16,6 +16,7 @@ from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
+from techsapo_ops.wallbounce.providers.listed import Listed, gemini_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
@@ -33,6 +34,7 @@ class Google(WiredModel):
 
     default_url = "https://generativelanguage.googleapis.com"
     promised = "a generation"
+    told_alone = True
 
     def __init__(self, name: str, spec: GoogleProvider, price: Price) -> None:
         super().__init__(name, spec, price)
@@ -48,6 +50,15 @@ class Google(WiredModel):
         model = self.model if "/" in self.model else f"models/{self.model}"
         method = "streamGenerateContent?alt=sse" if self.stream else "generateContent"
         return f"{self._base_url}/{_API_VERSION}/{model}:{method}"
+
+    @override
+    def list_url(self) -> str:
+        model = self.model if "/" in self.model else f"models/{self.model}"
+        return f"{self._base_url}/{_API_VERSION}/{model}"
+
+    @override
+    def read_list(self, answer: Any) -> Listed:
+        return gemini_model(answer)
 
     @override
     def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:

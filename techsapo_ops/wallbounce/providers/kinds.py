@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
-from techsapo_ops.wallbounce.provider import Price, Provider
+from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Provider
+from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 
 
 class ModelSpec(Protocol):
@@ -77,3 +78,13 @@ def provider_kind(kind: str) -> ProviderKind:
     """The kind of that name in the spec."""
     found: ProviderKind = import_module(f"{__package__}.{kind.replace('-', '_')}").KIND
     return found
+
+
+async def listed_model(name: str, spec: Any) -> Listed:
+    """What the vendor's list of models says of the model of a provider's section of the spec.
+
+    One GET, which costs nothing. Raises ProviderError, which says why nothing was told.
+    """
+    provider = provider_kind(spec.kind).make(name, spec, WORST_CASE)
+    ask: Callable[[], Awaitable[Listed]] | None = getattr(provider, "listed", None)
+    return NO_LIST if ask is None else await ask()

@@ -6,6 +6,7 @@ Wire format: https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from typing_extensions import override
 
@@ -14,6 +15,7 @@ from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
+from techsapo_ops.wallbounce.providers.listed import Listed, openai_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
@@ -26,6 +28,7 @@ class OpenAI(WiredModel):
 
     default_url = "https://api.openai.com/v1"
     promised = "a response"
+    told_alone = True
 
     def __init__(self, name: str, spec: OpenAIProvider, price: Price) -> None:
         super().__init__(name, spec, price)
@@ -35,6 +38,14 @@ class OpenAI(WiredModel):
     @override
     def url(self) -> str:
         return f"{self._base_url}/responses"
+
+    @override
+    def list_url(self) -> str:
+        return f"{self._base_url}/models/{quote(self.model, safe='')}"
+
+    @override
+    def read_list(self, answer: Any) -> Listed:
+        return openai_model(answer)
 
     @override
     def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:

@@ -26,8 +26,8 @@ MAX_CONNECTIONS = 512
 _KEEPALIVE = 30.0
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A session for one provider; deadlines are the caller's. Responses longer than MAX_BODY raise TooLarge.
+def open_session(most: int = MAX_BODY) -> aiohttp.ClientSession:
+    """A session for one provider; deadlines are the caller's. Longer responses than `most` raise TooLarge.
 
     It follows the event loop that it is opened on, and neither reads proxies from the environment nor keeps
     cookies.
@@ -38,26 +38,27 @@ def open_session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=_KEEPALIVE, ttl_dns_cache=60),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=10.0),
-        response_class=_bounded_response(),
+        response_class=_bounded_response(most),
     )
 
 
 class TooLarge(ProviderError):
-    """The response body is longer than MAX_BODY."""
+    """The response body is longer than `most` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_BODY) -> None:
         super().__init__(
             FailureKind.BAD_ANSWER,
-            f"the reply is longer than {MAX_BODY // 1024**2} MiB and was not read",
+            f"the reply is longer than {most // 1024**2} MiB and was not read",
             began=True,
         )
 
 
 class _Content:
-    """A response's content; `iter_any` yields at most MAX_BODY bytes. All else is the stream's own."""
+    """A response's content; `iter_any` yields at most `most` bytes. All else is the stream's own."""
 
-    def __init__(self, stream: aiohttp.StreamReader) -> None:
+    def __init__(self, stream: aiohttp.StreamReader, most: int) -> None:
         self._stream = stream
+        self._most = most
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -66,35 +67,35 @@ class _Content:
         size = 0
         async for chunk in self._stream.iter_any():
             size += len(chunk)
-            if size > MAX_BODY:
-                raise TooLarge
+            if size > self._most:
+                raise TooLarge(self._most)
             yield chunk
 
 
 @cache
-def _bounded_response() -> type[aiohttp.ClientResponse]:
+def _bounded_response(most: int) -> type[aiohttp.ClientResponse]:
     import aiohttp
 
     class BoundedResponse(aiohttp.ClientResponse):
-        """Reads at most MAX_BODY bytes, at once or in pieces (`content.iter_any`)."""
+        """Reads at most `most` bytes, at once or in pieces (`content.iter_any`)."""
 
         async def start(self, connection: Any) -> BoundedResponse:
             await super().start(connection)
             self._known_short = (
                 self.content_length is not None
-                and self.content_length <= MAX_BODY
+                and self.content_length <= most
                 and "Content-Encoding" not in self.headers
             )
             if not self._known_short:
-                self.content = cast("aiohttp.StreamReader", _Content(self.content))
+                self.content = cast("aiohttp.StreamReader", _Content(self.content, most))
             return self
 
         async def read(self) -> bytes:
             if self._body is not None or self._known_short:
                 return await super().read()
             try:
-                if (self.content_length or 0) > MAX_BODY:
-                    raise TooLarge
+                if (self.content_length or 0) > most:
+                    raise TooLarge(most)
                 self._body = b"".join([chunk async for chunk in self.content.iter_any()])
             except BaseException:
                 self.close()

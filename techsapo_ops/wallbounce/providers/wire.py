@@ -20,6 +20,7 @@ from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
+from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed, in_list
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
 from techsapo_ops.wallbounce.providers.told import failure_of, schema_turned_away
 from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _HOLLOW = "\0the user's text\0"
 """Stands for it while the rest of a request is encoded."""
 _DONE = b"[DONE]"
+LIST_TIMEOUT = 20.0
+"""Most seconds that a vendor's list of models is waited for."""
 _FRAMES = 64
 """Encoded requests that are kept; there are a few for each kind of prompt."""
 _ATTEMPTS = 4
@@ -88,6 +91,8 @@ class WiredModel(KeyedModel):
     """The vendor's own address, where the spec gives none."""
     promised: ClassVar[str]
     """What a reply is, in words."""
+    told_alone: ClassVar[bool] = False
+    """Whether the vendor tells of one model by its name, so that 404 means that it has none of that name."""
 
     def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
@@ -129,6 +134,41 @@ class WiredModel(KeyedModel):
     @abstractmethod
     def reading(self) -> Reading:
         """What takes in a stream."""
+
+    def list_url(self) -> str:
+        """Where the vendor lists its models, or tells of this one."""
+        return f"{self._base_url}/models"
+
+    def read_list(self, answer: Any) -> Listed:
+        """What that JSON says of the model. Raises what reading JSON of another shape raises."""
+        return in_list(answer, self.model)
+
+    async def listed(self) -> Listed:
+        """What the vendor's list says of the model: one GET, which costs nothing. Raises ProviderError."""
+        await self.warm()
+        wait = min(self.timeout, LIST_TIMEOUT)
+        unreachable: tuple[type[Exception], ...] = (*_connection_errors(), OSError)
+        try:
+            async with (
+                asyncio.timeout(wait),
+                open_session(LONGEST_LIST) as session,
+                session.get(self.list_url(), headers=self._headers, allow_redirects=False) as response,
+            ):
+                body = await response.read()
+                if response.status == 200:
+                    return self.read_list(load(body))
+                failure = failure_of(response.status, body, response.headers)
+                if response.status in {404, 405, 501}:
+                    return Listed(False) if self.told_alone and failure.cause is Cause.MODEL else NO_LIST
+        except unreachable as error:
+            failure = connection_failure(error, wait)
+        except UNREADABLE as error:
+            told = f"the list of models is not the vendor's ({type(error).__name__})"
+            failure = ProviderError(FailureKind.BAD_ANSWER, told)
+        except ProviderError as error:
+            failure = error
+        failure.message = self._clean(failure.message)
+        raise failure
 
     def learn(self, form: Form, rejected: Rejected) -> Form | None:
         """How to ask anew after a refusal of `form`; None where no other form would help."""
