@@ -46,10 +46,26 @@ class TierName(StrEnum):
     CRITICAL = "critical"
 
 
+class LanguageName(StrEnum):
+    """The languages of answers."""
+
+    JA = "ja"
+    EN = "en"
+
+
+LanguageOption = Annotated[
+    LanguageName | None,
+    typer.Option("--language", help="Language of the answer.", show_default="asked for, else the stack's"),
+]
 TierOption = Annotated[TierName, typer.Option("--tier", help="How many models answer.")]
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="The orchestrator's address.", show_default="from the spec")
 ]
+
+
+def asked_for(language: LanguageName | None) -> dict[str, str]:
+    """What a question says of the language; nothing where it asks for none, as older orchestrators take it."""
+    return {} if language is None else {"language": language.value}
 
 
 def piped() -> str:

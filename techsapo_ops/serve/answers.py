@@ -17,12 +17,11 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import ProgressEvent, as_document
 from techsapo_ops.serve.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits, MaskLevel
-from techsapo_ops.spec.models.app import WallBounce as Settings
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.events import Event, Observer
-from techsapo_ops.wallbounce.language import language_of
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
@@ -73,18 +72,17 @@ class PendingAnswer:
 
 
 class Prompts:
-    """Makes questions of prompts, by `settings`, masked as `level` says.
+    """Makes questions of prompts, masked as `level` says.
 
     A prompt of more than `longest` characters is refused.
     """
 
-    def __init__(self, settings: Settings, level: MaskLevel, longest: int, anomalies: Anomalies) -> None:
-        self._settings = settings
+    def __init__(self, level: MaskLevel, longest: int, anomalies: Anomalies) -> None:
         self._level = level
         self._longest = longest
         self._anomalies = anomalies
 
-    async def question(self, prompt: str, request_id: str, caller: Caller) -> Question:
+    async def question(self, prompt: str, language: Language, request_id: str, caller: Caller) -> Question:
         """The question of `prompt`. Raises Problem for one that is not accepted."""
         if not prompt.strip():
             raise Problem(422, "invalid_request", "the prompt is empty")
@@ -97,8 +95,6 @@ class Prompts:
             )
         self._anomalies.asked(prompt, request_id, caller.address)
         masker = Masker(self._level)
-        wanted = self._settings.language
-        language = language_of(prompt) if wanted == "auto" else wanted
         # A long one takes a tenth of a second, in which other requests go on.
         masked = (
             masker.mask(prompt) if len(prompt) < AT_ONCE else await asyncio.to_thread(masker.mask, prompt)
@@ -133,30 +129,25 @@ class Answers:
 
     @asynccontextmanager
     async def asking(
-        self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
+        self, prompt: str, task_type: TaskType, language: Language, *, request_id: str, caller: Caller
     ) -> AsyncIterator[PendingAnswer]:
         """Ask; the analysis is cancelled at the end of the block where nobody waits for it any more.
 
         Raises Problem for a prompt that is not accepted.
         """
-        question = await self._prompts.question(prompt, request_id, caller)
+        question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(prompt, task_type, request_id, caller)
         request.masked = question.masker.found
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
 
         async def again() -> AnswerBody:
-            return await self.answer(prompt, task_type, request_id=request_id, caller=caller)
+            asking = self.asking(prompt, task_type, language, request_id=request_id, caller=caller)
+            async with asking as pending:
+                return await pending.answer()
 
         with flight.aboard():
             yield PendingAnswer(request, flight, None if first else again)
-
-    async def answer(
-        self, prompt: str, task_type: TaskType, *, request_id: str, caller: Caller
-    ) -> AnswerBody:
-        """The answer. Raises Problem when there is none."""
-        async with self.asking(prompt, task_type, request_id=request_id, caller=caller) as pending:
-            return await pending.answer()
 
     async def _fly(
         self, flight: Flight[AnswerBody, Event], key: str, question: Question, request: AuditedRequest

@@ -18,9 +18,11 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.serve import health
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
+from techsapo_ops.serve.answer_language import AnswerLanguage
 from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
+from techsapo_ops.serve.asking import Asking
 from techsapo_ops.serve.audit_trail import AuditTrail
 from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.authority import Authority
@@ -145,7 +147,7 @@ class App:
         answers = Answers(
             spec.app.limits,
             Shares(spec.app.limits.concurrency, fair=options.key_shares),
-            Prompts(spec.wallbounce, options.mask, spec.app.limits.max_prompt, anomalies),
+            Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd),
             KeptAnswers(
                 shared.answers,
@@ -156,7 +158,11 @@ class App:
             ),
             trail,
         )
-        idempotency = Idempotency(shared.replies, shared.lock("replying"))
+        asking = Asking(
+            answers,
+            Idempotency(shared.replies, shared.lock("replying")),
+            AnswerLanguage(options.resolved_language(), spec.locale),
+        )
 
         self._telemetry = telemetry = Telemetry(lambda: read_values(metrics.samples), instance.name)
         self.lifecycle.at_drain.append(telemetry.broadcast.close)
@@ -175,7 +181,7 @@ class App:
         _read_state(metrics, spec, options.data, self.audit, spending)
 
         # Questions first: routes are tried in this order.
-        questions = (api_routes(gate, answers, idempotency), chat_routes(gate, answers, idempotency))
+        questions = (api_routes(gate, asking), chat_routes(gate, asking))
         for route in (route for router in questions for route in router.routes):
             if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
                 metrics.start_route("POST", route.path)

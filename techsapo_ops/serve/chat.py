@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from techsapo_ops.serve.answers import Answers
-from techsapo_ops.serve.auth import Caller, Gate
+from techsapo_ops.serve.asking import VERDICT, Asked, Asking
+from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.bodies.chat import (
     AssistantMessage,
@@ -24,10 +24,10 @@ from techsapo_ops.serve.bodies.chat import (
 )
 from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.body_route import body_route
-from techsapo_ops.serve.idempotency import Idempotency
+from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
-from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.serve.streams import EventStream, comment, sse
 from techsapo_ops.wallbounce.tiers import TaskType
 
 PREFIX = "techsapo-"
@@ -96,6 +96,12 @@ class ChatBody(BaseModel):
         if asked:
             raise Problem(400, "unsupported_parameter", f"{asked[0]} is not supported", param=asked[0])
 
+    def words(self) -> str:
+        """What is asked for by who asks: instructions and the last user message."""
+        users = [m for m in self.messages if m.role == "user"]
+        told = [m for m in self.messages if m.role in {"system", "developer"}]
+        return "\n".join(m.text() for m in (*told, *users[-1:]))
+
     def prompt(self) -> str:
         """One question: the only user message as it is, a conversation with who said what."""
         messages = [m for m in self.messages if m.text().strip()]
@@ -104,7 +110,7 @@ class ChatBody(BaseModel):
         return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in messages)
 
 
-def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRouter:
+def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     """The routes below /v1."""
     router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit))
     since = int(time.time())
@@ -141,26 +147,20 @@ def chat_routes(gate: Gate, answers: Answers, idempotency: Idempotency) -> APIRo
         responses=openai_responses(400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
     )
     async def completions(body: ChatBody, request: Request) -> Response:
-        caller: Caller = request.state.caller
         body.check()
-        task = body.task_type()
-        request_id = request.state.request_id
-
-        async def work() -> dict[str, Any]:
-            answer = await answers.answer(body.prompt(), task, request_id=request_id, caller=caller)
-            return answer.document()
-
-        async def reply() -> AnswerBody:
-            return AnswerBody.model_validate(await idempotency.once(request, caller, body, work))
-
+        prompt = body.prompt()
+        language = asking.language.of(None, body.words(), prompt)
+        asked = Asked(prompt, body.task_type(), language, AnswerBody.document)
         if body.stream:
             return EventStream(
-                lambda: _stream(body, reply),
+                lambda: _stream(body, asking.steps(request, body, asked)),
                 lambda problem, number: sse(problem.openai(number)),
-                gate.watch(caller),
+                gate.watch(request.state.caller),
             )
-        answer = await while_connected(request, reply())
-        return Response(status_code=499) if answer is None else json_response(_completion(body, answer))
+        document = await while_connected(request, asking.reply(request, body, asked))
+        if document is None:
+            return Response(status_code=499)
+        return json_response(_completion(body, AnswerBody.model_validate(document)))
 
     return router
 
@@ -190,8 +190,17 @@ def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
     )
 
 
-async def _stream(body: ChatBody, reply: Callable[[], Awaitable[AnswerBody]]) -> AsyncIterator[bytes]:
-    answer = await reply()
+async def _stream(body: ChatBody, steps: AsyncIterator[tuple[str, Document]]) -> AsyncIterator[bytes]:
+    """Chunks once the verdict stands; until then comments, since OpenAI's clients know no other events."""
+    async for name, document in steps:
+        if name == VERDICT:
+            for chunk in _chunks(body, AnswerBody.model_validate(document)):
+                yield chunk
+        else:
+            yield comment(name)
+
+
+def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:
     head = _head(body, answer, "chat.completion.chunk")
 
     def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:

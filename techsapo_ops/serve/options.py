@@ -8,6 +8,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.language import LanguageRule, language_rule
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth, MaskLevel
 from techsapo_ops.spec.told_addresses import Authorities
@@ -45,6 +47,8 @@ class Options:
     """What it is asked with."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
+    language: LanguageRule | None = None
+    """Which language answers are in where nobody asks for one, in place of what the spec alone says."""
     thresholds: Callable[[], Mapping[str, float]] = dict
     """The alerts' thresholds that the pages draw, as they are now."""
     exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
@@ -53,6 +57,10 @@ class Options:
     def resolved_auth(self) -> Auth:
         """Who may ask."""
         return self.auth or resolved_auth(self.spec, None)
+
+    def resolved_language(self) -> LanguageRule:
+        """Which language answers are in where nobody asks for one."""
+        return self.language or language_rule(self.spec, self.spec.edition or FIRST)
 
     def keys_file(self) -> Path:
         """The file of API keys where `auth` names none."""

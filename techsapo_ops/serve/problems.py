@@ -89,6 +89,7 @@ class Problem(Exception):
             code=self.code,
             detail=self.detail,
             **({"request_id": request_id} if request_id else {}),
+            **({} if self.retry_after is None else {"retry_after": self._wait}),
             **self.members,
         ).document()
 
@@ -113,10 +114,13 @@ class Problem(Exception):
         context = {"request_id": request_id} if request_id else {}
         return OpenAIErrorBody(error=error, **context).document()
 
+    @property
+    def _wait(self) -> int:
+        """Whole seconds until it may be tried again."""
+        return max(1, math.ceil(self.retry_after or 0))
+
     def _response(self, body: dict[str, Any], media_type: str) -> Response:
-        headers = (
-            {} if self.retry_after is None else {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
-        )
+        headers = {} if self.retry_after is None else {"Retry-After": str(self._wait)}
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         return Response(content, self.status, headers, media_type)
 

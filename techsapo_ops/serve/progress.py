@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from techsapo_ops.wallbounce.events import (
     Answered,
+    Asked,
     Bounced,
+    Bouncing,
     Escalated,
     Event,
     Failed,
     Graded,
+    Grading,
     Revised,
+    Settled,
 )
 
 ProgressEvent = dict[str, Any]
 """An event as a client is told of it."""
+_PHASES: Mapping[type, str] = {Asked: "asked", Grading: "grading", Bouncing: "bouncing"}
 
 
 def as_document(event: Event) -> ProgressEvent | None:
     """`event` as JSON with its name under `event`; None for what clients are not told."""
     match event:
+        case Asked(providers=names) | Grading(providers=names) | Bouncing(providers=names):
+            return {"event": _PHASES[type(event)], "providers": list(names)}
         case Answered(answer=a) | Revised(answer=a):
             return {
                 "event": "answered" if isinstance(event, Answered) else "revised",
@@ -67,6 +75,15 @@ def as_document(event: Event) -> ProgressEvent | None:
                 "phase": phase,
                 "kind": str(f.kind),
                 "message": f.message,
+            }
+        case Settled(analysis=analysis):
+            verdict = analysis.verdict
+            return {
+                "event": "settled",
+                "tier": analysis.tier,
+                "outcome": str(verdict.outcome),
+                "confidence": round(verdict.confidence, 4),
+                "consensus": round(verdict.consensus, 4),
             }
         case _:
             return None

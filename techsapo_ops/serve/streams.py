@@ -15,6 +15,10 @@ from techsapo_ops.serve.problems import Problem
 
 KEY_CHECK = 1.0
 """Seconds between two looks at whether the key of an open stream is still good."""
+BEGIN_WITHIN = 2.0
+"""Seconds after which the headers of a stream are sent, whatever its work waits for: what refuses a request,
+such as a budget whose money is reserved by others for a moment, has spoken by then.
+"""
 LAST_EVENT = 2.0
 """Seconds that a client has to take the event that tells why its stream ends."""
 HEARTBEAT = 15.0
@@ -33,10 +37,16 @@ def sse(value: Any, name: str | None = None) -> bytes:
     return head + b"data: " + dump(value) + b"\n\n"
 
 
+def comment(words: str) -> bytes:
+    """What every client passes over."""
+    return f": {words}\n\n".encode()
+
+
 class EventStream(Response):
-    """Sends what `produce` yields. A Problem before the first event is the HTTP answer itself; a later one
-    is what `complain` makes of it. The work is cancelled when the client goes away, and when `barred` tells
-    a Problem, which ends the stream.
+    """Sends what `produce` yields, headers with the first event or after BEGIN_WITHIN seconds.
+
+    A Problem before them is the HTTP answer itself; a later one is what `complain` makes of it. The work is
+    cancelled when the client goes away, and when `barred` tells a Problem, which ends the stream.
     """
 
     def __init__(
@@ -109,7 +119,7 @@ class EventStream(Response):
     async def _send(
         self, queue: asyncio.Queue[bytes | Problem | None], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        item = await queue.get()
+        item = await self._next(queue, BEGIN_WITHIN)
         if isinstance(item, Problem):
             await item.answer(scope)(scope, receive, send)
             return
@@ -120,15 +130,16 @@ class EventStream(Response):
                 item.note(scope)
                 item = self._complain(item, request_id)
             await send({"type": "http.response.body", "body": item, "more_body": True})
-            item = await self._next(queue)
+            item = await self._next(queue, HEARTBEAT)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     @staticmethod
-    async def _next(queue: asyncio.Queue[bytes | Problem | None]) -> bytes | Problem | None:
+    async def _next(queue: asyncio.Queue[bytes | Problem | None], patience: float) -> bytes | Problem | None:
+        """The next item, or a comment after so many seconds of silence."""
         try:
-            return await asyncio.wait_for(queue.get(), HEARTBEAT)
+            return await asyncio.wait_for(queue.get(), patience)
         except TimeoutError:
-            return b": still at work\n\n"
+            return comment("still at work")
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -32,6 +32,10 @@ _MARKS: Mapping[Language, Mapping[Effect, str]] = {
         Effect.STOPS_A_SERVICE: "[stops a service] ",
     },
 }
+_ASK: Mapping[Language, str] = {
+    "ja": "次のログの根本原因を特定し、確認手順と対処手順を番号付きで示してください。",
+    "en": "Find the root cause of the following log, and give numbered steps to confirm and to fix it.",
+}
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTILINE)
 
 
@@ -64,15 +68,9 @@ def severity_of(log: str) -> str:
     return next((name for name, patterns in levels if any(p.search(log) for p in patterns)), LOW)
 
 
-def prompt_of(user_command: str, error_output: str, system_context: str) -> str:
+def prompt_of(user_command: str, error_output: str, system_context: str, language: Language) -> str:
     """The question about a log; what was sent stands between marks, as data."""
-    japanese = re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", user_command + system_context + error_output)
-    ask = (
-        "次のログの根本原因を特定し、確認手順と対処手順を番号付きで示してください。"
-        if japanese
-        else "Find the root cause of the following log, and give numbered steps to confirm and to fix it."
-    )
-    parts = [ask]
+    parts = [_ASK[language]]
     for name, text in (
         ("user_command", user_command),
         ("error_output", error_output),

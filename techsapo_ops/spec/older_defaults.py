@@ -55,6 +55,7 @@ SAFER: tuple[SaferDefault, ...] = (
         "answers end after 4096 tokens, thinking included",
         _cut_off,
     ),
+    SaferDefault(("wallbounce", "language"), "answers are in the language of what was sent"),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

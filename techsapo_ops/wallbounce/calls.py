@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.events import Event, Graded
+from techsapo_ops.wallbounce.events import Asked, Bouncing, Event, Graded, Grading
 from techsapo_ops.wallbounce.failures import Failure, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
 from techsapo_ops.wallbounce.masked_asks import masked
@@ -34,19 +34,28 @@ class Calls:
 
     async def answers(self, providers: Sequence[Provider], limit: float) -> list[Answer | Failure]:
         """Ask all at once; each has its own time-out, and `limit` seconds at most."""
+        self._tell(Asked, providers)
         return await _at_once(self._answer(p, limit) for p in providers)
 
     async def grades(
         self, work: Sequence[tuple[Provider, Answer, Sheet]], limit: float, names: Sequence[str]
     ) -> list[dict[int, Grade]]:
         """Let each grade its sheet; `names` are the answers' providers. Empty where a call failed."""
+        self._tell(Grading, [p for p, _, _ in work])
         return await _at_once(self._grade(p, own, sheet, limit, names) for p, own, sheet in work)
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
     ) -> list[Answer | None]:
         """Send each its critiques; None where a call failed."""
+        self._tell(Bouncing, [p for p, _, _ in work])
         return await _at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
+
+    def _tell(self, phase: type[Asked | Grading | Bouncing], providers: Sequence[Provider]) -> None:
+        """Tell that a phase begins, where anybody takes part in it."""
+        if providers:
+            names = tuple(dict.fromkeys(p.name for p in providers))
+            self.context.tell(phase(self.question.request_id, self.context.task_type, names))
 
     async def _answer(self, provider: Provider, limit: float) -> Answer | Failure:
         ask = AskAnswer(self.question, context=self.context, limit=limit)

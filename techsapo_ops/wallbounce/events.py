@@ -19,6 +19,18 @@ Phase = Literal["answer", "grade", "revise"]
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The providers named are asked: those of the tier first, others where it is stepped up.
+
+    The first event of an analysis: nothing stands in its way any more.
+    """
+
+    request_id: str
+    task_type: TaskType
+    providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """A provider answered."""
 
@@ -38,6 +50,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Grading:
+    """The providers named are asked to grade others, or to grade them again after a bounce."""
+
+    request_id: str
+    task_type: TaskType
+    providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Graded:
     """A provider graded others; `subjects` are their names, along `grades.grades`."""
 
@@ -45,6 +66,15 @@ class Graded:
     task_type: TaskType
     grades: Grades
     subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bouncing:
+    """Contested claims go back to the providers named."""
+
+    request_id: str
+    task_type: TaskType
+    providers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +168,12 @@ class BreakerClosed:
 
 
 Event = (
-    Answered
+    Asked
+    | Answered
     | Failed
+    | Grading
     | Graded
+    | Bouncing
     | Revised
     | Bounced
     | Escalated

@@ -21,7 +21,7 @@ import httpx
 import pytest
 import uvicorn
 from fronts import nginx_before
-from orchestrator import ask, log_lines, serving
+from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, free_port, wait_for
 from test_keys_lab import NEEDED, keys_of, make_key
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -36,6 +36,7 @@ from techsapo_ops.stores.keys import KeyFile
 pytestmark = pytest.mark.lab
 
 PATH = "/api/v1/metrics/stream"
+CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}]}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,38 @@ def test_both_pass_through_nginx_as_they_come(app: Server, tmp_path: Path) -> No
         assert max(delays) < 1.5
         answer = httpx.get(f"{edge.url}/ping", headers={"X-Request-ID": "from-the-client.1"}, trust_env=False)
         assert answer.headers.get_list("x-request-id") == ["from-the-client.1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/generate", {"prompt": "x"}),
+        ("/api/v1/analyze-logs", {"error_output": "x"}),
+        ("/v1/chat/completions", {**CHAT, "stream": True}),
+    ],
+)
+def test_an_answers_headers_and_first_step_pass_nginx_before_any_provider_answers(
+    endless: Server, path: str, body: dict[str, Any]
+) -> None:
+    headers = {"Accept": "text/event-stream"}
+    with (
+        httpx.Client(trust_env=False, timeout=10) as client,
+        client.stream("POST", f"{endless.url}{path}", json=body, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        assert "asked" in next(answer.iter_lines())
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """nginx before an app whose providers answer in a minute or so: long after the tests have given up."""
+    providers = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
+    directory = tmp_path_factory.mktemp("endless")
+    with (
+        serving(directory / "app", providers=providers) as app,
+        nginx_before(directory, app.port) as edge,
+    ):
+        yield edge
 
 
 def test_where_keys_are_on_the_stream_needs_one_from_outside(tmp_path: Path) -> None:

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.orchestrator import TierName, TierOption, UrlOption, orchestrator, piped, post
+from techsapo_ops.cli.orchestrator import (
+    LanguageOption,
+    TierName,
+    TierOption,
+    UrlOption,
+    asked_for,
+    orchestrator,
+    piped,
+    post,
+)
 from techsapo_ops.cli.output import console, harmless_values
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_examination
@@ -20,6 +29,7 @@ def analyze_logs(
     command: Annotated[str, typer.Option("--command", help="The command that failed.")] = "",
     context: Annotated[str, typer.Option("--context", help="Host, versions, what was changed.")] = "",
     tier: TierOption = TierName.BASIC,
+    language: LanguageOption = None,
     url: UrlOption = None,
     *,
     tls: TlsOptions,
@@ -43,6 +53,7 @@ def analyze_logs(
         "error_output": text[-room:],
         "system_context": context,
         "task_type": tier.value,
+        **asked_for(language),
     }
     told = post(asked, "/api/v1/analyze-logs", body)
 

@@ -9,10 +9,12 @@ import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.orchestrator import (
+    LanguageOption,
     Orchestrator,
     TierName,
     TierOption,
     UrlOption,
+    asked_for,
     follow,
     orchestrator,
     piped,
@@ -29,6 +31,7 @@ _GENERATE = "/api/v1/generate"
 def ask(
     question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
     tier: TierOption = TierName.BASIC,
+    language: LanguageOption = None,
     url: UrlOption = None,
     stream: Annotated[
         bool,
@@ -58,7 +61,7 @@ def ask(
     if not prompt.strip():
         raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
     asked = orchestrator(url, place, tls)
-    body = {"prompt": prompt, "task_type": tier.value}
+    body = {"prompt": prompt, "task_type": tier.value, **asked_for(language)}
     told = _followed(asked, body, as_json=out.as_json) if stream else post(asked, _GENERATE, body)
 
     if out.as_json:
@@ -85,6 +88,11 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
     """One event in words."""
     who = told.get("provider", "")
     match name:
+        case "asked" | "grading" | "bouncing":
+            return f"{name:<10} {', '.join(told['providers'])}"
+        case "settled":
+            scores = f"confidence {told['confidence']:.2f}, consensus {told['consensus']:.2f}"
+            return f"{name:<10} {told['outcome']} at {told['tier']}: {scores}"
         case "answered" | "revised":
             return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"
         case "graded":

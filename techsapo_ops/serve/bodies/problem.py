@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from techsapo_ops.serve.bodies.base import Body
 
@@ -21,6 +21,9 @@ class ProblemBody(Body):
     code: str
     detail: str
     request_id: str | None = None
+    retry_after: Annotated[
+        int | None, Field(description="As Retry-After: a stream has sent its headers already.")
+    ] = None
 
 
 class OpenAIError(Body):

@@ -1,7 +1,7 @@
 // The Ask page: one question; what each provider says as it says it, the verdict, and how it came about.
 
 import { events } from "/web/live.js";
-import { element, headers, number, setUp, word } from "/web/words.js";
+import { chosenLanguage, element, headers, number, setUp, word } from "/web/words.js";
 
 const form = document.getElementById("form");
 const prompt = document.getElementById("prompt");
@@ -64,7 +64,7 @@ function liveCard(name, known) {
     title.append(badge(word("failed"), "bad"));
     card.append(element("p", "text", `${word("kinds")[known.error.kind] ?? known.error.kind}: ${known.error.message}`));
   } else {
-    card.append(element("p", "text", known.answer));
+    card.append(known.answer ? element("p", "text", known.answer) : element("p", "text dim", word("awaited")));
   }
   if (known.revised) title.append(badge(word("bounces"), "warn"));
   const facts = known.grades.map(([grader, grade]) => `${grader} ${number(grade, 2)}`);
@@ -75,6 +75,8 @@ function liveCard(name, known) {
 /** What one event adds to the live view. */
 function learn(live, name, event) {
   const known = (provider) => (live.providers[provider] ??= { model: "", answer: "", grades: [] });
+  if (name === "asked") event.providers.forEach(known);
+  if (name in word("phases")) live.phase = name;
   if (name === "answered" || name === "revised") {
     Object.assign(known(event.provider), { model: event.model, answer: event.answer, revised: name === "revised" });
   } else if (name === "graded") {
@@ -86,7 +88,12 @@ function learn(live, name, event) {
 }
 
 function logLine([name, event, seconds]) {
+  const phase = () => `${word("phases")[name]}: ${event.providers.join(", ")}`;
   const texts = {
+    asked: phase,
+    grading: phase,
+    bouncing: phase,
+    settled: () => `${word("phases").settled}: ${word(event.tier)} · ${word("confidence")} ${number(event.confidence, 2)} · ${word("consensus")} ${number(event.consensus, 2)}`,
     answered: () => `${event.provider}: ${word("answer")}`,
     revised: () => `${event.provider}: ${word("revised")}`,
     graded: () => `${event.provider}: ${word("grade")} ${event.grades.map((g) => `${g.subject} ${number(g.grade, 2)}`).join(" · ")}`,
@@ -94,13 +101,13 @@ function logLine([name, event, seconds]) {
     escalated: () => `${word("escalations")}: ${escalated(event)}`,
     failed: () => `${event.provider}: ${word("failed")} (${word("kinds")[event.kind] ?? event.kind})`,
   };
-  const item = element("li", name === "failed" ? "bad" : "", texts[name]());
+  const item = element("li", name === "failed" ? "bad" : "", (texts[name] ?? (() => name))());
   item.prepend(element("small", "dim", `${number(seconds, 2)} ${word("seconds")} `));
   return item;
 }
 
 function drawLive(live) {
-  document.getElementById("providers").replaceChildren(...Object.entries(live.providers).filter(([, k]) => k.answer || k.error).map(([name, known]) => liveCard(name, known)));
+  document.getElementById("providers").replaceChildren(...Object.entries(live.providers).map(([name, known]) => liveCard(name, known)));
   document.getElementById("timeline").replaceChildren(...live.log.map(logLine));
 }
 
@@ -210,7 +217,7 @@ function drawProblem(body) {
   }
   const facts = [];
   if (body.code) facts.push(`${word("code")} ${body.code}`);
-  if (body.retryAfter) facts.push(`${body.retryAfter} ${word("retry")}`);
+  if (body.retry_after) facts.push(`${body.retry_after} ${word("retry")}`);
   if (body.request_id) facts.push(`${word("requestId")} ${body.request_id}`);
   problem.append(element("small", "dim", facts.join(" · ")));
 }
@@ -228,6 +235,7 @@ function draw() {
   status.textContent = shown?.status ? word(shown.status) : "";
   const log = shown?.status === "asking" ? shown.live?.log ?? [] : [];
   const count = (name) => log.filter(([kind]) => kind === name).length;
+  if (shown?.live?.phase && log.length) status.textContent = word("phases")[shown.live.phase];
   if (log.length) status.textContent += ` ${word("progress")}: ${word("answersSoFar")} ${count("answered")} · ${word("gradingsSoFar")} ${count("graded")}`;
 }
 
@@ -236,18 +244,23 @@ function show(next) {
   draw();
 }
 
+/** What asks for an answer in the language that the reader chose for the pages, if any: else the stack decides. */
+function asIn(language) {
+  return language ? { language } : {};
+}
+
 async function request(signal, live) {
   const tier = new FormData(form).get("tier");
   const response = await fetch("/api/v1/generate", {
     method: "POST",
     headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream" }),
-    body: JSON.stringify({ prompt: prompt.value, task_type: tier }),
+    body: JSON.stringify({ prompt: prompt.value, task_type: tier, ...asIn(chosenLanguage()) }),
     signal,
   });
   if (!response.ok) {
     const body = await response.json().catch(() => ({ title: `HTTP ${response.status}`, detail: word("badReply") }));
     if (response.status === 401 && !headers().Authorization) body.detail = word("keyNeeded");
-    return { problem: { ...body, retryAfter: response.headers.get("Retry-After") } };
+    return { problem: { ...body, retry_after: response.headers.get("Retry-After") } };
   }
   let end = null;
   await events(response, ({ name, data }) => {

@@ -190,8 +190,9 @@ class WallBounce(Section):
     """Rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
     """Weights by `techsapo wallbounce calibrate`; they hold only for the models they were fitted on."""
-    language: Literal["auto", "ja", "en"] = "auto"
-    """Language of the answers; auto follows the question."""
+    language: Literal["locale", "auto", "ja", "en"] | None = None
+    """Language of answers where nobody asks for one: ja, en, the stack's (locale), or that of what was sent,
+    logs included (auto); default: locale, of edition 1 auto."""
     breaker: Breaker = Field(default_factory=Breaker.model_construct)
     """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"

@@ -48,7 +48,7 @@ class Spec(Section):
     project: Annotated[str, Field(pattern=PROJECT_PATTERN)]
     """Name of the stack: lower-case letters, digits, - and _."""
     locale: Literal["ja", "en"] = "ja"
-    """Language of alert texts, pages and dashboards."""
+    """Language of answers, alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose"] = "auto"
     """What runs the services: processes of this host (native) or Docker Compose (compose)."""
     edition: Edition | None = None

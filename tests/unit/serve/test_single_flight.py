@@ -89,8 +89,18 @@ def test_a_stream_tells_each_step_and_ends_with_the_verdict(tmp_path: Path) -> N
     assert first.headers["content-type"].startswith("text/event-stream")
     assert first.headers["x-accel-buffering"] == "no"
     names = [name for name, _ in events_of(first.text)]
-    assert Counter(names) == {"answered": 2, "graded": 2, "verdict": 1}
-    assert names[-1] == "verdict"
+    assert Counter(names) == {
+        "asked": 1,
+        "answered": 2,
+        "grading": 1,
+        "graded": 2,
+        "settled": 1,
+        "verdict": 1,
+    }
+    assert (names[0], names[3], names[-2:]) == ("asked", "grading", ["settled", "verdict"])
+    told = dict(events_of(first.text))
+    assert told["asked"]["providers"] == told["grading"]["providers"] == ["sim-a", "sim-b"]
+    assert told["settled"]["confidence"] == told["verdict"]["confidence"]
     graded = next(e for name, e in events_of(first.text) if name == "graded")
     assert 0 <= graded["grades"][0]["grade"] <= 1
     ((name, verdict),) = events_of(again.text)
@@ -112,7 +122,7 @@ def test_a_problem_before_the_first_event_is_the_http_answer_and_a_later_one_an_
     assert (refused.status_code, refused.json()["code"]) == (402, "budget_exhausted")
     down = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
     told = events_of(post(make_app(tmp_path / "b", providers=down), "x").text)
-    assert told[0][0] == "failed"
+    assert [name for name, _ in told[:-1]] == ["asked", "failed", "failed"]
     assert (told[-1][0], told[-1][1]["code"]) == ("problem", "providers_failed")
 
 
@@ -152,7 +162,7 @@ def test_a_repeated_stream_gets_its_verdict_again_and_is_paid_once(tmp_path: Pat
     verdicts = [events_of(r.text)[-1] for r in told]
     assert {name for name, _ in verdicts} == {"verdict"}
     assert all(document == plain.json() for _, document in verdicts)
-    assert [len(events_of(r.text)) for r in told] == [5, 1, 1]
+    assert [len(events_of(r.text)) for r in told] == [8, 1, 1]
     assert [r.headers.get("idempotency-replayed") for r in told] == [None, "true", "true"]
     assert calls(app) == 4
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")

@@ -7,7 +7,7 @@ from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.decorators.bounded import MAX_ANSWER
-from techsapo_ops.wallbounce.events import Abandoned, Answered, Cancelled, Failed, Settled
+from techsapo_ops.wallbounce.events import Abandoned, Answered, Asked, Cancelled, Failed, Settled
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 
@@ -49,9 +49,10 @@ def test_events_tell_the_whole_story_in_order() -> None:
     )
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
     names = [type(e).__name__ for e in events]
-    assert (sorted(names[:3]), names[3:]) == (
+    assert (names[0], sorted(names[1:4]), names[4:]) == (
+        "Asked",
         ["Answered", "Answered", "Failed"],
-        ["Graded", "Graded", "Settled"],
+        ["Grading", "Graded", "Graded", "Settled"],
     )
     settled = events[-1]
     assert isinstance(settled, Settled)
@@ -94,7 +95,7 @@ def test_cancelling_an_analysis_cancels_every_call_under_way() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert all(p.cancelled for p in providers)
-        assert [type(e) for e in events] == [Cancelled, Cancelled]
+        assert [type(e) for e in events] == [Asked, Cancelled, Cancelled]
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(main())
@@ -117,7 +118,7 @@ def test_when_all_fail_the_error_names_each_and_says_how_long_to_wait() -> None:
     assert caught.value.code == "providers_failed"
     assert caught.value.retry_after == 7
     assert "bad-rate_limited: rate_limited, bad-unavailable: unavailable" in caught.value.message
-    assert [type(e) for e in events] == [Failed, Failed, Abandoned]
+    assert [type(e) for e in events] == [Asked, Failed, Failed, Abandoned]
 
 
 def test_waiting_is_not_advised_when_every_provider_refused() -> None:

@@ -1,0 +1,94 @@
+"""A question that a request asks: once for each Idempotency-Key, its answer whole or step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from techsapo_ops.serve.answer_language import AnswerLanguage
+from techsapo_ops.serve.answers import Answers, PendingAnswer
+from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.idempotency import Document, Idempotency
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.tiers import TaskType
+
+VERDICT = "verdict"
+"""Name of the last step, whose document is the whole reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks, and what is made of the answer for it."""
+
+    prompt: str
+    task_type: TaskType
+    language: Language
+    reply: Callable[[AnswerBody], Document]
+
+
+class Asking:
+    """Asks `answers` for requests. `language` says which one an answer is in."""
+
+    def __init__(self, answers: Answers, idempotency: Idempotency, language: AnswerLanguage) -> None:
+        self._answers = answers
+        self._idempotency = idempotency
+        self.language = language
+
+    async def reply(self, request: Request, body: BaseModel, asked: Asked) -> Document:
+        """The whole reply. Raises Problem where there is none."""
+        return await self._once(request, body, asked, PendingAnswer.answer)
+
+    async def steps(
+        self, request: Request, body: BaseModel, asked: Asked
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Name and document of each step, the last one VERDICT; of a repeated Idempotency-Key that alone.
+
+        The first one comes as soon as nothing stands in the way any more; a Problem, where there is no
+        answer, at any time.
+        """
+        steps: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+
+        async def follow(pending: PendingAnswer) -> AnswerBody:
+            async for event in pending.events():
+                steps.put_nowait(event)
+            return await pending.answer()
+
+        reply = asyncio.create_task(self._once(request, body, asked, follow))
+        reply.add_done_callback(lambda _: steps.put_nowait(None))
+        try:
+            while (event := await steps.get()) is not None:
+                yield event["event"], event
+            yield VERDICT, await reply
+        finally:
+            reply.cancel()
+            with suppress(asyncio.CancelledError, Problem):
+                await reply
+
+    async def _once(
+        self,
+        request: Request,
+        body: BaseModel,
+        asked: Asked,
+        wait: Callable[[PendingAnswer], Awaitable[AnswerBody]],
+    ) -> Document:
+        caller: Caller = request.state.caller
+
+        async def work() -> Document:
+            async with self._answers.asking(
+                asked.prompt,
+                asked.task_type,
+                asked.language,
+                request_id=request.state.request_id,
+                caller=caller,
+            ) as pending:
+                return asked.reply(await wait(pending))
+
+        return await self._idempotency.once(request, caller, body, work)
