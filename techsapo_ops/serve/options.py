@@ -47,8 +47,6 @@ class Options:
     """What it is asked with."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
-    language: LanguageRule | None = None
-    """Which language answers are in where nobody asks for one, in place of what the spec alone says."""
     thresholds: Callable[[], Mapping[str, float]] = dict
     """The alerts' thresholds that the pages draw, as they are now."""
     exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
@@ -60,7 +58,7 @@ class Options:
 
     def resolved_language(self) -> LanguageRule:
         """Which language answers are in where nobody asks for one."""
-        return self.language or language_rule(self.spec, self.spec.edition or FIRST)
+        return language_rule(self.spec, self.spec.edition or FIRST)
 
     def keys_file(self) -> Path:
         """The file of API keys where `auth` names none."""

@@ -92,7 +92,6 @@ def serve(
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
-    from techsapo_ops.spec.language import language_rule
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
@@ -120,7 +119,6 @@ def serve(
         prometheus_login=_prometheus_login(project, prometheus_password),
         thresholds=_thresholds(spec, thresholds),
         mask=mask_level(spec, _edition(spec, project)),
-        language=language_rule(spec, _edition(spec, project)),
         exposures=_exposures(project, exposures),
     )
     ports = [i.port for i in spec.app.resolved_instances]
