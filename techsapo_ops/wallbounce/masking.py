@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from techsapo_ops.spec.models.app import MaskLevel
 from techsapo_ops.wallbounce.masking_rule import Rule
@@ -78,7 +79,7 @@ class Masker:
         for match in _PLACEHOLDER.finditer(text):
             taken.append(match.span())
             self._numbers[match[1]] = max(self._numbers[match[1]], int(match[2]))
-        chosen = _apart(_finds(text, RULES[self._level]), taken)
+        chosen = _apart(_finds(text, self._level), taken)
         for start, end, kind in chosen:
             self._name(text[start:end], kind)
         chosen = _apart([*chosen, *self._repeated(text)], taken)
@@ -109,9 +110,31 @@ def mask(text: str, level: MaskLevel = "personal") -> Masked:
     return Masked(masker.mask(text), masker.found)
 
 
-def _finds(text: str, rules: tuple[Rule, ...]) -> Iterator[_Find]:
+@cache
+def _hinted(level: MaskLevel) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
+    """Which rules of `level` each hint calls for, and which look at every text; both by their place."""
+    places: dict[str, tuple[int, ...]] = {}
+    rules = RULES[level]
+    for place, each in enumerate(rules):
+        for hint in each.hints:
+            places[hint] = (*places.get(hint, ()), place)
+    return places, tuple(place for place, each in enumerate(rules) if not each.hints)
+
+
+def _called_for(low: str, level: MaskLevel) -> list[Rule]:
+    """The rules of `level` that may find something in a text; one look for all hints is far quicker.
+
+    Most texts hold few hints, and there are more than a hundred rules.
+    """
+    rules = RULES[level]
+    places, called = _hinted(level)
+    found = set(called).union(*[places[hint] for hint in places if hint in low])
+    return [rules[place] for place in sorted(found)]
+
+
+def _finds(text: str, level: MaskLevel) -> Iterator[_Find]:
     low = text.casefold() if text.isascii() else text.lower()
-    for each in rules:
+    for each in _called_for(low, level):
         for start, end in each.spans(text, low):
             yield start, end, each.kind
     for start, end in manifest_spans(text):

@@ -37,12 +37,14 @@ _FORMS = (
         r"(?<![\w+/])((?:MII[A-Z][A-Za-z0-9+/]{2}IB(?:AAK|ADAN)|MII[A-Z][A-Za-z0-9+/]{2}ADANBgk|MHcCAQEE"
         r"|MI[GH][A-Z0-9]AgE[AB]|MC4CAQAw|b3BlbnNzaC1rZXktdjE)[A-Za-z0-9+/=]{8,20000})",
         None,
+        "mii mhccaqee mig mih mc4caqaw b3blbnnzac1rzxktdje",
     ),
     rule(
         "PRIVATE_KEY",
         # A PEM file in base64, as Kubernetes keeps it
         r"(LS0tLS1CRUdJTi(?:BQUklW|BSU0Eg|BFQyBQ|BPUEVO|BFTkNS|BEU0Eg)[A-Za-z0-9+/=]{8,20000})",
         None,
+        "ls0tls1crudjti",
     ),
     rule("PRIVATE_KEY", r"(?i)private-(?:lines|mac):[ \t]{0,3}([0-9a-f]{16,128})", None, "private-"),
     rule("PRIVATE_KEY", r"(AGE-SECRET-KEY-1[A-Z0-9]{30,80})", None, "age-secret-key"),
@@ -50,6 +52,7 @@ _FORMS = (
         "TOKEN",
         r"(?<![\w-])(eyJ[\w-]{8,8192}\.[\w-]{4,8192}(?:\.[\w-]{0,8192}){0,3}|eyJrIjoi[\w=-]{20,400})",
         None,
+        "eyj",
     ),
     rule(
         "API_KEY",
@@ -186,7 +189,7 @@ _NAMED = (
         _said,
         " as ",
     ),
-    rule("SECRET", r"(?i)((?:パスワード|パス[はをがも]|PW)[^\n]{0,200})", strong).of_each(
+    rule("SECRET", r"(?i)((?:パスワード|パス[はをがも]|PW)[^\n]{0,200})", strong, "パス pw").of_each(
         r"[「『]([!-~]{6,64})[」』]"
     ),
     rule(
@@ -195,11 +198,13 @@ _NAMED = (
         r"(?:パスワード|トークン|キー"
         r"|パス)",
         _said,
+        "という って",
     ),
     rule(
         "SECRET",
         r"(?:パス|ＩＤ／ＰＷ)[ 　]?(?:[:：]|は)[ 　]?(?:[「『]([!-~]{3,64})[」』]|([!-~]{4,64}))",
         _said,
+        "パス ｉｄ／ｐｗ",
         quoted=possible,
     ),
     # NAME=value: a file of settings, a variable, an option, a connection string
@@ -258,6 +263,7 @@ _NAMED = (
         r"[\w.@-]{1,64}"
         r"[ \t]?[/:／][ \t]?([^\s\"'`「」『』/]{5,200})",
         _said,
+        "cred log ログイン 認証情報 アカウント ユーザ user",
     ),
     rule(
         "SECRET",

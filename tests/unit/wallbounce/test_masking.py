@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from techsapo_ops.wallbounce.masking import RULES, Masker, mask
+from techsapo_ops.wallbounce.masking import RULES, Masker, _finds, mask
 from techsapo_ops.wallbounce.personal_data import luhn, my_number
+from techsapo_ops.wallbounce.secret_manifests import manifest_spans
 
 CASES = Path(__file__).parents[2] / "cases"
 LABELLED = yaml.safe_load((CASES / "masking.yaml").read_text(encoding="utf-8"))
@@ -156,3 +158,32 @@ def test_of_lines_that_nothing_was_tuned_on_most_secrets_are_masked_and_no_other
     assert (len(secrets), len(ordinary)) == (88, 75)
     assert len(leaked) <= 4
     assert [line for line in ordinary if mask(line, "secrets").text != line] == []
+
+
+def test_looking_for_all_hints_at_once_finds_what_looking_by_each_rule_does() -> None:
+    lines = {
+        text
+        for name in ("masking", "masking_fresh", "masking_heldout", "masking_heldout_2")
+        for case in yaml.safe_load((CASES / f"{name}.yaml").read_text(encoding="utf-8"))
+        for text in _texts(case)
+    }
+    literal = [
+        r
+        for r in RULES["secrets"]
+        if set(r.hints) & {"mii", "ls0tls1crudjti", "eyj", "という", "パス", "cred"}
+    ]
+    for line in lines:
+        low = line.casefold() if line.isascii() else line.lower()
+        finds = [(*span, each.kind) for each in RULES["personal"] for span in each.spans(line, low)]
+        finds += [(*span, "SECRET") for span in manifest_spans(line)]
+        assert sorted(_finds(line, "personal")) == sorted(finds)
+        for each in literal:  # their hints stand in their patterns, so that they can lose nothing
+            bare = replace(each, hints=())
+            assert list(each.spans(line, low)) == list(bare.spans(line, low)), (each.pattern.pattern, line)
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for each in inner for text in _texts(each)]
