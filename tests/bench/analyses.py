@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,15 +40,21 @@ TARGETS = {"one kind": (2000, 8, 150), "all kinds": (0, 0, 200)}
 """Upstream calls a second, added milliseconds at 1 concurrent, MB; 0 where none is set."""
 SLOWER = {"one kind": 3.2, "all kinds": 4.0}
 """Most times that an analysis may take longer than the bare peer's, at full load."""
+DEARER = {"one kind": 1.7, "all kinds": 3.0}
+"""Most times of the bare peer's processor time that an analysis may take."""
 HEAVIER = {"one kind": 2.3, "all kinds": 2.6}
 READY = 1.5
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one server: analyses a second, seconds of a lone one, MB, seconds until ready, longest stall."""
+    """Of one server: analyses a second, seconds of a lone one, MB, seconds until ready, longest stall.
+
+    `processor` is the seconds that its process worked for an analysis, on all its threads.
+    """
 
     rate: float
+    processor: float
     alone: float
     rss: float
     ready: float
@@ -84,11 +90,14 @@ def run() -> Iterator[Row]:
         }
         again = measure(bare_peer(url))
     rate, alone = max(bare.rate, again.rate), min(bare.alone, again.alone)
-    _print("bare peer", Measured(rate, alone, bare.rss, bare.ready, bare.stall), (0, 0, 0))
+    processor = min(bare.processor, again.processor)
+    _print("bare peer", replace(bare, rate=rate, alone=alone, processor=processor), (0, 0, 0))
     for name, row in found.items():
         _print(name, row, TARGETS[name])
     for name, row in found.items():
         yield Row(f"{name}, an analysis at {CONCURRENT}", 1000 / row.rate, 1000 / rate, SLOWER[name])
+    for name, row in found.items():
+        yield Row(f"{name}, processor", 1000 * row.processor, 1000 * processor, DEARER[name])
     for name, row in found.items():
         yield Row(f"RSS {name}", row.rss, bare.rss, HEAVIER[name], "MB")
 
@@ -105,6 +114,7 @@ def _print(name: str, row: Measured, targets: tuple[int, int, int]) -> None:
     told = (
         f"{name:11} {row.rate:6.0f} requests/s",
         f"{calls:6.0f} upstream calls/s{against(calls, targets[0], True)}",
+        f"{1000 * row.processor:.2f} ms of the processor",
         f"+{added:.1f} ms alone{against(added, targets[1], False)}",
         f"{most:.0f} MB{against(most, targets[2], False)}",
         f"ready {row.ready:.2f} s{against(row.ready, READY if targets[2] else 0, False)}",
@@ -218,10 +228,17 @@ async def _load(port: int, process: psutil.Process, started: float, how: Ask) ->
                 await ask()
                 done += 1
 
-        began = time.perf_counter()
+        began, before = time.perf_counter(), _worked(process)
         await asyncio.gather(*(loop() for _ in range(CONCURRENT)))
         rate = done / (time.perf_counter() - began)
-        return Measured(rate, alone, process.memory_info().rss / 1e6, ready, stall)
+        processor = (_worked(process) - before) / done
+        return Measured(rate, processor, alone, process.memory_info().rss / 1e6, ready, stall)
+
+
+def _worked(process: psutil.Process) -> float:
+    """Seconds of processor time that it has taken so far."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 async def _longest_stall(session: Any, ready: str) -> float:
