@@ -11,7 +11,7 @@ from techsapo_ops.serve.bodies.answer import (
     ThresholdsBody,
     TokensBody,
 )
-from techsapo_ops.serve.evidence import examination, rounded
+from techsapo_ops.serve.evidence import examination
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
@@ -53,7 +53,6 @@ def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, acc
         providers=_providers(analysis, account.by_provider()),
         **examination(analysis),
         cost_usd=round(account.spent_usd, 9),
-        tokens=tokens_body(account.tokens),
         processing_ms=0,
         cache="miss",
     )
@@ -66,8 +65,8 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
             model=a.model,
             status="answered",
             answer=a.text,
-            grade=rounded(analysis.grade_of(a.provider)),
-            agrees=analysis.verdict.relations[i],
+            grade=_rounded(analysis.grade_of(a.provider)),
+            agrees=i in analysis.verdict.cluster,
             self_confidence=a.self_confidence,
             seconds=round(a.seconds, 3),
             cost_usd=round(costs.get(a.provider, 0.0), 9),
@@ -79,7 +78,7 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
 
 
 def tokens_body(counted: Tokens) -> TokensBody:
-    """What was counted, as documents tell it."""
+    """What was counted of an answer, as its document tells it."""
     return TokensBody(
         input=counted.input,
         output=counted.output,
@@ -87,6 +86,10 @@ def tokens_body(counted: Tokens) -> TokensBody:
         cache_written=counted.cache_written,
         thinking=counted.thinking,
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _failed(failure: Failure, cost_usd: float = 0.0) -> ProviderBody:

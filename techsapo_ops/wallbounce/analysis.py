@@ -22,8 +22,7 @@ class Dissent:
 
     provider: str
     root_cause: str
-    grade: float | None
-    """None where nobody graded it."""
+    grade: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Hypothesis:
 
     cause: str
     providers: tuple[str, ...]
-    grade: float | None
+    grade: float
     checks: tuple[str, ...]
 
 
@@ -80,8 +79,7 @@ class Analysis:
 
     def grade_of(self, provider: str) -> float | None:
         """Mean peer grade of `provider`'s answer, None where nobody graded it."""
-        means = [r.grade.mean for r in self.reviews if r.subject == provider]
-        given = [mean for mean in means if mean is not None]
+        given = [r.grade.mean for r in self.reviews if r.subject == provider]
         return sum(given) / len(given) if given else None
 
 

@@ -110,6 +110,7 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
+    section = kind.settled(section, spec.edition or FIRST)
     price = _price(section, kind, spec.budget.unknown_price)
     if price is None:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskRevision
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
-from techsapo_ops.wallbounce.calls import Afford, Calls
+from techsapo_ops.wallbounce.calls import Calls
 from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
 from techsapo_ops.wallbounce.examination import Candidate, Examination
@@ -38,6 +38,9 @@ OUT_OF_TIME = "out_of_time"
 """Note of a verdict that another provider might have settled, had there been time."""
 FEWEST = 2
 """Providers without which nothing can be compared."""
+
+Afford = Callable[[float], Awaitable[bool]]
+"""Whether so many USD more may be spent."""
 
 
 class Run:
@@ -120,7 +123,7 @@ class Run:
     ) -> dict[tuple[int, int], Grade]:
         work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in made]
         names = [candidate.answer.provider for candidate in candidates]
-        found = await self._calls.grades(work, limit, names, self._afford)
+        found = await self._calls.grades(work, limit, names)
         return {
             (sheet.grader, subject): grade
             for (_, _, sheet), grades in zip(work, found, strict=True)
@@ -184,11 +187,9 @@ class Run:
         grades = {g: grade for (g, s), grade in given.items() if s == index} if revised else {}
         before = self._examination.grade(index)
         # Graders that fell silent would let the mean rise by themselves: their old grade stands.
-        earlier = self._examination.grades_of(index)
-        means = [g.mean for g in (earlier | grades).values()] if grades else []
-        after = fmean(known) if (known := [mean for mean in means if mean is not None]) else None
-        heard = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
-        counts = bounce.counts(before, after) and heard and not candidate.manipulation
+        kept = self._examination.grades_of(index) | grades
+        after = fmean(g.mean for g in kept.values()) if grades else None
+        counts = bounce.counts(before, after) and len(grades) == len(kept) and not candidate.manipulation
         claims = tuple(c.claim for c in told)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)

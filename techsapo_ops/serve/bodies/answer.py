@@ -11,7 +11,7 @@ from techsapo_ops.serve.bodies.base import Body
 
 
 class TokensBody(Body):
-    """Tokens as the vendors counted them."""
+    """Tokens of the provider's answer; the other calls of the analysis are in its cost alone."""
 
     input: int
     output: int
@@ -33,17 +33,11 @@ class ProviderBody(Body):
     status: Literal["answered", "failed"]
     answer: str | None = None
     grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
-    agrees: Annotated[
-        bool | None,
-        Field(description="Whether it agrees with the answer given; null where they were not compared."),
-    ] = None
+    agrees: Annotated[bool | None, Field(description="Whether it agrees with the answer given.")] = None
     self_confidence: float | None = None
     seconds: float
     cost_usd: float
-    tokens: Annotated[
-        TokensBody | None,
-        Field(description="Of its answer alone; its other calls are in the answer's `tokens`."),
-    ] = None
+    tokens: TokensBody | None = None
     error: FailureBody | None = None
 
 
@@ -57,17 +51,12 @@ class EvidenceBody(Body):
 
     tier: Literal["basic", "premium", "critical"]
     models: list[str]
-    agreement: Annotated[
-        float, Field(description="A: (largest cluster - 1) / (answers compared with the one given).")
-    ]
+    agreement: Annotated[float, Field(description="A: (largest cluster - 1) / (answers - 1).")]
     grade: Annotated[float, Field(description="G: mean peer grade of the answer given.")]
     contradicted: Annotated[
         bool, Field(description="Whether more peers contradict a critical claim than hold it.")
     ]
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
-    complete: Annotated[
-        bool, Field(description="Whether every grade came. `calibrate` leaves out a label that says false.")
-    ] = True
 
 
 class ScoreBody(Body):
@@ -76,21 +65,17 @@ class ScoreBody(Body):
 
 
 class GradeBody(Body):
-    """One provider's grade of another's answer; the stances are counted over its claims.
-
-    What is null, and the claims counted as absent, was not given in a readable way.
-    """
+    """One provider's grade of another's answer; the stances are counted over its claims."""
 
     grader: str
     subject: str
-    mean: float | None
-    correctness: ScoreBody | None
-    safety: ScoreBody | None
-    completeness: ScoreBody | None
+    mean: float
+    correctness: ScoreBody
+    safety: ScoreBody
+    completeness: ScoreBody
     entails: int
     contradicts: int
     silent: int
-    absent: int = 0
 
 
 class AgainstBody(Body):
@@ -107,11 +92,11 @@ class UnsettledBody(Body):
 
 
 class DissentBody(Body):
-    """An answer that was compared with the one given and differs from it."""
+    """An answer that does not agree with the one given."""
 
     provider: str
     root_cause: str
-    grade: float | None
+    grade: float
 
 
 class AmendmentBody(Body):
@@ -150,7 +135,7 @@ class BounceBody(Body):
     round: int
     provider: str
     claims: list[str]
-    before: float | None
+    before: float
     after: float | None
     kept: bool
 
@@ -168,7 +153,7 @@ class HypothesisBody(Body):
 
     cause: str
     providers: list[str]
-    grade: float | None
+    grade: float
     checks: list[str]
 
 
@@ -192,14 +177,7 @@ class AnswerBody(Body):
     ]
     accepted: bool
     confidence: float
-    consensus: Annotated[
-        float,
-        Field(
-            description="How far the answers agree: over all pairs that were compared, the mean share of "
-            "claims that two entail of each other; at least .5 for two that agree, at most .5 for two that "
-            "differ. 0 with the note not_compared or sole_answer: nothing was compared."
-        ),
-    ]
+    consensus: float
     thresholds: ThresholdsBody
     calibrated: Annotated[bool, Field(description="Whether confidence was fitted to labelled outcomes.")]
     provisional: bool
@@ -223,10 +201,6 @@ class AnswerBody(Body):
     escalations: list[EscalationBody]
     hypotheses: list[HypothesisBody]
     cost_usd: float
-    tokens: Annotated[
-        TokensBody,
-        Field(description="Of all calls: answers, gradings, revisions. Of a kept answer none, as its cost."),
-    ] = TokensBody(input=0, output=0)
     processing_ms: int
     cache: Literal["hit", "miss"]
     masked: Annotated[
