@@ -1,4 +1,4 @@
-"""What our catalogue and the stand-ins' tables both know of a model is the same; neither is made of the other."""
+"""What our catalogue and the stand-ins' tables both know of a model is the same, and was read separately."""
 
 from __future__ import annotations
 
