@@ -32,7 +32,7 @@ def _cut_off(spec: Spec) -> bool:
     models = [p for p in spec.providers.values() if p.enabled and isinstance(p, ModelProvider)]
     if not models:
         return False
-    from techsapo_ops.spec.answer_length import answer_length  # for specs with a language model alone
+    from techsapo_ops.spec.model_facts import answer_length  # for specs with a language model alone
 
     return any(answer_length(p, FIRST).tokens < answer_length(p, LATEST).tokens for p in models)
 

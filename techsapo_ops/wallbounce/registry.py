@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.answer_length import answer_length
 from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
