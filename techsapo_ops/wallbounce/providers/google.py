@@ -5,7 +5,6 @@ Wire format: https://ai.google.dev/api/generate-content
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from typing_extensions import override
@@ -20,14 +19,12 @@ from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.listed import Listed, gemini_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
-from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
+from techsapo_ops.wallbounce.providers.wire import VERTEX, Form, Reading, WiredModel, refusal
 
 _API_VERSION = "v1beta"
 """In v1, generateContent knows neither systemInstruction nor responseMimeType nor thinkingConfig: 400
 (googleapis/googleapis, google/ai/generativelanguage/v1/generative_service.proto, 2026-08-22).
 """
-_VERTEX = re.compile(r"/publishers/[^/]+\Z")
-"""How the path of a base URL ends that is Vertex AI's: it holds the version, the project and the place."""
 _REFUSALS = {
     "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR",
     "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
@@ -60,7 +57,7 @@ class Google(WiredModel):
     def url(self) -> str:
         model = self.model if "/" in self.model else f"models/{self.model}"
         method = "streamGenerateContent?alt=sse" if self.stream else "generateContent"
-        version = "" if _VERTEX.search(self._base_url) else f"/{_API_VERSION}"
+        version = "" if VERTEX.search(self._base_url) else f"/{_API_VERSION}"
         return f"{self._base_url}{version}/{model}:{method}"
 
     @override

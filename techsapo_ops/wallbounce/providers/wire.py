@@ -6,6 +6,7 @@ No vendor's SDK is behind it; decision 37 says why, and what that saves.
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 REFUSED = "the provider refused the question's content"
 _HOLLOW = "\0the user's text\0"
 """Stands for it while the rest of a request is encoded."""
+VERTEX = re.compile(r"/publishers/[^/]+\Z")
+"""How the path of a base URL ends that is Vertex AI's: it holds the version, the project and the place."""
+_CLOUDS = re.compile(
+    r"\Ahttps?://[^/]+\.(?:azure\.com|amazonaws\.com|api\.aws)(?::\d+)?(?:/|\Z)", re.IGNORECASE
+)
+"""Clouds that serve vendors' models by names of their own, or of the user's: no list has these."""
 _DONE = b"[DONE]"
 LIST_TIMEOUT = 20.0
 """Most seconds that a vendor's list of models is waited for."""
@@ -147,6 +154,8 @@ class WiredModel(KeyedModel):
 
     async def listed(self) -> Listed:
         """What the vendor's list says of the model: one GET, which costs nothing. Raises ProviderError."""
+        if _CLOUDS.search(self._base_url) or VERTEX.search(self._base_url):
+            return NO_LIST
         await self.warm()
         wait = min(self.timeout, LIST_TIMEOUT)
         unreachable: tuple[type[Exception], ...] = (*_connection_errors(), OSError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.prompts import answer_prompt, with_schema
 from techsapo_ops.wallbounce.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.kinds import provider_kind
+from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
 from techsapo_ops.wallbounce.question import Question
 
@@ -79,6 +81,11 @@ def test_every_option_of_every_kind_has_a_row() -> None:
         given = {field for row in ROWS if row["spec"]["kind"] == kind for field in row["spec"]}
         common = {"headers", "extra_body", "base_url", "max_output_tokens", "api_key", "stream"}
         assert set(type(model).model_fields) - of_the_call - common <= given
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])
+def test_no_list_is_asked_for_a_name_that_a_cloud_gave(row: dict[str, Any]) -> None:
+    assert asyncio.run(made(row["spec"]).listed()) == NO_LIST
 
 
 def test_no_two_users_texts_share_a_body_and_none_is_kept() -> None:
