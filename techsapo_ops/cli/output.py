@@ -34,8 +34,6 @@ _STATE_STYLES = {
     "degraded": "warn",
     "backoff": "warn",
     "absent": "dim",
-    "untested": "dim",
-    "skipped": "dim",
     "stopped": "dim",
     "crashed": "bad",
     "failed": "bad",

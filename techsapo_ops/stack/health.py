@@ -16,8 +16,6 @@ class PartStatus(StrEnum):
     DOWN = "down"
     ABSENT = "absent"
     """Not part of the stack; no fault."""
-    UNTESTED = "untested"
-    """Nobody knows, since it was not tried; no fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.answer_length import answer_length
 from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
@@ -102,27 +102,15 @@ def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     return Registry(tuple(usable), unavailable, tuple(breakers))
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a provider is made from, once it is known that it can be called."""
-
-    name: str
-    section: Any
-    price: Price
-    kind: ProviderKind
-
-    def make(self, **changes: Any) -> Provider:
-        """The provider, of its kind alone: no retries, no breaker. `changes` are fields of its section."""
-        section = self.section.model_copy(update=changes) if changes else self.section
-        return self.kind.make(self.name, section, self.price)
-
-
-def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
-    """How the provider of `section` is made; else why it can't be used."""
+def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
+    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
     kind = provider_kind(section.kind)
+    if section.simulated and real:
+        return UNUSED_SIMULATION
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
+    section = kind.settled(section, spec.edition or FIRST)
     price = _price(section, kind, spec.budget.unknown_price)
     if price is None:
         return (
@@ -132,17 +120,7 @@ def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
     if isinstance(section, ModelProvider):
         longest = answer_length(section, spec.edition or FIRST).tokens
         section = section.model_copy(update={"max_output_tokens": longest})
-    return Recipe(name, section, price, kind)
-
-
-def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
-    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
-    if section.simulated and real:
-        return UNUSED_SIMULATION
-    found = recipe(name, section, spec)
-    if isinstance(found, str):
-        return found
-    metered = Metered(found.make())
+    metered = Metered(kind.make(name, section, price))
     if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker

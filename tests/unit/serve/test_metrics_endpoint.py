@@ -18,8 +18,12 @@ from techsapo_ops.serve.app import App
 URL = "/api/v1/generate"
 SERVER_ONLY = {"techsapo_active_connections"}
 """Known to the HTTP server, which a test in this process does not have."""
-VENDORS_ONLY = {"techsapo_llm_breaker_state", "techsapo_llm_breaker_opened_total"}
-"""Simulated providers have no breaker."""
+VENDORS_ONLY = {
+    "techsapo_llm_breaker_state",
+    "techsapo_llm_breaker_opened_total",
+    "techsapo_provider_model_retires_timestamp_seconds",
+}
+"""Simulated providers have no breaker, and no model that ends."""
 VENDORS = {
     name: {"kind": kind, "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9/v1", "price": {}}
     for name, kind in {

@@ -1,10 +1,10 @@
-"""How long an answer of a provider may be, thinking included, and who says so."""
+"""What is known of the model that a provider names: its end, and how long its answers may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, ModelFacts, model_of
+from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
 from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.providers import ModelProvider
 
@@ -22,6 +22,14 @@ class AnswerLength:
 def facts_of(provider: ModelProvider) -> ModelFacts | None:
     """What the catalogue knows of the model that `provider` names."""
     return model_of(provider.vendor, provider.model) if provider.vendor is not None else None
+
+
+def announced_end(provider: ModelProvider) -> End | None:
+    """The end of its model; none is known where another than the vendor serves it: a proxy, another cloud."""
+    if getattr(provider, "base_url", None) is not None:
+        return None
+    facts = facts_of(provider)
+    return facts.end if facts is not None else None
 
 
 def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
