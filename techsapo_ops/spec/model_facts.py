@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
 from techsapo_ops.spec.edition import FIRST, Edition
-from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.models.providers import GoogleProvider, ModelProvider, OpenRouterProvider
 
 SPEC = "spec"
 
@@ -33,9 +33,22 @@ def announced_end(provider: ModelProvider) -> End | None:
 
 
 def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
-    """What the spec says; where it says nothing, what `edition` has, for the model from the second one on."""
+    """What the spec says; where it says nothing, what `edition` has, for the model from the second one on.
+
+    Where the spec lets it think for more tokens than that, an answer has room beside them.
+    """
     if provider.max_output_tokens is not None:
         return AnswerLength(provider.max_output_tokens, SPEC)
+    usual, facts = _usual(provider, edition), facts_of(provider)
+    thought = _thought(provider)
+    if thought < usual.tokens or (edition == FIRST and isinstance(provider, GoogleProvider)):
+        return usual
+    most = facts.limits.max_output if facts is not None and facts.limits is not None else None
+    wanted = thought + CHAT_ANSWER
+    return AnswerLength(wanted if most is None else min(wanted, most), "the default beside what it may think")
+
+
+def _usual(provider: ModelProvider, edition: Edition) -> AnswerLength:
     if edition == FIRST:
         return AnswerLength(CHAT_ANSWER, f"edition {FIRST} of the defaults")
     if provider.vendor is None:
@@ -45,3 +58,11 @@ def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
         return AnswerLength(THINKING_ANSWER, "the default for a model that is not known")
     which = "a model that can think" if facts.thinks else "a model that does not think"
     return AnswerLength(facts.max_output_tokens, f"the default for {which}")
+
+
+def _thought(provider: ModelProvider) -> int:
+    """Tokens that the spec lets it think; 0 where it does not say. Gemini's -1 is as many as it likes."""
+    if isinstance(provider, OpenRouterProvider):
+        return (provider.reasoning.max_tokens or 0) if provider.reasoning is not None else 0
+    budget: int | None = getattr(provider, "thinking_budget", None)
+    return budget or 0

@@ -240,6 +240,7 @@ def options(spec: Spec, _: Context) -> Iterator[Finding]:
         facts = model_of(provider.vendor, model)
         if facts is None:
             continue
+        yield from _beyond(("providers", name, "max_output_tokens"), provider, facts)
         for key, given, taken, source in _asked(provider, facts):
             if given in taken:
                 continue
@@ -251,6 +252,20 @@ def options(spec: Spec, _: Context) -> Iterator[Finding]:
                 uses=(("providers", name, "kind"), ("providers", name, "model")),
                 warning=True,
             )
+
+
+def _beyond(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[Finding]:
+    """A longer answer than the model has is refused by its vendor."""
+    longest, limits = getattr(provider, "max_output_tokens", None), facts.limits
+    if longest is None or limits is None or limits.max_output is None or longest <= limits.max_output:
+        return
+    yield Finding(
+        path,
+        f"{facts.model} gives at most {limits.max_output} tokens ({limits.source.read})",
+        "lower it, or leave it out",
+        uses=((*path[:2], "kind"), (*path[:2], "model")),
+        warning=True,
+    )
 
 
 def _asked(provider: ProviderSpec, facts: ModelFacts) -> Iterator[tuple[str, str, Sequence[str], Source]]:
