@@ -99,7 +99,11 @@ def _failed(failure: Failure, cost_usd: float = 0.0) -> ProviderBody:
         status="failed",
         seconds=round(failure.seconds, 3),
         cost_usd=round(cost_usd, 9),
-        error=FailureBody(kind=str(failure.kind), message=failure.message),
+        error=FailureBody(
+            kind=str(failure.kind),
+            cause=str(failure.reason),
+            message=failure.message,
+        ),
     )
 
 

@@ -8,21 +8,17 @@ from typing import Literal
 from techsapo_ops.serve.bodies.health import (
     AliveBody,
     AuditHealthBody,
-    BreakerBody,
     CacheHealthBody,
     DependenciesBody,
     HealthBody,
-    PriceBody,
-    ProviderHealthBody,
     UnlistedHostBody,
 )
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.unlisted_names import UnlistedNames
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.registry import Registry
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -33,14 +29,14 @@ class Health:
     def __init__(
         self,
         instance: Instance,
-        registry: Registry,
+        providers: ProviderReport,
         cache: AnswerCache,
         audit: AuditLog,
         lifecycle: Lifecycle,
         unlisted: UnlistedNames,
     ) -> None:
         self._instance = instance
-        self._registry = registry
+        self._providers = providers
         self._cache = cache
         self._audit = audit
         self._lifecycle = lifecycle
@@ -48,7 +44,7 @@ class Health:
 
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
-        alive = bool(self._registry.usable) and self._audit.alive
+        alive = self._providers.usable and self._audit.alive
         detail = {} if self._audit.alive else {"detail": "the audit writer has stopped"}
         body = AliveBody(
             status="ok" if alive else "down",
@@ -62,18 +58,15 @@ class Health:
     async def detailed(self) -> tuple[int, HealthBody]:
         """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
 
-        degraded means that answers still come, with a part missing; only down is answered 503.
+        degraded means that answers still come, with a part missing; only down is answered 503. It is down
+        too while every provider refuses its key, account or model, until one of them may be asked again.
         """
         cache = await self._cache.check()
         audit = self._audit.status()
-        providers = {p.name: _provider(p, self._registry) for p in self._registry.usable}
-        for name, reason in self._registry.unavailable.items():
-            providers[name] = ProviderHealthBody(status="unavailable", detail=reason)
-        few = sum(self._registry.worth_asking(p) for p in self._registry.usable) < 2
         status: Status = "healthy"
-        if not cache.healthy or not audit.healthy or few:
+        if not cache.healthy or not audit.healthy or self._providers.few():
             status = "degraded"
-        if not self._audit.alive or not self._registry.usable:
+        if not self._audit.alive or self._providers.refusing():  # as all do where there is none
             status = "down"
         body = HealthBody(
             status=status,
@@ -81,7 +74,7 @@ class Health:
             version=self._instance.version,
             build=self._instance.build,
             draining=self._lifecycle.draining,
-            simulated=self._registry.simulated,
+            simulated=self._providers.simulated,
             unlisted_hosts=[
                 UnlistedHostBody(name=n.name, requests=n.requests, last_seen=n.last_seen)
                 for n in self._unlisted.listed()
@@ -101,30 +94,10 @@ class Health:
                     waiting=audit.waiting,
                     spooled=audit.spooled,
                 ),
-                providers=providers,
+                providers=dict(self._providers.bodies()),
             ),
         )
         return (503 if status == "down" else 200), body
-
-
-def _provider(provider: Provider, registry: Registry) -> ProviderHealthBody:
-    """A provider in use: its circuit breaker, its price (USD per million tokens) and where that is from."""
-    price = provider.price
-    body = ProviderHealthBody(
-        status="available",
-        kind=provider.kind,
-        model=provider.model,
-        price=PriceBody(input=price.input, output=price.output, source=price.source, known=price.known),
-    )
-    breaker = registry.breaker_of(provider)
-    if breaker is not None:
-        body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
-        if breaker.state == "open":
-            body.status = "open"
-            body.detail = (
-                f"left alone after {breaker.failed} failures in a row; next try in {breaker.retry_in:.0f} s"
-            )
-    return body
 
 
 async def watch(cache: AnswerCache, interval: float = 5.0) -> None:

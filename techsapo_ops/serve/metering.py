@@ -13,7 +13,7 @@ from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
-from techsapo_ops.wallbounce.failures import FailureKind, NotAskedError
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()
 
@@ -79,7 +79,8 @@ class Account:
         """Set `usd` aside for a call, in nano-dollars. Raises NotAskedError where the budget has no room."""
         amount = nano(usd)
         if not await self._make_room(amount):
-            raise NotAskedError(FailureKind.REFUSED, "the budget has no room for this call")
+            told = "the budget has no room for this call"
+            raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET)
         self._pending += amount
         return amount
 

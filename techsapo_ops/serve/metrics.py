@@ -10,7 +10,7 @@ from itertools import combinations
 
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar, only
-from techsapo_ops.serve.provider_health import ProviderHealth
+from techsapo_ops.serve.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.answers import Answer
@@ -75,6 +75,10 @@ class Metrics:
         self._start_at_0(providers)
         self._read_own({"version": version, "build": build}, providers, budget)
 
+    def standing(self, provider: str) -> Standing:
+        """How a provider does."""
+        return self._providers.standing(provider)
+
     def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Let `value` give the gauge `name`, which has no labels, at each scrape."""
         self.read(name, lambda: [({}, value())])
@@ -101,7 +105,7 @@ class Metrics:
             case Failed(request_id=request, task_type=task, failure=failure):
                 status = _STATUS.get(failure.kind, "error")
                 self._call(failure.provider, failure.model, status, task, failure.seconds, request)
-                self._providers.failed(failure.provider, failure.kind)
+                self._providers.failed(failure)
             case Cancelled(
                 request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
             ):
@@ -217,6 +221,7 @@ class Metrics:
         self.gauge("techsapo_redis_consecutive_errors", lambda: self._store_failed)
         self.read("techsapo_provider_up", health.up)
         self.read("techsapo_provider_consecutive_failures", health.consecutive_failures)
+        self.read("techsapo_provider_refusing", health.refusing)
         self.read("techsapo_llm_breaker_state", health.breaker_states)
         self.read("techsapo_llm_agreement_score", health.agreement)
         self.read("techsapo_llm_success_rate_by_provider", health.success)

@@ -16,6 +16,7 @@ from techsapo_ops.wallbounce.events import (
     Graded,
     Grading,
     Revised,
+    SatIn,
     Settled,
 )
 
@@ -67,6 +68,8 @@ def as_document(event: Event) -> ProgressEvent | None:
                 "tier": e.tier,
                 "providers": list(e.providers),
             }
+        case SatIn(failure=f, spare=spare):
+            return {"event": "sat_in", "provider": spare, "instead_of": f.provider, "cause": str(f.reason)}
         case Failed(failure=f, phase=phase):
             return {
                 "event": "failed",
@@ -74,6 +77,7 @@ def as_document(event: Event) -> ProgressEvent | None:
                 "model": f.model,
                 "phase": phase,
                 "kind": str(f.kind),
+                "cause": str(f.reason),
                 "message": f.message,
             }
         case Settled(analysis=analysis):

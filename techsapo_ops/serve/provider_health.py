@@ -12,29 +12,56 @@ from techsapo_ops.catalogue.vendors import Vendor, vendor_of
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.windows import Mean
 from techsapo_ops.wallbounce.breaker import Breaker, State
-from techsapo_ops.wallbounce.failures import FailureKind
+from techsapo_ops.wallbounce.causes import DOUBTFUL, LASTING, NOT_ITS_OWN, Cause, advice
+from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.provider import Provider
 
-FORGOTTEN = 300.0
-"""Seconds after which failures say nothing any more about a provider that nobody has asked since."""
 DOWN = 2
-"""Failures in a row from which a provider counts as down: one alone may be the question's fault."""
-_HEALTHY_REFUSAL = frozenset({FailureKind.REFUSED})
-"""Failures of a provider that is up: it read the call and did not want it."""
+"""Failures in a row from which a provider counts as down: one alone may be a hiccup."""
+REFUSING = 5
+"""Refusals in a row from which it does, where a question could have brought about one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a provider does: whether it is `up`, and if not, why as far as it is known.
+
+    `next_try` says in how many seconds it is asked again, 0 where the next question may.
+    """
+
+    up: bool = True
+    cause: Cause | None = None
+    next_try: float = 0.0
+
+    @property
+    def detail(self) -> str | None:
+        """What is the matter, and when it is asked again; None where it is up."""
+        if self.up or self.cause is None:
+            return None
+        said = advice(self.cause)
+        return f"{said.what}; {self._then}. To do: {said.do}"
+
+    @property
+    def _then(self) -> str:
+        return f"next try in {self.next_try:.0f} s" if self.next_try else "the next question tries it"
 
 
 @dataclass(slots=True)
 class _Provider:
     vendor: Vendor
     failures: int = 0
-    failed_at: float = 0.0
+    doubtful: int = 0
+    cause: Cause | None = None
+    """Of the last failure that was its own; None once it has answered."""
 
 
 class ProviderHealth:
-    """What this instance knows of its providers. `clock` counts seconds."""
+    """What this instance knows of its providers. `clock` counts seconds.
+
+    What went wrong is forgotten when a provider answers, and not by time: nothing else shows that it is well.
+    """
 
     def __init__(self, providers: Sequence[Provider], clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
         self._providers = {p.name: _Provider(vendor_of(p.kind, p.name)) for p in providers}
         self._success: dict[str, Mean] = {p.vendor.title: Mean(clock) for p in self._providers.values()}
         self._agreement: defaultdict[str, Mean] = defaultdict(lambda: Mean(clock))
@@ -47,16 +74,33 @@ class ProviderHealth:
     def answered(self, provider: str) -> None:
         """A call was answered."""
         known = self._providers[provider]
-        known.failures = 0
+        known.failures = known.doubtful = 0
+        known.cause = None
         self._success[known.vendor.title].add(1)
 
-    def failed(self, provider: str, kind: FailureKind) -> None:
+    def failed(self, failure: Failure) -> None:
         """A call failed."""
-        known = self._providers[provider]
-        if kind not in _HEALTHY_REFUSAL:
-            known.failures += 1
-            known.failed_at = self._clock()
+        known, cause = self._providers[failure.provider], failure.reason
         self._success[known.vendor.title].add(0)
+        if cause in NOT_ITS_OWN:
+            return
+        known.failures += cause not in DOUBTFUL
+        known.doubtful += cause in DOUBTFUL
+        if known.cause not in LASTING or cause in LASTING:
+            known.cause = cause
+
+    def standing(self, provider: str) -> Standing:
+        """How `provider` does."""
+        known, breaker = self._providers[provider], self._breaker(provider)
+        wait = breaker.retry_in if breaker is not None else 0.0
+        cause = breaker.cause if breaker is not None and breaker.cause is not None else known.cause
+        down = (
+            cause in LASTING
+            or known.failures >= DOWN
+            or known.doubtful >= REFUSING
+            or (breaker is not None and breaker.state != "closed")
+        )
+        return Standing(not down, (cause or Cause.SERVER) if down else None, wait)
 
     def agreed(self, pair: str, share: float) -> None:
         """Two providers agreed to this share (0 to 1)."""
@@ -79,15 +123,21 @@ class ProviderHealth:
         return _means("provider_pair", dict(self._agreement))
 
     def consecutive_failures(self) -> Iterable[Sample]:
-        """Failures in a row by provider."""
+        """Failures in a row by provider, without refusals that a question could have brought about."""
         for name, known in self._providers.items():
-            old = self._clock() - known.failed_at > FORGOTTEN and not self._open(name)
-            yield {"provider": name}, 0 if old else known.failures
+            yield {"provider": name}, known.failures
 
     def up(self) -> Iterable[Sample]:
         """1 or 0 by provider."""
-        for labels, failures in self.consecutive_failures():
-            yield labels, float(failures < DOWN and not self._open(labels["provider"]))
+        for name in self._providers:
+            yield {"provider": name}, float(self.standing(name).up)
+
+    def refusing(self) -> Iterable[Sample]:
+        """1 for each provider that refuses whatever it is asked, with the cause."""
+        for name, known in self._providers.items():
+            standing = self.standing(name)
+            if standing.cause in LASTING or known.doubtful >= REFUSING:
+                yield {"provider": name, "cause": str(standing.cause)}, 1.0
 
     def breaker_states(self) -> Iterable[Sample]:
         """1 for the state that each breaker is in, 0 for the others."""
@@ -97,8 +147,8 @@ class ProviderHealth:
                 labels = {"provider": breaker.provider, "model": breaker.model, "state": state}
                 yield labels, float(state == now)
 
-    def _open(self, provider: str) -> bool:
-        return any(b.provider == provider and b.state == "open" for b in self._breakers)
+    def _breaker(self, provider: str) -> Breaker | None:
+        return next((b for b in self._breakers if b.provider == provider), None)
 
 
 def _means(label: str, means: dict[str, Mean]) -> Iterable[Sample]:

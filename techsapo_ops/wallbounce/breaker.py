@@ -1,4 +1,4 @@
-"""Circuit breaker: a provider that keeps failing is left alone for a while."""
+"""Circuit breaker: a provider that keeps failing, or that refuses its key, is left alone for a while."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 
@@ -14,6 +15,9 @@ Listener = Callable[[BreakerOpened | BreakerClosed], None]
 SICK = frozenset({FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
 """Failures that count. A refusal, a rate limit or an unreadable answer comes from a provider that is up."""
 MAX_COOLDOWN = 300.0
+REST = 300.0
+"""First cool-down, in seconds, after a cause that does not pass by itself: somebody has to act first."""
+MAX_REST = 3600.0
 
 
 class CircuitOpen(ProviderError):
@@ -25,7 +29,8 @@ class Breaker:
 
     `failures` in a row open it. While it is open every call fails at once; after `cooldown` seconds one
     call, the probe, is let through: it closes the breaker or opens it for twice as long (at most
-    MAX_COOLDOWN). `clock` counts seconds.
+    MAX_COOLDOWN). A failure whose cause lasts (a refused key, no credit, a model that is gone) opens it at
+    once, for REST to MAX_REST. `clock` counts seconds.
     """
 
     def __init__(
@@ -45,6 +50,8 @@ class Breaker:
         self._clock = clock
         self._failed = 0
         self._cooldown = cooldown
+        self._cause: Cause | None = None
+        self._last: Cause | None = None
         self._opened_at: float | None = None
         self._retry_at = 0.0
         self._probing = False
@@ -63,6 +70,11 @@ class Breaker:
         return self._failed
 
     @property
+    def cause(self) -> Cause | None:
+        """The lasting cause for which it opened; None where it opened for failures in a row, or is closed."""
+        return self._cause
+
+    @property
     def retry_in(self) -> float:
         """Seconds until the next call is let through, 0 where it may be now."""
         return 0.0 if self._opened_at is None else max(self._retry_at - self._clock(), 0.0)
@@ -71,16 +83,20 @@ class Breaker:
         """Permission for one call, to be told how it ended. Raises CircuitOpen while there is none."""
         state = self.state
         if state == "open" or self._probing:
-            wait = max(self.retry_in, 1.0)
-            raise CircuitOpen(
-                FailureKind.UNAVAILABLE,
-                f"left alone after {self._failed} failures in a row; next try in {wait:.0f} s",
-                retry_after=wait,
-            )
+            raise self._refusal(max(self.retry_in, 1.0))
         self._probing = state == "half-open"
         return Permit(self, self._turn, self._probing)
 
-    def _ended(self, turn: int, probe: bool, sick: bool | None) -> None:
+    def _refusal(self, wait: float) -> CircuitOpen:
+        then = f"next try in {wait:.0f} s"
+        if self._cause is None:
+            told = f"left alone after {self._failed} failures in a row; {then}"
+            return CircuitOpen(FailureKind.UNAVAILABLE, told, cause=self._last, retry_after=wait)
+        said = advice(self._cause)
+        passes = None if said.kind is FailureKind.REFUSED else wait
+        return CircuitOpen(said.kind, f"{said.what}; {then}", cause=self._cause, retry_after=passes)
+
+    def _ended(self, turn: int, probe: bool, sick: bool | None, cause: Cause | None = None) -> None:
         """Take in how a call ended; `sick` is None where nothing was learnt."""
         if turn != self._turn:  # began before the breaker changed its mind: stale
             return
@@ -90,24 +106,28 @@ class Breaker:
             return
         if sick:
             self._failed += 1
-            if probe or self._failed >= self._limit:
-                self._open(again=probe)
+            self._last = cause
+            if probe or cause in LASTING or self._failed >= self._limit:
+                self._open(cause if cause in LASTING else None, again=probe)
         else:
             self._failed = 0
             if probe:
                 self._close()
 
-    def _open(self, *, again: bool) -> None:
+    def _open(self, cause: Cause | None, *, again: bool) -> None:
         now = self._clock()
-        self._cooldown = min(self._cooldown * 2, MAX_COOLDOWN) if again else self._first_cooldown
+        first, most = (self._first_cooldown, MAX_COOLDOWN) if cause is None else (REST, MAX_REST)
+        again_so = again and (cause is None) is (self._cause is None)
+        self._cooldown = min(self._cooldown * 2, most) if again_so else first
+        self._cause = cause
         self._retry_at = now + self._cooldown
         self._turn += 1
         if not again:
             self._opened_at = now
-        self._tell(BreakerOpened(self.provider, self.model, self._failed, self._cooldown))
+        self._tell(BreakerOpened(self.provider, self.model, self._failed, self._cooldown, cause))
 
     def _close(self) -> None:
-        since, self._opened_at = self._opened_at, None
+        since, self._opened_at, self._cause = self._opened_at, None, None
         self._turn += 1
         self._tell(BreakerClosed(self.provider, self.model, self._clock() - (since or 0.0)))
 
@@ -126,9 +146,10 @@ class Permit:
         self._turn = turn
         self._probe = probe
 
-    def ended(self, failure: FailureKind | None) -> None:
+    def ended(self, failure: FailureKind | None, cause: Cause | None = None) -> None:
         """The provider answered (None), or failed this way."""
-        self._breaker._ended(self._turn, self._probe, failure in SICK)
+        sick = failure is not None and (failure in SICK or cause in LASTING)
+        self._breaker._ended(self._turn, self._probe, sick, cause)
 
     def given_up(self) -> None:
         """The caller left; nothing was learnt, and a probe may be tried again."""

@@ -32,35 +32,35 @@ class Calls:
     cost_usd: float = 0.0
     later_failures: list[Failure] = field(default_factory=list)
 
-    async def answers(self, providers: Sequence[Provider], limit: float) -> list[Answer | Failure]:
-        """Ask all at once; each has its own time-out, and `limit` seconds at most."""
+    def asking(self, providers: Sequence[Provider]) -> None:
+        """Tell that these are asked for an answer."""
         self._tell(Asked, providers)
-        return await _at_once(self._answer(p, limit) for p in providers)
+
+    async def answer(self, provider: Provider, limit: float) -> Answer | Failure:
+        """Ask one for an answer, within `limit` seconds and its own time-out."""
+        ask = AskAnswer(self.question, context=self.context, limit=limit)
+        result = await self._call(provider, ask, Answer)
+        return result if isinstance(result, Failure) else bounded(result)
 
     async def grades(
         self, work: Sequence[tuple[Provider, Answer, Sheet]], limit: float, names: Sequence[str]
     ) -> list[dict[int, Grade]]:
         """Let each grade its sheet; `names` are the answers' providers. Empty where a call failed."""
         self._tell(Grading, [p for p, _, _ in work])
-        return await _at_once(self._grade(p, own, sheet, limit, names) for p, own, sheet in work)
+        return await at_once(self._grade(p, own, sheet, limit, names) for p, own, sheet in work)
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
     ) -> list[Answer | None]:
         """Send each its critiques; None where a call failed."""
         self._tell(Bouncing, [p for p, _, _ in work])
-        return await _at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
+        return await at_once(self._revise(p, own, critiques, limit) for p, own, critiques in work)
 
     def _tell(self, phase: type[Asked | Grading | Bouncing], providers: Sequence[Provider]) -> None:
         """Tell that a phase begins, where anybody takes part in it."""
         if providers:
             names = tuple(dict.fromkeys(p.name for p in providers))
             self.context.tell(phase(self.question.request_id, self.context.task_type, names))
-
-    async def _answer(self, provider: Provider, limit: float) -> Answer | Failure:
-        ask = AskAnswer(self.question, context=self.context, limit=limit)
-        result = await self._call(provider, ask, Answer)
-        return result if isinstance(result, Failure) else bounded(result)
 
     async def _grade(
         self, provider: Provider, own: Answer, sheet: Sheet, limit: float, names: Sequence[str]
@@ -107,7 +107,8 @@ def _naming(context: AnalysisContext, labelled: Mapping[str, str]) -> AnalysisCo
     return replace(context, tell=tell)
 
 
-async def _at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def at_once(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of `work` returns, done at the same time; where one raises, the others are cancelled."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each) for each in work]
     return [task.result() for task in tasks]

@@ -40,6 +40,8 @@ class Cause(StrEnum):
     PARAMETER = "parameter"
     REJECTED = "rejected"
     """Refused, and nothing says why."""
+    BUDGET = "budget"
+    """It was not asked: the stack's own budget has no room for the call."""
     OVERLOADED = "overloaded"
     SERVER = "server"
     UNREACHABLE = "unreachable"
@@ -125,6 +127,11 @@ _ADVICE = {
     Cause.REJECTED: Advice(
         _REFUSED, "the call was rejected", "read the vendor's words; `techsapo providers test` asks it anew"
     ),
+    Cause.BUDGET: Advice(
+        _REFUSED,
+        "the budget has no room for the call",
+        "raise `budget` in the spec, or wait for the next day",
+    ),
     Cause.OVERLOADED: Advice(_DOWN, "the vendor is overloaded", "nothing: it is tried again"),
     Cause.SERVER: Advice(
         _DOWN, "the vendor failed on its side", "nothing: it is tried again; see the vendor's status page"
@@ -155,8 +162,10 @@ LASTING = frozenset(
     }
 )
 """Causes that no question brings about and no second attempt cures: the provider is down."""
-OF_QUESTION = frozenset({Cause.TOO_LONG, Cause.CONTENT})
-"""Causes that lie in the question: the provider is well."""
+NOT_ITS_OWN = frozenset({Cause.TOO_LONG, Cause.CONTENT, Cause.BUDGET})
+"""Causes that lie in the question, or in our own limits: the provider is well."""
+DOUBTFUL = frozenset({Cause.REJECTED, Cause.PARAMETER, Cause.SCHEMA})
+"""Causes that mostly lie in the provider's section of the spec, but that a question could bring about too."""
 _USUAL = {
     FailureKind.TIMEOUT: Cause.TIMEOUT,
     FailureKind.RATE_LIMITED: Cause.RATE,

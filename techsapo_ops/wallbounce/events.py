@@ -10,6 +10,7 @@ from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.bills import Bill
 from techsapo_ops.wallbounce.bounce import Bounce
+from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.escalation import Escalation
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Grades
@@ -56,6 +57,16 @@ class Grading:
     request_id: str
     task_type: TaskType
     providers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SatIn:
+    """A `spare` answers in the place of the provider that failed, within the same tier."""
+
+    request_id: str
+    task_type: TaskType
+    failure: Failure
+    spare: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +161,15 @@ class Abandoned:
 
 @dataclass(frozen=True, slots=True)
 class BreakerOpened:
-    """A provider's model is left alone for `seconds`, after `failures` in a row."""
+    """A provider's model is left alone for `seconds`: after `failures` in a row, or at once for a `cause`
+    that does not pass by itself.
+    """
 
     provider: str
     model: str
     failures: int
     seconds: float
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +185,7 @@ Event = (
     Asked
     | Answered
     | Failed
+    | SatIn
     | Grading
     | Graded
     | Bouncing

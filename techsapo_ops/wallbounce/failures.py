@@ -68,6 +68,11 @@ class Failure:
     cause: Cause | None = None
     """What was the matter; None where it is not known any more."""
 
+    @property
+    def reason(self) -> Cause:
+        """Its cause, else the usual one of its kind."""
+        return self.cause or usual_cause(self.kind)
+
     @classmethod
     def of(cls, provider: str, model: str, error: ProviderError) -> Failure:
         """`error` of a call to `model` of `provider`."""
@@ -85,4 +90,5 @@ class Failure:
 
 def what_to_do(failure: Failure | ProviderError) -> str:
     """What the operator can do about `failure`, without a full stop."""
-    return advice(failure.cause or usual_cause(failure.kind)).do
+    cause = failure.reason if isinstance(failure, Failure) else failure.cause
+    return advice(cause).do

@@ -18,7 +18,8 @@ from techsapo_ops.wallbounce.failures import PASSING, Failure
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.run import Afford, Run
+from techsapo_ops.wallbounce.run import Run
+from techsapo_ops.wallbounce.seats import Afford
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 
@@ -33,9 +34,9 @@ def _unforeseeable() -> random.Random:
 class WallBounce:
     """The orchestrator. `observers` hear every event, in order, on the event loop.
 
-    `providers` are asked in this order, as many as the tier takes; the rest join blind where a tier is
-    stepped up. `usable` says whether a provider is worth asking now (its breaker is not open). `draw` gives
-    the randomness of one analysis: who is shown to whom in which order.
+    `providers` are asked in this order, as many as the tier takes; the rest are its spares, and join blind
+    where a tier is stepped up. `usable` says whether a provider is worth asking now (its breaker is not
+    open). `draw` gives the randomness of one analysis: who is shown to whom in which order.
     """
 
     def __init__(
@@ -57,8 +58,8 @@ class WallBounce:
         read_table()
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
-        """The providers that a question of `task_type` goes to first, when all are well."""
-        return self._providers[: self.rule(task_type).providers]
+        """The providers that a question of `task_type` goes to first now; none of them is left alone."""
+        return self._worth_asking()[: self.rule(task_type).providers]
 
     def rule(self, task_type: TaskType) -> TierRule:
         """The rule of `task_type`."""
@@ -97,7 +98,7 @@ class WallBounce:
             raise
 
     async def _analyse(self, question: Question, context: AnalysisContext) -> Analysis:
-        providers = tuple(p for p in self._providers if self._usable(p)) or self._providers
+        providers = self._worth_asking()
         if not providers:
             raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
         self._check_budget(providers[: self.rule(context.task_type).providers], question)
@@ -108,6 +109,10 @@ class WallBounce:
         analysis = await run.settle()
         context.tell(Settled(question.request_id, analysis, run.agreement()))
         return analysis
+
+    def _worth_asking(self) -> tuple[Provider, ...]:
+        """The providers that may answer now, in the spec's order; all where none may."""
+        return tuple(p for p in self._providers if self._usable(p)) or self._providers
 
     def _afford(self, calls: Calls) -> Afford:
         """Whether more may be spent: within the limit of one request, and by who pays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -23,6 +23,7 @@ from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import SIMULATED, Provider
+from techsapo_ops.wallbounce.seats import Afford, Seats
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
@@ -38,9 +39,6 @@ OUT_OF_TIME = "out_of_time"
 """Note of a verdict that another provider might have settled, had there been time."""
 FEWEST = 2
 """Providers without which nothing can be compared."""
-
-Afford = Callable[[float], Awaitable[bool]]
-"""Whether so many USD more may be spent."""
 
 
 class Run:
@@ -68,6 +66,7 @@ class Run:
         self._whole = policy.deadline
         self._end = self._clock() + policy.deadline * (1 - SETTLE)
         self._started = time.perf_counter()
+        self._seats = Seats(calls, afford, policy.deadline * WORTH_A_PHASE)
         self._tier = calls.context.task_type
         self._examination = Examination()
         self._authors: list[Provider] = []
@@ -82,9 +81,12 @@ class Run:
         return tuple(self._failures)
 
     async def answers(self) -> int:
-        """Ask the tier's providers; how many answered."""
+        """Ask the tier's providers, and in the place of one that fails the next in the spec's order.
+
+        Returns how many answered.
+        """
         wanted = self._tiers[self._tier].providers
-        await self._join(self._providers[:wanted], self._limit("answer"))
+        await self._join(self._providers[:wanted], self._limit("answer"), self._providers[wanted:])
         return len(self._authors)
 
     async def settle(self) -> Analysis:
@@ -103,13 +105,14 @@ class Run:
             if obstacle is not None:
                 return self._analysis(verdict, obstacle)
 
-    async def _join(self, providers: Sequence[Provider], limit: float) -> None:
-        self._asked.extend(providers)
-        results = await self._calls.answers(providers, limit)
-        came = [(p, r) for p, r in zip(providers, results, strict=True) if isinstance(r, Answer)]
-        self._failures.extend(r for r in results if isinstance(r, Failure))
-        self._authors.extend(p for p, _ in came)
-        self._examination.join([answer for _, answer in came])
+    async def _join(
+        self, providers: Sequence[Provider], limit: float, spares: Sequence[Provider] = ()
+    ) -> None:
+        came = await self._seats.taken(providers, spares, limit)
+        self._asked.extend(p for p, _ in came)
+        self._failures.extend(r for _, r in came if isinstance(r, Failure))
+        self._authors.extend(p for p, r in came if isinstance(r, Answer))
+        self._examination.join([r for _, r in came if isinstance(r, Answer)])
 
     async def _examine(self) -> None:
         """Let every grade be given that is not there yet."""
@@ -213,7 +216,8 @@ class Run:
         self._calls.context.tell(
             Escalated(self._calls.question.request_id, self._calls.context.task_type, made)
         )
-        await self._join(joining, self._limit("blind"))
+        spares = [p for p in self._providers if p not in self._asked and p not in joining]
+        await self._join(joining, self._limit("blind"), spares)
         await self._examine()
         return None
 

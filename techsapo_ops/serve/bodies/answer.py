@@ -22,6 +22,7 @@ class TokensBody(Body):
 
 class FailureBody(Body):
     kind: Literal["timeout", "rate_limited", "unavailable", "refused", "bad_answer"]
+    cause: Annotated[str, Field(description="What was the matter, finer than the kind: key, money, model …")]
     message: str
 
 

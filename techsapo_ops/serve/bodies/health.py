@@ -52,14 +52,25 @@ class BreakerBody(Body):
 
 
 class ProviderHealthBody(Body):
-    """A provider in use, or why it is not (`unavailable`)."""
+    """A provider in use, or why it is not (`unavailable`).
 
-    status: Literal["available", "open", "unavailable"]
+    down: nothing is expected of it until it answers again; open: down, and left alone by its circuit breaker
+    after failures in a row.
+    """
+
+    status: Literal["available", "open", "down", "unavailable"]
     kind: str | None = None
     model: str | None = None
     price: PriceBody | None = None
     breaker: BreakerBody | None = None
     detail: str | None = None
+    cause: Annotated[
+        str | None, Field(description="Of a provider that is down: key, money, model, unreachable …")
+    ] = None
+    what_to_do: str | None = None
+    next_try_seconds: Annotated[
+        int | None, Field(description="Until it is asked again; 0: the next question tries it.")
+    ] = None
 
 
 class DependenciesBody(Body):

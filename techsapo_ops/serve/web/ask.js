@@ -33,6 +33,11 @@ function cost(usd) {
   return `$${number(usd, usd === 0 || usd >= 0.01 ? 2 : 6)}`;
 }
 
+/** Why a call failed, in words. */
+function why({ cause, kind }) {
+  return word("causes")[cause] ?? word("kinds")[kind] ?? kind;
+}
+
 function providerCard(provider) {
   const card = element("article", "card");
   const title = element("h3", "", provider.name);
@@ -40,8 +45,7 @@ function providerCard(provider) {
   card.append(title);
   if (provider.status === "failed") {
     title.append(badge(word("failed"), "bad"));
-    const kind = word("kinds")[provider.error.kind] ?? provider.error.kind;
-    card.append(element("p", "text", `${kind}: ${provider.error.message}`));
+    card.append(element("p", "text", `${why(provider.error)}: ${provider.error.message}`));
   } else {
     card.append(element("p", "text", provider.answer));
   }
@@ -62,7 +66,7 @@ function liveCard(name, known) {
   card.append(title);
   if (known.error) {
     title.append(badge(word("failed"), "bad"));
-    card.append(element("p", "text", `${word("kinds")[known.error.kind] ?? known.error.kind}: ${known.error.message}`));
+    card.append(element("p", "text", `${why(known.error)}: ${known.error.message}`));
   } else {
     card.append(known.answer ? element("p", "text", known.answer) : element("p", "text dim", word("awaited")));
   }
@@ -76,6 +80,7 @@ function liveCard(name, known) {
 function learn(live, name, event) {
   const known = (provider) => (live.providers[provider] ??= { model: "", answer: "", grades: [] });
   if (name === "asked") event.providers.forEach(known);
+  if (name === "sat_in") known(event.provider);
   if (name in word("phases")) live.phase = name;
   if (name === "answered" || name === "revised") {
     Object.assign(known(event.provider), { model: event.model, answer: event.answer, revised: name === "revised" });
@@ -99,7 +104,8 @@ function logLine([name, event, seconds]) {
     graded: () => `${event.provider}: ${word("grade")} ${event.grades.map((g) => `${g.subject} ${number(g.grade, 2)}`).join(" · ")}`,
     bounced: () => `${word("bounces")}: ${bounced(event)}`,
     escalated: () => `${word("escalations")}: ${escalated(event)}`,
-    failed: () => `${event.provider}: ${word("failed")} (${word("kinds")[event.kind] ?? event.kind})`,
+    failed: () => `${event.provider}: ${word("failed")} (${why(event)})`,
+    sat_in: () => `${event.provider}: ${word("satIn")} (${event.instead_of})`,
   };
   const item = element("li", name === "failed" ? "bad" : "", (texts[name] ?? (() => name))());
   item.prepend(element("small", "dim", `${number(seconds, 2)} ${word("seconds")} `));

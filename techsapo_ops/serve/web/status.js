@@ -29,6 +29,13 @@ function line(name, badge, detail) {
   return item;
 }
 
+/** What is the matter with a provider, in the reader's language where the app names the cause. */
+function troubleOf({ cause, detail, next_try_seconds: wait }) {
+  if (!cause) return detail;
+  const then = wait > 0 ? `${wait} ${word("tryIn")}` : word("tryNext");
+  return [word("causes")[cause] ?? cause, then, word("remedies")[cause] && `${word("toDo")}: ${word("remedies")[cause]}`].filter(Boolean).join(" · ");
+}
+
 function drawHealth() {
   const { health } = shown;
   const head = element("p", "headline");
@@ -37,7 +44,7 @@ function drawHealth() {
   const list = element("ul", "facts");
   const { cache, audit, providers } = health.dependencies;
   list.append(line(word("cacheName"), state(cache.status), `${cache.in_use} · ${cache.detail}`), line(word("auditName"), state(audit.status), `${audit.in_use} · ${audit.detail}`));
-  for (const [name, provider] of Object.entries(providers)) list.append(line(name, state(provider.status), [provider.model, provider.detail].filter(Boolean).join(" · ")));
+  for (const [name, provider] of Object.entries(providers)) list.append(line(name, state(provider.status), [provider.model, troubleOf(provider)].filter(Boolean).join(" · ")));
   document.getElementById("health").replaceChildren(head, list);
 }
 

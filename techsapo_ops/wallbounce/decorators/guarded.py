@@ -28,7 +28,7 @@ class Guarded(Decorator):
             permit.given_up()
             raise
         except ProviderError as error:
-            permit.ended(error.kind)
+            permit.ended(error.kind, error.cause)
             raise
         except BaseException:
             if asyncio.get_running_loop().time() >= ask.due:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -12,6 +13,7 @@ from orchestrator import client_of, make_app
 
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
 from techsapo_ops.serve.status_report import StatusReport
+from techsapo_ops.wallbounce.causes import Cause, advice
 
 WEB = files("techsapo_ops.serve") / "web"
 PAGES = ("/", "/dashboards", "/status", "/docs")
@@ -126,6 +128,16 @@ def test_both_languages_have_every_word() -> None:
     ja, en = text.split("\n  en: {")
     keys = re.compile(r"(?:^|[{,\s])([A-Za-z_]+): [\"{]")
     assert sorted(keys.findall(ja.split("ja: {")[1])) == sorted(keys.findall(en.split("\n};")[0]))
+
+
+def test_the_pages_say_of_every_cause_what_happened_and_what_to_do_as_the_app_does() -> None:
+    text = (WEB / "words.js").read_text(encoding="utf-8")
+    ja, en = text.split("\n  en: {")
+    for cause in Cause:
+        said = advice(cause)
+        for words in (said.what, said.do):
+            assert f"      {cause}: {json.dumps(words)}" in en
+        assert len(re.findall(rf"\n      {cause}: \"", ja)) >= 2
 
 
 @pytest.mark.parametrize("path", ["/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b"])

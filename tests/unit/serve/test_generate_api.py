@@ -106,7 +106,7 @@ def test_all_providers_failing_is_a_problem_that_names_each(tmp_path: Path) -> N
     down = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
     response = post(make_app(tmp_path / "a", providers=down), prompt="x")
     assert problem(response) == (502, "providers_failed")
-    assert [p["error"]["kind"] for p in response.json()["providers"]] == ["unavailable", "unavailable"]
+    assert [p["error"]["kind"] for p in response.json()["providers"]] == ["unavailable"] * 3
     busy = {name: {**provider, "rate_limit_rate": 1} for name, provider in QUICK.items()}
     response = post(make_app(tmp_path / "b", providers=busy), prompt="x")
     assert problem(response) == (503, "providers_failed")

@@ -21,9 +21,9 @@ SERVER_ONLY = {"techsapo_active_connections"}
 VENDORS_ONLY = {
     "techsapo_llm_breaker_state",
     "techsapo_llm_breaker_opened_total",
-    "techsapo_provider_model_retires_timestamp_seconds",
+    "techsapo_provider_refusing",
 }
-"""Simulated providers have no breaker, and no model that ends."""
+"""Simulated providers have no breaker; and nobody refuses here."""
 VENDORS = {
     name: {"kind": kind, "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9/v1", "price": {}}
     for name, kind in {
@@ -136,7 +136,7 @@ def test_the_guide_names_vendors_where_it_asks_for_costs_and_success(tmp_path: P
         return {dict(labels)["provider"] for found, labels in seen if found == name}
 
     assert providers("techsapo_provider_cost_usd") == {"openai", "google", "qwen"}
-    assert providers("techsapo_llm_success_rate_by_provider") == {"GPT", "Gemini"}
+    assert providers("techsapo_llm_success_rate_by_provider") == {"GPT", "Gemini", "qwen"}
     assert providers("techsapo_llm_requests_total") == set(VENDORS)
 
 

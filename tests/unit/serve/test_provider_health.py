@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.serve.provider_health import FORGOTTEN, ProviderHealth
+from techsapo_ops.serve.provider_health import REFUSING, ProviderHealth
 from techsapo_ops.spec.models.providers import SimulatedProvider
-from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.failures import FailureKind
+from techsapo_ops.wallbounce.breaker import REST, Breaker
+from techsapo_ops.wallbounce.causes import LASTING, NOT_ITS_OWN, Cause, FailureKind, advice
+from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 NAME = {"provider": "sim-a"}
@@ -19,8 +20,12 @@ class Fixture:
         self.health = ProviderHealth([provider], clock=lambda: self.now)
         self.health.watch([self.breaker])
 
-    def fail(self, kind: FailureKind = FailureKind.UNAVAILABLE) -> None:
-        self.health.failed("sim-a", kind)
+    def fail(self, cause: Cause = Cause.SERVER) -> None:
+        self.health.failed(Failure("sim-a", "m", advice(cause).kind, "it failed", 0.1, cause=cause))
+
+    def call_fails(self, cause: Cause = Cause.SERVER) -> None:
+        self.breaker.admit().ended(advice(cause).kind, cause)
+        self.fail(cause)
 
     def up(self) -> float:
         return {labels["provider"]: value for labels, value in self.health.up()}["sim-a"]
@@ -38,30 +43,64 @@ def test_one_failure_may_be_the_questions_fault_and_two_are_the_providers() -> N
     assert f.up() == 1
 
 
-def test_a_call_that_the_provider_would_not_answer_does_not_make_it_down() -> None:
+@pytest.mark.parametrize("cause", sorted(LASTING))
+def test_a_cause_that_no_question_brings_about_makes_it_down_at_once_until_it_answers(cause: Cause) -> None:
     f = Fixture()
-    for _ in range(5):
-        f.fail(FailureKind.REFUSED)
-    assert f.up() == 1
+    f.call_fails(cause)
+    f.now = 10 * REST
+    standing = f.health.standing("sim-a")
+    assert (standing.up, standing.cause, f.up()) == (False, cause, 0)
+    assert list(f.health.refusing()) == [({**NAME, "cause": str(cause)}, 1.0)]
+    assert advice(cause).do in (standing.detail or "")
+    f.breaker.admit().ended(None)
+    f.health.answered("sim-a")
+    assert (f.up(), list(f.health.refusing())) == (1, [])
 
 
-def test_a_provider_that_nobody_asks_any_more_is_not_down_for_ever() -> None:
+@pytest.mark.parametrize("cause", sorted(NOT_ITS_OWN))
+def test_a_question_that_it_would_not_answer_does_not_make_it_down(cause: Cause) -> None:
+    f = Fixture()
+    for _ in range(50):
+        f.fail(cause)
+    assert (f.up(), list(f.health.consecutive_failures())) == (1, [(NAME, 0)])
+
+
+@pytest.mark.parametrize("cause", [Cause.REJECTED, Cause.PARAMETER])
+def test_refusals_that_a_question_could_bring_about_make_it_down_when_nothing_else_comes(
+    cause: Cause,
+) -> None:
+    f = Fixture()
+    for _ in range(REFUSING - 1):
+        f.fail(cause)
+    assert (f.up(), list(f.health.refusing())) == (1, [])
+    f.fail(cause)
+    assert (f.up(), list(f.health.refusing())) == (0, [({**NAME, "cause": str(cause)}, 1.0)])
+
+
+def test_a_provider_that_nobody_asks_any_more_is_not_well_for_that() -> None:
     f = Fixture()
     f.fail()
     f.fail()
-    f.now = FORGOTTEN + 1
-    assert f.up() == 1
+    f.now = 86_400
+    assert (f.up(), list(f.health.consecutive_failures())) == (0, [(NAME, 2)])
 
 
-def test_a_provider_stays_down_while_its_breaker_keeps_questions_from_it() -> None:
+def test_a_provider_stays_down_while_its_breaker_has_not_seen_it_answer() -> None:
     f = Fixture()
     for _ in range(3):
-        f.fail()
-        f.breaker.admit().ended(FailureKind.UNAVAILABLE)
-    f.now = FORGOTTEN + 1
-    assert f.breaker.state == "open"
-    assert f.up() == 0
-    assert list(f.health.consecutive_failures()) == [(NAME, 3)]
+        f.call_fails()
+    assert (f.breaker.state, f.up()) == ("open", 0)
+    assert f.health.standing("sim-a").next_try == 600
+    f.now = 601
+    assert (f.breaker.state, f.up()) == ("half-open", 0)
+    assert "the next question tries it" in (f.health.standing("sim-a").detail or "")
+
+
+def test_a_later_hiccup_does_not_hide_that_the_key_is_refused() -> None:
+    f = Fixture()
+    f.fail(Cause.KEY)
+    f.fail(Cause.SERVER)
+    assert f.health.standing("sim-a").cause is Cause.KEY
 
 
 @pytest.mark.parametrize(("advance", "state"), [(0, "open"), (601, "half-open")])

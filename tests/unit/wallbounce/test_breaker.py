@@ -6,7 +6,8 @@ import pytest
 from scripted import Scripted, never
 
 from techsapo_ops.wallbounce.asks import AskAnswer
-from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, Breaker, CircuitOpen
+from techsapo_ops.wallbounce.breaker import MAX_COOLDOWN, MAX_REST, REST, Breaker, CircuitOpen
+from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
@@ -116,6 +117,41 @@ def test_a_call_from_before_it_opened_can_neither_close_nor_reopen_it() -> None:
     fail(made)
     assert made.state == "closed"
     assert len(events) == 2
+
+
+@pytest.mark.parametrize("cause", sorted(LASTING))
+def test_a_cause_that_lasts_opens_it_at_once_and_it_is_tried_now_and_then(cause: Cause) -> None:
+    made, clock, events = breaker(failures=5)
+    made.admit().ended(advice(cause).kind, cause)
+    assert (made.state, made.cause) == ("open", cause)
+    for _ in range(6):
+        with pytest.raises(CircuitOpen) as caught:
+            made.admit()
+        assert (caught.value.kind, caught.value.cause) == (advice(cause).kind, cause)
+        assert advice(cause).what in caught.value.message
+        clock.now += MAX_REST
+        made.admit().ended(advice(cause).kind, cause)
+    assert [event.seconds for event in events] == [REST, 600, 1200, 2400, MAX_REST, MAX_REST, MAX_REST]
+    clock.now += MAX_REST
+    made.admit().ended(None)
+    assert (made.state, made.cause) == ("closed", None)
+
+
+def test_a_key_that_is_refused_at_the_probe_after_an_outage_rests_as_such_and_the_other_way_round() -> None:
+    made, clock, events = breaker(failures=1)
+    for kind, cause in ((DOWN, Cause.SERVER), (FailureKind.REFUSED, Cause.KEY), (DOWN, Cause.SERVER)):
+        made.admit().ended(kind, cause)
+        clock.now += MAX_REST
+    assert [event.seconds for event in events] == [10.0, REST, 10.0]
+    assert made.cause is None
+
+
+@pytest.mark.parametrize("cause", [Cause.CONTENT, Cause.TOO_LONG, Cause.REJECTED, Cause.PARAMETER])
+def test_a_refusal_that_a_question_could_bring_about_stops_nobody(cause: Cause) -> None:
+    made, _, _ = breaker(failures=1)
+    for _ in range(9):
+        made.admit().ended(FailureKind.REFUSED, cause)
+    assert made.state == "closed"
 
 
 def guarded(provider: Scripted, failures: int = 2) -> tuple[Retrying, Breaker]:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from techsapo_ops.catalogue.vendor_errors import error_rows
-from techsapo_ops.wallbounce.causes import LASTING, OF_QUESTION, Cause, FailureKind, advice, usual_cause
+from techsapo_ops.wallbounce.causes import (
+    DOUBTFUL,
+    LASTING,
+    NOT_ITS_OWN,
+    Cause,
+    FailureKind,
+    advice,
+    usual_cause,
+)
 from techsapo_ops.wallbounce.failures import Failure, ProviderError, what_to_do
 from techsapo_ops.wallbounce.providers.told import failure_in_200, failure_of, read
 
@@ -151,7 +159,8 @@ def test_every_cause_has_words_and_a_kind_and_every_kind_a_usual_cause() -> None
         assert not (said.what + said.do).endswith(".")
     for kind in FailureKind:
         assert advice(usual_cause(kind)).kind is kind
-    assert not LASTING & OF_QUESTION
+    assert not LASTING & NOT_ITS_OWN
+    assert not DOUBTFUL & (LASTING | NOT_ITS_OWN)
     failure = Failure("a", "m", FailureKind.REFUSED, "HTTP 402", 0.1, cause=Cause.MONEY)
     assert "add credit" in what_to_do(failure)
 

@@ -1,0 +1,65 @@
+"""Who answers in a tier's seats: its providers, and in the place of one that fails the next spare."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.calls import Calls, at_once
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.events import SatIn
+from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.worst_cases import worst_cost
+
+Afford = Callable[[float], Awaitable[bool]]
+"""Whether so many USD more may be spent."""
+Came = list[tuple[Provider, Answer | Failure]]
+"""Who was asked, in this order, and what came of it."""
+
+
+class Seats:
+    """The seats of one analysis. A spare is as blind as everybody who answers.
+
+    It is asked at once, while `afford` allows what it can cost and `least` seconds are left.
+    """
+
+    def __init__(self, calls: Calls, afford: Afford, least: float) -> None:
+        self._calls = calls
+        self._afford = afford
+        self._least = least
+
+    async def taken(self, providers: Sequence[Provider], spares: Sequence[Provider], limit: float) -> Came:
+        """What comes of all, who answer at the same time within `limit` seconds, seat by seat."""
+        self._calls.asking(providers)
+        until, left = asyncio.get_running_loop().time() + limit, deque(spares)
+        seats = await at_once(self._seat(p, left, until) for p in providers)
+        return [each for seat in seats for each in seat]
+
+    async def _seat(self, provider: Provider, spares: deque[Provider], until: float) -> Came:
+        clock = asyncio.get_running_loop().time
+        came: Came = []
+        sitting: Provider | None = provider
+        while sitting is not None:
+            result = await self._calls.answer(sitting, max(0.0, until - clock()))
+            came.append((sitting, result))
+            if isinstance(result, Answer) or until - clock() < self._least:
+                return came
+            sitting = await self._spare(result, spares)
+        return came
+
+    async def _spare(self, failure: Failure, spares: deque[Provider]) -> Provider | None:
+        """The next of `spares`, where there is money for it."""
+        while spares and failure.reason is not Cause.BUDGET:
+            spare = spares[0]
+            fits = await self._afford(worst_cost(spare, self._calls.question))
+            if spares and spares[0] is spare:  # else another seat took it meanwhile
+                if not fits:
+                    return None
+                spares.popleft()
+                question, task = self._calls.question, self._calls.context.task_type
+                self._calls.context.tell(SatIn(question.request_id, task, failure, spare.name))
+                return spare
+        return None

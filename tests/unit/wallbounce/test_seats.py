@@ -1,0 +1,126 @@
+"""A spare sits in within the tier, where a provider is down or fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from scripted import Purse, Scripted, climbing, never, orchestrator
+
+from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
+from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
+from techsapo_ops.wallbounce.failures import ProviderError
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.question import Question
+
+QUESTION = Question("ディスクが一杯です", "ja", "req-1")
+ADVICE = "「df -h」で空き容量を確認し、古いログを削除してください。"
+
+
+def failing(name: str, cause: Cause) -> Scripted:
+    async def fail() -> str:
+        raise ProviderError(advice(cause).kind, "it failed", cause=cause)
+
+    return Scripted(name, fail)
+
+
+def sat_in(events: list[Event]) -> list[tuple[str, str]]:
+    return [(e.failure.provider, e.spare) for e in events if isinstance(e, SatIn)]
+
+
+def analyse(bounce: WallBounce, **options: Any) -> Any:
+    return asyncio.run(bounce.analyse(QUESTION, "basic", **options))
+
+
+@pytest.mark.parametrize("cause", [*sorted(LASTING), Cause.SERVER, Cause.CONTENT, Cause.UNREADABLE])
+def test_a_provider_that_fails_is_replaced_within_its_tier_and_nothing_is_escalated(cause: Cause) -> None:
+    bounce, events = climbing(failing("a", cause), Scripted("b", ADVICE), Scripted("c", ADVICE))
+    analysis = analyse(bounce)
+    assert [a.provider for a in analysis.answers] == ["c", "b"], "the spare has the seat of who failed"
+    assert (analysis.tier, analysis.verdict.accepted) == ("basic", True)
+    assert [f.provider for f in analysis.failures] == ["a"]
+    assert sat_in(events) == [("a", "c")]
+    assert not any(isinstance(e, Escalated) for e in events)
+
+
+def test_a_provider_that_is_known_to_be_down_is_not_even_asked() -> None:
+    down = Scripted("a", never)
+    bounce, events = climbing(
+        down, Scripted("b", ADVICE), Scripted("c", ADVICE), usable=lambda p: p.name != "a"
+    )
+    analysis = analyse(bounce)
+    assert ([a.provider for a in analysis.answers], analysis.failures) == (["b", "c"], ())
+    assert not down.cancelled
+    assert sat_in(events) == []
+
+
+def test_what_a_question_may_cost_is_counted_by_who_will_be_asked() -> None:
+    dear, down = Scripted("a", ADVICE), {"a"}
+    dear.price = type(dear.price)(1000.0, 1000.0)
+    bounce, _ = climbing(
+        dear, Scripted("b", ADVICE), Scripted("c", ADVICE), usable=lambda p: p.name not in down
+    )
+    cheap = bounce.worst_case(QUESTION, "basic")
+    down.clear()
+    assert bounce.worst_case(QUESTION, "basic") > 10 * cheap
+
+
+def test_a_spare_that_fails_is_replaced_by_the_next_and_no_spare_sits_twice() -> None:
+    bounce, events = climbing(
+        failing("a", Cause.KEY),
+        failing("b", Cause.MONEY),
+        failing("c", Cause.SERVER),
+        Scripted("d", ADVICE),
+        Scripted("e", ADVICE),
+    )
+    analysis = analyse(bounce)
+    assert sorted(a.provider for a in analysis.answers) == ["d", "e"]
+    assert len({spare for _, spare in sat_in(events)}) == len(sat_in(events)) == 3
+
+
+def test_no_spare_is_asked_where_the_money_is_not_there() -> None:
+    purse = Purse(allows=False)
+    bounce, events = climbing(failing("a", Cause.KEY), Scripted("b", ADVICE), Scripted("c", ADVICE))
+    analysis = analyse(bounce, payer=purse)
+    assert [a.provider for a in analysis.answers] == ["b"]
+    assert sat_in(events) == []
+    assert purse.asked
+
+
+def test_a_call_that_the_budget_had_no_room_for_calls_for_no_spare() -> None:
+    bounce, events = climbing(failing("a", Cause.BUDGET), Scripted("b", ADVICE), Scripted("c", ADVICE))
+    analyse(bounce)
+    assert sat_in(events) == []
+
+
+def test_no_spare_is_asked_where_no_time_is_left_for_it() -> None:
+    slow = Scripted("a", never, timeout=0.3)
+    bounce, events = climbing(slow, Scripted("b", ADVICE), Scripted("c", ADVICE), deadline=0.7)
+    analyse(bounce)
+    assert sat_in(events) == []
+
+
+def test_a_provider_that_is_slow_to_fail_leaves_its_spare_what_is_left_of_the_phase() -> None:
+    slow = Scripted("a", never, timeout=0.05)
+    bounce, events = climbing(slow, Scripted("b", ADVICE), Scripted("c", ADVICE), deadline=60)
+    analysis = analyse(bounce)
+    assert [a.provider for a in analysis.answers] == ["c", "b"]
+    assert sat_in(events) == [("a", "c")]
+
+
+def test_an_escalations_seat_has_spares_as_well() -> None:
+    bounce, events = climbing(
+        Scripted("a", ADVICE),
+        Scripted("b", "まったく別の原因です。再起動してください。"),
+        failing("c", Cause.KEY),
+        Scripted("d", ADVICE),
+    )
+    analysis = analyse(bounce)
+    assert ("c", "d") in sat_in(events)
+    assert "d" in [a.provider for a in analysis.answers]
+
+
+def test_a_stack_without_spares_goes_on_with_who_is_left() -> None:
+    bounce, _ = orchestrator(Scripted("a", ADVICE), failing("b", Cause.KEY))
+    assert analyse(bounce).verdict.notes == ("sole_answer",)
