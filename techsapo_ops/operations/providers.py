@@ -1,23 +1,29 @@
-"""What is known of each provider of a spec, without asking its vendor."""
+"""What is known of each provider of a spec, and what the vendors' own lists of models say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from techsapo_ops.catalogue.models import End, ModelFacts
-from techsapo_ops.spec.answer_length import AnswerLength, answer_length, facts_of
 from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.model_facts import AnswerLength, announced_end, answer_length, facts_of
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.models.providers import ModelProvider, OpenRouterProvider
 from techsapo_ops.spec.models.providers import Provider as Section
+from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.kinds import listed_model, provider_kind
+from techsapo_ops.wallbounce.providers.listed import Listed
 from techsapo_ops.wallbounce.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
-_EFFORTS = ("reasoning_effort", "effort", "thinking_level", "thinking_budget")
-"""Options that say how long a model thinks, whatever its vendor calls that."""
+_EFFORTS = {
+    "reasoning_effort": "", "effort": "", "thinking_level": "", "thinking_budget": " tokens", "thinking": "",
+}  # fmt: skip
+"""Options that say how long a model thinks, whatever its vendor calls that, and their unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class ListedProvider:
     longest: AnswerLength | None = None
     effort: Chosen | None = None
     facts: ModelFacts | None = None
+    keyless: bool = False
+    """Whether the loader left it out, as a variable is not set."""
 
     @property
     def model(self) -> str | None:
@@ -51,10 +59,17 @@ class ListedProvider:
         return getattr(self.section, "model", None)
 
     @property
+    def can_be_asked(self) -> bool:
+        """Whether its vendor's list can be read; what its answers cost need not be known for that."""
+        section = self.section
+        if not isinstance(section, ModelProvider) or not section.enabled or self.keyless:
+            return False
+        return provider_kind(section.kind).lacks(self.name, section) is None
+
+    @property
     def end(self) -> End | None:
         """The announced end of its model; none is known where another than the vendor serves it."""
-        elsewhere = getattr(self.section, "base_url", None) is not None
-        return self.facts.end if self.facts is not None and not elsewhere else None
+        return announced_end(self.section) if isinstance(self.section, ModelProvider) else None
 
 
 def list_providers(loaded: LoadedSpec, edition: Edition) -> list[ListedProvider]:
@@ -67,7 +82,27 @@ def list_providers(loaded: LoadedSpec, edition: Edition) -> list[ListedProvider]
         **spec.providers,
     }
     order = [*spec.providers, *(name for name in sections if name not in spec.providers)]
-    return [_listed(name, sections[name], registry, spec) for name in order]
+    return [
+        replace(_listed(name, sections[name], registry, spec), keyless=name in loaded.disabled)
+        for name in order
+    ]
+
+
+async def ask_lists(providers: Sequence[ListedProvider]) -> dict[str, Listed | ProviderError]:
+    """By name, what the vendor's list says of the model, or why it says nothing; all are asked at once.
+
+    Left out are those without a language model or a key, and those that the spec disables.
+    """
+
+    async def ask(provider: ListedProvider) -> Listed | ProviderError:
+        try:
+            return await listed_model(provider.name, provider.section)
+        except ProviderError as error:
+            return error
+
+    asked = [p for p in providers if p.can_be_asked]
+    answers = await asyncio.gather(*map(ask, asked))
+    return {provider.name: answer for provider, answer in zip(asked, answers, strict=True)}
 
 
 def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) -> ListedProvider:
@@ -88,10 +123,11 @@ def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) 
 
 
 def _efforts(section: ModelProvider, facts: ModelFacts | None) -> Iterator[Chosen]:
-    for option in _EFFORTS:
-        value = getattr(section, option, None)
+    given = section.reasoning if isinstance(section, OpenRouterProvider) else section
+    for option, unit in _EFFORTS.items():
+        value = getattr(given, option, None)
         if value is not None:
-            yield Chosen(f"{value} tokens" if option == "thinking_budget" else str(value), by_spec=True)
+            yield Chosen(f"{value}{unit}", by_spec=True)
     if facts is not None and facts.effort is not None and facts.effort.default is not None:
         yield Chosen(facts.effort.default, by_spec=False)
     if facts is not None and facts.thinking is not None and facts.thinking.default is not None:

@@ -43,6 +43,7 @@ from techsapo_ops.serve.live import live_routes, watch_keys
 from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
+from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
 from techsapo_ops.serve.odd_bills import OddBills
 from techsapo_ops.serve.options import Options
@@ -67,6 +68,7 @@ from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
 
 log = structlog.get_logger()
@@ -182,6 +184,9 @@ class App:
             )
         report = StatusReport(own_health, prometheus, spending, self.audit, options)
 
+        sections = {p.name: spec.providers[p.name] for p in registry.usable}
+        self._model_ends = model_ends = ModelEnds(sections, listed_model)
+        metrics.read("techsapo_provider_model_retires_timestamp_seconds", model_ends.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
         _read_state(metrics, spec, options.data, self.audit, spending)
@@ -241,6 +246,8 @@ class App:
         clean_ups.start_task("budgets", self.spending.watch())
         clean_ups.start_task("warming of providers", self._warm())
         clean_ups.start_task("metrics stream", self._telemetry.run())
+        if not self.registry.simulated:
+            clean_ups.start_task("vendors' lists of models", self._model_ends.watch())
         if self._gate.needs_keys:
             clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))
         if self._shared.answers.shared:

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -102,6 +102,20 @@ def secret_pairs(model: Section) -> tuple[str, ...]:
     """Keys of a section that hold a secret and have a `KEY_file` beside them."""
     known = fields_of(model)
     return tuple(k for k, s in known.items() if s.type is Secret and f"{k}_file" in known)
+
+
+def secret_places(model: Section, section: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, Any], str]]:
+    """Where secrets of a section as data may stand: below which keys, in which mapping, by which key there.
+
+    Each is given as KEY or as KEY_file. A mapping of names to secrets has a place for each of its names.
+    """
+    for key in secret_pairs(model):
+        yield (), cast("dict[str, Any]", section), key
+    for key, below in fields_of(model).items():
+        entries = section.get(key)
+        if below.entries is not None and shape(below.entries).type is Secret and isinstance(entries, dict):
+            for name in dict.fromkeys(str(name).removesuffix("_file") for name in entries):
+                yield (key,), entries, name
 
 
 def step(here: Shape, key: str | int, data: object) -> Shape | None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edition import PRODUCTION, Deployment
-from techsapo_ops.spec.fields import fields_of, secret_pairs, sections, value_at
+from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
@@ -222,8 +222,9 @@ class _Loading:
 
     def secrets(self, data: dict[str, Any]) -> None:
         """Fill each secret that the spec keeps in a file."""
-        for path, model, section in list(sections(data)):
-            for key in secret_pairs(model):
+        for above, model, outer in list(sections(data)):
+            for below, section, key in list(secret_places(model, outer)):
+                path = (*above, *below)
                 file = section.get(f"{key}_file")
                 where = (*path, f"{key}_file")
                 if not isinstance(file, str) or self.touches(where) or where in self.hollow:
@@ -235,10 +236,12 @@ class _Loading:
                         f"keep one of {key} and {key}_file",
                         at_key=True,
                     )
-                elif path[:1] == ("providers",) and section.get("enabled") is False:
+                elif path[:1] == ("providers",) and outer.get("enabled") is False:
                     del section[f"{key}_file"]
                 elif file:
                     self.read(section, key, file, path)
+                    if below:  # else the field of its file stays
+                        section.pop(f"{key}_file")
 
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from techsapo_ops.spec.fields import secret_pairs, sections
+from techsapo_ops.spec.fields import secret_places, sections
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import CompatibleProvider, GoogleProvider, KeyedProvider
@@ -100,7 +100,8 @@ def written_secrets(data: object) -> set[str]:
     """What is secret in a spec as data, where it stands in it itself."""
     found = {value for value in _texts(data) if tells_login(value)}
     for _, model, section in sections(data):
-        found.update(v for key in secret_pairs(model) if isinstance(v := section.get(key), str))
+        places = secret_places(model, section)
+        found.update(v for _, inner, key in places if isinstance(v := inner.get(key), str))
         if section.get("kind") == "alertmanager":
             found.update(secret_values(section.get("config")))
     return {value.replace("$${", "${") for value in found if not _variable(value)}

@@ -32,9 +32,16 @@ def _cut_off(spec: Spec) -> bool:
     models = [p for p in spec.providers.values() if p.enabled and isinstance(p, ModelProvider)]
     if not models:
         return False
-    from techsapo_ops.spec.answer_length import answer_length  # for specs with a language model alone
+    from techsapo_ops.spec.model_facts import answer_length  # for specs with a language model alone
 
     return any(answer_length(p, FIRST).tokens < answer_length(p, LATEST).tokens for p in models)
+
+
+def _routes_freely(spec: Spec) -> bool:
+    from techsapo_ops.spec.models.providers import OpenRouterProvider  # likewise
+
+    routed = [p for p in spec.providers.values() if p.enabled and isinstance(p, OpenRouterProvider)]
+    return any(p.provider is None or p.provider.require_parameters is None for p in routed)
 
 
 SAFER: tuple[SaferDefault, ...] = (
@@ -50,6 +57,11 @@ SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
     SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
     SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),
+    SaferDefault(
+        ("providers", "NAME", "provider", "require_parameters"),
+        "an endpoint behind OpenRouter may ignore the answer's schema",
+        _routes_freely,
+    ),
     SaferDefault(
         ("providers", "NAME", "max_output_tokens"),
         "answers end after 4096 tokens, thinking included",

@@ -87,7 +87,14 @@ def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
     if isinstance(node, BaseModel):
         return _section(node, path, secret, given)
     if isinstance(node, Mapping):
-        return {key: _data(value, (*path, key), secret, given) for key, value in node.items()}
+        data: dict[str, Any] = {}
+        for key, value in node.items():
+            if isinstance(value, Secret):
+                written, text = secret((*path, key), value)
+                data[written] = _escaped(text)
+            else:
+                data[key] = _data(value, (*path, key), secret, given)
+        return data
     if isinstance(node, tuple | list):
         return [_data(value, (*path, n), secret, given) for n, value in enumerate(node)]
     return _escaped(node) if isinstance(node, str) else node

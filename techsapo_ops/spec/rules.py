@@ -21,7 +21,7 @@ from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
 from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring, thinking
+from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
 
 BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
@@ -265,6 +265,6 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
-    alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring, thinking,
-    exposed_key, older_defaults, urls, sign_in,
+    alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring, thinking, bodies,
+    options, exposed_key, older_defaults, urls, sign_in,
 )  # fmt: skip

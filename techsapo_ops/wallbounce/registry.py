@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.answer_length import answer_length
 from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
@@ -110,6 +110,7 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
+    section = kind.settled(section, spec.edition or FIRST)
     price = _price(section, kind, spec.budget.unknown_price)
     if price is None:
         return (

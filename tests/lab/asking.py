@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from vendors import Asked, Vendor, vendor
+from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Vendor, vendor
+from vendors.answers import THOUGHT, WRITTEN
 from vendors.wires import WIRES
 
 from techsapo_ops.adapters.jsons import dump
@@ -70,6 +71,13 @@ def ask(
                 await provider.close()
 
     return asyncio.run(main())
+
+
+def counted(kind: str) -> Tokens:
+    """What the lab's vendor of `kind` counts of a whole answer."""
+    written = WRITTEN if kind == "anthropic" else 0
+    thought = 0 if kind == "openai-compatible" else THOUGHT
+    return Tokens(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS, written, thought)
 
 
 def sent_bytes(asked: Asked) -> int:

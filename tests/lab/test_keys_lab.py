@@ -120,7 +120,7 @@ def test_the_command_line_asks_with_the_key_of_its_environment(app: Server) -> N
         app.directory, "ask", "another", "--url", app.url, "--stream", "--json", TECHSAPO_API_KEY=key
     )
     events = [json.loads(line)["event"] for line in fresh.stdout.splitlines()]
-    assert events[0] == "answered"
+    assert events[0] == "asked"
     assert "graded" in events
     assert events[-1] == "verdict"
     log = "systemd[1]: nginx.service: write error: No space left on device\n"

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from asking import KEY, PRICE
+from orchestrator import client_of, make_app
 from vendors import Vendor, vendor
 from vendors.wires import WIRES
 
 from techsapo_ops.catalogue.models import models
+from techsapo_ops.serve import model_ends
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -20,6 +28,8 @@ from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 
 pytestmark = pytest.mark.lab
+
+NAME = "techsapo_provider_model_retires_timestamp_seconds"
 
 
 def section(kind: str, url: str, model: str, **more: Any) -> Any:
@@ -232,3 +242,71 @@ def test_the_catalogue_and_the_vendors_list_tell_the_same_of_a_model(facts: Any)
         assert facts.end is not None
     if facts.limits is not None and facts.limits.max_output is not None and told.max_output is not None:
         assert facts.limits.max_output == told.max_output
+
+
+def test_providers_list_asks_every_vendors_list_at_once_and_says_what_is_wrong(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str, str, list[int]]:
+        async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["anthropic"]) as claude:
+            claude.key = "another"
+            gpt.retires["good"] = date(2026, 12, 24)
+            providers = {
+                "gpt": {"kind": "openai", "base_url": gpt.url, "model": "good"},
+                "lost": {"kind": "openai", "base_url": gpt.url, "model": "no-such"},
+                "claude": {"kind": "anthropic", "base_url": claude.url, "model": "claude-sonnet-5-5"},
+                "idle": {"kind": "openai", "base_url": gpt.url, "model": "good", "enabled": False},
+                "keyless": {"kind": "openai", "model": "good"},
+            }
+            for name, given in providers.items():
+                given |= {"price": PRICE, "api_key": "${NO_SUCH_KEY}" if name == "keyless" else KEY}
+            (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "p", "providers": providers}))
+            called = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "techsapo_ops", "providers", "list", "--ask", *json_or_not,
+                cwd=tmp_path,
+                env={**os.environ, "COLUMNS": "150"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await called.communicate()
+            return called.returncode or 0, out.decode(), err.decode(), [gpt.listed, claude.listed]
+
+    json_or_not = ["--json"]
+    code, out, err, counts = asyncio.run(main())
+    assert (code, counts) == (0, [2, 1]), err
+    told = {row["name"]: row["vendor_list"] for row in json.loads(out)["providers"]}
+    assert (told["gpt"]["exists"], told["gpt"]["retires"]) == (True, "2026-12-24")
+    assert (told["lost"]["exists"], told["lost"]["error"]) == (False, None)
+    assert (told["claude"]["exists"], told["claude"]["cause"]) == (None, "key")
+    assert (told["idle"], told["keyless"]) == (None, None)
+    json_or_not = []
+    code, out, err, _ = asyncio.run(main())
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert rows["gpt"].rstrip().endswith("ends 2026-12-24")
+    assert rows["lost"].rstrip().endswith("not listed")
+    assert "lost: the vendor does not list this model. To do: check the spelling" in err
+    assert "claude: the vendor's list was not read: HTTP 401" in err
+    assert KEY not in out + err
+
+
+def test_the_app_reads_the_lists_by_itself_and_exports_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_ends, "SOON", 0.0)
+
+    async def main() -> str:
+        async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["google"]) as gemini:
+            gpt.retires["good"] = date(2100, 1, 1)
+            common = {"api_key": KEY, "model": "good", "price": PRICE}
+            providers = {
+                "gpt": {"kind": "openai", "base_url": gpt.url, **common},
+                "gemini": {"kind": "google", "base_url": gemini.url, **common},
+            }
+            async with client_of(make_app(tmp_path, providers=providers)) as client:
+                text = ""
+                async with asyncio.timeout(30):
+                    while gpt.listed + gemini.listed < 2 or NAME not in text:
+                        text = (await client.get("/metrics")).text
+            assert (gpt.asked, gemini.asked) == ([], []), "no question, which would cost"
+            return text
+
+    text = asyncio.run(main())
+    assert f'{NAME}{{model="good",provider="gpt",source="vendor"}} 4.1024448e+09' in text
+    assert len(re.findall(rf"(?m)^{NAME}\{{", text)) == 1, "Google's list tells no ends"

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from browsers import Window, browser
 from orchestrator import ask, serving
+from pool import Pool
 from servers import Server, free_port, wait_for
 from test_keys_lab import NEEDED, keys_of, make_key, with_key
 
@@ -48,13 +49,16 @@ def test_answers_and_grades_appear_before_the_verdict(
         page.get_by_label("プレミアム").check()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        expect(page.locator("#providers article")).to_have_count(1)
-        assert page.locator("#result").is_hidden(), "the first answer is shown while the others are asked"
-        expect(page.locator("#timeline li").first).to_contain_text("sim-a")
-        page.screenshot(path=shots / "ask-under-way.png", full_page=True)
         expect(page.locator("#providers article")).to_have_count(3)
+        expect(page.locator("#timeline li").first).to_contain_text("問い合わせています: sim-a, sim-b, sim-c")
+        expect(page.locator("#providers")).to_contain_text("回答を待っています")
+        expect(page.locator("#timeline li").nth(1)).to_contain_text("sim-a")
+        assert page.locator("#result").is_hidden(), "the first answer is shown while the others are asked"
+        page.screenshot(path=shots / "ask-under-way.png", full_page=True)
+        expect(page.locator("#status")).to_contain_text("相互に採点しています")
         expect(page.locator("#badges")).to_contain_text("シミュレーション", timeout=10_000)
         expect(page.locator("#timeline")).to_contain_text("評価")
+        expect(page.locator("#timeline li").last).to_contain_text("結論が出ました")
         assert page.locator("#grades tr").count() == 7
         page.get_by_label("質問").fill("別の質問")
         page.get_by_label("質問").press("Control+Enter")
@@ -62,6 +66,23 @@ def test_answers_and_grades_appear_before_the_verdict(
         page.keyboard.press("Escape")
         expect(page.locator("#status")).to_have_text("中止しました")
         window.assert_clean()
+
+
+def test_the_pages_ask_for_an_answer_in_the_language_that_the_reader_chose(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    window = open_window(1200, 900)
+    page = window.page
+    page.goto(shared.app().url)
+    page.get_by_label("質問").fill("why is the disk of db-1 full?")
+    page.get_by_label("質問").press("Control+Enter")
+    expect(page.locator("#answer")).to_contain_text("シミュレーション", timeout=10_000)
+    page.locator("#language").click()
+    page.get_by_label("Question").press("Control+Enter")
+    expect(page.locator("#answer")).to_contain_text("(simulated)", timeout=10_000)
+    window.assert_clean()
 
 
 def test_the_live_view_follows_the_stream_over_a_lost_connection(

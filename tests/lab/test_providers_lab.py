@@ -10,11 +10,22 @@ from typing import Any
 
 import pytest
 import yaml
-from asking import HOSTILE, KEY, KINDS, QUESTION, ask, dropped, make, registry, sent_bytes, server_tasks
+from asking import (
+    HOSTILE,
+    KEY,
+    KINDS,
+    QUESTION,
+    ask,
+    counted,
+    dropped,
+    make,
+    registry,
+    sent_bytes,
+    server_tasks,
+)
 from servers import free_port
 from vendors import (
     ANSWER,
-    CACHED_TOKENS,
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     WHOLE,
@@ -44,7 +55,7 @@ def test_an_answer_in_the_schema_fills_every_field(kind: str) -> None:
     assert (answer.root_cause, list(answer.claims)) == (ANSWER["root_cause"], ANSWER["claims"])
     assert (list(answer.commands), answer.risk) == (ANSWER["commands"], Risk.REVERSIBLE)
     assert answer.self_confidence == 0.9
-    assert answer.tokens == Tokens(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS)
+    assert answer.tokens == counted(kind)
     assert answer.cost_usd == pytest.approx((INPUT_TOKENS * 2 + OUTPUT_TOKENS * 8) / 1e6)
     (asked,) = seen.asked
     assert asked.key == KEY

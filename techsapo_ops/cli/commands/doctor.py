@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_exposure import look_at_exposure
+from techsapo_ops.operations.doctor_models import look_at_models
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
@@ -103,6 +105,7 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
             HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
             for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
+        *look_at_models(project.spec, datetime.now(UTC).date()),
         *look_at_services(stack.topology),
     )
     return examine(stack, host_report(project, stack.topology), also)

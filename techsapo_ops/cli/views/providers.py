@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.spec.answer_length import SPEC
+from techsapo_ops.spec.model_facts import SPEC
+from techsapo_ops.wallbounce.causes import Cause, advice
+from techsapo_ops.wallbounce.failures import ProviderError
+from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.providers import ListedProvider
     from techsapo_ops.wallbounce.provider import Price
 
-COLUMNS = (
-    "name", "kind", "model", "state", "from", "$/m in", "$/m out", "longest", "context", "effort", "retires",
-)  # fmt: skip
-NUMBERS = ("$/m in", "$/m out", "longest", "context")
+COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "context", "effort", "retires")
+LIST = "vendor's list"
+NUMBERS = ("longest", "context")
 _UNKNOWN = "-"
 
 
@@ -23,18 +25,15 @@ def provider_row(listed: ListedProvider) -> list[str]:
     """One line of the table of COLUMNS; sources and reasons are told below it."""
     section, price, facts, effort = listed.section, listed.price, listed.facts, listed.effort
     context = facts.limits.context if facts is not None and facts.limits is not None else None
-    usable = listed.lacks is None
     return [
         listed.name,
         section.kind if section is not None else _UNKNOWN,
         listed.model or _UNKNOWN,
-        "usable" if usable else "unavailable",
-        next(iter(listed.tiers), "spare" if usable else _UNKNOWN),
-        f"{price.input:g}" if price is not None else _UNKNOWN,
-        f"{price.output:g}" if price is not None else _UNKNOWN,
+        "unavailable" if listed.lacks is not None else next(iter(listed.tiers), "spare"),
+        f"{price.input:g} / {price.output:g}" if price is not None else _UNKNOWN,
         f"{listed.longest.tokens:,}" if listed.longest is not None else _UNKNOWN,
         f"{context:,}" if context is not None else _UNKNOWN,
-        (effort.value if effort.by_spec else f"{effort.value} (default)") if effort is not None else _UNKNOWN,
+        effort.value if effort is not None else _UNKNOWN,
         str(listed.end.retires) if listed.end is not None else _UNKNOWN,
     ]
 
@@ -51,6 +50,9 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
     prices = {p.name: p.price.source for p in providers if p.price is not None}
     for source, names in _grouped(prices):
         yield f"price of {names} by {source}"
+    efforts = {p.name: SPEC if p.effort.by_spec else "the vendor" for p in providers if p.effort is not None}
+    for source, names in _grouped(efforts):
+        yield f"effort of {names} by {source}"
     longest = {p.name: p.longest.source for p in providers if p.longest is not None}
     for source, names in _grouped(longest):
         yield f"longest answer of {names} by {source}"
@@ -65,8 +67,46 @@ def _grouped(sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield words, ", ".join(name for name, its in sources.items() if its == source)
 
 
-def provider_json(listed: ListedProvider) -> dict[str, Any]:
-    """One provider with stable keys; null where nothing is known."""
+def told_row(told: Listed | ProviderError | None) -> str:
+    """What the vendor's list says of a model, in a word or two; None: it was not asked."""
+    if told is None:
+        return _UNKNOWN
+    if isinstance(told, ProviderError):
+        return "failed"
+    if told.exists is None:
+        return "no list"
+    if told.retires is not None:
+        return f"ends {told.retires}"
+    return "listed" if told.exists else "not listed"
+
+
+def told_notes(name: str, told: Listed | ProviderError) -> Iterator[str]:
+    """What is wrong with what the vendor's list says, and what to do."""
+    if isinstance(told, ProviderError):
+        yield f"{name}: the vendor's list was not read: {told.message}. To do: {advice(told.cause).do}"
+    elif told.exists is False:
+        others = f"; it lists {', '.join(told.others)}" if told.others else ""
+        yield f"{name}: the vendor does not list this model{others}. To do: {advice(Cause.MODEL).do}"
+
+
+def _told_json(told: Listed | ProviderError | None) -> dict[str, Any] | None:
+    if told is None:
+        return None
+    listed, error = (NO_LIST, told) if isinstance(told, ProviderError) else (told, None)
+    return {
+        "exists": listed.exists,
+        "retires": str(listed.retires) if listed.retires is not None else None,
+        "deprecated": listed.deprecated,
+        "max_output_tokens": listed.max_output,
+        "context_tokens": listed.context,
+        "others": list(listed.others),
+        "error": error.message if error is not None else None,
+        "cause": str(error.cause) if error is not None else None,
+    }
+
+
+def provider_json(listed: ListedProvider, told: Listed | ProviderError | None = None) -> dict[str, Any]:
+    """One provider with stable keys; null where nothing is known. `told` is what its vendor's list says."""
     section, facts, effort, end = listed.section, listed.facts, listed.effort, listed.end
     limits = facts.limits if facts is not None else None
     return {
@@ -91,6 +131,7 @@ def provider_json(listed: ListedProvider) -> dict[str, Any]:
         }
         if end is not None
         else None,
+        "vendor_list": _told_json(told),
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.backup.config_archive import forms
-from techsapo_ops.spec.fields import secret_pairs, sections
+from techsapo_ops.spec.fields import secret_places, sections
 from techsapo_ops.spec.logins import masked_config, tells_login, without_logins, written_secrets
 from techsapo_ops.spec.models.monitoring import RawReceiver
 from techsapo_ops.spec.secret import MASK
@@ -88,9 +88,9 @@ def _holds(text: bytes, values: Iterable[str]) -> bool:
 def _masked(spec: dict[str, Any], stale: set[str]) -> dict[str, Any]:
     """A spec as data with these values masked, so that it still loads."""
     for _, model, section in sections(spec):
-        for key in secret_pairs(model):
-            if str(section.get(key, "")).replace("$${", "${") in stale:
-                section[key] = MASK
+        for _, inner, key in secret_places(model, section):
+            if str(inner.get(key, "")).replace("$${", "${") in stale:
+                inner[key] = MASK
         if model is RawReceiver and stale & set(written_secrets(section)):
             section["config"] = masked_config(section["config"])
     found: dict[str, Any] = _each(spec, stale)

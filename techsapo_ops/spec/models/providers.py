@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from techsapo_ops.spec.models.base import (
     Duration,
@@ -19,6 +20,26 @@ from techsapo_ops.spec.models.base import (
     Usd,
 )
 from techsapo_ops.spec.secret import Secret
+
+_HEADER = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_OWN_HEADERS = {"connection", "content-length", "content-type", "host", "transfer-encoding"}
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]+")
+
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
+    for name, value in given.items():
+        if not _HEADER.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header; use letters, digits, '-' and '_'")
+        if name.lower() in _OWN_HEADERS:
+            raise ValueError(f"{name} is the call's own; leave it out")
+        if not _HEADER_VALUE.fullmatch(value.reveal()):
+            raise ValueError(f"the value of {name} must be on one line, in ASCII")
+    return given
+
+
+Headers = Annotated[dict[str, Secret], AfterValidator(_headers)]
 
 
 class DearerPrice(Section):
@@ -126,6 +147,10 @@ class KeyedProvider(ModelProvider):
     """File that holds the API key, in place of `api_key`."""
     stream: bool = False
     """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
+    headers: Headers | None = None
+    """Further headers of each call by name; values are secrets, and NAME_file takes one from a file."""
+    extra_body: dict[str, Any] | None = None
+    """Further fields of each call's body, for what the vendor takes and the spec has no field for."""
 
 
 class OpenAIProvider(KeyedProvider):
@@ -137,7 +162,7 @@ class OpenAIProvider(KeyedProvider):
     """What answers: OpenAI."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    reasoning_effort: Effort | None = None
     """How long a reasoning model thinks; each model takes some of these; default: the vendor's."""
     verbosity: Literal["low", "medium", "high"] | None = None
     """How much it writes; default: the vendor's."""
@@ -152,6 +177,8 @@ class CompatibleProvider(KeyedProvider):
     """What answers: an endpoint with OpenAI's chat completions."""
     base_url: Url
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
+    reasoning_effort: Effort | None = None
+    """How long a reasoning model thinks; each server takes some of these; default: the server's."""
 
 
 class GoogleProvider(KeyedProvider):
@@ -162,10 +189,10 @@ class GoogleProvider(KeyedProvider):
     kind: Literal["google"]
     """What answers: Gemini."""
     base_url: Url | None = None
-    """Another address of the API, e.g. a proxy."""
+    """Another address of the API, e.g. a proxy; one with /publishers/google at its end is Vertex AI's."""
     thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
     """Tokens that Gemini 2.5 may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
-    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
+    thinking_level: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
     """How long Gemini 3 and later think; not every model takes `minimal`; default: the vendor's."""
 
 
@@ -178,6 +205,12 @@ class AnthropicProvider(KeyedProvider):
     """What answers: Claude."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    """How much it does for an answer, thinking and words; default: the model's."""
+    thinking: Literal["adaptive", "between_tools", "disabled", "enabled"] | None = None
+    """Whether it thinks first: each model takes some of these; `enabled`, of older ones, with a budget."""
+    thinking_budget: Annotated[int, Field(ge=1024), NotASwitch] | None = None
+    """Tokens that it may think with `thinking: enabled`, out of `max_output_tokens`."""
 
 
 class AgentProvider(ModelProvider):
@@ -196,6 +229,38 @@ class AgentProvider(ModelProvider):
     """Programs at once in one instance, each of about 200 MB; further questions wait."""
 
 
+class Reasoning(Section):
+    """How a model behind OpenRouter thinks. It takes one of `effort` and `max_tokens`."""
+
+    effort: Effort | None = None
+    """How long it thinks; where a model lacks a value, OpenRouter takes the nearest."""
+    max_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
+    """Tokens that it may think, out of `max_output_tokens`."""
+    exclude: bool | None = None
+    """true: what it thought is not sent back; it is not read in any case."""
+    enabled: bool | None = None
+    """true: it thinks as OpenRouter thinks best."""
+
+
+class Routing(Section):
+    """Which endpoints OpenRouter may ask for an answer."""
+
+    require_parameters: bool | None = None
+    """Only those that take everything that is asked, also the answer's schema; default: by the edition."""
+    order: tuple[Text, ...] | None = None
+    """Endpoints in the order in which they are tried."""
+    only: tuple[Text, ...] | None = None
+    """No others than these."""
+    ignore: tuple[Text, ...] | None = None
+    """Never these."""
+    allow_fallbacks: bool | None = None
+    """false: where the first ones fail, no other is tried."""
+    data_collection: Literal["allow", "deny"] | None = None
+    """deny: none that keeps what it is asked."""
+    zdr: bool | None = None
+    """true: only those that keep nothing at all (zero data retention)."""
+
+
 class OpenRouterProvider(KeyedProvider):
     """Models of many vendors through OpenRouter."""
 
@@ -205,6 +270,10 @@ class OpenRouterProvider(KeyedProvider):
     """What answers: a model behind OpenRouter."""
     base_url: Url = "https://openrouter.ai/api/v1"
     """Address of the API."""
+    reasoning: Reasoning | None = None
+    """How the model thinks; default: as OpenRouter thinks best."""
+    provider: Routing | None = None
+    """Which endpoints may answer; the names are OpenRouter's."""
 
 
 Provider = Annotated[

@@ -10,17 +10,32 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from techsapo_ops.spec.models.providers import AnthropicProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prompts import Prompt
+from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.listed import Listed, claude_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
-from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
+from techsapo_ops.wallbounce.providers.wire import REFUSED, Form, Reading, WiredModel, refusal
 
 _VERSION = "2023-06-01"
-_CUT_OFF = {"max_tokens", "model_context_window_exceeded"}
+_NOT_WHOLE = {
+    "max_tokens": "",
+    "model_context_window_exceeded": "question and answer exceed the model's context; shorten the question",
+    "pause_turn": "the vendor paused in the middle of the answer (pause_turn)",
+    "tool_use": "the model asked for a tool, and it has none (tool_use)",
+}
+"""Reasons to stop before the answer is whole, and what to say where tokens are not what it lacked."""
+_CATEGORIES = {
+    "cyber": "as a matter of computer crime",
+    "bio": "as a matter of biology",
+    "frontier_llm": "as a matter of building models",
+    "reasoning_extraction": "as an attempt to have it tell its reasoning",
+    "general_harms": "as harmful",
+}
 
 
 class Anthropic(WiredModel):
@@ -29,6 +44,12 @@ class Anthropic(WiredModel):
     default_url = "https://api.anthropic.com"
     promised = "a message"
     told_alone = True
+
+    def __init__(self, name: str, spec: AnthropicProvider, price: Price) -> None:
+        super().__init__(name, spec, price)
+        self._effort = spec.effort
+        self._thinking = spec.thinking
+        self._budget = spec.thinking_budget
 
     @override
     def login(self, key: str) -> dict[str, str]:
@@ -58,8 +79,17 @@ class Anthropic(WiredModel):
             "system": system,
             "messages": [{"role": "user", "content": prompt.user}],
         }
+        output: dict[str, Any] = {}
+        if self._effort is not None:
+            output["effort"] = self._effort
         if form.structured:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": prompt.schema}}
+            output["format"] = {"type": "json_schema", "schema": prompt.schema}
+        if output:
+            body["output_config"] = output
+        if self._thinking is not None:
+            body["thinking"] = {"type": self._thinking}
+            if self._budget is not None:
+                body["thinking"]["budget_tokens"] = self._budget
         if self.stream:
             body["stream"] = True
         return body
@@ -89,6 +119,7 @@ class _Events(Reading):
         self._text: list[str] = []
         self._sent: Any = None
         self._stop: str | None = None
+        self._details: Any = None
 
     @override
     def add(self, event: Any, tally: Tally) -> None:
@@ -100,7 +131,9 @@ class _Events(Reading):
             self._text.append(event["delta"]["text"])
         elif kind == "message_delta":
             self._stop = event["delta"]["stop_reason"]
-            tally.tokens = _tokens(self._sent, event["usage"]["output_tokens"])
+            self._details = event["delta"].get("stop_details")
+            self._sent = {**self._sent, **{k: v for k, v in event["usage"].items() if v is not None}}
+            tally.tokens = _tokens(self._sent, self._sent["output_tokens"])
         elif kind == "error":
             raise failure_in_200(event)
 
@@ -108,7 +141,7 @@ class _Events(Reading):
     def reply(self, tally: Tally) -> Completion:
         if self._stop is None:
             raise broken_off(self.begun)
-        return _reply("".join(self._text), self._stop, tally)
+        return _reply("".join(self._text), self._stop, self._details, tally)
 
 
 def read_message(message: Any, tally: Tally) -> Completion:
@@ -117,16 +150,19 @@ def read_message(message: Any, tally: Tally) -> Completion:
     """
     text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
     tally.tokens = _tokens(message["usage"], message["usage"]["output_tokens"])
-    return _reply(text, message["stop_reason"], tally)
+    return _reply(text, message["stop_reason"], message.get("stop_details"), tally)
 
 
-def _reply(text: str, stop: str | None, tally: Tally) -> Completion:
+def _reply(text: str, stop: str | None, details: Any, tally: Tally) -> Completion:
     if stop == "refusal":
-        raise refusal()
-    return Completion(text, tally.tokens, stop not in _CUT_OFF)
+        category = (details or {}).get("category")
+        raise refusal(f"{REFUSED} ({_CATEGORIES.get(category, category)})" if category else REFUSED)
+    return Completion(text, tally.tokens, stop not in _NOT_WHOLE, _NOT_WHOLE.get(stop or "", ""))
 
 
 def _tokens(usage: Any, written: object) -> Tokens | None:
     cached = usage.get("cache_read_input_tokens") or 0
     created = usage.get("cache_creation_input_tokens") or 0
-    return tokens_of(usage["input_tokens"] + cached + created, written, cached)
+    thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    read = usage["input_tokens"] + cached + created
+    return tokens_of(read, written, cached, cache_written=created, thinking=thought)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import CHAT_ANSWER
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision, Reply
 from techsapo_ops.wallbounce.bills import bill_of
@@ -25,13 +25,17 @@ from techsapo_ops.wallbounce.provider import WORST_CASE, Price
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
+CUT_OFF = "the answer was cut off; raise max_output_tokens"
 _LONGEST_MESSAGE = 200
 _MOST_TOKENS = 2**31 - 1
+_SHORTEST_SECRET = 6
+"""Shorter values of headers are no secrets, and masking them would garble what is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came back of one call. `complete` is False where the vendor says that it was cut off.
+    """What came back of one call. `complete` is False where the vendor says that it is not whole; `why` says
+    why, where tokens are not what it lacked.
 
     `tokens` is None where the vendor counted none.
     """
@@ -39,6 +43,7 @@ class Completion:
     text: str
     tokens: Tokens | None
     complete: bool = True
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -63,7 +68,7 @@ class LanguageModel(ABC):
         self.price = price
         self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
         self.stream = False
-        self._key: Secret | None = None
+        self._secrets: tuple[str, ...] = ()
 
     @abstractmethod
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
@@ -105,8 +110,8 @@ class LanguageModel(ABC):
         ):
             raise ProviderError(
                 FailureKind.BAD_ANSWER,
-                "the answer was cut off; raise max_output_tokens",
-                cause=Cause.CUT_OFF,
+                reply.why or CUT_OFF,
+                cause=Cause.UNREADABLE if reply.why else Cause.CUT_OFF,
                 cost_usd=cost,
             )
         return Answer(
@@ -159,8 +164,8 @@ class LanguageModel(ABC):
 
     def _clean(self, message: str) -> str:
         """`message` on one short line and without the key, which some servers echo."""
-        if self._key:
-            message = message.replace(self._key.reveal(), "********")
+        for secret in self._secrets:
+            message = message.replace(secret, MASK)
         return " ".join(message.split())[:_LONGEST_MESSAGE]
 
 
@@ -170,7 +175,17 @@ class KeyedModel(LanguageModel):
     def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
         self.stream = spec.stream
-        self._key = spec.api_key
+        self._secrets = tuple(sorted(_secrets(spec), key=len, reverse=True))
+
+
+def _secrets(spec: KeyedSpec) -> Iterator[str]:
+    """What no message may hold: the key, and headers' values, whole and after a word such as Bearer."""
+    if spec.api_key is not None:
+        yield spec.api_key.reveal()
+    for value in (spec.headers or {}).values():
+        for text in (value.reveal(), value.reveal().rpartition(" ")[2]):
+            if len(text) >= _SHORTEST_SECRET:
+                yield text
 
 
 def hush(library: str) -> None:

@@ -5,54 +5,87 @@ Wire format: https://platform.openai.com/docs/api-reference/chat and /chat-strea
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import override
 
 from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.wire import Reading, refusal
 
+Bill = Callable[[Any], float | None]
+"""What the usage of a completion says that it costs, in USD; None where it says nothing."""
 
-def read_completion(completion: Any, tally: Tally) -> Completion:
+_THOUGHTS = re.compile(r"\s*<(think|thinking)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_LATE_END = re.compile(r"\A[^{].*</(?:think|thinking)>(?=\s*(?:\{|```))", re.DOTALL | re.IGNORECASE)
+"""Thoughts whose opening tag stood in the model's template: they end before an answer in JSON."""
+
+
+def read_completion(completion: Any, tally: Tally, bill: Bill) -> Completion:
     """The first choice of a chat completion. Raises ProviderError where it is an error or a refusal, and what
     reading JSON of another shape raises.
 
-    OpenRouter, and proxies, tell some errors in a body with status 200.
+    OpenRouter, and proxies, tell some errors in a body with status 200. What the model thought stands in
+    fields of its own (`reasoning`, `reasoning_content`, `reasoning_details`), which nobody reads, or in tags
+    at the head of the content.
     """
     _raise_for_error(completion)
     choice = completion["choices"][0]
-    message, finish = choice["message"], choice.get("finish_reason")
-    tally.tokens = _usage(completion.get("usage"))
-    return _reply(message.get("content") or "", message.get("refusal"), finish, tally)
+    message = choice["message"]
+    usage = completion.get("usage")
+    tally.tokens, tally.billed_usd = _counted(usage), bill(usage)
+    return _reply(_content(message), message.get("refusal"), choice, tally)
 
 
 class Chunks(Reading):
     """The chunks of one streamed chat completion."""
 
-    def __init__(self) -> None:
+    def __init__(self, bill: Bill) -> None:
         super().__init__()
+        self._bill = bill
         self._text: list[str] = []
         self._refused = False
-        self._finish: Any = None
+        self._last: Any = {}
 
     @override
     def add(self, event: Any, tally: Tally) -> None:
         _raise_for_error(event)
-        tally.tokens = _usage(event.get("usage")) or tally.tokens
+        if event.get("usage"):
+            tally.tokens, tally.billed_usd = _counted(event["usage"]), self._bill(event["usage"])
         for choice in event.get("choices") or ():  # the chunk with the usage has none
             delta = choice.get("delta") or {}
-            self._text.append(delta.get("content") or "")
+            self._text.append(_content(delta))
             self._refused |= bool(delta.get("refusal"))
-            self._finish = choice.get("finish_reason") or self._finish
+            if choice.get("finish_reason"):
+                self._last = choice
 
     @override
     def reply(self, tally: Tally) -> Completion:
-        if not self.done and self._finish is None:
+        if not self.done and not self._last:
             raise broken_off(self.begun)
-        return _reply("".join(self._text), self._refused, self._finish, tally)
+        return _reply("".join(self._text), self._refused, self._last, tally)
+
+
+def without_thoughts(text: str) -> str:
+    """`text` without the thoughts at its head; nothing where it was cut off while thinking."""
+    while found := _THOUGHTS.match(text):
+        text = text[found.end() :]
+    return _LATE_END.sub("", text)
+
+
+def _content(message: Any) -> str:
+    """The text of a message or a delta; some servers send it in parts."""
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part["type"] == "text")
+    if not isinstance(content, str):
+        raise TypeError("not text")
+    return content
 
 
 def _raise_for_error(body: Any) -> None:
@@ -66,16 +99,29 @@ def _raise_for_error(body: Any) -> None:
         raise failure_in_200({"error": error})
 
 
-def _reply(text: Any, refused: Any, finish: Any, tally: Tally) -> Completion:
+def _reply(content: str, refused: Any, choice: Any, tally: Tally) -> Completion:
+    """What the content comes to. A reason to end that nobody knows says nothing against it."""
+    finish, native = choice.get("finish_reason"), choice.get("native_finish_reason")
+    text = without_thoughts(content)
     if finish == "content_filter" or (refused and not text):
         raise refusal()
-    if not isinstance(text, str):
-        raise TypeError("not text")
-    return Completion(text, tally.tokens, finish != "length")
+    if finish == "error":
+        told = f"the answer broke off in the middle ({native or finish})"
+        raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
+    if not content.strip() or text.strip():
+        return Completion(text, tally.tokens, finish != "length")
+    closed = content.rstrip().endswith(">") and finish != "length"
+    return Completion("", tally.tokens, False, "the reply holds thoughts and no answer" if closed else "")
 
 
-def _usage(usage: Any) -> Tokens | None:
+def _counted(usage: Any) -> Tokens | None:
     if not usage:
         return None
-    details = usage.get("prompt_tokens_details") or {}
-    return tokens_of(usage["prompt_tokens"], usage["completion_tokens"], details.get("cached_tokens") or 0)
+    read, written = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    return tokens_of(
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+        read.get("cached_tokens") or 0,
+        cache_written=read.get("cache_write_tokens") or 0,
+        thinking=written.get("reasoning_tokens") or 0,
+    )

@@ -19,14 +19,22 @@ from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.listed import Listed, gemini_model
 from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
-from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
+from techsapo_ops.wallbounce.providers.wire import VERTEX, Form, Reading, WiredModel, refusal
 
 _API_VERSION = "v1beta"
 """In v1, generateContent knows neither systemInstruction nor responseMimeType nor thinkingConfig: 400
 (googleapis/googleapis, google/ai/generativelanguage/v1/generative_service.proto, 2026-08-22).
 """
-_CUT_OFF = "MAX_TOKENS"
-_REFUSALS = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR"}
+_REFUSALS = {
+    "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "MODEL_ARMOR",
+    "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION",
+}  # fmt: skip
+_CUT_OFF = {"MAX_TOKENS", "CONTINUATION"}
+_NOT_WHOLE = {
+    "OTHER", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS",
+    "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE", "IMAGE_OTHER", "ESCALATION", "PUP_LIMITED_DISABLED",
+}  # fmt: skip
+"""Reasons that say neither that it is whole nor that tokens ran out: an answer that is whole counts."""
 
 
 class Google(WiredModel):
@@ -49,7 +57,8 @@ class Google(WiredModel):
     def url(self) -> str:
         model = self.model if "/" in self.model else f"models/{self.model}"
         method = "streamGenerateContent?alt=sse" if self.stream else "generateContent"
-        return f"{self._base_url}/{_API_VERSION}/{model}:{method}"
+        version = "" if VERTEX.search(self._base_url) else f"/{_API_VERSION}"
+        return f"{self._base_url}{version}/{model}:{method}"
 
     @override
     def list_url(self) -> str:
@@ -104,7 +113,7 @@ class _Events(Reading):
     def reply(self, tally: Tally) -> Completion:
         if self._finish is None:
             raise broken_off(self.begun)
-        return Completion("".join(self._text), tally.tokens, self._finish != _CUT_OFF)
+        return _reply("".join(self._text), self._finish, tally)
 
 
 def read_generation(generation: Any, tally: Tally) -> Completion:
@@ -114,7 +123,12 @@ def read_generation(generation: Any, tally: Tally) -> Completion:
     finish = _look_at(generation, tally)
     if not generation.get("candidates"):
         raise ProviderError(FailureKind.BAD_ANSWER, "the reply holds no candidate", began=True)
-    return Completion(_text_of(generation), tally.tokens, finish != _CUT_OFF)
+    return _reply(_text_of(generation), finish, tally)
+
+
+def _reply(text: str, finish: str | None, tally: Tally) -> Completion:
+    why = f"the vendor ended the answer early ({finish})" if finish in _NOT_WHOLE else ""
+    return Completion(text, tally.tokens, finish not in _CUT_OFF | _NOT_WHOLE, why)
 
 
 def _look_at(generation: Any, tally: Tally) -> str | None:
@@ -143,7 +157,8 @@ def _tokens(usage: Any) -> Tokens | None:
     """What was counted, thinking as output, as it is billed."""
     thought = usage.get("thoughtsTokenCount") or 0
     written = (usage.get("candidatesTokenCount") or 0) + thought
-    return tokens_of(usage["promptTokenCount"], written, usage.get("cachedContentTokenCount") or 0)
+    cached = usage.get("cachedContentTokenCount") or 0
+    return tokens_of(usage["promptTokenCount"], written, cached, thinking=thought)
 
 
 def _text_of(generation: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Provider
@@ -35,20 +36,39 @@ class KeyedSpec(ModelSpec, Protocol):
     def stream(self) -> bool: ...
     @property
     def base_url(self) -> str | None: ...
+    @property
+    def headers(self) -> Mapping[str, Secret] | None: ...
+    @property
+    def extra_body(self) -> Mapping[str, Any] | None: ...
 
 
 def key(name: str, spec: KeyedSpec) -> str | None:
     """It wants a key, wherever it is."""
-    return f"no key; set providers.{name}.api_key or api_key_file" if spec.api_key is None else None
+    lacks = spec.api_key is None and not spec.headers
+    return f"no key; set providers.{name}.api_key or api_key_file" if lacks else sendable(name, spec)
 
 
 def key_or_address(name: str, spec: KeyedSpec) -> str | None:
     """The vendor wants a key; what stands in its place at an address of its own may not."""
-    return key(name, spec) if spec.base_url is None else None
+    return key(name, spec) if spec.base_url is None else sendable(name, spec)
 
 
 def nothing(_name: str, _spec: Any) -> None:
     """It can always be called."""
+
+
+def sendable(name: str, spec: KeyedSpec) -> str | None:
+    """Where it has a key, a header can hold it: of what stands around it, such as a line's end, no notice is
+    taken.
+    """
+    if spec.api_key is None or spec.api_key.reveal().strip().isprintable():
+        return None
+    return f"its key holds a control character; write providers.{name}.api_key anew, on one line"
+
+
+def unchanged(spec: Any, _edition: Edition) -> Any:
+    """No default of its section depends on the edition."""
+    return spec
 
 
 def listed(spec: ModelSpec) -> Price | None:
@@ -66,12 +86,13 @@ class ProviderKind:
 
     `make` takes the provider's name, its section and its price; a library behind it is imported when
     it is first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of
-    tokens where the spec gives none.
+    tokens where the spec gives none. `settled` fills in what the section leaves to the edition of defaults.
     """
 
     make: Callable[[str, Any, Price], Provider]
     lacks: Callable[[str, Any], str | None] = key_or_address
     price: Callable[[Any], Price | None] = listed
+    settled: Callable[[Any, Edition], Any] = unchanged
 
 
 def provider_kind(kind: str) -> ProviderKind:

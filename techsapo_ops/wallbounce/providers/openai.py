@@ -11,6 +11,8 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from techsapo_ops.spec.models.providers import OpenAIProvider
+from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
@@ -20,6 +22,7 @@ from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
 from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
 
+_FAILED = {"failed", "cancelled"}
 _LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -111,10 +114,9 @@ def read_response(response: Any, tally: Tally) -> Completion:
     """Text and tokens of a response's JSON. Raises ProviderError where the model failed or refused, and what
     reading JSON of another shape raises.
     """
-    usage, error = response.get("usage"), response.get("error")
+    usage, error, status = response.get("usage"), response.get("error"), response.get("status")
     if usage is not None:
-        cached = (usage.get("input_tokens_details") or {}).get("cached_tokens")
-        tally.tokens = tokens_of(usage["input_tokens"], usage["output_tokens"], cached or 0)
+        tally.tokens = _tokens(usage)
     if error is not None:
         raise failure_in_200({"error": error})
     messages = [item for item in response["output"] if item["type"] == "message"]
@@ -124,4 +126,21 @@ def read_response(response: Any, tally: Tally) -> Completion:
     reason = (response.get("incomplete_details") or {}).get("reason")
     if reason == "content_filter" or (refused and not text):
         raise refusal()
-    return Completion(text, tally.tokens, response.get("status") in {"completed", None})
+    if status in _FAILED:
+        told = f"the vendor says no more than that the call was {status}"
+        raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
+    if status in {"completed", None}:
+        return Completion(text, tally.tokens)
+    why = "" if reason == "max_output_tokens" else f"the vendor ended the answer early ({reason or status})"
+    return Completion(text, tally.tokens, False, why)
+
+
+def _tokens(usage: Any) -> Tokens | None:
+    read, written = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    return tokens_of(
+        usage["input_tokens"],
+        usage["output_tokens"],
+        read.get("cached_tokens") or 0,
+        cache_written=read.get("cache_write_tokens") or 0,
+        thinking=written.get("reasoning_tokens") or 0,
+    )

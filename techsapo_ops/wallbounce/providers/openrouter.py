@@ -5,17 +5,31 @@ Wire format: https://openrouter.ai/docs/api-reference/overview
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
 
+from techsapo_ops.spec.edition import Edition
+from techsapo_ops.spec.models.providers import OpenRouterProvider, Routing
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key
 from techsapo_ops.wallbounce.providers.listed import Listed, in_openrouters_list
 from techsapo_ops.wallbounce.providers.openai_compatible import ChatModel
+from techsapo_ops.wallbounce.providers.told import Told
+from techsapo_ops.wallbounce.providers.wire import Form
 
 
 class OpenRouter(ChatModel):
     """One model behind OpenRouter."""
+
+    def __init__(self, name: str, spec: OpenRouterProvider, price: Price) -> None:
+        super().__init__(name, spec, price)
+        sections = {"reasoning": spec.reasoning, "provider": spec.provider}
+        given = {k: s.model_dump(exclude_none=True) for k, s in sections.items() if s is not None}
+        self._options = {name: section for name, section in given.items() if section}
 
     @override
     def own_headers(self) -> dict[str, str]:
@@ -25,5 +39,38 @@ class OpenRouter(ChatModel):
     def read_list(self, answer: Any) -> Listed:
         return in_openrouters_list(answer, self.model)
 
+    @override
+    def options(self) -> Mapping[str, Any]:
+        return self._options
 
-KIND = ProviderKind(OpenRouter, lacks=key)
+    @override
+    def learn(self, form: Form, told: Told) -> Form | None:
+        # With `require_parameters` no endpoint may be left that takes a schema: 404.
+        if form.structured and told.status == 404 and told.cause is Cause.PARAMETER:
+            return replace(form, structured=False)
+        return super().learn(form, told)
+
+    @override
+    def bill(self, usage: Any) -> float | None:
+        """With a key of one's own at the vendor, `cost` is OpenRouter's fee alone."""
+        usage = usage or {}
+        cost = _usd(usage.get("cost"))
+        if cost is not None and usage.get("is_byok"):
+            return cost + (_usd((usage.get("cost_details") or {}).get("upstream_inference_cost")) or 0.0)
+        return cost
+
+
+def _usd(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _settled(spec: OpenRouterProvider, edition: Edition) -> OpenRouterProvider:
+    """From edition 2 on an endpoint that would ignore the answer's schema is not asked."""
+    routing = spec.provider or Routing()
+    if routing.require_parameters is not None or edition < 2:
+        return spec
+    required = routing.model_copy(update={"require_parameters": True})
+    return spec.model_copy(update={"provider": required})
+
+
+KIND = ProviderKind(OpenRouter, lacks=key, settled=_settled)

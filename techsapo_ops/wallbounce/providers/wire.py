@@ -6,6 +6,7 @@ No vendor's SDK is behind it; decision 37 says why, and what that saves.
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,22 +23,28 @@ from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed, in_list
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
-from techsapo_ops.wallbounce.providers.told import failure_of, schema_turned_away
+from techsapo_ops.wallbounce.providers.told import Told, failure_of
+from techsapo_ops.wallbounce.providers.told import read as read_error
 from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp
 
+REFUSED = "the provider refused the question's content"
 _HOLLOW = "\0the user's text\0"
 """Stands for it while the rest of a request is encoded."""
+VERTEX = re.compile(r"/publishers/[^/]+\Z")
+"""How the path of a base URL ends that is Vertex AI's: it holds the version, the project and the place."""
+_CLOUDS = re.compile(
+    r"\Ahttps?://[^/]+\.(?:azure\.com|amazonaws\.com|api\.aws)(?::\d+)?(?:/|\Z)", re.IGNORECASE
+)
+"""Clouds that serve vendors' models by names of their own, or of the user's: no list has these."""
 _DONE = b"[DONE]"
 LIST_TIMEOUT = 20.0
 """Most seconds that a vendor's list of models is waited for."""
 _FRAMES = 64
 """Encoded requests that are kept; there are a few for each kind of prompt."""
-_ATTEMPTS = 4
-"""Most calls for one reply: the first, and one after each refusal that teaches how to ask."""
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 """What reading JSON of another shape than the promised raises."""
 
@@ -46,14 +53,12 @@ UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, Recur
 class Form:
     """How a request is put, as far as the endpoint's refusals have taught it.
 
-    `structured`: the schema goes into the vendor's field for it, not in words.
+    `structured`: the schema goes into the vendor's field for it, not in words. `limit` is the field of a chat
+    completion that bounds its length.
     """
 
     structured: bool = True
-
-    def in_words(self) -> Form:
-        """The same with the schema in words."""
-        return replace(self, structured=False)
+    limit: str = "max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class Reading(ABC):
 class WiredModel(KeyedModel):
     """A model that is asked by HTTP; a vendor's class knows its address, its requests and its replies.
 
-    An endpoint that turns the schema away is asked in words from then on.
+    What a refusal teaches of how to ask is remembered once an answer came that way: an endpoint that turns
+    the schema away is asked in words from then on.
     """
 
     default_url: ClassVar[str] = ""
@@ -97,13 +103,16 @@ class WiredModel(KeyedModel):
     def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
         self._base_url = (spec.base_url or self.default_url).rstrip("/")
-        self._headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            **self.own_headers(),
-        }
-        if spec.api_key:
-            self._headers |= self.login(spec.api_key.reveal())
+        self.headers = _with_given(
+            {
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                **self.own_headers(),
+                **(self.login(spec.api_key.reveal().strip()) if spec.api_key else {}),
+            },
+            {name: value.reveal() for name, value in (spec.headers or {}).items()},
+        )
+        self._extra = spec.extra_body or {}
         self._form = Form()
         self._frames: dict[object, tuple[bytes, bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -145,6 +154,8 @@ class WiredModel(KeyedModel):
 
     async def listed(self) -> Listed:
         """What the vendor's list says of the model: one GET, which costs nothing. Raises ProviderError."""
+        if _CLOUDS.search(self._base_url) or VERTEX.search(self._base_url):
+            return NO_LIST
         await self.warm()
         wait = min(self.timeout, LIST_TIMEOUT)
         unreachable: tuple[type[Exception], ...] = (*_connection_errors(), OSError)
@@ -152,7 +163,7 @@ class WiredModel(KeyedModel):
             async with (
                 asyncio.timeout(wait),
                 open_session(LONGEST_LIST) as session,
-                session.get(self.list_url(), headers=self._headers, allow_redirects=False) as response,
+                session.get(self.list_url(), headers=self.headers, allow_redirects=False) as response,
             ):
                 body = await response.read()
                 if response.status == 200:
@@ -170,10 +181,10 @@ class WiredModel(KeyedModel):
         failure.message = self._clean(failure.message)
         raise failure
 
-    def learn(self, form: Form, rejected: Rejected) -> Form | None:
+    def learn(self, form: Form, told: Told) -> Form | None:
         """How to ask anew after a refusal of `form`; None where no other form would help."""
-        if form.structured and schema_turned_away(rejected.status, rejected.body):
-            return form.in_words()
+        if form.structured and told.status in {400, 404, 422} and told.cause is Cause.SCHEMA:
+            return replace(form, structured=False)
         return None
 
     @override
@@ -187,25 +198,30 @@ class WiredModel(KeyedModel):
 
     @override
     async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
-        for attempt in range(1, _ATTEMPTS + 1):
-            form = self._form
-            reply = await self._post(self._encoded(prompt, question, form), tally)
-            if isinstance(reply, Completion):
-                return reply
-            taught = self.learn(form, reply)
-            if taught is None or attempt == _ATTEMPTS:
+        form = self._form
+        tried = {form}
+        while isinstance(reply := await self._post(self.encoded(prompt, question, form), tally), Rejected):
+            taught = self.learn(form, read_error(reply.status, reply.body, reply.headers))
+            if taught is None or taught in tried:
                 raise failure_of(reply.status, reply.body, reply.headers)
-            self._form = taught
-        raise AssertionError("the last attempt returns or raises")
+            form = taught
+            tried.add(form)
+        if len(tried) > 1:
+            self._form = form
+        if not reply.complete and not reply.text.strip() and not reply.why:
+            told = "all tokens went into thinking and none into an answer; raise max_output_tokens"
+            raise ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
+        return reply
 
-    def _encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
+    def encoded(self, prompt: Prompt, question: Question, form: Form) -> bytes:
         """The body of a call. All but the user's text is encoded once for each kind of prompt."""
         key = (prompt.system, prompt.name, question.language, form)
         frame = self._frames.get(key)
         if frame is None:
             hollow = Prompt(prompt.system, _HOLLOW, prompt.name, prompt.schema)
             system = prompt.system if form.structured else with_schema(prompt, question.language)
-            head, _, tail = dump(self.request(hollow, system, form)).partition(dump(_HOLLOW))
+            whole = merged(self.request(hollow, system, form), self._extra)
+            head, _, tail = dump(whole).partition(dump(_HOLLOW))
             if len(self._frames) >= _FRAMES:
                 self._frames.clear()
             frame = self._frames[key] = (head, tail)
@@ -219,7 +235,7 @@ class WiredModel(KeyedModel):
                 self._errors = (*_connection_errors(), OSError)
         try:
             async with self._session.post(
-                self.url(), data=content, headers=self._headers, allow_redirects=False
+                self.url(), data=content, headers=self.headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
                     return Rejected(response.status, response.headers, await response.read())
@@ -240,11 +256,24 @@ class WiredModel(KeyedModel):
             raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
 
 
-def refusal(
-    told: str = "the provider refused the question's content", *, began: bool = True
-) -> ProviderError:
+def refusal(told: str = REFUSED, *, began: bool = True) -> ProviderError:
     """The vendor's answer is that it gives none to this question."""
     return ProviderError(FailureKind.REFUSED, told, cause=Cause.CONTENT, began=began)
+
+
+def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`body` with what `extra` has more; a mapping in both is merged in its turn."""
+    both = dict(body)
+    for key, value in extra.items():
+        held = both.get(key)
+        both[key] = merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _with_given(own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Our headers, but for those that the spec gives, whichever their case."""
+    names = {name.lower() for name in given}
+    return {**{name: value for name, value in own.items() if name.lower() not in names}, **given}
 
 
 def _connection_errors() -> tuple[type[Exception], ...]:

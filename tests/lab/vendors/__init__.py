@@ -25,7 +25,7 @@ from vendors.answers import (
 )
 from vendors.core import Asked, Vendor, Wire
 from vendors.lists import Row
-from vendors.plays import play
+from vendors.plays import documented, play, tabled
 from vendors.refusals import Refused
 
 __all__ = [
@@ -81,11 +81,12 @@ async def vendor(wire: Wire) -> AsyncIterator[Vendor]:
     async def show(request: web.Request) -> web.StreamResponse:
         seen.listed += 1
         last = request.path.rpartition("/")[2]
+        if (row := documented(wire, last)) is not None:
+            return tabled(row, wire.key(request))
         if last in ERRORS:
             status, message, code = ERRORS[last]
-            return web.json_response(
-                wire.error(status, message.format(key=wire.key(request)), code), status=status
-            )
+            told = wire.error(status, message.format(key=wire.key(request)), code)
+            return web.json_response(told, status=status)
         known = [*wire.rows, *(Row(name, context=131072, max_output=65536) for name in sorted(PLAYS))]
         rows = [replace(row, retires=seen.retires.get(row.id, row.retires)) for row in known]
         try:

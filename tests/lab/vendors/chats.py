@@ -31,9 +31,8 @@ def words(content: Any) -> str:
 class Chat:
     """What any server of chat completions on one's own machine reads, without more."""
 
+    kind = "openai-compatible"
     prefix = "/v1"
-    overloaded = 503
-    quota = 429
     idle = b": keep-alive\n\n"
     rows = lists.COMPATIBLE
     keyed = False
@@ -117,6 +116,7 @@ class Chat:
 class OpenAIChat(Chat):
     """Chat completions at api.openai.com."""
 
+    kind = "openai"
     rows = lists.OPENAI
     keyed = True
 
@@ -151,8 +151,8 @@ class OpenAIChat(Chat):
 class OpenRouter(Chat):
     """Chat completions as OpenRouter speaks them: error codes are numbers, out of money is 402."""
 
+    kind = "openrouter"
     prefix = "/api/v1"
-    quota = 402
     idle = b": OPENROUTER PROCESSING\n\n"
     rows = lists.OPENROUTER
     keyed = True

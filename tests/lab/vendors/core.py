@@ -31,12 +31,10 @@ class Asked:
 class Wire(Protocol):
     """A wire format."""
 
+    kind: str
+    """The kind of provider whose rows of tests/cases/provider_errors.yaml hold here."""
     prefix: str
     """Path of the base URL."""
-    overloaded: int
-    """Status that says overloaded."""
-    quota: int
-    """Status that says the account has no money left."""
     idle: bytes
     """What a stream holds while the model thinks."""
     rows: tuple[Row, ...]

@@ -20,9 +20,8 @@ from vendors.streams import Event, claude_events, gemini_events, responses_error
 class Responses:
     """OpenAI's Responses API."""
 
+    kind = "openai"
     prefix = "/v1"
-    overloaded = 503
-    quota = 429
     idle = b": keep-alive\n\n"
     rows = lists.OPENAI
     keyed = True
@@ -115,9 +114,8 @@ class Responses:
 class Claude:
     """Anthropic's Messages API."""
 
+    kind = "anthropic"
     prefix = ""
-    overloaded = 529
-    quota = 402
     idle = b'event: ping\ndata: {"type": "ping"}\n\n'
     rows = lists.ANTHROPIC
     keyed = True
@@ -199,9 +197,8 @@ class Claude:
 class Gemini:
     """Google's Generative Language API."""
 
+    kind = "google"
     prefix = ""
-    overloaded = 503
-    quota = 429
     idle = b'data: {"candidates": [{"index": 0, "content": {"role": "model", "parts": []}}]}\n\n'
     statuses = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
     rows = lists.GOOGLE

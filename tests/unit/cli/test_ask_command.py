@@ -70,6 +70,7 @@ class Orchestrator(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[dict[str, Any]] = []
         self.ping = (200, "pong\n")
+        self.kind = "application/json"
         self.reply: tuple[int, bytes] = (200, json.dumps(ANSWER).encode())
 
     @property
@@ -90,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", self.server.kind)
         self.end_headers()
         self.wfile.write(body)
 
@@ -319,3 +321,42 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
 )
 def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:
     assert candidates(Spec.model_validate({"project": "techsapo", **sections})) == expected
+
+
+def streamed(*steps: tuple[str, dict[str, Any]]) -> tuple[int, bytes]:
+    """A stream of these events, with a comment first, as the orchestrator sends it."""
+    events = (f"event: {name}\ndata: {json.dumps(document)}\n\n" for name, document in steps)
+    return 200, (": still at work\n\n" + "".join(events)).encode()
+
+
+def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], orchestrator: Orchestrator
+) -> None:
+    orchestrator.kind = "text/event-stream"
+    scores = {"tier": "basic", "outcome": "accepted", "confidence": 0.92, "consensus": 1.0}
+    orchestrator.reply = streamed(
+        ("asked", {"providers": ["a", "b"]}),
+        ("grading", {"providers": ["a", "b"]}),
+        ("bouncing", {"providers": ["b"]}),
+        ("settled", scores),
+        ("of_a_later_version", {"x": 1}),
+        ("verdict", ANSWER),
+    )
+    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--stream") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [" ".join(line.split()) for line in told] == [
+        "asked a, b",
+        "grading a, b",
+        "bouncing b",
+        "settled accepted at basic: confidence 0.92, consensus 1.00",
+        "of_a_later_version",
+    ]
+
+
+def test_a_language_is_sent_only_where_one_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, orchestrator: Orchestrator
+) -> None:
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--language", "en") == 0
+    assert [body.get("language", "unsaid") for body in orchestrator.asked] == ["unsaid", "en"]
+    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--language", "fr") == 2

@@ -44,7 +44,7 @@ def listed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         cwd=folder,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "150"},
     )
     assert "sk-secret" not in done.stdout + done.stderr
     return done
@@ -91,7 +91,7 @@ def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> Non
     done = listed(folder)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split()[:5] == ["NAME", "KIND", "MODEL", "STATE", "FROM"]
+    assert lines[0].split()[:5] == ["NAME", "KIND", "MODEL", "ASKED", "$/M"]
     assert [line.split()[0] for line in lines[1:]] == list(rows(folder))
     assert "gpt: gpt-5 is retired by its vendor on 2026-12-11 (as read on 2026-10-28)" in done.stderr or (
         "gpt: gpt-5 was retired by its vendor on 2026-12-11" in done.stderr

@@ -21,9 +21,10 @@ SERVER_ONLY = {"techsapo_active_connections"}
 VENDORS_ONLY = {
     "techsapo_llm_breaker_state",
     "techsapo_llm_breaker_opened_total",
+    "techsapo_provider_model_retires_timestamp_seconds",
     "techsapo_provider_refusing",
 }
-"""Simulated providers have no breaker; and nobody refuses here."""
+"""Simulated providers have no breaker and no model that ends, and none refuses here."""
 VENDORS = {
     name: {"kind": kind, "model": "m", "api_key": "k", "base_url": "http://127.0.0.1:9/v1", "price": {}}
     for name, kind in {

@@ -95,3 +95,25 @@ def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
 ) -> None:
     found = warnings(loaded, f"kind: openai-compatible, model: m, {provider}")
     assert ["by plain http, and can be read on the way" in w for w in found] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [
+        ("kind: anthropic, model: claude-sonnet-5-5, api_key: k, max_output_tokens: 128000", False),
+        ("kind: anthropic, model: claude-sonnet-5-5, api_key: k, max_output_tokens: 128001", True),
+        ("kind: anthropic, model: not-yet-known, api_key: k, max_output_tokens: 128001", False),
+        ("kind: openai, model: gpt-5.5, api_key: k, max_output_tokens: 999999", False),
+        (
+            "kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 999999, "
+            "base_url: 'https://x.example/v1'",
+            False,
+        ),
+    ],
+)
+def test_a_longer_answer_than_the_model_gives_is_told(loaded: Loader, provider: str, told: bool) -> None:
+    found = warnings(loaded, provider)
+    assert [
+        "providers.a.max_output_tokens: claude-sonnet-5-5 gives at most 128000 tokens (as read on" in w
+        for w in found
+    ] == [True] * told

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from techsapo_ops.spec.answer_length import answer_length
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.registry import build_registry
 

@@ -1,0 +1,68 @@
+"""What is known of the model that a provider names: its end, and how long its answers may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
+from techsapo_ops.spec.edition import FIRST, Edition
+from techsapo_ops.spec.models.providers import GoogleProvider, ModelProvider, OpenRouterProvider
+
+SPEC = "spec"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLength:
+    """Tokens of the longest answer, and in a few words where the number comes from."""
+
+    tokens: int
+    source: str
+
+
+def facts_of(provider: ModelProvider) -> ModelFacts | None:
+    """What the catalogue knows of the model that `provider` names."""
+    return model_of(provider.vendor, provider.model) if provider.vendor is not None else None
+
+
+def announced_end(provider: ModelProvider) -> End | None:
+    """The end of its model; none is known where another than the vendor serves it: a proxy, another cloud."""
+    if getattr(provider, "base_url", None) is not None:
+        return None
+    facts = facts_of(provider)
+    return facts.end if facts is not None else None
+
+
+def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
+    """What the spec says; where it says nothing, what `edition` has, for the model from the second one on.
+
+    Where the spec lets it think for more tokens than that, an answer has room beside them.
+    """
+    if provider.max_output_tokens is not None:
+        return AnswerLength(provider.max_output_tokens, SPEC)
+    usual, facts = _usual(provider, edition), facts_of(provider)
+    thought = _thought(provider)
+    if thought < usual.tokens or (edition == FIRST and isinstance(provider, GoogleProvider)):
+        return usual
+    most = facts.limits.max_output if facts is not None and facts.limits is not None else None
+    wanted = thought + CHAT_ANSWER
+    return AnswerLength(wanted if most is None else min(wanted, most), "the default beside what it may think")
+
+
+def _usual(provider: ModelProvider, edition: Edition) -> AnswerLength:
+    if edition == FIRST:
+        return AnswerLength(CHAT_ANSWER, f"edition {FIRST} of the defaults")
+    if provider.vendor is None:
+        return AnswerLength(CHAT_ANSWER, "the default of its kind")
+    facts = facts_of(provider)
+    if facts is None:
+        return AnswerLength(THINKING_ANSWER, "the default for a model that is not known")
+    which = "a model that can think" if facts.thinks else "a model that does not think"
+    return AnswerLength(facts.max_output_tokens, f"the default for {which}")
+
+
+def _thought(provider: ModelProvider) -> int:
+    """Tokens that the spec lets it think; 0 where it does not say. Gemini's -1 is as many as it likes."""
+    if isinstance(provider, OpenRouterProvider):
+        return (provider.reasoning.max_tokens or 0) if provider.reasoning is not None else 0
+    budget: int | None = getattr(provider, "thinking_budget", None)
+    return budget or 0

@@ -1,0 +1,72 @@
+"""What our catalogue and the stand-ins' tables both know of a model is the same, and was read separately."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.catalogue.models import model_of
+
+TABLES = Path(__file__).parents[2] / "cases" / "vendors"
+
+
+def table(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+MODELS = table("models")
+ROWS = [
+    (vendor, row)
+    for vendor in ("openai", "anthropic", "google")
+    for row in MODELS[vendor]["models"]
+    if {"context", "max_output", "retires"} & set(row)
+]
+
+
+@pytest.mark.parametrize(("vendor", "row"), ROWS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
+def test_limits_and_ends_are_the_same(vendor: str, row: dict[str, Any]) -> None:
+    facts = model_of(vendor, row["id"])
+    assert facts is not None, "the catalogue does not know it"
+    if facts.limits is not None:
+        for name in ("context", "max_output"):
+            ours, theirs = getattr(facts.limits, name), row.get(name)
+            assert ours is None or theirs is None or ours == theirs, name
+    if "retires" in row:
+        assert facts.end is not None
+        assert facts.end.retires == row["retires"]
+
+
+@pytest.mark.parametrize(("model", "rules"), table("openai")["effort"]["models"].items())
+def test_the_efforts_are_the_same(model: str, rules: dict[str, Any]) -> None:
+    facts = model_of("openai", model)
+    assert facts is not None
+    assert facts.effort is not None
+    assert list(facts.effort.values) == rules["values"]
+    assert facts.effort.default == rules.get("default")
+
+
+@pytest.mark.parametrize(("model", "rules"), table("anthropic")["models"]["rows"].items())
+def test_the_modes_of_claude_are_the_same(model: str, rules: dict[str, Any]) -> None:
+    facts = model_of("anthropic", model)
+    assert facts is not None
+    assert facts.thinking is not None
+    assert sorted(facts.thinking.modes) == sorted(rules["thinking"])
+
+
+@pytest.mark.parametrize(("model", "rules"), table("google")["thinking"]["models"].items())
+def test_the_levels_and_budgets_of_gemini_are_the_same(model: str, rules: dict[str, Any]) -> None:
+    facts = model_of("google", model)
+    assert facts is not None
+    assert facts.thinking is not None
+    assert [level.upper() for level in facts.thinking.levels] == rules["levels"]
+    if "budget" in rules:
+        budget = facts.thinking.budget
+        assert budget is not None
+        assert budget.takes(rules["budget"][0])
+        assert budget.takes(rules["budget"][1])
+        assert not budget.takes(rules["budget"][1] + 1)
+        assert budget.takes(0) == bool(rules.get("none") or rules["budget"][0] == 0)

@@ -1,0 +1,194 @@
+"""Options of today's models in the spec, and headers, whose values are secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import yaml
+
+from techsapo_ops.operations.apply.forgetting import _masked
+from techsapo_ops.spec.load import LoadedSpec, SpecError
+from techsapo_ops.spec.logins import written_secrets
+from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
+from techsapo_ops.spec.secret import MASK
+
+Loader = Callable[..., LoadedSpec]
+
+OTHER = "".join(f"  {n}: {{kind: openai-compatible, model: m, base_url: 'http://{n}/v1'}}\n" for n in "bc")
+CLAUDE = "kind: anthropic, model: claude-sonnet-5-5, api_key: k"
+OLD_CLAUDE = "kind: anthropic, model: claude-x, api_key: k"
+GEMINI = "kind: google, model: gemini-3.8-flash, api_key: k"
+ROUTED = "kind: openrouter, model: a/b, api_key: k"
+LOCAL = "kind: openai-compatible, model: m, base_url: 'http://127.0.0.1/v1'"
+
+
+def text(provider: str) -> str:
+    return f"project: x\nproviders:\n  a: {{{provider}}}\n{OTHER}"
+
+
+def errors(loaded: Loader, provider: str) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        loaded(text(provider))
+    return [str(p) for p in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        (f"{OLD_CLAUDE}, thinking: enabled", "`thinking: enabled` and thinking_budget go together"),
+        (f"{OLD_CLAUDE}, thinking_budget: 2000", "`thinking: enabled` and thinking_budget go together"),
+        (f"{OLD_CLAUDE}, thinking: adaptive, thinking_budget: 2000", "go together"),
+        (f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 1023", "thinking_budget: must be at least 1024"),
+        (
+            f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 2000, max_output_tokens: 2000",
+            "leaves nothing of max_output_tokens (2000) for the answer",
+        ),
+        (f"{OLD_CLAUDE}, effort: none", "effort: "),
+        (
+            f"{ROUTED}, reasoning: {{effort: low, max_tokens: 100}}",
+            "effort is given too, and OpenRouter takes one",
+        ),
+        (f"{ROUTED}, reasoning: {{max_tokens: 9}}, max_output_tokens: 9", "leaves nothing"),
+        (f"{ROUTED}, provider: {{sort: price}}", "providers.a.provider.sort"),
+        (f"{GEMINI}, thinking_level: max", "thinking_level"),
+        (f"{LOCAL}, extra_body: {{model: other}}", "providers.a.extra_body.model: model is the call's own"),
+        (f"{LOCAL}, extra_body: {{messages: []}}", "messages is the call's own"),
+        (f"{LOCAL}, extra_body: {{stream: true}}", "stream is the call's own"),
+        (f"{LOCAL}, extra_body: {{max_completion_tokens: 9}}", "max_completion_tokens is the call's own"),
+        (f"{LOCAL}, extra_body: {{'n': 3}}", "n is the call's own"),
+        (
+            f"{GEMINI}, extra_body: {{generationConfig: {{maxOutputTokens: 9}}}}",
+            "generationConfig.maxO",
+        ),
+        (f"{GEMINI}, extra_body: {{generationConfig: 5}}", "generationConfig is the call's own"),
+        (f"{LOCAL}, headers: {{Content-Length: '9'}}", "Content-Length is the call's own"),
+        (f"{LOCAL}, headers: {{'a b': x}}", "is no name of a header"),
+        (f'{LOCAL}, headers: {{X-A: "a\\r\\nX-B: b"}}', "must be on one line"),
+        (f"{LOCAL}, headers: {{X-A: 秘密}}", "in ASCII"),
+        (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put it in quotes"),
+    ],
+)
+def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Loader) -> None:
+    (error,) = errors(loaded, provider)
+    assert words in error
+
+
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        (
+            "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: minimal",
+            "gpt-6.1-sol is not known to take minimal (as read on 2026-11-26, second-hand); "
+            "it takes low, medium, high, xhigh, max",
+        ),
+        (f"{CLAUDE}, thinking: disabled", "it takes adaptive, between_tools"),
+        (f"{CLAUDE}, thinking: between_tools, effort: max", "not known to take between_tools"),
+        (f"{GEMINI}, thinking_level: minimal", "it takes low, medium, high"),
+        (
+            "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_level: low",
+            "without thinking_level it does as its vendor thinks best",
+        ),
+        (
+            "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_budget: 9",
+            "it takes 512 to 24576, 0",
+        ),
+    ],
+)
+def test_what_a_known_model_does_not_take_is_a_warning_with_what_it_takes(
+    provider: str, words: str, loaded: Loader
+) -> None:
+    told = [str(w) for w in loaded(text(provider)).warnings]
+    assert any(words in warning for warning in told), told
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: max",
+        "kind: openai, model: of-next-year, api_key: k, reasoning_effort: minimal",
+        "kind: openai, model: gpt-6.1-sol, reasoning_effort: minimal, headers: {api-key: k}, "
+        "base_url: 'https://r.openai.azure.com/openai/v1'",
+        f"{CLAUDE}, thinking: between_tools, effort: high",
+        f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 1024, max_output_tokens: 2000",
+        f"{GEMINI}, thinking_level: high",
+        f"{ROUTED}, reasoning: {{max_tokens: 100}}, provider: {{order: [one], zdr: true}}",
+        f"{ROUTED}, extra_body: {{provider: {{sort: price}}, reasoning: {{summary: auto}}}}",
+        f"{LOCAL}, reasoning_effort: none, extra_body: {{chat_template_kwargs: {{model: x}}, seed: 1}}",
+        f"{GEMINI}, extra_body: {{generationConfig: {{seed: 1}}}}",
+        "kind: google, model: gemini-3.8-flash, headers: {Authorization: Bearer t}, "
+        "base_url: 'https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google'",
+    ],
+)
+def test_what_is_taken_is_taken_without_a_word(provider: str, loaded: Loader) -> None:
+    assert [str(w) for w in loaded(text(provider)).warnings] == []
+
+
+HEADED = f"{LOCAL}, headers: {{api-key: s3cret-value, X-Org_file: org.txt, X-Var: '${{ORG_KEY}}'}}"
+
+
+@pytest.fixture
+def headed(loaded: Loader) -> LoadedSpec:
+    return loaded(text(HEADED), env={"ORG_KEY": "env-s3cret"}, files={"org.txt": "org-s3cret\n"})
+
+
+def test_headers_are_read_from_the_spec_a_file_and_a_variable(headed: LoadedSpec) -> None:
+    held = headed.spec.providers["a"].headers  # type: ignore[union-attr]
+    assert held is not None
+    assert {name: value.reveal() for name, value in held.items()} == {
+        "api-key": "s3cret-value", "X-Org": "org-s3cret", "X-Var": "env-s3cret",
+    }  # fmt: skip
+
+
+def test_no_value_of_a_header_is_shown(headed: LoadedSpec) -> None:
+    shown = resolved(headed.spec)
+    assert shown["providers"]["a"]["headers"] == {"api-key": MASK, "X-Org_file": "org.txt", "X-Var": MASK}
+    for told in (str(shown), repr(headed.spec), headed.spec.model_dump_json()):
+        assert "s3cret" not in told
+
+
+def test_the_app_gets_each_header_by_a_file_of_its_own(headed: LoadedSpec, loaded: Loader) -> None:
+    files: dict[str, str] = {}
+
+    def file_for(path: str) -> str:
+        files[f"secrets/{len(files)}"] = secrets_of(headed.spec)[path].reveal()
+        return list(files)[-1]
+
+    copy = yaml.safe_dump(to_yaml_data(headed.spec, file_for))
+    assert len([text for text in files.values() if "s3cret" in text]) == 3
+    assert "s3cret" not in copy
+    again = loaded(copy, files=files).spec.providers["a"].headers  # type: ignore[union-attr]
+    assert again == headed.spec.providers["a"].headers  # type: ignore[union-attr]
+
+
+def test_the_ledger_keeps_headers_as_given_and_forgets_them(headed: LoadedSpec) -> None:
+    given = as_given(headed.spec)
+    assert given["providers"]["a"]["headers"] == {
+        "api-key": "s3cret-value", "X-Org_file": "org.txt", "X-Var": "env-s3cret",
+    }  # fmt: skip
+    assert {"s3cret-value", "env-s3cret"} <= written_secrets(given)
+    assert "org.txt" not in written_secrets(given)
+    masked = _masked(given, {"s3cret-value"})
+    assert masked["providers"]["a"]["headers"]["api-key"] == MASK
+
+
+def test_a_variable_of_a_header_that_is_not_set_leaves_the_provider_out(loaded: Loader) -> None:
+    found = loaded(text(HEADED), files={"org.txt": "org-s3cret"})
+    assert found.disabled == {"a": "ORG_KEY is not set"}
+
+
+def test_a_file_of_a_header_that_is_not_there_is_named(loaded: Loader) -> None:
+    (told,) = errors(loaded, HEADED.replace("${ORG_KEY}", "x"))
+    assert "providers.a.headers.X-Org_file: cannot read" in told
+
+
+def test_a_header_and_its_file_are_one_too_many(loaded: Loader) -> None:
+    (error,) = errors(loaded, f"{LOCAL}, headers: {{X-A: one, X-A_file: two}}")
+    assert "X-A is given too" in error
+
+
+def test_headers_by_plain_http_to_another_host_are_a_warning_as_a_key_is(loaded: Loader) -> None:
+    given = "kind: openai-compatible, model: m, base_url: 'http://gpu.example.com/v1', headers: {X-A: one}"
+    (warning,) = [str(w) for w in loaded(text(given)).warnings]
+    assert "plain http" in warning

@@ -1,0 +1,96 @@
+"""What exactly goes to each vendor, by tests/cases/vendor_requests.yaml."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from techsapo_ops.spec.edition import LATEST
+from techsapo_ops.spec.models.providers import Provider
+from techsapo_ops.wallbounce.prompts import answer_prompt, with_schema
+from techsapo_ops.wallbounce.provider import WORST_CASE
+from techsapo_ops.wallbounce.providers.kinds import provider_kind
+from techsapo_ops.wallbounce.providers.listed import NO_LIST
+from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
+from techsapo_ops.wallbounce.question import Question
+
+ROWS: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "vendor_requests.yaml").read_text(encoding="utf-8"),
+)
+QUESTION = Question("ディスクが一杯です", "ja", "req-1")
+PROMPT = answer_prompt(QUESTION)
+SECTIONS: TypeAdapter[Any] = TypeAdapter(Provider)
+
+
+def made(spec: dict[str, Any], edition: Any = LATEST) -> WiredModel:
+    section = SECTIONS.validate_python({"api_key": "k", "max_output_tokens": 4096, **spec})
+    kind = provider_kind(section.kind)
+    assert kind.lacks("p", section) is None
+    model = kind.make("p", kind.settled(section, edition), WORST_CASE)
+    assert isinstance(model, WiredModel)
+    return model
+
+
+def sent(model: WiredModel, *, words: bool = False) -> dict[str, Any]:
+    """The body of a call, with names for what the prompt holds."""
+    body: dict[str, Any] = json.loads(model.encoded(PROMPT, QUESTION, Form(structured=not words)))
+    return dict(_named(body))
+
+
+def _named(node: Any) -> Any:
+    names = {PROMPT.system: "SYSTEM", PROMPT.user: "USER", with_schema(PROMPT, "ja"): "WORDS"}
+    if node == json.loads(json.dumps(PROMPT.schema)):
+        return "SCHEMA"
+    if isinstance(node, dict):
+        return {key: _named(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_named(value) for value in node]
+    return names.get(node, node) if isinstance(node, str) else node
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_exactly_this_is_sent(row: dict[str, Any]) -> None:
+    model = made(row["spec"], row.get("edition", LATEST))
+    assert sent(model, words=row.get("words", False)) == row["body"]
+    if "url" in row:
+        assert model.url() == row["url"]
+    if "headers" in row:
+        usual = {"Content-Type": "application/json", "Accept": "application/json"}
+        assert model.headers == {**usual, **{name: str(value) for name, value in row["headers"].items()}}
+
+
+def test_every_kind_that_is_asked_over_http_has_rows_whole_streamed_and_in_words() -> None:
+    kinds = {row["spec"]["kind"] for row in ROWS}
+    assert kinds == {"openai", "anthropic", "google", "openrouter", "openai-compatible"}
+    for mark in ("stream", "words"):
+        marked = {row["spec"]["kind"] for row in ROWS if row.get(mark) or row["spec"].get(mark)}
+        assert marked == kinds - {"openai-compatible"}
+
+
+def test_every_option_of_every_kind_has_a_row() -> None:
+    """A field that reaches no request is one that nobody needs."""
+    of_the_call = {"kind", "enabled", "timeout", "price", "attempts", "api_key_file"}
+    for kind in {row["spec"]["kind"] for row in ROWS}:
+        model = SECTIONS.validate_python({"kind": kind, "model": "m", "base_url": "http://127.0.0.1/v1"})
+        given = {field for row in ROWS if row["spec"]["kind"] == kind for field in row["spec"]}
+        common = {"headers", "extra_body", "base_url", "max_output_tokens", "api_key", "stream"}
+        assert set(type(model).model_fields) - of_the_call - common <= given
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])
+def test_no_list_is_asked_for_a_name_that_a_cloud_gave(row: dict[str, Any]) -> None:
+    assert asyncio.run(made(row["spec"]).listed()) == NO_LIST
+
+
+def test_no_two_users_texts_share_a_body_and_none_is_kept() -> None:
+    model = made({"kind": "openai", "model": "m"})
+    for text in ("a", 'b"\\', "\0the user's text\0"):
+        question = Question(text, "ja", "req-1")
+        body = json.loads(model.encoded(answer_prompt(question), question, Form()))
+        assert body["input"] == answer_prompt(question).user
