@@ -20,7 +20,8 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
         if end is None:
             continue
         left = (end.retires - today).days
-        when = f"in {left} days" if left > 0 else "which is over"
+        days = "1 day" if left == 1 else f"{left} days"
+        when = f"in {days}" if left > 0 else "which is over"
         yield HostFinding(
             "models",
             name,

@@ -131,7 +131,7 @@ class ModelProvider(_Provider):
     model: Text
     """The vendor's name of the model."""
     max_output_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
-    """Longest answer with hidden thinking, in tokens; default: 16384 where the model can think, else 4096."""
+    """Longest answer with hidden thinking, in tokens; default: by model, see `techsapo providers list`."""
     attempts: Annotated[int, Field(ge=1, le=10), NotASwitch] = 3
     """Calls for one answer: the first, and those made again after 429, 5xx or a lost connection."""
 

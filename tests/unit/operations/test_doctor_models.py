@@ -24,7 +24,7 @@ def found(today: date, **provider: Any) -> list[tuple[Level, str, str]]:
     [
         (date(2026, 11, 15), Level.WARNING, "in 60 days"),
         (date(2026, 11, 14), Level.NOTE, "in 61 days"),
-        (date(2027, 1, 13), Level.WARNING, "in 1 days"),
+        (date(2027, 1, 13), Level.WARNING, "in 1 day"),
         (date(2027, 1, 14), Level.WARNING, "which is over"),
         (date(2030, 1, 1), Level.WARNING, "which is over"),
     ],
