@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Vendor, vendor
+from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Vendor, Wire, vendor
 from vendors.answers import THOUGHT, WRITTEN
 from vendors.wires import WIRES
 
@@ -48,12 +48,20 @@ def make(kind: str, url: str, model: str, **more: Any) -> Provider:
 
 
 def ask(
-    kind: str, model: str, task: str = "answer", reply: Mapping[str, Any] | None = None, **more: Any
+    kind: str,
+    model: str,
+    task: str = "answer",
+    reply: Mapping[str, Any] | None = None,
+    at: Wire | None = None,
+    **more: Any,
 ) -> tuple[Answer | Grades | ProviderError, Vendor]:
-    """What a provider of `kind` makes of a vendor that plays `model`, or that gives `reply` to every call."""
+    """What a provider of `kind` makes of a vendor that plays `model`, or that gives `reply` to every call.
+
+    `at`: another stand-in than that of the kind.
+    """
 
     async def main() -> tuple[Answer | Grades | ProviderError, Vendor]:
-        async with vendor(WIRES[kind]) as seen:
+        async with vendor(at or WIRES[kind]) as seen:
             seen.reply = reply
             provider = make(kind, seen.url, model, **more)
             await provider.warm()
