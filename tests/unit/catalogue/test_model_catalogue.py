@@ -38,6 +38,8 @@ NAMED_WITH_REASON = {
     "tests/unit/spec/test_answer_length.py": "how long their answers are",
     "docs/providers.md": "which options they take",
     "docs/providers.ja.md": "which options they take",
+    "tests/cases/vendor_requests.yaml": "what is sent for their options",
+    "tests/unit/cli/test_providers_command.py": "what is shown of them",
     "tests/cases/vendors/openai.yaml": "the stand-in refuses them, or their options",
     "tests/cases/vendors/anthropic.yaml": "the stand-in refuses them, or their options",
     "tests/lab/test_provider_contracts_lab.py": "they are refused there",
