@@ -44,11 +44,9 @@ NAMED_WITH_REASON = {
     "tests/cases/vendors/anthropic.yaml": "the stand-in refuses them, or their options",
     "tests/lab/test_provider_contracts_lab.py": "they are refused there",
     "tests/unit/spec/test_spec_vendors.py": "they are warned of there",
-    "tests/unit/cli/test_providers_command.py": "their ends are shown there",
     "tests/unit/operations/test_doctor_models.py": "they are warned of there",
     "tests/unit/serve/test_model_ends.py": "their ends are exported there",
     "tests/unit/spec/test_model_facts.py": "how long their answers may be",
-    "tests/cases/vendor_requests.yaml": "what is sent to them, until they end",
     "tests/unit/catalogue/test_model_catalogue.py": "what is known of them",
 }
 EVERY = list(models().values())
