@@ -29,7 +29,10 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
+    names: dict[str, str] = {}
     for name, value in given.items():
+        if (same := names.setdefault(name.lower(), name)) != name:
+            raise ValueError(f"{same} and {name} are one header; keep one of them")
         if not _HEADER.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a header; use letters, digits, '-' and '_'")
         if name.lower() in _OWN_HEADERS:

@@ -53,6 +53,26 @@ def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engi
     assert found.spec.redis.password.reveal() == "redis-secret"
 
 
+@pytest.mark.parametrize("engine", ["native", "compose"])
+def test_headers_of_a_provider_come_back_and_stand_in_no_file_but_their_own(
+    tmp_path: Path, engine: Any
+) -> None:
+    headed = {
+        "kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1",
+        "headers": {"X-Org": "org-s3cret", "api-key": "key-s3cret"}, "extra_body": {"user": "${literal"},
+    }  # fmt: skip
+    made, ledger = snapshot(tmp_path, engine, providers={"a": headed, "b": headed}), Ledger(tmp_path)
+    found = ledger.load_state(replace(BASE, state=ledger.save_state(made)))
+    assert found.desired == made.desired
+    assert found.spec.providers["a"] == made.spec.providers["a"]
+    holding = [file for file in made.desired.files if "s3cret" in file.content]
+    assert {file.content for file in holding} == {"org-s3cret", "key-s3cret"}
+    assert all(file.secret and file.mode == 0o600 and file.owner == "app" for file in holding)
+    (told,) = [file for file in made.desired.files if file.path == "app/techsapo.yaml"]
+    assert "X-Org_file: " in told.content
+    assert "api-key_file: " in told.content
+
+
 def test_a_state_without_a_form_of_units_that_came_later_is_read_and_one_without_any_is_damaged(
     tmp_path: Path,
 ) -> None:

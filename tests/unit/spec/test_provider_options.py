@@ -66,6 +66,7 @@ def errors(loaded: Loader, provider: str) -> list[str]:
         (f"{LOCAL}, headers: {{'a b': x}}", "is no name of a header"),
         (f'{LOCAL}, headers: {{X-A: "a\\r\\nX-B: b"}}', "must be on one line"),
         (f"{LOCAL}, headers: {{X-A: 秘密}}", "in ASCII"),
+        (f"{LOCAL}, headers: {{X-A: a, x-a: b}}", "X-A and x-a are one header"),
         (f"{LOCAL}, headers: {{X-A: 5}}", "must be text; put it in quotes"),
     ],
 )
