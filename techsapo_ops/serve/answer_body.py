@@ -11,7 +11,7 @@ from techsapo_ops.serve.bodies.answer import (
     ThresholdsBody,
     TokensBody,
 )
-from techsapo_ops.serve.evidence import examination
+from techsapo_ops.serve.evidence import examination, rounded
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
@@ -65,8 +65,8 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
             model=a.model,
             status="answered",
             answer=a.text,
-            grade=_rounded(analysis.grade_of(a.provider)),
-            agrees=i in analysis.verdict.cluster,
+            grade=rounded(analysis.grade_of(a.provider)),
+            agrees=analysis.verdict.relations[i],
             self_confidence=a.self_confidence,
             seconds=round(a.seconds, 3),
             cost_usd=round(costs.get(a.provider, 0.0), 9),
@@ -86,10 +86,6 @@ def tokens_body(counted: Tokens) -> TokensBody:
         cache_written=counted.cache_written,
         thinking=counted.thinking,
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def _failed(failure: Failure, cost_usd: float = 0.0) -> ProviderBody:

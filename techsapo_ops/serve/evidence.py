@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.calibration import model_set
 from techsapo_ops.wallbounce.classifier.lines import classify
 from techsapo_ops.wallbounce.commands import commands_of
-from techsapo_ops.wallbounce.grades import Objection, Review, Score
+from techsapo_ops.wallbounce.grades import Objection, Review, Score, Stance
 from techsapo_ops.wallbounce.verdict import CONTRADICTED
 
 _MOST_COMMANDS = 50
@@ -37,7 +37,7 @@ def examination(analysis: Analysis) -> dict[str, Any]:
         "grades": [_grade(r) for r in analysis.reviews],
         "unsettled": [_unsettled(o) for o in analysis.unsettled],
         "dissent": [
-            DissentBody(provider=d.provider, root_cause=d.root_cause, grade=round(d.grade, 4))
+            DissentBody(provider=d.provider, root_cause=d.root_cause, grade=rounded(d.grade))
             for d in analysis.dissent
         ],
         "amendments": [AmendmentBody(provider=a.provider, claim=a.claim) for a in analysis.amendments],
@@ -55,8 +55,8 @@ def examination(analysis: Analysis) -> dict[str, Any]:
                 round=b.round,
                 provider=b.provider,
                 claims=list(b.claims),
-                before=round(b.before, 4),
-                after=None if b.after is None else round(b.after, 4),
+                before=rounded(b.before),
+                after=rounded(b.after),
                 kept=b.kept,
             )
             for b in analysis.bounces
@@ -67,7 +67,7 @@ def examination(analysis: Analysis) -> dict[str, Any]:
         ],
         "hypotheses": [
             HypothesisBody(
-                cause=h.cause, providers=list(h.providers), grade=round(h.grade, 4), checks=list(h.checks)
+                cause=h.cause, providers=list(h.providers), grade=rounded(h.grade), checks=list(h.checks)
             )
             for h in analysis.hypotheses
         ],
@@ -83,6 +83,7 @@ def _evidence(analysis: Analysis) -> EvidenceBody:
         grade=round(verdict.grade, 4),
         contradicted=CONTRADICTED in verdict.notes,
         uncapped=round(verdict.uncapped, 4),
+        complete="grading_incomplete" not in verdict.notes,
     )
 
 
@@ -93,22 +94,27 @@ def _command(command: str) -> CommandBody:
 
 def _grade(review: Review) -> GradeBody:
     grade = review.grade
-    stances = [str(c.stance) for c in grade.claims]
     return GradeBody(
         grader=review.grader,
         subject=review.subject,
-        mean=round(grade.mean, 4),
+        mean=rounded(grade.mean),
         correctness=_score(grade.correctness),
         safety=_score(grade.safety),
         completeness=_score(grade.completeness),
-        entails=stances.count("entails"),
-        contradicts=stances.count("contradicts"),
-        silent=stances.count("silent"),
+        entails=grade.stances.count(Stance.ENTAILS),
+        contradicts=grade.stances.count(Stance.CONTRADICTS),
+        silent=grade.stances.count(Stance.SILENT),
+        absent=grade.stances.count(None),
     )
 
 
-def _score(score: Score) -> ScoreBody:
-    return ScoreBody(score=score.value, evidence=score.evidence)
+def rounded(value: float | None) -> float | None:
+    """`value` as it is told; None stays None, for nobody gave it."""
+    return None if value is None else round(value, 4)
+
+
+def _score(score: Score | None) -> ScoreBody | None:
+    return None if score is None else ScoreBody(score=score.value, evidence=score.evidence)
 
 
 def _unsettled(objection: Objection) -> UnsettledBody:

@@ -240,9 +240,10 @@ class Metrics:
         self.ended(task, "success")
         self._observe("techsapo_wallbounce_duration_seconds", event.analysis.seconds, request, task)
         self._observe("techsapo_wallbounce_confidence", verdict.confidence, request, task)
-        self._observe("techsapo_wallbounce_consensus", verdict.consensus, request, task)
         self._confidence.add(verdict.confidence)
-        self._consensus.add(verdict.consensus)
+        if verdict.comparable:
+            self._observe("techsapo_wallbounce_consensus", verdict.consensus, request, task)
+            self._consensus.add(verdict.consensus)
         for pair, share in event.agreement:
             name = _pair(*pair)
             self._observe("techsapo_llm_agreement", share, request, name)

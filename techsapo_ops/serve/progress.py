@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from techsapo_ops.serve.evidence import rounded
 from techsapo_ops.wallbounce.events import (
     Answered,
     Asked,
+    AskedAgain,
     Bounced,
     Bouncing,
     Escalated,
@@ -45,20 +47,22 @@ def as_document(event: Event) -> ProgressEvent | None:
                 "event": "graded",
                 "provider": g.provider,
                 "grades": [
-                    {"subject": name, "grade": round(grade.mean, 4)}
+                    {"subject": name, "grade": rounded(grade.mean)}
                     for name, grade in zip(subjects, g.grades, strict=True)
                 ],
                 "seconds": round(g.seconds, 3),
                 "cost_usd": round(g.cost_usd, 9),
             }
+        case AskedAgain(provider=provider, subjects=subjects):
+            return {"event": "asked_again", "provider": provider, "subjects": list(subjects)}
         case Bounced(bounce=b):
             return {
                 "event": "bounced",
                 "round": b.round,
                 "provider": b.provider,
                 "claims": list(b.claims),
-                "before": round(b.before, 4),
-                "after": None if b.after is None else round(b.after, 4),
+                "before": rounded(b.before),
+                "after": rounded(b.after),
                 "kept": b.kept,
             }
         case Escalated(escalation=e):

@@ -22,7 +22,8 @@ class Dissent:
 
     provider: str
     root_cause: str
-    grade: float
+    grade: float | None
+    """None where nobody graded it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Hypothesis:
 
     cause: str
     providers: tuple[str, ...]
-    grade: float
+    grade: float | None
     checks: tuple[str, ...]
 
 
@@ -79,7 +80,8 @@ class Analysis:
 
     def grade_of(self, provider: str) -> float | None:
         """Mean peer grade of `provider`'s answer, None where nobody graded it."""
-        given = [r.grade.mean for r in self.reviews if r.subject == provider]
+        means = [r.grade.mean for r in self.reviews if r.subject == provider]
+        given = [mean for mean in means if mean is not None]
         return sum(given) / len(given) if given else None
 
 

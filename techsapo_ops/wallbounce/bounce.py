@@ -19,8 +19,8 @@ class Bounce:
     round: int
     provider: str
     claims: tuple[str, ...]
-    before: float
-    """Mean peer grade of the answer that was sent back."""
+    before: float | None
+    """Mean peer grade of the answer that was sent back; None where nobody gave one."""
     after: float | None
     """Mean peer grade of the revision; None where there is none or nobody graded it."""
     kept: bool
@@ -42,9 +42,9 @@ def critiques(objections: Sequence[Objection]) -> tuple[Critique, ...]:
     )
 
 
-def counts(before: float, after: float | None) -> bool:
+def counts(before: float | None, after: float | None) -> bool:
     """Whether a revision takes its answer's place: only if its mean peer grade rises."""
-    return after is not None and after > before
+    return before is not None and after is not None and after > before
 
 
 def stalled(before: float, after: float) -> bool:

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, TypeVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.events import Asked, Bouncing, Event, Graded, Grading
-from techsapo_ops.wallbounce.failures import Failure, ProviderError
+from techsapo_ops.wallbounce.events import Asked, AskedAgain, Bouncing, Event, Graded, Grading
+from techsapo_ops.wallbounce.failures import Failure, FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grade, Grades
 from techsapo_ops.wallbounce.masked_asks import masked
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import Sheet, believed, bounded
 from techsapo_ops.wallbounce.shown import shown
+from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 
 T = TypeVar("T")
 R = TypeVar("R", Answer, Grades)
+
+
+Afford = Callable[[float], Awaitable[bool]]
+"""Whether so many USD more may be spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """Who grades, by what answer of its own; `names` are the providers of all answers."""
+
+    provider: Provider
+    own: Answer
+    names: Sequence[str]
+
+    def ask(
+        self, question: Question, context: AnalysisContext, sheet: Sheet, limit: float = inf
+    ) -> AskGrades:
+        """What it is asked with `sheet`."""
+        labelled = {p.label: self.names[i] for p, i in zip(sheet.peers, sheet.subjects, strict=True)}
+        context = _naming(context, labelled)
+        return AskGrades(question, sheet.peers, self.own, context=context, limit=limit)
 
 
 @dataclass(slots=True)
@@ -43,11 +66,21 @@ class Calls:
         return result if isinstance(result, Failure) else bounded(result)
 
     async def grades(
-        self, work: Sequence[tuple[Provider, Answer, Sheet]], limit: float, names: Sequence[str]
+        self,
+        work: Sequence[tuple[Provider, Answer, Sheet]],
+        limit: float,
+        names: Sequence[str],
+        afford: Afford,
     ) -> list[dict[int, Grade]]:
-        """Let each grade its sheet; `names` are the answers' providers. Empty where a call failed."""
+        """Let each grade its sheet; `names` are the answers' providers. Empty where a call failed.
+
+        What a reply lacks is asked for once more, where `afford` allows it and as much time as the reply took
+        is left.
+        """
         self._tell(Grading, [p for p, _, _ in work])
-        return await at_once(self._grade(p, own, sheet, limit, names) for p, own, sheet in work)
+        return await at_once(
+            self._grade(Grader(p, own, names), sheet, limit, afford) for p, own, sheet in work
+        )
 
     async def revisions(
         self, work: Sequence[tuple[Provider, Answer, Sequence[Critique]]], limit: float
@@ -62,17 +95,44 @@ class Calls:
             names = tuple(dict.fromkeys(p.name for p in providers))
             self.context.tell(phase(self.question.request_id, self.context.task_type, names))
 
-    async def _grade(
-        self, provider: Provider, own: Answer, sheet: Sheet, limit: float, names: Sequence[str]
-    ) -> dict[int, Grade]:
-        labelled = {p.label: names[i] for p, i in zip(sheet.peers, sheet.subjects, strict=True)}
-        context = _naming(self.context, labelled)
-        ask = AskGrades(self.question, sheet.peers, own, context=context, limit=limit)
-        result = await self._call(provider, ask, Grades)
+    async def _grade(self, grader: Grader, sheet: Sheet, limit: float, afford: Afford) -> dict[int, Grade]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        given, failure = await self._graded(grader, sheet, limit)
+        took = clock() - began
+        rest = sheet.rest(given)
+        unreadable = failure is None or failure.kind is FailureKind.BAD_ANSWER  # others were retried already
+        if (
+            rest is None
+            or not unreadable
+            or limit - took < took
+            or not await self._again(grader, rest, afford)
+        ):
+            self.later_failures += [failure] if failure is not None else []
+            return given
+        more, failure = await self._graded(grader, rest, limit - took)
+        self.later_failures += [failure] if failure is not None else []
+        return given | {s: given[s].filled(grade) if s in given else grade for s, grade in more.items()}
+
+    async def _again(self, grader: Grader, rest: Sheet, afford: Afford) -> bool:
+        """Whether `grader` may be asked for `rest`; where it may, that is told."""
+        ask = shown(grader.ask(self.question, self.context, rest))
+        if not await afford(worst_of_ask(grader.provider, ask)):
+            return False
+        subjects = tuple(grader.names[i] for i in rest.subjects)
+        told = AskedAgain(self.question.request_id, self.context.task_type, grader.provider.name, subjects)
+        self.context.tell(told)
+        return True
+
+    async def _graded(
+        self, grader: Grader, sheet: Sheet, limit: float
+    ) -> tuple[dict[int, Grade], Failure | None]:
+        result = await self._call(
+            grader.provider, grader.ask(self.question, self.context, sheet, limit), Grades
+        )
         if isinstance(result, Failure):
-            self.later_failures.append(result)
-            return {}
-        return believed(sheet, result)
+            return {}, result
+        return believed(sheet, result), None
 
     async def _revise(
         self, provider: Provider, own: Answer, critiques: Sequence[Critique], limit: float

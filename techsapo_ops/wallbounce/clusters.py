@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 from techsapo_ops.wallbounce.grades import Grade, Stance
@@ -14,57 +14,67 @@ CONTRADICTED = 0.25
 """Share of claims that it may contradict all the same; of the critical ones none."""
 
 
-def entailed_share(grade: Grade) -> float:
-    """Share of the graded claims that the grader's own answer entails."""
-    if not grade.claims:
-        return 0.0
-    return sum(c.stance is Stance.ENTAILS for c in grade.claims) / len(grade.claims)
+def entailed_share(grade: Grade) -> float | None:
+    """Share of the claims with a known stance that the grader entails; None where none has one."""
+    known = [stance for stance in grade.stances if stance is not None]
+    return known.count(Stance.ENTAILS) / len(known) if known else None
 
 
-def entails(grade: Grade, critical: Iterable[int]) -> bool:
-    """Whether the grader's answer entails the graded one; `critical` are indices of its critical claims."""
-    against = [i for i, c in enumerate(grade.claims) if c.stance is Stance.CONTRADICTS]
-    if set(against) & set(critical):
-        return False
-    return entailed_share(grade) >= ENTAILED and len(against) <= CONTRADICTED * len(grade.claims)
+def entails(grade: Grade, critical: Iterable[int]) -> bool | None:
+    """Whether the grader's answer entails the graded one; `critical` are indices of its critical claims.
 
-
-def mutual(entailed: Iterable[Pair], apart: Iterable[Pair] = ()) -> frozenset[Pair]:
-    """Pairs (lower index first) that entail each other both ways and were not declared to disagree.
-
-    `entailed` holds (grader, subject).
+    None where that hangs on stances that are missing: yes and no are said only where none of them could turn
+    it.
     """
-    given = set(entailed)
-    return frozenset((i, j) for i, j in given if i < j and (j, i) in given) - set(apart)
+    stances, decisive = grade.stances, set(critical)
+    count, open_ = len(stances), stances.count(None)
+    held, against = stances.count(Stance.ENTAILS), stances.count(Stance.CONTRADICTS)
+    most = CONTRADICTED * count
+    denied = any(stances[i] is Stance.CONTRADICTS for i in decisive if i < count)
+    if denied or against > most or held + open_ < ENTAILED * count:
+        return False
+    settled = count > 0 and all(stances[i] is not None for i in decisive if i < count)
+    return True if settled and held >= ENTAILED * count and against + open_ <= most else None
 
 
-def leading(count: int, agree: frozenset[Pair]) -> tuple[tuple[int, ...], ...]:
+def leading(
+    count: int, agree: frozenset[Pair], unknown: frozenset[Pair] = frozenset()
+) -> tuple[tuple[int, ...], ...]:
     """The largest groups of answers in which every pair agrees; several where they are equally large.
 
-    Groups, not chains: that A agrees with B and B with C does not make C agree with A. At most eight
-    providers answer, so that going through all subsets is quick.
+    Groups, not chains: that A agrees with B and B with C does not make C agree with A. Where it is not known
+    whether B and C do, one with whom both agree holds them together. At most eight providers answer, so that
+    going through all subsets is quick.
     """
     for size in range(count, 1, -1):
         groups = tuple(
             group
             for group in combinations(range(count), size)
-            if all(pair in agree for pair in combinations(group, 2))
+            if all(pair in agree or pair in unknown for pair in combinations(group, 2)) and hubs(group, agree)
         )
         if groups:
             return groups
     return tuple((i,) for i in range(count))
 
 
+def hubs(group: Sequence[int], agree: frozenset[Pair]) -> tuple[int, ...]:
+    """Those of `group` that agree with everybody else in it."""
+    return tuple(i for i in group if all((min(i, j), max(i, j)) in agree for j in group if j != i))
+
+
 def partition(
-    count: int, agree: frozenset[Pair], grade: Callable[[int], float]
+    count: int, agree: frozenset[Pair], unknown: frozenset[Pair], grade: Callable[[int], float]
 ) -> tuple[tuple[int, ...], ...]:
     """Every answer in one group: the largest first, of equally large ones the best graded."""
     left = list(range(count))
     groups: list[tuple[int, ...]] = []
     while left:
         renamed = {old: new for new, old in enumerate(left)}
-        inside = frozenset((renamed[i], renamed[j]) for i, j in agree if i in renamed and j in renamed)
-        found = [tuple(left[i] for i in group) for group in leading(len(left), inside)]
+        inside, open_ = (
+            frozenset((renamed[i], renamed[j]) for i, j in pairs if i in renamed and j in renamed)
+            for pairs in (agree, unknown)
+        )
+        found = [tuple(left[i] for i in group) for group in leading(len(left), inside, open_)]
         best = max(found, key=lambda g: (sum(map(grade, g)) / len(g), [-i for i in g]))
         groups.append(best)
         left = [i for i in left if i not in best]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
-from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, Outcome, Verdict, decisive
+from techsapo_ops.wallbounce.verdict import ANSWERABLE, BOUNCE_BAND, NOT_COMPARED, Outcome, Verdict, decisive
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ def reason_to_escalate(verdict: Verdict, wanted: float, *, destructive: bool, st
     """
     if "sole_answer" in verdict.notes:
         return "sole_answer"
+    if NOT_COMPARED in verdict.notes:
+        return NOT_COMPARED
     if "split" in verdict.notes:
         return "split"
     reached = decisive(verdict.confidence, verdict.notes)

@@ -89,6 +89,16 @@ class Bouncing:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A provider is asked once more for what its grades lack; `subjects` are whose answers they are of."""
+
+    request_id: str
+    task_type: TaskType
+    provider: str
+    subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Revised:
     """A provider answered once more, knowing what is held against it. Whether that counts comes later."""
 
@@ -188,6 +198,7 @@ Event = (
     | SatIn
     | Grading
     | Graded
+    | AskedAgain
     | Bouncing
     | Revised
     | Bounced

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.clusters import Pair, entailed_share, entails, leading, mutual, partition
+from techsapo_ops.wallbounce.clusters import Pair, entails, hubs, leading, partition
 from techsapo_ops.wallbounce.commands import destructive_in, identity
 from techsapo_ops.wallbounce.grades import Grade, Objection, Review, Stance
+from techsapo_ops.wallbounce.relations import Relations
 from techsapo_ops.wallbounce.screen import screen
 from techsapo_ops.wallbounce.verdict import Evidence
 
@@ -44,7 +46,7 @@ class Candidate:
 class Examination:
     """Answers by index, and the grades by (grader, subject).
 
-    `_entailed` and `_shares` are written once for each pair, when its grade first comes: agreement is that of
+    How the answers stand to each other is settled by the grades that come first: agreement is that of
     independent answers and is never computed from what a bounce made of them. `_grades` is replaced when a
     revision is graded better.
     """
@@ -53,9 +55,8 @@ class Examination:
     first_causes: list[str] = field(default_factory=list)
     """The cause that each answer named before any bounce."""
     _grades: dict[Pair, Grade] = field(default_factory=dict)
-    _entailed: dict[Pair, bool] = field(default_factory=dict)
-    _shares: dict[Pair, float] = field(default_factory=dict)
-    _apart: frozenset[Pair] = frozenset()
+    _relations: Relations = field(default_factory=Relations)
+    _revised: set[int] = field(default_factory=set)
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -67,13 +68,12 @@ class Examination:
         first = len(self.candidates)
         self.candidates.extend(Candidate.of(a) for a in answers)
         self.first_causes.extend(candidate.cause for candidate in self.candidates[first:])
-        self._apart |= screen(self.answers, first)
+        self._relations.part(screen(self.answers, first))
 
     def take(self, grader: int, subject: int, grade: Grade) -> None:
         """Take in a grade; the first one of a pair settles whether the two agree."""
         pair = (grader, subject)
-        self._entailed.setdefault(pair, entails(grade, self.candidates[subject].critical))
-        self._shares.setdefault(pair, entailed_share(grade))
+        self._relations.take(pair, grade, self.candidates[subject].critical)
         self._grades[pair] = grade
 
     def ungraded(self) -> list[Pair]:
@@ -84,44 +84,38 @@ class Examination:
     def revise(self, index: int, candidate: Candidate, grades: dict[int, Grade]) -> None:
         """Put a revision, graded by `grades` (by grader), in the place of an answer."""
         self.candidates[index] = candidate
+        self._revised.add(index)
         self._grades = {pair: g for pair, g in self._grades.items() if pair[1] != index}
         self._grades.update({(grader, index): g for grader, g in grades.items()})
 
-    def grade(self, index: int) -> float:
-        """Mean peer grade of an answer now, 0 where nobody graded it."""
-        given = self.grades_of(index)
-        return fmean(g.mean for g in given.values()) if given else 0.0
+    def grade(self, index: int) -> float | None:
+        """Mean peer grade of an answer now; None where nobody gave one."""
+        means = [g.mean for g in self.grades_of(index).values()]
+        given = [mean for mean in means if mean is not None]
+        return fmean(given) if given else None
 
     def grades_of(self, index: int) -> dict[int, Grade]:
         """The grades of an answer now, by grader."""
         return {grader: g for (grader, subject), g in self._grades.items() if subject == index}
 
-    def agreeing(self) -> frozenset[Pair]:
-        """Pairs that agree. An answer that speaks to its graders agrees with nobody."""
-        told = mutual((pair for pair, yes in self._entailed.items() if yes), self._apart)
-        silenced = {i for i, candidate in enumerate(self.candidates) if candidate.manipulation}
-        return frozenset(pair for pair in told if not silenced & set(pair))
+    def agree(self, one: int, other: int) -> bool | None:
+        """Whether two answers agree; None where they were not compared."""
+        return self._relations.agree(one, other, self._silenced())
 
     def leaders(self) -> tuple[tuple[int, ...], ...]:
         """The largest clusters."""
-        return leading(len(self.candidates), self.agreeing())
+        return leading(len(self.candidates), self._pairs(True), self._pairs(None))
 
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """Every answer in one cluster, the largest first."""
-        return partition(len(self.candidates), self.agreeing(), self.grade)
-
-    def consensus(self) -> float:
-        """Share of claims that the graders' own answers entail, averaged over ordered pairs of answers."""
-        return fmean(self._shares.values()) if self._shares else 0.0
+        return partition(len(self.candidates), self._pairs(True), self._pairs(None), self._rank)
 
     def agreement(self) -> tuple[tuple[tuple[str, str], float], ...]:
-        """Mean share of claims entailed both ways, by pair of provider names."""
+        """How far the answers of two providers agree, by pair of their names; only of those compared."""
         names = [s.answer.provider for s in self.candidates]
-        return tuple(
-            ((names[i], names[j]), fmean([share, self._shares[j, i]]))
-            for (i, j), share in sorted(self._shares.items())
-            if i < j and (j, i) in self._shares
-        )
+        pairs = combinations(range(len(names)), 2)
+        found = (((i, j), self._relations.closeness(i, j, self._silenced())) for i, j in pairs)
+        return tuple(((names[i], names[j]), c) for (i, j), c in found if c is not None)
 
     def objections(self, index: int) -> tuple[Objection, ...]:
         """The claims of an answer that some peer contradicts, with what is held against each."""
@@ -131,7 +125,7 @@ class Examination:
             if subject != index:
                 continue
             for number, given in enumerate(grade.claims):
-                if given.stance is Stance.CONTRADICTS:
+                if given is not None and given.stance is Stance.CONTRADICTS:
                     held = given.evidence.strip() or self.candidates[grader].answer.root_cause
                     against.setdefault(number, []).append((self.candidates[grader].answer.provider, held))
         return tuple(
@@ -141,9 +135,9 @@ class Examination:
             for number, held in sorted(against.items())
         )
 
-    def stances(self, index: int, claim: int) -> dict[int, Stance]:
-        """How each grader stands to a claim of an answer now."""
-        return {grader: grade.claims[claim].stance for grader, grade in self.grades_of(index).items()}
+    def stances(self, index: int, claim: int) -> dict[int, Stance | None]:
+        """How each grader stands to a claim of an answer now, None where it does not say."""
+        return {grader: grade.stances[claim] for grader, grade in self.grades_of(index).items()}
 
     def reviews(self) -> tuple[Review, ...]:
         """Every grade as it stands now, with names."""
@@ -169,25 +163,53 @@ class Examination:
         """
         cluster = max(
             self.leaders(),
-            key=lambda c: (not self._silenced(c), fmean(map(self.grade, c)), [-i for i in c]),
+            key=lambda c: (
+                not self._silenced() & set(c),
+                self._compared(c),
+                fmean(map(self._rank, c)),
+                [-i for i in c],
+            ),
         )
-        chosen = max(cluster, key=lambda i: (self.grade(i), -i))
+        chosen = max(hubs(cluster, self._pairs(True)), key=lambda i: (self._rank(i), -i))
         candidate = self.candidates[chosen]
+        given = self.grades_of(chosen).values()
         return Evidence(
             count=len(self.candidates),
             chosen=chosen,
             cluster=cluster,
-            consensus=self.consensus(),
+            consensus=self._relations.consensus(len(self.candidates), self._silenced()),
             grade=self.grade(chosen),
+            relations=tuple(i == chosen or self.agree(chosen, i) for i in range(len(self.candidates))),
+            now=self._now(chosen) if chosen in self._revised else (),
+            graders=sum(g.correctness is not None for g in given),
             contradicted=any(self._outvoted(chosen, claim) for claim in candidate.critical),
             destructive_split=self.destroys(chosen) and not self._unanimous(chosen, cluster),
             manipulation=candidate.manipulation,
-            ungraded=bool(self.ungraded()),
+            ungraded=bool(self.ungraded()) or not all(g.whole for g in self._grades.values()),
             self_confidence=candidate.answer.self_confidence,
         )
 
-    def _silenced(self, cluster: tuple[int, ...]) -> bool:
-        return any(self.candidates[i].manipulation for i in cluster)
+    def _now(self, index: int) -> tuple[bool | None, ...]:
+        """By answer, whether its author entails a revision."""
+        grades, critical = self.grades_of(index), self.candidates[index].critical
+        held = {grader: entails(grade, critical) for grader, grade in grades.items()}
+        return tuple(i == index or held.get(i) for i in range(len(self.candidates)))
+
+    def _pairs(self, agree: bool | None) -> frozenset[Pair]:
+        return self._relations.pairs(len(self.candidates), agree, self._silenced())
+
+    def _silenced(self) -> frozenset[int]:
+        """An answer that speaks to its graders agrees with nobody."""
+        return frozenset(i for i, candidate in enumerate(self.candidates) if candidate.manipulation)
+
+    def _compared(self, cluster: tuple[int, ...]) -> bool:
+        everyone = range(len(self.candidates))
+        return any(self.agree(i, j) is not None for i in cluster for j in everyone if i != j)
+
+    def _rank(self, index: int) -> float:
+        """The grade by which answers are ordered: one that nobody graded comes last."""
+        grade = self.grade(index)
+        return 0.0 if grade is None else grade
 
     def _outvoted(self, index: int, claim: int) -> bool:
         stances = list(self.stances(index, claim).values())

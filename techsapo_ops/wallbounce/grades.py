@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean
 
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 
@@ -27,6 +28,10 @@ class Peer:
     def of(cls, label: str, answer: Answer) -> Peer:
         """`answer` under the anonymous name `label`."""
         return cls(label, answer.text, answer.root_cause, answer.claims, answer.commands)
+
+
+HIGHEST = 4
+"""The best score; 0 is the worst."""
 
 
 class Stance(StrEnum):
@@ -55,18 +60,51 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """One grader's view of one peer. `claims` runs along the peer's claims, one for each."""
+    """One grader's view of one peer, as far as it can be read.
+
+    `claims` runs along the peer's claims. What is None was not given, or not in a readable way: it is neither
+    good nor bad, and speaks neither for nor against agreement.
+    """
 
     label: str
-    claims: tuple[ClaimGrade, ...]
-    correctness: Score
-    safety: Score
-    completeness: Score
+    claims: tuple[ClaimGrade | None, ...]
+    correctness: Score | None = None
+    safety: Score | None = None
+    completeness: Score | None = None
 
     @property
-    def mean(self) -> float:
-        """Mean of the three scores, 0 to 1."""
-        return (self.correctness.value + self.safety.value + self.completeness.value) / 12
+    def scores(self) -> tuple[Score | None, Score | None, Score | None]:
+        """The three scores."""
+        return self.correctness, self.safety, self.completeness
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the scores that were given, 0 to 1; None where none was."""
+        given = [score.value for score in self.scores if score is not None]
+        return fmean(given) / HIGHEST if given else None
+
+    @property
+    def stances(self) -> tuple[Stance | None, ...]:
+        """How the grader stands to each claim, None where that is not known."""
+        return tuple(None if claim is None else claim.stance for claim in self.claims)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return None not in self.claims and None not in self.scores
+
+    def covers(self, other: Grade) -> bool:
+        """Whether it has all that `other`, of another version of the answer, has."""
+        kept = all(
+            mine is not None or theirs is None for mine, theirs in zip(self.scores, other.scores, strict=True)
+        )
+        return kept and (None not in self.claims or None in other.claims)
+
+    def filled(self, later: Grade) -> Grade:
+        """This grade, with what it lacks taken from `later`, which runs along the same claims."""
+        claims = tuple(mine or theirs for mine, theirs in zip(self.claims, later.claims, strict=True))
+        scores = (mine or theirs for mine, theirs in zip(self.scores, later.scores, strict=True))
+        return Grade(self.label, claims, *scores)
 
 
 @dataclass(frozen=True, slots=True)

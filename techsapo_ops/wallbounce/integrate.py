@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.examination import Examination
 from techsapo_ops.wallbounce.grades import Objection, Stance
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import cosine, grams
-from techsapo_ops.wallbounce.verdict import Outcome, Verdict
+from techsapo_ops.wallbounce.verdict import CONTRADICTED, Outcome, Verdict
 
 MOST_CHECKS = 5
 SAME_CLAIM = 0.7
@@ -39,9 +39,11 @@ class _Words:
     unsettled: str
     dissent: str
     refused: str
+    reasons: Mapping[str, str]
     hypotheses: str
     checks: str
     no_checks: str
+    between: str
 
 
 _WORDS: dict[Language, _Words] = {
@@ -52,10 +54,23 @@ _WORDS: dict[Language, _Words] = {
         unlisted="回答者がこの手順を元に戻せないものと申告しています",
         unsettled="未確定の点（反対意見あり）",
         dissent="別の見解",
-        refused="確かな答えを出せません。回答が一致しないか、評価が低いためです。",
+        refused="確かな答えを出せません。",
+        reasons={
+            "refused_too_few_providers": "回答できるプロバイダーが2つ未満で、比べられません。",
+            "not_compared": "評価が得られず、回答を比べられません。",
+            "not_graded": "どのプロバイダーも回答を採点しませんでした。",
+            "split": "2件の回答が一致しません。",
+            "consensus_below_threshold": "回答が十分に一致しません。",
+            "grade_below_threshold": "ほかのプロバイダーの評価が低いためです。",
+            CONTRADICTED: "中心となる主張に反対する評価のほうが多くあります。",
+            "destructive_not_unanimous": "元に戻せない操作を、全員が挙げたわけではありません。",
+            "answer_addresses_graders": "回答が評価者に指示を出そうとしています。",
+            "refused_for_budget": "ほかのプロバイダーに尋ねる必要がありますが、予算が足りません。",
+        },
         hypotheses="考えられる原因",
         checks="切り分けのための確認（読み取りのみ）",
         no_checks="安全に切り分けられるコマンドは挙がりませんでした",
+        between="",
     ),
     "en": _Words(
         amendments="Added from other answers (undisputed)",
@@ -64,10 +79,23 @@ _WORDS: dict[Language, _Words] = {
         unlisted="the provider itself says that these steps cannot be undone",
         unsettled="Unsettled (contradicted by a peer)",
         dissent="Another view",
-        refused="No reliable answer: the answers do not agree, or were graded too low.",
+        refused="No reliable answer.",
+        reasons={
+            "refused_too_few_providers": "Fewer than two providers can answer, so nothing can be compared.",
+            "not_compared": "Grades are missing, so the answers could not be compared.",
+            "not_graded": "No provider scored the answer.",
+            "split": "Two answers differ.",
+            "consensus_below_threshold": "The answers do not agree enough.",
+            "grade_below_threshold": "The other providers graded it too low.",
+            CONTRADICTED: "More peers contradict its main claim than hold it.",
+            "destructive_not_unanimous": "It cannot be undone, and not every provider proposes it.",
+            "answer_addresses_graders": "The answer tries to tell its graders what to do.",
+            "refused_for_budget": "Another provider is needed, and the budget does not allow it.",
+        },
         hypotheses="Possible causes",
         checks="Read-only checks that tell them apart",
         no_checks="no safe command that tells them apart was named",
+        between=" ",
     ),
 }
 
@@ -87,8 +115,8 @@ def amendments(examination: Examination, verdict: Verdict) -> tuple[Amendment, .
             stances = examination.stances(index, number)
             if stances.get(verdict.chosen) is not Stance.SILENT:
                 continue
-            held = list(stances.values())
-            if Stance.CONTRADICTS in held or Stance.ENTAILS not in held or destructive(claim):
+            held = list(stances.values())  # what a peer leaves open may be against it
+            if {None, Stance.CONTRADICTS} & set(held) or Stance.ENTAILS not in held or destructive(claim):
                 continue
             if have is None:
                 have = [grams(c) for c in examination.candidates[verdict.chosen].claims]
@@ -100,14 +128,14 @@ def amendments(examination: Examination, verdict: Verdict) -> tuple[Amendment, .
 
 
 def dissent(examination: Examination, verdict: Verdict) -> tuple[Dissent, ...]:
-    """The answers outside the chosen one's cluster, with the cause that each named by itself.
+    """The answers that differ from the chosen one, with the cause that each named by itself.
 
     One that came round to the chosen answer when it was bounced has dissented all the same.
     """
     return tuple(
         Dissent(candidate.answer.provider, examination.first_causes[index], examination.grade(index))
         for index, candidate in enumerate(examination.candidates)
-        if index not in verdict.cluster
+        if verdict.relations[index] is False
     )
 
 
@@ -117,7 +145,7 @@ def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
     named = [dict.fromkeys(_checks(examination, group)) for group in groups]
     made = []
     for place, group in enumerate(groups):
-        best = max(group, key=lambda i: (examination.grade(i), -i))
+        best = max(group, key=lambda i: (examination.grade(i) or 0.0, -i))
         others = {c for other, checks in enumerate(named) if other != place for c in checks}
         ordered = sorted(named[place], key=lambda c: c in others)
         names = tuple(examination.candidates[i].answer.provider for i in group)
@@ -153,7 +181,7 @@ def text(analysis: Analysis) -> str:
     words = _WORDS[analysis.question.language]
     outcome = analysis.verdict.outcome
     if outcome is Outcome.REFUSED:
-        return _refusal(analysis.hypotheses, words)
+        return _refusal(analysis, words)
     parts = [analysis.answer.text.strip()]
     if analysis.hazards:
         parts.insert(0, _list(words.hazards, (_danger(d) for d in analysis.hazards)))
@@ -168,11 +196,19 @@ def text(analysis: Analysis) -> str:
     return "\n\n".join(parts)
 
 
-def _refusal(open_: Sequence[Hypothesis], words: _Words) -> str:
+def _refusal(analysis: Analysis, words: _Words) -> str:
+    open_, notes = analysis.hypotheses, analysis.verdict.notes
     checks = list(dict.fromkeys(check for h in open_ for check in h.checks))
-    parts = [words.refused]
+    told = [why for note, why in words.reasons.items() if note in notes]
+    if "split" in notes:
+        told = [why for why in told if why != words.reasons["consensus_below_threshold"]]
+    parts = [words.between.join([words.refused, *told])]
     if open_:
-        parts.append(_list(words.hypotheses, (f"{h.cause} ({len(h.providers)})" for h in open_)))
+        # The same cause can stand twice where it is not known that two answers agree.
+        named = Counter[str]()
+        for each in open_:
+            named[each.cause] += len(each.providers)
+        parts.append(_list(words.hypotheses, (f"{cause} ({count})" for cause, count in named.items())))
         parts.append(_list(words.checks, (f"`{c}`" for c in checks)) if checks else words.no_checks)
     return "\n\n".join(parts)
 

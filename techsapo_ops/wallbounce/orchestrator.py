@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
-from techsapo_ops.wallbounce.calls import Calls
+from techsapo_ops.wallbounce.calls import Afford, Calls
 from techsapo_ops.wallbounce.commands import read_table
 from techsapo_ops.wallbounce.context import AnalysisContext, Payer, nobody
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
@@ -19,7 +19,6 @@ from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import Run
-from techsapo_ops.wallbounce.seats import Afford
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Risk
-from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Peer, Score, Stance
 
 MAX_LINE = 1_000
 """Longest claim, command or piece of evidence in characters; the rest is cut off."""
 MAX_COMMANDS = 20
-TOP_SCORE = 4
-_STANCES = {str(stance): stance for stance in Stance}
 _RISKS = {str(risk): risk for risk in Risk}
 _CONFIDENCE = re.compile(r"\n?\s*confidence\s*[:：]\s*(0(?:\.\d+)?|1(?:\.0+)?|\.\d+)\s*\Z", re.IGNORECASE)
 _TAIL = 100
@@ -43,7 +40,7 @@ class Fields:
 
 def parse_answer(reply: str) -> Fields:
     """The answer in `reply`: by the schema, also inside fences or prose; else as plain text. Never raises."""
-    found = _find_object(reply)
+    found = find_object(reply)
     if found is None:
         return _plain(reply)
     text = found.get("answer")
@@ -51,31 +48,13 @@ def parse_answer(reply: str) -> Fields:
         return _plain(reply)
     return Fields(
         text=well_formed(text).strip(),
-        root_cause=_line(found.get("root_cause")),
+        root_cause=line_of(found.get("root_cause")),
         claims=_lines(found.get("claims"), MAX_CLAIMS),
         commands=_lines(found.get("commands"), MAX_COMMANDS),
         risk=_risk(found.get("risk")),
         self_confidence=_share(found.get("self_conf")),
         structured=True,
     )
-
-
-def parse_grades(reply: str, peers: Sequence[Peer]) -> tuple[Grade, ...]:
-    """The grades in `reply`, in the order of `peers`; what can't be read is left out. Never raises.
-
-    A claim without a readable stance counts as silent. Labels that nobody has are ignored, and of two grades
-    for one label the first counts.
-    """
-    found = _find_object(reply)
-    listed = found.get("grades") if found is not None else None
-    if not isinstance(listed, list):
-        return ()
-    by_label: dict[str, Mapping[str, Any]] = {}
-    for item in listed:
-        if isinstance(item, dict) and isinstance(item.get("label"), str):
-            by_label.setdefault(item["label"].strip(), item)
-    grades = (_grade(peer, by_label[peer.label]) for peer in peers if peer.label in by_label)
-    return tuple(grade for grade in grades if grade is not None)
 
 
 def split_confidence(text: str) -> tuple[str, float | None]:
@@ -86,32 +65,6 @@ def split_confidence(text: str) -> tuple[str, float | None]:
     if match is None:
         return text, None
     return text[: len(text) - len(tail) + match.start()].strip(), float(match[1])
-
-
-def _grade(peer: Peer, item: Mapping[str, Any]) -> Grade | None:
-    scores = [_score(item.get(name)) for name in ("correctness", "safety", "completeness")]
-    correctness, safety, completeness = scores
-    if correctness is None or safety is None or completeness is None:
-        return None
-    listed = item.get("claims")
-    given = listed if isinstance(listed, list) else []
-    claims = tuple(_stance(given[i] if i < len(given) else None) for i in range(len(peer.claims)))
-    return Grade(peer.label, claims, correctness, safety, completeness)
-
-
-def _stance(item: object) -> ClaimGrade:
-    if isinstance(item, dict) and isinstance(word := item.get("stance"), str) and word in _STANCES:
-        return ClaimGrade(_STANCES[word], _line(item.get("evidence")))
-    return ClaimGrade(Stance.SILENT)
-
-
-def _score(item: object) -> Score | None:
-    if not isinstance(item, dict):
-        return None
-    value = item.get("score")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(TOP_SCORE + 1):
-        return None
-    return Score(int(value), _line(item.get("evidence")))
 
 
 def _plain(reply: str) -> Fields:
@@ -128,7 +81,7 @@ def _plain(reply: str) -> Fields:
     return Fields(well_formed(text).strip(), whole=bool(cut[2]))
 
 
-def _find_object(reply: str) -> Mapping[str, Any] | None:
+def find_object(reply: str) -> Mapping[str, Any] | None:
     """The first JSON object of `reply`, bare, in a code fence or amid prose."""
     if reply.lstrip()[:1] == "{":
         try:
@@ -137,12 +90,7 @@ def _find_object(reply: str) -> Mapping[str, Any] | None:
             pass  # prose after it, raw line breaks, or broken off
         else:
             return value if isinstance(value, dict) else None
-    starts = [match.end() for match in _FENCE.finditer(reply)][:4]
-    brace = reply.find("{")
-    for start in (0, *starts, brace):
-        body = reply[start:].lstrip()
-        if not body.startswith("{"):
-            continue
+    for body in bodies(reply):
         try:
             value, _ = _DECODER.raw_decode(body)
         except (ValueError, RecursionError):
@@ -152,16 +100,26 @@ def _find_object(reply: str) -> Mapping[str, Any] | None:
     return None
 
 
+def bodies(reply: str) -> Iterator[str]:
+    """`reply` from each place on where a JSON object may begin: its start, code fences, the first brace."""
+    starts = [match.end() for match in _FENCE.finditer(reply)][:4]
+    for start in (0, *starts, reply.find("{")):
+        body = reply[start:].lstrip()
+        if body.startswith("{"):
+            yield body
+
+
 _DECODER = json.JSONDecoder(strict=False)
 """strict=False: models put raw line breaks into strings."""
 
 
 def _lines(value: object, most: int) -> tuple[str, ...]:
     items = value if isinstance(value, list) else []
-    return tuple(line for line in map(_line, items) if line)[:most]
+    return tuple(line for line in map(line_of, items) if line)[:most]
 
 
-def _line(value: object) -> str:
+def line_of(value: object) -> str:
+    """`value` as a text of at most MAX_LINE characters; nothing where it is none."""
     return well_formed(value[:MAX_LINE]).strip() if isinstance(value, str) else ""
 
 

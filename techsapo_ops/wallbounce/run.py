@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskRevision
 from techsapo_ops.wallbounce.bounce import Bounce
 from techsapo_ops.wallbounce.calibration import Calibration
-from techsapo_ops.wallbounce.calls import Calls
+from techsapo_ops.wallbounce.calls import Afford, Calls
 from techsapo_ops.wallbounce.escalation import Escalation, next_tier, outcome, reason_to_escalate
 from techsapo_ops.wallbounce.events import Bounced, Escalated
 from techsapo_ops.wallbounce.examination import Candidate, Examination
@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Critique, Grade
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import SIMULATED, Provider
-from techsapo_ops.wallbounce.seats import Afford, Seats
+from techsapo_ops.wallbounce.seats import Seats
 from techsapo_ops.wallbounce.sheets import Sheet, sheets
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.verdict import Outcome, Verdict, decisive, judge
@@ -126,7 +126,7 @@ class Run:
     ) -> dict[tuple[int, int], Grade]:
         work = [(self._authors[s.grader], self._examination.candidates[s.grader].answer, s) for s in made]
         names = [candidate.answer.provider for candidate in candidates]
-        found = await self._calls.grades(work, limit, names)
+        found = await self._calls.grades(work, limit, names, self._afford)
         return {
             (sheet.grader, subject): grade
             for (_, _, sheet), grades in zip(work, found, strict=True)
@@ -190,9 +190,11 @@ class Run:
         grades = {g: grade for (g, s), grade in given.items() if s == index} if revised else {}
         before = self._examination.grade(index)
         # Graders that fell silent would let the mean rise by themselves: their old grade stands.
-        kept = self._examination.grades_of(index) | grades
-        after = fmean(g.mean for g in kept.values()) if grades else None
-        counts = bounce.counts(before, after) and len(grades) == len(kept) and not candidate.manipulation
+        earlier = self._examination.grades_of(index)
+        means = [g.mean for g in (earlier | grades).values()] if grades else []
+        after = fmean(known) if (known := [mean for mean in means if mean is not None]) else None
+        heard = grades.keys() == earlier.keys() and all(g.covers(earlier[i]) for i, g in grades.items())
+        counts = bounce.counts(before, after) and heard and not candidate.manipulation
         claims = tuple(c.claim for c in told)
         made = Bounce(self._round, candidate.answer.provider, claims, before, after, counts)
         self._bounces.append(made)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.calls import Calls, at_once
+from techsapo_ops.wallbounce.calls import Afford, Calls, at_once
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.events import SatIn
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.worst_cases import worst_cost
 
-Afford = Callable[[float], Awaitable[bool]]
-"""Whether so many USD more may be spent."""
 Came = list[tuple[Provider, Answer | Failure]]
 """Who was asked, in this order, and what came of it."""
 

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.examination import Candidate
-from techsapo_ops.wallbounce.grades import ClaimGrade, Grade, Grades, Peer, Score, Stance
+from techsapo_ops.wallbounce.grades import HIGHEST, ClaimGrade, Grade, Grades, Peer, Score, Stance
 
 LONGEST_EVIDENCE = 500
 LONGEST_COMMAND = 500
 MOST_COMMANDS = 20
-HIGHEST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What one grader gets: anonymous peers in a shuffled order, and which answer each of them is."""
+    """What one grader gets: anonymous peers in a shuffled order, which answer each of them is.
+
+    A first sheet shows all claims. One for what a reply left out shows those alone.
+    """
 
     grader: int
     peers: tuple[Peer, ...]
     subjects: tuple[int, ...]
+    shown: tuple[tuple[int, ...], ...]
+    """By peer, the numbers of the claims that it is shown with."""
+    whole: tuple[int, ...]
+    """By peer, how many claims the answer has."""
+
+    def rest(self, given: Mapping[int, Grade]) -> Sheet | None:
+        """The sheet with what `given`, the grades by subject, lacks; None where nothing is missing."""
+        kept: list[int] = []
+        peers, shown = [], []
+        for place, subject in enumerate(self.subjects):
+            grade = given.get(subject)
+            if grade is not None and grade.whole:
+                continue
+            lacking = [n for n in self.shown[place] if grade is None or grade.claims[n] is None]
+            texts = dict(zip(self.shown[place], self.peers[place].claims, strict=True))
+            kept.append(place)
+            shown.append(tuple(lacking))
+            peers.append(replace(self.peers[place], claims=tuple(texts[n] for n in lacking)))
+        if not kept:
+            return None
+        subjects = tuple(self.subjects[p] for p in kept)
+        return Sheet(self.grader, tuple(peers), subjects, tuple(shown), tuple(self.whole[p] for p in kept))
 
 
 def sheets(
@@ -43,24 +67,30 @@ def sheets(
         peers = tuple(
             _peer(chr(ord("A") + place), candidates[subject]) for place, subject in enumerate(subjects)
         )
-        made.append(Sheet(grader, peers, tuple(subjects)))
+        whole = tuple(len(p.claims) for p in peers)
+        made.append(Sheet(grader, peers, tuple(subjects), tuple(tuple(range(n)) for n in whole), whole))
     return tuple(made)
 
 
 def believed(sheet: Sheet, grades: Grades) -> dict[int, Grade]:
-    """The grades of a reply by subject: the first one of each peer that fits its claims and the scale.
+    """The grades of a reply by subject: the first one of each peer that runs along the claims it was shown.
 
-    A reply is untrusted: unknown labels, a grade with more or fewer claims than the peer has, and scores
-    beyond 0 to 4 are left out, as if they had not been given.
+    A reply is untrusted: unknown labels, a grade with more or fewer claims than were shown, stances that are
+    none and scores beyond 0 to 4 are left out, as if they had not been given.
     """
-    labelled = dict(zip((p.label for p in sheet.peers), sheet.subjects, strict=True))
-    claims = {p.label: len(p.claims) for p in sheet.peers}
+    places = {p.label: place for place, p in enumerate(sheet.peers)}
     found: dict[int, Grade] = {}
     for grade in grades.grades:
-        subject = labelled.get(grade.label)
-        if subject is None or subject in found or not _fits(grade, claims[grade.label]):
+        place = places.get(grade.label)
+        if place is None or len(grade.claims) != len(sheet.shown[place]):
             continue
-        found[subject] = _bounded_grade(grade)
+        claims: list[ClaimGrade | None] = [None] * sheet.whole[place]
+        for number, claim in zip(sheet.shown[place], grade.claims, strict=True):
+            if claim is not None and isinstance(claim.stance, Stance):
+                claims[number] = ClaimGrade(claim.stance, claim.evidence[:LONGEST_EVIDENCE])
+        made = Grade(grade.label, tuple(claims), *map(_bounded_score, grade.scores))
+        if any(made.claims) or any(made.scores):
+            found.setdefault(sheet.subjects[place], made)
     return found
 
 
@@ -79,28 +109,7 @@ def _peer(label: str, candidate: Candidate) -> Peer:
     return Peer(label, answer.text, answer.root_cause, candidate.claims, answer.commands)
 
 
-def _fits(grade: Grade, claims: int) -> bool:
-    scores = (grade.correctness.value, grade.safety.value, grade.completeness.value)
-    return (
-        len(grade.claims) == claims
-        and all(0 <= value <= HIGHEST for value in scores)
-        and all(isinstance(c.stance, Stance) for c in grade.claims)
-    )
-
-
-def _bounded_grade(grade: Grade) -> Grade:
-    scores = (grade.correctness, grade.safety, grade.completeness)
-    longest = max(len(e) for e in (*(s.evidence for s in scores), *(c.evidence for c in grade.claims)))
-    if longest <= LONGEST_EVIDENCE:
-        return grade
-    return replace(
-        grade,
-        claims=tuple(ClaimGrade(c.stance, c.evidence[:LONGEST_EVIDENCE]) for c in grade.claims),
-        correctness=_trim(grade.correctness),
-        safety=_trim(grade.safety),
-        completeness=_trim(grade.completeness),
-    )
-
-
-def _trim(score: Score) -> Score:
+def _bounded_score(score: Score | None) -> Score | None:
+    if score is None or not 0 <= score.value <= HIGHEST:
+        return None
     return replace(score, evidence=score.evidence[:LONGEST_EVIDENCE])

@@ -1,8 +1,9 @@
 """From agreement and grades to a verdict.
 
-A = (size of the largest cluster - 1) / (answers - 1), G = mean peer grade of the chosen answer (0 to 1),
-confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising what so few answers
-can't carry; labels may raise two of them. docs/decisions/0010-verdict.md says where each comes from.
+A = (size of the largest cluster - 1) / (answers compared with the chosen one), G = mean peer grade of the
+chosen answer (0 to 1), confidence = min(caps, sigmoid(w0 + wA * A + wG * G)). The caps keep it from promising
+what so few answers can't carry; labels may raise two of them. An answer that was not compared counts as one
+that did not come. docs/decisions/0010-verdict.md and docs/decisions/0043-grades-that-are-missing.md say why.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ from math import exp
 
 from techsapo_ops.wallbounce.tiers import TierRule
 
-CAPS = {2: 0.92, 3: 0.95}
-"""Highest confidence by number of answers."""
-CAP_OF_MORE = 0.97
 SOLE_CAP = 0.5
+CAPS = {1: SOLE_CAP, 2: 0.92, 3: 0.95}
+"""Highest confidence by number of answers that were compared."""
+CAP_OF_MORE = 0.97
 CONTRADICTED_CAP = 0.6
 DESTRUCTIVE_CAP = 0.5
 MANIPULATION_CAP = 0.5
 CONTRADICTED = "critical_claim_contradicted"
+NOT_COMPARED = "not_compared"
+NOT_GRADED = "not_graded"
 LOWEST_GRADE = 0.5
 """G below which no answer is accepted, however many agree."""
 ANSWERABLE = 0.6
@@ -59,10 +62,17 @@ class Verdict:
     uncapped: float = 0.0
     """The confidence before any cap: what the weights alone make of agreement and grade."""
     cluster: tuple[int, ...] = ()
-    """Indices of the answers that entail each other and the chosen one."""
+    """Indices of the answers that agree with the chosen one and do not differ among each other."""
+    relations: tuple[bool | None, ...] = ()
+    """By answer, whether it agrees with the chosen one as it is given; None where they were not compared."""
     calibrated: bool = False
     """Whether the weights were fitted to labelled outcomes of this tier and these models."""
     outcome: Outcome = Outcome.UNSETTLED
+
+    @property
+    def comparable(self) -> bool:
+        """Whether anything was compared, so that there is a consensus."""
+        return not {"sole_answer", NOT_COMPARED} & set(self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +122,16 @@ class Evidence:
     count: int
     chosen: int
     cluster: tuple[int, ...]
-    consensus: float
-    grade: float
+    consensus: float | None
+    """None where no two answers were compared."""
+    grade: float | None
+    """None where nobody graded the chosen one."""
+    relations: tuple[bool | None, ...] = ()
+    """By answer, whether it agreed with the chosen one; by default those of the cluster did, no other."""
+    now: tuple[bool | None, ...] = ()
+    """The same of the chosen one as it was revised; nothing where it was not."""
+    graders: int | None = None
+    """How many graded the correctness of the chosen one; by default everybody else."""
     contradicted: bool = False
     """More peers contradict a critical claim of the chosen answer than entail it."""
     destructive_split: bool = False
@@ -125,14 +143,29 @@ class Evidence:
     self_confidence: float | None = None
 
     @property
+    def stood(self) -> tuple[bool | None, ...]:
+        """`relations`, with their default filled in."""
+        return self.relations or tuple(i in self.cluster for i in range(self.count))
+
+    @property
+    def compared(self) -> int:
+        """How many others the chosen answer was compared with."""
+        return sum(agree is not None for i, agree in enumerate(self.stood) if i != self.chosen)
+
+    @property
+    def carried(self) -> int:
+        """How many answers the confidence rests on: the chosen one, and those that compare and grade it."""
+        return 1 + min(self.compared, self.count - 1 if self.graders is None else self.graders)
+
+    @property
     def agreement(self) -> float:
         """A."""
-        return (len(self.cluster) - 1) / (self.count - 1) if self.count > 1 else 0.0
+        return (len(self.cluster) - 1) / self.compared if self.compared else 0.0
 
     @property
     def split(self) -> bool:
-        """Two answers that do not agree: nothing says which is right."""
-        return self.count == 2 and len(self.cluster) < 2
+        """Two answers that differ: nothing says which is right."""
+        return self.compared == 1 and len(self.cluster) < 2
 
 
 def sigmoid(x: float) -> float:
@@ -149,8 +182,13 @@ def confidence(evidence: Evidence, weights: Weights) -> tuple[float, tuple[str, 
         stated = evidence.self_confidence
         return min(SOLE_CAP, SOLE_CAP if stated is None else max(0.0, stated)), ("sole_answer",)
     contradicted = evidence.contradicted
-    reached = weights.capped(evidence.count, evidence.agreement, evidence.grade, contradicted=contradicted)
-    notes = [CONTRADICTED] if contradicted else []
+    grade = evidence.grade or 0.0
+    reached = weights.capped(evidence.count, evidence.agreement, grade, contradicted=contradicted)
+    if evidence.carried < evidence.count:
+        reached = min(reached, cap_of(evidence.carried))  # labels raised the cap of whole gradings alone
+    notes = [] if evidence.compared else [NOT_COMPARED]
+    if contradicted:
+        notes.append(CONTRADICTED)
     for holds, cap, note in (
         (evidence.destructive_split, DESTRUCTIVE_CAP, "destructive_not_unanimous"),
         (evidence.manipulation, MANIPULATION_CAP, "answer_addresses_graders"),
@@ -170,41 +208,53 @@ def decisive(reported: float, notes: Sequence[str]) -> float:
     return min(reported, CONTRADICTED_CAP) if CONTRADICTED in notes else reported
 
 
+KEEPS_FROM_ACCEPTING = frozenset(
+    {
+        "sole_answer",
+        "split",
+        NOT_COMPARED,
+        NOT_GRADED,
+        "consensus_below_threshold",
+        "grade_below_threshold",
+        "confidence_below_threshold",
+    }
+)
+
+
 def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
     """The verdict; accepted only if no threshold is missed and two answers are not split.
 
     The formula alone would pass two answers that contradict each other (A = 0) where one is graded .9.
     """
     reached, caps = confidence(evidence, weights)
-    notes = list(caps)
+    notes, grade = list(caps), evidence.grade or 0.0
     if evidence.count > 1:
         if evidence.split:
             notes.append("split")
-        if evidence.consensus < rule.consensus:
+        if evidence.consensus is not None and evidence.consensus < rule.consensus:
             notes.append("consensus_below_threshold")
-        if evidence.grade < LOWEST_GRADE:
+        if evidence.grade is None:
+            notes.append(NOT_GRADED)
+        elif evidence.grade < LOWEST_GRADE:
             notes.append("grade_below_threshold")
         if decisive(reached, caps) < rule.confidence:
             notes.append("confidence_below_threshold")
-    accepted = not set(notes) & {
-        "sole_answer",
-        "split",
-        "consensus_below_threshold",
-        "grade_below_threshold",
-        "confidence_below_threshold",
-    }
+    accepted = not set(notes) & KEEPS_FROM_ACCEPTING
+    if evidence.now:
+        notes.append("answer_revised")
     if evidence.ungraded:
         notes.append("grading_incomplete")
     return Verdict(
         chosen=evidence.chosen,
-        consensus=evidence.consensus,
+        consensus=evidence.consensus or 0.0,
         confidence=reached,
         accepted=accepted,
         notes=tuple(notes),
         agreement=evidence.agreement,
-        grade=evidence.grade,
-        uncapped=weights.raw(evidence.agreement, evidence.grade) if evidence.count > 1 else reached,
+        grade=grade,
+        uncapped=weights.raw(evidence.agreement, grade) if evidence.count > 1 else reached,
         cluster=evidence.cluster,
+        relations=evidence.now or evidence.stood,
         calibrated=weights.calibrated and evidence.count > 1,
         outcome=Outcome.ACCEPTED if accepted else Outcome.UNSETTLED,
     )

@@ -31,7 +31,10 @@ _GRADES = {
     "grades": [
         {
             "label": label,
-            "claims": [{"stance": "entails", "evidence": "自分の回答から導かれる"}] * len(ANSWER["claims"]),
+            "claims": [
+                {"id": f"c{n}", "evidence": "自分の回答から導かれる", "stance": "entails"}
+                for n, _ in enumerate(ANSWER["claims"], 1)
+            ],
             "correctness": _SCORE,
             "safety": _SCORE,
             "completeness": _SCORE,

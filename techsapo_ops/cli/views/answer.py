@@ -19,12 +19,15 @@ _NOTES = {
     "confidence_below_threshold": "confidence is below the threshold",
     "fewer_providers_than_the_tier_asks_for": "fewer providers than this tier asks for",
     "cost_is_a_worst_case": "a price is not known; the cost is an upper bound",
-    "split": "two answers contradict each other; nothing says which is right",
+    "split": "two answers differ; nothing says which is right",
+    "not_compared": "grades are missing, so it could not be compared: neither agreement nor dissent",
+    "not_graded": "no provider scored this answer",
+    "answer_revised": "it was revised after it was sent back; the consensus is that of the answers before",
     "grade_below_threshold": "the other providers graded the answer too low",
     "critical_claim_contradicted": "more peers contradict its main claim than hold it",
     "destructive_not_unanimous": "it cannot be undone and not every provider proposes it",
     "answer_addresses_graders": "the answer tries to tell its graders what to do",
-    "grading_incomplete": "some gradings failed",
+    "grading_incomplete": "some grades are missing, also when asked for again; they count for nothing",
     "refused_low_confidence": "refused: too unsure even with every provider that could be asked",
     "refused_for_budget": "refused: another provider is needed and the budget does not allow it",
     "refused_too_few_providers": "refused: fewer than two providers are healthy",
@@ -46,8 +49,9 @@ def show_examination(body: Mapping[str, Any]) -> None:
     out = console()
     needs = body["thresholds"]
     scores = Table.grid(padding=(0, 3, 0, 0))
-    for name in ("confidence", "consensus"):
-        scores.add_row(name, f"{body[name]:.2f}", Text(f"needs {needs[name]:.2f}", style="dim"))
+    known = {"confidence": body["confidence"], "consensus": body["consensus"] if _compared(body) else None}
+    for name, value in known.items():
+        scores.add_row(name, _score(value), Text(f"needs {needs[name]:.2f}", style="dim"))
     refused = body.get("outcome") == "refused"
     accepted = Text("yes", style="green") if body["accepted"] else Text("no", style="yellow")
     if refused:
@@ -100,10 +104,21 @@ def show_examination(body: Mapping[str, Any]) -> None:
 
 
 def _graded(provider: Mapping[str, Any]) -> str:
-    grade = provider.get("grade")
-    if grade is None:
+    if provider["status"] != "answered" or "agrees" not in provider:
         return ""
-    return f"graded {grade:.2f}, {'agrees' if provider.get('agrees') else 'dissents'}"
+    stands = {True: "agrees", False: "dissents", None: "not compared"}[provider["agrees"]]
+    grade = provider.get("grade")
+    return stands if grade is None else f"graded {grade:.2f}, {stands}"
+
+
+def _compared(body: Mapping[str, Any]) -> bool:
+    """Whether there is a consensus at all."""
+    return not {"not_compared", "sole_answer"} & set(body["notes"])
+
+
+def _score(value: float | None) -> str:
+    """A score; a dash where nobody gave one."""
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _shortened(answer: str) -> str:
@@ -112,7 +127,9 @@ def _shortened(answer: str) -> str:
 
 
 def _dissent(body: Mapping[str, Any]) -> list[str]:
-    return [f"{d['provider']}: {d['root_cause']} (graded {d['grade']:.2f})" for d in body.get("dissent", ())]
+    return [
+        f"{d['provider']}: {d['root_cause']} (graded {_score(d['grade'])})" for d in body.get("dissent", ())
+    ]
 
 
 def _unsettled(body: Mapping[str, Any]) -> list[str]:
@@ -143,7 +160,8 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
     bounced = [
         (
             "bounced",
-            f"{b['provider']}, round {b['round']}: {len(b['claims'])} contested, graded {b['before']:.2f} → "
+            f"{b['provider']}, round {b['round']}: {len(b['claims'])} contested, "
+            f"graded {_score(b['before'])} → "
             f"{'nothing' if b['after'] is None else format(b['after'], '.2f')}, "
             f"{'revised' if b['kept'] else 'kept as it was'}",
         )

@@ -34,7 +34,10 @@ class ProviderBody(Body):
     status: Literal["answered", "failed"]
     answer: str | None = None
     grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
-    agrees: Annotated[bool | None, Field(description="Whether it agrees with the answer given.")] = None
+    agrees: Annotated[
+        bool | None,
+        Field(description="Whether it agrees with the answer given; null where they were not compared."),
+    ] = None
     self_confidence: float | None = None
     seconds: float
     cost_usd: float
@@ -52,12 +55,17 @@ class EvidenceBody(Body):
 
     tier: Literal["basic", "premium", "critical"]
     models: list[str]
-    agreement: Annotated[float, Field(description="A: (largest cluster - 1) / (answers - 1).")]
+    agreement: Annotated[
+        float, Field(description="A: (largest cluster - 1) / (answers compared with the one given).")
+    ]
     grade: Annotated[float, Field(description="G: mean peer grade of the answer given.")]
     contradicted: Annotated[
         bool, Field(description="Whether more peers contradict a critical claim than hold it.")
     ]
     uncapped: Annotated[float, Field(description="The confidence before the caps.")]
+    complete: Annotated[
+        bool, Field(description="Whether every grade came. `calibrate` leaves out a label that says false.")
+    ] = True
 
 
 class ScoreBody(Body):
@@ -66,17 +74,21 @@ class ScoreBody(Body):
 
 
 class GradeBody(Body):
-    """One provider's grade of another's answer; the stances are counted over its claims."""
+    """One provider's grade of another's answer; the stances are counted over its claims.
+
+    What is null, and the claims counted as absent, was not given in a readable way.
+    """
 
     grader: str
     subject: str
-    mean: float
-    correctness: ScoreBody
-    safety: ScoreBody
-    completeness: ScoreBody
+    mean: float | None
+    correctness: ScoreBody | None
+    safety: ScoreBody | None
+    completeness: ScoreBody | None
     entails: int
     contradicts: int
     silent: int
+    absent: int = 0
 
 
 class AgainstBody(Body):
@@ -93,11 +105,11 @@ class UnsettledBody(Body):
 
 
 class DissentBody(Body):
-    """An answer that does not agree with the one given."""
+    """An answer that was compared with the one given and differs from it."""
 
     provider: str
     root_cause: str
-    grade: float
+    grade: float | None
 
 
 class AmendmentBody(Body):
@@ -136,7 +148,7 @@ class BounceBody(Body):
     round: int
     provider: str
     claims: list[str]
-    before: float
+    before: float | None
     after: float | None
     kept: bool
 
@@ -154,7 +166,7 @@ class HypothesisBody(Body):
 
     cause: str
     providers: list[str]
-    grade: float
+    grade: float | None
     checks: list[str]
 
 
@@ -178,7 +190,14 @@ class AnswerBody(Body):
     ]
     accepted: bool
     confidence: float
-    consensus: float
+    consensus: Annotated[
+        float,
+        Field(
+            description="How far the answers agree: over all pairs that were compared, the mean share of "
+            "claims that two entail of each other; at least .5 for two that agree, at most .5 for two that "
+            "differ. 0 with the note not_compared or sole_answer: nothing was compared."
+        ),
+    ]
     thresholds: ThresholdsBody
     calibrated: Annotated[bool, Field(description="Whether confidence was fitted to labelled outcomes.")]
     provisional: bool

@@ -102,6 +102,7 @@ function logLine([name, event, seconds]) {
     answered: () => `${event.provider}: ${word("answer")}`,
     revised: () => `${event.provider}: ${word("revised")}`,
     graded: () => `${event.provider}: ${word("grade")} ${event.grades.map((g) => `${g.subject} ${number(g.grade, 2)}`).join(" · ")}`,
+    asked_again: () => `${event.provider}: ${word("askedAgain")} (${event.subjects.join(", ")})`,
     bounced: () => `${word("bounces")}: ${bounced(event)}`,
     escalated: () => `${word("escalations")}: ${escalated(event)}`,
     failed: () => `${event.provider}: ${word("failed")} (${why(event)})`,
@@ -141,11 +142,11 @@ function drawGrades(body) {
   const rows = body.grades.map((g) => {
     const row = element("tr");
     const scores = ["correctness", "safety", "completeness"].map((name) => {
-      const cell = element("td", "", `${g[name].score}/4`);
-      cell.title = g[name].evidence;
+      const cell = element("td", "", g[name] ? `${g[name].score}/4` : "–");
+      cell.title = g[name]?.evidence ?? "";
       return cell;
     });
-    const stances = `${word("entails")} ${g.entails} · ${word("contradicts")} ${g.contradicts} · ${word("silent")} ${g.silent}`;
+    const stances = `${word("entails")} ${g.entails} · ${word("contradicts")} ${g.contradicts} · ${word("silent")} ${g.silent}${g.absent ? ` · ${word("absent")} ${g.absent}` : ""}`;
     row.append(element("td", "", g.grader), element("td", "", g.subject), element("td", "", number(g.mean, 2)), ...scores, element("td", "", stances));
     return row;
   });
@@ -199,9 +200,10 @@ function drawAnswer(body) {
   if (!body.calibrated) badges.push(badge(word("provisional"), "dim"));
   if (body.cache === "hit") badges.push(badge(word("cached"), "dim"));
   document.getElementById("badges").replaceChildren(...badges);
+  const compared = !body.notes.includes("not_compared") && !body.notes.includes("sole_answer");
   document.getElementById("scores").replaceChildren(
     score("confidence", number(body.confidence, 2), number(body.thresholds.confidence, 2)),
-    score("consensus", number(body.consensus, 2), number(body.thresholds.consensus, 2)),
+    score("consensus", number(compared ? body.consensus : null, 2), number(body.thresholds.consensus, 2)),
     score("cost", cost(body.cost_usd)),
     score("time", `${number(body.processing_ms / 1000, 2)} ${word("seconds")}`),
   );

@@ -17,7 +17,7 @@ const WORDS = {
     docsTitle: "API", docsIntro: "機械可読な定義：", parameters: "パラメーター", body: "リクエスト本文",
     answers: "応答", example: "例", back: "質問ページ", type: "型", required: "必須",
     examination: "相互評価", grade: "評価", dissents: "別の見解", grader: "評価者", subject: "対象", claims: "主張",
-    correctness: "正確さ", safety: "安全さ", completeness: "網羅性", entails: "含意", contradicts: "矛盾", silent: "言及なし",
+    correctness: "正確さ", safety: "安全さ", completeness: "網羅性", entails: "含意", contradicts: "矛盾", silent: "言及なし", absent: "評価なし", askedAgain: "不足の評価を再度依頼",
     unsettled: "未確定の点", dissent: "別の見解", amendments: "他の回答からの補足", bounces: "差し戻し", escalations: "追加の照会",
     destructive: "元に戻せない操作", hazards: "停止・セキュリティ低下を伴う操作", commands: "コマンドの影響",
     effects: { destructive: "元に戻せません", runs_remote_code: "外部のコードを実行", weakens_security: "セキュリティを弱める", stops_a_service: "サービスを停止", reads_only: "読み取りのみ", unknown: "不明（安全とは限りません）" },
@@ -39,16 +39,19 @@ const WORDS = {
       techsapo_budget_utilization_percent: "予算使用率", techsapo_auth_failures_total: "認証失敗", techsapo_rate_limit_hits_total: "レート制限", techsapo_anomaly_requests_total: "異常リクエスト",
     },
     reasons: {
-      split: "回答が対立", sole_answer: "回答が1件のみ", low_confidence: "信頼度が低い", destructive: "元に戻せない操作",
+      split: "回答が不一致", not_compared: "回答を比較できない", sole_answer: "回答が1件のみ", low_confidence: "信頼度が低い", destructive: "元に戻せない操作",
       bounce_stalled: "差し戻しで改善せず", nothing_to_bounce: "差し戻す点がない", consensus: "合意度が低い", grade: "評価が低い",
     },
     notes: {
-      split: "2件の回答が対立しており、どちらが正しいか判断できません。",
+      split: "2件の回答が一致せず、どちらが正しいか判断できません。",
+      not_compared: "評価が足りないため、ほかの回答と比較できません。一致とも不一致とも言えないため採用しません。",
+      not_graded: "どのプロバイダーもこの回答を採点しませんでした。",
+      answer_revised: "差し戻しで改訂した回答です。合意度は改訂前の回答どうしのものです。",
       grade_below_threshold: "他のプロバイダーからの評価が低すぎます。",
-      critical_claim_contradicted: "中心となる主張に、同意より多い反対があります。",
+      critical_claim_contradicted: "中心となる主張を、含意する評価者より矛盾するとする評価者のほうが多くいます。",
       destructive_not_unanimous: "元に戻せない操作を含みますが、全員の一致がありません。",
       answer_addresses_graders: "回答が評価者に指示を出そうとしています。",
-      grading_incomplete: "一部の評価が得られませんでした。",
+      grading_incomplete: "再度尋ねても得られない評価があります。その評価は賛成にも反対にも数えません。",
       refused_low_confidence: "照会できるすべてのプロバイダーに聞いても確かな答えになりません。",
       refused_for_budget: "追加の照会が必要ですが、予算が足りません。",
       refused_too_few_providers: "正常なプロバイダーが2つ未満です。",
@@ -127,7 +130,7 @@ const WORDS = {
     docsTitle: "API", docsIntro: "Machine-readable:", parameters: "Parameters", body: "Request body",
     answers: "Answers", example: "Example", back: "Ask page", type: "type", required: "required",
     examination: "Cross-examination", grade: "grade", dissents: "dissents", grader: "Grader", subject: "Graded", claims: "Claims",
-    correctness: "Correct", safety: "Safe", completeness: "Complete", entails: "entailed", contradicts: "contradicted", silent: "silent",
+    correctness: "Correct", safety: "Safe", completeness: "Complete", entails: "entailed", contradicts: "contradicted", silent: "silent", absent: "absent", askedAgain: "asked again for missing grades",
     unsettled: "Unsettled", dissent: "Dissent", amendments: "Added from other answers", bounces: "Sent back", escalations: "Further providers",
     destructive: "Cannot be undone", hazards: "Stops a service or weakens security", commands: "What the commands do",
     effects: { destructive: "cannot be undone", runs_remote_code: "runs code from elsewhere", weakens_security: "weakens security", stops_a_service: "stops a service", reads_only: "only reads", unknown: "unknown, may not be safe" },
@@ -149,16 +152,19 @@ const WORDS = {
       techsapo_budget_utilization_percent: "Budget used", techsapo_auth_failures_total: "Refused keys", techsapo_rate_limit_hits_total: "Rate limits hit", techsapo_anomaly_requests_total: "Odd requests",
     },
     reasons: {
-      split: "answers contradict each other", sole_answer: "only one answer", low_confidence: "low confidence", destructive: "cannot be undone",
+      split: "two answers differ", not_compared: "answers could not be compared", sole_answer: "only one answer", low_confidence: "low confidence", destructive: "cannot be undone",
       bounce_stalled: "sending back gained little", nothing_to_bounce: "nothing to send back", consensus: "low consensus", grade: "low grades",
     },
     notes: {
-      split: "Two answers contradict each other; nothing says which is right.",
+      split: "Two answers differ; nothing says which is right.",
+      not_compared: "Grades are missing, so it could not be compared with another answer: neither agreement nor dissent.",
+      not_graded: "No provider scored this answer.",
+      answer_revised: "The answer was revised after it was sent back; the consensus is that of the answers before.",
       grade_below_threshold: "The other providers graded the answer too low.",
       critical_claim_contradicted: "More peers contradict its main claim than hold it.",
       destructive_not_unanimous: "It cannot be undone, and not every provider proposes it.",
       answer_addresses_graders: "The answer tries to tell its graders what to do.",
-      grading_incomplete: "Some gradings failed.",
+      grading_incomplete: "Some grades are missing, also when asked for again; they count for nothing and nobody.",
       refused_low_confidence: "Too unsure even with every provider that could be asked.",
       refused_for_budget: "Another provider is needed, and the budget does not allow it.",
       refused_too_few_providers: "Fewer than two providers are healthy.",
@@ -253,7 +259,9 @@ export function local(words) {
   return words[language];
 }
 
+/** A number of the language; a dash where nobody gave one. */
 export function number(value, digits) {
+  if (value === null) return "–";
   return value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 

@@ -18,8 +18,9 @@ from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, AskRevision,
 from techsapo_ops.wallbounce.bills import bill_of
 from techsapo_ops.wallbounce.events import OddBill
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
+from techsapo_ops.wallbounce.grade_reading import parse_grades
 from techsapo_ops.wallbounce.grades import Grades, Peer
-from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, well_formed
+from techsapo_ops.wallbounce.parsing import parse_answer, well_formed
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec

@@ -35,8 +35,8 @@ def graded(user: str) -> str:
         {
             "label": peer["label"],
             "claims": [
-                {"stance": "contradicts" if n else "entails", "evidence": "根拠"}
-                for n in range(len(peer["claims"]))
+                {"id": claim["id"], "evidence": "根拠", "stance": "contradicts" if n else "entails"}
+                for n, claim in enumerate(peer["claims"])
             ],
             "correctness": score,
             "safety": {"score": 4, "evidence": "安全"},

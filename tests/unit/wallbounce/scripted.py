@@ -22,10 +22,12 @@ from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 Script = Callable[[], Awaitable[str]]
 
 
-def graded(label: str, stances: Sequence[Stance], scores: tuple[int, int, int], evidence: str = "") -> Grade:
-    """A grade with one stance for each claim and the three scores."""
-    correctness, safety, completeness = (Score(value, evidence) for value in scores)
-    claims = tuple(ClaimGrade(stance, evidence) for stance in stances)
+def graded(
+    label: str, stances: Sequence[Stance | None], scores: Sequence[int | None], evidence: str = ""
+) -> Grade:
+    """A grade with one stance for each claim and the three scores; None is one that is missing."""
+    correctness, safety, completeness = (None if v is None else Score(v, evidence) for v in scores)
+    claims = tuple(None if stance is None else ClaimGrade(stance, evidence) for stance in stances)
     return Grade(label, claims, correctness, safety, completeness)
 
 

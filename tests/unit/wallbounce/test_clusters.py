@@ -1,17 +1,32 @@
 from __future__ import annotations
 
-from itertools import combinations, permutations
+from collections.abc import Mapping
+from itertools import combinations, permutations, product
 
 import pytest
 from scripted import graded
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.claims import claims_of, critical_claims, speaks_to_graders
-from techsapo_ops.wallbounce.clusters import entailed_share, entails, leading, mutual, partition
-from techsapo_ops.wallbounce.grades import Stance
+from techsapo_ops.wallbounce.clusters import entailed_share, entails, hubs, leading, partition
+from techsapo_ops.wallbounce.grades import Grade, Stance
+from techsapo_ops.wallbounce.relations import Relations
 from techsapo_ops.wallbounce.screen import disagree, jaccard, marks, screen
 
-STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT}
+STANCES = {"e": Stance.ENTAILS, "c": Stance.CONTRADICTS, "s": Stance.SILENT, "-": None}
+FULL = (4, 4, 4)
+
+
+def given(stances: str) -> Grade:
+    return graded("A", [STANCES[s] for s in stances], FULL)
+
+
+def between(grades: Mapping[tuple[int, int], str]) -> Relations:
+    """What grades by (grader, subject) make of the answers; the first claim of each is critical."""
+    relations = Relations()
+    for pair, stances in grades.items():
+        relations.take(pair, given(stances), {0})
+    return relations
 
 
 def answer(text: str, *claims: str, cause: str = "", commands: tuple[str, ...] = ()) -> Answer:
@@ -29,23 +44,79 @@ def answer(text: str, *claims: str, cause: str = "", commands: tuple[str, ...] =
         ("ceee", {0}, False),
         ("seee", {0}, True),
         ("ssss", {0}, False),
-        ("", {0}, False),
     ],
 )
 def test_an_answer_is_entailed_by_half_its_claims_and_no_critical_contradiction(
     stances: str, critical: set[int], expected: bool
 ) -> None:
-    assert entails(graded("A", [STANCES[s] for s in stances], (4, 4, 4)), critical) is expected
+    assert entails(given(stances), critical) is expected
 
 
-def test_the_entailed_share_counts_all_claims() -> None:
-    assert entailed_share(graded("A", [STANCES[s] for s in "ecsc"], (4, 4, 4))) == 0.25
+@pytest.mark.parametrize(
+    ("stances", "expected"),
+    [
+        ("", None),
+        ("----", None),
+        ("e---", None),
+        ("eee-", True),  # a quarter may be against it
+        ("ee--", None),
+        ("-eee", None),  # the critical claim is the one that is missing
+        ("c---", False),
+        ("-cc-", False),
+        ("ss-s", False),  # half of four can't be reached any more
+        ("s-ss", False),
+    ],
+)
+def test_missing_stances_leave_it_open_unless_none_of_them_could_turn_it(
+    stances: str, expected: bool | None
+) -> None:
+    assert entails(given(stances), {0}) is expected
+
+
+@pytest.mark.parametrize("stances", ["".join(s) for n in (1, 2, 3, 4) for s in product("ecs-", repeat=n)])
+def test_what_is_said_with_stances_missing_holds_whatever_they_would_be(stances: str) -> None:
+    ways = ["ecs" if s == "-" else s for s in stances]
+    ends = {entails(given("".join(way)), {0}) for way in product(*ways)}
+    assert entails(given(stances), {0}) == (ends.pop() if len(ends) == 1 else None)
+
+
+def test_the_entailed_share_counts_all_claims_that_have_a_stance() -> None:
+    assert entailed_share(given("ecsc")) == 0.25
+    assert entailed_share(given("ec--")) == 0.5
+    assert entailed_share(given("--")) is None
 
 
 def test_agreement_needs_both_ways_and_no_declared_disagreement() -> None:
-    both = [(0, 1), (1, 0), (1, 2), (2, 0), (0, 2)]
-    assert mutual(both) == {(0, 1), (0, 2)}
-    assert mutual(both, [(0, 1)]) == {(0, 2)}
+    relations = between({(0, 1): "ee", (1, 0): "ee", (1, 2): "ee", (2, 1): "ss"})
+    assert [relations.agree(*pair) for pair in ((0, 1), (1, 0), (1, 2), (0, 2))] == [True, True, False, None]
+    relations.part([(0, 1)])
+    assert (relations.agree(1, 0), relations.closeness(0, 1)) == (False, 0.0)
+
+
+def test_one_way_tells_that_two_differ_and_not_that_they_agree() -> None:
+    assert between({(0, 1): "ee"}).agree(0, 1) is None
+    assert between({(0, 1): "ce"}).agree(0, 1) is False
+
+
+def test_closeness_is_half_at_least_where_two_agree_and_at_most_where_they_differ() -> None:
+    assert between({(0, 1): "es", (1, 0): "se"}).closeness(0, 1) == 0.5
+    assert between({(0, 1): "eeeeeeec", (1, 0): "eeeeeeee"}).closeness(0, 1) == 15 / 16
+    assert between({(0, 1): "ceeeeeee", (1, 0): "eeeeeeee"}).closeness(0, 1) == 0.5
+    assert between({(0, 1): "cs", (1, 0): "ee"}).closeness(0, 1) == 0.5
+    assert between({(0, 1): "eeee"}).closeness(0, 1) is None
+    assert between({}).consensus(3) is None
+
+
+def test_the_first_grade_of_a_pair_settles_how_two_answers_stand() -> None:
+    relations = between({(0, 1): "ee", (1, 0): "ee"})
+    relations.take((0, 1), given("cc"), {0})
+    assert relations.agree(0, 1) is True
+
+
+def test_an_answer_that_is_silenced_agrees_with_nobody() -> None:
+    relations = between({(0, 1): "ee", (1, 0): "ee"})
+    assert relations.agree(0, 1, frozenset({1})) is False
+    assert relations.consensus(2, frozenset({1})) == 0.0
 
 
 def test_a_cluster_is_a_group_and_not_a_chain() -> None:
@@ -54,13 +125,25 @@ def test_a_cluster_is_a_group_and_not_a_chain() -> None:
     assert leading(3, frozenset()) == ((0,), (1,), (2,))
 
 
+def test_two_that_were_not_compared_are_held_together_by_one_that_agrees_with_both() -> None:
+    agree = frozenset({(0, 1), (0, 2)})
+    assert leading(3, agree) == ((0, 1), (0, 2))
+    assert leading(3, agree, frozenset({(1, 2)})) == ((0, 1, 2),)
+    assert hubs((0, 1, 2), agree) == (0,)
+    assert leading(3, frozenset(), frozenset({(0, 1), (0, 2), (1, 2)})) == ((0,), (1,), (2,))
+    assert hubs((1,), frozenset()) == (1,)
+
+
 def test_eight_answers_are_grouped_whatever_they_hold() -> None:
     everyone = frozenset(combinations(range(8), 2))
     assert leading(8, everyone) == (tuple(range(8)),)
-    assert partition(8, frozenset(), lambda i: i / 8) == tuple((i,) for i in range(7, -1, -1))
+    assert partition(8, frozenset(), frozenset(), lambda i: i / 8) == tuple((i,) for i in range(7, -1, -1))
     for order in permutations(range(3)):
         pair = tuple(sorted(order[:2]))
-        assert partition(3, frozenset({(pair[0], pair[1])}), lambda _: 0.5) == (pair, (order[2],))
+        assert partition(3, frozenset({(pair[0], pair[1])}), frozenset(), lambda _: 0.5) == (
+            pair,
+            (order[2],),
+        )
 
 
 def test_a_plain_text_is_graded_sentence_by_sentence() -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from techsapo_ops.wallbounce.answers import Risk
-from techsapo_ops.wallbounce.grades import Peer, Stance
-from techsapo_ops.wallbounce.parsing import parse_answer, parse_grades, split_confidence
+from techsapo_ops.wallbounce.grade_reading import parse_grades
+from techsapo_ops.wallbounce.grades import Peer
+from techsapo_ops.wallbounce.parsing import parse_answer, split_confidence
 
 FIELDS: dict[str, Any] = {
     "answer": "再起動します",
@@ -111,38 +112,6 @@ def test_megabytes_of_white_space_are_read_at_once() -> None:
     parse_answer("a" + " \n" * 1_000_000 + "b")
     parse_answer('{"answer": "' + "\\n" * 1_000_000)
     assert time.process_time() - started < 5, "quadratic reading would take hours"
-
-
-def grade(label: object = "A", score: object = 3, claims: object = ()) -> dict[str, Any]:
-    given = {"score": score, "evidence": "e"}
-    return {
-        "label": label, "claims": claims, "correctness": given, "safety": {"score": 4}, "completeness": given,
-    }  # fmt: skip
-
-
-def graded(*grades: object) -> Any:
-    return parse_grades(json.dumps({"grades": grades}), PEERS)
-
-
-def test_grades_come_in_the_order_of_the_peers_with_a_stance_for_every_claim() -> None:
-    stances = [{"stance": "contradicts", "evidence": "no"}]
-    b, a = grade("B", claims=[{"stance": "maybe"}]), grade("A", claims=stances)
-    first, second = graded(b, a)
-    assert [first.label, second.label] == ["A", "B"]
-    assert [c.stance for c in first.claims] == [Stance.CONTRADICTS, Stance.SILENT]
-    assert first.claims[0].evidence == "no"
-    assert [c.stance for c in second.claims] == [Stance.SILENT]
-    assert first.mean == pytest.approx(10 / 12)
-
-
-@pytest.mark.parametrize("score", [5, -1, 3.5, "4", None, True, float("inf"), 10**30])
-def test_a_score_that_is_none_leaves_its_grade_out(score: object) -> None:
-    assert graded(grade(score=score)) == ()
-
-
-def test_unknown_labels_are_ignored_and_the_first_of_two_counts() -> None:
-    (only,) = graded(grade("Z"), grade("A", 1), grade("A", 4), "x", None, grade(7))
-    assert (only.label, only.correctness.value) == ("A", 1)
 
 
 @pytest.mark.parametrize(
