@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import lru_cache
 from typing import Any, TextIO, cast
 
 import structlog
@@ -118,6 +119,7 @@ class _Shape:
 
 _FREE_TEXT = ("event", "error", "detail", "exception", "trouble")
 """Fields whose words come from elsewhere: vendors, databases, tracebacks."""
+_SHORT = 200
 
 
 def _masked(_logger: Any, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -125,8 +127,14 @@ def _masked(_logger: Any, _method: str, event: structlog.types.EventDict) -> str
     for name in _FREE_TEXT:
         value = event.get(name)
         if isinstance(value, str):
-            event[name] = mask(value).text
+            event[name] = _message(value) if name == "event" and len(value) <= _SHORT else mask(value).text
     return event
+
+
+@lru_cache(maxsize=256)
+def _message(text: str) -> str:
+    """A line's message, masked. Nearly all are our own words, the same each time."""
+    return mask(text).text
 
 
 def _without_colour(

@@ -7,7 +7,6 @@ is known before anybody answers.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
 from dataclasses import replace
 
 from techsapo_ops.wallbounce.answers import Answer
@@ -22,6 +21,7 @@ ALL_COMMANDS = 2_400
 """Bytes of all commands; those beyond are left out."""
 LONGEST_OBJECTION = 3_000
 """Bytes of what peers hold against one claim."""
+_MOST_OF_A_CHARACTER = 6
 CUT = "…"
 """Stands where something was cut off."""
 
@@ -43,7 +43,7 @@ def shown(ask: Ask) -> Ask:
 
 def cut(text: str, most: int) -> str:
     """`text` in at most `most` bytes as they are sent, CUT at its end where it is longer."""
-    if size(text) <= most:
+    if _surely_within(most, text) or size(text) <= most:
         return text
     room = most - size(CUT)
     end = bisect_right(range(min(len(text), most)), room, key=lambda n: size(text[: n + 1]))
@@ -51,30 +51,47 @@ def cut(text: str, most: int) -> str:
 
 
 def _peer(peer: Peer) -> Peer:
-    text, cause, claims, commands = _parts(peer.text, peer.root_cause, peer.claims, peer.commands)
+    if _short(peer):
+        return peer
+    text, cause, claims, commands = _parts(peer)
     return replace(peer, text=text, root_cause=cause, claims=claims, commands=commands, cut=text != peer.text)
 
 
 def _answer(answer: Answer) -> Answer:
-    text, cause, claims, commands = _parts(answer.text, answer.root_cause, answer.claims, answer.commands)
+    if _short(answer):
+        return answer
+    text, cause, claims, commands = _parts(answer)
     return replace(answer, text=text, root_cause=cause, claims=claims, commands=commands)
 
 
-def _parts(
-    text: str, cause: str, claims: Iterable[str], commands: Iterable[str]
-) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
+def _short(said: Peer | Answer) -> bool:
+    """Whether all of it is surely shown, without counting its bytes."""
+    return (
+        _surely_within(MAX_SHOWN // 2, said.text)
+        and all(
+            _surely_within(LONGEST_LINE, line) for line in (said.root_cause, *said.claims, *said.commands)
+        )
+        and _surely_within(ALL_COMMANDS, *said.commands)
+    )
+
+
+def _parts(said: Peer | Answer) -> tuple[str, str, tuple[str, ...], tuple[str, ...]]:
     """The parts of one answer within MAX_SHOWN: the text has what the others leave."""
-    cause, claims = _line(cause), tuple(map(_line, claims))
+    cause, claims = _line(said.root_cause), tuple(map(_line, said.claims))
     listed: list[str] = []
     left = ALL_COMMANDS
-    for command in map(_line, commands):
+    for command in map(_line, said.commands):
         left -= size(command)
         if left < 0:
             listed.append(CUT)
             break
         listed.append(command)
-    return cut(text, MAX_SHOWN - size(cause, *claims, *listed)), cause, claims, tuple(listed)
+    return cut(said.text, MAX_SHOWN - size(cause, *claims, *listed)), cause, claims, tuple(listed)
 
 
 def _line(text: str) -> str:
     return cut(text, LONGEST_LINE)
+
+
+def _surely_within(most: int, *texts: str) -> bool:
+    return sum(map(len, texts)) * _MOST_OF_A_CHARACTER <= most
