@@ -56,6 +56,9 @@ def list_all(
     loaded = project.loaded
     edition = edition_of(loaded.spec.edition, loaded.environment, project.began_with)
     listed = list_providers(loaded, edition)
+    if ask and not out.as_json:
+        asked = ", ".join(row.name for row in listed if row.can_be_asked)
+        out.say(f"reading the vendors' lists of models: {asked or 'no provider can be asked'}")
     told = asyncio.run(ask_lists(listed)) if ask else {}
     if out.as_json:
         out.json({"providers": [provider_json(row, told.get(row.name)) for row in listed]})
