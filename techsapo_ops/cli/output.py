@@ -34,6 +34,8 @@ _STATE_STYLES = {
     "degraded": "warn",
     "backoff": "warn",
     "absent": "dim",
+    "untested": "dim",
+    "skipped": "dim",
     "stopped": "dim",
     "crashed": "bad",
     "failed": "bad",

@@ -12,6 +12,7 @@ from functools import partial
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.host_parts import certificate_part, disk_part
+from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.services.health import health_of
 from techsapo_ops.services.nginx.certificate import tls_address
@@ -50,7 +51,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout)]
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
-    return HealthReport((*_at_once(jobs, timeout), *absent), time.monotonic() - started)
+    tests = provider_parts(topology.spec, stack.layout.provider_tests)
+    return HealthReport((*_at_once(jobs, timeout), *tests, *absent), time.monotonic() - started)
 
 
 def _services(stack: Stack, timeout: float) -> Iterator[_Job]:

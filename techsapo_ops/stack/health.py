@@ -16,6 +16,8 @@ class PartStatus(StrEnum):
     DOWN = "down"
     ABSENT = "absent"
     """Not part of the stack; no fault."""
+    UNTESTED = "untested"
+    """Nobody knows, since it was not tried; no fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,11 +102,24 @@ def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     return Registry(tuple(usable), unavailable, tuple(breakers))
 
 
-def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
-    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a provider is made from, once it is known that it can be called."""
+
+    name: str
+    section: Any
+    price: Price
+    kind: ProviderKind
+
+    def make(self, **changes: Any) -> Provider:
+        """The provider, of its kind alone: no retries, no breaker. `changes` are fields of its section."""
+        section = self.section.model_copy(update=changes) if changes else self.section
+        return self.kind.make(self.name, section, self.price)
+
+
+def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
+    """How the provider of `section` is made; else why it can't be used."""
     kind = provider_kind(section.kind)
-    if section.simulated and real:
-        return UNUSED_SIMULATION
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
@@ -120,7 +133,17 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     if isinstance(section, ModelProvider):
         longest = answer_length(section, spec.edition or FIRST).tokens
         section = section.model_copy(update={"max_output_tokens": longest})
-    metered = Metered(kind.make(name, section, price))
+    return Recipe(name, section, price, kind)
+
+
+def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Breaker | None] | str:
+    """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
+    if section.simulated and real:
+        return UNUSED_SIMULATION
+    found = recipe(name, section, spec)
+    if isinstance(found, str):
+        return found
+    metered = Metered(found.make())
     if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker

@@ -23,6 +23,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_exposure import look_at_exposure
 from techsapo_ops.operations.doctor_models import look_at_models
+from techsapo_ops.operations.doctor_providers import look_at_tests
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
@@ -106,6 +107,7 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
             for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
         *look_at_models(project.spec, datetime.now(UTC).date()),
+        *look_at_tests(stack.topology),
         *look_at_services(stack.topology),
     )
     return examine(stack, host_report(project, stack.topology), also)

@@ -101,10 +101,12 @@ def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str
 
 
 def _summary(report: HealthReport) -> str:
-    asked = [p for p in report.probes if p.status != "absent"]
+    asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
     line = f"{report.status.value}: {len(asked) - len(report.failing)} of {len(asked)} parts well"
-    absent = len(report.probes) - len(asked)
-    return f"{line}{f', {absent} absent' if absent else ''}, {report.seconds * 1000:.0f} ms"
+    for status in ("absent", "untested"):
+        count = sum(p.status == status for p in report.probes)
+        line += f", {count} {status}" if count else ""
+    return f"{line}, {report.seconds * 1000:.0f} ms"
 
 
 def _print(report: HealthReport, out: Output) -> None:
@@ -112,13 +114,15 @@ def _print(report: HealthReport, out: Output) -> None:
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     out.data(_summary(report))
-    services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate"}]
+    services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate", "providers"}]
     if all(p.status in {"down", "absent"} for p in services):
         out.next("techsapo up")
     elif hints := [p.hint for p in report.failing if p.hint]:
         out.next(hints[0])
     elif old := [p.hint for p in report.probes if p.outdated]:
         out.next(old[0])
+    elif untested := [p.hint for p in report.probes if p.status == "untested" and p.hint]:
+        out.next(untested[0])
 
 
 def _watch(look: Any, *, as_json: bool) -> None:

@@ -1,15 +1,16 @@
-"""`techsapo providers`: which there are, and what is known of each."""
+"""`techsapo providers`: which there are, what is known of each, and whether it answers."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.views.providers import (
     COLUMNS,
     LIST,
@@ -20,6 +21,7 @@ from techsapo_ops.cli.views.providers import (
     told_notes,
     told_row,
 )
+from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.providers import ask_lists, list_providers
 from techsapo_ops.spec.edition import edition_of
 
@@ -28,7 +30,7 @@ app = CommandGroup(no_args_is_help=True)
 
 @app.callback()
 def providers() -> None:
-    """List the providers and what is known of their models, e.g. `techsapo providers list`."""
+    """List the providers and what is known of their models, or test them, e.g. `techsapo providers list`."""
 
 
 @app.command(name="list")
@@ -71,3 +73,69 @@ def list_all(
             out.warn(note)
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
+
+
+def _completed(context: typer.Context, incomplete: str) -> list[str]:
+    place = SpecChoice(context.params.get("file") or DEFAULT_SPEC, context.params.get("environment"))
+    try:
+        names = place.open().spec.providers
+    except OpsError:
+        return []  # the shell asks on each press of Tab; the command itself says what is wrong
+    return [name for name in names if name.startswith(incomplete)]
+
+
+@app.command(name="test")
+def run(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]…", help="Only these providers.", autocompletion=_completed),
+    ] = None,
+    *,
+    place: SpecPlace,
+    at_most: Annotated[
+        float, typer.Option("--at-most", metavar="USD", min=0, max=10, help="What each provider may cost.")
+    ] = 0.01,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0.1,
+            help="Longest wait for an answer; default: the provider's.",
+        ),
+    ] = None,
+    out: FullOutput,
+) -> None:
+    """Ask each provider a few small questions, as an analysis would, and say what works and what does not.
+
+    Its key, its model and that one's end; an answer in the schema, in pieces, and grades; tokens a second,
+    cost. It needs no running stack. A provider costs at most a cent, which the app's budgets do not count.
+    Ends with 0 when all answered, else 1.
+
+    Examples:
+
+      techsapo providers test
+
+      techsapo providers test claude --at-most 0.05
+
+      techsapo providers test --json
+    """
+    from techsapo_ops.cli.signals import interruptible
+    from techsapo_ops.cli.views.provider_tests import said_before, show, tests_json, told_now
+    from techsapo_ops.operations.provider_tests import plan_tests, run_tests
+    from techsapo_ops.wallbounce.tried import Outcome
+
+    project = place.open()
+    limit = math.inf if timeout is None else timeout
+    edition = edition_of(project.spec.edition, project.loaded.environment, project.began_with)
+    tests = plan_tests(project.loaded, edition, names or (), at_most, limit)
+    if tests.candidates:
+        out.say(said_before(tests))
+    with interruptible():
+        found = run_tests(tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out))
+    if out.as_json:
+        out.json(tests_json(tests, found))
+    else:
+        show(tests, found, out)
+    failed = tests.unusable or any(tried.outcome is Outcome.FAILED for tried in found)
+    raise typer.Exit(1 if failed else 0)

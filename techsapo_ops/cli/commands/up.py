@@ -20,6 +20,8 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
+from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
@@ -90,7 +92,7 @@ def up(
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
-    out.next(_next(report))
+    out.next(_next(report, untested(project.spec, project.layout.provider_tests)))
 
 
 def _show(report: UpReport, out: Output) -> None:
@@ -110,7 +112,9 @@ def _show(report: UpReport, out: Output) -> None:
         out.say(note)
 
 
-def _next(report: UpReport) -> str:
+def _next(report: UpReport, untested_providers: bool) -> str:
+    if untested_providers:
+        return PROVIDER_TESTS
     if any(facts()[row.kind].runs_package and row.state == "running" for row in report.rows):
         return 'techsapo ask "Dockerコンテナが起動しない"'
     return "techsapo health"

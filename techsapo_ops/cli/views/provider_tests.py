@@ -1,0 +1,135 @@
+"""How `techsapo providers test` is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.wallbounce.tried import Outcome
+from techsapo_ops.wallbounce.try_provider import usd
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.provider_tests import ProviderTests
+    from techsapo_ops.wallbounce.tried import CheckName, Tried
+
+_COLUMNS = ("name", "state", "model", "schema", "stream", "grades", "tokens/s", "usd", "price")
+
+
+def said_before(tests: ProviderTests) -> str:
+    """What is about to be asked, and what it costs at most."""
+    count = len(tests.candidates)
+    whom = f"{count} provider{'s' if count > 1 else ''}"
+    cost = f"at most {usd(tests.worst)} in all" if tests.worst else "which costs nothing"
+    return f"asking {whom} up to 3 small questions each, {cost}; the budgets of the app do not count it"
+
+
+def told_now(tried: Tried, out: Output) -> None:
+    """A line for a provider that was tested."""
+    worst = tried.worst
+    if tried.outcome is Outcome.OK or worst is None:
+        took = f" in {tried.seconds:.1f} s" if tried.seconds is not None else ""
+        out.say(f"{tried.name}: answered{took}")
+    else:
+        out.say(f"{tried.name}: {tried.outcome}: {worst.detail}")
+
+
+def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
+    """A row for each provider, below it what somebody should know, and what it cost."""
+    rows: list[tuple[str, ...]] = [
+        (
+            tried.name, str(tried.outcome), tried.model,
+            *(_word(tried, name) for name in ("schema", "stream", "grades")),
+            "" if tried.speed is None else f"{tried.speed:.0f}", f"{tried.cost_usd:.6f}", _price(tried),
+        )
+        for tried in found
+        if not out.quiet or tried.outcome is Outcome.FAILED
+    ]  # fmt: skip
+    rows += [(name, "failed", *[""] * 7) for name in tests.unusable]
+    if not out.quiet:
+        rows += [(name, "skipped", *[""] * 7) for name in tests.left_out]
+    if rows:
+        out.table(_COLUMNS, rows, right=("tokens/s", "usd"))
+    for tried in found:
+        for check in tried.checks:
+            if check.outcome in {Outcome.FAILED, Outcome.WARNING}:
+                _tell(out, f"{tried.name}: {_WHAT[check.name]}: {check.detail}", check.remedy)
+            elif check.outcome is Outcome.SKIPPED:
+                out.detail(f"{tried.name}: {_WHAT[check.name]}: {check.detail}")
+    for name, reason in tests.unusable.items():
+        _tell(out, f"{name}: {reason}", "")
+    for name, reason in tests.left_out.items():
+        out.say(f"{name}: {reason}")
+    if found:
+        out.data(_summary(tests, found))
+    if tests.unusable or any(tried.outcome is Outcome.FAILED for tried in found):
+        return
+    if found:
+        out.next("techsapo up")
+
+
+_WHAT: dict[CheckName, str] = {
+    "list": "model", "answer": "answer", "schema": "schema", "stream": "stream", "grades": "grades",
+}  # fmt: skip
+
+
+def _tell(out: Output, told: str, remedy: str) -> None:
+    out.data(told)
+    if remedy:
+        out.data(f"  try: {remedy}")
+
+
+def _word(tried: Tried, name: CheckName) -> str:
+    return next((str(check.outcome) for check in tried.checks if check.name == name), "")
+
+
+def _price(tried: Tried) -> str:
+    price = tried.price
+    if price is None:
+        return ""
+    return f"${price.input:g} / ${price.output:g} a million ({price.source})"
+
+
+def _summary(tests: ProviderTests, found: list[Tried]) -> str:
+    asked = len(found) + len(tests.unusable)
+    answered = sum(tried.outcome in {Outcome.OK, Outcome.WARNING} for tried in found)
+    cost = sum(tried.cost_usd for tried in found)
+    return f"{answered} of {asked} answered; it cost ${cost:.6f}"
+
+
+def tests_json(tests: ProviderTests, found: list[Tried]) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "at_most_usd": round(tests.worst, 6),
+        "cost_usd": round(sum(tried.cost_usd for tried in found), 9),
+        "providers": [_value(tried) for tried in found],
+        "unusable": [{"name": name, "reason": reason} for name, reason in tests.unusable.items()],
+        "left_out": [{"name": name, "reason": reason} for name, reason in tests.left_out.items()],
+    }
+
+
+def _value(tried: Tried) -> dict[str, Any]:
+    price, tokens = tried.price, tried.tokens
+    return {
+        "name": tried.name,
+        "kind": tried.kind,
+        "model": tried.model,
+        "outcome": str(tried.outcome),
+        "checks": [
+            {
+                "check": check.name,
+                "outcome": str(check.outcome),
+                "detail": check.detail,
+                "remedy": check.remedy,
+                "cause": None if check.cause is None else str(check.cause),
+            }
+            for check in tried.checks
+        ],
+        "price": None if price is None else {
+            "input": price.input, "output": price.output, "known": price.known, "source": price.source,
+        },
+        "cost_usd": round(tried.cost_usd, 9),
+        "tokens": {"input": tokens.input, "output": tokens.output, "thinking": tokens.thinking},
+        "seconds": None if tried.seconds is None else round(tried.seconds, 3),
+        "tokens_per_second": None if tried.speed is None else round(tried.speed, 1),
+        "retires": None if tried.end is None else tried.end.isoformat(),
+    }  # fmt: skip

@@ -1,0 +1,171 @@
+"""What `techsapo providers test` found last, kept beside the stack, and its row in `techsapo health`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.shapes import each, has, text
+
+COMMAND = "techsapo providers test"
+_FORM = 1
+_LARGEST = 4 * 1024 * 1024
+_IMMATERIAL = frozenset({"enabled", "api_key", "api_key_file", "attempts", "price"})
+"""Fields of a provider's section after whose change a test still counts. The key is not kept, not even as a
+digest, so that a new one is not seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTest:
+    """How a provider did when it was tested last.
+
+    `outcome` is ok, warning or failed, `told` what was the matter and `remedy` what to do. `lasting`: it
+    fails again until somebody does it. `section` is the digest of what the spec said of the provider.
+    """
+
+    at: datetime
+    outcome: str
+    told: str
+    remedy: str
+    lasting: bool
+    section: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestedProvider:
+    """A real provider of the spec and its last test: None where it was not tested as it is now.
+
+    `changed` says that it was tested before its section changed.
+    """
+
+    name: str
+    test: KeptTest | None
+    changed: bool = False
+
+
+def section_digest(section: Any) -> str:
+    """A digest of what a provider's `section` says, without its secrets."""
+    plain = section.model_dump(mode="json", exclude=_IMMATERIAL)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+_FITS = has(
+    form=lambda value: value == _FORM,
+    providers=each(
+        has(
+            at=text,
+            outcome=text,
+            told=text,
+            remedy=text,
+            section=text,
+            lasting=lambda value: isinstance(value, bool),
+        )
+    ),
+)
+
+
+def kept_tests(file: Path) -> Mapping[str, KeptTest]:
+    """The tests in `file` by provider; none where there is none. Raises OpsError where it can't be read."""
+    try:
+        with file.open("rb") as stream:
+            value = json.loads(stream.read(_LARGEST))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise OpsError(f"cannot read {file}: {error.strerror}", f"run as its owner, or `{COMMAND}`") from None
+    except (ValueError, RecursionError):
+        value = None
+    if not _FITS(value):
+        raise OpsError(f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew")
+    try:
+        return {
+            name: KeptTest(**{**entry, "at": datetime.fromisoformat(entry["at"])})
+            for name, entry in value["providers"].items()
+        }
+    except (TypeError, ValueError):
+        raise OpsError(
+            f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew"
+        ) from None
+
+
+def keep_tests(file: Path, tests: Mapping[str, KeptTest]) -> None:
+    """Write `tests` to `file`. Raises OpsError where it can't be written."""
+    entries = {name: {**asdict(test), "at": test.at.isoformat()} for name, test in tests.items()}
+    value = {"form": _FORM, "providers": entries}
+    write_atomic(file, json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n")
+
+
+def tested_providers(spec: Spec, file: Path) -> list[TestedProvider]:
+    """The real providers that `spec` asks, each with its test. Raises OpsError where `file` can't be read."""
+    real = {
+        name: section for name, section in spec.providers.items() if section.enabled and not section.simulated
+    }
+    if not real:
+        return []
+    kept = kept_tests(file)
+    return [_matched(name, section, kept.get(name)) for name, section in real.items()]
+
+
+def untested(spec: Spec, file: Path) -> bool:
+    """Whether a real provider of `spec` was not tested as it is now, as far as `file` can be read."""
+    try:
+        return any(provider.test is None for provider in tested_providers(spec, file))
+    except OpsError:
+        return True
+
+
+def _matched(name: str, section: Any, test: KeptTest | None) -> TestedProvider:
+    if test is None or test.section == section_digest(section):
+        return TestedProvider(name, test)
+    return TestedProvider(name, None, changed=True)
+
+
+def provider_parts(spec: Spec, file: Path) -> Iterator[HealthPart]:
+    """The row of `health`: none where no real provider is configured."""
+
+    def part(status: PartStatus, detail: str, hint: str = "") -> HealthPart:
+        return HealthPart("providers", "providers", status, harmless(detail), hint=hint)
+
+    try:
+        found = tested_providers(spec, file)
+    except OpsError as error:
+        yield part(PartStatus.UNTESTED, error.message, error.hint)
+        return
+    if not found:
+        return
+    tests = [provider.test for provider in found if provider.test is not None]
+    untested = [provider for provider in found if provider.test is None]
+    if not tests:
+        changed = ", ".join(provider.name for provider in untested if provider.changed)
+        yield part(
+            PartStatus.UNTESTED, f"not tested since {changed} changed" if changed else "never tested", COMMAND
+        )
+        return
+    answered = sum(test.outcome != "failed" for test in tests)
+    told = [f"{answered} of {len(found)} answered the test of {_days(tests)}"]
+    failed = [(p.name, p.test) for p in found if p.test is not None and p.test.outcome == "failed"]
+    told += [f"{name}: {test.told}" for name, test in failed]
+    told += [f"{p.name}: {'changed since' if p.changed else 'never tested'}" for p in untested]
+    lasting = [name for name, test in failed if test.lasting]
+    if lasting:
+        status, hint = PartStatus.DEGRADED, f"`{COMMAND} {lasting[0]}` says what to do"
+    elif failed or untested:
+        status, hint = PartStatus.UNTESTED, COMMAND
+    else:
+        status, hint = PartStatus.HEALTHY, ""
+    yield part(status, "; ".join(told), hint)
+
+
+def _days(tests: list[KeptTest]) -> str:
+    days: list[date] = sorted({test.at.date() for test in tests})
+    return f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"

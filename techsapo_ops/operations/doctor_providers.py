@@ -1,0 +1,30 @@
+"""What doctor says of the tests of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.provider_tests import COMMAND, tested_providers
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.topology import Topology
+
+
+def look_at_tests(topology: Topology) -> Iterator[HostFinding]:
+    """How each real provider did when it was tested last; nothing is asked."""
+    try:
+        found = tested_providers(topology.spec, topology.layout.provider_tests)
+    except OpsError as error:
+        yield HostFinding("providers", "tests", Level.WARNING, error.message, error.hint)
+        return
+    for provider in found:
+        name, test = f"provider {provider.name}", provider.test
+        if test is None:
+            told = "changed since it was tested" if provider.changed else "never tested"
+            yield HostFinding("providers", name, Level.NOTE, told, f"{COMMAND} {provider.name}")
+        elif test.outcome == "failed":
+            told = f"failed the test of {test.at.date()}: {test.told}"
+            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+        else:
+            told = f"answered the test of {test.at.date()}{f': {test.told}' if test.told else ''}"
+            yield HostFinding("providers", name, Level.OK, told, test.remedy)

@@ -1,0 +1,301 @@
+"""Asks one provider small questions, to know before it is relied on that it answers, and how.
+
+What is tried is what an analysis uses: the same call, prompt and schema. It costs money, so that each call is
+given only as many tokens as what is left of the bound pays for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+
+from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.catalogue.models import WARNED_DAYS, End
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.secret import MASK, Secret
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
+from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
+from techsapo_ops.wallbounce.failures import ProviderError, what_to_do
+from techsapo_ops.wallbounce.grades import Peer
+from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.kinds import listed_model
+from techsapo_ops.wallbounce.providers.listed import NO_LIST
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.registry import Recipe
+from techsapo_ops.wallbounce.tried import Check, CheckName, Outcome, Tried
+
+QUESTION = Question(
+    "This is a test of the connection, no incident. Fill every field as briefly as you can: the answer `ok`, "
+    "one claim of three words, no commands, the risk read.",
+    "en",
+)
+PEER = Peer("A", "The disk is full.", "The disk is full.", ("The disk is full.",), ("df -h",))
+"""What is graded where the grades are tried."""
+WANTED = 1_024
+"""Tokens of an answer, thinking included, where the bound pays for so many."""
+LEAST = 120
+"""With fewer tokens the answer is not worth asking for: it would be cut off."""
+_BYTES_PER_TOKEN = 2
+"""Of our own prompt, which is plain English and JSON: tokenizers take about 4 bytes of it for a token."""
+_WRAPPING = 400
+"""Tokens that a vendor may add to make the model keep to the schema."""
+_HOPELESS = frozenset({Cause.KEY, Cause.UNREACHABLE, Cause.REGION})
+"""Causes for which, told by the list of models, an answer need not be asked for."""
+
+GRADING = AskGrades(QUESTION, (PEER,))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider to be tried, and what that may cost in USD at most.
+
+    `end` is that of its model by the catalogue, `limit` the longest wait for one call in seconds.
+    """
+
+    recipe: Recipe
+    at_most: float
+    end: End | None = None
+    limit: float = math.inf
+
+    @property
+    def name(self) -> str:
+        """The provider's name in the spec."""
+        return self.recipe.name
+
+    @property
+    def longest(self) -> int:
+        """Tokens of an answer that the spec allows."""
+        return self.recipe.make().max_output_tokens
+
+    @property
+    def worst(self) -> float:
+        """USD that it costs at most."""
+        price, output = self.recipe.price, min(WANTED, self.longest)
+        asks: list[Ask] = [AskAnswer(QUESTION), *([AskAnswer(QUESTION)] if self.both_ways else []), GRADING]
+        whole = sum(price.cost(Tokens(_sent(ask), output)) for ask in asks)
+        return min(whole, self.at_most) if _room(price, self.at_most, _sent(asks[0])) >= LEAST else 0.0
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether it can answer in pieces as well as whole."""
+        return hasattr(self.recipe.section, "stream")
+
+
+async def try_provider(candidate: Candidate, today: date) -> Tried:
+    """Try `candidate`. What it says, fails with or keeps back is in the result; it raises nothing.
+
+    `today` says whether a model's end is near.
+    """
+    return await _Trying(candidate).run(today)
+
+
+@dataclass(slots=True)
+class _Trying:
+    candidate: Candidate
+    checks: list[Check] = field(default_factory=list)
+    spent: float = 0.0
+    tokens: Tokens = field(default_factory=Tokens)
+    seconds: float | None = None
+    speed: float | None = None
+    end: date | None = None
+    read: int | None = None
+    """Tokens of input that the first answer had."""
+
+    async def run(self, today: date) -> Tried:
+        recipe = self.candidate.recipe
+        if await self._listed(today) and await self._answered():
+            await self._streamed()
+            await self._graded()
+        return Tried(
+            recipe.name, recipe.section.kind, recipe.section.model, tuple(self.checks), recipe.price,
+            self.tokens, self.spent, self.seconds, self.speed, self.end,
+        )  # fmt: skip
+
+    async def _listed(self, today: date) -> bool:
+        """Whether the vendor's list leaves hope for an answer."""
+        section, known = self.candidate.recipe.section, self.candidate.end
+        self.end = known.retires if known is not None else None
+        listed, unread = NO_LIST, "no list of models is asked for"
+        try:
+            async with asyncio.timeout(self._limit):
+                listed = await listed_model(self.candidate.name, section)
+        except (TimeoutError, ProviderError) as error:
+            failure = error if isinstance(error, ProviderError) else self._late()
+            if failure.cause in _HOPELESS:
+                self._failed("list", failure)
+                return False
+            unread = f"its list of models can't be read: {failure.message}"
+        if listed.retires is not None or listed.tells_ends:
+            self.end = listed.retires
+        if listed.exists is False:
+            others = f", which has {', '.join(listed.others)}" if listed.others else ""
+            told = f"{section.model} is not in the vendor's list{others}"
+            self._say("list", Outcome.WARNING, told, advice(Cause.MODEL).do)
+        elif self.end is not None and (self.end - today).days <= WARNED_DAYS:
+            successor = known.replacement if known is not None else None
+            told = f"{section.model} {'was' if self.end <= today else 'is'} retired on {self.end}"
+            remedy = f"the vendor names {successor}" if successor else "choose a current model"
+            self._say("list", Outcome.WARNING, told, remedy)
+        elif listed.exists is None:
+            self._say("list", Outcome.SKIPPED, unread)
+        else:
+            until = f"; it answers until {self.end}" if self.end is not None else ""
+            self._say("list", Outcome.OK, f"{section.model} is in the vendor's list{until}")
+        return True
+
+    async def _answered(self) -> bool:
+        """Whether it answers as an analysis would ask it."""
+        ask = AskAnswer(QUESTION)
+        streamed = bool(getattr(self.candidate.recipe.section, "stream", False))
+        reply = await self._call("answer", ask, streamed)
+        if not isinstance(reply, Answer):
+            return False
+        self.read = reply.tokens.input
+        self.seconds = reply.seconds
+        self._say("answer", Outcome.OK, f"answered in {reply.seconds:.1f} s")
+        if reply.structured:
+            self._say("schema", Outcome.OK, "it keeps to the schema of an answer")
+        else:
+            told = "it answers in plain words, so that claims, commands and risk are not known"
+            self._say("schema", Outcome.WARNING, told, advice(Cause.SCHEMA).do)
+        if streamed:
+            self._say("stream", Outcome.OK, "in pieces, as the spec asks")
+        return True
+
+    async def _streamed(self) -> None:
+        """Whether it answers in pieces too, where the spec does not ask for them: that is no fault."""
+        if not self.candidate.both_ways or self.candidate.recipe.section.stream:
+            return
+        reply = await self._call("stream", AskAnswer(QUESTION), True, fault=Outcome.WARNING)
+        if isinstance(reply, Answer):
+            self._say("stream", Outcome.OK, "in pieces too")
+
+    async def _graded(self) -> None:
+        reply = await self._call(
+            "grades", GRADING, bool(getattr(self.candidate.recipe.section, "stream", False))
+        )
+        if reply is not None:
+            self._say("grades", Outcome.OK, "it grades another's answer")
+
+    async def _call(
+        self, name: CheckName, ask: Ask, streamed: bool, *, fault: Outcome = Outcome.FAILED
+    ) -> Reply | None:
+        """What it replies, None where that is told as a check: with outcome `fault` where it failed."""
+        recipe = self.candidate.recipe
+        room = _room(recipe.price, self.candidate.at_most - self.spent, self._input(ask))
+        if room < LEAST:
+            told = f"not asked: it could cost more than the {usd(self.candidate.at_most)} of this test"
+            self._say(name, Outcome.SKIPPED, told, f"--at-most {_roomier(self.candidate.at_most)}")
+            return None
+        longest = min(WANTED, self.candidate.longest, room)
+        changed: dict[str, Any] = {"max_output_tokens": longest}
+        if self.candidate.both_ways:
+            changed["stream"] = streamed
+        provider = recipe.make(**changed)
+        try:
+            async with asyncio.timeout(self._limit):
+                reply = await provider.call(ask)
+        except TimeoutError:
+            worst = recipe.price.cost(Tokens(self._input(ask), longest))
+            self._failed(name, self._late(worst), fault)
+            return None
+        except ProviderError as error:
+            if error.cause is Cause.CUT_OFF and longest < self.candidate.longest:
+                self.spent += error.cost_usd
+                told = f"the {longest} tokens of this test were used up before the answer was whole"
+                self._say(
+                    name, Outcome.WARNING, told, f"--at-most {_roomier(self.candidate.at_most)}", error.cause
+                )
+            else:
+                self._failed(name, error, fault)
+            return None
+        finally:
+            await provider.close()
+        self._book(reply)
+        return reply
+
+    def _book(self, reply: Reply) -> None:
+        self.spent += reply.cost_usd
+        new, old = reply.tokens, self.tokens
+        self.tokens = Tokens(
+            old.input + new.input, old.output + new.output, old.cached + new.cached,
+            old.cache_written + new.cache_written, old.thinking + new.thinking,
+        )  # fmt: skip
+        if reply.seconds > 0 and new.output:
+            self.speed = new.output / reply.seconds
+
+    def _input(self, ask: Ask) -> int:
+        """Tokens that are sent at most; of the answer's prompt it is known once it was answered."""
+        sent = _sent(ask)
+        known = self.read if isinstance(ask, AskAnswer) else None
+        return sent if not known else min(sent, math.ceil(known * 1.1))
+
+    @property
+    def _limit(self) -> float:
+        return min(self.candidate.limit, seconds(self.candidate.recipe.section.timeout))
+
+    def _late(self, cost_usd: float = 0.0) -> ProviderError:
+        return ProviderError(FailureKind.TIMEOUT, f"no answer within {self._limit:g} s", cost_usd=cost_usd)
+
+    def _failed(self, name: CheckName, error: ProviderError, outcome: Outcome = Outcome.FAILED) -> None:
+        self.spent += error.cost_usd
+        self._say(name, outcome, error.message, what_to_do(error), error.cause)
+
+    def _say(
+        self, name: CheckName, outcome: Outcome, detail: str, remedy: str = "", cause: Cause | None = None
+    ) -> None:
+        for secret in _secrets(self.candidate.recipe.section):
+            detail = detail.replace(secret, MASK)
+        self.checks.append(Check(name, outcome, detail, remedy, cause))
+
+
+def _sent(ask: Ask) -> int:
+    """Tokens that asking takes at most."""
+    prompt = (
+        grade_prompt(ask.question, ask.peers, ask.own)
+        if isinstance(ask, AskGrades)
+        else answer_prompt(ask.question)
+    )
+    size = len(f"{prompt.system}{prompt.user}".encode()) + len(dump(prompt.schema))
+    return size // _BYTES_PER_TOKEN + _WRAPPING
+
+
+def _room(price: Price, usd_left: float, sent: int) -> int:
+    """Tokens of an answer that `usd_left` pays for, once `sent` tokens are sent; WANTED at most."""
+    left = usd_left - price.cost(Tokens(sent))
+    each = price.cost(Tokens(sent, 1_000)) - price.cost(Tokens(sent))
+    if left < 0:
+        return 0
+    return WANTED if each <= 0 else min(WANTED, int(left / each * 1_000))
+
+
+def _roomier(at_most: float) -> str:
+    """A larger bound to offer."""
+    return f"{max(at_most, 0.01) * 5:g}"
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """Every secret of a section, the longest first: a vendor's words may repeat one."""
+    yield from sorted(_held(value), key=len, reverse=True)
+
+
+def _held(value: Any) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield from filter(None, [value.reveal()])
+    elif isinstance(value, BaseModel):
+        yield from (secret for _, each in value for secret in _held(each))
+    elif isinstance(value, Mapping):
+        yield from (secret for each in value.values() for secret in _held(each))
+
+
+def usd(amount: float) -> str:
+    """`amount` with as many places as it takes to see something of it."""
+    return f"${amount:.2f}" if amount >= 0.01 or amount == 0 else f"${amount:.2g}"
