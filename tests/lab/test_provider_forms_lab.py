@@ -146,7 +146,8 @@ def test_where_no_endpoint_behind_openrouter_takes_the_schema_it_is_asked_in_wor
 def test_headers_of_the_spec_stand_in_place_of_ours_and_no_message_holds_them(kind: str) -> None:
     name = {"anthropic": "X-Api-Key", "google": "X-Goog-Api-Key"}.get(kind, "authorization")
     held = "sk-of-a-header" if kind in {"anthropic", "google"} else "Bearer sk-of-a-header"
-    error, seen = ask(kind, "unauthorized", headers={name: held})
+    echo = {"status": 401, "body": {"error": {"message": "no such key: {key}"}}}
+    error, seen = ask(kind, "m", reply=echo, headers={name: held})
     assert isinstance(error, ProviderError)
     assert seen.asked[0].key == "sk-of-a-header"
     assert KEY not in error.message
