@@ -57,6 +57,13 @@ class Promises:
             stack.ask(QUESTION)["cache"] == "hit"
         )  # since it was asked a moment ago: the old one has no seal
 
+    def test_answers_are_in_the_language_of_what_was_sent_as_before_and_say_so(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert "answers are in the language of what was sent (wallbounce.language)" in upgraded
+        assert stack.ask("the disk of db-1 is full")["language"] == "en"
+        assert stack.ask(QUESTION)["language"] == "ja"
+
     def test_redis_keeps_the_password_that_the_spec_gives_and_has_no_accounts(
         self, stack: Stack, upgraded: str
     ) -> None:
