@@ -53,6 +53,7 @@ def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, acc
         providers=_providers(analysis, account.by_provider()),
         **examination(analysis),
         cost_usd=round(account.spent_usd, 9),
+        tokens=tokens_body(account.tokens),
         processing_ms=0,
         cache="miss",
     )
@@ -78,7 +79,7 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
 
 
 def tokens_body(counted: Tokens) -> TokensBody:
-    """What was counted of an answer, as its document tells it."""
+    """What was counted, as documents tell it."""
     return TokensBody(
         input=counted.input,
         output=counted.output,

@@ -11,7 +11,7 @@ from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answer_body import problem_of
 from techsapo_ops.serve.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.auth import Caller
-from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import ProgressEvent, as_document
@@ -26,6 +26,7 @@ from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
+NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000
 """Characters of a prompt that are masked without a thread."""
 
@@ -196,6 +197,6 @@ class Answers:
 
 def _reused(shared: AnswerBody, request: AuditedRequest) -> AnswerBody:
     """`shared` as the answer to another request, which costs nothing."""
-    own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0}
+    own = {"request_id": request.request_id, "cache": "hit", "cost_usd": 0.0, "tokens": NOTHING}
     more = {"processing_ms": request.elapsed_ms(), "masked": dict(request.masked)}
     return shared.model_copy(update={**own, **more})

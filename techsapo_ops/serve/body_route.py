@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -23,6 +23,16 @@ a body afterwards, such as its digest for an Idempotency-Key, goes one call of P
 
 Admit = Callable[[Request], Awaitable[Caller]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A model of a body that says itself what is wrong with one."""
+
+    @classmethod
+    def check(cls, value: Any) -> None:
+        """Raises Problem for a `value` of which no body can be made."""
+        ...
 
 
 def body_route(admit: Admit) -> type[APIRoute]:
@@ -68,6 +78,8 @@ async def _read(request: Request, model: type[BaseModel]) -> BaseModel:
         raise _refused("json_invalid", "JSON decode error") from None
     if deeper_than(MOST_DEPTH, value, raw):
         raise _refused("too_deep", f"is nested deeper than {MOST_DEPTH} levels")
+    if issubclass(model, Checked):
+        model.check(value)
     try:
         return model.model_validate(value)
     except ValidationError as error:

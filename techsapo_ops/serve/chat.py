@@ -17,51 +17,84 @@ from techsapo_ops.serve.bodies.chat import (
     AssistantMessage,
     ChoiceBody,
     CompletionBody,
+    CompletionDetailsBody,
     ModelBody,
     ModelsBody,
+    PromptDetailsBody,
     UsageBody,
     VerdictBody,
 )
 from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.body_route import body_route
+from techsapo_ops.serve.chat_notes import with_notes
+from techsapo_ops.serve.chat_request import check_chat
 from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, comment, sse
-from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
-PREFIX = "techsapo-"
-TIERS: dict[str, TaskType] = {"basic": "basic", "premium": "premium", "critical": "critical"}
+PREFIX, NOTES = "techsapo-", "+notes"
+MODELS: dict[str, tuple[TaskType, bool]] = {
+    f"{PREFIX}{tier}{suffix}": (tier, bool(suffix)) for suffix in ("", NOTES) for tier in TIERS
+}
+"""By the name of a model: its tier, and whether the verdict is in its text."""
 PIECE = 48
 """Characters of the answer in one chunk of a stream: it comes whole, once the verdict stands."""
-_REFUSED = ("tools", "functions", "logprobs", "audio")
-"""What would change the answer and that we can't do; what only tunes it is accepted and has no effect."""
 
 
-class TextPart(BaseModel):
+class ContentPart(BaseModel):
+    """A part of a message; only text is understood."""
+
     model_config = ConfigDict(extra="ignore")
 
-    type: Literal["text", "input_text"]
-    text: str
+    type: Literal["text", "input_text", "refusal"]
+    text: str = ""
+    refusal: str = ""
+
+
+class CalledFunction(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(BaseModel):
+    """A call of a tool by an assistant whose conversation it was; nothing is called here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    function: CalledFunction = CalledFunction()
 
 
 class Message(BaseModel):
-    """One message; only text is understood."""
+    """One message. What an assistant called, and what tools gave back, is part of the conversation."""
 
     model_config = ConfigDict(extra="ignore")
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
     def text(self) -> str:
         """The message's words."""
-        return self.content if isinstance(self.content, str) else "\n".join(p.text for p in self.content)
+        parts = (
+            []
+            if self.content is None
+            else [self.content]
+            if isinstance(self.content, str)
+            else [part.text or part.refusal for part in self.content]
+        )
+        called = [f"{c.function.name}({c.function.arguments})" for c in self.tool_calls or ()]
+        return "\n".join((*parts, *called))
 
 
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    include_usage: bool = False
+    include_usage: bool | None = False
 
 
 class ChatBody(BaseModel):
@@ -69,32 +102,28 @@ class ChatBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    model: Annotated[str, Field(description="techsapo-basic, techsapo-premium or techsapo-critical.")]
+    model: Annotated[str, Field(description=f"One of {', '.join(MODELS)}.")]
     messages: Annotated[list[Message], Field(min_length=1)]
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = None
+    n: Literal[1] | None = None
     response_format: dict[str, Any] | None = None
+    language: Annotated[
+        Literal["ja", "en"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
+    ] = None
 
-    def task_type(self) -> TaskType:
-        """The tier of the model. Raises Problem for any other model."""
-        tier = TIERS.get(self.model.removeprefix(PREFIX)) if self.model.startswith(PREFIX) else None
-        if tier is None:
-            known = ", ".join(PREFIX + t for t in TIERS)
-            raise Problem(
-                404, "unknown_model", f"there is no model {self.model[:64]!r}; choose {known}", param="model"
-            )
-        return tier
+    @classmethod
+    def check(cls, value: Any) -> None:
+        """Raises Problem, by OpenAI's codes, for a body that is none of these."""
+        check_chat(value)
 
-    def check(self) -> None:
-        """Raises Problem for what we can't do."""
-        asked = [name for name in _REFUSED if (self.model_extra or {}).get(name)]
-        if self.n not in (None, 1):
-            asked.append("n")
-        if self.response_format is not None and self.response_format.get("type") != "text":
-            asked.append("response_format")
-        if asked:
-            raise Problem(400, "unsupported_parameter", f"{asked[0]} is not supported", param=asked[0])
+    @property
+    def known(self) -> tuple[TaskType, bool]:
+        """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
+        if self.model not in MODELS:
+            told = f"The model `{self.model[:64]}` does not exist. There are {', '.join(MODELS)}."
+            raise Problem(404, "unknown_model", told, param="model")
+        return MODELS[self.model]
 
     def words(self) -> str:
         """What is asked for by who asks: instructions and the last user message."""
@@ -105,6 +134,8 @@ class ChatBody(BaseModel):
     def prompt(self) -> str:
         """One question: the only user message as it is, a conversation with who said what."""
         messages = [m for m in self.messages if m.text().strip()]
+        if not messages:
+            raise Problem(400, "invalid_value", "Invalid 'messages': there is no text.", param="messages")
         if len(messages) == 1 and messages[0].role == "user":
             return messages[0].text()
         return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in messages)
@@ -120,13 +151,13 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     @router.get(
         "/models",
-        summary="The tiers, as models.",
+        summary="The tiers, as models; those with +notes have the verdict in their text.",
         response_model=ModelsBody,
         responses=openai_responses(401, 403, 429),
     )
     async def models(request: Request) -> Response:
         await gate.admit(request)
-        return json_response(ModelsBody(object="list", data=[model(PREFIX + tier) for tier in TIERS]))
+        return json_response(ModelsBody(object="list", data=[model(name) for name in MODELS]))
 
     @router.get(
         "/models/{name}",
@@ -136,8 +167,8 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     )
     async def one_model(request: Request, name: str) -> Response:
         await gate.admit(request)
-        if name.removeprefix(PREFIX) not in TIERS or not name.startswith(PREFIX):
-            raise Problem(404, "unknown_model", "there is no such model", param="model")
+        if name not in MODELS:
+            raise Problem(404, "unknown_model", "There is no such model.", param="model")
         return json_response(model(name))
 
     @router.post(
@@ -147,10 +178,10 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         responses=openai_responses(400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
     )
     async def completions(body: ChatBody, request: Request) -> Response:
-        body.check()
+        tier, _ = body.known
         prompt = body.prompt()
-        language = asking.language.of(None, body.words(), prompt)
-        asked = Asked(prompt, body.task_type(), language, AnswerBody.document)
+        language = asking.language.of(body.language, body.words(), prompt)
+        asked = Asked(prompt, tier, language, AnswerBody.document)
         if body.stream:
             return EventStream(
                 lambda: _stream(body, asking.steps(request, body, asked)),
@@ -166,9 +197,22 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
 
 
 def _usage(answer: AnswerBody) -> UsageBody:
-    tokens = [p.tokens for p in answer.providers if p.tokens is not None]
-    sent, got = sum(t.input for t in tokens), sum(t.output for t in tokens)
-    return UsageBody(prompt_tokens=sent, completion_tokens=got, total_tokens=sent + got)
+    """All that was billed for the answer, gradings and thinking included; of a kept answer nothing was."""
+    billed = answer.tokens
+    return UsageBody(
+        prompt_tokens=billed.input,
+        completion_tokens=billed.output,
+        total_tokens=billed.input + billed.output,
+        prompt_tokens_details=PromptDetailsBody(
+            cached_tokens=billed.cached, cache_write_tokens=billed.cache_written
+        ),
+        completion_tokens_details=CompletionDetailsBody(reasoning_tokens=billed.thinking),
+    )
+
+
+def _text(body: ChatBody, answer: AnswerBody) -> str:
+    _, notes = body.known
+    return with_notes(answer) if notes else answer.answer
 
 
 def _head(body: ChatBody, answer: AnswerBody, kind: str) -> dict[str, Any]:
@@ -181,7 +225,7 @@ def _verdict(answer: AnswerBody) -> VerdictBody:
 
 
 def _completion(body: ChatBody, answer: AnswerBody) -> CompletionBody:
-    message = AssistantMessage(role="assistant", content=answer.answer, refusal=None)
+    message = AssistantMessage(role="assistant", content=_text(body, answer), refusal=None)
     return CompletionBody(
         **_head(body, answer, "chat.completion"),
         choices=[ChoiceBody(index=0, message=message, logprobs=None, finish_reason="stop")],
@@ -208,7 +252,7 @@ def _chunks(body: ChatBody, answer: AnswerBody) -> Iterator[bytes]:
         return sse({**head, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": ""})
-    text = answer.answer
+    text = _text(body, answer)
     for start in range(0, len(text), PIECE):
         yield chunk({"content": text[start : start + PIECE]})
     yield chunk({}, "stop", techsapo=_verdict(answer).document())

@@ -12,6 +12,7 @@ from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, NotAskedError
 
@@ -39,6 +40,8 @@ class Account:
         """Whether a call was cut off: its worst case is charged, since nobody knows what it cost."""
         self.short = False
         """Whether a call was left out since the budget had no room for it."""
+        self.tokens = Tokens()
+        """Of all calls so far."""
         self.calls: list[AuditCall] = []
 
     @classmethod
@@ -92,6 +95,7 @@ class Account:
         cost = held if charge.cost_usd is None else nano(charge.cost_usd)
         self._pending -= held
         self.spent += cost
+        self.tokens += charge.tokens
         self.uncertain |= charge.status == CUT_OFF and held > 0
         self._spending.booked(charge.provider, charge.model, cost / NANO)
         self.calls.append(

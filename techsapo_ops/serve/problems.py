@@ -23,16 +23,20 @@ Code = Literal[
     "body_too_large",
     "budget_exhausted",
     "budget_reserved",
+    "empty_array",
     "forbidden",
     "headers_too_large",
     "idempotency_key_reused",
     "internal_error",
     "invalid_request",
+    "invalid_type",
+    "invalid_value",
     "key_busy",
     "malformed_json",
     "malformed_request",
     "method_not_allowed",
     "misdirected",
+    "missing_required_parameter",
     "no_prometheus",
     "no_provider",
     "not_found",
@@ -46,8 +50,10 @@ Code = Literal[
     "sign_in",
     "unauthorized",
     "unknown_model",
+    "unknown_parameter",
     "unsupported_media_type",
     "unsupported_parameter",
+    "unsupported_value",
 ]
 _WORDS = {
     "extra_forbidden": "unknown field; /openapi.json lists those that there are",
@@ -59,11 +65,21 @@ MEDIA_TYPE = "application/problem+json"
 OPENAI_PATHS = "/v1/"
 """Below this path errors have OpenAI's shape, which its clients read."""
 _OPENAI_TYPES: Mapping[int, str] = {
-    401: "authentication_error",
     402: "insufficient_quota",
     403: "permission_error",
-    429: "rate_limit_error",
+    429: "requests",
 }
+_OPENAI_CODES: Mapping[Code, str] = {
+    "budget_exhausted": "insufficient_quota",
+    "key_busy": "rate_limit_exceeded",
+    "over_request_budget": "insufficient_quota",
+    "prompt_too_long": "context_length_exceeded",
+    "rate_limited": "rate_limit_exceeded",
+    "too_many_connections": "rate_limit_exceeded",
+    "unauthorized": "invalid_api_key",
+    "unknown_model": "model_not_found",
+}
+"""Codes that OpenAI's clients know for what ours say."""
 _BY_STATUS: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
@@ -98,31 +114,34 @@ class Problem(Exception):
         self.note(scope)
         request_id = _request_id(scope)
         if str(scope.get("path", "")).startswith(OPENAI_PATHS):
-            return self._response(self.openai(request_id), "application/json")
-        return self._response(self.document(request_id), MEDIA_TYPE)
+            # OpenAI answers 400 to every body that it does not take.
+            status = 400 if self.status == 422 else self.status
+            return self._response(self.openai(request_id), "application/json", status)
+        return self._response(self.document(request_id), MEDIA_TYPE, self.status)
 
     def note(self, scope: Scope) -> None:
         """Let whoever counts the request of `scope` know its problem."""
         scope.setdefault("state", {})["problem"] = self.code
 
     def openai(self, request_id: str = "") -> dict[str, Any]:
-        """The error as OpenAI's API writes it, with `request_id` beside it."""
+        """The error as OpenAI's API writes it, with the code of the problem and `request_id` beside it."""
         kind = _OPENAI_TYPES.get(
             self.status, "invalid_request_error" if self.status < 500 else "server_error"
         )
-        error = OpenAIError(message=self.detail, type=kind, param=self.members.get("param"), code=self.code)
+        code = _OPENAI_CODES.get(self.code, self.code)
+        error = OpenAIError(message=self.detail, type=kind, param=self.members.get("param"), code=code)
         context = {"request_id": request_id} if request_id else {}
-        return OpenAIErrorBody(error=error, **context).document()
+        return OpenAIErrorBody(error=error, problem=self.code, **context).document()
 
     @property
     def _wait(self) -> int:
         """Whole seconds until it may be tried again."""
         return max(1, math.ceil(self.retry_after or 0))
 
-    def _response(self, body: dict[str, Any], media_type: str) -> Response:
+    def _response(self, body: dict[str, Any], media_type: str, status: int) -> Response:
         headers = {} if self.retry_after is None else {"Retry-After": str(self._wait)}
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        return Response(content, self.status, headers, media_type)
+        return Response(content, status, headers, media_type)
 
 
 def _request_id(scope: Scope) -> str:

@@ -23,6 +23,15 @@ class Tokens:
     cache_written: int = 0
     thinking: int = 0
 
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cached + other.cached,
+            self.cache_written + other.cache_written,
+            self.thinking + other.thinking,
+        )
+
 
 class Risk(StrEnum):
     """What following an answer's commands can do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -23,11 +24,8 @@ def client(server: Server, key: str = "not-needed") -> openai.OpenAI:
 
 def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(shared: Pool) -> None:
     with client(shared.app()) as api:
-        assert [m.id for m in api.models.list()] == [
-            "techsapo-basic",
-            "techsapo-premium",
-            "techsapo-critical",
-        ]
+        tiers = [f"techsapo-{tier}" for tier in ("basic", "premium", "critical")]
+        assert [m.id for m in api.models.list()] == [*tiers, *(f"{name}+notes" for name in tiers)]
         question = [{"role": "user", "content": "Dockerコンテナが起動しない"}]
         whole = api.chat.completions.create(model="techsapo-premium", messages=question)  # type: ignore[arg-type]
         text = whole.choices[0].message.content
@@ -47,7 +45,8 @@ def test_an_answer_its_stream_and_the_models_as_the_official_client_reads_them(s
         )
         chunks = list(stream)
         assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
-        assert chunks[-1].usage == whole.usage
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.total_tokens == 0, "a kept answer is billed by nobody"
         assert {c.id for c in chunks} == {chunks[0].id}
 
 
@@ -67,6 +66,38 @@ def test_a_conversation_and_tuning_parameters_are_accepted(shared: Pool) -> None
     assert told.choices[0].message.content
 
 
+def test_tools_are_refused_so_that_the_client_says_which_parameter(shared: Pool) -> None:
+    tool = {"type": "function", "function": {"name": "df", "parameters": {"type": "object", "properties": {}}}}
+    called = {"id": "c1", "type": "function", "function": {"name": "df", "arguments": "{}"}}
+    messages: list[Any] = [
+        {"role": "user", "content": "disk full"},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c1", "content": "100% /var"},
+    ]
+    with client(shared.app()) as api:
+        with pytest.raises(openai.BadRequestError) as refused:
+            api.chat.completions.create(model="techsapo-basic", messages=messages, tools=[tool])  # type: ignore[list-item]
+        assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "tools")
+        told = api.chat.completions.create(
+            model="techsapo-basic",
+            messages=messages,
+            tools=[tool],  # type: ignore[list-item]
+            tool_choice="none",
+        )
+        assert told.choices[0].message.content
+
+
+def test_a_model_with_notes_says_its_verdict_to_a_client_that_shows_text_alone(shared: Pool) -> None:
+    with client(shared.app()) as api:
+        stream = api.chat.completions.create(
+            model="techsapo-premium+notes",
+            messages=[{"role": "user", "content": "Why does the pod crash? Answer in English."}],
+            stream=True,
+        )
+        text = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
+    assert "\n---\n- Verdict: " in text
+
+
 def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
     with serving(tmp_path, **NEEDED) as app:
         key = make_key(keys_of(app), "ci", per_minute=6)
@@ -74,15 +105,15 @@ def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
         message = [{"role": "user", "content": "x"}]
         with client(app, "wrong") as api, pytest.raises(openai.AuthenticationError) as refused:
             api.chat.completions.create(model="techsapo-basic", messages=message)  # type: ignore[arg-type]
-        assert refused.value.code == "unauthorized"
+        assert (refused.value.code, refused.value.type) == ("invalid_api_key", "invalid_request_error")
         with client(app, key) as api:
             with pytest.raises(openai.NotFoundError) as missing:
                 api.chat.completions.create(model="no-such", messages=message)  # type: ignore[arg-type]
-            assert (missing.value.code, missing.value.param) == ("unknown_model", "model")
+            assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
             with pytest.raises(openai.BadRequestError) as unsupported:
                 api.chat.completions.create(model="techsapo-basic", messages=message, n=2)  # type: ignore[arg-type]
             assert unsupported.value.param == "n"
-            with pytest.raises(openai.UnprocessableEntityError):
+            with pytest.raises(openai.BadRequestError) as empty:
                 api.chat.completions.create(model="techsapo-basic", messages=[])
 
             def ask_often() -> None:
@@ -91,7 +122,8 @@ def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
 
             with pytest.raises(openai.RateLimitError) as limited:
                 ask_often()
-        assert limited.value.code == "rate_limited"
+            assert empty.value.code == "empty_array"
+        assert limited.value.code == "rate_limit_exceeded"
         assert int(limited.value.response.headers["retry-after"]) >= 1
 
 
@@ -105,4 +137,4 @@ def test_a_stream_that_can_not_begin_has_the_right_status(tmp_path: Path) -> Non
                 model="techsapo-basic", messages=[{"role": "user", "content": "x"}], stream=True
             )
         assert refused.value.status_code == 402
-        assert refused.value.code == "budget_exhausted"
+        assert refused.value.code == "insufficient_quota"

@@ -11,7 +11,7 @@ from techsapo_ops.serve.bodies.base import Body
 
 
 class TokensBody(Body):
-    """Tokens of the provider's answer; the other calls of the analysis are in its cost alone."""
+    """Tokens as the vendors counted them."""
 
     input: int
     output: int
@@ -41,7 +41,10 @@ class ProviderBody(Body):
     self_confidence: float | None = None
     seconds: float
     cost_usd: float
-    tokens: TokensBody | None = None
+    tokens: Annotated[
+        TokensBody | None,
+        Field(description="Of its answer alone; its other calls are in the answer's `tokens`."),
+    ] = None
     error: FailureBody | None = None
 
 
@@ -221,6 +224,10 @@ class AnswerBody(Body):
     escalations: list[EscalationBody]
     hypotheses: list[HypothesisBody]
     cost_usd: float
+    tokens: Annotated[
+        TokensBody,
+        Field(description="Of all calls: answers, gradings, revisions. Of a kept answer none, as its cost."),
+    ] = TokensBody(input=0, output=0)
     processing_ms: int
     cache: Literal["hit", "miss"]
     masked: Annotated[

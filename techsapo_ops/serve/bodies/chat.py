@@ -34,10 +34,23 @@ class ChoiceBody(Body):
     finish_reason: Literal["stop"]
 
 
+class PromptDetailsBody(Body):
+    cached_tokens: int
+    cache_write_tokens: int
+
+
+class CompletionDetailsBody(Body):
+    reasoning_tokens: int
+
+
 class UsageBody(Body):
+    """All that the vendors billed for the answer: every provider's calls, gradings included."""
+
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetailsBody
+    completion_tokens_details: CompletionDetailsBody
 
 
 class VerdictBody(Body):

@@ -34,9 +34,10 @@ class OpenAIError(Body):
 
 
 class OpenAIErrorBody(Body):
-    """An error as OpenAI's API writes it; `code` is that of a problem, and stable."""
+    """An error as OpenAI's API writes it, `code` included; `problem` is the code of /api/v1, and stable."""
 
     error: OpenAIError
+    problem: str | None = None
     request_id: str | None = None
 
 
