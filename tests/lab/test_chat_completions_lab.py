@@ -67,7 +67,10 @@ def test_a_conversation_and_tuning_parameters_are_accepted(shared: Pool) -> None
 
 
 def test_tools_are_refused_so_that_the_client_says_which_parameter(shared: Pool) -> None:
-    tool = {"type": "function", "function": {"name": "df", "parameters": {"type": "object", "properties": {}}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "df", "parameters": {"type": "object", "properties": {}}},
+    }
     called = {"id": "c1", "type": "function", "function": {"name": "df", "arguments": "{}"}}
     messages: list[Any] = [
         {"role": "user", "content": "disk full"},
