@@ -155,6 +155,16 @@ def test_headers_of_the_spec_stand_in_place_of_ours_and_no_message_holds_them(ki
     assert "********" in error.message
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_with_a_lines_end_is_sent_without_and_masked_without(kind: str) -> None:
+    """As an environment file edited on Windows leaves it."""
+    echo = {"status": 401, "body": {"error": {"message": "no such key: {key}"}}}
+    error, seen = ask(kind, "m", reply=echo, api_key=f"{KEY}\r")
+    assert isinstance(error, ProviderError)
+    assert seen.asked[0].key == KEY
+    assert KEY not in error.message
+
+
 def test_fields_of_ones_own_go_along_whole_and_streamed() -> None:
     extra = {"chat_template_kwargs": {"enable_thinking": False}}
     for stream in (False, True):

@@ -181,8 +181,8 @@ class KeyedModel(LanguageModel):
 
 def _secrets(spec: KeyedSpec) -> Iterator[str]:
     """What no message may hold: the key, and headers' values, whole and after a word such as Bearer."""
-    if spec.api_key is not None:
-        yield spec.api_key.reveal()
+    if spec.api_key is not None and (key := spec.api_key.reveal().strip()):
+        yield key
     for value in (spec.headers or {}).values():
         for text in (value.reveal(), value.reveal().rpartition(" ")[2]):
             if len(text) >= _SHORTEST_SECRET:

@@ -73,9 +73,10 @@ class Chunks(Reading):
 
 def without_thoughts(text: str) -> str:
     """`text` without the thoughts at its head; nothing where it was cut off while thinking."""
-    while found := _THOUGHTS.match(text):
-        text = text[found.end() :]
-    return _LATE_END.sub("", text)
+    end = 0
+    while found := _THOUGHTS.match(text, end):
+        end = found.end()
+    return _LATE_END.sub("", text[end:])
 
 
 def _content(message: Any) -> str:

@@ -16,6 +16,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.provider import WORST_CASE
 from techsapo_ops.wallbounce.providers.base import Completion, Tally
+from techsapo_ops.wallbounce.providers.chat import without_thoughts
 from techsapo_ops.wallbounce.providers.kinds import provider_kind
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
@@ -132,6 +133,12 @@ def test_an_ending_means_what_the_table_says(row: dict[str, Any], stream: bool) 
     if "billed_usd" in row:
         billed = tally.billed_usd
         assert billed == (None if row["billed_usd"] is None else pytest.approx(row["billed_usd"]))
+
+
+@pytest.mark.timeout(10)
+def test_a_hundred_thousand_thoughts_take_no_time() -> None:
+    """A reply may have 2 MiB; copying what is left after each would take minutes."""
+    assert without_thoughts("<think></think>" * 130_000 + "answer") == "answer"
 
 
 def test_every_reason_that_vendors_name_has_a_row() -> None:
