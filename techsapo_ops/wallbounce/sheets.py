@@ -112,4 +112,6 @@ def _peer(label: str, candidate: Candidate) -> Peer:
 def _bounded_score(score: Score | None) -> Score | None:
     if score is None or not 0 <= score.value <= HIGHEST:
         return None
+    if len(score.evidence) <= LONGEST_EVIDENCE:
+        return score
     return replace(score, evidence=score.evidence[:LONGEST_EVIDENCE])

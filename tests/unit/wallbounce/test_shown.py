@@ -12,8 +12,9 @@ from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.grades import Critique, Peer
+from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker
-from techsapo_ops.wallbounce.prompts import Prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.sheets import LONGEST_COMMAND, LONGEST_EVIDENCE, MOST_COMMANDS, bounded
 from techsapo_ops.wallbounce.shown import ALL_COMMANDS, CUT, LONGEST_LINE, MAX_SHOWN, cut, shown
@@ -63,6 +64,15 @@ def test_nothing_that_a_grader_is_sent_exceeds_what_is_counted_for_it(filling: s
     assert ask.shown <= 4 * MAX_SHOWN
     prompt = grade_prompt(ask.question, ask.peers, ask.own)
     assert sent(prompt) <= size(ask.question.text) + ask.shown + PROMPT_OVERHEAD
+
+
+@pytest.mark.parametrize("filling", FILLINGS.values(), ids=list(FILLINGS))
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_nothing_that_is_sent_with_a_question_exceeds_what_is_counted_for_it(
+    filling: str, language: Language
+) -> None:
+    question = replace(QUESTION, text=filled(filling, 20_000), language=language)
+    assert sent(answer_prompt(question)) <= size(question.text) + PROMPT_OVERHEAD
 
 
 @pytest.mark.parametrize("filling", FILLINGS.values(), ids=list(FILLINGS))
