@@ -140,7 +140,7 @@ def _check_message(message: Any, where: str) -> None:
         _refuse("missing_required_parameter", f"Missing required parameter: '{place}'.", place)
     content = message.get("content")
     if content is None:
-        if role == "assistant":  # it called tools, or said nothing
+        if role in {"assistant", "function"}:  # it called tools, or said nothing
             _check_calls(message.get("tool_calls"), f"{where}.tool_calls")
             return
         if "content" not in message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.causes import LASTING, Cause, FailureKind, advice, usual_cause
 
 __all__ = ["Cause", "Failure", "FailureKind", "NotAskedError", "ProviderError", "what_to_do"]
@@ -12,16 +13,12 @@ PASSING = frozenset({FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureK
 """Kinds that may be gone at the next attempt. A refusal or an unreadable answer would come again."""
 
 
-PASSING = frozenset({FailureKind.TIMEOUT, FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE})
-"""What may pass by itself."""
-
-
 class ProviderError(Exception):
     """A provider gave no answer. `message` holds no secret; `retry_after` is in seconds.
 
-    `cost_usd` is what the failed call costs all the same. `began` says that the vendor had begun to answer,
-    and so bills the call, however little of it can be used. `seconds` is what the call took, once known.
-    Where no `cause` is given it is the usual one of the kind.
+    `cost_usd` is what the failed call costs all the same, `tokens` what was counted of it. `began` says that
+    the vendor had begun to answer, and so bills the call, however little of it can be used. `seconds` is what
+    the call took, once known. Where no `cause` is given it is the usual one of the kind.
     """
 
     def __init__(
@@ -36,6 +33,7 @@ class ProviderError(Exception):
     ) -> None:
         super().__init__(message)
         self.seconds = 0.0
+        self.tokens = Tokens()
         self.cost_usd = cost_usd
         self.began = began
         self.kind = kind

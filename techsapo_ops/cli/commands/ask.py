@@ -104,6 +104,8 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
             return f"{name:<10} {who}  round {told['round']}: {told['before']:.2f} to {after}, {kept}"
         case "escalated":
             return f"{name:<10} to {told['tier']} ({told['reason']}): {', '.join(told['providers'])}"
+        case "asked_again":
+            return f"{name:<10} {who}  for grades of {', '.join(told['subjects'])}"
         case "sat_in":
             return f"{name:<10} {who}  in place of {told['instead_of']}"
         case "failed":

@@ -33,7 +33,7 @@ class Metered(Decorator):
         try:
             reply = await self.inner.call(ask)
         except ProviderError as error:
-            cost, status = error.cost_usd, str(error.kind)
+            cost, status, tokens = error.cost_usd, str(error.kind), error.tokens
             raise
         else:
             cost, status, tokens, taken = reply.cost_usd, "success", reply.tokens, reply.seconds

@@ -100,7 +100,9 @@ class LanguageModel(ABC):
         reply, tokens, taken, cost = await self._ask(prompt, ask)
         grades = parse_grades(reply.text, peers)
         if peers and not grades:
-            raise ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
+            unread = ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
+            unread.tokens = tokens
+            raise unread
         return Grades(self.name, self.model, grades, tokens, taken, cost)
 
     async def _answer(self, prompt: Prompt, ask: Ask) -> Answer:
@@ -109,12 +111,10 @@ class LanguageModel(ABC):
         if not reply.complete and not (
             fields.structured or (fields.whole and reply.text.lstrip()[:1] == "{")
         ):
-            raise ProviderError(
-                FailureKind.BAD_ANSWER,
-                reply.why or CUT_OFF,
-                cause=Cause.UNREADABLE if reply.why else Cause.CUT_OFF,
-                cost_usd=cost,
-            )
+            cause = Cause.UNREADABLE if reply.why else Cause.CUT_OFF
+            short = ProviderError(FailureKind.BAD_ANSWER, reply.why or CUT_OFF, cause=cause, cost_usd=cost)
+            short.tokens = tokens
+            raise short
         return Answer(
             provider=self.name,
             model=self.model,
@@ -139,6 +139,7 @@ class LanguageModel(ABC):
             reply = await self.complete(sent, ask.question, tally)
         except ProviderError as error:
             error.message = self._clean(error.message)
+            error.tokens = tally.tokens or error.tokens
             error.cost_usd = self._billed(sent, ask, tally, began=error.began)
             raise
         tokens = tally.tokens = reply.tokens or _counted(sent, reply.text)

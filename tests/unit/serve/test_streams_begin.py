@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from orchestrator import QUICK, make_app
 from starlette.types import Message, Scope
 
-from techsapo_ops.serve import streams
+from techsapo_ops.serve import progress, streams
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import EventStream, sse
@@ -171,3 +173,15 @@ def test_a_question_that_is_refused_has_the_status_of_its_refusal(tmp_path: Path
             return found
 
     assert asyncio.run(main()) == [402, 402]
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.mark.parametrize("page", ["api.md", "api.ja.md"])
+def test_every_event_that_a_client_is_told_of_stands_in_the_docs(page: str) -> None:
+    source = inspect.getsource(progress)
+    names = {*re.findall(r'"event": "(\w+)"', source), *progress._PHASES.values()}
+    told = (DOCS / page).read_text(encoding="utf-8")
+    assert len(names) > 9
+    assert {name for name in names if f"`{name}`" not in told} == set()

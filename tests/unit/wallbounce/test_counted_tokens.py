@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
+from scripted import Purse
+from typing_extensions import override
 
 from techsapo_ops.serve.answer_body import tokens_body
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.providers.base import tokens_of
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades
+from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.decorators.metered import Metered
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Peer
+from techsapo_ops.wallbounce.prompts import Prompt
+from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, tokens_of
+from techsapo_ops.wallbounce.question import Question
 
 
 def test_parts_of_the_input_and_the_thinking_within_the_output_are_kept_apart() -> None:
@@ -28,3 +41,51 @@ def test_what_is_no_count_makes_the_whole_count_unknown(odd: object) -> None:
 def test_an_answers_document_tells_thinking_and_cache_apart() -> None:
     body = tokens_body(Tokens(1000, 300, cached=200, cache_written=100, thinking=250)).document()
     assert body == {"input": 1000, "output": 300, "cached": 200, "cache_written": 100, "thinking": 250}
+
+
+COUNTED = Tokens(70, 30, thinking=20)
+QUESTION = Question("q", "en")
+PEERS = (Peer("A", "x", "cause", ("claim",), ()),)
+
+
+class _Spec:
+    kind, model, timeout, max_output_tokens = "scripted", "m", "5s", 100
+
+
+class Unlucky(LanguageModel):
+    """Counts, and then has nothing that can be used."""
+
+    def __init__(self, ends: str) -> None:
+        super().__init__("unlucky", _Spec(), Price(1.0, 2.0))  # type: ignore[arg-type]
+        self._ends = ends
+
+    @override
+    async def complete(self, prompt: Prompt, question: Question, tally: Tally) -> Completion:
+        tally.tokens = COUNTED
+        if self._ends == "breaks off":
+            raise ProviderError(FailureKind.UNAVAILABLE, "broke off", began=True)
+        return Completion("The disk", COUNTED, complete=False)
+
+    @override
+    async def warm(self) -> None: ...
+
+    @override
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("ends", "ask"),
+    [
+        ("breaks off", AskAnswer(QUESTION)),
+        ("cut off", AskAnswer(QUESTION)),
+        ("unreadable", AskGrades(QUESTION, PEERS)),
+    ],
+)
+def test_what_a_failed_call_took_is_counted_as_it_is_billed(ends: str, ask: Ask) -> None:
+    purse = Purse()
+    paid = replace(ask, context=AnalysisContext(payer=purse))
+    with pytest.raises(ProviderError):
+        asyncio.run(Metered(Unlucky(ends)).call(paid))
+    (charge,) = purse.booked
+    assert charge.tokens == COUNTED
+    assert charge.cost_usd == pytest.approx(Price(1.0, 2.0).cost(COUNTED))
