@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.events import Event, Observer
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.question import Composed, Passage, Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
 NOTHING = TokensBody(input=0, output=0)
@@ -83,24 +83,36 @@ class Prompts:
         self._longest = longest
         self._anomalies = anomalies
 
-    async def question(self, prompt: str, language: Language, request_id: str, caller: Caller) -> Question:
+    async def question(
+        self, prompt: str | Composed, language: Language, request_id: str, caller: Caller
+    ) -> Question:
         """The question of `prompt`. Raises Problem for one that is not accepted."""
-        if not prompt.strip():
+        asked = str(prompt)
+        if not asked.strip():
             raise Problem(422, "invalid_request", "the prompt is empty")
-        if len(prompt) > self._longest:
+        if len(asked) > self._longest:
             raise Problem(
                 422,
                 "prompt_too_long",
-                f"the prompt has {len(prompt)} characters; at most {self._longest} are accepted",
+                f"the prompt has {len(asked)} characters; at most {self._longest} are accepted",
                 max_prompt=self._longest,
             )
-        self._anomalies.asked(prompt, request_id, caller.address)
+        self._anomalies.asked(asked, request_id, caller.address)
         masker = Masker(self._level)
         # A long one takes a tenth of a second, in which other requests go on.
-        masked = (
-            masker.mask(prompt) if len(prompt) < AT_ONCE else await asyncio.to_thread(masker.mask, prompt)
-        )
-        return Question(masked, language, request_id, masker)
+        if len(asked) < AT_ONCE:
+            masked = _masked(prompt, masker)
+        else:
+            masked = await asyncio.to_thread(_masked, prompt, masker)
+        parts = masked.parts if isinstance(masked, Composed) else ()
+        return Question(str(masked), language, request_id, masker, parts)
+
+
+def _masked(prompt: str | Composed, masker: Masker) -> str | Composed:
+    """`prompt` masked, each part by itself: no find may reach over where one ends."""
+    if isinstance(prompt, str):
+        return masker.mask(prompt)
+    return Composed(tuple(Passage(part.name, masker.mask(part.text)) for part in prompt.parts))
 
 
 class Answers:
@@ -130,14 +142,20 @@ class Answers:
 
     @asynccontextmanager
     async def asking(
-        self, prompt: str, task_type: TaskType, language: Language, *, request_id: str, caller: Caller
+        self,
+        prompt: str | Composed,
+        task_type: TaskType,
+        language: Language,
+        *,
+        request_id: str,
+        caller: Caller,
     ) -> AsyncIterator[PendingAnswer]:
         """Ask; the analysis is cancelled at the end of the block where nobody waits for it any more.
 
         Raises Problem for a prompt that is not accepted.
         """
         question = await self._prompts.question(prompt, language, request_id, caller)
-        request = self._trail.begin(prompt, task_type, request_id, caller)
+        request = self._trail.begin(str(prompt), task_type, request_id, caller)
         request.masked = question.masker.found
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))

@@ -77,7 +77,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
         parts = (body.user_command, body.error_output, body.system_context)
         if not (body.error_output.strip() or body.user_command.strip()):
             raise Problem(422, "invalid_request", "error_output and user_command are both empty")
-        language = asking.language.of(body.language, "", prompt_of(*parts, "en"))
+        language = asking.language.of(body.language, "", str(prompt_of(*parts, "en")))
         log = "\n".join(parts)
         asked = Asked(
             prompt_of(*parts, language), body.task_type, language, lambda a: triage(a, log).document()

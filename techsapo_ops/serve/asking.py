@@ -18,6 +18,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.idempotency import Document, Idempotency
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Composed
 from techsapo_ops.wallbounce.tiers import TaskType
 
 VERDICT = "verdict"
@@ -28,7 +29,7 @@ VERDICT = "verdict"
 class Asked:
     """What a request asks, and what is made of the answer for it."""
 
-    prompt: str
+    prompt: str | Composed
     task_type: TaskType
     language: Language
     reply: Callable[[AnswerBody], Document]

@@ -32,6 +32,7 @@ from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, comment, sse
+from techsapo_ops.wallbounce.question import Composed, Passage
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 PREFIX, NOTES = "techsapo-", "+notes"
@@ -131,14 +132,14 @@ class ChatBody(BaseModel):
         told = [m for m in self.messages if m.role in {"system", "developer"}]
         return "\n".join(m.text() for m in (*told, *users[-1:]))
 
-    def prompt(self) -> str:
+    def prompt(self) -> str | Composed:
         """One question: the only user message as it is, a conversation with who said what."""
         messages = [m for m in self.messages if m.text().strip()]
         if not messages:
             raise Problem(400, "invalid_value", "Invalid 'messages': there is no text.", param="messages")
         if len(messages) == 1 and messages[0].role == "user":
             return messages[0].text()
-        return "\n\n".join(f"[{m.role}]\n{m.text().strip()}" for m in messages)
+        return Composed(tuple(Passage(m.role, m.text().strip()) for m in messages))
 
 
 def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
@@ -180,7 +181,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     async def completions(body: ChatBody, request: Request) -> Response:
         tier, _ = body.known
         prompt = body.prompt()
-        language = asking.language.of(body.language, body.words(), prompt)
+        language = asking.language.of(body.language, body.words(), str(prompt))
         asked = Asked(prompt, tier, language, AnswerBody.document)
         if body.stream:
             return EventStream(

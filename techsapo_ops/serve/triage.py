@@ -15,6 +15,7 @@ from techsapo_ops.wallbounce.claims import sentences
 from techsapo_ops.wallbounce.classifier.lines import classify
 from techsapo_ops.wallbounce.commands import dangerous
 from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.question import Composed, Passage
 
 LOW, UNKNOWN = "low", "unknown"
 MAX_STEPS = 12
@@ -68,17 +69,17 @@ def severity_of(log: str) -> str:
     return next((name for name, patterns in levels if any(p.search(log) for p in patterns)), LOW)
 
 
-def prompt_of(user_command: str, error_output: str, system_context: str, language: Language) -> str:
-    """The question about a log; what was sent stands between marks, as data."""
-    parts = [_ASK[language]]
+def prompt_of(user_command: str, error_output: str, system_context: str, language: Language) -> Composed:
+    """The question about a log; what was sent is material, apart from what is asked."""
+    parts = [Passage("", _ASK[language])]
     for name, text in (
         ("user_command", user_command),
         ("error_output", error_output),
         ("system_context", system_context),
     ):
         if text.strip():
-            parts.append(f"<{name}>\n{text.strip()}\n</{name}>")
-    return "\n\n".join(parts)
+            parts.append(Passage(name, text.strip()))
+    return Composed(tuple(parts))
 
 
 def triage(answer: AnswerBody, log: str) -> TriageBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -9,6 +10,7 @@ from typing import ClassVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.delimiting import UNSEEN, WIDE
 from techsapo_ops.wallbounce.events import Phase
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.question import Question
@@ -74,6 +76,7 @@ class AskRevision(_Asked):
 _ESCAPED = bytes(range(32)) + b'<"\\'
 """What JSON escapes: quotes and backslashes by one byte more, a line's end too, all else by up to five."""
 _ESCAPED_BY = 5
+_UNSEEN = re.compile(f"[{UNSEEN}{WIDE}]")
 
 Ask = AskAnswer | AskGrades | AskRevision
 Reply = Answer | Grades
@@ -85,10 +88,12 @@ def answer_size(answer: Answer) -> int:
 
 
 def size(*texts: str) -> int:
-    """Bytes of `texts` as they are sent: in UTF-8, within JSON, with every `<` escaped."""
-    raw = "".join(texts).encode(errors="surrogatepass")
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
+    text = "".join(texts)
+    raw = text.encode(errors="surrogatepass")
+    rare = raw.count(b"&") + raw.count(b"]") * (b"INST]" in raw.upper())
+    if not text.isascii():
+        rare += 2 * len(_UNSEEN.findall(text))  # at most twelve bytes in place of two to four
     plain = len(raw.translate(None, _ESCAPED))
-    if plain == len(raw):
-        return plain
     twice = raw.count(b'"') + raw.count(b"\\")
-    return len(raw) + _ESCAPED_BY * (len(raw) - plain - twice) + twice
+    return len(raw) + _ESCAPED_BY * (len(raw) - plain - twice + rare) + twice

@@ -16,6 +16,7 @@ from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
+from techsapo_ops.wallbounce.question import Composed
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/chat_requests.yaml").read_text(encoding="utf-8"))
 CHAT = "/v1/chat/completions"
@@ -66,20 +67,27 @@ def test_a_conversation_says_what_was_called_and_what_came_back(
 ) -> None:
     from techsapo_ops.serve.answers import Prompts
 
-    seen: list[str] = []
+    seen: list[Composed] = []
     question = Prompts.question
 
-    async def listening(self: Prompts, prompt: str, *rest: Any) -> Any:
+    async def listening(self: Prompts, prompt: Composed, *rest: Any) -> Any:
         seen.append(prompt)
         return await question(self, prompt, *rest)
 
     monkeypatch.setattr(Prompts, "question", listening)
     post(tmp_path, {**GOOD, **CASES["accepted"][-1]})
-    assert seen == [
-        "[system]\nBe brief.\n\n[developer]\nBe brief.\n\n[user]\nwhy?\n\n[assistant]\ndf({})\n\n"
-        "[tool]\n100% full\n\n[assistant]\ndu({})\n\n[tool]\n90G /var/log\n\n[assistant]\nI can't.\n\n"
-        "[user]\nwhy?\nwhich disk?"
-    ]
+    (prompt,) = seen
+    assert prompt.parts == (
+        ("system", "Be brief."),
+        ("developer", "Be brief."),
+        ("user", "why?"),
+        ("assistant", "df({})"),
+        ("tool", "100% full"),
+        ("assistant", "du({})"),
+        ("tool", "90G /var/log"),
+        ("assistant", "I can't."),
+        ("user", "why?\nwhich disk?"),
+    )
 
 
 def test_a_body_that_is_no_object_and_one_that_is_no_json_are_told_in_openais_shape(tmp_path: Path) -> None:
