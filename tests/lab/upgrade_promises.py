@@ -9,12 +9,15 @@ import json
 from typing import Any
 
 import httpx
+import yaml
 from monitoring_login import KINDS, status
 from servers import wait_for
 from tools import this_tool
 from upgrade_lab import QUESTION, TEMPLATE, USERS_CRONTAB, Stack
 
 from techsapo_ops.schedule.crontab import find_block, jobs_in
+from techsapo_ops.spec.models.providers import OpenRouterProvider
+from techsapo_ops.wallbounce.providers.openrouter import KIND
 
 
 def whole(verified: dict[str, Any]) -> None:
@@ -63,6 +66,13 @@ class Promises:
         assert "answers are in the language of what was sent (wallbounce.language)" in upgraded
         assert stack.ask("the disk of db-1 is full")["language"] == "en"
         assert stack.ask(QUESTION)["language"] == "ja"
+
+    def test_endpoints_behind_openrouter_are_chosen_as_before(self, stack: Stack, upgraded: str) -> None:
+        """No provider of this stack is behind it, so nothing is said; what the app reads decides."""
+        app = yaml.safe_load((stack.project.layout.config / "app/techsapo.yaml").read_text("utf-8"))
+        assert "OpenRouter" not in upgraded
+        routed = OpenRouterProvider.model_validate({"kind": "openrouter", "model": "a/b", "api_key": "k"})
+        assert KIND.settled(routed, app["edition"]) == routed
 
     def test_redis_keeps_the_password_that_the_spec_gives_and_has_no_accounts(
         self, stack: Stack, upgraded: str

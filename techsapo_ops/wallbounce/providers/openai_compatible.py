@@ -48,7 +48,7 @@ class ChatModel(WiredModel):
             "model": self.model,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": prompt.user}],
             form.limit: self.max_output_tokens,
-            **self.options(),
+            **self.options(form),
         }
         if form.structured:
             request["response_format"] = {
@@ -59,7 +59,7 @@ class ChatModel(WiredModel):
             request |= {"stream": True, "stream_options": {"include_usage": True}}
         return request
 
-    def options(self) -> Mapping[str, Any]:
+    def options(self, _form: Form) -> Mapping[str, Any]:
         """Further fields of each request."""
         return {}
 
@@ -90,7 +90,7 @@ class Compatible(ChatModel):
         self._effort = spec.reasoning_effort
 
     @override
-    def options(self) -> Mapping[str, Any]:
+    def options(self, _form: Form) -> Mapping[str, Any]:
         return {} if self._effort is None else {"reasoning_effort": self._effort}
 
 

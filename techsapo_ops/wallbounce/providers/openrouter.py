@@ -30,6 +30,12 @@ class OpenRouter(ChatModel):
         sections = {"reasoning": spec.reasoning, "provider": spec.provider}
         given = {k: s.model_dump(exclude_none=True) for k, s in sections.items() if s is not None}
         self._options = {name: section for name, section in given.items() if section}
+        # The edition's default is there for the schema: in words there is none that an endpoint could ignore.
+        routing = dict(given.get("provider", {}))
+        if spec.provider is not None and "require_parameters" not in spec.provider.model_fields_set:
+            routing.pop("require_parameters", None)
+        in_words = {**self._options, "provider": routing}
+        self._in_words = {name: section for name, section in in_words.items() if section}
 
     @override
     def own_headers(self) -> dict[str, str]:
@@ -40,8 +46,8 @@ class OpenRouter(ChatModel):
         return in_openrouters_list(answer, self.model)
 
     @override
-    def options(self) -> Mapping[str, Any]:
-        return self._options
+    def options(self, form: Form) -> Mapping[str, Any]:
+        return self._options if form.structured else self._in_words
 
     @override
     def learn(self, form: Form, told: Told) -> Form | None:
@@ -65,11 +71,14 @@ def _usd(value: object) -> float | None:
 
 
 def _settled(spec: OpenRouterProvider, edition: Edition) -> OpenRouterProvider:
-    """From edition 2 on an endpoint that would ignore the answer's schema is not asked."""
+    """From edition 2 on an endpoint that would ignore the answer's schema is not asked. The field counts as
+    not given all the same.
+    """
     routing = spec.provider or Routing()
     if routing.require_parameters is not None or edition < 2:
         return spec
-    required = routing.model_copy(update={"require_parameters": True})
+    fields = {**dict(routing), "require_parameters": True}
+    required = Routing.model_construct(_fields_set=routing.model_fields_set, **fields)
     return spec.model_copy(update={"provider": required})
 
 
