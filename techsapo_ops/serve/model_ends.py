@@ -20,7 +20,7 @@ from techsapo_ops.wallbounce.providers.listed import Listed
 
 log = structlog.get_logger()
 
-SOON = 60.0
+SOON = 10.0
 """Most seconds after the start until the lists are read: instances that start together ask one by one."""
 DAY = 86_400.0
 
