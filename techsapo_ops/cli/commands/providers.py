@@ -73,6 +73,8 @@ def list_all(
             out.warn(note)
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
+    if any(row.lacks is None and row.model is not None for row in listed):
+        out.next("techsapo providers test asks each a few small questions, for at most a cent")
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:

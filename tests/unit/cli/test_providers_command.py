@@ -97,6 +97,14 @@ def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> Non
         "gpt: gpt-5 was retired by its vendor on 2026-12-11" in done.stderr
     )
     assert "gpt: OPENAI_API_KEY is not set" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("next: techsapo providers test")
+
+
+def test_simulated_providers_are_listed_without_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: x\n")
+    done = listed(tmp_path)
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["sim-a", "sim-b", "sim-c"]
+    assert "next:" not in done.stderr
 
 
 def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
