@@ -28,13 +28,16 @@ class Label:
     correct: bool
     contradicted: bool = False
     """Whether more peers contradicted a critical claim of the answer than held it."""
+    complete: bool = True
+    """Whether every grade came."""
 
 
 def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
     """The labels in `lines`, one JSON object each: tier, models, agreement, grade, correct.
 
     `contradicted` may be left out, and means false then; anything else is ignored. Empty lines are
-    left out. Raises OpsError that names every wrong line, up to ten.
+    left out, and labels that say `"complete": false`: where grades are missing, agreement and grade are not
+    what the weights hold for. Raises OpsError that names every wrong line, up to ten.
     """
     found: list[Label] = []
     problems: list[str] = []
@@ -42,7 +45,8 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
         if not line.strip():
             continue
         try:
-            found.append(_label(line))
+            label = _label(line)
+            found += [label] if label.complete else []
         except ValueError as error:
             problems.append(f"{source}:{number} {error}")
             if len(problems) >= MOST_PROBLEMS:
@@ -55,7 +59,9 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
             '"correct": true}; the first four are the `evidence` of an answer',
         )
     if not found:
-        raise OpsError(f"{source} holds no labels", "docs/wall-bounce.md says how to collect them")
+        raise OpsError(
+            f"{source} holds no labels of whole gradings", "docs/wall-bounce.md says how to collect them"
+        )
     return tuple(found)
 
 
@@ -87,7 +93,7 @@ def _label(line: str) -> Label:
     models = raw["models"]
     if not isinstance(models, list) or len(models) < 2 or not all(isinstance(m, str) for m in models):
         raise ValueError("models should be a list of at least two model names")
-    for name in ("correct", "contradicted"):
+    for name in ("correct", "contradicted", "complete"):
         if not isinstance(raw.get(name, False), bool):
             raise ValueError(f"{name} should be true or false")
     return Label(
@@ -97,6 +103,7 @@ def _label(line: str) -> Label:
         _share(raw, "grade"),
         raw["correct"],
         raw.get("contradicted", False),
+        raw.get("complete", True),
     )
 
 

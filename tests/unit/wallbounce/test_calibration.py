@@ -151,6 +151,7 @@ def test_labels_are_read_line_by_line_whatever_else_they_hold() -> None:
         ("basic", ("a", "b"), True),
         ("premium", ("a", "b"), True),
     ]
+    assert len(read_labels([json.dumps(LINE), json.dumps({**LINE, "complete": False})], "l.jsonl")) == 1
     assert list(by_set(labels)) == [("basic", ("a", "b")), ("premium", ("a", "b"))]
 
 
@@ -165,6 +166,7 @@ def test_labels_are_read_line_by_line_whatever_else_they_hold() -> None:
         (json.dumps({**LINE, "models": ["a"]}), "at least two"),
         (json.dumps({**LINE, "correct": 1}), "correct should be true or false"),
         (json.dumps({**LINE, "contradicted": 0}), "contradicted should be true or false"),
+        (json.dumps({**LINE, "complete": None}), "complete should be true or false"),
         (json.dumps({**LINE, "grade": 1.2}), "grade should be a number from 0 to 1"),
         (json.dumps({**LINE, "grade": True}), "grade should be a number from 0 to 1"),
         (json.dumps({**LINE, "agreement": float("nan")}), "agreement should be a number from 0 to 1"),
@@ -180,7 +182,7 @@ def test_all_wrong_labels_are_told_at_once_up_to_ten() -> None:
     with pytest.raises(OpsError) as caught:
         read_labels(["{}"] * 30, "l.jsonl")
     assert caught.value.message.count("lacks") == 10
-    with pytest.raises(OpsError, match="holds no labels"):
+    with pytest.raises(OpsError, match="holds no labels of whole gradings"):
         read_labels(["", " "], "l.jsonl")
 
 
