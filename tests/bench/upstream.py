@@ -1,5 +1,6 @@
 """Bench's upstream: every vendor's good answer after 50 ms, served by a bare protocol so that it is no brake.
 
+It is as strict as the lab's stand-ins with the first call of each connection, since all are alike.
 `python -m tests.bench.upstream` prints its port and serves until its standard input closes.
 """
 
@@ -129,12 +130,26 @@ _REPLIES = {
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
+def _refused(target: str, head: bytes, body: bytes) -> bytes | None:
+    """The response with which the vendor refuses a call, or None where it takes it."""
+    from tests.bench.strictness import refusal  # what only reads constants of this module needs no rules
+
+    lines = (line.decode().partition(":") for line in head.split(b"\r\n")[1:])
+    told = refusal(target, {name.lower(): value.strip() for name, _, value in lines}, body)
+    if told is None:
+        return None
+    status, content = told
+    print(f"refused {target}: {content.decode()}", file=sys.stderr, flush=True)
+    return b"HTTP/1.1 %d Refused\r\nContent-Length: %d\r\n\r\n%b" % (status, len(content), content)
+
+
 class Upstream(asyncio.Protocol):
     """One connection; requests on it come one after the other."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._buffer = b""
+        self._looked_at = False
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -155,6 +170,11 @@ class Upstream(asyncio.Protocol):
         if pair is None:  # a peer's proxy looks around
             self._transport.write(_NOT_FOUND)
             return
+        if not self._looked_at:
+            self._looked_at = True
+            if (told := _refused(target.decode(), head, body)) is not None:
+                self._transport.write(told)
+                return
         answer, grades = pair
         reply = grades if all(word in body for word in _GRADING) else answer
         asyncio.get_running_loop().call_later(DELAY, self._answer, reply)

@@ -17,6 +17,8 @@ from typing import Any
 
 from servers import binary, free_port, wait_for
 from vendors import WHOLE, graded
+from vendors.refusals import Refused
+from vendors.rules import local
 from vendors.wires import Chat
 
 
@@ -127,6 +129,11 @@ class Upstream:
 
             def do_POST(self) -> None:
                 asked = self.body()
+                try:
+                    local.any_of_them(asked)
+                except Refused as refused:
+                    self.reply(refused.status, refused.body)
+                    return
                 time.sleep(upstream.delay)
                 user = asked["messages"][-1]["content"]
                 self.reply(200, Chat().reply(asked["model"], graded(user) if '"answers"' in user else WHOLE))

@@ -64,7 +64,7 @@ def test_each_query_of_the_guide_finds_series_after_one_analysis(tmp_path: Path)
 
     async def main() -> None:
         async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["google"]) as gemini:
-            common = {"api_key": KEY, "model": "good", "price": PRICE}
+            common = {"api_key": KEY, "model": "good", "price": PRICE, "max_output_tokens": 1000}
             providers = {
                 "gpt": {"kind": "openai", "base_url": gpt.url, **common},
                 "gemini": {"kind": "google", "base_url": gemini.url, **common},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from vendors.clouds import CLOUDS
 from vendors.core import Wire
 from vendors.rules.shapes import dotted
 from vendors.wires import WIRES
+
+from tests.bench.strictness import refusal
 
 pytestmark = pytest.mark.lab
 
@@ -120,3 +123,17 @@ def test_a_field_that_no_row_allows_is_refused_or_noted_wherever_it_stands(
     else:
         assert told.status_code == 400, told.text
         assert len(seen.refused) == 1
+
+
+@pytest.mark.parametrize("api", ["compatible", "responses", "messages", "gemini"])
+def test_the_upstream_of_the_bench_is_as_strict(api: str) -> None:
+    base = BASES[api]
+    headers = {"content-type": "application/json", "x-goog-api-key": KEY, "anthropic-version": "2023-06-01"}
+    taken, refused = (
+        refusal(base["path"], headers, json.dumps(body).encode())
+        for body in (base["body"], {**base["body"], "x_bogus": 1})
+    )
+    assert taken is None
+    assert refused is not None
+    assert refused[0] == 400
+    assert b"x_bogus" in refused[1]

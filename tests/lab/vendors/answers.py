@@ -50,6 +50,7 @@ def graded(user: str) -> str:
 ERRORS: Mapping[str, tuple[int, str, str]] = {
     "broken": (500, "The server had an error", "server_error"),
     "unauthorized": (401, "Incorrect API key provided: {key}", "invalid_api_key"),
+    "echoes-key": (401, "Incorrect API key provided: {key}", "invalid_api_key"),
     "overloaded": (503, "Overloaded", "overloaded_error"),
     "no-money": (402, "Your prepayment credits are depleted.", "insufficient_quota"),
     "spend-limit": (402, "Your spend limit is reached.", "insufficient_quota"),
