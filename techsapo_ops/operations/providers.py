@@ -21,8 +21,13 @@ from techsapo_ops.wallbounce.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 _EFFORTS = {
-    "reasoning_effort": "", "effort": "", "thinking_level": "", "thinking_budget": " tokens", "thinking": "",
-}  # fmt: skip
+    "reasoning_effort": "",
+    "effort": "",
+    "thinking_level": "",
+    "thinking_budget": " tokens",
+    "max_tokens": " tokens",
+    "thinking": "",
+}
 """Options that say how long a model thinks, whatever its vendor calls that, and their unit."""
 
 
