@@ -14,13 +14,13 @@ from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.progress import ProgressEvent, as_document
+from techsapo_ops.serve.progress import Elsewhere, ProgressEvent, Step, as_document
 from techsapo_ops.serve.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits, MaskLevel
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.flights import Flight, Flights
 from techsapo_ops.wallbounce.analysis import AnalysisError
-from techsapo_ops.wallbounce.events import Event, Observer
+from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Composed, Passage, Question
@@ -37,7 +37,7 @@ class PendingAnswer:
     def __init__(
         self,
         request: AuditedRequest,
-        flight: Flight[AnswerBody, Event],
+        flight: Flight[AnswerBody, Step],
         again: Callable[[], Awaitable[AnswerBody]] | None,
     ) -> None:
         """`again` asks once more, for who waits for another caller's analysis."""
@@ -133,7 +133,7 @@ class Answers:
         self._analyst = analyst
         self._kept = kept
         self._trail = trail
-        self._flights = Flights[AnswerBody, Event]()
+        self._flights = Flights[AnswerBody, Step]()
 
     @property
     def active(self) -> int:
@@ -169,13 +169,13 @@ class Answers:
             yield PendingAnswer(request, flight, None if first else again)
 
     async def _fly(
-        self, flight: Flight[AnswerBody, Event], key: str, question: Question, request: AuditedRequest
+        self, flight: Flight[AnswerBody, Step], key: str, question: Question, request: AuditedRequest
     ) -> AnswerBody:
         try:
             async with asyncio.timeout(self._timeout):
                 found = await self._kept.find(key)
                 if found is None:
-                    found = await self._at_work(key, question, request, flight.tell)
+                    found = await self._at_work(key, question, request, flight)
                 else:
                     found = _reused(found, request)
         except AnalysisError as error:
@@ -196,11 +196,18 @@ class Answers:
         return found
 
     async def _at_work(
-        self, key: str, question: Question, request: AuditedRequest, hear: Observer
+        self, key: str, question: Question, request: AuditedRequest, flight: Flight[AnswerBody, Step]
     ) -> AnswerBody:
         """The answer that this instance, or another one that is at it already, makes."""
+
+        def waiting() -> None:
+            if not flight.events:
+                flight.tell(Elsewhere())
+
         with self._shares.place(request.caller.key):
-            made, here = await self._kept.once(key, lambda: self._analysed(key, question, request, hear))
+            made, here = await self._kept.once(
+                key, lambda: self._analysed(key, question, request, flight.tell), waiting
+            )
         return made if here else _reused(made, request)
 
     async def _analysed(

@@ -57,11 +57,16 @@ class KeptAnswers:
         if self._ttl > 0:
             await self._cache.set(key, dump(answer.document()), self._ttl)
 
-    async def once(self, key: str, work: Callable[[], Awaitable[AnswerBody]]) -> tuple[AnswerBody, bool]:
-        """What `work` makes, and True; or what another instance, which is at it already, has kept."""
+    async def once(
+        self, key: str, work: Callable[[], Awaitable[AnswerBody]], waiting: Callable[[], None]
+    ) -> tuple[AnswerBody, bool]:
+        """What `work` makes, and True; or what another instance, which is at it already, has kept.
+
+        `waiting` is told again and again while that one is at it.
+        """
         if self._ttl <= 0:
             return await work(), True
-        return await self._lock.run(key, lambda: self._look(key, lambda _: None), work)
+        return await self._lock.run(key, lambda: self._look(key, lambda _: None), work, waiting=waiting)
 
     async def _look(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
         if self._ttl <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.serve.evidence import rounded
@@ -24,12 +25,22 @@ from techsapo_ops.wallbounce.events import (
 
 ProgressEvent = dict[str, Any]
 """An event as a client is told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Another instance is at the same question, and its answer is waited for."""
+
+
+Step = Event | Elsewhere
 _PHASES: Mapping[type, str] = {Asked: "asked", Grading: "grading", Bouncing: "bouncing"}
 
 
-def as_document(event: Event) -> ProgressEvent | None:
+def as_document(event: Step) -> ProgressEvent | None:
     """`event` as JSON with its name under `event`; None for what clients are not told."""
     match event:
+        case Elsewhere():
+            return {"event": "waiting"}
         case Asked(providers=names) | Grading(providers=names) | Bouncing(providers=names):
             return {"event": _PHASES[type(event)], "providers": list(names)}
         case Answered(answer=a) | Revised(answer=a):

@@ -113,11 +113,17 @@ class SharedLock:
         self._prefix = prefix
 
     async def run(
-        self, key: str, found: Callable[[], Awaitable[T | None]], work: Callable[[], Awaitable[T]]
+        self,
+        key: str,
+        found: Callable[[], Awaitable[T | None]],
+        work: Callable[[], Awaitable[T]],
+        *,
+        waiting: Callable[[], None] = lambda: None,
     ) -> tuple[T, bool]:
         """What `work` makes under the lock, or what `found` shows while another instance has it.
 
-        True with it where it was made here. The lock is renewed while `work` goes on.
+        True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
+        each look that another one still has it.
         """
         if not self._link.configured:
             there = await found()
@@ -136,6 +142,7 @@ class SharedLock:
             there = await found()
             if there is not None:
                 return there, False
+            waiting()
             await asyncio.sleep(POLL)
         renewal = asyncio.create_task(self._renew(name, token))
         try:

@@ -225,6 +225,22 @@ def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None
             assert "lab's pass" not in a.log()
 
 
+def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Path) -> None:
+    endless = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
+    with redis(tmp_path / "redis") as server, httpx.Client(trust_env=False, timeout=10) as client:
+        settings = {"enabled": True, "port": server.port}
+        share_key(tmp_path / "a", tmp_path / "b")
+        headers, body = {"Accept": "text/event-stream"}, {"prompt": "the same"}
+        with (
+            serving(tmp_path / "a", redis=settings, providers=endless) as a,
+            serving(tmp_path / "b", redis=settings, providers=endless) as b,
+            client.stream("POST", f"{a.url}/api/v1/generate", json=body, headers=headers) as first,
+        ):
+            assert next(first.iter_lines()) == "event: asked"
+            with client.stream("POST", f"{b.url}/api/v1/generate", json=body, headers=headers) as second:
+                assert next(second.iter_lines()) == "event: waiting"
+
+
 def test_a_question_is_asked_on_the_page_in_a_real_browser(tmp_path: Path) -> None:
     from playwright.sync_api import expect, sync_playwright
 

@@ -90,6 +90,8 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
     match name:
         case "asked" | "grading" | "bouncing":
             return f"{name:<10} {', '.join(told['providers'])}"
+        case "waiting":
+            return f"{name:<10} another instance is at the same question"
         case "settled":
             scores = f"confidence {told['confidence']:.2f}, consensus {told['consensus']:.2f}"
             return f"{name:<10} {told['outcome']} at {told['tier']}: {scores}"

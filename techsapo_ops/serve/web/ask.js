@@ -95,6 +95,7 @@ function learn(live, name, event) {
 function logLine([name, event, seconds]) {
   const phase = () => `${word("phases")[name]}: ${event.providers.join(", ")}`;
   const texts = {
+    waiting: () => word("phases").waiting,
     asked: phase,
     grading: phase,
     bouncing: phase,

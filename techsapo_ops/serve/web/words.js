@@ -30,7 +30,7 @@ const WORDS = {
     notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "開始", runbook: "手順書",
     job: "ジョブ", lastRun: "最終実行", lastSuccess: "最終成功", nextRun: "次回", result: "結果", ok: "成功", neverRun: "なし", exitCode: "終了コード",
     day: "今日 (UTC)", month: "今月", spentBy: "今月のプロバイダー別費用", calls: "呼び出し", failures: "失敗", recommended: "推奨", noRecommendation: "基準を満たす組み合わせはまだありません。", cacheName: "キャッシュ", auditName: "監査ログ",
-    phases: { asked: "問い合わせています", grading: "相互に採点しています", bouncing: "争点を差し戻しています", settled: "結論が出ました" }, awaited: "回答を待っています…",
+    phases: { waiting: "別のインスタンスの回答を待っています", asked: "問い合わせています", grading: "相互に採点しています", bouncing: "争点を差し戻しています", settled: "結論が出ました" }, awaited: "回答を待っています…",
     timeline: "経過", progress: "これまでに", answersSoFar: "回答", gradingsSoFar: "評価", streamEnded: "応答が途中で切れました。もう一度お試しください。",
     metricNames: {
       techsapo_wallbounce_success_rate: "壁打ち分析の成功率", techsapo_wallbounce_avg_confidence_5m: "平均信頼度（5分）", techsapo_wallbounce_consensus_score: "合意度",
@@ -143,7 +143,7 @@ const WORDS = {
     notWatched: "Not watched: this stack has no Prometheus.", watchLost: "Not known: Prometheus can't be reached.", pending: "pending", firing: "firing", since: "since", runbook: "Runbook",
     job: "Job", lastRun: "Last run", lastSuccess: "Last success", nextRun: "Next", result: "Result", ok: "ok", neverRun: "never", exitCode: "exit code",
     day: "Today (UTC)", month: "This month", spentBy: "This month by provider", calls: "calls", failures: "failed", recommended: "Recommended", noRecommendation: "No pair of providers has met its threshold yet.", cacheName: "Cache", auditName: "Audit log",
-    phases: { asked: "Asking", grading: "Grading each other", bouncing: "Sending contested claims back", settled: "Settled" }, awaited: "Waiting for its answer…",
+    phases: { waiting: "Waiting for another instance's answer", asked: "Asking", grading: "Grading each other", bouncing: "Sending contested claims back", settled: "Settled" }, awaited: "Waiting for its answer…",
     timeline: "What happened", progress: "So far", answersSoFar: "answers", gradingsSoFar: "gradings", streamEnded: "The answer broke off. Try again.",
     metricNames: {
       techsapo_wallbounce_success_rate: "Wall-bounce success", techsapo_wallbounce_avg_confidence_5m: "Mean confidence (5 min)", techsapo_wallbounce_consensus_score: "Consensus",
