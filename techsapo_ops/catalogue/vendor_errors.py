@@ -24,6 +24,7 @@ class ErrorRow:
     keys: Collection[str] = ()
     json: bool | None = None
     begins: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     as_of: date | None = None
     source: str = ""

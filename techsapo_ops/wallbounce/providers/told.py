@@ -156,6 +156,7 @@ def _fits(row: ErrorRow, told: Told) -> bool:
         and (not row.keys or not told.metadata.isdisjoint(row.keys))
         and (row.json is None or row.json is told.parsed)
         and (not row.begins or message.startswith(row.begins))
+        and (not row.ends or message.rstrip(".").endswith(row.ends))
         and (not row.words or any(words in message for words in row.words))
     )
 
@@ -175,7 +176,7 @@ def _inner(body: object) -> object:
 
 
 def _message(inner: Mapping[str, Any]) -> str:
-    for key in ("message", "detail", "msg"):
+    for key in ("message", "Message", "detail", "msg"):
         value = inner.get(key)
         if isinstance(value, str) and value:
             return value

@@ -111,6 +111,17 @@ def test_a_provider_whose_breaker_is_open_degrades_the_app() -> None:
     assert part.detail == f"gpt: {detail}"
 
 
+def test_a_provider_that_refuses_its_key_degrades_the_app_in_the_words_of_what_to_do() -> None:
+    detail = "the API key is refused; next try in 280 s. To do: put a valid key where `api_key` is taken from"
+    told = {"status": "down", "cause": "key", "what_to_do": "put a valid key", "detail": detail}
+    well = {"status": "available"}
+    providers = {"gpt": told, "claude": well, "local": well}
+    part = app_says("200 OK", {"status": "healthy", "dependencies": {"providers": providers}})
+    assert (part.status, part.detail) == (PartStatus.DEGRADED, f"gpt: {detail}")
+    part = app_says("503 No", {"status": "down", "dependencies": {"providers": {"gpt": told}}})
+    assert (part.status, part.detail) == (PartStatus.DOWN, f"gpt: {detail}")
+
+
 def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
     part = app_says(
         "200 OK",

@@ -168,8 +168,8 @@ def test_every_cause_has_words_and_a_kind_and_every_kind_a_usual_cause() -> None
 def test_every_row_of_the_catalogue_has_a_cause_that_is_known_and_a_source() -> None:
     for row in error_rows():
         assert row.cause in set(Cause)
-        assert all(name == name.lower() for name in (*row.name, *row.begins, *row.words))
-        if row.name or row.begins or row.words or row.quota:
+        assert all(name == name.lower() for name in (*row.name, *row.begins, *row.ends, *row.words))
+        if row.name or row.begins or row.ends or row.words or row.quota:
             assert row.source
             assert row.as_of is not None
 
