@@ -19,6 +19,7 @@ class _Words:
     tier: str
     dissent: str
     grade: str
+    ungraded: str
     agreed: str
     failed: str
     simulated: str
@@ -35,6 +36,7 @@ _WORDS: Mapping[Language, _Words] = {
         tier="段階",
         dissent="別の見解",
         grade="評価",
+        ungraded="評価なし",
         agreed="一致した回答",
         failed="回答しなかったプロバイダー",
         simulated="シミュレーションの回答です。モデルの回答ではありません",
@@ -49,12 +51,17 @@ _WORDS: Mapping[Language, _Words] = {
         tier="tier",
         dissent="Another view",
         grade="graded",
+        ungraded="not graded",
         agreed="Agreed",
         failed="Did not answer",
         simulated="Simulated: no model has answered",
         colon=": ",
     ),
 }
+
+
+def _graded(grade: float | None, words: _Words) -> str:
+    return words.ungraded if grade is None else f"{words.grade} {grade:.2f}"
 
 
 def with_notes(answer: AnswerBody) -> str:
@@ -70,7 +77,7 @@ def with_notes(answer: AnswerBody) -> str:
     failed = [p.name for p in answer.providers if p.status == "failed"]
     lines += [(words.agreed, ", ".join(agreed))] if len(agreed) > 1 else []
     lines += [
-        (words.dissent, f"{d.root_cause} ({d.provider}, {words.grade} {d.grade:.2f})") for d in answer.dissent
+        (words.dissent, f"{d.root_cause} ({d.provider}, {_graded(d.grade, words)})") for d in answer.dissent
     ]
     lines += [(words.failed, ", ".join(failed))] if failed else []
     told = [f"- {name}{words.colon}{value}" for name, value in lines]

@@ -15,6 +15,8 @@ from openai.types.chat import CompletionCreateParams, completion_create_params
 from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.bodies.answer import AnswerBody, DissentBody
+from techsapo_ops.serve.chat_notes import with_notes
 from techsapo_ops.serve.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.wallbounce.question import Composed
 
@@ -174,6 +176,17 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     assert f"{verdict['consensus']:.2f}" in below
     assert "sim-b" in below, "who sees it otherwise is named"
     assert bare.json()["techsapo"]["cache"] == "hit", "it is the same answer"
+
+
+def test_a_dissent_that_nobody_graded_is_told_as_such(tmp_path: Path) -> None:
+    async def main() -> AnswerBody:
+        async with client_of(make_app(tmp_path)) as client:
+            told = await client.post("/api/v1/generate", json={"prompt": "x", "language": "en"})
+            return AnswerBody.model_validate(told.json())
+
+    view = DissentBody(provider="sim-b", root_cause="the other cause", grade=None)
+    told = with_notes(asyncio.run(main()).model_copy(update={"dissent": [view]}))
+    assert "- Another view: the other cause (sim-b, not graded)" in told
 
 
 def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
