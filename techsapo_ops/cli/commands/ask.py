@@ -22,7 +22,7 @@ from techsapo_ops.cli.orchestrator import (
 )
 from techsapo_ops.cli.output import harmless_values, write, write_json
 from techsapo_ops.cli.peer import TlsOptions
-from techsapo_ops.cli.views.answer import show_answer
+from techsapo_ops.cli.views.answer import score, show_answer
 from techsapo_ops.errors import OpsError
 
 _GENERATE = "/api/v1/generate"
@@ -98,12 +98,12 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
         case "answered" | "revised":
             return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"
         case "graded":
-            given = ", ".join(f"{g['subject']} {g['grade']:.2f}" for g in told["grades"])
+            given = ", ".join(f"{g['subject']} {score(g['grade'])}" for g in told["grades"])
             return f"{name:<10} {who}  {given}"
         case "bounced":
-            after = "no revision" if told["after"] is None else f"{told['after']:.2f}"
+            after = "no revision" if told["after"] is None else score(told["after"])
             kept = "kept" if told["kept"] else "not kept"
-            return f"{name:<10} {who}  round {told['round']}: {told['before']:.2f} to {after}, {kept}"
+            return f"{name:<10} {who}  round {told['round']}: {score(told['before'])} to {after}, {kept}"
         case "escalated":
             return f"{name:<10} to {told['tier']} ({told['reason']}): {', '.join(told['providers'])}"
         case "asked_again":

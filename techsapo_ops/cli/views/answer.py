@@ -51,7 +51,7 @@ def show_examination(body: Mapping[str, Any]) -> None:
     scores = Table.grid(padding=(0, 3, 0, 0))
     known = {"confidence": body["confidence"], "consensus": body["consensus"] if _compared(body) else None}
     for name, value in known.items():
-        scores.add_row(name, _score(value), Text(f"needs {needs[name]:.2f}", style="dim"))
+        scores.add_row(name, score(value), Text(f"needs {needs[name]:.2f}", style="dim"))
     refused = body.get("outcome") == "refused"
     accepted = Text("yes", style="green") if body["accepted"] else Text("no", style="yellow")
     if refused:
@@ -116,7 +116,7 @@ def _compared(body: Mapping[str, Any]) -> bool:
     return not {"not_compared", "sole_answer"} & set(body["notes"])
 
 
-def _score(value: float | None) -> str:
+def score(value: float | None) -> str:
     """A score; a dash where nobody gave one."""
     return "–" if value is None else f"{value:.2f}"
 
@@ -128,7 +128,7 @@ def _shortened(answer: str) -> str:
 
 def _dissent(body: Mapping[str, Any]) -> list[str]:
     return [
-        f"{d['provider']}: {d['root_cause']} (graded {_score(d['grade'])})" for d in body.get("dissent", ())
+        f"{d['provider']}: {d['root_cause']} (graded {score(d['grade'])})" for d in body.get("dissent", ())
     ]
 
 
@@ -161,7 +161,7 @@ def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "bounced",
             f"{b['provider']}, round {b['round']}: {len(b['claims'])} contested, "
-            f"graded {_score(b['before'])} → "
+            f"graded {score(b['before'])} → "
             f"{'nothing' if b['after'] is None else format(b['after'], '.2f')}, "
             f"{'revised' if b['kept'] else 'kept as it was'}",
         )

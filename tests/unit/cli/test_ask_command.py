@@ -337,7 +337,12 @@ def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_kn
     orchestrator.reply = streamed(
         ("asked", {"providers": ["a", "b"]}),
         ("grading", {"providers": ["a", "b"]}),
+        ("graded", {"provider": "a", "grades": [{"subject": "b", "grade": 0.5}]}),
+        ("graded", {"provider": "b", "grades": [{"subject": "a", "grade": None}]}),
+        ("asked_again", {"provider": "b", "subjects": ["a"]}),
         ("bouncing", {"providers": ["b"]}),
+        ("bounced", {"provider": "b", "round": 1, "before": None, "after": 0.5, "kept": True}),
+        ("waiting", {}),
         ("settled", scores),
         ("of_a_later_version", {"x": 1}),
         ("verdict", ANSWER),
@@ -347,7 +352,12 @@ def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_kn
     assert [" ".join(line.split()) for line in told] == [
         "asked a, b",
         "grading a, b",
+        "graded a b 0.50",
+        "graded b a –",
+        "asked_again b for grades of a",
         "bouncing b",
+        "bounced b round 1: – to 0.50, kept",
+        "waiting another instance is at the same question",
         "settled accepted at basic: confidence 0.92, consensus 1.00",
         "of_a_later_version",
     ]
