@@ -178,15 +178,18 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     assert bare.json()["techsapo"]["cache"] == "hit", "it is the same answer"
 
 
-def test_a_dissent_that_nobody_graded_is_told_as_such(tmp_path: Path) -> None:
+def test_what_nobody_graded_or_compared_is_told_as_such(tmp_path: Path) -> None:
     async def main() -> AnswerBody:
         async with client_of(make_app(tmp_path)) as client:
             told = await client.post("/api/v1/generate", json={"prompt": "x", "language": "en"})
             return AnswerBody.model_validate(told.json())
 
+    answer = asyncio.run(main())
     view = DissentBody(provider="sim-b", root_cause="the other cause", grade=None)
-    told = with_notes(asyncio.run(main()).model_copy(update={"dissent": [view]}))
+    told = with_notes(answer.model_copy(update={"dissent": [view]}))
     assert "- Another view: the other cause (sim-b, not graded)" in told
+    assert "consensus 1.00" in told
+    assert "consensus –" in with_notes(answer.model_copy(update={"notes": ["sole_answer"]}))
 
 
 def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:
