@@ -74,6 +74,12 @@ def test_the_day_on_which_a_model_ends_stands_in_the_list(
     assert row[field] == told
 
 
+def test_anthropic_tells_its_models_to_who_names_a_version_of_its_api() -> None:
+    told = get("anthropic", headers={"x-api-key": KEY})
+    assert told.status_code == 400
+    assert "anthropic-version" in told.json()["error"]["message"]
+
+
 def test_a_test_sets_the_day_of_any_model() -> None:
     told = get("openai", "/good", retires={"good": date(2026, 12, 24)}).json()
     assert told["shutdown_date"] == "2026-12-24"

@@ -143,6 +143,7 @@ class Claude:
         return keys.anthropic(key)
 
     def listed(self, request: web.Request, rows: list[Row]) -> Any:
+        anthropic.headers(request.headers.get("anthropic-version"), "application/json")
         return lists.anthropic(request, rows)
 
     def reply(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -131,6 +132,10 @@ def _most(model: str, name: str, body: Mapping[str, Any]) -> None:
 
 
 def _schema(name: str, schema: Any, strict: bool, param: str) -> None:
+    if not re.fullmatch(RULES["schema_name"]["pattern"], name):
+        at = param.removesuffix(".schema") + (".json_schema" if param == "response_format" else "")
+        told = RULES["schema_name"]["told"].format(at=f"{at}.name", pattern=RULES["schema_name"]["pattern"])
+        raise openai_refusal(400, told, f"{at}.name", "invalid_value")
     if not strict:
         return
     for told in schemas.wrong("openai", schema):
