@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ import yaml
 from asking import KEY, ask
 from recipes import DOCS, documented_providers, recipes
 from typer.testing import CliRunner
-from vendors import ANSWER
+from vendors import ANSWER, vendor
 from vendors.chats import SERVERS
 from vendors.clouds import CLOUDS
 from vendors.core import Wire
 from vendors.wires import WIRES
 
 from techsapo_ops.cli.main import app
+from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.providers.kinds import listed_model
+from techsapo_ops.wallbounce.providers.listed import Listed
 
 pytestmark = pytest.mark.lab
 
@@ -89,6 +93,22 @@ def test_a_documented_provider_answers_at_its_vendors_stand_in(
     assert (answer.text, answer.structured) == (ANSWER["answer"], True)
     assert seen.refused == []
     assert [asked.unread for asked in seen.asked] == [()]
+
+
+OWN = [(heading, section) for heading, _, section in documented_providers("providers.md")
+       if heading in {"Ollama", "vLLM", "llama.cpp", "LM Studio"}]  # fmt: skip
+
+
+@pytest.mark.parametrize(("heading", "section"), OWN)
+def test_a_server_of_ones_own_lists_the_documented_model(heading: str, section: dict[str, Any]) -> None:
+    async def main() -> Listed:
+        async with vendor(STAND_INS[heading, section["kind"]]) as seen:
+            spec = CompatibleProvider.model_validate({**section, "base_url": seen.url})
+            return await listed_model("lab", spec)
+
+    told = asyncio.run(main())
+    assert told.exists
+    assert told.context == (40960 if heading in {"vLLM", "llama.cpp"} else None), "who tells it"
 
 
 def test_every_stand_in_of_a_recipe_is_tried() -> None:
