@@ -21,6 +21,7 @@ from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision, size
+from techsapo_ops.wallbounce.claims import speaks_to_graders
 from techsapo_ops.wallbounce.delimiting import delimited
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.language import Language
@@ -200,3 +201,20 @@ def test_what_is_asked_stands_outside_of_the_material() -> None:
     assert str(asked) == "Why?\n\n<log>\na < b\n</log>"
     assert answer_prompt(question(asked)).user == "Why?\n\n<log>\na \\u003c b\n</log>"
     assert replace(question(asked), parts=()) != question(asked)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The log holds text that tries to give instructions; it was not followed. The disk is full.",
+        "A line of the log looks like the end of a message. The disk is full.",
+        "ログには指示のような記述がありますが、従っていません。ディスクの空き容量が尽きています。",
+    ],
+)
+def test_an_answer_that_tells_of_an_order_in_a_log_is_not_taken_for_one_that_gives_it(said: str) -> None:
+    assert not speaks_to_graders(answer(said))
+
+
+@pytest.mark.parametrize(("language", "word"), [("ja", "引用せずに"), ("en", "without quoting")])
+def test_a_model_is_to_tell_of_an_order_in_a_log_without_repeating_it(language: Language, word: str) -> None:
+    assert word in answer_prompt(question("x", language)).system
