@@ -132,7 +132,7 @@ class App:
             policy_of(spec, counts=counts),
             observers=(metrics.hear, OddBills().hear),
             calibration=options.calibration,
-            usable=registry.worth_asking,
+            turn=lambda p: metrics.turn(p.name),
         )
         trail = AuditTrail(
             instance.name,

@@ -30,6 +30,7 @@ from techsapo_ops.wallbounce.events import (
 from techsapo_ops.wallbounce.failures import FailureKind
 from techsapo_ops.wallbounce.grades import Grades
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.tiers import TaskType
 
 _STATUS = {
@@ -78,6 +79,10 @@ class Metrics:
     def standing(self, provider: str) -> Standing:
         """How a provider does."""
         return self._providers.standing(provider)
+
+    def turn(self, provider: str) -> Turn:
+        """Whether it may be asked now."""
+        return self._providers.standing(provider).turn
 
     def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Let `value` give the gauge `name`, which has no labels, at each scrape."""

@@ -15,6 +15,7 @@ from techsapo_ops.wallbounce.breaker import Breaker, State
 from techsapo_ops.wallbounce.causes import DOUBTFUL, LASTING, NOT_ITS_OWN, Cause, advice
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.seats import Turn
 
 DOWN = 2
 """Failures in a row from which a provider counts as down: one alone may be a hiccup."""
@@ -32,6 +33,13 @@ class Standing:
     up: bool = True
     cause: Cause | None = None
     next_try: float = 0.0
+
+    @property
+    def turn(self) -> Turn:
+        """Whether it may be asked now."""
+        if self.up:
+            return Turn.WELL
+        return Turn.RESTING if self.next_try else Turn.DUE
 
     @property
     def detail(self) -> str | None:

@@ -19,6 +19,7 @@ from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import Run
+from techsapo_ops.wallbounce.seats import Turn, in_order
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 
@@ -34,8 +35,8 @@ class WallBounce:
     """The orchestrator. `observers` hear every event, in order, on the event loop.
 
     `providers` are asked in this order, as many as the tier takes; the rest are its spares, and join blind
-    where a tier is stepped up. `usable` says whether a provider is worth asking now (its breaker is not
-    open). `draw` gives the randomness of one analysis: who is shown to whom in which order.
+    where a tier is stepped up. `turn` says whether a provider may be asked now. `draw` gives the randomness
+    of one analysis: who is shown to whom in which order.
     """
 
     def __init__(
@@ -45,20 +46,20 @@ class WallBounce:
         *,
         observers: Sequence[Observer] = (),
         calibration: Calibration | None = None,
-        usable: Callable[[Provider], bool] = lambda _: True,
+        turn: Callable[[Provider], Turn] = lambda _: Turn.WELL,
         draw: Callable[[], random.Random] = _unforeseeable,
     ) -> None:
         self._providers: tuple[Provider, ...] = tuple(Reported(Bounded(p)) for p in providers)
         self._policy = policy
         self._observers = tuple(observers)
         self.calibration = calibration or Calibration()
-        self._usable = usable
+        self._turn = turn
         self._draw = draw
         read_table()
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""
-        return self._worth_asking()[: self.rule(task_type).providers]
+        return self._in_order(task_type)[: self.rule(task_type).providers]
 
     def rule(self, task_type: TaskType) -> TierRule:
         """The rule of `task_type`."""
@@ -97,7 +98,7 @@ class WallBounce:
             raise
 
     async def _analyse(self, question: Question, context: AnalysisContext) -> Analysis:
-        providers = self._worth_asking()
+        providers = self._in_order(context.task_type)
         if not providers:
             raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
         self._check_budget(providers[: self.rule(context.task_type).providers], question)
@@ -109,9 +110,9 @@ class WallBounce:
         context.tell(Settled(question.request_id, analysis, run.agreement()))
         return analysis
 
-    def _worth_asking(self) -> tuple[Provider, ...]:
-        """The providers that may answer now, in the spec's order; all where none may."""
-        return tuple(p for p in self._providers if self._usable(p)) or self._providers
+    def _in_order(self, task_type: TaskType) -> tuple[Provider, ...]:
+        """The providers in the order in which they are asked now."""
+        return in_order(self._providers, self._turn, self.rule(task_type).providers)
 
     def _afford(self, calls: Calls) -> Afford:
         """Whether more may be spent: within the limit of one request, and by who pays."""

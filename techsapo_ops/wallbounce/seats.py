@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import Enum
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.calls import Afford, Calls, at_once
@@ -16,6 +17,32 @@ from techsapo_ops.wallbounce.worst_cases import worst_cost
 
 Came = list[tuple[Provider, Answer | Failure]]
 """Who was asked, in this order, and what came of it."""
+
+
+class Turn(Enum):
+    """Whether a provider's turn has come."""
+
+    WELL = "well"
+    DUE = "due"
+    """It is down, and may be tried again."""
+    RESTING = "resting"
+    """It is down, and left alone for now."""
+
+
+def in_order(
+    providers: Sequence[Provider], turn: Callable[[Provider], Turn], seats: int
+) -> tuple[Provider, ...]:
+    """Who is asked first, second and so on, where `seats` answer: none that rests, unless all do.
+
+    One that is due and has no seat gets the last one while the others are well: nobody would ask a spare
+    else, and a spare that failed during an outage would stay down for ever. Who made way is the first spare.
+    """
+    awake = [p for p in providers if turn(p) is not Turn.RESTING] or list(providers)
+    due = [p for p in awake[seats:] if turn(p) is Turn.DUE]
+    if due and seats > 1 and all(turn(p) is Turn.WELL for p in awake[:seats]):
+        awake.remove(due[0])
+        awake.insert(seats - 1, due[0])
+    return tuple(awake)
 
 
 class Seats:

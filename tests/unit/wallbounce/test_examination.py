@@ -17,6 +17,7 @@ from techsapo_ops.wallbounce.events import Bounced, Escalated, Event, Graded, Re
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.seats import Turn
 from techsapo_ops.wallbounce.tiers import TaskType
 from techsapo_ops.wallbounce.verdict import Outcome
 
@@ -168,12 +169,14 @@ def test_the_limit_of_one_request_holds_for_escalations_too() -> None:
 
 def test_a_provider_that_is_left_alone_is_not_asked_where_another_is_well() -> None:
     voices = [Scripted("a", DISK), Scripted("b", DISK), Scripted("c", DISK)]
-    bounce, _ = climbing(*voices, usable=lambda p: p.name != "a")
+    bounce, _ = climbing(*voices, turn=lambda p: Turn.RESTING if p.name == "a" else Turn.WELL)
     assert [a.provider for a in ask(bounce).answers] == ["b", "c"]
 
 
 def test_fewer_than_two_healthy_providers_are_refused_honestly() -> None:
-    bounce, _ = climbing(Scripted("a", DISK), Scripted("b", DISK), usable=lambda p: p.name == "a")
+    bounce, _ = climbing(
+        Scripted("a", DISK), Scripted("b", DISK), turn=lambda p: Turn.WELL if p.name == "a" else Turn.RESTING
+    )
     analysis = ask(bounce)
     assert analysis.verdict.outcome is Outcome.REFUSED
     assert "refused_too_few_providers" in analysis.verdict.notes

@@ -13,6 +13,7 @@ from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.seats import Turn, in_order
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 ADVICE = "「df -h」で空き容量を確認し、古いログを削除してください。"
@@ -47,7 +48,10 @@ def test_a_provider_that_fails_is_replaced_within_its_tier_and_nothing_is_escala
 def test_a_provider_that_is_known_to_be_down_is_not_even_asked() -> None:
     down = Scripted("a", never)
     bounce, events = climbing(
-        down, Scripted("b", ADVICE), Scripted("c", ADVICE), usable=lambda p: p.name != "a"
+        down,
+        Scripted("b", ADVICE),
+        Scripted("c", ADVICE),
+        turn=lambda p: Turn.RESTING if p.name == "a" else Turn.WELL,
     )
     analysis = analyse(bounce)
     assert ([a.provider for a in analysis.answers], analysis.failures) == (["b", "c"], ())
@@ -59,7 +63,10 @@ def test_what_a_question_may_cost_is_counted_by_who_will_be_asked() -> None:
     dear, down = Scripted("a", ADVICE), {"a"}
     dear.price = type(dear.price)(1000.0, 1000.0)
     bounce, _ = climbing(
-        dear, Scripted("b", ADVICE), Scripted("c", ADVICE), usable=lambda p: p.name not in down
+        dear,
+        Scripted("b", ADVICE),
+        Scripted("c", ADVICE),
+        turn=lambda p: Turn.RESTING if p.name in down else Turn.WELL,
     )
     cheap = bounce.worst_case(QUESTION, "basic")
     down.clear()
@@ -124,3 +131,43 @@ def test_an_escalations_seat_has_spares_as_well() -> None:
 def test_a_stack_without_spares_goes_on_with_who_is_left() -> None:
     bounce, _ = orchestrator(Scripted("a", ADVICE), failing("b", Cause.KEY))
     assert analyse(bounce).verdict.notes == ("sole_answer",)
+
+
+def test_a_spare_that_is_down_and_may_be_tried_gets_a_seat_so_that_it_does_not_stay_down_for_ever() -> None:
+    down = {"c": Turn.DUE}
+    bounce, _ = climbing(*(Scripted(n, ADVICE) for n in "abcd"), turn=lambda p: down.get(p.name, Turn.WELL))
+    assert [a.provider for a in analyse(bounce).answers] == ["a", "c"]
+    assert [p.name for p in bounce.chosen("basic")] == ["a", "c"]
+    down.clear()
+    assert [a.provider for a in analyse(bounce).answers] == ["a", "b"]
+
+
+def test_who_made_way_for_a_try_in_vain_sits_in_first() -> None:
+    bounce, events = climbing(
+        Scripted("a", ADVICE),
+        Scripted("b", ADVICE),
+        failing("c", Cause.KEY),
+        Scripted("d", ADVICE),
+        turn=lambda p: Turn.DUE if p.name == "c" else Turn.WELL,
+    )
+    analysis = analyse(bounce)
+    assert [a.provider for a in analysis.answers] == ["a", "b"]
+    assert sat_in(events) == [("c", "b")]
+
+
+@pytest.mark.parametrize(
+    ("turns", "seats", "order"),
+    [
+        ({}, 2, "abcd"),
+        ({"b": Turn.DUE, "c": Turn.DUE}, 2, "abcd"),  # one try at a time
+        ({"c": Turn.DUE, "d": Turn.DUE}, 2, "acbd"),
+        ({"d": Turn.DUE}, 3, "abdc"),
+        ({"d": Turn.DUE}, 1, "abcd"),
+        ({"a": Turn.RESTING, "d": Turn.DUE}, 2, "bdc"),
+        (dict.fromkeys("abcd", Turn.RESTING), 2, "abcd"),
+        (dict.fromkeys("abcd", Turn.DUE), 2, "abcd"),
+    ],
+)
+def test_who_is_asked_first(turns: dict[str, Turn], seats: int, order: str) -> None:
+    made = in_order([Scripted(n, ADVICE) for n in "abcd"], lambda p: turns.get(p.name, Turn.WELL), seats)
+    assert "".join(p.name for p in made) == order

@@ -147,6 +147,12 @@ def test_whatever_a_server_sends_becomes_a_failure_with_a_short_message(body: An
             assert isinstance(error.message, str)
 
 
+def test_no_endpoint_for_the_parameters_is_no_missing_model() -> None:
+    """https://github.com/block/buzz/issues/3018. The adapter asks anew in words: not in the table."""
+    body = {"error": {"message": "No endpoints found that can handle the requested parameters.", "code": 404}}
+    assert failure_of(404, body).cause is Cause.PARAMETER
+
+
 def test_what_is_no_json_is_shown_in_part_alone() -> None:
     assert len(failure_of(500, b"\xff" + b"x" * 100_000).message) < 500
 
