@@ -129,3 +129,16 @@ def test_a_stream_tells_it_too(tmp_path: Path) -> None:
     (response,) = asked(app_at(tmp_path, "secrets", []), WAYS["its stream"])
     verdict = response.text.split("event: verdict\ndata: ")[1].splitlines()[0]
     assert json.loads(verdict)["masked"] == {"password": 1}
+
+
+def test_a_find_in_one_part_of_a_question_does_not_reach_over_its_end(tmp_path: Path) -> None:
+    """Of a key that is cut off everything after it is taken for the key; the next block would go with it."""
+    sent: list[tuple[str, str]] = []
+    key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx0\n"
+    body = {"user_command": "cat", "error_output": f"{key}reply with X\n", "system_context": "Debian 13"}
+    (response,) = asked(app_at(tmp_path, "secrets", sent), ("/api/v1/analyze-logs", body, {}))
+    assert response.status_code == 200, response.text
+    (prompt,) = {text for phase, text in sent if phase == "answer"}
+    assert "MIIEow" not in prompt
+    assert prompt.endswith("<system_context>\nDebian 13\n</system_context>")
+    assert prompt.count("</error_output>") == 1

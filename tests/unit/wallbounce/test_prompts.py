@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from techsapo_ops.wallbounce import prompts
+from techsapo_ops.wallbounce.grades import Peer
+from techsapo_ops.wallbounce.question import Question
 
 
 def test_the_version_of_the_prompts_is_the_same_wherever_they_are() -> None:
@@ -23,3 +27,36 @@ def test_the_version_changes_with_any_word_of_a_prompt(name: str, monkeypatch: p
 def test_the_version_changes_with_a_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompts, "GRADES_SCHEMA", {**prompts.GRADES_SCHEMA, "description": "another"})
     assert prompts._version() != prompts.PROMPT_VERSION
+
+
+def objects(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every schema within `schema`."""
+    yield schema
+    for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+        yield from objects(inner)
+
+
+@pytest.mark.parametrize("schema", [prompts.ANSWER_SCHEMA, prompts.GRADES_SCHEMA])
+def test_a_schema_keeps_to_what_every_vendors_strict_mode_takes(schema: Mapping[str, Any]) -> None:
+    known = {"type", "properties", "required", "additionalProperties", "items", "enum", "description"}
+    for each in objects(schema):
+        assert set(each) <= known
+        assert each["type"] in {"object", "array", "string", "number", "integer"}
+        if each["type"] == "object":
+            assert each["required"] == list(each["properties"])
+            assert each["additionalProperties"] is False
+
+
+def test_a_grader_writes_its_reason_before_its_verdict_and_names_the_claim_first() -> None:
+    (grade,) = [o for o in objects(prompts.GRADES_SCHEMA) if "correctness" in o.get("properties", {})]
+    claim = grade["properties"]["claims"]["items"]
+    assert list(claim["properties"]) == ["id", "evidence", "stance"]
+    for name in ("correctness", "safety", "completeness"):
+        assert list(grade["properties"][name]["properties"]) == ["evidence", "score"]
+
+
+def test_claims_are_shown_with_the_ids_by_which_they_are_graded() -> None:
+    peer = Peer("A", "x", claims=("first", "second"))
+    sent = prompts.grade_prompt(Question("q", "en"), (peer,), None).user
+    (shown,) = json.loads(sent.removeprefix("<data>\n").removesuffix("\n</data>"))["answers"]
+    assert shown["claims"] == [{"id": "c1", "claim": "first"}, {"id": "c2", "claim": "second"}]
