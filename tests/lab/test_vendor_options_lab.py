@@ -197,3 +197,16 @@ def test_whatever_word_a_vendor_has_for_the_end_there_is_an_answer_or_a_failure_
         assert told.cost_usd > 0, "it was answered, so it is billed"
     else:
         assert told.text == ANSWER["answer"], "the whole answer came"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_an_answer_whose_room_went_into_thinking_is_none_and_says_what_to_raise(
+    kind: str, stream: bool
+) -> None:
+    """Each vendor's shape of it: no message beside the reasoning, no text block, no parts, no content."""
+    told, _ = ask(kind, "all-thought", stream=stream)
+    assert isinstance(told, ProviderError)
+    assert told.kind is FailureKind.BAD_ANSWER
+    assert "raise max_output_tokens" in told.message
+    assert told.cost_usd > 0, "thinking is billed"

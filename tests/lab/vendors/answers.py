@@ -92,7 +92,7 @@ TEXTS: Mapping[str, str] = {
 ENDS_WITH = "ends-with-"
 """A model whose name begins so gives this, and then the vendor's own word for why an answer ended."""
 PLAYS = {
-    *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "proxy-page", "no-schema",
+    *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "proxy-page", "all-thought", "no-schema",
     "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",
     "cut-off", "cut-off-in-claims", "filtered", "uncounted", "never-streams", "error-midway", "busy-midway",
     "cut-midway", "ends-midway", "endless",

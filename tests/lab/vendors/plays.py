@@ -83,6 +83,8 @@ def _made(wire: Wire, asked: Asked) -> dict[str, Any]:
         text, finish = "途中で切れ", "length"
     elif model == "cut-off-in-claims":
         text, finish = WHOLE[: WHOLE.index('"claims"') + 12], "length"
+    elif model == "all-thought":
+        text, finish = "", "length"
     elif model == "filtered":
         text, finish = "", "filter"
     elif model.startswith(ENDS_WITH):

@@ -91,6 +91,8 @@ class Responses:
             "top_p": 1.0,
             "truncation": "disabled",
         }
+        if not text and finish == "length":  # it thought until there was no room for an answer
+            del whole["output"][1:]
         if usage:
             whole["usage"] = {
                 "input_tokens": INPUT_TOKENS,
@@ -168,7 +170,7 @@ class Claude:
             "type": "message",
             "role": "assistant",
             "model": model,
-            "content": blocks if text else [],
+            "content": blocks if text else [thought] if reason == "max_tokens" and shown else [],
             "stop_reason": reason,
             "stop_sequence": None,
             "usage": {
