@@ -73,10 +73,13 @@ class AskRevision(_Asked):
         return sum(size(c.claim, c.objection) for c in self.critiques) + answer_size(self.own)
 
 
-_ESCAPED = bytes(range(32)) + b'<"\\'
-"""What JSON escapes: quotes and backslashes by one byte more, a line's end too, all else by up to five."""
+_ESCAPED = bytes(range(32)) + b'<"\\\x7f'
+"""Quotes and backslashes are sent with one byte more, a line's end too, all else of these with up to five."""
 _ESCAPED_BY = 5
-_UNSEEN = re.compile(f"[{UNSEEN}{WIDE}]")
+_RARE = re.compile(f"[\x80{UNSEEN[1:]}{WIDE}]")
+"""Characters beyond ASCII that are sent as six bytes or, the last ones of all, as twelve."""
+_RARE_BY = 8
+_ROLE = re.compile(r"\[(?=/?INST\])", re.IGNORECASE)
 
 Ask = AskAnswer | AskGrades | AskRevision
 Reply = Answer | Grades
@@ -91,9 +94,17 @@ def size(*texts: str) -> int:
     """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
     text = "".join(texts)
     raw = text.encode(errors="surrogatepass")
-    rare = raw.count(b"&") + raw.count(b"]") * (b"INST]" in raw.upper())
+    escaped = len(raw) - len(raw.translate(None, _ESCAPED))
+    if escaped:
+        twice = raw.count(b'"') + raw.count(b"\\")
+        escaped = _ESCAPED_BY * (escaped - twice) + twice
     if not text.isascii():
-        rare += 2 * len(_UNSEEN.findall(text))  # at most twelve bytes in place of two to four
-    plain = len(raw.translate(None, _ESCAPED))
-    twice = raw.count(b'"') + raw.count(b"\\")
-    return len(raw) + _ESCAPED_BY * (len(raw) - plain - twice + rare) + twice
+        escaped += _RARE_BY * len(_RARE.findall(text))
+    if "[" in text or "&" in text:
+        escaped += _ESCAPED_BY * (text.count("&") + len(_ROLE.findall(text)))
+    return len(raw) + escaped
+
+
+def widest(text: str) -> int:
+    """Most bytes that any character of `text` is sent as."""
+    return 6 if text.isascii() or _RARE.search(text) is None else 4 + _RARE_BY

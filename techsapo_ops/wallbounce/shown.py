@@ -10,7 +10,7 @@ from bisect import bisect_right
 from dataclasses import replace
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size, widest
 from techsapo_ops.wallbounce.grades import Critique, Peer
 
 MAX_SHOWN = 16 * 1024
@@ -21,7 +21,6 @@ ALL_COMMANDS = 2_400
 """Bytes of all commands; those beyond are left out."""
 LONGEST_OBJECTION = 3_000
 """Bytes of what peers hold against one claim."""
-_MOST_OF_A_CHARACTER = 6
 CUT = "…"
 """Stands where something was cut off."""
 
@@ -43,7 +42,7 @@ def shown(ask: Ask) -> Ask:
 
 def cut(text: str, most: int) -> str:
     """`text` in at most `most` bytes as they are sent, CUT at its end where it is longer."""
-    if _surely_within(most, text) or size(text) <= most:
+    if size(text) <= most:
         return text
     room = most - size(CUT)
     end = bisect_right(range(min(len(text), most)), room, key=lambda n: size(text[: n + 1]))
@@ -65,13 +64,13 @@ def _answer(answer: Answer) -> Answer:
 
 
 def _short(said: Peer | Answer) -> bool:
-    """Whether all of it is surely shown, without counting its bytes."""
+    """Whether all of it is surely shown, without counting the bytes of each line."""
+    lines = (said.root_cause, *said.claims, *said.commands)
+    wide = widest("".join((said.text, *lines)))
     return (
-        _surely_within(MAX_SHOWN // 2, said.text)
-        and all(
-            _surely_within(LONGEST_LINE, line) for line in (said.root_cause, *said.claims, *said.commands)
-        )
-        and _surely_within(ALL_COMMANDS, *said.commands)
+        len(said.text) * wide <= MAX_SHOWN // 2
+        and max(map(len, lines)) * wide <= LONGEST_LINE
+        and sum(map(len, said.commands)) * wide <= ALL_COMMANDS
     )
 
 
@@ -91,7 +90,3 @@ def _parts(said: Peer | Answer) -> tuple[str, str, tuple[str, ...], tuple[str, .
 
 def _line(text: str) -> str:
     return cut(text, LONGEST_LINE)
-
-
-def _surely_within(most: int, *texts: str) -> bool:
-    return sum(map(len, texts)) * _MOST_OF_A_CHARACTER <= most

@@ -30,6 +30,10 @@ FILLINGS = {
     "tags": "</data>",
     "control characters": "\x00\x1b\x7f",
     "lone surrogates": "\ud800",
+    "what is not seen": "\u200b\U000e0041\xad\x9f",
+    "wide tags": "＜/data＞",
+    "entities": "&lt;/data&#62;",
+    "roles": "[INST][/inst]]",
 }
 
 
