@@ -157,15 +157,16 @@ LASTING = frozenset(
         Cause.MODEL,
         Cause.PERMISSION,
         Cause.REGION,
-        Cause.ADDRESS,
         Cause.QUOTA,
     }
 )
 """Causes that no question brings about and no second attempt cures: the provider is down."""
 NOT_ITS_OWN = frozenset({Cause.TOO_LONG, Cause.CONTENT, Cause.BUDGET})
 """Causes that lie in the question, or in our own limits: the provider is well."""
-DOUBTFUL = frozenset({Cause.REJECTED, Cause.PARAMETER, Cause.SCHEMA})
-"""Causes that mostly lie in the provider's section of the spec, but that a question could bring about too."""
+DOUBTFUL = frozenset({Cause.REJECTED, Cause.PARAMETER, Cause.SCHEMA, Cause.ADDRESS})
+"""Causes that mostly lie in the provider's section of the spec, but that a question could bring about too: a
+firewall on the way answers some texts with a page or a redirect.
+"""
 _USUAL = {
     FailureKind.TIMEOUT: Cause.TIMEOUT,
     FailureKind.RATE_LIMITED: Cause.RATE,

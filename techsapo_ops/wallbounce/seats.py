@@ -13,7 +13,7 @@ from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.events import SatIn
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.worst_cases import worst_cost
+from techsapo_ops.wallbounce.worst_cases import PROMPT_OVERHEAD, worst_cost
 
 Came = list[tuple[Provider, Answer | Failure]]
 """Who was asked, in this order, and what came of it."""
@@ -36,13 +36,20 @@ def in_order(
 
     One that is due and has no seat gets the last one while the others are well: nobody would ask a spare
     else, and a spare that failed during an outage would stay down for ever. Who made way is the first spare.
+    None is tried that costs more than all of them: the budget may have no room for it.
     """
     awake = [p for p in providers if turn(p) is not Turn.RESTING] or list(providers)
-    due = [p for p in awake[seats:] if turn(p) is Turn.DUE]
+    dearest = max((_price(p) for p in awake[:seats]), default=0.0)
+    due = [p for p in awake[seats:] if turn(p) is Turn.DUE and _price(p) <= dearest]
     if due and seats > 1 and all(turn(p) is Turn.WELL for p in awake[:seats]):
         awake.remove(due[0])
         awake.insert(seats - 1, due[0])
     return tuple(awake)
+
+
+def _price(provider: Provider) -> float:
+    """Most that an answer to a short question can cost."""
+    return provider.price.most(PROMPT_OVERHEAD, provider.max_output_tokens)
 
 
 class Seats:

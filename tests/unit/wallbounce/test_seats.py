@@ -12,6 +12,7 @@ from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.seats import Turn, in_order
 
@@ -140,6 +141,14 @@ def test_a_spare_that_is_down_and_may_be_tried_gets_a_seat_so_that_it_does_not_s
     assert [p.name for p in bounce.chosen("basic")] == ["a", "c"]
     down.clear()
     assert [a.provider for a in analyse(bounce).answers] == ["a", "b"]
+
+
+def test_a_dearer_spare_is_not_tried_so_that_no_budget_refuses_a_question_for_it() -> None:
+    dear = Scripted("c", ADVICE)
+    dear.price = Price(1.0, 11.0)
+    others = [Scripted(n, ADVICE) for n in "ab"]
+    made = in_order([*others, dear], lambda p: Turn.DUE if p is dear else Turn.WELL, 2)
+    assert [p.name for p in made] == ["a", "b", "c"]
 
 
 def test_who_made_way_for_a_try_in_vain_sits_in_first() -> None:
