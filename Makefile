@@ -34,7 +34,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers picture sbom lock clean
+.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers real-model picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -48,6 +48,7 @@ help:
 	@echo "make slowest    the slowest tests and files of the last run"
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
+	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
@@ -144,6 +145,10 @@ bench: $(VENV)/dev
 
 bench-peers: $(VENV)/dev .venv-peers/bin/litellm
 	$(BIN)/python -m tests.bench.peers .venv-peers/bin/litellm
+
+# llama.cpp's server and a model of 98 MB, built once into .real-model; two providers on it.
+real-model: $(VENV)/dev
+	$(BIN)/python -m tests.real_model
 
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev

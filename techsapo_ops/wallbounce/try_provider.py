@@ -78,10 +78,15 @@ class Candidate:
     @property
     def worst(self) -> float:
         """USD that it costs at most."""
-        price, output = self.recipe.price, min(WANTED, self.longest)
+        asked = _room(self.recipe.price, self.at_most, _sent(AskAnswer(QUESTION))) >= LEAST
+        return min(self.whole, self.at_most) if asked else 0.0
+
+    @property
+    def whole(self) -> float:
+        """USD that every question costs at most."""
+        output = min(WANTED, self.longest)
         asks: list[Ask] = [AskAnswer(QUESTION), *([AskAnswer(QUESTION)] if self.both_ways else []), GRADING]
-        whole = sum(price.cost(Tokens(_sent(ask), output)) for ask in asks)
-        return min(whole, self.at_most) if _room(price, self.at_most, _sent(asks[0])) >= LEAST else 0.0
+        return sum(self.recipe.price.cost(Tokens(_sent(ask), output)) for ask in asks)
 
     @property
     def both_ways(self) -> bool:
@@ -106,6 +111,7 @@ class _Trying:
     seconds: float | None = None
     speed: float | None = None
     end: date | None = None
+    in_words: bool = False
     read: int | None = None
     """Tokens of input that the first answer had."""
 
@@ -162,7 +168,9 @@ class _Trying:
         self.seconds = reply.seconds
         self._say("answer", Outcome.OK, f"answered in {reply.seconds:.1f} s")
         if reply.structured:
-            self._say("schema", Outcome.OK, "it keeps to the schema of an answer")
+            turned = "it turns the schema away; asked in words, it keeps to it"
+            kept = "it keeps to the schema of an answer"
+            self._say("schema", Outcome.OK, turned if self.in_words else kept)
         else:
             told = "it answers in plain words, so that claims, commands and risk are not known"
             self._say("schema", Outcome.WARNING, told, advice(Cause.SCHEMA).do)
@@ -193,7 +201,7 @@ class _Trying:
         room = _room(recipe.price, self.candidate.at_most - self.spent, self._input(ask))
         if room < LEAST:
             told = f"not asked: it could cost more than the {usd(self.candidate.at_most)} of this test"
-            self._say(name, Outcome.SKIPPED, told, f"--at-most {_roomier(self.candidate.at_most)}")
+            self._say(name, Outcome.SKIPPED, told, f"--at-most {_up(self.candidate.whole)} pays for all")
             return None
         longest = min(WANTED, self.candidate.longest, room)
         changed: dict[str, Any] = {"max_output_tokens": longest}
@@ -211,13 +219,12 @@ class _Trying:
             if error.cause is Cause.CUT_OFF and longest < self.candidate.longest:
                 self.spent += error.cost_usd
                 told = f"the {longest} tokens of this test were used up before the answer was whole"
-                self._say(
-                    name, Outcome.WARNING, told, f"--at-most {_roomier(self.candidate.at_most)}", error.cause
-                )
+                self._say(name, Outcome.WARNING, told, self._more(longest), error.cause)
             else:
                 self._failed(name, error, fault)
             return None
         finally:
+            self.in_words = getattr(provider, "in_words", False)
             await provider.close()
         self._book(reply)
         return reply
@@ -241,6 +248,12 @@ class _Trying:
     @property
     def _limit(self) -> float:
         return min(self.candidate.limit, seconds(self.candidate.recipe.section.timeout))
+
+    def _more(self, longest: int) -> str:
+        """What to do where `longest` tokens were too few: the money, or the model, has set that bound."""
+        if longest < WANTED:
+            return f"--at-most {_up(self.candidate.whole)} pays for all"
+        return "let it think less, or name a model that comes to an end; a real answer may be longer"
 
     def _late(self, cost_usd: float = 0.0) -> ProviderError:
         return ProviderError(FailureKind.TIMEOUT, f"no answer within {self._limit:g} s", cost_usd=cost_usd)
@@ -277,9 +290,10 @@ def _room(price: Price, usd_left: float, sent: int) -> int:
     return WANTED if each <= 0 else min(WANTED, int(left / each * 1_000))
 
 
-def _roomier(at_most: float) -> str:
-    """A larger bound to offer."""
-    return f"{max(at_most, 0.01) * 5:g}"
+def _up(amount: float) -> str:
+    """`amount` in USD as somebody would write it, not less."""
+    places = max(2, 1 - math.floor(math.log10(amount))) if amount > 0 else 2
+    return f"{math.ceil(amount * 10**places) / 10**places:g}"
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from servers import free_port
 from vendors import OUTPUT_TOKENS, Vendor, vendor
 from vendors.wires import WIRES
 
+from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.operations.provider_tests import plan_tests
 from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_provider import try_provider
+from techsapo_ops.wallbounce.try_provider import Candidate, try_provider
 
 pytestmark = pytest.mark.lab
 
@@ -101,6 +103,14 @@ def test_of(folder: Path, kind: str, model: str, *words: str, **more: Any) -> tu
 test_of.__test__ = False  # type: ignore[attr-defined]
 
 
+def candidate_of(given: dict[str, Any], at_most: float = 0.01) -> Candidate:
+    """The provider of a section, as the command tries it."""
+    spec = Spec.model_validate({"project": "p", "providers": {"a": given}})
+    loaded = LoadedSpec(spec, (), {}, None, "techsapo.yaml")
+    (candidate,) = plan_tests(loaded, LATEST, (), at_most, 2.0).candidates
+    return candidate
+
+
 def tried(
     kind: str, model: str, at_most: float = 0.01, retires: date | None = None, **more: Any
 ) -> tuple[Tried, Vendor, float]:
@@ -111,13 +121,9 @@ def tried(
 
     async def main() -> tuple[Tried, Vendor, float]:
         async with vendor(WIRES[kind]) as seen:
-            spec = Spec.model_validate(
-                {"project": "p", "providers": {"a": section(kind, seen.url, model, **more)}}
-            )
             if retires is not None:
                 seen.retires[model] = retires
-            loaded = LoadedSpec(spec, (), {}, None, "techsapo.yaml")
-            (candidate,) = plan_tests(loaded, LATEST, (), at_most, 2.0).candidates
+            candidate = candidate_of(section(kind, seen.url, model, **more), at_most)
             return await try_provider(candidate, DAY), seen, candidate.worst
 
     return asyncio.run(main())
@@ -195,6 +201,18 @@ def test_each_failure_is_told_with_its_cause_and_what_to_do(kind: str, play: dic
         assert "grades" not in checks(found), "nothing more is asked, and paid, of one that failed"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_turns_the_schema_away_is_told_and_is_no_fault(kind: str) -> None:
+    found, _, _ = tried(kind, "no-schema")
+    assert found.outcome is Outcome.OK, found.checks
+    assert checks(found)["schema"].detail == "it turns the schema away; asked in words, it keeps to it"
+
+
+def test_a_model_that_writes_on_without_an_end_is_not_sent_for_more_money() -> None:
+    found, _, _ = tried("openai-compatible", "cut-off", price={"input": 0, "output": 0})
+    assert "--at-most" not in checks(found)["answer"].remedy
+
+
 def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:
     found, seen, worst = tried("anthropic", "good", price={"input": 5, "output": 25})
     assert found.outcome is Outcome.OK
@@ -204,7 +222,11 @@ def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:
     assert not unasked.asked
     assert dear.outcome is Outcome.SKIPPED
     assert nothing == 0
-    assert "--at-most 0.05" in checks(dear)["answer"].remedy
+    option, usd, words = checks(dear)["answer"].remedy.split(maxsplit=2)
+    assert (option, words) == ("--at-most", "pays for all")
+    enough, asked, bound = tried("anthropic", "good", float(usd), price={"input": 30, "output": 180})
+    assert len(asked.asked) == 3
+    assert enough.cost_usd <= bound <= float(usd)
 
 
 def test_a_bound_that_is_raised_pays_for_all_three_questions() -> None:
@@ -332,6 +354,31 @@ def test_a_host_that_is_not_there_or_takes_no_connection_is_told(
         check = told.provider(name)["checks"][-1]
         assert check["cause"] == "unreachable"
         assert "cannot be reached" in check["detail"]
+
+
+def test_a_host_whose_certificate_nobody_vouches_for_is_told_before_it_gets_the_key(tmp_path: Path) -> None:
+    folder = tmp_path / "certs" / "lab"
+    ensure(folder, ["localhost"], now=datetime.now(UTC))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "fullchain.pem", folder / "privkey.pem")
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    async def main() -> Tried:
+        async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=server) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            return await try_provider(
+                candidate_of(section("openai", f"https://localhost:{port}/v1", "m")), DAY
+            )
+
+    found = asyncio.run(main())
+    (check,) = found.checks
+    assert (check.outcome, check.cause) == (Outcome.FAILED, Cause.UNREACHABLE)
+    assert check.detail.startswith("cannot be reached (its certificate is not to be trusted: ")
+    assert not any(KEY.encode() in each for each in heard)
 
 
 def test_what_a_vendor_says_reaches_the_terminal_without_its_orders_and_without_the_key(

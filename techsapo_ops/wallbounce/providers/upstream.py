@@ -135,8 +135,17 @@ def told_failure(code: object, message: str) -> ProviderError:
 
 
 def _reason(causes: list[BaseException]) -> str:
-    """The system's word for an error number, since asyncio puts an address in its place."""
+    """The system's word for an error number, since asyncio puts an address in its place.
+
+    A TLS error has a number of its own: 1, which would be "operation not permitted".
+    """
+    import ssl
+
     for cause in reversed(causes):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not to be trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return os_reason(cause)
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:
             return os.strerror(cause.errno).lower()
     return os_reason(causes[-1]) or type(causes[-1]).__name__

@@ -118,6 +118,11 @@ class WiredModel(KeyedModel):
         self._session: aiohttp.ClientSession | None = None
         self._errors: tuple[type[Exception], ...] = ()
 
+    @property
+    def in_words(self) -> bool:
+        """Whether the endpoint turned the schema away, so that it is asked in words."""
+        return not self._form.structured
+
     def own_headers(self) -> dict[str, str]:
         """What the vendor wants in the headers beside the key."""
         return {}

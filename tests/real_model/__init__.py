@@ -1,0 +1,1 @@
+"""Everything against a real model, without a network: `make real-model`."""

@@ -1,0 +1,22 @@
+"""What `techsapo up` names as the next step."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from techsapo_ops.cli.commands.up import _next
+
+
+def next_of(untested: bool, *rows: tuple[str, str]) -> str:
+    report: Any = SimpleNamespace(rows=[SimpleNamespace(kind=kind, state=state) for kind, state in rows])
+    return _next(cast(Any, report), untested)
+
+
+def test_providers_that_nobody_has_tested_are_tested_before_a_question_is_asked() -> None:
+    assert next_of(True, ("app", "running")) == "techsapo providers test"
+
+
+def test_with_tested_or_simulated_providers_a_question_is_next() -> None:
+    assert next_of(False, ("app", "running")).startswith("techsapo ask ")
+    assert next_of(False, ("redis", "running")) == "techsapo health"
