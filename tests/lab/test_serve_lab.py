@@ -227,8 +227,11 @@ def test_two_instances_share_their_answers_through_redis(tmp_path: Path) -> None
 
 def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Path) -> None:
     endless = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
-    with redis(tmp_path / "redis") as server, httpx.Client(trust_env=False, timeout=10) as client:
-        settings = {"enabled": True, "port": server.port}
+    with (
+        redis(tmp_path / "redis", password="lab's pass") as server,
+        httpx.Client(trust_env=False, timeout=10) as client,
+    ):
+        settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
         share_key(tmp_path / "a", tmp_path / "b")
         headers, body = {"Accept": "text/event-stream"}, {"prompt": "the same"}
         with (
@@ -236,7 +239,8 @@ def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Pat
             serving(tmp_path / "b", redis=settings, providers=endless) as b,
             client.stream("POST", f"{a.url}/api/v1/generate", json=body, headers=headers) as first,
         ):
-            assert next(first.iter_lines()) == "event: asked"
+            lines = first.iter_lines()  # kept: the connection ends with it
+            assert next(lines) == "event: asked"
             with client.stream("POST", f"{b.url}/api/v1/generate", json=body, headers=headers) as second:
                 assert next(second.iter_lines()) == "event: waiting"
 
