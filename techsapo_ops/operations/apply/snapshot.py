@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.catalogue.models import CHAT_ANSWER
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.edition import FIRST
@@ -34,6 +35,8 @@ from techsapo_ops.stack.topology import Absent, Topology
 _VERSION = 1
 _FACTS_SINCE = ("published", "runs_package")
 """Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
+_FIRST_LANGUAGE = "auto"
+"""The default of `wallbounce.language` in version 0.1, which recorded defaults as if the spec said them."""
 _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Limits: ("client_connections", "client_streams", "connections", "key_shares"),
     Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
@@ -167,17 +170,34 @@ def _read_spec(data: Mapping[str, Any], secrets: Mapping[str, str]) -> Spec:
     return loaded.spec
 
 
-def spec_now(snapshot: Snapshot) -> Spec:
+def spec_now(snapshot: Snapshot, wanted: Spec) -> Spec:
     """The spec of an apply as this version reads it: what it left to the defaults has this version's.
 
-    Of an apply that version 0.1 recorded, the defaults of then. Raises OpsError for a spec that this version
-    no longer takes.
+    Of an apply that version 0.1 recorded, the defaults of then, but where they stand for what `wanted` leaves
+    to the edition, which was not said then either. Raises OpsError for a spec that this version no longer
+    takes.
     """
     if snapshot.given is None:
-        return snapshot.spec
+        return _unsaid(snapshot.spec, wanted)
     values = secrets_of(snapshot.spec)
     secrets = {file: values[path].reveal() for path, file in snapshot.given["files"].items()}
     return _read_spec(snapshot.given["spec"], secrets)
+
+
+def _unsaid(recorded: Spec, wanted: Spec) -> Spec:
+    """`recorded` without defaults of 0.1 in fields that `wanted` leaves to the edition."""
+    before = recorded.wallbounce
+    if before.language == _FIRST_LANGUAGE and wanted.wallbounce.language is None:
+        before = before.model_copy(update={"language": None})
+    unsaid = {
+        name: provider.model_copy(update={"max_output_tokens": None})
+        for name, provider in recorded.providers.items()
+        if getattr(provider, "max_output_tokens", None) == CHAT_ANSWER
+        and name in wanted.providers
+        and getattr(wanted.providers[name], "max_output_tokens", None) is None
+    }
+    update = {"wallbounce": before, "providers": {**recorded.providers, **unsaid}}
+    return recorded.model_copy(update=update)
 
 
 def _without_empty(data: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

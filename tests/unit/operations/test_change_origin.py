@@ -18,7 +18,7 @@ from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, change
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot
+from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.operations.apply.steps import with_new_build
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import Desired
@@ -102,6 +102,23 @@ def test_a_changed_spec_is_named_and_nothing_is_rendered_again(tmp_path: Path) -
     record(before)
     files, services = found(wanted(tmp_path, redis={"maxmemory": "64mb"}), running(before), never)
     assert (files[REDIS], services["redis"]) == (["spec"], ["spec"])
+
+
+def test_a_default_that_version_0_1_recorded_is_unsaid_where_the_spec_leaves_it_to_the_edition(
+    tmp_path: Path,
+) -> None:
+    """0.1 recorded defaults as if the spec said them: a change of the spec would be told that is none."""
+    model = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1"}
+    plain: dict[str, Any] = {"providers": {"a": model, "b": model}}
+    said: dict[str, Any] = {
+        "providers": {name: {**model, "max_output_tokens": 4096} for name in "ab"},
+        "wallbounce": {"language": "auto"},
+    }
+    old = replace(wanted(tmp_path, **said), given=None)
+    for now in (plain, said, {**plain, "wallbounce": {"language": "auto"}}):
+        assert spec_now(old, spec(**now)) == spec(**now)
+    other = replace(wanted(tmp_path, **{**said, "wallbounce": {"language": "ja"}}), given=None)
+    assert spec_now(other, spec(**plain)).wallbounce.language == "ja", "the spec said it"
 
 
 def test_what_a_new_version_renders_in_another_way_is_its_own(tmp_path: Path) -> None:
