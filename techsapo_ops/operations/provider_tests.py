@@ -86,11 +86,15 @@ def _end(section: Section) -> End | None:
 
 
 def run_tests(
-    tests: ProviderTests, layout: Layout, now: datetime, tell: Callable[[Tried], None]
+    tests: ProviderTests,
+    layout: Layout,
+    now: datetime,
+    tell: Callable[[Tried], None],
+    warn: Callable[[str], None],
 ) -> list[Tried]:
     """Test all at once and keep how each did, also of those that had ended when somebody cut it short.
 
-    `tell` hears of each as it ends. Raises OpsError where the outcome can't be kept.
+    `tell` hears of each as it ends, `warn` where the outcome can't be kept: it was paid for and is told.
     """
     done: dict[str, Tried] = {}
 
@@ -100,15 +104,15 @@ def run_tests(
         tell(found)
 
     async def all_at_once() -> None:
-        async with asyncio.TaskGroup() as group:
-            for candidate in tests.candidates:
-                group.create_task(test(candidate))
+        await asyncio.gather(*map(test, tests.candidates))
 
     try:
         asyncio.run(all_at_once())
     finally:
-        if done:
+        try:
             _keep(tests, done, layout, now)
+        except OpsError as error:
+            warn(f"the outcome is not kept: {error.message}")
     return [done[candidate.name] for candidate in tests.candidates]
 
 
@@ -122,7 +126,8 @@ def _keep(tests: ProviderTests, done: Mapping[str, Tried], layout: Layout, now: 
         for name, found in done.items()
         if found.outcome is not Outcome.SKIPPED
     }
-    keep_tests(layout.provider_tests, kept | new)
+    if new:
+        keep_tests(layout.provider_tests, kept | new)
 
 
 def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:

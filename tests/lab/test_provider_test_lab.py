@@ -400,6 +400,25 @@ def test_what_a_vendor_says_reaches_the_terminal_without_its_orders_and_without_
     asyncio.run(main())
 
 
+def test_an_outcome_that_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, "openai", "good"):
+            (tmp_path / ".techsapo" / "provider-tests.json").mkdir(parents=True)
+            told = await techsapo(tmp_path, "providers", "test", "a", "--json")
+            assert told.code == 0, told.err
+            assert told.provider()["outcome"] == "ok"
+            assert "warning: the outcome is not kept" in told.err
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("option", ["--at-most", "--timeout"])
+def test_what_is_no_number_is_wrong_usage_and_nobody_is_asked(tmp_path: Path, option: str) -> None:
+    told, seen = test_of(tmp_path, "openai", "good", option, "nan")
+    assert told.code == 2
+    assert not seen.asked
+
+
 def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: Path) -> None:
     async def main() -> None:
         async with vendor(WIRES["openai"]) as seen:

@@ -134,7 +134,9 @@ def run(
     if tests.candidates:
         out.say(said_before(tests))
     with interruptible():
-        found = run_tests(tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out))
+        found = run_tests(
+            tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
+        )
     if out.as_json:
         out.json(tests_json(tests, found))
     else:
