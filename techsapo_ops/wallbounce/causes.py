@@ -132,7 +132,11 @@ _ADVICE = {
         "the budget has no room for the call",
         "raise `budget` in the spec, or wait for the next day",
     ),
-    Cause.OVERLOADED: Advice(_DOWN, "the vendor is overloaded", "nothing: it is tried again"),
+    Cause.OVERLOADED: Advice(
+        _DOWN,
+        "the vendor has no capacity for this model now",
+        "nothing: it is tried again; at OpenRouter, see the routing options of this provider",
+    ),
     Cause.SERVER: Advice(
         _DOWN, "the vendor failed on its side", "nothing: it is tried again; see the vendor's status page"
     ),

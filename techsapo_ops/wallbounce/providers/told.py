@@ -90,6 +90,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
     metadata = inner["metadata"] if isinstance(inner.get("metadata"), dict) else {}
     details = list(_details(inner.get("details")))
     kind, code, word = (_word(inner.get(key)) for key in ("type", "code", "status"))
+    kind = "" if kind == "error" else kind  # of the event that holds it, which names nothing
     reasons = [_word(detail.get(key)) for detail in details for key in ("reason", "error_code")]
     reasons.append(_word(metadata.get("limit_source")))
     if isinstance(inner.get("innererror"), dict):
@@ -147,7 +148,7 @@ def _failure(told: Told, head: str) -> ProviderError:
 
 
 def _fits(row: ErrorRow, told: Told) -> bool:
-    message = told.message.lower()
+    message = " ".join(told.message.lower().split())
     return (
         (not row.status or told.status in row.status)
         and (not row.name or not told.names.isdisjoint(row.name))
@@ -157,7 +158,7 @@ def _fits(row: ErrorRow, told: Told) -> bool:
         and (row.json is None or row.json is told.parsed)
         and (not row.begins or message.startswith(row.begins))
         and (not row.ends or message.rstrip(".").endswith(row.ends))
-        and (not row.words or any(words in message for words in row.words))
+        and (not row.words or any(words in f"{message} " for words in row.words))
     )
 
 

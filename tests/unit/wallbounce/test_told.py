@@ -86,6 +86,7 @@ def test_an_errors_cause_is_read_from_what_the_vendor_sends(
         ({"error": {"code": "bio_policy", "message": "x"}}, "refused", "content"),
         ({"error": {"code": "something_new", "message": "x"}}, "refused", "rejected"),
         ({"error": {"message": "x"}}, "unavailable", "server"),
+        ({"type": "error", "code": None, "message": "x", "param": None}, "unavailable", "server"),
     ],
 )  # fmt: skip
 def test_an_error_within_an_answer_is_told_apart_and_billed(
@@ -110,6 +111,13 @@ def test_an_error_within_an_answer_is_told_apart_and_billed(
 def test_a_wait_that_stands_in_the_message_alone_is_read(message: str, wait: float | None) -> None:
     error = failure_of(429, {"error": {"message": message, "code": "rate_limit_exceeded"}})
     assert error.retry_after == wait
+
+
+@pytest.mark.parametrize("after", [", model: m", "\nPlease retry in 20s.", "", "."])
+def test_a_limit_of_nought_is_no_limit_of_the_minute_however_the_message_goes_on(after: str) -> None:
+    for limit, cause in (("0", Cause.PLAN), ("10", Cause.RATE), ("0.5", Cause.RATE)):
+        body = {"error": {"code": 429, "message": f"* Quota exceeded for metric: x, limit: {limit}{after}"}}
+        assert failure_of(429, body).cause is cause
 
 
 def test_headers_go_before_the_details_and_those_before_the_message() -> None:
@@ -182,7 +190,8 @@ def test_every_row_of_the_catalogue_has_a_cause_that_is_known_and_a_source() -> 
 
 def test_a_message_decides_only_where_it_begins_so_or_where_no_lasting_cause_comes_of_it() -> None:
     """A message may repeat the question, and a question must not be able to stop a provider."""
-    free = {"you have reached your specified api usage limits", "limit: 0,", "free-models-per-day"}
+    free = {"you have reached your specified api usage limits", "limit: 0,", "limit: 0 ", "limit: 0. "}
+    free |= {"free-models-per-day", "requests per day (rpd)"}
     for row in error_rows():
         if Cause(row.cause) in LASTING and row.words:
             assert set(row.words) <= free
