@@ -6,14 +6,21 @@ Most series have not changed since the last scrape: their lines are kept. All co
 
 from __future__ import annotations
 
+import threading
+import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
+from math import inf
 
-from prometheus_client import Counter, Histogram, exposition
+from prometheus_client import Counter, exposition
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
 
 from techsapo_ops.catalogue.metrics import Metric
 
@@ -73,9 +80,9 @@ class _Child:
     values: lines that were read too early are then kept in a mapping that is gone.
     """
 
-    def __init__(self, metric: Counter | Histogram, labels: Mapping[str, str]) -> None:
+    def __init__(self, collect: Callable[[], Iterable[Family]], labels: Mapping[str, str]) -> None:
         self.labels = labels
-        self._collect = metric.collect
+        self._collect = collect
         self._written: dict[str, bytes] = {}
 
     def family(self) -> Family:
@@ -101,7 +108,7 @@ class CounterChild(_Child):
 
     def __init__(self, metric: Metric, labels: Mapping[str, str]) -> None:
         self._counter = Counter(metric.name, metric.help, registry=None)
-        super().__init__(self._counter, labels)
+        super().__init__(self._counter.collect, labels)
 
     def inc(self, amount: float = 1) -> None:
         """Add `amount`, which is not negative."""
@@ -114,13 +121,37 @@ class CounterChild(_Child):
 
 
 class HistogramChild(_Child):
-    """A histogram with one set of labels."""
+    """A histogram with one set of labels.
+
+    An analysis observes fifteen values, for which the client's own class takes six times as long.
+    """
 
     def __init__(self, metric: Metric, labels: Mapping[str, str]) -> None:
-        self._histogram = Histogram(metric.name, metric.help, buckets=metric.buckets, registry=None)
-        super().__init__(self._histogram, labels)
+        super().__init__(self._families, labels)
+        self._metric = metric
+        self._bounds = [*map(float, metric.buckets), inf]
+        self._written_bounds = [str(floatToGoString(b)) for b in self._bounds]  # type: ignore[no-untyped-call]
+        self._counts = [0] * len(self._bounds)
+        self._exemplars: list[Exemplar | None] = [None] * len(self._bounds)
+        self._sum = 0.0
+        self._lock = threading.Lock()
 
     def observe(self, value: float, exemplar: dict[str, str]) -> None:
         """Count `value`; `exemplar` becomes that of its bucket."""
-        self._histogram.observe(value, exemplar)
+        bucket = bisect_left(self._bounds, value)
+        with self._lock:
+            self._counts[bucket] += 1
+            self._sum += value
+            self._exemplars[bucket] = Exemplar(exemplar, value, time.time())
         self._written = {}
+
+    def _families(self) -> Iterable[Family]:
+        name = self._metric.name
+        family = Family(name, self._metric.help, "histogram")
+        with self._lock:
+            counts, total, exemplars = [*self._counts], self._sum, [*self._exemplars]
+        for written, count, exemplar in zip(self._written_bounds, accumulate(counts), exemplars, strict=True):
+            family.add_sample(f"{name}_bucket", {"le": written}, float(count), None, exemplar)
+        family.add_sample(f"{name}_count", {}, float(sum(counts)))
+        family.add_sample(f"{name}_sum", {}, total)
+        return (family,)

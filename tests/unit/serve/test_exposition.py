@@ -7,10 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 from orchestrator import client_of, make_app
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.serve.exposition import accepted
 from techsapo_ops.serve.metric_registry import MetricRegistry
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -101,3 +103,20 @@ def test_the_first_analysis_is_seen_since_every_known_histogram_begins_at_0(tmp_
             assert f'{name}_sum{{task_type="{task}"}} 0.0\n' in text
     assert 'techsapo_llm_request_duration_seconds_count{model="simulated-1",provider="sim-a"} 0.0\n' in text
     assert 'techsapo_llm_agreement_count{provider_pair="sim-a|sim-b"} 0.0\n' in text
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_a_histogram_is_written_as_the_client_would_write_it(
+    accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_764_000_000.25)
+    entry = metrics()[DURATION]
+    registry, own = MetricRegistry(), CollectorRegistry()
+    theirs = Histogram(entry.name, entry.help, entry.labels, buckets=entry.buckets, registry=own)
+    for n, seconds in enumerate((0.0, entry.buckets[0], 0.0301, 0.1, 0.1, 7, entry.buckets[-1], 1e9)):
+        one = {"request_id": f"req-{n}"}
+        registry.histogram(DURATION, "GET", "/a").observe(seconds, one)
+        theirs.labels("GET", "/a").observe(seconds, one)
+    wanted = accepted(accept).encode(own).decode()
+    text = registry.text(accept)[0].decode()
+    assert wanted.replace("# EOF\n", "") in text
