@@ -22,7 +22,7 @@ THINKING_ANSWER = 16_384
 WARNED_DAYS = 60
 """Days before a model's end from which it is a matter for today."""
 
-_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|\d{3})\Z")
+_SNAPSHOT = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|(?:0[1-9]|1[0-2])\d{2}|\d{3})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +168,13 @@ def model_of(vendor: str, model: str) -> ModelFacts | None:
     """
     if vendor == "openrouter":
         return _behind_openrouter(model)
-    known = models()
-    return known.get((vendor, model)) or known.get((vendor, _SNAPSHOT.sub("", model)))
+    known, name = models(), bare(vendor, model)
+    return known.get((vendor, name)) or known.get((vendor, _SNAPSHOT.sub("", name)))
+
+
+def bare(vendor: str, model: str) -> str:
+    """The model's own name: Google's lists, and so some specs, put `models/` before it."""
+    return model.removeprefix("models/") if vendor == "google" else model
 
 
 def _behind_openrouter(model: str) -> ModelFacts | None:

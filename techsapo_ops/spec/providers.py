@@ -244,11 +244,12 @@ def options(spec: Spec, _: Context) -> Iterator[Finding]:
         for key, given, taken, source in _asked(provider, facts):
             if given in taken:
                 continue
-            values = ", ".join(taken) if taken else "none"
+            what = given if taken else key
+            values = f"it takes {', '.join(taken)}; " if taken else ""
             yield Finding(
                 ("providers", name, key),
-                f"{model} is not known to take {given} ({source.read})",
-                f"it takes {values}; without {key} it does as its vendor thinks best",
+                f"{model} is not known to take {what} ({source.read})",
+                f"{values}without {key} it does as its vendor thinks best",
                 uses=(("providers", name, "kind"), ("providers", name, "model")),
                 warning=True,
             )
@@ -278,8 +279,13 @@ def _asked(provider: ProviderSpec, facts: ModelFacts) -> Iterator[tuple[str, str
     if told is None:
         return
     if isinstance(provider, AnthropicProvider) and provider.thinking is not None and told.modes:
-        modes = [mode for mode in told.modes if _fits(provider.effort, told.up_to_effort.get(mode))]
-        yield "thinking", provider.thinking, modes, told.source
+        highest = told.up_to_effort.get(provider.thinking)
+        if _fits(provider.effort, highest):
+            yield "thinking", provider.thinking, told.modes, told.source
+        else:
+            known = facts.effort.values if facts.effort is not None else _EFFORTS
+            upper = [effort for effort in known if _fits(effort, highest)]
+            yield "effort", f"{provider.effort} with thinking: {provider.thinking}", upper, told.source
     if isinstance(provider, GoogleProvider):
         if provider.thinking_level is not None:
             yield "thinking_level", provider.thinking_level, told.levels, told.source

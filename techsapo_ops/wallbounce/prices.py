@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from techsapo_ops.catalogue.models import model_of
+from techsapo_ops.catalogue.models import bare, model_of
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.provider import Price, Rates
@@ -102,7 +102,10 @@ def _packaged(vendor: str, model: str, moment: datetime) -> _Found:
     import genai_prices
 
     found = genai_prices.calc_price(
-        genai_prices.Usage(input_tokens=1), model, provider_id=vendor, genai_request_timestamp=moment
+        genai_prices.Usage(input_tokens=1),
+        bare(vendor, model),
+        provider_id=vendor,
+        genai_request_timestamp=moment,
     ).model_price
     priced = (found.input_mtok, found.output_mtok, found.cache_read_mtok, found.cache_write_mtok)
     steps = sorted({0} | {tier.start for price in priced for tier in getattr(price, "tiers", ())})

@@ -169,6 +169,11 @@ def test_a_dated_snapshot_is_known_by_its_models_row() -> None:
     assert known("openai", "gpt-5-2025-08-07").model == "gpt-5"
     assert known("anthropic", "claude-sonnet-4-5-20250929").model == "claude-sonnet-4-5"
     assert known("google", "gemini-2.5-flash-001").model == "gemini-2.5-flash"
+    assert known("openai", "gpt-4-0613").model == "gpt-4"
+    assert known("openai", "gpt-3.5-turbo-0125").model == "gpt-3.5-turbo"
+    assert known("anthropic", "claude-sonnet-4-20250514").end is not None
+    assert known("google", "models/gemini-2.5-pro").model == "gemini-2.5-pro"
+    assert model_of("openai", "models/gpt-5") is None
     assert model_of("openai", "gpt-5-turbo") is None
     assert model_of("openai", "gpt-6.1-sol-2026") is None
     assert model_of("google", "gpt-5") is None

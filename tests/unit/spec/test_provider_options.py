@@ -84,11 +84,15 @@ def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Load
             "it takes low, medium, high, xhigh, max",
         ),
         (f"{CLAUDE}, thinking: disabled", "it takes adaptive, between_tools"),
-        (f"{CLAUDE}, thinking: between_tools, effort: max", "not known to take between_tools"),
+        (
+            f"{CLAUDE}, thinking: between_tools, effort: max",
+            "effort: claude-sonnet-5-5 is not known to take max with thinking: between_tools (",
+        ),
+        (f"{CLAUDE}, thinking: between_tools, effort: max", "it takes low, medium, high; without effort"),
         (f"{GEMINI}, thinking_level: minimal", "it takes low, medium, high"),
         (
             "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_level: low",
-            "without thinking_level it does as its vendor thinks best",
+            "is not known to take thinking_level (as read on 2026-09-25, second-hand); without",
         ),
         (
             "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_budget: 9",

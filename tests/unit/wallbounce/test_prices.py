@@ -38,6 +38,10 @@ def test_known_models_have_a_list_price_that_names_its_source(vendor: str, model
     assert price.output <= WORST_CASE.output
 
 
+def test_googles_longer_spelling_of_a_model_has_its_price() -> None:
+    assert list_price("google", "models/gemini-3.8-flash") is not None
+
+
 def test_an_unknown_model_has_no_price() -> None:
     assert list_price("openai", "no-such-model") is None
     assert list_price("nobody", "gpt-6.1-sol") is None
