@@ -59,14 +59,14 @@ class Health:
         """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
 
         degraded means that answers still come, with a part missing; only down is answered 503. It is down
-        too while every provider refuses its key, account or model, until one of them may be asked again.
+        too while every provider is down and none may be tried yet.
         """
         cache = await self._cache.check()
         audit = self._audit.status()
         status: Status = "healthy"
         if not cache.healthy or not audit.healthy or self._providers.few():
             status = "degraded"
-        if not self._audit.alive or self._providers.refusing():  # as all do where there is none
+        if not self._audit.alive or self._providers.silent():  # as all do where there is none
             status = "down"
         body = HealthBody(
             status=status,

@@ -107,10 +107,10 @@ class Metrics:
                 self._paid(task, reply, request)
             case Graded(request_id=request, task_type=task, grades=reply):
                 self._paid(task, reply, request)
-            case Failed(request_id=request, task_type=task, failure=failure):
+            case Failed(request_id=request, task_type=task, failure=failure, phase=phase):
                 status = _STATUS.get(failure.kind, "error")
                 self._call(failure.provider, failure.model, status, task, failure.seconds, request)
-                self._providers.failed(failure)
+                self._providers.failed(failure, phase)
             case Cancelled(
                 request_id=request, task_type=task, provider=provider, model=model, seconds=seconds
             ):

@@ -12,7 +12,8 @@ from techsapo_ops.catalogue.vendors import Vendor, vendor_of
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.windows import Mean
 from techsapo_ops.wallbounce.breaker import Breaker, State
-from techsapo_ops.wallbounce.causes import DOUBTFUL, LASTING, NOT_ITS_OWN, Cause, advice
+from techsapo_ops.wallbounce.causes import DOUBTFUL, LASTING, NOT_ITS_OWN, Cause, FailureKind, advice
+from techsapo_ops.wallbounce.events import Phase
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.seats import Turn
@@ -86,11 +87,11 @@ class ProviderHealth:
         known.cause = None
         self._success[known.vendor.title].add(1)
 
-    def failed(self, failure: Failure) -> None:
-        """A call failed."""
+    def failed(self, failure: Failure, phase: Phase = "answer") -> None:
+        """A call failed. Grades or a revision that can't be read come from a provider that is up."""
         known, cause = self._providers[failure.provider], failure.reason
         self._success[known.vendor.title].add(0)
-        if cause in NOT_ITS_OWN:
+        if cause in NOT_ITS_OWN or (phase != "answer" and failure.kind is FailureKind.BAD_ANSWER):
             return
         known.failures += cause not in DOUBTFUL
         known.doubtful += cause in DOUBTFUL

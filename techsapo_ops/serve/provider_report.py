@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from techsapo_ops.serve.bodies.health import BreakerBody, PriceBody, ProviderHealthBody
 from techsapo_ops.serve.provider_health import Standing
-from techsapo_ops.wallbounce.causes import LASTING, advice
+from techsapo_ops.wallbounce.causes import advice
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.registry import Registry
+from techsapo_ops.wallbounce.seats import Turn
 
 FEWEST = 2
 """Providers without which answers can't be compared."""
@@ -42,10 +43,10 @@ class ProviderReport:
         """Whether fewer are up than an analysis needs."""
         return sum(self._standing(p.name).up for p in self._registry.usable) < FEWEST
 
-    def refusing(self) -> bool:
-        """Whether none can answer now: every one refuses its key, account or model, and rests."""
+    def silent(self) -> bool:
+        """Whether none can answer now: every one is down and left alone."""
         standings = [self._standing(p.name) for p in self._registry.usable]
-        return all(each.cause in LASTING and each.next_try > 0 for each in standings)
+        return all(each.turn is Turn.RESTING for each in standings)
 
     def _body(self, provider: Provider) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""

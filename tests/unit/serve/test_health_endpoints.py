@@ -145,6 +145,18 @@ def test_with_fewer_than_two_providers_to_ask_an_instance_is_degraded(tmp_path: 
     assert detailed(app)["status"] == "degraded"
 
 
+def test_an_instance_whose_providers_are_all_left_alone_is_down(tmp_path: Path) -> None:
+    own = {
+        "kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m",
+        "price": {},
+    }  # fmt: skip
+    app = make_app(tmp_path, providers={"a": own, "b": own}, wallbounce={"breaker": {"failures": 1}})
+    for breaker in app.registry.breakers:
+        breaker.admit().ended(FailureKind.UNAVAILABLE)
+    (answer,) = get(app, "/api/v1/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "down")
+
+
 def test_the_status_tells_what_others_may_reach_and_why_that_is_meant(tmp_path: Path) -> None:
     told = [
         {"rule": "app-plain-http", "message": "the app listens on 0.0.0.0", "accepted": "TLS ends at lb1"},

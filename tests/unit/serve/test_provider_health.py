@@ -65,6 +65,18 @@ def test_a_question_that_it_would_not_answer_does_not_make_it_down(cause: Cause)
     assert (f.up(), list(f.health.consecutive_failures())) == (1, [(NAME, 0)])
 
 
+def test_a_small_model_whose_grades_cant_be_read_is_up() -> None:
+    f = Fixture()
+    unreadable = Failure("sim-a", "m", FailureKind.BAD_ANSWER, "the grades can't be read", 0.1)
+    for _ in range(9):
+        f.health.failed(unreadable, "grade")
+        f.health.failed(unreadable, "revise")
+    assert (f.up(), list(f.health.consecutive_failures())) == (1, [(NAME, 0)])
+    f.health.failed(unreadable)
+    f.health.failed(unreadable)
+    assert f.up() == 0, "an answer is what it is asked for"
+
+
 @pytest.mark.parametrize("cause", [Cause.REJECTED, Cause.PARAMETER])
 def test_refusals_that_a_question_could_bring_about_make_it_down_when_nothing_else_comes(
     cause: Cause,
