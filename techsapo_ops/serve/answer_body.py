@@ -89,7 +89,7 @@ def tokens_body(counted: Tokens) -> TokensBody:
     )
 
 
-def _failed(failure: Failure, cost_usd: float = 0.0) -> ProviderBody:
+def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
     return ProviderBody(
         name=failure.provider,
         model=failure.model,
@@ -116,7 +116,7 @@ def problem_of(error: AnalysisError) -> Problem:
             "timeout",
             error.message,
             retry_after=error.retry_after,
-            providers=[_failed(f).document() for f in error.failures],
+            providers=[_failed(f, f.cost_usd).document() for f in error.failures],
         )
     busy = all(f.kind == "rate_limited" for f in error.failures)
     return Problem(
@@ -124,5 +124,5 @@ def problem_of(error: AnalysisError) -> Problem:
         "providers_failed",
         error.message,
         retry_after=error.retry_after,
-        providers=[_failed(f).document() for f in error.failures],
+        providers=[_failed(f, f.cost_usd).document() for f in error.failures],
     )

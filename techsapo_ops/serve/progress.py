@@ -94,6 +94,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "kind": str(f.kind),
                 "cause": str(f.reason),
                 "message": f.message,
+                "cost_usd": round(f.cost_usd, 9),
             }
         case Settled(analysis=analysis):
             verdict = analysis.verdict
