@@ -260,7 +260,9 @@ class _Trying:
 
     def _failed(self, name: CheckName, error: ProviderError, outcome: Outcome = Outcome.FAILED) -> None:
         self.spent += error.cost_usd
-        self._say(name, outcome, error.message, what_to_do(error), error.cause)
+        # A vendor's own words may say nothing to whoever does not know its API.
+        what = f"{advice(error.cause).what}: " if error.message.startswith("HTTP ") else ""
+        self._say(name, outcome, f"{what}{error.message}", what_to_do(error), error.cause)
 
     def _say(
         self, name: CheckName, outcome: Outcome, detail: str, remedy: str = "", cause: Cause | None = None

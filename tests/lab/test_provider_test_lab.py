@@ -264,6 +264,7 @@ def test_a_key_that_is_refused_is_told_without_the_key_and_stays_in_health_until
             row = await health_row(tmp_path)
             assert row["status"] == "degraded"
             assert row["detail"].startswith("0 of 2 answered the test of ")
+            assert "; a: the API key is refused: HTTP 401: " in row["detail"]
             assert KEY not in row["detail"]
             doctor = await techsapo(tmp_path, "doctor", "--json")
             found, _ = (f for f in doctor.value["findings"] if f["topic"] == "providers")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.provider_tests import ProviderTests
     from techsapo_ops.wallbounce.tried import CheckName, Tried
 
-_COLUMNS = ("name", "state", "model", "schema", "stream", "grades", "tokens/s", "usd", "price")
+_COLUMNS = ("name", "state", "model", "schema", "stream", "grades", "tokens/s", "usd", "price", "retires")
 
 
 def said_before(tests: ProviderTests) -> str:
@@ -40,13 +40,14 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
             tried.name, str(tried.outcome), tried.model,
             *(_word(tried, name) for name in ("schema", "stream", "grades")),
             "" if tried.speed is None else f"{tried.speed:.0f}", f"{tried.cost_usd:.6f}", _price(tried),
+            "" if tried.end is None else tried.end.isoformat(),
         )
         for tried in found
         if not out.quiet or tried.outcome is Outcome.FAILED
     ]  # fmt: skip
-    rows += [(name, "failed", *[""] * 7) for name in tests.unusable]
+    rows += [(name, "failed", *[""] * 8) for name in tests.unusable]
     if not out.quiet:
-        rows += [(name, "skipped", *[""] * 7) for name in tests.left_out]
+        rows += [(name, "skipped", *[""] * 8) for name in tests.left_out]
     if rows:
         out.table(_COLUMNS, rows, right=("tokens/s", "usd"))
     for tried in found:
