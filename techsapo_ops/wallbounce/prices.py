@@ -45,11 +45,15 @@ class ListPrice(Price):
 
 
 def list_price(vendor: str, model: str) -> ListPrice | None:
-    """The list price of `model` at `vendor` (a kind of provider in the spec), or None where unknown."""
+    """The list price of `model` at `vendor` (a kind of provider in the spec), or None where unknown.
+
+    A variant (`vendor/model:nitro`) has its model's: it is for reserving, as OpenRouter bills each call.
+    """
     try:
         now = _price_of(vendor, model, int(time.time() // _MINUTE))
     except LookupError:
-        return None
+        name, variant, _ = model.partition(":")
+        return list_price(vendor, name) if variant and "/" in name else None
     return ListPrice(
         now.input,
         now.output,

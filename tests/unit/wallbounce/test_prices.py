@@ -47,6 +47,15 @@ def test_an_unknown_model_has_no_price() -> None:
     assert list_price("nobody", "gpt-6.1-sol") is None
 
 
+@pytest.mark.parametrize("variant", ["nitro", "free", "floor"])
+def test_a_variant_of_a_model_behind_openrouter_has_the_models_price(variant: str) -> None:
+    price = list_price("openrouter", f"anthropic/claude-sonnet-5.5:{variant}")
+    assert price is not None
+    assert price == list_price("openrouter", "anthropic/claude-sonnet-5.5")
+    assert list_price("openrouter", f"nobody/nothing:{variant}") is None
+    assert list_price("openai", f"gpt-6.1-sol:{variant}") is None
+
+
 def test_a_short_calls_cost_is_what_input_and_output_say() -> None:
     price = list_price("openai", "gpt-6.1-sol")
     assert price is not None
