@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from pydantic import BaseModel
-
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import WARNED_DAYS, End
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.secret import MASK, Secret
+from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
 from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
@@ -26,6 +23,7 @@ from techsapo_ops.wallbounce.failures import ProviderError, what_to_do
 from techsapo_ops.wallbounce.grades import Peer
 from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt
 from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.base import secrets_of
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.question import Question
@@ -267,7 +265,8 @@ class _Trying:
     def _say(
         self, name: CheckName, outcome: Outcome, detail: str, remedy: str = "", cause: Cause | None = None
     ) -> None:
-        for secret in _secrets(self.candidate.recipe.section):
+        section = self.candidate.recipe.section
+        for secret in secrets_of(section) if self.candidate.both_ways else ():
             detail = detail.replace(secret, MASK)
         self.checks.append(Check(name, outcome, detail, remedy, cause))
 
@@ -296,20 +295,6 @@ def _up(amount: float) -> str:
     """`amount` in USD as somebody would write it, not less."""
     places = max(2, 1 - math.floor(math.log10(amount))) if amount > 0 else 2
     return f"{math.ceil(amount * 10**places) / 10**places:g}"
-
-
-def _secrets(value: Any) -> Iterator[str]:
-    """Every secret of a section, the longest first: a vendor's words may repeat one."""
-    yield from sorted(_held(value), key=len, reverse=True)
-
-
-def _held(value: Any) -> Iterator[str]:
-    if isinstance(value, Secret):
-        yield from filter(None, [value.reveal()])
-    elif isinstance(value, BaseModel):
-        yield from (secret for _, each in value for secret in _held(each))
-    elif isinstance(value, Mapping):
-        yield from (secret for each in value.values() for secret in _held(each))
 
 
 def usd(amount: float) -> str:

@@ -30,7 +30,8 @@ CUT_OFF = "the answer was cut off; raise max_output_tokens"
 _LONGEST_MESSAGE = 200
 _MOST_TOKENS = 2**31 - 1
 _SHORTEST_SECRET = 6
-"""Shorter values of headers are no secrets, and masking them would garble what is said."""
+"""Shorter values are no secrets, such as the `x` that a local server takes for a key, and masking them would
+garble what is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +178,23 @@ class KeyedModel(LanguageModel):
     def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
         self.stream = spec.stream
-        self._secrets = tuple(sorted(_secrets(spec), key=len, reverse=True))
+        self._secrets = secrets_of(spec)
 
 
-def _secrets(spec: KeyedSpec) -> Iterator[str]:
-    """What no message may hold: the key, and headers' values, whole and after a word such as Bearer."""
-    if spec.api_key is not None and (key := spec.api_key.reveal().strip()):
-        yield key
+def secrets_of(spec: KeyedSpec) -> tuple[str, ...]:
+    """What no message may hold, the longest first: the key, and headers' values, whole and after a word such
+    as Bearer.
+    """
+    found = {text for text in _revealed(spec) if len(text) >= _SHORTEST_SECRET}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _revealed(spec: KeyedSpec) -> Iterator[str]:
+    if spec.api_key is not None:
+        yield spec.api_key.reveal().strip()
     for value in (spec.headers or {}).values():
-        for text in (value.reveal(), value.reveal().rpartition(" ")[2]):
-            if len(text) >= _SHORTEST_SECRET:
-                yield text
+        yield value.reveal()
+        yield value.reveal().rpartition(" ")[2]
 
 
 def hush(library: str) -> None:
