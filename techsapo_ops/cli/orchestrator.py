@@ -21,6 +21,7 @@ from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback, seconds
+from techsapo_ops.wallbounce.causes import FailureKind, advice_on
 
 _DEFAULT_TIMEOUT = 120.0
 _DEFAULT_PROMPT = 20_000
@@ -187,7 +188,10 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     detail, code = body.get("detail", ""), body.get("code", "")
     failed = [f"{p['name']}: {p['error']['message']}" for p in body.get("providers", ())]
     told = f" ({'; '.join(failed)})" if failed else ""
+    advised = [advice_on(p["error"].get("cause")) for p in body.get("providers", ())]
+    lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
     hint = {
+        **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
         "overloaded": "try again in a moment",
         "key_busy": "ask fewer questions at once with this key, or try again in a moment",
         "too_many_connections": "keep fewer connections open, or raise `app.limits.client_connections`",

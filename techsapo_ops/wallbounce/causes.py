@@ -185,6 +185,11 @@ def advice(cause: Cause) -> Advice:
     return _ADVICE[cause]
 
 
+def advice_on(word: object) -> Advice | None:
+    """The words of a cause that another version told, None where this one does not know it."""
+    return next((said for cause, said in _ADVICE.items() if str(cause) == word), None)
+
+
 def usual_cause(kind: FailureKind) -> Cause:
     """The cause of a failure of which no more than its kind is known."""
     return _USUAL[kind]

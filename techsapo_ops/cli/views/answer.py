@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from techsapo_ops.cli.output import console
+from techsapo_ops.wallbounce.causes import advice_on
 
 _SHORT = 160
 """Characters of each provider's own answer that are shown; --json has them whole."""
@@ -75,7 +76,7 @@ def show_examination(body: Mapping[str, Any]) -> None:
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
     for provider in body["providers"]:
-        state = "answered" if provider["status"] == "answered" else f"failed: {provider['error']['kind']}"
+        state = "answered" if provider["status"] == "answered" else f"failed: {_why(provider['error'])}"
         table.add_row(
             provider["name"],
             provider["model"],
@@ -101,6 +102,12 @@ def show_examination(body: Mapping[str, Any]) -> None:
         out.print(
             Text("simulated: these answers come from simulated providers, not from a model", style="yellow")
         )
+
+
+def _why(error: Mapping[str, Any]) -> str:
+    """What was the matter; the kind alone where the app is of before 0.2.0."""
+    said = advice_on(error.get("cause"))
+    return str(error["kind"]) if said is None else said.what
 
 
 def _graded(provider: Mapping[str, Any]) -> str:

@@ -221,8 +221,7 @@ function drawProblem(body) {
   title.append(element("strong", "", body.title ?? ""), " ", element("span", "", body.detail ?? ""));
   problem.replaceChildren(title);
   for (const provider of body.providers ?? []) {
-    const kind = word("kinds")[provider.error.kind] ?? provider.error.kind;
-    problem.append(element("p", "text", `${provider.name}: ${kind}: ${provider.error.message}`));
+    problem.append(element("p", "text", `${provider.name}: ${why(provider.error)}: ${provider.error.message}`));
   }
   const facts = [];
   if (body.code) facts.push(`${word("code")} ${body.code}`);

@@ -139,6 +139,32 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
     assert told[-1].startswith("simulated:")
 
 
+def test_why_a_provider_failed_is_said_in_words(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = {**ANSWER["providers"][1], "error": {"kind": "refused", "cause": "key", "message": "HTTP 401"}}
+    orchestrator.reply = (200, json.dumps({**ANSWER, "providers": [failed]}).encode())
+    assert ask(monkeypatch, "ディスクが一杯", "--url", orchestrator.url) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "sim-b simulated-2 failed: the API key is refused" in told
+
+
+def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    causes = {"a": "key", "b": "money", "c": "key", "d": "of a later version"}
+    providers = [
+        {"name": name, "error": {"kind": "refused", "cause": cause, "message": "no"}}
+        for name, cause in causes.items()
+    ]
+    body = {**PROBLEM, "status": 502, "code": "providers_failed", "providers": providers}
+    orchestrator.reply = (502, json.dumps(body).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("put a valid key") == 1
+    assert "add credit" in told
+
+
 def test_each_command_is_shown_with_its_effect_and_one_that_is_unknown_is_never_shown_as_safe(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
