@@ -23,9 +23,9 @@ _PROBLEMS = problem_responses(400, 401, 402, 403, 408, 413, 415, 422, 429, 500, 
 _USER = Header(default=None, description="Who asks, for the audit log: a note beside the name of the key.")
 _IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
 _STREAM = (
-    "With `Accept: text/event-stream` the answer is a stream of events: asked, answered, failed, grading, "
-    "graded, bouncing, revised, bounced, escalated and settled as they happen, then verdict with the whole "
-    "answer, or problem."
+    "With `Accept: text/event-stream` the answer is a stream of events: waiting, asked, answered, failed, "
+    "sat_in, grading, graded, asked_again, bouncing, revised, bounced, escalated and settled as they happen, "
+    "then verdict with the whole answer, or problem."
 )
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from orchestrator import client_of, make_app
 
+from techsapo_ops.serve import progress
+
+DOCS = Path(__file__).parents[3] / "docs"
 BOTH: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 
 
@@ -41,3 +46,16 @@ def test_every_operation_tells_of_what_the_server_itself_may_answer(tmp_path: Pa
     for path, operations in description(tmp_path)["paths"].items():
         for operation in operations.values():
             assert {"400", "500"} <= set(operation["responses"]), path
+
+
+def test_every_event_of_a_stream_is_described_and_stands_in_the_docs_once(tmp_path: Path) -> None:
+    """The events are those that the code names, and the last one."""
+    code = inspect.getsource(progress)
+    events = {*re.findall(r'"event": "([a-z_]+)"', code), *progress._PHASES.values()}
+    events |= {"answered", "revised", "verdict", "problem"}
+    told = description(tmp_path)["paths"]["/api/v1/generate"]["post"]["description"]
+    assert events <= set(re.findall("[a-z_]+", told))
+    for page in ("api.md", "api.ja.md"):
+        table = re.findall(r"^\| (`[a-z_]+`.*?) \|", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+        named = [name for cell in table for name in re.findall("`([a-z_]+)`", cell)]
+        assert {name: named.count(name) for name in events} == dict.fromkeys(events, 1), page
