@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 QUESTION = "The disk of db-1 is full. What do I check first?"
+JAPANESE = "db-1のディスクが一杯です。何を確認しますか？"
 LOG = """\
 11月 26 03:12:07 db-1 mariadbd[812]: [ERROR] InnoDB: Write to file ./ibdata1 failed at offset 1048576
 11月 26 03:12:07 db-1 mariadbd[812]: [ERROR] InnoDB: Error number 28 means 'No space left on device'
@@ -44,6 +45,8 @@ class Place:
     folder: Path
     url: str
     late: str
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What came back by question."""
 
 
 def steps(place: Place) -> Iterator[Step]:
@@ -51,8 +54,8 @@ def steps(place: Place) -> Iterator[Step]:
     done: list[tuple[str, Callable[[Place], str]]] = [
         ("providers test", _providers_test),
         ("ask", _asked),
+        ("ask in Japanese", _in_japanese),
         ("ask again: from the cache", _asked_again),
-        ("ask --json in Japanese", _in_japanese),
         ("stream", _stream),
         ("analyze-logs", _logs),
         ("chat completion", _chat),
@@ -83,24 +86,30 @@ def _providers_test(place: Place) -> str:
 
 
 def _asked(place: Place) -> str:
-    return _verdict(_json(_techsapo(place, "ask", "--json", QUESTION)))
-
-
-def _asked_again(place: Place) -> str:
-    began = time.monotonic()
-    body = _json(_techsapo(place, "ask", "--json", QUESTION))
-    complete = all(provider["status"] == "answered" for provider in body["providers"])
-    if complete:
-        _hold(body["cache"] == "hit", "the same question was asked of the models again")
-        _hold(time.monotonic() - began < 30, "an answer from the cache took half a minute")
-    return f"cache {body['cache']}; {'both' if complete else 'not both'} had answered"
+    return _verdict(_ask(place, QUESTION))
 
 
 def _in_japanese(place: Place) -> str:
-    body = _json(_techsapo(place, "ask", "--json", "db-1のディスクが一杯です。何を確認しますか？"))
+    body = _ask(place, JAPANESE)
     _hold(body["language"] == "ja", "a Japanese question is not answered in Japanese")
     japanese = any("\u3040" <= letter <= "\u9fff" for letter in body["answer"])
     return f"{_verdict(body)}; the text {'has' if japanese else 'has no'} Japanese"
+
+
+def _asked_again(place: Place) -> str:
+    """An answer is kept where nothing failed on the way."""
+    for question, before in list(place.answers.items()):
+        whole = all(provider["status"] == "answered" for provider in before["providers"])
+        if whole and all(grade["mean"] is not None for grade in before["grades"]) and before["grades"]:
+            began = time.monotonic()
+            _hold(_ask(place, question)["cache"] == "hit", "the same question was asked of the models again")
+            return f"a hit, after {time.monotonic() - began:.1f} s with the start of the command"
+    return "not asked: in no answer so far both had answered and graded, and others are not kept"
+
+
+def _ask(place: Place, question: str) -> Any:
+    body = place.answers[question] = _json(_techsapo(place, "ask", "--json", question))
+    return body
 
 
 def _stream(place: Place) -> str:
