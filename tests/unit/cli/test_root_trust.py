@@ -33,7 +33,7 @@ COMMANDS = (
     ("monit", "--once"), ("jobs",), ("jobs", "history", "drift"), ("jobs", "log", "drift"),
     ("cron", "list"), ("schedule",), ("backup", "list"), ("certs", "status"),
     ("keys", "list"), ("keys", "create", "ci"), ("alerts", "list"), ("costs",), ("serve",),
-    ("templates", "list"),
+    ("templates", "list"), ("providers", "list"), ("providers", "test"),
     ("templates", "eject", "redis/redis.conf.j2"), ("init", "--force"), ("ask", "why"),
 )  # fmt: skip
 
