@@ -141,14 +141,17 @@ class LanguageModel(ABC):
         except ProviderError as error:
             error.message = self._clean(error.message)
             error.tokens = tally.tokens or error.tokens
-            error.cost_usd = self._billed(sent, ask, tally, began=error.began)
+            error.cost_usd = self._billed(sent, ask, tally, began=error.began, failed=True)
             raise
         tokens = tally.tokens = reply.tokens or _counted(sent, reply.text)
         cost = self._billed(sent, ask, tally, began=True)
         return reply, tokens, time.perf_counter() - started, cost
 
-    def _billed(self, sent: Prompt, ask: Ask, tally: Tally, *, began: bool) -> float:
-        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun."""
+    def _billed(self, sent: Prompt, ask: Ask, tally: Tally, *, began: bool, failed: bool = False) -> float:
+        """USD of a call: as the vendor says, else as counted, else the most it can be where it had begun.
+
+        That a vendor takes less for a call that `failed` is not odd.
+        """
         if tally.tokens is not None:
             counted = self.price.cost(tally.tokens)
         else:
@@ -157,7 +160,8 @@ class LanguageModel(ABC):
             return counted
         most = max(self._most(sent, price) for price in (self.price, WORST_CASE))
         bill = bill_of(tally.billed_usd, counted, most)
-        if bill.odd == "absurd" or (bill.odd is not None and self.price.known):
+        generous = failed and bill.odd == "lower"
+        if bill.odd == "absurd" or (bill.odd is not None and self.price.known and not generous):
             of, task = ask.question.request_id, ask.context.task_type
             ask.context.tell(OddBill(of, task, self.name, self.model, bill, counted))
         return bill.usd

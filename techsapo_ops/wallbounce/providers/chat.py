@@ -34,11 +34,9 @@ def read_completion(completion: Any, tally: Tally, bill: Bill) -> Completion:
     fields of its own (`reasoning`, `reasoning_content`, `reasoning_details`), which nobody reads, or in tags
     at the head of the content.
     """
-    _raise_for_error(completion)
+    _look_at(completion, tally, bill)
     choice = completion["choices"][0]
     message = choice["message"]
-    usage = completion.get("usage")
-    tally.tokens, tally.billed_usd = _counted(usage), bill(usage)
     return _reply(_content(message), message.get("refusal"), choice, tally)
 
 
@@ -54,9 +52,7 @@ class Chunks(Reading):
 
     @override
     def add(self, event: Any, tally: Tally) -> None:
-        _raise_for_error(event)
-        if event.get("usage"):
-            tally.tokens, tally.billed_usd = _counted(event["usage"]), self._bill(event["usage"])
+        _look_at(event, tally, self._bill)
         for choice in event.get("choices") or ():  # the chunk with the usage has none
             delta = choice.get("delta") or {}
             self._text.append(_content(delta))
@@ -89,6 +85,18 @@ def _content(message: Any) -> str:
     return content
 
 
+def _look_at(body: Any, tally: Tally, bill: Bill) -> None:
+    """Count what a completion or chunk says that it took, and raise the error that it holds.
+
+    The count comes first, since an error is billed too; a count that can't be read hides no error.
+    """
+    try:
+        if usage := body.get("usage"):
+            tally.tokens, tally.billed_usd = _counted(usage), bill(usage)
+    finally:
+        _raise_for_error(body)
+
+
 def _raise_for_error(body: Any) -> None:
     """Raise the error that a completion or chunk holds, as a whole or in its first choice."""
     if not isinstance(body, dict):
@@ -116,12 +124,10 @@ def _reply(content: str, refused: Any, choice: Any, tally: Tally) -> Completion:
 
 
 def _counted(usage: Any) -> Tokens | None:
-    if not usage:
-        return None
     read, written = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
     return tokens_of(
-        usage["prompt_tokens"],
-        usage["completion_tokens"],
+        usage.get("prompt_tokens"),
+        usage.get("completion_tokens"),
         read.get("cached_tokens") or 0,
         cache_written=read.get("cache_write_tokens") or 0,
         thinking=written.get("reasoning_tokens") or 0,

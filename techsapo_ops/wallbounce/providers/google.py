@@ -5,6 +5,7 @@ Wire format: https://ai.google.dev/api/generate-content
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
@@ -90,23 +91,34 @@ class Google(WiredModel):
 
     @override
     def reading(self) -> Reading:
-        return _Events()
+        return _Events(self.max_output_tokens)
 
 
 KIND = ProviderKind(Google)
 
 
 class _Events(Reading):
-    """The pieces of a streamed generation: each counts all tokens so far, the last one says why it ends."""
+    """The pieces of a streamed generation: each counts all tokens so far, the last one says why it ends.
 
-    def __init__(self) -> None:
+    A stream that breaks off is charged as counted so far, and with the `longest` answer where no output was
+    counted yet: thinking is billed before a word of it is sent.
+    """
+
+    def __init__(self, longest: int) -> None:
         super().__init__()
+        self._longest = longest
+        self._so_far: Tokens | None = None
         self._text: list[str] = []
         self._finish: str | None = None
 
     @override
     def add(self, event: Any, tally: Tally) -> None:
         self._finish = _look_at(event, tally) or self._finish
+        if event.get("usageMetadata"):
+            self._so_far = tally.tokens
+        tally.tokens = self._so_far
+        if self._finish is None and self._so_far is not None and self._so_far.output == 0:
+            tally.tokens = replace(self._so_far, output=self._longest)
         self._text.append(_text_of(event))
 
     @override
@@ -136,11 +148,11 @@ def _look_at(generation: Any, tally: Tally) -> str | None:
 
     Raises ProviderError for an error, and where prompt or answer was blocked.
     """
-    if generation.get("error"):
-        raise failure_in_200(generation)
     usage = generation.get("usageMetadata")
     if usage is not None and usage.get("promptTokenCount") is not None:
         tally.tokens = _tokens(usage)
+    if generation.get("error"):
+        raise failure_in_200(generation)
     blocked = (generation.get("promptFeedback") or {}).get("blockReason")
     if blocked is not None:
         raise refusal(f"the provider refused the question's content ({blocked})", began=False)

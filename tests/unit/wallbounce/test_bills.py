@@ -100,6 +100,13 @@ def test_tokens_that_nobody_can_have_sent_or_written_are_bounded_and_told() -> N
     assert [type(event) for event in told] == [OddBill]
 
 
+@pytest.mark.parametrize("counted", [Tokens(1000, 0), None])
+def test_a_failure_that_the_vendor_charges_less_for_is_no_odd_bill(counted: Tokens | None) -> None:
+    failed = ProviderError(FailureKind.UNAVAILABLE, "disconnected", began=True)
+    assert cost_of(Billing(counted, 0.0, Price(10.0, 10.0), failed)) == (0.0, [])
+    assert cost_of(Billing(Tokens(1000, 0), 0.0, Price(10.0, 10.0)))[1] != []
+
+
 def test_a_price_that_nobody_knows_is_compared_with_no_bill() -> None:
     guessed = Price(30.0, 180.0, known=False, source="worst case")
     cost, told = cost_of(Billing(Tokens(1000, 1000), 0.002, guessed))
