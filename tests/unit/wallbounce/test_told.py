@@ -44,6 +44,10 @@ KEYS = [
 ]
 KEYS += ["param", "quotaId", "innererror", "@type", "retryDelay", "limit_source"]
 
+RPD = (
+    "Rate limit reached for m in organization org-X on requests per day (RPD): Limit 200, Used 200, Requested"
+)
+
 
 def refusals() -> Iterator[Any]:
     """Each reply of the table whose status says that it is an error."""
@@ -86,6 +90,7 @@ def test_an_errors_cause_is_read_from_what_the_vendor_sends(
         ({"error": {"code": "bio_policy", "message": "x"}}, "refused", "content"),
         ({"error": {"code": "something_new", "message": "x"}}, "refused", "rejected"),
         ({"error": {"message": "x"}}, "unavailable", "server"),
+        ({"response": {"error": {"code": "rate_limit_exceeded", "message": RPD}}}, "rate_limited", "quota"),
         ({"type": "error", "code": None, "message": "x", "param": None}, "unavailable", "server"),
     ],
 )  # fmt: skip
@@ -191,7 +196,7 @@ def test_every_row_of_the_catalogue_has_a_cause_that_is_known_and_a_source() -> 
 def test_a_message_decides_only_where_it_begins_so_or_where_no_lasting_cause_comes_of_it() -> None:
     """A message may repeat the question, and a question must not be able to stop a provider."""
     free = {"you have reached your specified api usage limits", "limit: 0,", "limit: 0 ", "limit: 0. "}
-    free |= {"free-models-per-day", "requests per day (rpd)"}
+    free |= {"free-models-per-day", "requests per day (rpd)", "tokens per day (tpd)"}
     for row in error_rows():
         if Cause(row.cause) in LASTING and row.words:
             assert set(row.words) <= free
