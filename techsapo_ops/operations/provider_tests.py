@@ -50,7 +50,8 @@ def plan_tests(
 ) -> ProviderTests:
     """Which providers to test: those of `names`, or all; `edition` is that of the defaults.
 
-    One that is named is tested though it is not enabled, and one that can't be asked is then a fault.
+    One that is named is tested though it is not enabled, and one that can't be asked is then a fault; so are
+    those without a key where no other is left to ask.
     `at_most` is in USD a provider, `limit` in seconds a question. Raises OpsError for a name that the spec
     does not have.
     """
@@ -77,6 +78,8 @@ def plan_tests(
                 unusable[name] = found
                 continue
             candidates.append(Candidate(found, at_most, _end(section), limit))
+    if not candidates:  # nobody is there whose answer could say that all is well
+        unusable |= {name: left_out.pop(name) for name in loaded.disabled if name in left_out}
     digests = {each.name: section_digest(spec.providers[each.name]) for each in candidates}
     return ProviderTests(tuple(candidates), digests, left_out, unusable)
 

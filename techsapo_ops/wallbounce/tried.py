@@ -62,6 +62,11 @@ class Tried:
         return max((check.outcome for check in self.checks), key=_WORST_LAST.index, default=Outcome.SKIPPED)
 
     @property
+    def answered(self) -> bool:
+        """Whether it answered, whatever else was the matter."""
+        return any(check.name == "answer" and check.outcome is Outcome.OK for check in self.checks)
+
+    @property
     def worst(self) -> Check | None:
         """The last check with that outcome."""
         return next((check for check in reversed(self.checks) if check.outcome is self.outcome), None)

@@ -14,7 +14,9 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import WARNED_DAYS, End
+from techsapo_ops.spec.model_facts import facts_of
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
@@ -22,7 +24,6 @@ from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
 from techsapo_ops.wallbounce.failures import ProviderError, what_to_do
 from techsapo_ops.wallbounce.grades import Peer
 from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt
-from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import secrets_of
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
@@ -37,8 +38,10 @@ QUESTION = Question(
 )
 PEER = Peer("A", "The disk is full.", "The disk is full.", ("The disk is full.",), ("df -h",))
 """What is graded where the grades are tried."""
-WANTED = 1_024
+WANTED = 4_096
 """Tokens of an answer, thinking included, where the bound pays for so many."""
+PLAIN = 1_024
+"""Those of a model that is known not to think."""
 LEAST = 120
 """With fewer tokens the answer is not worth asking for: it would be cut off."""
 _BYTES_PER_TOKEN = 2
@@ -76,13 +79,33 @@ class Candidate:
     @property
     def worst(self) -> float:
         """USD that it costs at most."""
-        asked = _room(self.recipe.price, self.at_most, _sent(AskAnswer(QUESTION))) >= LEAST
-        return min(self.whole, self.at_most) if asked else 0.0
+        return min(self.whole, self.at_most) if self.asked else 0.0
+
+    @property
+    def asked(self) -> bool:
+        """Whether the bound pays for an answer."""
+        return self.room(self.at_most, _sent(AskAnswer(QUESTION))) >= LEAST
+
+    @property
+    def wanted(self) -> int:
+        """Tokens that it is given for an answer where the bound pays for so many."""
+        section = self.recipe.section
+        facts = facts_of(section) if isinstance(section, ModelProvider) else None
+        return PLAIN if facts is not None and not facts.thinks else WANTED
+
+    def room(self, usd_left: float, sent: int) -> int:
+        """Tokens of an answer that `usd_left` pays for, once `sent` tokens are sent; `wanted` at most."""
+        price = self.recipe.price
+        left = usd_left - price.cost(Tokens(sent))
+        each = price.cost(Tokens(sent, 1_000)) - price.cost(Tokens(sent))
+        if left < 0:
+            return 0
+        return self.wanted if each <= 0 else min(self.wanted, int(left / each * 1_000))
 
     @property
     def whole(self) -> float:
         """USD that every question costs at most."""
-        output = min(WANTED, self.longest)
+        output = min(self.wanted, self.longest)
         asks: list[Ask] = [AskAnswer(QUESTION), *([AskAnswer(QUESTION)] if self.both_ways else []), GRADING]
         return sum(self.recipe.price.cost(Tokens(_sent(ask), output)) for ask in asks)
 
@@ -196,12 +219,13 @@ class _Trying:
     ) -> Reply | None:
         """What it replies, None where that is told as a check: with outcome `fault` where it failed."""
         recipe = self.candidate.recipe
-        room = _room(recipe.price, self.candidate.at_most - self.spent, self._input(ask))
+        room = self.candidate.room(self.candidate.at_most - self.spent, self._input(ask))
         if room < LEAST:
             told = f"not asked: it could cost more than the {usd(self.candidate.at_most)} of this test"
-            self._say(name, Outcome.SKIPPED, told, f"--at-most {_up(self.candidate.whole)} pays for all")
+            self._say(name, Outcome.SKIPPED, told, self._pays)
             return None
-        longest = min(WANTED, self.candidate.longest, room)
+        longest = min(self.candidate.longest, room)
+        most = recipe.price.cost(Tokens(self._input(ask), longest))
         changed: dict[str, Any] = {"max_output_tokens": longest}
         if self.candidate.both_ways:
             changed["stream"] = streamed
@@ -210,25 +234,28 @@ class _Trying:
             async with asyncio.timeout(self._limit):
                 reply = await provider.call(ask)
         except TimeoutError:
-            worst = recipe.price.cost(Tokens(self._input(ask), longest))
-            self._failed(name, self._late(worst), fault)
+            self._failed(name, self._late(most), fault)
             return None
         except ProviderError as error:
+            if error.tokens == Tokens():  # not counted: the adapter takes a token for a byte
+                error.cost_usd = min(error.cost_usd, most)
             if error.cause is Cause.CUT_OFF and longest < self.candidate.longest:
                 self.spent += error.cost_usd
                 told = f"the {longest} tokens of this test were used up before the answer was whole"
-                self._say(name, Outcome.WARNING, told, self._more(longest), error.cause)
+                outcome = Outcome.FAILED if name == "answer" else Outcome.WARNING
+                self._say(name, outcome, told, self._more(longest), error.cause)
             else:
                 self._failed(name, error, fault)
             return None
         finally:
             self.in_words = getattr(provider, "in_words", False)
             await provider.close()
-        self._book(reply)
+        counted = reply.tokens.input != _size(ask)
+        self._book(reply, reply.cost_usd if counted else min(reply.cost_usd, most))
         return reply
 
-    def _book(self, reply: Reply) -> None:
-        self.spent += reply.cost_usd
+    def _book(self, reply: Reply, cost_usd: float) -> None:
+        self.spent += cost_usd
         new, old = reply.tokens, self.tokens
         self.tokens = Tokens(
             old.input + new.input, old.output + new.output, old.cached + new.cached,
@@ -249,9 +276,14 @@ class _Trying:
 
     def _more(self, longest: int) -> str:
         """What to do where `longest` tokens were too few: the money, or the model, has set that bound."""
-        if longest < WANTED:
-            return f"--at-most {_up(self.candidate.whole)} pays for all"
-        return "let it think less, or name a model that comes to an end; a real answer may be longer"
+        if longest < self.candidate.wanted:
+            return f"{self._pays}; or let it think less, by a lower effort"
+        return "let it think less, by a lower effort, or name a model that comes to an end"
+
+    @property
+    def _pays(self) -> str:
+        enough = f"techsapo providers test {self.candidate.name} --at-most {_up(self.candidate.whole)}"
+        return f"`{enough}` pays for all"
 
     def _late(self, cost_usd: float = 0.0) -> ProviderError:
         return ProviderError(FailureKind.TIMEOUT, f"no answer within {self._limit:g} s", cost_usd=cost_usd)
@@ -273,30 +305,26 @@ class _Trying:
 
 def _sent(ask: Ask) -> int:
     """Tokens that asking takes at most."""
+    return _size(ask) // _BYTES_PER_TOKEN + _WRAPPING
+
+
+def _size(ask: Ask) -> int:
+    """Bytes that asking takes, for which an adapter takes the tokens where the vendor counts none."""
     prompt = (
         grade_prompt(ask.question, ask.peers, ask.own)
         if isinstance(ask, AskGrades)
         else answer_prompt(ask.question)
     )
-    size = len(f"{prompt.system}{prompt.user}".encode()) + len(dump(prompt.schema))
-    return size // _BYTES_PER_TOKEN + _WRAPPING
-
-
-def _room(price: Price, usd_left: float, sent: int) -> int:
-    """Tokens of an answer that `usd_left` pays for, once `sent` tokens are sent; WANTED at most."""
-    left = usd_left - price.cost(Tokens(sent))
-    each = price.cost(Tokens(sent, 1_000)) - price.cost(Tokens(sent))
-    if left < 0:
-        return 0
-    return WANTED if each <= 0 else min(WANTED, int(left / each * 1_000))
+    return len(f"{prompt.system}{prompt.user}".encode()) + len(dump(prompt.schema))
 
 
 def _up(amount: float) -> str:
     """`amount` in USD as somebody would write it, not less."""
     places = max(2, 1 - math.floor(math.log10(amount))) if amount > 0 else 2
-    return f"{math.ceil(amount * 10**places) / 10**places:g}"
+    up = f"{math.ceil(round(amount * 10**places, 6)) / 10**places:.{places}f}"
+    return up[:-1] if places > 2 and up.endswith("0") else up
 
 
 def usd(amount: float) -> str:
-    """`amount` with as many places as it takes to see something of it."""
-    return f"${amount:.2f}" if amount >= 0.01 or amount == 0 else f"${amount:.2g}"
+    """`amount`, not less, with as many places as it takes to see something of it."""
+    return f"${_up(amount)}"

@@ -74,7 +74,7 @@ def list_all(
     for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.next("techsapo providers test asks each a few small questions, for at most a cent")
+        out.next("techsapo providers test asks each a few small questions, for at most a cent a provider")
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
@@ -112,7 +112,7 @@ def run(
 
     Its key, its model and that one's end; an answer in the schema, in pieces, and grades; tokens a second,
     cost. It needs no running stack. A provider costs at most a cent, which the app's budgets do not count.
-    Ends with 0 when all answered, else 1.
+    Ends with 0 when all answered and nothing failed, else 1: also where one costs too much to be asked.
 
     Examples:
 
@@ -123,9 +123,8 @@ def run(
       techsapo providers test --json
     """
     from techsapo_ops.cli.signals import interruptible
-    from techsapo_ops.cli.views.provider_tests import said_before, show, tests_json, told_now
+    from techsapo_ops.cli.views.provider_tests import all_well, said_before, show, tests_json, told_now
     from techsapo_ops.operations.provider_tests import plan_tests, run_tests
-    from techsapo_ops.wallbounce.tried import Outcome
 
     project = place.open()
     limit = math.inf if timeout is None else timeout
@@ -141,5 +140,4 @@ def run(
         out.json(tests_json(tests, found))
     else:
         show(tests, found, out)
-    failed = tests.unusable or any(tried.outcome is Outcome.FAILED for tried in found)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(0 if all_well(tests, found) else 1)

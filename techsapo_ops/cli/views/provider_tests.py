@@ -17,9 +17,13 @@ _COLUMNS = ("name", "state", "model", "schema", "stream", "grades", "tokens/s", 
 
 def said_before(tests: ProviderTests) -> str:
     """What is about to be asked, and what it costs at most."""
-    count = len(tests.candidates)
-    whom = f"{count} provider{'s' if count > 1 else ''}"
-    cost = f"at most {usd(tests.worst)} in all" if tests.worst else "which costs nothing"
+    asked = [candidate for candidate in tests.candidates if candidate.asked]
+    if not asked:
+        return "no provider is asked a question, for each could cost more than the bound"
+    whom = f"{len(asked)} provider{'s' if len(asked) > 1 else ''}"
+    dearest = max(candidate.worst for candidate in asked)
+    each = f"{usd(dearest)} each, " if len(asked) > 1 else ""
+    cost = f"at most {each}{usd(tests.worst)} in all" if tests.worst else "which costs nothing"
     return f"asking {whom} up to 3 small questions each, {cost}; the budgets of the app do not count it"
 
 
@@ -52,7 +56,8 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
         out.table(_COLUMNS, rows, right=("tokens/s", "usd"))
     for tried in found:
         for check in tried.checks:
-            if check.outcome in {Outcome.FAILED, Outcome.WARNING}:
+            unasked = check.name == "answer" and check.outcome is Outcome.SKIPPED
+            if unasked or check.outcome in {Outcome.FAILED, Outcome.WARNING}:
                 _tell(out, f"{tried.name}: {_WHAT[check.name]}: {check.detail}", check.remedy)
             elif check.outcome is Outcome.SKIPPED:
                 out.detail(f"{tried.name}: {_WHAT[check.name]}: {check.detail}")
@@ -62,10 +67,15 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
         out.say(f"{name}: {reason}")
     if found:
         out.data(_summary(tests, found))
-    if tests.unusable or any(tried.outcome is Outcome.FAILED for tried in found):
-        return
-    if found:
+    if found and all_well(tests, found):
         out.next("techsapo up")
+
+
+def all_well(tests: ProviderTests, found: list[Tried]) -> bool:
+    """Whether every provider that was to be tested answered, and none failed in anything."""
+    return not tests.unusable and all(
+        tried.answered and tried.outcome is not Outcome.FAILED for tried in found
+    )
 
 
 _WHAT: dict[CheckName, str] = {
@@ -92,7 +102,7 @@ def _price(tried: Tried) -> str:
 
 def _summary(tests: ProviderTests, found: list[Tried]) -> str:
     asked = len(found) + len(tests.unusable)
-    answered = sum(tried.outcome in {Outcome.OK, Outcome.WARNING} for tried in found)
+    answered = sum(tried.answered for tried in found)
     cost = sum(tried.cost_usd for tried in found)
     return f"{answered} of {asked} answered; it cost ${cost:.6f}"
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce import try_provider as trying
+from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
@@ -20,7 +21,7 @@ from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import Recipe
-from techsapo_ops.wallbounce.tried import Check, Tried
+from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
 
 ANSWER = '{"answer":"ok","root_cause":"","claims":["a b c"],"commands":[],"risk":"read","self_conf":0.9}'
 SECTION: TypeAdapter[Any] = TypeAdapter(Section)
@@ -98,3 +99,62 @@ def test_what_is_told_lacks_secrets_but_no_letter_that_happens_to_be_a_value(
     section: dict[str, Any], message: str, told: str
 ) -> None:
     assert answer_of(tried(fails(message), Price(1, 1), **section)).detail == told
+
+
+def thinks_until(enough: int) -> Reply:
+    """A model that thinks for `enough` tokens before it answers in few."""
+
+    def reply(model: Model, tally: Tally) -> Completion:
+        room = model.max_output_tokens
+        if room < enough + 60:
+            return Completion("", Tokens(600, room), complete=False)
+        return Completion(ANSWER, Tokens(600, enough + 60))
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("price", "remedies"),
+    [
+        (Price(2, 10), ["`techsapo providers test a --at-most 0.14` pays for all", "a lower effort"]),
+        (Price(0, 0), ["a lower effort", "name a model that comes to an end"]),
+    ],
+)
+def test_an_answer_that_the_test_cut_off_is_none_and_says_what_to_do(
+    price: Price, remedies: list[str]
+) -> None:
+    found = tried(thinks_until(20_000), price)
+    assert (found.outcome, found.answered) == (Outcome.FAILED, False)
+    assert "were used up before the answer was whole" in answer_of(found).detail
+    assert all(words in answer_of(found).remedy for words in remedies)
+    assert found.cost_usd <= 0.01
+
+
+def test_one_that_thinks_has_room_for_it_where_the_bound_pays() -> None:
+    found = tried(thinks_until(2_500), Price(0.2, 1))
+    assert answer_of(found).outcome is Outcome.OK
+    assert found.answered
+    assert found.cost_usd <= 0.01
+
+
+def test_one_that_costs_too_much_is_not_asked_and_did_not_answer() -> None:
+    found = tried(thinks_until(0), Price(8, 40))
+    assert (found.outcome, found.answered) == (Outcome.SKIPPED, False)
+    assert answer_of(found).remedy.startswith("`techsapo providers test a --at-most ")
+
+
+def uncounted(model: Model, tally: Tally) -> Completion:
+    return Completion(ANSWER, None)
+
+
+@pytest.mark.parametrize("reply", [fails("broke off", began=True), uncounted], ids=["fails", "uncounted"])
+def test_what_a_vendor_does_not_count_costs_no_more_than_was_said(reply: Reply) -> None:
+    price, said = Price(4, 20), 0.012
+    found = tried(reply, price, said)
+    assert 0 < found.cost_usd <= candidate(reply, price, said).worst <= said
+
+
+def test_what_it_may_cost_is_never_said_to_be_less() -> None:
+    amounts = (0.0, 0.01, 0.0149, 0.1 + 0.2, 0.0004, 0.03, 1.234)
+    said = ["$0.00", "$0.01", "$0.015", "$0.30", "$0.0004", "$0.03", "$1.24"]
+    assert [trying.usd(amount) for amount in amounts] == said

@@ -1,0 +1,95 @@
+"""What `techsapo providers test` says of what it found."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.views.provider_tests import all_well, said_before, show
+from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
+from techsapo_ops.spec.edition import LATEST
+from techsapo_ops.spec.load import load
+from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
+from techsapo_ops.wallbounce.try_provider import Candidate
+
+ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
+TOO_DEAR = Check(
+    "answer", Outcome.SKIPPED, "not asked: too dear", "`techsapo providers test a --at-most 0.3`"
+)
+CUT_OFF = Check("answer", Outcome.FAILED, "used up")
+UNGRADED = Check("grades", Outcome.FAILED, "the grades can't be read")
+NOTHING = ProviderTests((), {}, {}, {})
+
+
+def tried(*checks: Check) -> Tried:
+    return Tried("a", "openai", "m", checks)
+
+
+def tests_of(*worst: float) -> ProviderTests:
+    candidates = [SimpleNamespace(worst=usd, asked=usd > 0) for usd in worst]
+    return ProviderTests(cast("tuple[Candidate, ...]", tuple(candidates)), {}, {}, {})
+
+
+tests_of.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("checks", "well", "answered"),
+    [
+        ([ANSWERED], True, 1),
+        ([ANSWERED, Check("stream", Outcome.WARNING, "broke off")], True, 1),
+        ([ANSWERED, UNGRADED], False, 1),
+        ([CUT_OFF], False, 0),
+        ([TOO_DEAR], False, 0),
+        ([Check("list", Outcome.FAILED, "key refused")], False, 0),
+    ],
+)
+def test_all_is_well_where_each_answered_and_nothing_failed(
+    checks: list[Check], well: bool, answered: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [tried(*checks)]
+    assert all_well(NOTHING, found) == well
+    show(NOTHING, found, Output())
+    said = capsys.readouterr()
+    assert f"{answered} of 1 answered" in said.out
+    assert ("next: techsapo up" in said.err) == well
+
+
+def test_of_one_that_was_not_asked_the_reason_and_what_to_do_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show(NOTHING, [tried(TOO_DEAR)], Output())
+    said = capsys.readouterr().out
+    assert "a: answer: not asked: too dear" in said
+    assert f"try: {TOO_DEAR.remedy}" in said
+
+
+@pytest.mark.parametrize(
+    ("worst", "said"),
+    [
+        ([0.01], "asking 1 provider up to 3 small questions each, at most $0.01 in all"),
+        (
+            [0.01, 0.0, 0.0049],
+            "asking 2 providers up to 3 small questions each, at most $0.01 each, $0.015 in all",
+        ),
+        ([0.0], "no provider is asked a question, for each could cost more than the bound"),
+    ],
+)
+def test_what_it_may_cost_is_said_for_each_and_for_all(worst: list[float], said: str) -> None:
+    assert said_before(tests_of(*worst)).startswith(said)
+
+
+@pytest.mark.parametrize(("keys", "well"), [({}, False), ({"B": "sk-b"}, True)], ids=["none", "one"])
+def test_where_no_key_at_all_is_set_nothing_was_tested_and_that_is_a_fault(
+    keys: dict[str, str], well: bool
+) -> None:
+    text = (
+        "project: x\nproviders:\n"
+        "  a: {kind: openai, model: gpt-5.5, api_key: '${A}'}\n"
+        "  b: {kind: openai, model: gpt-5.5, api_key: '${B}'}\n"
+    )
+    loaded = load(text, keys, lambda path: path, cross_check=False)
+    assert all_well(plan_tests(loaded, LATEST, (), 0.01), []) == well
