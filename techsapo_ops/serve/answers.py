@@ -179,7 +179,8 @@ class Answers:
                 else:
                     found = _reused(found, request)
         except AnalysisError as error:
-            request.failed(error.code, "; ".join(f"{f.provider}: {f.kind}" for f in error.failures))
+            told = "; ".join(f"{f.provider}: {f.kind} ({f.reason})" for f in error.failures)
+            request.failed(error.code, told, error.failures)
             raise problem_of(error) from None
         except Problem as problem:
             request.failed(problem.code, problem.detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -19,6 +19,7 @@ from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -29,6 +30,10 @@ OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_
 
 REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded"}
 """Why a question is refused before anybody is asked."""
+
+
+_ECHO = 16
+"""Characters in a row that a vendor's words and the question share by no chance."""
 
 
 class AuditTrail:
@@ -87,13 +92,13 @@ class AuditedRequest:
         """There is an answer: info, or warn where it is below a threshold or a provider failed."""
         for provider in answer.providers:
             if provider.error is not None and answer.cache == "miss":
-                log.error(
-                    "Provider failed",
-                    **self._who(),
-                    provider=provider.name,
-                    model=provider.model,
+                self._provider_failed(
+                    provider.name,
+                    provider.model,
+                    provider.seconds,
                     kind=provider.error.kind,
-                    processingTime=round(provider.seconds * 1000),
+                    cause=provider.error.cause,
+                    detail=provider.error.message,
                 )
         names = [p.name for p in answer.providers if p.status == "answered"]
         tell = log.info if answer.accepted else log.warning
@@ -113,8 +118,17 @@ class AuditedRequest:
         status = "accepted" if answer.accepted else "below_threshold"
         self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
 
-    def failed(self, code: str, detail: str) -> None:
-        """There is no answer."""
+    def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
+        """There is no answer; `failures` are those of the providers that were asked."""
+        for failure in failures:
+            self._provider_failed(
+                failure.provider,
+                failure.model,
+                failure.seconds,
+                kind=str(failure.kind),
+                cause=str(failure.reason),
+                detail=failure.message,
+            )
         log.error(
             "Wall-bounce analysis failed",
             **self._who(),
@@ -137,6 +151,20 @@ class AuditedRequest:
         """The client went away."""
         log.info("Client gone; analysis cancelled", **self._who(), processingTime=self.elapsed_ms())
         self._audit("client_gone")
+
+    def _provider_failed(
+        self, provider: str, model: str, seconds: float, *, kind: str, cause: str, detail: str
+    ) -> None:
+        log.error(
+            "Provider failed",
+            **self._who(),
+            provider=provider,
+            model=model,
+            kind=kind,
+            cause=cause,
+            detail=mask(_without(self.prompt, detail)).text,
+            processingTime=round(seconds * 1000),
+        )
 
     def _who(self) -> dict[str, str]:
         who = {"requestId": self.request_id}
@@ -175,6 +203,25 @@ class AuditedRequest:
                 calls=tuple(account.calls) if account is not None else (),
             )
         )
+
+
+def _without(prompt: str, words: str) -> str:
+    """The vendor's `words` without what they repeat of `prompt`, which is in no log."""
+    prompt = " ".join(prompt.split())
+    if not prompt:
+        return words
+    piece, kept, place = min(_ECHO, len(prompt)), "", 0
+    while place < len(words):
+        end = place + piece
+        if words[place:end] not in prompt or end > len(words):
+            kept += words[place]
+            place += 1
+            continue
+        while end < len(words) and words[place : end + 1] in prompt:
+            end += 1
+        kept += "[…]"
+        place = end
+    return kept
 
 
 def _storable(text: str) -> str:

@@ -90,7 +90,8 @@ class Breaker:
     def _refusal(self, wait: float) -> CircuitOpen:
         then = f"next try in {wait:.0f} s"
         if self._cause is None:
-            told = f"left alone after {self._failed} failures in a row; {then}"
+            last = advice(self._last or Cause.SERVER)
+            told = f"left alone after {self._failed} failures in a row: {last.what}; {then}. To do: {last.do}"
             return CircuitOpen(FailureKind.UNAVAILABLE, told, cause=self._last, retry_after=wait)
         said = advice(self._cause)
         passes = None if said.kind is FailureKind.REFUSED else wait

@@ -15,6 +15,9 @@ from orchestrator import QUICK, client_of, make_app
 
 from techsapo_ops.serve.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 PROMPT = "秘密の質問: hunter2 でログインできない"
 
@@ -74,7 +77,32 @@ def test_a_failing_provider_is_an_error_line(tmp_path: Path, stream: io.StringIO
     told = ask(tmp_path, stream, providers=providers)
     (line,) = [e for e in told if e["message"] == "Provider failed"]
     assert (line["level"], line["provider"], line["kind"]) == ("error", "sim-b", "unavailable")
+    assert line["cause"]
+    assert line["detail"]
     assert line["requestId"] == "req_12345"
+
+
+def test_why_a_provider_failed_is_told_in_the_vendors_words_without_what_they_repeat_of_the_question(
+    tmp_path: Path, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor repeats the question and a personal address; neither may be in the log."""
+
+    async def refuse(self: Simulated, ask: object) -> None:
+        told = f"HTTP 401: no key for taro@example.co.jp, who asked '{PROMPT}' today"
+        raise ProviderError(FailureKind.REFUSED, told, cause=Cause.KEY)
+
+    monkeypatch.setattr(Simulated, "call", refuse)
+    told = ask(tmp_path, stream)
+    failed = [e for e in told if e["message"] == "Provider failed"]
+    assert {e["provider"] for e in failed} >= {"sim-a", "sim-b"}
+    for line in failed:
+        assert (line["kind"], line["cause"], line["requestId"]) == ("refused", "key", "req_12345")
+        assert line["detail"].startswith("HTTP 401: no key for ")
+        assert line["detail"].endswith(", who asked '[…]' today")
+    assert "hunter2" not in stream.getvalue()
+    assert "taro@" not in stream.getvalue()
+    (line,) = [e for e in told if e["message"] == "Wall-bounce analysis failed"]
+    assert "sim-a: refused (key)" in line["detail"]
 
 
 def test_the_prompt_is_in_no_line_at_any_level(tmp_path: Path, stream: io.StringIO) -> None:
