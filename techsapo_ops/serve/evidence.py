@@ -94,6 +94,7 @@ def _command(command: str) -> CommandBody:
 
 def _grade(review: Review) -> GradeBody:
     grade = review.grade
+    stances = grade.stances
     return GradeBody(
         grader=review.grader,
         subject=review.subject,
@@ -101,10 +102,10 @@ def _grade(review: Review) -> GradeBody:
         correctness=_score(grade.correctness),
         safety=_score(grade.safety),
         completeness=_score(grade.completeness),
-        entails=grade.stances.count(Stance.ENTAILS),
-        contradicts=grade.stances.count(Stance.CONTRADICTS),
-        silent=grade.stances.count(Stance.SILENT),
-        absent=grade.stances.count(None),
+        entails=stances.count(Stance.ENTAILS),
+        contradicts=stances.count(Stance.CONTRADICTS),
+        silent=stances.count(Stance.SILENT),
+        absent=stances.count(None),
     )
 
 

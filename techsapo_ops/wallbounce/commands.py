@@ -147,6 +147,8 @@ def read_only(command: str) -> bool:
 
 
 def _quoted(text: str) -> Iterator[str]:
+    if not any(mark in text for mark in "`「$"):
+        return
     for block in _FENCED.findall(text):
         yield from (line.strip().removeprefix("$ ") for line in block.splitlines() if line.strip())
     for match in _QUOTED.finditer(_FENCED.sub("", text)):
