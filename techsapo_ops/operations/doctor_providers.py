@@ -25,6 +25,8 @@ def look_at_tests(topology: Topology) -> Iterator[HostFinding]:
         elif test.outcome == "failed":
             told = f"failed the test of {test.at.date()}: {test.told}"
             yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+        elif test.outcome == "warning":
+            told = f"answered the test of {test.at.date()}, but: {test.told}"
+            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
         else:
-            told = f"answered the test of {test.at.date()}{f': {test.told}' if test.told else ''}"
-            yield HostFinding("providers", name, Level.OK, told, test.remedy)
+            yield HostFinding("providers", name, Level.OK, f"answered the test of {test.at.date()}")

@@ -20,7 +20,7 @@ from techsapo_ops.spec.problems import did_you_mean
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.wallbounce.causes import LASTING
 from techsapo_ops.wallbounce.registry import recipe
-from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
+from techsapo_ops.wallbounce.tried import Outcome, Tried
 from techsapo_ops.wallbounce.try_provider import Candidate, try_provider
 
 AT_MOST = 0.01
@@ -134,9 +134,9 @@ def _keep(tests: ProviderTests, done: Mapping[str, Tried], layout: Layout, now: 
 
 
 def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:
-    check = found.worst or Check("answer", Outcome.SKIPPED, "")
-    good = found.outcome in {Outcome.OK, Outcome.SKIPPED}
+    bad = [] if found.outcome is Outcome.OK else [c for c in found.checks if c.outcome is found.outcome]
     return KeptTest(
-        now, str(found.outcome), "" if good else check.detail, "" if good else check.remedy,
-        check.cause in LASTING, digest,
+        now, str(found.outcome), "; ".join(check.detail for check in bad),
+        "; ".join(dict.fromkeys(check.remedy for check in bad if check.remedy)),
+        any(check.cause in LASTING for check in bad), digest,
     )  # fmt: skip

@@ -66,12 +66,16 @@ def list_all(
         out.json({"providers": [provider_json(row, told.get(row.name)) for row in listed]})
         return
     columns = (*COLUMNS, LIST) if ask else COLUMNS
-    rows = [provider_row(row) + ([told_row(told.get(row.name))] if ask else []) for row in listed]
+    today = datetime.now(UTC).date()
+    rows = [
+        provider_row(row, told.get(row.name)) + ([told_row(told.get(row.name))] if ask else [])
+        for row in listed
+    ]
     out.table(columns, rows, right=NUMBERS)
     for name, answer in told.items():
-        for note in told_notes(name, answer):
+        for note in told_notes(name, answer, today):
             out.warn(note)
-    for note in notes(listed, datetime.now(UTC).date()):
+    for note in notes(listed, today):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
         out.next("techsapo providers test asks each a few small questions, for at most a cent a provider")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.catalogue.models import WARNED_DAYS
 from techsapo_ops.spec.model_facts import SPEC
 from techsapo_ops.wallbounce.causes import Cause, advice
 from techsapo_ops.wallbounce.failures import ProviderError
@@ -21,8 +22,14 @@ NUMBERS = ("longest", "context")
 _UNKNOWN = "-"
 
 
-def provider_row(listed: ListedProvider) -> list[str]:
-    """One line of the table of COLUMNS; sources and reasons are told below it."""
+def provider_row(listed: ListedProvider, told: Listed | ProviderError | None = None) -> list[str]:
+    """One line of the table of COLUMNS; sources and reasons are told below it.
+
+    What the vendor's own list has `told` of the end of a model goes before what the catalogue knows.
+    """
+    end = listed.end.retires if listed.end is not None else None
+    if isinstance(told, Listed) and told.retires is not None:
+        end = told.retires
     section, price, facts, effort = listed.section, listed.price, listed.facts, listed.effort
     context = facts.limits.context if facts is not None and facts.limits is not None else None
     return [
@@ -34,7 +41,7 @@ def provider_row(listed: ListedProvider) -> list[str]:
         f"{listed.longest.tokens:,}" if listed.longest is not None else _UNKNOWN,
         f"{context:,}" if context is not None else _UNKNOWN,
         effort.value if effort is not None else _UNKNOWN,
-        str(listed.end.retires) if listed.end is not None else _UNKNOWN,
+        str(end) if end is not None else _UNKNOWN,
     ]
 
 
@@ -80,13 +87,16 @@ def told_row(told: Listed | ProviderError | None) -> str:
     return "listed" if told.exists else "not listed"
 
 
-def told_notes(name: str, told: Listed | ProviderError) -> Iterator[str]:
-    """What is wrong with what the vendor's list says, and what to do."""
+def told_notes(name: str, told: Listed | ProviderError, today: date) -> Iterator[str]:
+    """What is wrong with what the vendor's list says on `today`, and what to do."""
     if isinstance(told, ProviderError):
         yield f"{name}: the vendor's list was not read: {told.message}. To do: {advice(told.cause).do}"
     elif told.exists is False:
         others = f"; it lists {', '.join(told.others)}" if told.others else ""
         yield f"{name}: the vendor does not list this model{others}. To do: {advice(Cause.MODEL).do}"
+    elif told.retires is not None and (told.retires - today).days <= WARNED_DAYS:
+        verb = "retired" if told.retires <= today else "retires"
+        yield f"{name}: by its own list, the vendor {verb} this model on {told.retires}. To do: name another"
 
 
 def _told_json(told: Listed | ProviderError | None) -> dict[str, Any] | None:

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.cli.views.providers import notes
+from techsapo_ops.cli.views.providers import notes, provider_row, told_notes
 from techsapo_ops.operations.providers import list_providers
 from techsapo_ops.spec.load import load
+from techsapo_ops.wallbounce.providers.listed import Listed
 
 SPEC = """\
 project: x
@@ -138,3 +139,24 @@ def test_of_a_model_at_another_address_no_end_is_known() -> None:
     (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False), 2)
     assert row.facts is not None
     assert row.end is None
+
+
+@pytest.mark.parametrize(
+    ("today", "words"),
+    [
+        (date(2026, 10, 1), None),
+        (date(2026, 11, 26), "retires this model on 2026-12-11"),
+        (date(2026, 12, 11), "retired this model on 2026-12-11"),
+    ],
+)
+def test_an_end_that_only_the_vendors_list_names_is_in_the_table_and_warned_of_when_near(
+    today: date, words: str | None
+) -> None:
+    text = "project: x\nproviders:\n  a: {kind: openai, model: gpt-6.1-sol, api_key: k}\n"
+    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False), 2)
+    told = Listed(True, tells_ends=True, retires=date(2026, 12, 11))
+    assert provider_row(row)[-1] == "-"
+    assert provider_row(row, told)[-1] == "2026-12-11"
+    said = list(told_notes("a", told, today))
+    assert len(said) == (words is not None)
+    assert words is None or words in said[0]

@@ -1,0 +1,78 @@
+"""What doctor says of the last test of each provider, and what of a test is kept for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from techsapo_ops.health.provider_tests import KeptTest, keep_tests, kept_tests, section_digest
+from techsapo_ops.operations import provider_tests as testing
+from techsapo_ops.operations.doctor_providers import look_at_tests
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SPEC = Spec.model_validate(
+    {"project": "p", "providers": {"a": {"kind": "openai", "model": "m", "api_key": "k"}}}
+)
+ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
+RETIRES = Check("list", Outcome.WARNING, "m is retired on 2026-12-11", "the vendor names n")
+BROKE_OFF = Check("stream", Outcome.WARNING, "broke off")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told", "level", "detail"),
+    [
+        ("ok", "", Level.OK, "answered the test of 2026-11-26"),
+        (
+            "warning",
+            RETIRES.detail,
+            Level.WARNING,
+            "answered the test of 2026-11-26, but: m is retired on 2026-12-11",
+        ),
+        ("failed", "cut off", Level.WARNING, "failed the test of 2026-11-26: cut off"),
+    ],
+)
+def test_only_a_test_of_which_nothing_was_to_be_told_is_ok(
+    tmp_path: Path, outcome: str, told: str, level: Level, detail: str
+) -> None:
+    file = tmp_path / "t"
+    section = section_digest(SPEC.providers["a"])
+    keep_tests(file, {"a": KeptTest(NOW, outcome, told, "do it" if told else "", False, section)})
+    topology: Any = SimpleNamespace(spec=SPEC, layout=SimpleNamespace(provider_tests=file))
+    (found,) = look_at_tests(topology)
+    assert (found.level, found.detail, found.remedy) == (level, detail, "do it" if told else "")
+
+
+@pytest.mark.parametrize(
+    ("checks", "told", "remedy", "lasting"),
+    [
+        ([ANSWERED], "", "", False),
+        ([RETIRES, ANSWERED, BROKE_OFF], f"{RETIRES.detail}; broke off", RETIRES.remedy, False),
+        ([RETIRES, Check("answer", Outcome.FAILED, "gone", "x", Cause.MODEL)], "gone", "x", True),
+    ],
+)
+def test_an_end_is_kept_beside_whatever_else_was_the_matter(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    checks: list[Check],
+    told: str,
+    remedy: str,
+    lasting: bool,
+) -> None:
+    async def found(_candidate: Any, _today: date) -> Tried:
+        return Tried("a", "openai", "m", tuple(checks))
+
+    monkeypatch.setattr(testing, "try_provider", found)
+    candidates = cast("Any", (SimpleNamespace(name="a"),))
+    tests = testing.ProviderTests(candidates, {"a": "digest"}, {}, {})
+    layout: Any = SimpleNamespace(provider_tests=tmp_path / "t")
+    testing.run_tests(tests, layout, NOW, lambda _tried: None, pytest.fail)
+    kept = kept_tests(tmp_path / "t")["a"]
+    assert (kept.told, kept.remedy, kept.lasting) == (told, remedy, lasting)
