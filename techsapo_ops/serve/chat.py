@@ -139,7 +139,7 @@ class ChatBody(BaseModel):
             raise Problem(400, "invalid_value", "Invalid 'messages': there is no text.", param="messages")
         if len(messages) == 1 and messages[0].role == "user":
             return messages[0].text()
-        return Composed(tuple(Passage(m.role, m.text().strip()) for m in messages))
+        return Composed(tuple(Passage(m.role, m.text()) for m in messages))
 
 
 def chat_routes(gate: Gate, asking: Asking) -> APIRouter:

@@ -78,7 +78,7 @@ def prompt_of(user_command: str, error_output: str, system_context: str, languag
         ("system_context", system_context),
     ):
         if text.strip():
-            parts.append(Passage(name, text.strip()))
+            parts.append(Passage(name, text))
     return Composed(tuple(parts))
 
 

@@ -17,15 +17,17 @@ from pydantic import BaseModel
 
 from techsapo_ops.serve import kept_answers
 from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
+from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget, Limits, WallBounce
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
 from techsapo_ops.wallbounce.calibration import Calibration, Fit
-from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.verdict import Weights
 
 CASES = yaml.safe_load(
@@ -35,6 +37,9 @@ URL = "/api/v1/generate"
 KINDS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Provider)[0])
 }
+
+
+ANALYZE, CHAT = "/api/v1/analyze-logs", "/v1/chat/completions"
 
 
 async def ask(client: httpx.AsyncClient, prompt: str, **more: Any) -> str:
@@ -51,6 +56,37 @@ def test_two_questions_that_differ_in_any_character_have_an_answer_each(
             return [await ask(client, case[which]) for which in ("one", "other", "one", "other")]
 
     assert asyncio.run(main()) == ["miss", "miss", "hit", "hit"]
+
+
+def conversation(text: str) -> dict[str, Any]:
+    """A chat whose last message is `text`."""
+    told = {"role": "system", "content": "be brief"}
+    return {"model": "techsapo-basic", "messages": [told, {"role": "user", "content": text}]}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["differ"])
+def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_each(
+    case: Mapping[str, str], tmp_path: Path
+) -> None:
+    async def main() -> list[str]:
+        async with client_of(make_app(tmp_path)) as client:
+            found = []
+            for which in ("one", "other", "one", "other"):
+                log = {"error_output": case[which], "user_command": "kubectl apply"}
+                found.append((await client.post(ANALYZE, json=log)).json()["cache"])
+                chat = await client.post(CHAT, json=conversation(case[which]))
+                found.append(chat.json()["techsapo"]["cache"])
+            return found
+
+    assert asyncio.run(main()) == ["miss"] * 4 + ["hit"] * 4
+
+
+@pytest.mark.parametrize("text", ["  a: 1\nb: 2\n", "\tall:", "x\n\n"])
+def test_models_are_shown_a_message_and_a_log_to_the_letter(text: str) -> None:
+    asked = ChatBody.model_validate(conversation(text)).prompt(), prompt_of(text, text, text, "en")
+    for prompt in asked:
+        assert isinstance(prompt, Composed)
+        assert {part.text for part in prompt.parts[1:]} == {text}
 
 
 def test_identical_questions_under_way_are_one_analysis_and_similar_ones_are_not(tmp_path: Path) -> None:
