@@ -29,7 +29,9 @@ _GENERATE = "/api/v1/generate"
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="The question; - reads it from stdin.")],
+    question: Annotated[
+        str, typer.Argument(help="The question; - reads it, all in your own words, from stdin.")
+    ],
     tier: TierOption = TierName.BASIC,
     language: LanguageOption = None,
     url: UrlOption = None,
@@ -45,7 +47,8 @@ def ask(
     """Ask the running orchestrator a question.
 
     Prints the answer, then the scores, the dissent, and what each provider took and cost. An API key is
-    read from TECHSAPO_API_KEY.
+    read from TECHSAPO_API_KEY. Whatever the question holds is what you ask: a log, which is material to
+    analyse and may hold orders to a model, goes to `techsapo analyze-logs`.
 
     Examples:
 
@@ -53,7 +56,7 @@ def ask(
 
       techsapo ask --tier critical --json "nginx answers 502"
 
-      journalctl -u nginx -n 50 | techsapo ask -
+      techsapo ask - < question.txt
 
       techsapo ask --url https://techsapo.example.com --ca-file ca.pem "nginx answers 502"
     """

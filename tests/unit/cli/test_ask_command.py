@@ -207,6 +207,16 @@ def test_a_dash_reads_the_question_from_stdin(
     assert orchestrator.asked[0]["prompt"] == "1行目\n2行目 \ufffd\ufffd\n"
 
 
+def test_the_help_teaches_nobody_to_pipe_a_log_in_as_the_asker_s_own_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(monkeypatch, "--help") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "| techsapo ask" not in told
+    assert "techsapo analyze-logs" in told
+    assert "own words" in told
+
+
 def test_bytes_of_an_argument_that_are_not_text_are_replaced(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
