@@ -79,7 +79,6 @@ _ESCAPED_BY = 5
 _RARE = re.compile(f"[\x80{UNSEEN[1:]}{WIDE}]")
 """Characters beyond ASCII that are sent as six bytes or, the last ones of all, as twelve."""
 _RARE_BY = 8
-_ROLE = re.compile(r"\[(?=/?INST\])", re.IGNORECASE)
 
 Ask = AskAnswer | AskGrades | AskRevision
 Reply = Answer | Grades
@@ -100,9 +99,7 @@ def size(*texts: str) -> int:
         escaped = _ESCAPED_BY * (escaped - twice) + twice
     if not text.isascii():
         escaped += _RARE_BY * len(_RARE.findall(text))
-    if "[" in text or "&" in text:
-        escaped += _ESCAPED_BY * (text.count("&") + len(_ROLE.findall(text)))
-    return len(raw) + escaped
+    return len(raw) + escaped + _ESCAPED_BY * (text.count("&") + text.count("["))
 
 
 def widest(text: str) -> int:

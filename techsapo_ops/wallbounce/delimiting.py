@@ -8,6 +8,7 @@ not seen; docs/decisions/0044-delimiting.md says why so.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
@@ -17,12 +18,20 @@ UNSEEN = (
     "\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 """Characters, as in a set of a pattern, that are not seen or that turn the direction."""
-WIDE = "\uff1c\ufe64"
-"""What becomes a `<` where a text is normalised."""
+_LESS = "\uff1c\ufe64\u226e"
+_BRACKETS = "\uff3b\ufe47"
+WIDE = _LESS + _BRACKETS
+"""What becomes a `<` or a `[` where a text is normalised, as in a set of a pattern."""
+_ROLE = re.compile(
+    r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT))\]", re.IGNORECASE
+)
+"""What some models' templates mark roles with, in a text that is normalised."""
+_LONGEST_ROLE = len("[/AVAILABLE_TOOLS]")
 _ESCAPED = re.compile(
-    f"[<{WIDE}{UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f]"
-    r"|&(?=[lL][tT]\b|\#0*60\b|\#[xX]0*3[cC]\b)"  # a tag written as an entity
-    r"|\[(?=/?[iI][nN][sS][tT]\])"  # what some models' templates mark roles with
+    f"[<{_LESS}{UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f]"
+    # An entity: by any number, by name, and those names without `;` that lead to a `<`.
+    r"|&(?=\#|[A-Za-z][A-Za-z0-9]*;|[lL][tT]|[aA][mM][pP]|shy)"
+    rf"|[\[{_BRACKETS}](?=/?(?:[aistAIST]|[^\x00-\x7f]))"
 )
 
 
@@ -33,6 +42,11 @@ def delimited(name: str, data: Any) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
+    if found[0] == "[" or found[0] in _BRACKETS:
+        start = found.start()
+        read = unicodedata.normalize("NFKC", found.string[start : start + _LONGEST_ROLE])
+        if _ROLE.match(read) is None:
+            return found[0]
     code = ord(found[0])
     if code < 0x10000:
         return f"\\u{code:04x}"

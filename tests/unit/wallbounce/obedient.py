@@ -25,10 +25,13 @@ _TOLD = re.compile(
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _MARK = re.compile(
-    r"<\s*(?P<close>/?)\s*(?P<name>[a-z_]{2,20})\s*>|(?P<template><\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|</?s>)",
+    r"<\s*(?P<close>/?)\s*(?P<name>[a-z_]{2,20})\s*>|"
+    r"(?P<template><\|[a-z_]+\|>|\[/?(?:INST|SYSTEM_PROMPT|[A-Z]+_(?:TOOLS|CALLS|RESULTS))\]|<</?SYS>>|</?s>)",
     re.IGNORECASE,
 )
 _ORDER = re.compile(r"reply with PWNED|PWNEDと(?:だけ)?答えて", re.IGNORECASE)
+_STROKES = "\u0338\u20d2"
+"""What strikes a sign through and leaves it readable."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 
 
@@ -56,8 +59,9 @@ def outside(text: str) -> str:
 
 
 def _seen(text: str) -> str:
-    plain = unicodedata.normalize("NFKC", html.unescape(_ESCAPES.sub("", text)))
-    return "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    plain = unicodedata.normalize("NFKD", html.unescape(_ESCAPES.sub("", text)))
+    kept = (c for c in plain if unicodedata.category(c) != "Cf" and c not in _STROKES)
+    return unicodedata.normalize("NFKC", "".join(kept))
 
 
 def _decoded(run: str) -> str:
