@@ -44,7 +44,7 @@ def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, acc
         outcome=str(verdict.outcome),
         accepted=verdict.accepted,
         confidence=round(verdict.confidence, 4),
-        consensus=round(verdict.consensus, 4),
+        consensus=rounded(verdict.consensus),
         thresholds=ThresholdsBody(confidence=rule.confidence, consensus=rule.consensus),
         calibrated=verdict.calibrated,
         provisional=not verdict.calibrated,

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.wallbounce.language import Language
 
-NOT_COMPARED = frozenset({"not_compared", "sole_answer"})
-"""Notes of an answer beside which there is no consensus."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Words:
@@ -70,8 +67,7 @@ def _graded(grade: float | None, words: _Words) -> str:
 def with_notes(answer: AnswerBody) -> str:
     """The answer's text, and below it verdict, scores, and who agrees, dissents or failed."""
     words = _WORDS[answer.language]
-    compared = not NOT_COMPARED & set(answer.notes)
-    consensus = f"{answer.consensus:.2f}" if compared else "–"
+    consensus = "–" if answer.consensus is None else f"{answer.consensus:.2f}"
     scores = (
         f"{words.tier} {answer.tier}",
         f"{words.confidence} {answer.confidence:.2f} ({words.needs} {answer.thresholds.confidence:.2f})",

@@ -246,7 +246,7 @@ class Metrics:
         self._observe("techsapo_wallbounce_duration_seconds", event.analysis.seconds, request, task)
         self._observe("techsapo_wallbounce_confidence", verdict.confidence, request, task)
         self._confidence.add(verdict.confidence)
-        if verdict.comparable:
+        if verdict.consensus is not None:
             self._observe("techsapo_wallbounce_consensus", verdict.consensus, request, task)
             self._consensus.add(verdict.consensus)
         for pair, share in event.agreement:

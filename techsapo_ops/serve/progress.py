@@ -103,7 +103,7 @@ def as_document(event: Step) -> ProgressEvent | None:
                 "tier": analysis.tier,
                 "outcome": str(verdict.outcome),
                 "confidence": round(verdict.confidence, 4),
-                "consensus": round(verdict.consensus, 4),
+                "consensus": rounded(verdict.consensus),
             }
         case _:
             return None

@@ -43,6 +43,9 @@ class _Words:
     hypotheses: str
     checks: str
     no_checks: str
+    checks_of_one: str
+    no_checks_of_one: str
+    """The same where only one cause is named, which is told apart from none."""
     between: str
 
 
@@ -70,6 +73,8 @@ _WORDS: dict[Language, _Words] = {
         hypotheses="考えられる原因",
         checks="切り分けのための確認（読み取りのみ）",
         no_checks="安全に切り分けられるコマンドは挙がりませんでした",
+        checks_of_one="この原因かどうかの確認（読み取りのみ）",
+        no_checks_of_one="この原因かどうかを安全に確認できるコマンドは挙がりませんでした",
         between="",
     ),
     "en": _Words(
@@ -95,6 +100,8 @@ _WORDS: dict[Language, _Words] = {
         hypotheses="Possible causes",
         checks="Read-only checks that tell them apart",
         no_checks="no safe command that tells them apart was named",
+        checks_of_one="Read-only checks whether it is that",
+        no_checks_of_one="no safe command that checks whether it is that was named",
         between=" ",
     ),
 }
@@ -209,7 +216,10 @@ def _refusal(analysis: Analysis, words: _Words) -> str:
         for each in open_:
             named[each.cause] += len(each.providers)
         parts.append(_list(words.hypotheses, (f"{cause} ({count})" for cause, count in named.items())))
-        parts.append(_list(words.checks, (f"`{c}`" for c in checks)) if checks else words.no_checks)
+        one = len(named) == 1
+        title = words.checks_of_one if one else words.checks
+        nothing = words.no_checks_of_one if one else words.no_checks
+        parts.append(_list(title, (f"`{c}`" for c in checks)) if checks else nothing)
     return "\n\n".join(parts)
 
 

@@ -53,7 +53,8 @@ class Verdict:
 
     chosen: int
     """Index of the answer that is given."""
-    consensus: float
+    consensus: float | None
+    """None where the chosen answer was compared with none, so that nothing can be said of it."""
     confidence: float
     accepted: bool
     notes: tuple[str, ...] = ()
@@ -68,11 +69,6 @@ class Verdict:
     calibrated: bool = False
     """Whether the weights were fitted to labelled outcomes of this tier and these models."""
     outcome: Outcome = Outcome.UNSETTLED
-
-    @property
-    def comparable(self) -> bool:
-        """Whether anything was compared, so that there is a consensus."""
-        return not {"sole_answer", NOT_COMPARED} & set(self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +242,7 @@ def judge(evidence: Evidence, rule: TierRule, weights: Weights) -> Verdict:
         notes.append("grading_incomplete")
     return Verdict(
         chosen=evidence.chosen,
-        consensus=evidence.consensus or 0.0,
+        consensus=evidence.consensus if evidence.compared else None,
         confidence=reached,
         accepted=accepted,
         notes=tuple(notes),

@@ -194,12 +194,13 @@ def _verdict(body: Any) -> str:
     missing = _VERDICT - set(body)
     _hold(not missing, f"the answer has no {missing}")
     _hold(body["cost_usd"] == 0, "a local model cost something")
-    _hold(0 <= body["confidence"] <= 1 and 0 <= body["consensus"] <= 1, "a share beyond 0 and 1")
+    _hold(0 <= body["confidence"] <= 1 and 0 <= (body["consensus"] or 0) <= 1, "a share beyond 0 and 1")
     answered = sum(provider["status"] == "answered" for provider in body["providers"])
     absent = sum(grade["mean"] is None for grade in body["grades"])
     grades = f"{len(body['grades'])} grades" + (f", {absent} of them not readable" if absent else "")
+    consensus = "none" if body["consensus"] is None else format(body["consensus"], ".2f")
     return (
-        f"{body['outcome']}, confidence {body['confidence']:.2f}, consensus {body['consensus']:.2f}, "
+        f"{body['outcome']}, confidence {body['confidence']:.2f}, consensus {consensus}, "
         f"{answered} of {len(body['providers'])} answered, {grades}, {body['tokens']['output']} tokens"
     )
 

@@ -96,7 +96,7 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
         case "waiting":
             return f"{name:<10} another instance is at the same question"
         case "settled":
-            scores = f"confidence {told['confidence']:.2f}, consensus {told['consensus']:.2f}"
+            scores = f"confidence {told['confidence']:.2f}, consensus {score(told['consensus'])}"
             return f"{name:<10} {told['outcome']} at {told['tier']}: {scores}"
         case "answered" | "revised":
             return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"

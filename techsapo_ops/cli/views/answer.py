@@ -50,9 +50,8 @@ def show_examination(body: Mapping[str, Any]) -> None:
     out = console()
     needs = body["thresholds"]
     scores = Table.grid(padding=(0, 3, 0, 0))
-    known = {"confidence": body["confidence"], "consensus": body["consensus"] if _compared(body) else None}
-    for name, value in known.items():
-        scores.add_row(name, score(value), Text(f"needs {needs[name]:.2f}", style="dim"))
+    for name in ("confidence", "consensus"):
+        scores.add_row(name, score(body[name]), Text(f"needs {needs[name]:.2f}", style="dim"))
     refused = body.get("outcome") == "refused"
     accepted = Text("yes", style="green") if body["accepted"] else Text("no", style="yellow")
     if refused:
@@ -83,7 +82,7 @@ def show_examination(body: Mapping[str, Any]) -> None:
             Text(state, style="" if provider["status"] == "answered" else "yellow"),
             Text(f"{provider['seconds']:.2f} s", justify="right"),
             Text(f"${provider['cost_usd']:.6f}", justify="right"),
-            Text(_graded(provider), style="dim"),
+            Text(_graded(provider, body.get("answered_by")), style="dim"),
         )
     out.print(table)
     for provider in body["providers"]:
@@ -110,17 +109,13 @@ def _why(error: Mapping[str, Any]) -> str:
     return str(error["kind"]) if said is None else said.what
 
 
-def _graded(provider: Mapping[str, Any]) -> str:
+def _graded(provider: Mapping[str, Any], answered_by: str | None) -> str:
     if provider["status"] != "answered" or "agrees" not in provider:
         return ""
     stands = {True: "agrees", False: "dissents", None: "not compared"}[provider["agrees"]]
+    stands = "chosen" if provider["name"] == answered_by else stands
     grade = provider.get("grade")
     return stands if grade is None else f"graded {grade:.2f}, {stands}"
-
-
-def _compared(body: Mapping[str, Any]) -> bool:
-    """Whether there is a consensus at all."""
-    return not {"not_compared", "sole_answer"} & set(body["notes"])
 
 
 def score(value: float | None) -> str:

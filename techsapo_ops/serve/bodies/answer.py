@@ -36,7 +36,10 @@ class ProviderBody(Body):
     grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
     agrees: Annotated[
         bool | None,
-        Field(description="Whether it agrees with the answer given; null where they were not compared."),
+        Field(
+            description="Whether it agrees with the answer given; null where they were not compared. The "
+            "answer given, which `answered_by` names, agrees with itself: true says nothing of the others."
+        ),
     ] = None
     self_confidence: float | None = None
     seconds: float
@@ -194,11 +197,11 @@ class AnswerBody(Body):
     accepted: bool
     confidence: float
     consensus: Annotated[
-        float,
+        float | None,
         Field(
             description="How far the answers agree: over all pairs that were compared, the mean share of "
             "claims that two entail of each other; at least .5 for two that agree, at most .5 for two that "
-            "differ. 0 with the note not_compared or sole_answer: nothing was compared."
+            "differ. null where nothing was compared."
         ),
     ]
     thresholds: ThresholdsBody

@@ -57,7 +57,7 @@ class VerdictBody(Body):
     """What OpenAI's shape has no place for."""
 
     confidence: float
-    consensus: float
+    consensus: float | None
     accepted: bool
     outcome: Literal["accepted", "unsettled", "refused"]
     tier: Literal["basic", "premium", "critical"]

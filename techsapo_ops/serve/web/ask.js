@@ -201,10 +201,9 @@ function drawAnswer(body) {
   if (!body.calibrated) badges.push(badge(word("provisional"), "dim"));
   if (body.cache === "hit") badges.push(badge(word("cached"), "dim"));
   document.getElementById("badges").replaceChildren(...badges);
-  const compared = !body.notes.includes("not_compared") && !body.notes.includes("sole_answer");
   document.getElementById("scores").replaceChildren(
     score("confidence", number(body.confidence, 2), number(body.thresholds.confidence, 2)),
-    score("consensus", number(compared ? body.consensus : null, 2), number(body.thresholds.consensus, 2)),
+    score("consensus", number(body.consensus, 2), number(body.thresholds.consensus, 2)),
     score("cost", cost(body.cost_usd)),
     score("time", `${number(body.processing_ms / 1000, 2)} ${word("seconds")}`),
   );

@@ -380,6 +380,7 @@ def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_kn
         ("bounced", {"provider": "b", "round": 1, "before": None, "after": 0.5, "kept": True}),
         ("waiting", {}),
         ("settled", scores),
+        ("settled", {**scores, "consensus": None}),
         ("of_a_later_version", {"x": 1}),
         ("verdict", ANSWER),
     )
@@ -395,6 +396,7 @@ def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_kn
         "bounced b round 1: – to 0.50, kept",
         "waiting another instance is at the same question",
         "settled accepted at basic: confidence 0.92, consensus 1.00",
+        "settled accepted at basic: confidence 0.92, consensus –",
         "of_a_later_version",
     ]
 

@@ -189,7 +189,7 @@ def test_what_nobody_graded_or_compared_is_told_as_such(tmp_path: Path) -> None:
     told = with_notes(answer.model_copy(update={"dissent": [view]}))
     assert "- Another view: the other cause (sim-b, not graded)" in told
     assert "consensus 1.00" in told
-    assert "consensus –" in with_notes(answer.model_copy(update={"notes": ["sole_answer"]}))
+    assert "consensus –" in with_notes(answer.model_copy(update={"consensus": None}))
 
 
 def test_the_models_are_the_tiers_and_each_with_notes(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_one_failing_provider_is_shown_beside_the_answer(tmp_path: Path) -> None
     body = post(make_app(tmp_path, providers=providers), prompt="disk full").json()
     assert body["accepted"] is False
     assert body["notes"] == ["sole_answer"]
+    assert body["consensus"] is None
     assert body["confidence"] <= 0.5
     failed = body["providers"][1]
     assert (failed["status"], failed["error"]["kind"]) == ("failed", "rate_limited")

@@ -118,7 +118,8 @@ def contradictions(body: dict[str, Any]) -> list[str]:
     return [
         name
         for name, wrong in {
-            "a split and a consensus of more than half": "split" in notes and consensus > 0.5,
+            "a split and a consensus of more than half": "split" in notes
+            and (consensus is None or consensus > 0.5),
             "a split and agreement": "split" in notes and body["evidence"]["agreement"] > 0,
             "a split and nobody who differs": "split" in notes and before and dissent == set(),
             "full consensus and dissent": consensus == 1 and before and dissent != set(),
@@ -126,7 +127,8 @@ def contradictions(body: dict[str, Any]) -> list[str]:
             "not compared and yet agreeing or dissenting": "not_compared" in notes and compared != [],
             "compared with nobody and no word of it": not compared
             and not {"not_compared", "sole_answer"} & notes,
-            "not compared and yet a consensus": "not_compared" in notes and consensus != 0,
+            "not compared and yet a consensus": bool({"not_compared", "sole_answer"} & notes)
+            is not (consensus is None),
             "not compared and yet a split or too low a consensus": "not_compared" in notes
             and bool({"split", "consensus_below_threshold"} & notes),
             "who dissents and who does not agree": dissent != {n for n, a in others.items() if a is False},
@@ -146,6 +148,8 @@ def contradictions(body: dict[str, Any]) -> list[str]:
             "declined for low grades that are none": body["outcome"] == "refused"
             and bool(re.search("評価が低い|graded it too low", text))
             and "grade_below_threshold" not in notes,
+            "one cause alone and told apart": len({h["cause"] for h in body["hypotheses"]}) == 1
+            and bool(re.search("切り分け|apart", text)),
             "another view and no dissent": bool(re.search("^(別の見解|Another view):", text, re.MULTILINE))
             and dissent == set(),
         }.items()
@@ -174,6 +178,10 @@ def test_the_command_line_says_the_same(capsys: pytest.CaptureFixture[str]) -> N
         comparable = not {"not_compared", "sole_answer"} & set(body["notes"])
         assert any(re.match(r"consensus\s+–", line) for line in lines) is not comparable
         assert ("dissents" in text) is bool(body["dissent"])
+        agreeing = [p["name"] for p in body["providers"] if p["agrees"] and p["name"] != body["answered_by"]]
+        assert len([line for line in lines if line.rstrip().endswith("agrees")]) == len(agreeing)
+        assert len([line for line in lines if line.rstrip().endswith("chosen")]) == 1
+        assert comparable or not agreeing
         assert not ("two answers differ" in text and re.search(r"consensus\s+1\.00", text))
         assert not re.search(r"note +[a-z]+_[a-z_]+$", text), "a note without words"
 
