@@ -131,11 +131,6 @@ def failure_in_200(body: object) -> ProviderError:
     return failure
 
 
-def schema_turned_away(status: int, body: object) -> bool:
-    """Whether an endpoint turned a call away because it was asked for structured output."""
-    return status in {400, 404, 422} and read(status, body).cause is Cause.SCHEMA
-
-
 def _failure(told: Told, head: str) -> ProviderError:
     cause, label = told.cause, told.label
     message = told.message or "no message"
