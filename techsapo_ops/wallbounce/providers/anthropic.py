@@ -148,8 +148,8 @@ def read_message(message: Any, tally: Tally) -> Completion:
     """Text and tokens of a message's JSON. Raises ProviderError where Claude refused, and what reading
     JSON of another shape raises.
     """
-    text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
     tally.tokens = _tokens(message["usage"], message["usage"]["output_tokens"])
+    text = "".join(block["text"] for block in message["content"] if block["type"] == "text")
     return _reply(text, message["stop_reason"], message.get("stop_details"), tally)
 
 

@@ -10,6 +10,7 @@ from techsapo_ops.spec.models.providers import GoogleProvider, OpenRouterProvide
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import WORST_CASE
+from techsapo_ops.wallbounce.providers.anthropic import read_message
 from techsapo_ops.wallbounce.providers.base import Tally
 from techsapo_ops.wallbounce.providers.chat import Chunks, read_completion
 from techsapo_ops.wallbounce.providers.google import KIND as GOOGLE
@@ -66,6 +67,13 @@ def test_a_completion_without_a_choice_is_counted_all_the_same() -> None:
     tally = Tally()
     with pytest.raises(IndexError):
         read_completion({"choices": [], "usage": USAGE}, tally, lambda _usage: None)
+    assert tally.tokens == Tokens(900, 120)
+
+
+def test_a_message_whose_content_cannot_be_read_is_counted_all_the_same() -> None:
+    tally = Tally()
+    with pytest.raises(TypeError):
+        read_message({"content": None, "usage": {"input_tokens": 900, "output_tokens": 120}}, tally)
     assert tally.tokens == Tokens(900, 120)
 
 
