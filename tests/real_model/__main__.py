@@ -61,7 +61,7 @@ def running(argv: list[str], log: Path, url: str, path: str) -> Iterator[str]:
             except httpx.TransportError:
                 pass  # not yet
             time.sleep(0.5)
-        raise SystemExit(f"{argv[0]} did not get ready; see {log}:\n{log.read_text('utf-8')[-2000:]}")
+        raise SystemExit(f"{argv[0]} did not get ready:\n{log.read_text('utf-8')[-2000:]}")
 
 
 def app(folder: Path, url: str, request_timeout: str) -> Any:
@@ -85,6 +85,8 @@ def main() -> int:
         "--threads", type=int, default=1, help="of the model's server; more wait for each other"
     )
     given = parser.parse_args()
+    if (given.server is None) is not (given.model is None):
+        parser.error("--server and --model belong together")
     found = Built(given.server, given.model) if given.server else built(say)
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="real-model-")))
