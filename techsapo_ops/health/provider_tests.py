@@ -156,9 +156,9 @@ def provider_parts(spec: Spec, file: Path) -> Iterator[HealthPart]:
     failed = [(p.name, p.test) for p in found if p.test is not None and p.test.outcome == "failed"]
     told += [f"{name}: {test.told}" for name, test in failed]
     told += [f"{p.name}: {'changed since' if p.changed else 'never tested'}" for p in untested]
-    lasting = [name for name, test in failed if test.lasting]
-    if lasting:
-        status, hint = PartStatus.DEGRADED, f"`{COMMAND} {lasting[0]}` says what to do"
+    blamed = [name for name, test in failed if test.lasting or not answered]
+    if blamed:
+        status, hint = PartStatus.DEGRADED, f"`{COMMAND} {blamed[0]}` says what to do"
     elif failed or untested:
         status, hint = PartStatus.UNTESTED, COMMAND
     else:

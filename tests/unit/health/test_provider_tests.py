@@ -54,6 +54,11 @@ def test_simulated_providers_have_no_row(tmp_path: Path) -> None:
             "1 of 2 answered the test of 2026-11-26; b: overloaded",
         ),
         (
+            {"a": ("failed", "overloaded"), "b": ("failed", "no route")},
+            "degraded",
+            "0 of 2 answered the test of 2026-11-26; a: overloaded; b: no route",
+        ),
+        (
             {"a": ("ok", ""), "b": ("failed", "key refused", True)},
             "degraded",
             "1 of 2 answered the test of 2026-11-26; b: key refused",
