@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from techsapo_ops.cli.output import console
-from techsapo_ops.wallbounce.causes import advice_on
+from techsapo_ops.wallbounce.causes import FailureKind, advice_on
 
 _SHORT = 160
 """Characters of each provider's own answer that are shown; --json has them whole."""
@@ -85,6 +85,8 @@ def show_examination(body: Mapping[str, Any]) -> None:
             Text(_graded(provider, body.get("answered_by")), style="dim"),
         )
     out.print(table)
+    for line in _to_do(body):
+        out.print(Text(f"to do        {line}", style="yellow"), soft_wrap=True)
     for provider in body["providers"]:
         if provider.get("answer"):
             out.print()
@@ -101,6 +103,16 @@ def show_examination(body: Mapping[str, Any]) -> None:
         out.print(
             Text("simulated: these answers come from simulated providers, not from a model", style="yellow")
         )
+
+
+def _to_do(body: Mapping[str, Any]) -> list[str]:
+    """What to do about the providers whose failures don't pass by themselves."""
+    told = []
+    for provider in body["providers"]:
+        said = advice_on(provider["error"].get("cause")) if provider.get("error") else None
+        if said is not None and said.kind is FailureKind.REFUSED:
+            told.append(f"{provider['name']}: {said.do}")
+    return told
 
 
 def _why(error: Mapping[str, Any]) -> str:

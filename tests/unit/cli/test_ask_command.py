@@ -147,6 +147,7 @@ def test_why_a_provider_failed_is_said_in_words(
     assert ask(monkeypatch, "ディスクが一杯", "--url", orchestrator.url) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "sim-b simulated-2 failed: the API key is refused" in told
+    assert "to do sim-b: put a valid key" in told
 
 
 def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
