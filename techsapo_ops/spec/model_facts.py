@@ -26,7 +26,7 @@ def facts_of(provider: ModelProvider) -> ModelFacts | None:
 
 def announced_end(provider: ModelProvider) -> End | None:
     """The end of its model; none is known where another than the vendor serves it: a proxy, another cloud."""
-    if getattr(provider, "base_url", None) is not None:
+    if not provider.at_vendor:
         return None
     facts = facts_of(provider)
     return facts.end if facts is not None else None

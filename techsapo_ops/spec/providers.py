@@ -120,11 +120,11 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
 def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
     """A model has no announced end at the vendor itself: a warning, as it answers until then.
 
-    No clock is asked: the day stands in the message, and it is true before and after.
+    No clock is asked: the day stands in the message, whose words are true before and after.
     """
     for name, provider in spec.providers.items():
         model = getattr(provider, "model", "")
-        if not provider.enabled or provider.vendor is None or _elsewhere(provider):
+        if not provider.enabled or provider.vendor is None or not provider.at_vendor:
             continue
         facts = model_of(provider.vendor, model)
         if facts is None or facts.end is None:
@@ -134,7 +134,7 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
         successor = f"the vendor names {end.replacement}" if end.replacement else "choose a current one"
         yield Finding(
             (*path, "model"),
-            f"{model} is retired by its vendor on {end.retires} ({end.source.read})",
+            f"{model} has an end that its vendor announced: {end.retires} ({end.source.read})",
             f"{successor}; a newer model may take other options and cost something else",
             uses=((*path, "kind"), (*path, "base_url")),
             warning=True,
@@ -234,7 +234,7 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
 def options(spec: Spec, _: Context) -> Iterator[Finding]:
     """A model takes the options that are given, as far as is known: a warning, as vendors change that."""
     for name, provider in spec.providers.items():
-        if not provider.enabled or provider.vendor is None or _elsewhere(provider):
+        if not provider.enabled or provider.vendor is None or not provider.at_vendor:
             continue
         model = getattr(provider, "model", "")
         facts = model_of(provider.vendor, model)
@@ -309,11 +309,6 @@ def _fits(effort: str | None, highest: str | None) -> bool:
 def _keyed(provider: ProviderSpec) -> str | None:
     """The field by which the vendor knows who asks; None where nothing is given."""
     return next((key for key in ("api_key", "api_key_file", "headers") if getattr(provider, key, None)), None)
-
-
-def _elsewhere(provider: ProviderSpec) -> bool:
-    """Whether it is asked at another address than its vendor's: a proxy or another cloud."""
-    return getattr(provider, "base_url", None) is not None
 
 
 def _count(number: int, noun: str) -> str:

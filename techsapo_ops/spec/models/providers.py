@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -90,6 +91,8 @@ class _Provider(Section):
     needs_key: ClassVar[bool] = False
     vendor: ClassVar[str | None] = None
     """The vendor, by the kind that asks it itself, whose models of catalogue/models.yaml these are."""
+    address: ClassVar[str | None] = None
+    """Where that vendor is asked, unless `base_url` names another address."""
 
     enabled: bool = True
     """false: the provider is kept in the spec but not asked."""
@@ -97,6 +100,21 @@ class _Provider(Section):
     """Longest wait for an answer of this provider."""
     price: Price | None = None
     """Overrides the known price; what a vendor says that it charges (OpenRouter) counts before both."""
+
+    @property
+    def at_vendor(self) -> bool:
+        """Whether its vendor itself is asked: at another host a proxy or another cloud answers."""
+        base_url: str | None = getattr(self, "base_url", None)
+        if base_url is None:
+            return self.vendor is not None
+        return self.address is not None and _host(base_url) == _host(self.address)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:  # told by the rule about addresses
+        return None
 
 
 class SimulatedProvider(_Provider):
@@ -160,6 +178,7 @@ class OpenAIProvider(KeyedProvider):
     """OpenAI's own API."""
 
     vendor = "openai"
+    address: ClassVar[str] = "https://api.openai.com/v1"
 
     kind: Literal["openai"]
     """What answers: OpenAI."""
@@ -188,6 +207,7 @@ class GoogleProvider(KeyedProvider):
     """Google's Gemini API."""
 
     vendor = "google"
+    address: ClassVar[str] = "https://generativelanguage.googleapis.com"
 
     kind: Literal["google"]
     """What answers: Gemini."""
@@ -203,6 +223,7 @@ class AnthropicProvider(KeyedProvider):
     """Anthropic's Claude API."""
 
     vendor = "anthropic"
+    address: ClassVar[str] = "https://api.anthropic.com"
 
     kind: Literal["anthropic"]
     """What answers: Claude."""

@@ -41,7 +41,7 @@ _CATEGORIES = {
 class Anthropic(WiredModel):
     """One Claude model."""
 
-    default_url = "https://api.anthropic.com"
+    default_url = AnthropicProvider.address
     promised = "a message"
     told_alone = True
 

@@ -41,7 +41,7 @@ _NOT_WHOLE = {
 class Google(WiredModel):
     """One Gemini model."""
 
-    default_url = "https://generativelanguage.googleapis.com"
+    default_url = GoogleProvider.address
     promised = "a generation"
     told_alone = True
 

@@ -29,7 +29,7 @@ _LAST = {"response.completed", "response.incomplete", "response.failed"}
 class OpenAI(WiredModel):
     """One model by OpenAI's Responses API. Nothing is stored at the vendor."""
 
-    default_url = "https://api.openai.com/v1"
+    default_url = OpenAIProvider.address
     promised = "a response"
     told_alone = True
 

@@ -20,9 +20,9 @@ def warnings(loaded: Loader, provider: str) -> list[str]:
 
 def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(loaded: Loader) -> None:
     assert warnings(loaded, "kind: anthropic, model: claude-sonnet-4-5, api_key: k") == [
-        "techsapo.yaml:3:31 providers.a.model: claude-sonnet-4-5 is retired by its vendor on 2026-11-30 "
-        "(as read on 2026-11-26); the vendor names claude-sonnet-5-5; a newer model may take other options "
-        "and cost something else"
+        "techsapo.yaml:3:31 providers.a.model: claude-sonnet-4-5 has an end that its vendor announced: "
+        "2026-11-30 (as read on 2026-11-26); the vendor names claude-sonnet-5-5; a newer model may take "
+        "other options and cost something else"
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(lo
         ("kind: claude-agent, model: claude-sonnet-4-5", "2026-11-30"),
         ("kind: openai, model: o4-mini, api_key: k", "2026-10-23"),
         ("kind: openai, model: gpt-5-mini-2025-08-07, api_key: k", "the vendor names gpt-6.1-terra"),
-        ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} is retired"),
+        ("kind: openai, model: '${MODEL}', api_key: k", "the value of ${MODEL} has an end"),
     ],
 )
 def test_each_vendors_announcements_are_known(provider: str, words: str, loaded: Loader) -> None:
@@ -48,9 +48,27 @@ def test_each_vendors_announcements_are_known(provider: str, words: str, loaded:
 @pytest.mark.parametrize(
     "provider",
     [
+        "kind: openai, model: gpt-5, base_url: 'https://api.openai.com/v1'",
+        "kind: openai, model: gpt-5, base_url: 'https://API.openai.com.:443/v1/'",
+        "kind: google, model: gemini-2.5-pro, base_url: 'https://generativelanguage.googleapis.com'",
+        "kind: anthropic, model: claude-sonnet-4-5, base_url: 'https://api.anthropic.com/'",
+        "kind: anthropic, model: claude-sonnet-5-5, max_output_tokens: 128001, "
+        "base_url: 'https://api.anthropic.com'",
+    ],
+)
+def test_the_vendors_own_address_written_out_changes_nothing(provider: str, loaded: Loader) -> None:
+    bare = ", ".join(part for part in provider.split(", ") if not part.startswith("base_url"))
+    assert len(warnings(loaded, f"{bare}, api_key: k")) == 1
+    assert len(warnings(loaded, f"{provider}, api_key: k")) == 1
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
         "kind: openai, model: gpt-6.1-sol, api_key: k",
         "kind: openai, model: gpt-5, api_key: k, enabled: false",
         "kind: openai, model: gpt-5, api_key: k, base_url: 'https://x.openai.azure.com/openai/v1'",
+        "kind: openai, model: gpt-5, api_key: k, base_url: 'https://api.openai.com.example/v1'",
         "kind: openai-compatible, model: gpt-5, base_url: 'http://127.0.0.1/v1'",
         "kind: openrouter, model: openai/gpt-5, api_key: k",
         "kind: google, model: gpt-5, api_key: k",
