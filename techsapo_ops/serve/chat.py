@@ -61,12 +61,26 @@ class CalledFunction(BaseModel):
     arguments: str = ""
 
 
+class CalledCustom(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = ""
+    input: str = ""
+
+
 class ToolCall(BaseModel):
     """A call of a tool by an assistant whose conversation it was; nothing is called here."""
 
     model_config = ConfigDict(extra="ignore")
 
     function: CalledFunction = CalledFunction()
+    custom: CalledCustom | None = None
+
+    def text(self) -> str:
+        """What was called with what: a custom tool takes text, a function JSON."""
+        if self.custom is not None:
+            return f"{self.custom.name}({self.custom.input})"
+        return f"{self.function.name}({self.function.arguments})"
 
 
 class Message(BaseModel):
@@ -88,7 +102,7 @@ class Message(BaseModel):
             if isinstance(self.content, str)
             else [part.text or part.refusal for part in self.content]
         )
-        called = [f"{c.function.name}({c.function.arguments})" for c in self.tool_calls or ()]
+        called = [call.text() for call in self.tool_calls or ()]
         return "\n".join((*parts, *called))
 
 

@@ -75,6 +75,8 @@ _CALLERS = {"tools": "tool_choice", "functions": "function_call"}
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _TEXTS: Mapping[str, str] = {"text": "text", "input_text": "text", "refusal": "refusal"}
 """Field of the words by type of a part of a message's content."""
+_CALLS: Mapping[str, str] = {"function": "arguments", "custom": "input"}
+"""Field of what is given by type of a call of a tool."""
 _OTHER_PARTS = ("image_url", "input_audio", "file", "audio", "video_url")
 
 
@@ -172,10 +174,11 @@ def _check_calls(calls: Any, where: str) -> None:
     _typed(calls, _ARRAY, where)
     for place, call in enumerate(calls):
         _typed(call, _OBJECT, f"{where}[{place}]")
-        called = call.get("function", {})
-        _typed(called, _OBJECT, f"{where}[{place}].function")
-        for name in ("name", "arguments"):
-            _typed(called.get(name, ""), _STRING, f"{where}[{place}].function.{name}")
+        for kind, given in _CALLS.items():
+            called = call.get(kind, {})
+            _typed(called, _OBJECT, f"{where}[{place}].{kind}")
+            for name in ("name", given):
+                _typed(called.get(name, ""), _STRING, f"{where}[{place}].{kind}.{name}")
 
 
 def _typed(value: Any, wanted: tuple[type, ...], where: str) -> None:

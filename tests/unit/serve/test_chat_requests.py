@@ -87,6 +87,8 @@ def test_a_conversation_says_what_was_called_and_what_came_back(
         ("tool", "100% full"),
         ("assistant", "du({})"),
         ("tool", "90G /var/log"),
+        ("assistant", "shell(ls /var/log)"),
+        ("tool", "syslog"),
         ("assistant", "I can't."),
         ("user", "why?\nwhich disk?"),
     )
