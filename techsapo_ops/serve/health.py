@@ -58,13 +58,13 @@ class Health:
     async def detailed(self) -> tuple[int, HealthBody]:
         """HTTP status and body of /api/v1/health: every dependency, and which one is in use.
 
-        degraded means that answers still come, with a part missing; only down is answered 503. It is down
-        too while every provider is down and none may be tried yet.
+        degraded means that answers still come, with a part missing, such as one provider that is down; only
+        down is answered 503. It is down too while every provider is down and none may be tried yet.
         """
         cache = await self._cache.check()
         audit = self._audit.status()
         status: Status = "healthy"
-        if not cache.healthy or not audit.healthy or self._providers.few():
+        if not cache.healthy or not audit.healthy or self._providers.ailing():
             status = "degraded"
         if not self._audit.alive or self._providers.silent():  # as all do where there is none
             status = "down"

@@ -39,9 +39,10 @@ class ProviderReport:
             told[name] = ProviderHealthBody(status="unavailable", detail=reason)
         return told
 
-    def few(self) -> bool:
-        """Whether fewer are up than an analysis needs."""
-        return sum(self._standing(p.name).up for p in self._registry.usable) < FEWEST
+    def ailing(self) -> bool:
+        """Whether one is down, or fewer are there than an analysis needs."""
+        up = [self._standing(p.name).up for p in self._registry.usable]
+        return not all(up) or len(up) < FEWEST
 
     def silent(self) -> bool:
         """Whether none can answer now: every one is down and left alone."""

@@ -128,7 +128,7 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
     assert (told["unpriced"]["price"]["source"], told["unpriced"]["price"]["known"]) == ("worst case", False)
     assert told["claude"]["price"]["source"] == f"genai-prices {version('genai-prices')}"
     assert told["unpriced"]["breaker"] == {"state": "closed", "failures": 0}
-    assert body["status"] == "healthy", "two others are well"
+    assert body["status"] == "degraded", "as `techsapo health` says of one that is down"
     assert (told["local"]["status"], told["local"]["breaker"]["state"]) == ("open", "open")
     assert "next try in" in told["local"]["detail"]
 
