@@ -21,7 +21,9 @@ from techsapo_ops.wallbounce.seats import Turn
 DOWN = 2
 """Failures in a row from which a provider counts as down: one alone may be a hiccup."""
 REFUSING = 5
-"""Refusals in a row from which it does, where a question could have brought about one."""
+"""Refusals in a row from which it does, where a question could have brought about one, and rate limits."""
+_PATIENCE = DOUBTFUL | {Cause.RATE}
+"""Causes that say little when they come once: a provider that limits the rate is there, and answers soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,8 @@ class ProviderHealth:
         self._success[known.vendor.title].add(0)
         if cause in NOT_ITS_OWN or (phase != "answer" and failure.kind is FailureKind.BAD_ANSWER):
             return
-        known.failures += cause not in DOUBTFUL
-        known.doubtful += cause in DOUBTFUL
+        known.failures += cause not in _PATIENCE
+        known.doubtful += cause in _PATIENCE
         if known.cause not in LASTING or cause in LASTING:
             known.cause = cause
 
@@ -132,7 +134,7 @@ class ProviderHealth:
         return _means("provider_pair", dict(self._agreement))
 
     def consecutive_failures(self) -> Iterable[Sample]:
-        """Failures in a row by provider, without refusals that a question could have brought about."""
+        """Failures in a row by provider, without rate limits and what a question could have brought about."""
         for name, known in self._providers.items():
             yield {"provider": name}, known.failures
 

@@ -77,14 +77,15 @@ def test_a_small_model_whose_grades_cant_be_read_is_up() -> None:
     assert f.up() == 0, "an answer is what it is asked for"
 
 
-@pytest.mark.parametrize("cause", [Cause.REJECTED, Cause.PARAMETER])
-def test_refusals_that_a_question_could_bring_about_make_it_down_when_nothing_else_comes(
+@pytest.mark.parametrize("cause", [Cause.REJECTED, Cause.PARAMETER, Cause.RATE])
+def test_rate_limits_and_refusals_that_a_question_could_bring_about_make_it_down_when_nothing_else_comes(
     cause: Cause,
 ) -> None:
     f = Fixture()
     for _ in range(REFUSING - 1):
         f.fail(cause)
     assert (f.up(), list(f.health.refusing())) == (1, [])
+    assert list(f.health.consecutive_failures()) == [(NAME, 0)], "ProviderDown waits for more"
     f.fail(cause)
     assert (f.up(), list(f.health.refusing())) == (0, [({**NAME, "cause": str(cause)}, 1.0)])
 
