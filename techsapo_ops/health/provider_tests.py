@@ -30,7 +30,8 @@ class KeptTest:
     """How a provider did when it was tested last.
 
     `outcome` is ok, warning or failed, `told` what was the matter and `remedy` what to do. `lasting`: it
-    fails again until somebody does it. `section` is the digest of what the spec said of the provider.
+    fails again until somebody does it. `section` is the digest of what the spec said of the provider, `ends`
+    the end of its model as known then, by the vendor's list or the catalogue.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class KeptTest:
     remedy: str
     lasting: bool
     section: str
+    ends: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ _FITS = has(
             remedy=text,
             section=text,
             lasting=lambda value: isinstance(value, bool),
+            also={"ends": lambda value: value is None or text(value)},
         )
     ),
 )
@@ -88,19 +91,24 @@ def kept_tests(file: Path) -> Mapping[str, KeptTest]:
     if not _FITS(value):
         raise OpsError(f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew")
     try:
-        return {
-            name: KeptTest(**{**entry, "at": datetime.fromisoformat(entry["at"])})
-            for name, entry in value["providers"].items()
-        }
+        return {name: _read(entry) for name, entry in value["providers"].items()}
     except (TypeError, ValueError):
         raise OpsError(
             f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew"
         ) from None
 
 
+def _read(entry: dict[str, Any]) -> KeptTest:
+    at, ends = datetime.fromisoformat(entry["at"]), entry.get("ends")
+    return KeptTest(**{**entry, "at": at, "ends": None if ends is None else date.fromisoformat(ends)})
+
+
 def keep_tests(file: Path, tests: Mapping[str, KeptTest]) -> None:
     """Write `tests` to `file`. Raises OpsError where it can't be written."""
-    entries = {name: {**asdict(test), "at": test.at.isoformat()} for name, test in tests.items()}
+    entries = {
+        name: {**asdict(test), "at": test.at.isoformat(), "ends": test.ends and test.ends.isoformat()}
+        for name, test in tests.items()
+    }
     value = {"form": _FORM, "providers": entries}
     write_atomic(file, json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n")
 

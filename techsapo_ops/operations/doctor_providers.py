@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
+from techsapo_ops.catalogue.models import WARNED_DAYS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import COMMAND, tested_providers
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 
 
-def look_at_tests(topology: Topology) -> Iterator[HostFinding]:
-    """How each real provider did when it was tested last; nothing is asked."""
+def look_at_tests(topology: Topology, today: date) -> Iterator[HostFinding]:
+    """How each real provider did when it was tested last; nothing is asked.
+
+    An end that the vendor's list named then is warned of when it is near `today`.
+    """
     try:
         found = tested_providers(topology.spec, topology.layout.provider_tests)
     except OpsError as error:
@@ -28,5 +33,8 @@ def look_at_tests(topology: Topology) -> Iterator[HostFinding]:
         elif test.outcome == "warning":
             told = f"answered the test of {test.at.date()}, but: {test.told}"
             yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+        elif test.ends is not None and (test.ends - today).days <= WARNED_DAYS:
+            told = f"its model ends on {test.ends}, as known when it was tested on {test.at.date()}"
+            yield HostFinding("providers", name, Level.WARNING, told, "choose a current model")
         else:
             yield HostFinding("providers", name, Level.OK, f"answered the test of {test.at.date()}")

@@ -138,5 +138,5 @@ def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:
     return KeptTest(
         now, str(found.outcome), "; ".join(check.detail for check in bad),
         "; ".join(dict.fromkeys(check.remedy for check in bad if check.remedy)),
-        any(check.cause in LASTING for check in bad), digest,
+        any(check.cause in LASTING for check in bad), digest, found.end,
     )  # fmt: skip

@@ -99,6 +99,7 @@ def _project(file: Path, environment: str | None) -> Project:
 
 
 def _examined(project: Project, stack: Stack) -> Diagnosis:
+    today = datetime.now(UTC).date()
     also = (
         *look_at_templates(project.overrides),
         *look_at_exposure(stack.topology),
@@ -106,8 +107,8 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
             HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
             for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
-        *look_at_models(project.spec, datetime.now(UTC).date()),
-        *look_at_tests(stack.topology),
+        *look_at_models(project.spec, today),
+        *look_at_tests(stack.topology, today),
         *look_at_services(stack.topology),
     )
     return examine(stack, host_report(project, stack.topology), also)

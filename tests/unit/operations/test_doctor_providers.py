@@ -46,7 +46,7 @@ def test_only_a_test_of_which_nothing_was_to_be_told_is_ok(
     section = section_digest(SPEC.providers["a"])
     keep_tests(file, {"a": KeptTest(NOW, outcome, told, "do it" if told else "", False, section)})
     topology: Any = SimpleNamespace(spec=SPEC, layout=SimpleNamespace(provider_tests=file))
-    (found,) = look_at_tests(topology)
+    (found,) = look_at_tests(topology, NOW.date())
     assert (found.level, found.detail, found.remedy) == (level, detail, "do it" if told else "")
 
 
@@ -76,3 +76,25 @@ def test_an_end_is_kept_beside_whatever_else_was_the_matter(
     testing.run_tests(tests, layout, NOW, lambda _tried: None, pytest.fail)
     kept = kept_tests(tmp_path / "t")["a"]
     assert (kept.told, kept.remedy, kept.lasting) == (told, remedy, lasting)
+
+
+@pytest.mark.parametrize(
+    ("today", "level"), [(date(2027, 1, 1), Level.OK), (date(2027, 5, 1), Level.WARNING)]
+)
+def test_an_end_that_the_vendor_named_in_a_test_long_ago_is_warned_of_when_it_is_near(
+    tmp_path: Path, today: date, level: Level
+) -> None:
+    section, end = section_digest(SPEC.providers["a"]), date(2027, 6, 1)
+    keep_tests(tmp_path / "t", {"a": KeptTest(NOW, "ok", "", "", False, section, end)})
+    topology: Any = SimpleNamespace(spec=SPEC, layout=SimpleNamespace(provider_tests=tmp_path / "t"))
+    (found,) = look_at_tests(topology, today)
+    assert found.level is level
+    assert ("2027-06-01" in found.detail) == (level is Level.WARNING)
+
+
+def test_a_test_that_was_kept_before_ends_were_is_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text(
+        '{"form":1,"providers":{"a":{"at":"2026-11-26","outcome":"ok","told":"","remedy":"",'
+        '"lasting":false,"section":""}}}'
+    )
+    assert kept_tests(tmp_path / "t")["a"].ends is None
