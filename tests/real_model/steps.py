@@ -132,7 +132,7 @@ def _stream(place: Place) -> str:
     _hold(events[-1] in {"verdict", "problem"}, f"the last event is {events[-1:]}")
     beats = sum(line.startswith(":") for line in lines)
     told = f"headers after {headers:.2f} s; {', '.join(events)}"
-    return f"{told}; {beats} heartbeats; longest silence {longest:.0f} s"
+    return f"{told}; {_count(beats, 'heartbeat')}; longest silence {longest:.0f} s"
 
 
 def _logs(place: Place) -> str:
@@ -140,10 +140,8 @@ def _logs(place: Place) -> str:
     log.write_text(LOG, encoding="utf-8")
     body = _json(_techsapo(place, "analyze-logs", "--json", str(log)))
     _hold(body["severity"] != "", "no severity")
-    return (
-        f"{body['problem_category']}, {body['severity']}, confidence {body['confidence']:.2f}, "
-        f"{len(body['solution_steps'])} steps"
-    )
+    told = f"{body['problem_category']}, {body['severity']}, confidence {body['confidence']:.2f}"
+    return f"{told}, {_count(len(body['solution_steps']), 'step')}"
 
 
 def _chat(place: Place) -> str:
@@ -197,7 +195,7 @@ def _verdict(body: Any) -> str:
     _hold(0 <= body["confidence"] <= 1 and 0 <= (body["consensus"] or 0) <= 1, "a share beyond 0 and 1")
     answered = sum(provider["status"] == "answered" for provider in body["providers"])
     absent = sum(grade["mean"] is None for grade in body["grades"])
-    grades = f"{len(body['grades'])} grades" + (f", {absent} of them not readable" if absent else "")
+    grades = _count(len(body["grades"]), "grade") + (f", {absent} of them not readable" if absent else "")
     consensus = "none" if body["consensus"] is None else format(body["consensus"], ".2f")
     return (
         f"{body['outcome']}, confidence {body['confidence']:.2f}, consensus {consensus}, "
@@ -216,6 +214,10 @@ def _techsapo(place: Place, *words: str, codes: tuple[int, ...] = (0,)) -> str:
 
 def _json(text: str) -> Any:
     return json.loads(text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _hold(good: bool, otherwise: str) -> None:
