@@ -21,10 +21,8 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.wallbounce.causes import LASTING
 from techsapo_ops.wallbounce.registry import recipe
 from techsapo_ops.wallbounce.tried import Outcome, Tried
-from techsapo_ops.wallbounce.try_provider import Candidate, try_provider
-
-AT_MOST = 0.01
-"""USD that testing one provider may cost, unless somebody says otherwise."""
+from techsapo_ops.wallbounce.try_cost import AT_MOST, Candidate
+from techsapo_ops.wallbounce.try_provider import try_provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +44,18 @@ class ProviderTests:
 
 
 def plan_tests(
-    loaded: LoadedSpec, edition: Edition, names: Iterable[str], at_most: float, limit: float = math.inf
+    loaded: LoadedSpec,
+    edition: Edition,
+    names: Iterable[str],
+    at_most: float | None = None,
+    limit: float = math.inf,
 ) -> ProviderTests:
     """Which providers to test: those of `names`, or all; `edition` is that of the defaults.
 
     One that is named is tested though it is not enabled, and one that can't be asked is then a fault; so are
     those without a key where no other is left to ask.
-    `at_most` is in USD a provider, `limit` in seconds a question. Raises OpsError for a name that the spec
-    does not have.
+    `at_most` is in USD a provider, AT_MOST where it is None, `limit` in seconds a question. Raises OpsError
+    for a name that the spec does not have.
     """
     spec = loaded.spec.model_copy(update={"edition": edition})
     wanted = list(dict.fromkeys(names))
@@ -77,7 +79,7 @@ def plan_tests(
             if isinstance(found, str):
                 unusable[name] = found
                 continue
-            candidates.append(Candidate(found, at_most, _end(section), limit))
+            candidates.append(Candidate(found, AT_MOST if at_most is None else at_most, _end(section), limit))
     if not candidates:  # nobody is there whose answer could say that all is well
         unusable |= {name: left_out.pop(name) for name in loaded.disabled if name in left_out}
     digests = {each.name: section_digest(spec.providers[each.name]) for each in candidates}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -10,7 +9,7 @@ from typing import ClassVar
 
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.delimiting import UNSEEN, WIDE
+from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.events import Phase
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.question import Question
@@ -73,13 +72,6 @@ class AskRevision(_Asked):
         return sum(size(c.claim, c.objection) for c in self.critiques) + answer_size(self.own)
 
 
-_ESCAPED = bytes(range(32)) + b'<"\\\x7f'
-"""Quotes and backslashes are sent with one byte more, a line's end too, all else of these with up to five."""
-_ESCAPED_BY = 5
-_RARE = re.compile(f"[\x80{UNSEEN[1:]}{WIDE}]")
-"""Characters beyond ASCII that are sent as six bytes or, the last ones of all, as twelve."""
-_RARE_BY = 8
-
 Ask = AskAnswer | AskGrades | AskRevision
 Reply = Answer | Grades
 
@@ -87,21 +79,3 @@ Reply = Answer | Grades
 def answer_size(answer: Answer) -> int:
     """Bytes of `answer` where it is shown to others."""
     return size(answer.text, answer.root_cause, *answer.claims, *answer.commands)
-
-
-def size(*texts: str) -> int:
-    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
-    text = "".join(texts)
-    raw = text.encode(errors="surrogatepass")
-    escaped = len(raw) - len(raw.translate(None, _ESCAPED))
-    if escaped:
-        twice = raw.count(b'"') + raw.count(b"\\")
-        escaped = _ESCAPED_BY * (escaped - twice) + twice
-    if not text.isascii():
-        escaped += _RARE_BY * len(_RARE.findall(text))
-    return len(raw) + escaped + _ESCAPED_BY * (text.count("&") + text.count("["))
-
-
-def widest(text: str) -> int:
-    """Most bytes that any character of `text` is sent as."""
-    return 6 if text.isascii() or _RARE.search(text) is None else 4 + _RARE_BY

@@ -13,26 +13,30 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 
-UNSEEN = (
+_UNSEEN = (
     "\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 """Characters, as in a set of a pattern, that are not seen or that turn the direction."""
 _LESS = "\uff1c\ufe64\u226e"
 _BRACKETS = "\uff3b\ufe47"
-WIDE = _LESS + _BRACKETS
-"""What becomes a `<` or a `[` where a text is normalised, as in a set of a pattern."""
 _ROLE = re.compile(
     r"\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT))\]", re.IGNORECASE
 )
 """What some models' templates mark roles with, in a text that is normalised."""
 _LONGEST_ROLE = len("[/AVAILABLE_TOOLS]")
 _ESCAPED = re.compile(
-    f"[<{_LESS}{UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f]"
+    f"[<{_LESS}{_UNSEEN}\x00-\x08\x0b\x0c\x0e-\x1f]"
     # An entity: by any number, by name, and those names without `;` that lead to a `<`.
     r"|&(?=\#|[A-Za-z][A-Za-z0-9]*;|[lL][tT]|[aA][mM][pP]|shy)"
     rf"|[\[{_BRACKETS}](?=/?(?:[aistAIST]|[^\x00-\x7f]))"
 )
+_LONGER = bytes(range(32)) + b'<"\\\x7f'
+"""Quotes and backslashes are sent with one byte more, a line's end too, all else of these with up to five."""
+_LONGER_BY = 5
+_RARE = re.compile(f"[\x80{_UNSEEN[1:]}{_LESS}{_BRACKETS}]")
+"""Characters beyond ASCII that are sent as six bytes or, the last ones of all, as twelve."""
+_RARE_BY = 8
 
 
 def delimited(name: str, data: Any) -> str:
@@ -52,3 +56,21 @@ def _escape(found: re.Match[str]) -> str:
         return f"\\u{code:04x}"
     high, low = divmod(code - 0x10000, 0x400)
     return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"  # as in JSON
+
+
+def size(*texts: str) -> int:
+    """Bytes of `texts` as they are sent: in UTF-8, within JSON, delimited."""
+    text = "".join(texts)
+    raw = text.encode(errors="surrogatepass")
+    escaped = len(raw) - len(raw.translate(None, _LONGER))
+    if escaped:
+        twice = raw.count(b'"') + raw.count(b"\\")
+        escaped = _LONGER_BY * (escaped - twice) + twice
+    if not text.isascii():
+        escaped += _RARE_BY * len(_RARE.findall(text))
+    return len(raw) + escaped + _LONGER_BY * (text.count("&") + text.count("["))
+
+
+def widest(text: str) -> int:
+    """Most bytes that any character of `text` is sent as."""
+    return 6 if text.isascii() or _RARE.search(text) is None else 4 + _RARE_BY

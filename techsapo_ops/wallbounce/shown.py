@@ -10,7 +10,8 @@ from bisect import bisect_right
 from dataclasses import replace
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size, widest
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
+from techsapo_ops.wallbounce.delimiting import size, widest
 from techsapo_ops.wallbounce.grades import Critique, Peer
 
 MAX_SHOWN = 16 * 1024

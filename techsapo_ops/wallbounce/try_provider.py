@@ -12,107 +12,30 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from techsapo_ops.adapters.jsons import dump
-from techsapo_ops.catalogue.models import WARNED_DAYS, End
-from techsapo_ops.spec.model_facts import facts_of
+from techsapo_ops.catalogue.models import WARNED_DAYS
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades, Reply
+from techsapo_ops.wallbounce.asks import Ask, AskAnswer, Reply
 from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
 from techsapo_ops.wallbounce.failures import ProviderError, what_to_do
-from techsapo_ops.wallbounce.grades import Peer
-from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt
 from techsapo_ops.wallbounce.providers.base import secrets_of
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.providers.listed import NO_LIST
-from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.registry import Recipe
 from techsapo_ops.wallbounce.tried import Check, CheckName, Outcome, Tried
-
-QUESTION = Question(
-    "This is a test of the connection, no incident. Fill every field as briefly as you can: the answer `ok`, "
-    "one claim of three words, no commands, the risk read.",
-    "en",
+from techsapo_ops.wallbounce.try_cost import (
+    GRADING,
+    LEAST,
+    QUESTION,
+    Candidate,
+    rounded_up,
+    sent,
+    size_of,
+    usd,
 )
-PEER = Peer("A", "The disk is full.", "The disk is full.", ("The disk is full.",), ("df -h",))
-"""What is graded where the grades are tried."""
-WANTED = 4_096
-"""Tokens of an answer, thinking included, where the bound pays for so many."""
-PLAIN = 1_024
-"""Those of a model that is known not to think."""
-LEAST = 120
-"""With fewer tokens the answer is not worth asking for: it would be cut off."""
-_BYTES_PER_TOKEN = 2
-"""Of our own prompt, which is plain English and JSON: tokenizers take about 4 bytes of it for a token."""
-_WRAPPING = 400
-"""Tokens that a vendor may add to make the model keep to the schema."""
+
 _HOPELESS = frozenset({Cause.KEY, Cause.UNREACHABLE, Cause.REGION})
 """Causes for which, told by the list of models, an answer need not be asked for."""
-
-GRADING = AskGrades(QUESTION, (PEER,))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A provider to be tried, and what that may cost in USD at most.
-
-    `end` is that of its model by the catalogue, `limit` the longest wait for one call in seconds.
-    """
-
-    recipe: Recipe
-    at_most: float
-    end: End | None = None
-    limit: float = math.inf
-
-    @property
-    def name(self) -> str:
-        """The provider's name in the spec."""
-        return self.recipe.name
-
-    @property
-    def longest(self) -> int:
-        """Tokens of an answer that the spec allows."""
-        return self.recipe.make().max_output_tokens
-
-    @property
-    def worst(self) -> float:
-        """USD that it costs at most."""
-        return min(self.whole, self.at_most) if self.asked else 0.0
-
-    @property
-    def asked(self) -> bool:
-        """Whether the bound pays for an answer."""
-        return self.room(self.at_most, _sent(AskAnswer(QUESTION))) >= LEAST
-
-    @property
-    def wanted(self) -> int:
-        """Tokens that it is given for an answer where the bound pays for so many."""
-        section = self.recipe.section
-        facts = facts_of(section) if isinstance(section, ModelProvider) else None
-        return PLAIN if facts is not None and not facts.thinks else WANTED
-
-    def room(self, usd_left: float, sent: int) -> int:
-        """Tokens of an answer that `usd_left` pays for, once `sent` tokens are sent; `wanted` at most."""
-        price = self.recipe.price
-        left = usd_left - price.cost(Tokens(sent))
-        each = price.cost(Tokens(sent, 1_000)) - price.cost(Tokens(sent))
-        if left < 0:
-            return 0
-        return self.wanted if each <= 0 else min(self.wanted, int(left / each * 1_000))
-
-    @property
-    def whole(self) -> float:
-        """USD that every question costs at most."""
-        output = min(self.wanted, self.longest)
-        asks: list[Ask] = [AskAnswer(QUESTION), *([AskAnswer(QUESTION)] if self.both_ways else []), GRADING]
-        return sum(self.recipe.price.cost(Tokens(_sent(ask), output)) for ask in asks)
-
-    @property
-    def both_ways(self) -> bool:
-        """Whether it can answer in pieces as well as whole."""
-        return hasattr(self.recipe.section, "stream")
 
 
 async def try_provider(candidate: Candidate, today: date) -> Tried:
@@ -250,7 +173,7 @@ class _Trying:
         finally:
             self.in_words = getattr(provider, "in_words", False)
             await provider.close()
-        counted = reply.tokens.input != _size(ask)
+        counted = reply.tokens.input != size_of(ask)
         self._book(reply, reply.cost_usd if counted else min(reply.cost_usd, most))
         return reply
 
@@ -266,9 +189,9 @@ class _Trying:
 
     def _input(self, ask: Ask) -> int:
         """Tokens that are sent at most; of the answer's prompt it is known once it was answered."""
-        sent = _sent(ask)
+        most = sent(ask)
         known = self.read if isinstance(ask, AskAnswer) else None
-        return sent if not known else min(sent, math.ceil(known * 1.1))
+        return most if not known else min(most, math.ceil(known * 1.1))
 
     @property
     def _limit(self) -> float:
@@ -282,7 +205,7 @@ class _Trying:
 
     @property
     def _pays(self) -> str:
-        enough = f"techsapo providers test {self.candidate.name} --at-most {_up(self.candidate.whole)}"
+        enough = f"techsapo providers test {self.candidate.name} --at-most {rounded_up(self.candidate.whole)}"
         return f"`{enough}` pays for all"
 
     def _late(self, cost_usd: float = 0.0) -> ProviderError:
@@ -301,30 +224,3 @@ class _Trying:
         for secret in secrets_of(section) if self.candidate.both_ways else ():
             detail = detail.replace(secret, MASK)
         self.checks.append(Check(name, outcome, detail, remedy, cause))
-
-
-def _sent(ask: Ask) -> int:
-    """Tokens that asking takes at most."""
-    return _size(ask) // _BYTES_PER_TOKEN + _WRAPPING
-
-
-def _size(ask: Ask) -> int:
-    """Bytes that asking takes, for which an adapter takes the tokens where the vendor counts none."""
-    prompt = (
-        grade_prompt(ask.question, ask.peers, ask.own)
-        if isinstance(ask, AskGrades)
-        else answer_prompt(ask.question)
-    )
-    return len(f"{prompt.system}{prompt.user}".encode()) + len(dump(prompt.schema))
-
-
-def _up(amount: float) -> str:
-    """`amount` in USD as somebody would write it, not less."""
-    places = max(2, 1 - math.floor(math.log10(amount))) if amount > 0 else 2
-    up = f"{math.ceil(round(amount * 10**places, 6)) / 10**places:.{places}f}"
-    return up[:-1] if places > 2 and up.endswith("0") else up
-
-
-def usd(amount: float) -> str:
-    """`amount`, not less, with as many places as it takes to see something of it."""
-    return f"${_up(amount)}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import Ask, AskRevision, answer_size, size
+from techsapo_ops.wallbounce.asks import Ask, AskRevision, answer_size
+from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.shown import MAX_SHOWN, shown

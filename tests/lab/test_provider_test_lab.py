@@ -28,7 +28,8 @@ from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_provider import Candidate, try_provider
+from techsapo_ops.wallbounce.try_cost import Candidate
+from techsapo_ops.wallbounce.try_provider import try_provider
 
 pytestmark = pytest.mark.lab
 

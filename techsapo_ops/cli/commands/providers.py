@@ -99,8 +99,11 @@ def run(
     *,
     place: SpecPlace,
     at_most: Annotated[
-        float, typer.Option("--at-most", metavar="USD", min=0, max=10, help="What each provider may cost.")
-    ] = 0.01,
+        float | None,
+        typer.Option(
+            "--at-most", metavar="USD", min=0, max=10, help="What each provider may cost; default: a cent."
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(

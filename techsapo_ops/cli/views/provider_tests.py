@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.wallbounce.tried import Outcome
-from techsapo_ops.wallbounce.try_provider import usd
+from techsapo_ops.wallbounce.try_cost import usd
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output

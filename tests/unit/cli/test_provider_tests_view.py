@@ -13,7 +13,7 @@ from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import load
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
-from techsapo_ops.wallbounce.try_provider import Candidate
+from techsapo_ops.wallbounce.try_cost import Candidate
 
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
 TOO_DEAR = Check(

@@ -21,9 +21,9 @@ from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer, Tokens
-from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision, size
+from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.claims import speaks_to_graders
-from techsapo_ops.wallbounce.delimiting import delimited
+from techsapo_ops.wallbounce.delimiting import delimited, size
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt

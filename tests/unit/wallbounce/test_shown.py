@@ -9,8 +9,9 @@ import pytest
 from scripted import Scripted, orchestrator
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
-from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, size
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
+from techsapo_ops.wallbounce.delimiting import size
 from techsapo_ops.wallbounce.grades import Critique, Peer
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker

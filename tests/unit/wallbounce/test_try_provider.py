@@ -22,6 +22,7 @@ from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.registry import Recipe
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
+from techsapo_ops.wallbounce.try_cost import Candidate, usd
 
 ANSWER = '{"answer":"ok","root_cause":"","claims":["a b c"],"commands":[],"risk":"read","self_conf":0.9}'
 SECTION: TypeAdapter[Any] = TypeAdapter(Section)
@@ -51,7 +52,7 @@ def _no_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trying, "listed_model", listed)
 
 
-def candidate(reply: Reply, price: Price, at_most: float = 0.01, **section: Any) -> trying.Candidate:
+def candidate(reply: Reply, price: Price, at_most: float = 0.01, **section: Any) -> Candidate:
     def make(name: str, spec: Any, of: Price) -> Model:
         model = Model(name, spec, of)
         model.reply = reply
@@ -65,7 +66,7 @@ def candidate(reply: Reply, price: Price, at_most: float = 0.01, **section: Any)
         **section,
     }
     kind = cast("Any", SimpleNamespace(make=make))
-    return trying.Candidate(Recipe("a", SECTION.validate_python(given), price, kind), at_most)
+    return Candidate(Recipe("a", SECTION.validate_python(given), price, kind), at_most)
 
 
 def tried(reply: Reply, price: Price, at_most: float = 0.01, **section: Any) -> Tried:
@@ -157,4 +158,4 @@ def test_what_a_vendor_does_not_count_costs_no_more_than_was_said(reply: Reply) 
 def test_what_it_may_cost_is_never_said_to_be_less() -> None:
     amounts = (0.0, 0.01, 0.0149, 0.1 + 0.2, 0.0004, 0.03, 1.234)
     said = ["$0.00", "$0.01", "$0.015", "$0.30", "$0.0004", "$0.03", "$1.24"]
-    assert [trying.usd(amount) for amount in amounts] == said
+    assert [usd(amount) for amount in amounts] == said
