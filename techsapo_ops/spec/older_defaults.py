@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.spec.edition import FIRST, LATEST, edition_of
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.spec.models.providers import ModelProvider, OpenRouterProvider
 from techsapo_ops.spec.problems import Path, dotted
 
 
@@ -38,8 +38,6 @@ def _cut_off(spec: Spec) -> bool:
 
 
 def _routes_freely(spec: Spec) -> bool:
-    from techsapo_ops.spec.models.providers import OpenRouterProvider  # likewise
-
     routed = [p for p in spec.providers.values() if p.enabled and isinstance(p, OpenRouterProvider)]
     return any(p.provider is None or p.provider.require_parameters is None for p in routed)
 
