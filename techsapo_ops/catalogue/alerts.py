@@ -1,4 +1,30 @@
-"""The alerts, loaded from alerts.yaml."""
+"""Every alert, once, loaded from alerts/*.yaml: a file for each thing that can be in trouble.
+
+The page of an alert is runbooks/NAME.md. The keys of an entry:
+
+    expr         PromQL that is true while something is wrong. {threshold}, {minimum} and {window} are
+                 those below or the spec's; {disks} selects the file systems that can fill up;
+                 {absent_targets} is absent() of every scrape job but the app's, and of what an exporter
+                 says of its server
+    threshold    as the description says it; absent where there is nothing to set
+    minimum      how many of what is counted there must be, so that one slow answer in an idle hour is no
+                 alert; absent where nothing is counted
+    window       how far back expr looks; absent where that is fixed. It has to hold two scrapes
+    for          how long expr must hold; the spec can change it
+    keep_firing_for how long it goes on after expr held last, where it would else come and go; absent: not
+                 at all
+    severity     critical (wake someone), warning (today), info (for the record)
+    priority     P0 users are cut off; P1 users notice or will soon; P2 look at it in working hours
+    service      what is affected. Alertmanager mutes lower severities of the same service, so two causes
+                 that have nothing to do with each other don't share one
+    exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
+                 two of its scrapes in a row. Absent where the alert is in every stack
+    muted_by     alerts that name the cause where this one names its effect: while one of them fires,
+                 nobody is told of this one. Absent where there is none
+    summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
+                 {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
+                 would make a new alert each time
+"""
 
 from __future__ import annotations
 
@@ -16,6 +42,11 @@ Priority = Literal["P0", "P1", "P2"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
+_FILES = (
+    "users", "analyses", "providers", "stores", "host",
+    "monitoring", "security", "backup", "certificates", "jobs",
+)  # fmt: skip
+"""In the order in which alerts are listed, within a severity."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
@@ -25,12 +56,14 @@ DISKS = (
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One entry of alerts.yaml; the file's head explains each key. Texts are by locale, `ja` and `en`."""
+    """One entry; the head of this file explains each key. Texts are by locale, `ja` and `en`."""
 
     name: str
     expr: str
     threshold: float | None
+    minimum: float | None
     for_: str
+    keep_firing_for: str | None
     window: str | None
     severity: Severity
     priority: Priority
@@ -42,13 +75,18 @@ class Alert:
 
     @property
     def runbook(self) -> str:
-        """File name of the page in docs/runbooks/."""
+        """File name of the page in runbooks/."""
         return f"{self.name}.md"
 
     def expression(
-        self, *, threshold: float | None = None, window: str | None = None, jobs: Sequence[str] = ()
+        self,
+        *,
+        threshold: float | None = None,
+        minimum: float | None = None,
+        window: str | None = None,
+        jobs: Sequence[str] = (),
     ) -> str:
-        """The PromQL expression; `threshold` and `window` take the place of the catalogue's.
+        """The PromQL expression; `threshold`, `minimum` and `window` take the place of the catalogue's.
 
         `jobs` are the scrape jobs that have to be there.
         """
@@ -56,8 +94,13 @@ class Alert:
         expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
         if (window or self.window) is not None:
             expr = expr.replace("{window}", window or self.window or "")
-        number = self.threshold if threshold is None else threshold
-        return expr if number is None else expr.replace("{threshold}", promql_number(number))
+        for name, number in (
+            ("{threshold}", self.threshold if threshold is None else threshold),
+            ("{minimum}", self.minimum if minimum is None else minimum),
+        ):
+            if number is not None:
+                expr = expr.replace(name, promql_number(number))
+        return expr
 
 
 def _absent(job: str) -> Iterator[str]:
@@ -83,12 +126,14 @@ def promql_number(value: float) -> str:
 
 
 def _alert(name: str, entry: dict[str, Any]) -> Alert:
-    threshold = entry.get("threshold")
+    threshold, minimum = entry.get("threshold"), entry.get("minimum")
     return Alert(
         name=name,
         expr=entry["expr"],
         threshold=None if threshold is None else float(threshold),
+        minimum=None if minimum is None else float(minimum),
         for_=entry["for"],
+        keep_firing_for=entry.get("keep_firing_for"),
         window=entry.get("window"),
         severity=entry["severity"],
         priority=entry["priority"],
@@ -102,6 +147,11 @@ def _alert(name: str, entry: dict[str, Any]) -> Alert:
 
 @cache
 def alerts() -> Mapping[str, Alert]:
-    """Every alert by name, in the order of alerts.yaml."""
-    text = (files("techsapo_ops.catalogue") / "alerts.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({name: _alert(name, entry) for name, entry in yaml.safe_load(text).items()})
+    """Every alert by name, the worst severity first."""
+    folder = files("techsapo_ops.catalogue") / "alerts"
+    found: dict[str, Alert] = {}
+    for file in _FILES:
+        entries = yaml.safe_load((folder / f"{file}.yaml").read_text(encoding="utf-8"))
+        found |= {name: _alert(name, entry) for name, entry in entries.items()}
+    worst_first = sorted(found.values(), key=lambda alert: SEVERITIES.index(alert.severity))
+    return MappingProxyType({alert.name: alert for alert in worst_first})

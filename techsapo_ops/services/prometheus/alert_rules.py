@@ -72,6 +72,8 @@ def _check(spec: Spec) -> None:
             raise OpsError(f"{where}: there is no such alert", f"there are {', '.join(catalogue)}")
         if changes.threshold is not None and catalogue[name].threshold is None:
             raise OpsError(f"{where}.threshold: this alert has no threshold", "remove it")
+        if changes.minimum is not None and catalogue[name].minimum is None:
+            raise OpsError(f"{where}.minimum: this alert has no minimum", "remove it")
         if changes.window is None:
             continue
         if catalogue[name].window is None:
@@ -87,21 +89,27 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     """`alert` as a rule of Prometheus; see alert_groups."""
     settings = spec.monitoring.alerts.get(alert.name)
     threshold = threshold_of(spec, alert)
+    minimum = alert.minimum if settings is None or settings.minimum is None else settings.minimum
     for_ = _default_for(spec, alert) if settings is None or settings.for_ is None else settings.for_
+    keep = alert.keep_firing_for
+    if settings is not None and settings.keep_firing_for is not None:
+        keep = settings.keep_firing_for
     window = alert.window if settings is None or settings.window is None else settings.window
     if window is not None:
         # Where it is scraped seldom, the catalogue's own window could hold too little for a rate.
         window = duration_text(max(seconds(window), 2 * seconds(spec.monitoring.prometheus.scrape_interval)))
     rule: dict[str, Any] = {
         "alert": alert.name,
-        "expr": alert.expression(threshold=threshold, window=window, jobs=jobs),
+        "expr": alert.expression(threshold=threshold, minimum=minimum, window=window, jobs=jobs),
     }
     if seconds(for_) > 0:
         rule["for"] = for_
+    if keep is not None and seconds(keep) > 0:
+        rule["keep_firing_for"] = keep
 
     def text(by_locale: str) -> str:
-        number = "" if threshold is None else promql_number(threshold)
-        words = by_locale.replace("{threshold}", number)
+        words = by_locale.replace("{threshold}", "" if threshold is None else promql_number(threshold))
+        words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", _spoken(seconds(window or "0s"), spec.locale))
         return words.replace("{for}", _spoken(seconds(for_), spec.locale))
 

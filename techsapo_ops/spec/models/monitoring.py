@@ -140,8 +140,12 @@ class AlertSettings(Section):
     """false: the alert is left out."""
     threshold: Number | None = None
     """Value it compares with; default: the catalogue's."""
+    minimum: Number | None = None
+    """How many there must be of what it counts, where it counts; default: the catalogue's."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     """How long the condition must last; default: the catalogue's."""
+    keep_firing_for: Duration | None = None
+    """How long it goes on after the condition held last; default: the catalogue's."""
     window: PositiveDuration | None = None
     """How far back it looks, where it has a window of its own; default: the catalogue's."""
 
@@ -173,13 +177,13 @@ class Monitoring(Section):
     exporters: Exporters = Field(default_factory=Exporters.model_construct)
     """Programs that turn other servers' state into metrics."""
     alerts: dict[str, AlertSettings] = {}
-    """Changes to alerts, by alert name: threshold, for, window, enabled."""
+    """Changes to alerts, by alert name: threshold, minimum, for, keep_firing_for, window, enabled."""
     availability_percent: Annotated[Number, Field(ge=50, lt=100)] = 99.5
     """Share of API requests that must not fail, over 30 days; alerts tell when the rest is spent too fast."""
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
     runbook_url: Url | None = None
-    """Where docs/runbooks/ is published; the alert's page name is appended."""
+    """Where the runbooks are published; the alert's page name is appended."""
 
 
 class SlackReceiver(Section):

@@ -1,4 +1,4 @@
-"""alerts.yaml, its pages and its cases."""
+"""The alerts, their pages and their cases."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def test_an_alert_is_complete_in_both_languages(alert: Alert) -> None:
         assert re.search(r"[ぁ-ん]", words["ja"])
         assert words["en"].isascii()
     assert ("{threshold}" in alert.expr) == (alert.threshold is not None)
+    assert ("{minimum}" in alert.expr) == (alert.minimum is not None)
 
 
 @every_alert
@@ -59,7 +60,9 @@ def test_an_alert_is_muted_by_alerts_that_are_no_milder(alert: Alert) -> None:
 def test_an_alert_has_a_page_that_says_what_it_means_how_to_check_and_how_to_fix(
     alert: Alert, repository: Path
 ) -> None:
-    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    page = (repository / "techsapo_ops" / "catalogue" / "runbooks" / alert.runbook).read_text(
+        encoding="utf-8"
+    )
     headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     assert headings == [
         alert.name, "意味", "確認", "対処",
@@ -71,13 +74,17 @@ def test_an_alert_has_a_page_that_says_what_it_means_how_to_check_and_how_to_fix
 
 
 def test_every_page_belongs_to_an_alert(repository: Path) -> None:
-    pages = {p.name for p in (repository / "docs" / "runbooks").glob("*.md")} - {"README.md"}
+    pages = {p.name for p in (repository / "techsapo_ops" / "catalogue" / "runbooks").glob("*.md")} - {
+        "README.md"
+    }
     assert pages == {a.runbook for a in alerts().values()}
 
 
 @every_alert
 def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: Path) -> None:
-    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    page = (repository / "techsapo_ops" / "catalogue" / "runbooks" / alert.runbook).read_text(
+        encoding="utf-8"
+    )
     have = {series for m in metrics().values() for series in m.series}
     have |= {*job_metrics(), JOB_EXPECTED}
     have |= {r.record for rules in recording_rules().values() for r in rules}
@@ -87,7 +94,9 @@ def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: 
 
 @every_alert
 def test_the_commands_of_a_page_exist(alert: Alert, repository: Path) -> None:
-    page = (repository / "docs" / "runbooks" / alert.runbook).read_text(encoding="utf-8")
+    page = (repository / "techsapo_ops" / "catalogue" / "runbooks" / alert.runbook).read_text(
+        encoding="utf-8"
+    )
     for told in re.findall(r"`techsapo ([^`]+)`", page):
         words = shlex.split(told)
         command: Any = LazyCommand(words[0], COMMANDS[words[0]]).resolve()

@@ -145,6 +145,17 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
     assert "DailyRequestsHigh" not in rules
 
 
+def test_an_alert_goes_on_for_as_long_as_the_spec_says() -> None:
+    rules = alert_rules(monitoring={"alerts": {"MemoryHigh": {"keep_firing_for": "10m"}}})
+    assert rules["MemoryHigh"]["keep_firing_for"] == "10m"
+    assert "keep_firing_for" not in rules["RedisErrors"]
+
+
+def test_a_minimum_is_refused_where_nothing_is_counted() -> None:
+    with pytest.raises(OpsError, match=r"monitoring\.alerts\.AppDown\.minimum: this alert has no minimum"):
+        alert_rules(monitoring={"alerts": {"AppDown": {"minimum": 3}}})
+
+
 def test_texts_follow_the_locale() -> None:
     ja, en = alert_rules(locale="ja"), alert_rules(locale="en")
     assert "メモリ使用率" in ja["MemoryHigh"]["annotations"]["summary"]
