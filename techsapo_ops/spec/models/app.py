@@ -18,6 +18,7 @@ from techsapo_ops.spec.models.base import (
     PositiveDuration,
     Ratio,
     Section,
+    Site,
     Size,
     Text,
     Usd,
@@ -126,6 +127,10 @@ class App(Section):
     """Who may ask."""
     anomalies: Anomalies = Field(default_factory=Anomalies.model_construct)
     """From where on requests count as anomalies."""
+    public_url: Site | None = None
+    """Where people open the app's pages, as links in messages name it: `https://ops.example.com`; its name is
+    one that the app answers. Default: by nginx's or its certificate's name, else by nginx's or the app's
+    address, which is one of this host alone where it listens there alone."""
     allowed_hosts: tuple[AllowedHost, ...] = ()
     """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
     below it. Known without this: nginx's and its certificates' names, loopback names, every IP address."""

@@ -150,6 +150,13 @@ def _cron(value: str) -> str:
     return " ".join(fields)
 
 
+def _site(value: str) -> str:
+    host, _, port = value.rstrip("/").rpartition(":")
+    if host.startswith("http") and not port.endswith("]") and port.isdigit() and not 1 <= int(port) <= 65535:
+        raise ValueError(f"the port of {value!r} must be between 1 and 65535")
+    return value.rstrip("/")
+
+
 def _host_port(value: str) -> str:
     if not 1 <= int(value.rpartition(":")[2]) <= 65535:
         raise ValueError(f"the port of {value!r} must be between 1 and 65535")
@@ -162,6 +169,7 @@ _HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
 _HOST_LABEL = r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _ALLOWED_HOST = rf"^(\*\.)?({_HOST_LABEL}\.)*{_HOST_LABEL}$"
 HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
+_SITE = rf"^https?://(({_HOST_LABEL}\.)*{_HOST_LABEL}|\[[0-9a-fA-F:.]+\])(:[0-9]{{1,5}})?/?$"
 _URL = r"^https?://[^\s\x00-\x1f\x7f-\x9f]+$"
 PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 PATH_PATTERN = r"^/[^\s\x00-\x1f\x7f-\x9f]*$"
@@ -184,6 +192,7 @@ PATTERN_WORDS = {
     _HOST_NAME: "must be a host name such as ops.example.com",
     _ALLOWED_HOST: "must be a host name without a port, such as ops.example.com or *.example.com",
     HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
+    _SITE: "must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080",
     _URL: "must start with http:// or https:// and hold no spaces",
     PATH_PATTERN: "must start with / and hold no spaces",
     IMAGE_PATTERN: "must be an image such as redis:8 or registry.example.com/team/app@sha256:…",
@@ -255,6 +264,12 @@ HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253),
 AllowedHost = Annotated[str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means("host name")]
 HostPort = Annotated[
     str, StringConstraints(pattern=HOST_PORT_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
+]
+Site = Annotated[
+    str,
+    StringConstraints(pattern=_SITE, max_length=300),
+    AfterValidator(_site),
+    Means("URL of a site, e.g. https://ops.example.com"),
 ]
 ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK), Means("time of day, HH:MM")]
 TimeZone = Annotated[str, StringConstraints(pattern=_ZONE, max_length=64), Means("time zone")]

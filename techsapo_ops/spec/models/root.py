@@ -30,8 +30,8 @@ APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",
 )  # fmt: skip
 """What the app reads of the spec; a change elsewhere concerns it not."""
-TOLD_APART = frozenset({"host", "port", "instances"})
-"""Parts of `app` that an instance is told on its command line instead."""
+TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
+"""Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
     "nginx-plain-http", "prometheus-without-login", "redis-plain-text", "redis-without-login",

@@ -1,0 +1,27 @@
+"""Where links in messages lead: the outside address of the app's pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import spec
+
+from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.stack.page_url import leads_here_alone, page_url
+
+CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/page_urls.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["url"])
+def test_the_pages_are_linked_by_the_name_that_the_spec_gives_them(case: dict[str, Any]) -> None:
+    made = spec(**case["spec"])
+    assert page_url(made, "/runbooks/AppDown") == case["url"] + "/runbooks/AppDown"
+    assert leads_here_alone(made) is case["here"]
+
+
+def test_the_name_that_links_lead_to_is_one_that_the_app_answers() -> None:
+    made = spec(app={"public_url": "https://Ops.example.com:8443", "allowed_hosts": ["web"]})
+    assert host_names(made) == ("ops.example.com", "web")
