@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from projects import Project, project, small_spec
 from servers import free_port, wait_for
+from terminal import typed
 
 pytestmark = pytest.mark.lab
 
@@ -61,7 +63,7 @@ def test_a_request_is_followed_from_nginx_to_the_instance_that_answered_it(stack
         assert {line["service"] for line in lines} & {"nginx"}
         (app,) = {line["service"] for line in lines} - {"nginx"}
         instances.add(app)
-        said = [json.loads(line["text"]) for line in lines if line["service"] == app]
+        said = [line["line"] for line in lines if line["service"] == app]
         (done,) = [line for line in said if line["message"] == "Wall-bounce analysis completed"]
         # The guide's fields.
         assert done["requestId"] == f"lab-{n}"
@@ -83,7 +85,18 @@ def test_levels_are_told_apart_over_all_services(stack: Project) -> None:
     everything = logged(stack, "--since", "1h")
     grave = logged(stack, "--level", "warn", "--since", "1h")
     assert len(everything) > len(grave)
-    assert not [line for line in grave if '"level": "info"' in line["text"]]
-    assert [line for line in everything if '"level": "warn"' in line["text"]] == [
-        line for line in grave if '"level": "warn"' in line["text"]
+    assert not [line for line in grave if line["level"] == "info"]
+    assert [line for line in everything if line["level"] == "warn"] == [
+        line for line in grave if line["level"] == "warn"
     ]
+
+
+def test_on_a_terminal_a_line_is_time_level_service_and_message(stack: Project) -> None:
+    code, shown = typed(stack, "logs", "app-1", "--grep", "Serving", "-n", "1")
+    assert code == 0
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info  app-1 Serving url=\S+ simulated=true\n", shown
+    ), shown
+    code, shown = typed(stack, "logs", "nginx", "-n", "1")
+    assert code == 0
+    assert re.search(r"^[\d: -]{20}      nginx requestId=\S+ client=127\.0\.0\.1 method=", shown), shown

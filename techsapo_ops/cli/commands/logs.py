@@ -5,24 +5,25 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
-from techsapo_ops.cli.output import Output, console, write_json
+from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.views.log_lines import LogView, line_document
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.log_filter import LogFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
+
+    from rich.console import Console
+    from rich.text import Text
 
     from techsapo_ops.stack.observed import LogLine
-
-_COLOURS = ("cyan", "green", "magenta", "blue", "yellow")
 
 
 class LogLevel(StrEnum):
@@ -52,6 +53,9 @@ def logs(
     request: Annotated[
         str | None, typer.Option("--request", metavar="ID", help="Only lines of the request with this id.")
     ] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="ID", help="Only lines of the trace with this id.")
+    ] = None,
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
     ] = None,
@@ -60,8 +64,9 @@ def logs(
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
 
-    With --json every line is an object of its own: service, time, text. The id of a request is its answer's
-    X-Request-ID; nginx and every instance log it.
+    On a terminal: time, level, service, message; on a pipe the lines as they are. With --json every line is
+    an object of its own: time, service, level, and `line`, where it is JSON itself, else `text`. The id of a
+    request is its answer's X-Request-ID; nginx and every instance log it.
 
     Examples:
 
@@ -73,7 +78,7 @@ def logs(
 
       techsapo logs prometheus -n 20
     """
-    chosen = LogFilter(level.value if level else None, request, _compiled(grep))
+    chosen = LogFilter(level.value if level else None, request, _compiled(grep), trace)
     start = moment(since) if since is not None else None
     stack = recorded_stack(file)
     wanted = tuple(services or ())
@@ -99,28 +104,27 @@ def _compiled(grep: str | None) -> re.Pattern[str] | None:
         raise OpsError(f"--grep {grep}: {error}", "it is a Python regular expression", exit_code=2) from None
 
 
-def _printer(names: list[str], as_json: bool) -> Any:
+def _printer(names: list[str], as_json: bool) -> Callable[[Iterable[LogLine]], None]:
     if as_json:
         return _print_json
-    from rich.text import Text
-
     out = console()
+    if out.is_terminal:
+        return lambda lines: _print_all(out, LogView(names).of(lines))
+    return lambda lines: _print_plain(lines, names)
+
+
+def _print_all(out: Console, texts: Iterable[Text]) -> None:
+    for text in texts:
+        out.print(text, soft_wrap=True)
+
+
+def _print_plain(lines: Iterable[LogLine], names: list[str]) -> None:
+    """The lines as they are, for another program; of several services with whose they are."""
     width = max(len(name) for name in names)
-    colours = {name: _COLOURS[n % len(_COLOURS)] for n, name in enumerate(names)}
-
-    def show(lines: Iterable[LogLine]) -> None:
-        for line in lines:
-            if len(names) == 1:
-                out.print(Text(harmless(line.text)), soft_wrap=True)
-            else:
-                head = Text(f"{line.service:{width}} | ", style=colours.get(line.service, ""))
-                out.print(head + Text(harmless(line.text)), soft_wrap=True)
-
-    return show
-
-
-def _print_json(lines: Iterator[LogLine]) -> None:
     for line in lines:
-        when = line.time.isoformat() if line.time else None
-        entry = {"service": line.service, "time": when, "text": line.text}
-        write_json(entry)
+        write(line.text if len(names) == 1 else f"{line.service:{width}} | {line.text}")
+
+
+def _print_json(lines: Iterable[LogLine]) -> None:
+    for line in lines:
+        write_json(line_document(line))

@@ -15,6 +15,8 @@ from typing import IO
 from techsapo_ops.stack.observed import LogLine
 
 _BLOCK = 64 * 1024
+_LONGEST = 4 * 1024 * 1024
+"""Bytes of a line without an end that is followed, from which on it is told in pieces."""
 _POLL_SECONDS = 0.2
 _ISO = re.compile(
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ]+(\d{1,2}):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?"
@@ -123,9 +125,8 @@ def glob_escape(name: str) -> str:
 def _last_lines(path: Path, count: int | None) -> list[str]:
     try:
         if path.name.endswith(".gz"):
-            with gzip.open(path, "rt", encoding="utf-8", errors="replace") as packed:
-                texts = packed.read().splitlines()
-            return texts if count is None else texts[max(len(texts) - count, 0) :]
+            with gzip.open(path, "rb") as packed:
+                return _texts(packed.read(), count)
         with path.open("rb") as file:
             return _tail(file, count)
     except FileNotFoundError:  # not started yet, or rotated away meanwhile
@@ -134,13 +135,24 @@ def _last_lines(path: Path, count: int | None) -> list[str]:
 
 def _tail(file: IO[bytes], count: int | None) -> list[str]:
     position = file.seek(0, os.SEEK_END)
-    data = b""
-    while position > 0 and (count is None or data.count(b"\n") <= count):
+    blocks: list[bytes] = []  # the last one first; joined once, for a line may be longer than many blocks
+    ends = 0
+    while position > 0 and (count is None or ends <= count):
         step = position if count is None else min(_BLOCK, position)
         position -= step
         file.seek(position)
-        data = file.read(step) + data
-    texts = data.decode(errors="replace").splitlines()
+        blocks.append(file.read(step))
+        ends += blocks[-1].count(b"\n")
+    return _texts(b"".join(reversed(blocks)), count)
+
+
+def _texts(data: bytes, count: int | None = None) -> list[str]:
+    """The last `count` lines of `data`. Only a line feed ends one: what is logged may hold other ends of
+    lines, behind which a client could write a line of its own.
+    """
+    texts = [line.removesuffix(b"\r").decode(errors="replace") for line in data.split(b"\n")]
+    if not texts[-1]:
+        texts.pop()
     return texts if count is None else texts[max(len(texts) - count, 0) :]
 
 
@@ -181,9 +193,10 @@ class Follower:
             self._open(at_end=False)
             data += self._file.read() if self._file is not None else b""
         self._rest += data
-        *whole, self._rest = self._rest.split(b"\n")
-        texts = [line.decode(errors="replace") for line in whole]
-        return [LogLine(self._service, text, line_time(text)) for text in texts]
+        whole, end, self._rest = self._rest.rpartition(b"\n")
+        if len(self._rest) > _LONGEST:  # no end in sight: it is not kept for ever
+            whole, self._rest = whole + end + self._rest, b""
+        return [LogLine(self._service, text, line_time(text)) for text in _texts(whole)]
 
     def close(self) -> None:
         """Close the file."""

@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from math import isfinite
+from typing import Any, Literal, NoReturn
 
 from techsapo_ops.stack.observed import LogLine
 
@@ -22,6 +23,8 @@ _LOGFMT = re.compile(r'\b(?:level|lvl)="?([A-Za-z]+)')
 _BRACKETS = re.compile(r"\[([A-Za-z]+)\]")
 _SUPERVISOR = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ([A-Z]{4,5}) ")
 _WITH_SIGN = re.compile(r"^\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.\-*#]) ")
+_REQUEST = ("requestId", "request_id")
+_TRACE = ("trace_id",)
 _SIGNS: dict[str, Level] = {".": "debug", "-": "info", "*": "info", "#": "warn"}
 
 
@@ -31,8 +34,9 @@ def line_level(text: str) -> Level | None:
     Understood are JSON's "level", logfmt's `level=` (Prometheus, the exporters), a word in brackets (nginx,
     MariaDB), supervisord's fourth word, and Redis's sign.
     """
-    if text.startswith("{"):
-        return _WORDS.get(str(_object(text).get("level", "")).lower())
+    told = line_object(text)
+    if told is not None:
+        return _WORDS.get(str(told.get("level", "")).lower())
     signed = _WITH_SIGN.match(text)
     if signed is not None:
         return _SIGNS[signed[1]]
@@ -45,14 +49,15 @@ def line_level(text: str) -> Level | None:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """The lines that are wanted: at least as grave as `level`, of `request`, matching `pattern`."""
+    """The lines that are wanted: at least as grave as `level`, of `request`, of `trace`, like `pattern`."""
 
     level: Level | None = None
     request: str | None = None
     pattern: re.Pattern[str] | None = None
+    trace: str | None = None
 
     def __bool__(self) -> bool:
-        return self.level is not None or self.request is not None or self.pattern is not None
+        return any(wanted is not None for wanted in (self.level, self.request, self.pattern, self.trace))
 
     def of(self, lines: Iterable[LogLine]) -> Iterator[LogLine]:
         """Those of `lines` that are wanted.
@@ -67,25 +72,42 @@ class LogFilter:
                 levels[line.service] = level
                 if ORDER.index(level) > ORDER.index(self.level):
                     continue
-            if self.request is not None and not _is_of(line.text, self.request):
+            if self.request is not None and not _is_of(line.text, self.request, _REQUEST):
+                continue
+            if self.trace is not None and not _is_of(line.text, self.trace, _TRACE):
                 continue
             if self.pattern is None or self.pattern.search(line.text):
                 yield line
 
 
-def _is_of(text: str, request: str) -> bool:
-    if request not in text:
-        return False
-    if text.startswith("{"):
-        told = _object(text)
-        return request in (told.get("requestId"), told.get("request_id"))
-    # Not as a part of a longer id.
-    return re.search(rf"(?<![\w.-]){re.escape(request)}(?![\w.-])", text) is not None
+def line_object(text: str) -> dict[str, Any] | None:
+    """The JSON object that a line is; None for any other line.
 
-
-def _object(text: str) -> dict[str, object]:
+    NaN and infinite numbers are no JSON, though Python reads them.
+    """
+    if not text.startswith("{"):
+        return None
     try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError):  # RecursionError: brackets within brackets, thousands of them
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if isfinite(value) else _refuse(digits)
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _is_of(text: str, wanted: str, fields: tuple[str, ...]) -> bool:
+    if wanted not in text:
+        return False
+    told = line_object(text)
+    if told is not None:
+        return any(told.get(field) == wanted for field in fields)
+    # Not as a part of a longer id.
+    return re.search(rf"(?<![\w.-]){re.escape(wanted)}(?![\w.-])", text) is not None

@@ -179,3 +179,37 @@ def test_exits_are_counted_from_the_last_stop_and_a_loop_is_three_within_a_minut
     with log.open("a") as file:
         file.write("2026-01-01 00:01:00,000 INFO supervisord started with pid 2\n")
     assert history.exits(log) == {}
+
+
+def test_nothing_but_a_line_feed_ends_a_line(tmp_path: Path) -> None:
+    """A client's own text stands in nginx's lines as it came: what it holds must not begin a line."""
+    forged = [
+        f'{{"uri": "/{end}2026-01-31T12:00:00Z forged"}}' for end in ("\u2028", "\x85", "\x0b", "\x0c", "\r")
+    ]
+    write(tmp_path / "nginx.log", *forged)
+    assert [line.text for line in read(tmp_path, ["nginx"], lines=None, since=None)] == forged
+    with gzip.open(tmp_path / "nginx.log.1.gz", "wb") as packed:
+        packed.write((tmp_path / "nginx.log").read_bytes())
+    assert [line.text for line in read(tmp_path, ["nginx"], lines=None, since=None)] == forged * 2
+
+
+def test_a_line_of_many_blocks_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_bytes(b"before\n" + b"x" * 64_000_000 + b"\nafter\r\n")
+    found = read(tmp_path, ["app"], lines=2, since=None)
+    assert [len(line.text) for line in found] == [64_000_000, 5]
+
+
+def test_a_line_without_an_end_is_not_kept_for_ever_while_it_is_followed(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("")
+    follower = Follower(log, "app")
+    with log.open("ab") as writing:
+        for _ in range(5):
+            writing.write(b"x" * 1_000_000)
+            writing.flush()
+            found = follower.lines()
+        assert [len(line.text) for line in found] == [5_000_000]
+        writing.write(b"rest\nnext\n")
+        writing.flush()
+        assert [line.text for line in follower.lines()] == ["rest", "next"]
+    follower.close()
