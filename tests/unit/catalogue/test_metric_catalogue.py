@@ -36,7 +36,7 @@ GUIDE = {
     "techsapo_budget_utilization_percent",
 }
 PROMETHEUS_MAKES = {"up", "ALERTS"}
-EXPORTERS = re.compile(r"(node|redis|mysql|nginx|prometheus|alertmanager|grafana)_\w+")
+EXPORTERS = re.compile(r"(node|redis|mysql|nginx|prometheus|alertmanager|grafana|probe|blackbox_exporter)_\w+")
 
 
 def recorded() -> dict[str, str]:
