@@ -21,6 +21,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  two of its scrapes in a row. Absent where the alert is in every stack
     muted_by     alerts that name the cause where this one names its effect: while one of them fires,
                  nobody is told of this one. Absent where there is none
+    dashboard    the dashboard that shows it; absent: that of its file, see _FILES
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
                  would make a new alert each time
@@ -42,11 +43,12 @@ Priority = Literal["P0", "P1", "P2"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
-_FILES = (
-    "users", "analyses", "providers", "stores", "host",
-    "monitoring", "security", "backup", "certificates", "jobs",
-)  # fmt: skip
-"""In the order in which alerts are listed, within a severity."""
+_FILES = {
+    "users": "main", "analyses": "llm", "providers": "llm", "stores": "main", "host": "main",
+    "monitoring": "main", "security": "security", "backup": "backups", "certificates": "certificates",
+    "jobs": "jobs",
+}  # fmt: skip
+"""In the order in which alerts are listed, within a severity, each with the dashboard of its alerts."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|iso9660|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
@@ -70,6 +72,7 @@ class Alert:
     service: str
     exporter: str | None
     muted_by: tuple[str, ...]
+    dashboard: str
     summary: Mapping[str, str]
     description: Mapping[str, str]
 
@@ -125,7 +128,7 @@ def promql_number(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _alert(name: str, entry: dict[str, Any]) -> Alert:
+def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
     threshold, minimum = entry.get("threshold"), entry.get("minimum")
     return Alert(
         name=name,
@@ -140,6 +143,7 @@ def _alert(name: str, entry: dict[str, Any]) -> Alert:
         service=entry["service"],
         exporter=entry.get("exporter"),
         muted_by=tuple(entry.get("muted_by", ())),
+        dashboard=entry.get("dashboard", dashboard),
         summary=MappingProxyType(entry["summary"]),
         description=MappingProxyType(entry["description"]),
     )
@@ -150,8 +154,8 @@ def alerts() -> Mapping[str, Alert]:
     """Every alert by name, the worst severity first."""
     folder = files("techsapo_ops.catalogue") / "alerts"
     found: dict[str, Alert] = {}
-    for file in _FILES:
+    for file, dashboard in _FILES.items():
         entries = yaml.safe_load((folder / f"{file}.yaml").read_text(encoding="utf-8"))
-        found |= {name: _alert(name, entry) for name, entry in entries.items()}
+        found |= {name: _alert(name, entry, dashboard) for name, entry in entries.items()}
     worst_first = sorted(found.values(), key=lambda alert: SEVERITIES.index(alert.severity))
     return MappingProxyType({alert.name: alert for alert in worst_first})

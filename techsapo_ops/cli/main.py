@@ -39,6 +39,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
     "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),
+    "runbook": LazyEntry("runbook", "runbook", "Show what an alert means and what to do.", _STACK),
     "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
     "cron": LazyEntry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
     "schedule": LazyEntry(

@@ -53,6 +53,7 @@ from techsapo_ops.serve.problems import Code, add_problem_handlers
 from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.responses import json_response
+from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
@@ -198,6 +199,7 @@ class App:
                 metrics.start_route("POST", route.path)
         others = (
             page_routes(spec.locale, keys=gate.needs_keys),
+            runbook_routes(spec.locale),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
         )

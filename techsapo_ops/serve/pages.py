@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from techsapo_ops.serve.problems import Problem
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -36,27 +40,33 @@ def _assets() -> dict[str, tuple[bytes, str, str]]:
 
 
 @cache
-def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
-    """Content, type and ETag of a page."""
+def _templates() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # 2 MB that only readers of pages pay
 
-    environment = Environment(
+    return Environment(
         loader=FunctionLoader(lambda name: (_WEB / name).read_text(encoding="utf-8")),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    name = _PAGES[path]
-    text = environment.get_template(f"{name}.html").render(
-        locale=locale, keys=keys, name=name, here=path, pages=_WORDS
-    )
-    content = text.encode()
+
+
+def page_of(name: str, locale: str, **values: object) -> tuple[bytes, str, str]:
+    """Content, type and ETag of the page NAME.html in the frame of all; `values` are its own."""
+    known = {"locale": locale, "keys": "off", "here": "", **values}
+    content = _templates().get_template(f"{name}.html").render(known, name=name, pages=_WORDS).encode()
     return content, "text/html; charset=utf-8", _tag(content)
+
+
+@cache
+def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
+    return page_of(_PAGES[path], locale, keys=keys, here=path)
 
 
 def _tag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def _reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:
+def page_reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:
+    """The answer with a page or a file: kept by browsers, and asked for again."""
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
@@ -71,20 +81,20 @@ def page_routes(locale: str, *, keys: bool) -> APIRouter:
     field = "on" if keys else "off"
 
     async def page(request: Request) -> Response:
-        return _reply(request, *_page(request.scope["route"].path, locale, field))
+        return page_reply(request, *_page(request.scope["route"].path, locale, field))
 
     for path in _PAGES:
         router.add_api_route(path, page, methods=["GET", "HEAD"])
 
     @router.get("/favicon.ico")
     async def icon(request: Request) -> Response:
-        return _reply(request, *_assets()["icon.svg"])
+        return page_reply(request, *_assets()["icon.svg"])
 
     @router.get("/web/{name}")
     async def asset(request: Request, name: str) -> Response:
         found = _assets().get(name)
         if found is None:
             raise Problem(404, "not_found", "there is no such file")
-        return _reply(request, *found)
+        return page_reply(request, *found)
 
     return router

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -11,6 +12,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import alerts as catalogue
+from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.bodies.monitoring import (
     AlertBody,
@@ -110,12 +112,20 @@ def _alerts(prometheus: Prometheus) -> list[AlertBody]:
             since=alert.since.isoformat(),
             summary=alert.annotations.get("summary", ""),
             description=alert.annotations.get("description", ""),
-            runbook=alert.annotations.get("runbook_url", ""),
+            runbook=_runbook(alert.annotations.get("runbook_url", "")),
         )
         for alert in prometheus.alerts()
         if alert.labels.get("alertname") != "Watchdog"
     ]
     return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
+
+
+def _runbook(url: str) -> str:
+    """Where the page is that an alert names; one of this app without its outside address, which the reader
+    may not have come by.
+    """
+    path = urlsplit(url).path
+    return path if path.startswith("/runbooks/") and path.rpartition("/")[2] in runbooks() else url
 
 
 def _jobs(prometheus: Prometheus) -> list[JobBody]:

@@ -62,7 +62,7 @@ def list_alerts(
         out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != "Watchdog"), None)
     if noisy is not None:
-        out.next(f"the runbook {noisy.alert.runbook} says what to do")
+        out.next(f"`techsapo runbook {noisy.alert.name}` says what to do")
 
 
 @app.command()

@@ -20,7 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.loaded_configuration import Server, server_of
-from techsapo_ops.services.prometheus.alert_rules import alert_rule, runbook_url
+from techsapo_ops.services.prometheus.alert_rules import alert_rule, help_with
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
@@ -161,7 +161,7 @@ def try_out(
     annotations = {
         "summary": f"[TEST] {alert.name}",
         "description": text[spec.locale],
-        "runbook_url": runbook_url(spec, alert),
+        **help_with(spec, alert),
     }
     before, started = server.sent(), clock()
     server.post(labels, annotations, datetime.now(UTC) + timedelta(seconds=within + 60))

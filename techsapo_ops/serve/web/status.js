@@ -71,7 +71,7 @@ function drawAlerts() {
     head.append(element("strong", "", alert.name), " ", element("span", "badge", alert.severity), " ", element("span", "badge dim", word(alert.state)));
     item.append(head, element("p", "", alert.summary));
     const facts = element("small", "dim", `${word("since")} ${when(alert.since)}${alert.instance ? ` · ${alert.instance}` : ""} `);
-    if (/^https?:/.test(alert.runbook)) {
+    if (/^(https?:|\/runbooks\/)/.test(alert.runbook)) {
       const link = element("a", "", word("runbook"));
       link.href = alert.runbook;
       link.rel = "noreferrer";

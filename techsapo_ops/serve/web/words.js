@@ -27,7 +27,7 @@ const WORDS = {
     noPrometheus: "このスタックにはPrometheusがないため、このインスタンスの直近10分をライブで表示しています。", prometheusLost: "Prometheusに接続できません。ライブ表示だけが利用できます。",
     noData: "データなし", updated: "更新", healthTitle: "稼働状況", exposuresTitle: "公開されているもの", exposed: "要確認", meant: "承認済み", alertsTitle: "アラート", jobsTitle: "ジョブ", costsTitle: "費用",
     healthy: "正常", degraded: "一部低下", down: "停止", available: "利用可", unavailable: "利用不可", open: "休止中", noAlerts: "発生中のアラートはありません。", noJobs: "まだ実行されたジョブはありません。",
-    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "開始", runbook: "手順書",
+    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "開始", runbook: "手順書", allRunbooks: "すべての手順書",
     job: "ジョブ", lastRun: "最終実行", lastSuccess: "最終成功", nextRun: "次回", result: "結果", ok: "成功", neverRun: "なし", exitCode: "終了コード",
     day: "今日 (UTC)", month: "今月", spentBy: "今月のプロバイダー別費用", calls: "呼び出し", failures: "失敗", recommended: "推奨", noRecommendation: "基準を満たす組み合わせはまだありません。", cacheName: "キャッシュ", auditName: "監査ログ",
     phases: { waiting: "別のインスタンスの回答を待っています", asked: "問い合わせています", grading: "相互に採点しています", bouncing: "争点を差し戻しています", settled: "結論が出ました" }, awaited: "回答を待っています…",
@@ -140,7 +140,7 @@ const WORDS = {
     noPrometheus: "This stack has no Prometheus: these are the last ten minutes of this instance, live.", prometheusLost: "Prometheus can't be reached; only the live view is to be had.",
     noData: "no data", updated: "updated", healthTitle: "Health", exposuresTitle: "Exposed", exposed: "to check", meant: "accepted", alertsTitle: "Alerts", jobsTitle: "Jobs", costsTitle: "Costs",
     healthy: "healthy", degraded: "degraded", down: "down", available: "available", unavailable: "unavailable", open: "left alone", noAlerts: "No alert is firing.", noJobs: "No job has run yet.",
-    notWatched: "Not watched: this stack has no Prometheus.", watchLost: "Not known: Prometheus can't be reached.", pending: "pending", firing: "firing", since: "since", runbook: "Runbook",
+    notWatched: "Not watched: this stack has no Prometheus.", watchLost: "Not known: Prometheus can't be reached.", pending: "pending", firing: "firing", since: "since", runbook: "Runbook", allRunbooks: "All runbooks",
     job: "Job", lastRun: "Last run", lastSuccess: "Last success", nextRun: "Next", result: "Result", ok: "ok", neverRun: "never", exitCode: "exit code",
     day: "Today (UTC)", month: "This month", spentBy: "This month by provider", calls: "calls", failures: "failed", recommended: "Recommended", noRecommendation: "No pair of providers has met its threshold yet.", cacheName: "Cache", auditName: "Audit log",
     phases: { waiting: "Waiting for another instance's answer", asked: "Asking", grading: "Grading each other", bouncing: "Sending contested claims back", settled: "Settled" }, awaited: "Waiting for its answer…",
@@ -240,7 +240,8 @@ function store(key, value, storage = "localStorage") {
 }
 
 const root = document.documentElement;
-let language = stored("language") ?? root.dataset.locale;
+const asked = new URLSearchParams(location.search).get("lang");
+let language = asked in WORDS ? asked : (stored("language") ?? root.dataset.locale);
 if (!(language in WORDS)) language = "ja";
 let apiKey = stored(KEY, "sessionStorage") ?? "";
 

@@ -202,8 +202,8 @@ def _number(spec: Spec, bound: float | str) -> float:
 
 
 def _links(spec: Spec, thresholds: Thresholds | None) -> list[dict[str, Any]]:
-    """Links to the runbooks of the alerts whose thresholds are shown, where they are published."""
-    if thresholds is None or spec.monitoring.runbook_url is None:
+    """Links to the runbooks of the alerts whose thresholds are shown."""
+    if thresholds is None:
         return []
     names = [b for b in (thresholds.warning, thresholds.critical) if isinstance(b, str)]
     return [{"title": name, "url": runbook_url(spec, alerts()[name]), "targetBlank": True} for name in names]

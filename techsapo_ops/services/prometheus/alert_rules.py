@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
+from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.formats import go_template_text
-
-RUNBOOKS = "docs/runbooks/"
-"""Where the pages are, seen from the repository's root."""
+from techsapo_ops.stack.page_url import page_url
 
 
 def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
@@ -34,9 +33,24 @@ def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def runbook_url(spec: Spec, alert: Alert) -> str:
-    """Where the alert's page is: below `monitoring.runbook_url`, else its path in the repository."""
+    """Where the alert's page is: below `monitoring.runbook_url`, else of the app."""
     base = spec.monitoring.runbook_url
-    return RUNBOOKS + alert.runbook if base is None else f"{base.rstrip('/')}/{alert.runbook}"
+    if base is None:
+        return page_url(spec, f"/runbooks/{alert.name}")
+    return f"{base.rstrip('/')}/{alert.runbook}"
+
+
+def help_with(spec: Spec, alert: Alert) -> dict[str, str]:
+    """What a message has beside what is wrong: where the pages are, and what to look at first.
+
+    The latter since a page may be away when it is needed most.
+    """
+    steps = runbooks()[alert.name].steps(spec.locale)
+    return {
+        "steps": "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)),
+        "runbook_url": runbook_url(spec, alert),
+        "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
+    }
 
 
 def duration_text(total: float) -> str:
@@ -117,7 +131,7 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     rule["annotations"] = {
         "summary": text(alert.summary[spec.locale]),
         "description": text(alert.description[spec.locale]),
-        "runbook_url": go_template_text(runbook_url(spec, alert)),
+        **{name: go_template_text(words) for name, words in help_with(spec, alert).items()},
     }
     return rule
 

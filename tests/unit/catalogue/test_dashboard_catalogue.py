@@ -119,8 +119,9 @@ def test_a_value_below_the_threshold_is_red_where_low_is_bad() -> None:
     ]
 
 
-def test_a_panel_links_to_the_runbook_where_runbooks_are_published() -> None:
-    assert "links" not in panel("Memory used")
+def test_a_panel_links_to_the_runbook_on_the_apps_own_page_or_where_the_spec_publishes_them() -> None:
+    links = panel("Memory used", app={"public_url": "https://ops.example.com"})["links"]
+    assert [link["url"] for link in links] == ["https://ops.example.com/runbooks/MemoryHigh"]
     links = panel("Memory used", monitoring={"runbook_url": "https://wiki.example/r/"})["links"]
     assert [link["url"] for link in links] == ["https://wiki.example/r/MemoryHigh.md"]
 

@@ -222,9 +222,22 @@ def test_the_runbook_is_linked_where_it_is_published_and_braces_in_its_address_s
         found: str = rules["AppDown"]["annotations"]["runbook_url"]
         return found
 
-    assert url(None) == "docs/runbooks/AppDown.md"
+    assert url(None) == "http://localhost:8080/runbooks/AppDown"
     assert url("https://wiki.example/r/") == "https://wiki.example/r/AppDown.md"
     assert url("https://x/{{$value}}") == 'https://x/{{ "{{" }}$value}}/AppDown.md'
+
+
+def test_an_alert_brings_its_page_its_dashboard_and_what_to_look_at_first() -> None:
+    rules = alert_rules(app={"public_url": "https://ops.example.com"}, locale="en")
+    for name, rule in rules.items():
+        told = rule["annotations"]
+        assert told["runbook_url"] == f"https://ops.example.com/runbooks/{name}"
+        address, _, dashboard = told["dashboard_url"].partition("#")
+        assert address == "https://ops.example.com/dashboards"
+        assert dashboard in dashboards()
+        assert re.fullmatch(r"1\. .+\n2\. .+", told["steps"]), name
+    assert rules["AppDown"]["annotations"]["steps"].startswith("1. `techsapo ps`: state and exit code.\n2. ")
+    assert rules["BudgetHigh"]["annotations"]["dashboard_url"].endswith("#cost")
 
 
 def test_every_annotation_is_a_template_of_labels_and_value_alone() -> None:

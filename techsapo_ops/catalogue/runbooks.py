@@ -1,0 +1,64 @@
+"""The pages of the alerts, runbooks/NAME.md: Japanese first, then English below `## English`.
+
+Three sections in each language: what it means, how to check (numbered), how to fix. The first two steps of
+the check go out with the alert itself, so that they are there when no page can be opened.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+STEPS = 2
+"""How many steps of the check are sent."""
+LOCALES = ("ja", "en")
+_OWN_NAME = re.compile(r"\A# (\S+)\n")
+_OTHER_LANGUAGE = re.compile(r"^\[English\]\(#english\)\n+", re.MULTILINE)
+_ENGLISH = re.compile(r"^## English\n", re.MULTILINE)
+_LOWER_HEADING = re.compile(r"^###", re.MULTILINE)
+_SECTION = re.compile(r"^## .+\n", re.MULTILINE)
+_STEP = re.compile(r"^\d+\. (.+(?:\n {2,}\S.*)*)", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """The page of one alert, as Markdown by locale, `ja` and `en`; each begins with the alert's name."""
+
+    name: str
+    text: Mapping[str, str]
+
+    def meaning(self, locale: str) -> str:
+        """What the alert means in its first paragraph, as plain text on one line."""
+        section = _SECTION.split(self.text[locale])[1]
+        return _plain(section.strip().split("\n\n")[0])
+
+    def steps(self, locale: str) -> Sequence[str]:
+        """The first steps of the check as plain text, one line each; commands keep their backquotes."""
+        check = _SECTION.split(self.text[locale])[2]
+        return [_plain(step) for step in _STEP.findall(check)[:STEPS]]
+
+
+def _plain(text: str) -> str:
+    return _LINK.sub(r"\1", " ".join(text.split()))
+
+
+def _parsed(page: str) -> Runbook:
+    named = _OWN_NAME.match(page)
+    assert named is not None  # noqa: S101 - our own pages, which a test looks at
+    japanese, english = _ENGLISH.split(_OTHER_LANGUAGE.sub("", page[named.end() :]))
+    parts = {"ja": japanese, "en": _LOWER_HEADING.sub("##", english)}
+    texts = {locale: f"{named[0]}\n{parts[locale].strip()}\n" for locale in LOCALES}
+    return Runbook(named[1], MappingProxyType(texts))
+
+
+@cache
+def runbooks() -> Mapping[str, Runbook]:
+    """Every page by the name of its alert."""
+    pages = (entry for entry in (files("techsapo_ops.catalogue") / "runbooks").iterdir())
+    found = [_parsed(page.read_text(encoding="utf-8")) for page in pages if page.name.endswith(".md")]
+    return MappingProxyType({page.name: page for page in sorted(found, key=lambda page: page.name)})

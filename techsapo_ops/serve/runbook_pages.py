@@ -1,0 +1,123 @@
+"""The runbooks as pages: /runbooks/NAME, where an alert's message leads, and the list of all."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.serve.pages import page_of, page_reply
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
+_PATH = "/runbooks"
+_PAGE = re.compile(r"(\w+)\.md")
+_NAME = re.compile(r"[A-Za-z0-9]{1,64}")
+_LIST = {
+    "ja": ("手順書", "アラートごとの意味、確認、対処です。"),
+    "en": ("Runbooks", "What each alert means, how to check and how to fix it."),
+}
+_MISSING = {
+    "ja": ("その手順書はありません", "もしかして："),
+    "en": ("There is no such runbook", "Did you mean:"),
+}
+
+
+def runbook_routes(locale: str) -> APIRouter:
+    """Routes of the runbooks. They are open as the frame of every page is: what they say is in the package.
+
+    `locale` is the language until the reader chooses another, on a page or by `?lang=`.
+    """
+    router = APIRouter(include_in_schema=False)
+
+    async def listed(request: Request) -> Response:
+        return page_reply(request, *_list(*_language(request, locale)))
+
+    async def page(request: Request, name: str) -> Response:
+        language, query = _language(request, locale)
+        if name in runbooks():
+            return page_reply(request, *_page(name, language, query))
+        content, media_type, _ = _missing(name, language, query)
+        return Response(content, 404, media_type=media_type)
+
+    for path, answer in ((_PATH, listed), (f"{_PATH}/{{name}}", page)):
+        router.add_api_route(path, answer, methods=["GET", "HEAD"])
+    return router
+
+
+def _language(request: Request, locale: str) -> tuple[str, str]:
+    """The page's language, and the query by which its links keep it where it was asked for."""
+    asked = request.query_params.get("lang")
+    return (asked, f"?lang={asked}") if asked in LOCALES else (locale, "")
+
+
+@cache
+def _page(name: str, locale: str, query: str) -> tuple[bytes, str, str]:
+    texts = runbooks()[name].text
+    return _framed(locale, query, ((each, _html(texts[each], query)) for each in LOCALES), name)
+
+
+@cache
+def _list(locale: str, query: str) -> tuple[bytes, str, str]:
+    def lines(language: str) -> str:
+        title, about = _LIST[language]
+        rows = (
+            f"- {_linked(name)} ({alert.severity}): {runbooks()[name].meaning(language)}"
+            for name, alert in alerts().items()
+        )
+        return "\n".join((f"# {title}", "", about, "", *rows))
+
+    return _framed(locale, query, ((each, _html(lines(each), query)) for each in LOCALES))
+
+
+def _missing(name: str, locale: str, query: str) -> tuple[bytes, str, str]:
+    """The page for a name that there is not, with those that are like it. The name itself is not shown."""
+    by_lower = {known.lower(): known for known in runbooks()}
+    asked = name.lower() if _NAME.fullmatch(name) else ""
+    near = [by_lower[each] for each in difflib.get_close_matches(asked, by_lower, n=5, cutoff=0.5)]
+
+    def lines(language: str) -> str:
+        title, guess = _MISSING[language]
+        found = (guess, "", *(f"- {_linked(each)}" for each in near)) if near else ()
+        return "\n".join((f"# {title}", "", *found))
+
+    return _framed(locale, query, ((each, _html(lines(each), query)) for each in LOCALES), "404")
+
+
+def _linked(name: str) -> str:
+    return f"[{name}]({name}.md)"
+
+
+def _framed(
+    locale: str, query: str, texts: Iterable[tuple[str, str]], alert: str = ""
+) -> tuple[bytes, str, str]:
+    from markupsafe import Markup  # comes with the templates, which only readers of pages load
+
+    marked = [(language, Markup(text)) for language, text in texts]  # noqa: S704 - made by _html from our pages
+    return page_of("runbook", locale, texts=marked, query=query, alert=alert)
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # for readers of runbooks alone
+
+    return MarkdownIt("commonmark", {"html": False})
+
+
+def _html(text: str, query: str) -> str:
+    """Markdown as HTML: no HTML of its own comes through, and links between runbooks lead to their pages."""
+    parser = _markdown()
+    tokens = parser.parse(text)
+    for token in (inner for block in tokens for inner in block.children or ()):
+        page = _PAGE.fullmatch(str(token.attrs.get("href", "")))
+        if page is not None:
+            token.attrs["href"] = f"{_PATH}/{page[1]}{query}"
+    return str(parser.renderer.render(tokens, parser.options, {}))

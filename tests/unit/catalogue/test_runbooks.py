@@ -1,0 +1,49 @@
+"""The pages of the alerts, and what of them goes out with an alert."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.runbooks import LOCALES, Runbook, runbooks
+
+LONGEST_STEP = 260
+"""Characters; two of them are a third of what Slack shows of a message before it folds it."""
+each_page = pytest.mark.parametrize("page", runbooks().values(), ids=lambda page: page.name)
+each_locale = pytest.mark.parametrize("locale", LOCALES)
+
+
+def test_each_alert_has_its_page() -> None:
+    assert set(runbooks()) == set(alerts())
+
+
+@each_page
+@each_locale
+def test_a_page_holds_one_language(page: Runbook, locale: str) -> None:
+    text = page.text[locale]
+    assert text.startswith(f"# {page.name}\n\n## ")
+    assert len(re.findall(r"^## ", text, re.MULTILINE)) == 3
+    assert bool(re.search(r"[ぁ-ん]", text)) == (locale == "ja")
+    assert "#english" not in text
+
+
+@each_page
+@each_locale
+def test_the_first_two_steps_of_the_check_stand_alone_in_a_message(page: Runbook, locale: str) -> None:
+    steps = page.steps(locale)
+    assert len(steps) == 2, "the check is a numbered list of two steps or more"
+    for step in steps:
+        assert 10 <= len(step) <= LONGEST_STEP, step
+        assert "\n" not in step
+        assert not re.search(r"\]\(|\*\*|^#|[<>]\w", step), "nothing that is only read as Markdown or HTML"
+        assert step.count("`") % 2 == 0
+    assert not re.search(r"\bsee (above|below)\b|\bstep \d|手順 ?\d", " ".join(steps)), steps
+
+
+@each_page
+def test_the_links_of_a_page_lead_to_pages_that_there_are(page: Runbook) -> None:
+    for text in page.text.values():
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert re.fullmatch(r"https://\S+", target) or target.removesuffix(".md") in runbooks(), target

@@ -1,0 +1,70 @@
+"""`techsapo runbook`: what to do, also where nothing else works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.catalogue.runbooks import runbooks
+
+
+def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "techsapo_ops", "runbook", *words]
+    return subprocess.run(
+        argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": "", **variables}
+    )
+
+
+def test_a_runbook_is_shown_without_a_spec_and_in_a_pipe_it_is_markdown(tmp_path: Path) -> None:
+    said = run(tmp_path, "AppDown")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == runbooks()["AppDown"].text["en"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words", "variables", "language"),
+    [
+        ("project: x\n", (), {"LANG": "en_GB.UTF-8"}, "ja"),
+        ("project: x\nlocale: en\n", (), {"LANG": "ja_JP.UTF-8"}, "en"),
+        ("project: x\nlocale: en\n", ("--lang", "ja"), {}, "ja"),
+        ("", (), {"LANG": "ja_JP.UTF-8"}, "ja"),
+        ("", (), {"LC_ALL": "C", "LANG": "ja_JP.UTF-8"}, "en"),
+    ],
+)
+def test_its_language_is_that_of_the_spec_or_without_one_of_the_terminal(
+    tmp_path: Path, spec: str, words: tuple[str, ...], variables: dict[str, str], language: str
+) -> None:
+    if spec:
+        (tmp_path / "techsapo.yaml").write_text(spec)
+    said = run(tmp_path, "RedisDown", "--json", *words, **variables)
+    told = json.loads(said.stdout)
+    assert told["language"] == language
+    assert told["text"] == runbooks()["RedisDown"].text[language]
+    assert len(told["steps"]) == 2
+
+
+def test_a_spec_that_can_not_be_read_keeps_nobody_from_the_runbook(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: [\n")
+    said = run(tmp_path, "AppDown")
+    assert said.returncode == 0
+    assert said.stdout == runbooks()["AppDown"].text["en"]
+    assert "--lang" in said.stderr
+
+
+def test_without_a_name_all_are_listed_with_what_they_mean(tmp_path: Path) -> None:
+    said = run(tmp_path)
+    lines = said.stdout.splitlines()
+    assert {line.split()[0] for line in lines[1:]} == set(runbooks())
+    assert any("No instance of the app has answered a scrape for a minute." in line for line in lines)
+    told = json.loads(run(tmp_path, "--json").stdout)
+    assert {row["name"] for row in told} == set(runbooks())
+
+
+def test_a_name_that_there_is_not_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    said = run(tmp_path, "appdwn")
+    assert said.returncode == 2
+    assert said.stderr.splitlines() == ["error: there is no runbook appdwn", "try: did you mean AppDown?"]
