@@ -45,10 +45,20 @@ class HostUsage:
             return min(100.0, 100 * max(0.0, used - self._reclaimable()) / limit)
         return self._memory_v1_percent() or float(self._psutil.virtual_memory().percent)
 
-    def _memory_v1_percent(self) -> float | None:
+    def memory_limit(self) -> float | None:
+        """Bytes that `memory_percent` is a share of where the cgroup has a limit; None where it is of the
+        host's memory.
+        """
+        return _number(self._cgroup / "memory.max") or self._memory_v1_limit()
+
+    def _memory_v1_limit(self) -> float | None:
         limit = _number(self._memory_v1 / "memory.limit_in_bytes")
+        return None if not limit or limit >= _UNLIMITED else limit
+
+    def _memory_v1_percent(self) -> float | None:
+        limit = self._memory_v1_limit()
         used = _number(self._memory_v1 / "memory.usage_in_bytes")
-        if not limit or limit >= _UNLIMITED or used is None:
+        if limit is None or used is None:
             return None
         cache = _stat(self._memory_v1 / "memory.stat", "total_inactive_file") or 0.0
         return min(100.0, 100 * max(0.0, used - cache) / limit)

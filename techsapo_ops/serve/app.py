@@ -320,6 +320,7 @@ def _read_state(metrics: Metrics, spec: Spec, data: Path, audit: AuditLog, spend
     metrics.gauge("techsapo_audit_queue_rows", lambda: audit.status().waiting)
     metrics.gauge("techsapo_audit_spool_rows", lambda: audit.status().spooled)
     metrics.gauge("techsapo_memory_usage_percent", usage.memory_percent)
+    metrics.read("techsapo_memory_limit_bytes", lambda: only(usage.memory_limit()))
     metrics.read("techsapo_cpu_usage_percent", lambda: only(usage.cpu_percent()))
     metrics.read("techsapo_budget_utilization_percent", spending.percent)
     metrics.read("techsapo_budget_spent_usd", spending.spent_usd)

@@ -23,22 +23,28 @@ def load_cases() -> dict[str, dict[str, Any]]:
 def promtool_test(cases: dict[str, Any], rule: dict[str, Any], rule_files: list[str]) -> dict[str, Any]:
     """One alert's cases as a file for `promtool test rules`; `rule` is the generated alert rule.
 
-    The expected annotations are the rule's own, with its `{{ $labels.x }}` and `{{ $value … }}` filled in
+    `at` of a case is when to look, or a list of that; a silent one that says `throughout` may not have fired at
+    any time before it. The expected annotations are the rule's own, with its `{{ $labels.x }}` and `{{ $value … }}` filled in
     from the case.
     """
     tests = []
     for case in [*cases["fires"], *cases.get("silent", [])]:
         expected = [_expected(rule, alert) for alert in case.get("alerts", [])]
-        tests.append(
-            {
-                "name": case["name"],
-                "interval": case.get("interval", "1m"),
-                "input_series": [{"series": s, "values": str(v)} for s, v in case["series"]],
-                "alert_rule_test": [
-                    {"eval_time": case["at"], "alertname": rule["alert"], "exp_alerts": expected}
-                ],
-            }
-        )
+        times = [case["at"]] if isinstance(case["at"], str) else case["at"]
+        test = {
+            "name": case["name"],
+            "interval": case.get("interval", "1m"),
+            "input_series": [{"series": s, "values": str(v)} for s, v in case["series"]],
+            "alert_rule_test": [
+                {"eval_time": at, "alertname": rule["alert"], "exp_alerts": expected} for at in times
+            ],
+        }
+        if case.get("throughout"):
+            fired = f'ALERTS{{alertname="{rule["alert"]}",alertstate="firing"}}[{times[-1]}]'
+            test["promql_expr_test"] = [
+                {"expr": f"count_over_time({fired})", "eval_time": times[-1], "exp_samples": []}
+            ]
+        tests.append(test)
     return {
         "rule_files": rule_files,
         # Else in no order at all: an alert would read recordings that are an interval old, or too old.

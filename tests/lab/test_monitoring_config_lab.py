@@ -301,6 +301,26 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
         assert unhealthy == []
 
 
+MDSTAT = """\
+Personalities : [raid1]
+md0 : active raid1 sda1[0]
+      1047552 blocks super 1.2 [2/1] [U_]
+
+unused devices: <none>
+"""
+
+
+def proc_of_a_raid(folder: Path) -> Path:
+    """/proc as it is here, but for a RAID of which a disk is missing."""
+    folder.mkdir()
+    for entry in Path("/proc").iterdir():
+        if entry.name in {"1", "self"} or not entry.name.isdigit():
+            (folder / entry.name).symlink_to(entry)
+    (folder / "mdstat").unlink(missing_ok=True)
+    (folder / "mdstat").write_text(MDSTAT, encoding="ascii")
+    return folder
+
+
 def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_path: Path) -> None:
     exprs = [a.expression(jobs=["prometheus"]) for a in alerts().values()]
     exprs += [r.expr for rules in recording_rules().values() for r in rules]
@@ -312,7 +332,10 @@ def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_pa
     rules = {"groups": [{"name": "one", "rules": [{"record": "one", "expr": "vector(1)"}]}]}
     (tmp_path / "prometheus" / "rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     port = servers.free_port()
-    node = [servers.binary("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}"]
+    node = [
+        servers.binary("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}",
+        f"--path.procfs={proc_of_a_raid(tmp_path / 'proc')}",
+    ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     with (
         servers.running(node, tmp_path / "node", port, lambda: servers.http_ok(url)) as exporter,

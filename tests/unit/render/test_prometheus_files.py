@@ -136,7 +136,7 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
         }
     )
     assert rules["MemoryHigh"]["for"] == "10m"
-    assert rules["MemoryHigh"]["expr"].count("> 85") == 2
+    assert rules["MemoryHigh"]["expr"].count("> 85") == 3
     assert "85% を超えた状態が 10 分続いています" in rules["MemoryHigh"]["annotations"]["description"]
     assert ">= 5" in rules["ProviderDown"]["expr"]
     assert "for" not in rules["TargetDown"]

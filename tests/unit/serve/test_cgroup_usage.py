@@ -18,12 +18,14 @@ def test_memory_is_a_share_of_the_cgroups_limit_without_what_can_be_given_back(t
         tmp_path, memory_max="1000\n", memory_current="600\n", memory_stat="anon 1\ninactive_file 100\n"
     )
     assert usage.memory_percent() == 50
+    assert usage.memory_limit() == 1000
 
 
 @pytest.mark.parametrize("limit", ["max\n", "", "nonsense"])
 def test_without_a_limit_memory_is_the_hosts(tmp_path: Path, limit: str) -> None:
     usage = group(tmp_path, memory_max=limit, memory_current="600\n")
     assert 0 < usage.memory_percent() <= 100
+    assert usage.memory_limit() is None
 
 
 def test_cpu_is_a_share_of_the_quota_since_the_last_look(
