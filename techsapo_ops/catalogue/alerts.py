@@ -15,12 +15,15 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  at all
     severity     critical (wake someone), warning (today), info (for the record)
     priority     P0 users are cut off; P1 users notice or will soon; P2 look at it in working hours
-    service      what is affected. Alertmanager mutes lower severities of the same service, so two causes
-                 that have nothing to do with each other don't share one
+    service      what is affected
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
                  two of its scrapes in a row. Absent where the alert is in every stack
-    muted_by     alerts that name the cause where this one names its effect: while one of them fires,
-                 nobody is told of this one. Absent where there is none
+    apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
+                 once. Absent: all that fire of this name are one message
+    muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
+                 worse about the same. While one of them fires, nobody is told of this one, where both
+                 carry the same values of these labels: those that tell two troubles apart. What is
+                 muted through another is named too. Absent where there is none
     dashboard    the dashboard that shows it; absent: that of its file, see _FILES
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
@@ -71,7 +74,8 @@ class Alert:
     priority: Priority
     service: str
     exporter: str | None
-    muted_by: tuple[str, ...]
+    apart: tuple[str, ...]
+    muted_by: Mapping[str, tuple[str, ...]]
     dashboard: str
     summary: Mapping[str, str]
     description: Mapping[str, str]
@@ -142,7 +146,8 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         priority=entry["priority"],
         service=entry["service"],
         exporter=entry.get("exporter"),
-        muted_by=tuple(entry.get("muted_by", ())),
+        apart=tuple(entry.get("apart", ())),
+        muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
         dashboard=entry.get("dashboard", dashboard),
         summary=MappingProxyType(entry["summary"]),
         description=MappingProxyType(entry["description"]),

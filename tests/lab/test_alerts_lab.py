@@ -31,10 +31,10 @@ LATER = {"for": "4s"}
 """Milder alerts, so that the worse one is there first and mutes them."""
 LOOK = {"window": "12s"}
 CHANGES: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "RequestsFailing", "ErrorBudgetBurnFast"], SHORT),
+    **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "RequestsFailing"], SHORT),
     **dict.fromkeys(["BudgetHigh", "TargetDown", "DailyRequestsHigh", "TextfileError", "AppDown"], SHORT),
     **dict.fromkeys(["ConfigReloadFailed", "NginxDown", "RedisDown", "MysqlDown"], SHORT),
-    **dict.fromkeys(["LlmErrorsHigh", "ErrorBudgetBurnSlow"], LATER),
+    **dict.fromkeys(["LlmErrorsHigh", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"], LATER),
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], LOOK),
     **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
     # Longer than a killed app takes to be there again.
@@ -45,17 +45,18 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ResponseTimeSlow": {"threshold": 0.5, "for": "4s"},
 }
 SLOW = ("ResponseTimeHigh", "DailyRequestsHigh")
-DEAD = ("ProviderDown", "RequestsFailing", "ErrorBudgetBurnFast")
+DEAD = ("ProviderDown", "RequestsFailing")
 ATTACKED = ("AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic")
 POOR = ("RedisErrors", "ConfidenceLow", "BudgetHigh", "MemoryHigh", "AuditErrors", "SpoolGrowing")
 STOPPED = ("NginxDown", "RedisDown", "MysqlDown")
 REBORN = ("TargetDown", "ConfigChanged", "ProviderAdded")
 MUTED = {
     "ResponseTimeSlow": SLOW[0],
+    "ErrorBudgetBurnFast": "RequestsFailing",
     "ErrorBudgetBurnSlow": "RequestsFailing",
     "LlmErrorsHigh": "ProviderDown",
 }
-"""Milder alerts by the worse ones of the same service that hold them back."""
+"""Milder alerts by the worse ones about the same that hold them back."""
 UNMUTED = ("ErrorBudgetBurnSlow", "LlmErrorsHigh")
 """Milder alerts that still hold when the worse one is over."""
 BEFORE = (*SLOW, *DEAD, *ATTACKED, *POOR, *REBORN)
@@ -167,7 +168,7 @@ def slow_upstream(stack: Stack) -> None:
 
 def dead_upstream(stack: Stack) -> None:
     """Nobody listens where the vendor was."""
-    stack.cause(*DEAD, *UNMUTED)
+    stack.cause(*DEAD, "ErrorBudgetBurnFast", *UNMUTED)
     assert {stack.ask(2, f"dead {n}") for n in range(12)} <= {502, 503}
 
 
@@ -265,7 +266,7 @@ def test_an_alert_is_told_once_its_cause_is_there(trouble: Stack, name: str) -> 
 
 
 @pytest.mark.parametrize("name", MUTED)
-def test_a_milder_alert_is_held_back_by_a_worse_one_of_its_service(trouble: Stack, name: str) -> None:
+def test_a_milder_alert_is_held_back_by_a_worse_one_about_the_same(trouble: Stack, name: str) -> None:
     told, over = trouble.told.came(name, "firing"), trouble.told.came(MUTED[name], "resolved")
     assert trouble.held_back(name) is not None, trouble.why(name)
     # That the worse one is over frees the milder at once, and may itself be told up to group_interval later.

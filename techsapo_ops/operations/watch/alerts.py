@@ -17,7 +17,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.loaded_configuration import Server, server_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, help_with
@@ -28,8 +28,6 @@ from techsapo_ops.stack.stack import Stack
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
 ORDER: tuple[State, ...] = ("firing", "pending", "silenced", "inhibited", "unknown", "quiet", "off")
 """From what needs a look down to what does not."""
-TEST_LABEL = "techsapo_test"
-"""Label that tells a synthetic alert from a real one; its value is new each time."""
 POLL = 0.2
 """Seconds between looks at Alertmanager's counters."""
 

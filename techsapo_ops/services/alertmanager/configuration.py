@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES, Priority, alerts
+from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.monitoring import (
     EmailReceiver,
@@ -25,10 +26,8 @@ NOTIFICATION_TEXTS = "alertmanager/templates/techsapo.tmpl"
 
 WATCHDOG_RECEIVER = "watchdog"
 """Takes the alert that always fires."""
-BUSINESS_HOURS = "business-hours"
-"""Name of the time interval of `notifications.business_hours`."""
-PATIENT: Priority = "P2"
-"""Alerts of this priority wait for business hours, unless they are critical."""
+TEST_LABEL = "techsapo_test"
+"""Label that tells a synthetic alert from a real one; its value is new each time."""
 
 
 def alertmanager_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -45,13 +44,16 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
         smtp=_smtp(topology),
+        group_by=list(GROUP_BY),
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,
         repeat_interval=settings.repeat_interval,
-        routes=_routes(spec),
+        routes=routes(topology),
         hours=_hours(spec),
+        mutes=mutes(topology),
+        test_label=TEST_LABEL,
+        # Read by the template of 0.1.0 alone, where somebody ejected it.
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
-        causes=_causes(topology),
         receivers=[_receiver(topology, name, receivers) for name, receivers in by_receiver.items()],
     )
     raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
@@ -66,35 +68,6 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         ),
         RenderedFile(NOTIFICATION_TEXTS, texts),
     )
-
-
-def _routes(spec: Spec) -> list[dict[str, Any]]:
-    """Where alerts go, first match first: patient ones of a severity stand before its rest."""
-    found: list[dict[str, Any]] = []
-    for severity in SEVERITIES:
-        matcher = f'severity="{severity}"'
-        if spec.notifications.business_hours is not None and severity != "critical":
-            found.append(
-                {
-                    "receiver": severity,
-                    "matchers": [matcher, f'priority="{PATIENT}"'],
-                    "active_time_intervals": [BUSINESS_HOURS],
-                }
-            )
-        found.append({"receiver": severity, "matchers": [matcher]})
-    return found
-
-
-def _causes(topology: Topology) -> list[tuple[str, list[str]]]:
-    """Alerts that name a cause and that this stack can have, each with those about its effects."""
-    catalogue = alerts()
-    effects: dict[str, list[str]] = {}
-    for alert in catalogue.values():
-        for cause in alert.muted_by:
-            exporter = catalogue[cause].exporter
-            if exporter is None or topology.has(exporter):
-                effects.setdefault(cause, []).append(alert.name)
-    return list(effects.items())
 
 
 def _hours(spec: Spec) -> list[dict[str, Any]]:
@@ -176,5 +149,10 @@ def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...]) ->
                 merged.setdefault("webhook_configs", []).append({"url_file": url_file, "send_resolved": True})
             case RawReceiver():
                 for key, configs in receiver.config.items():
-                    merged.setdefault(key, []).extend(configs)
+                    merged.setdefault(key, []).extend(dict(config) for config in configs)
+    if name == WATCHDOG_RECEIVER:
+        # Whoever counts on it takes any message for a sign of life, the one that it is over, too.
+        for configs in merged.values():
+            for config in configs if isinstance(configs, list) else ():
+                config["send_resolved"] = False
     return merged

@@ -53,7 +53,28 @@ def test_each_exporter_that_says_whether_its_server_answers_has_an_alert_on_it()
 def test_an_alert_is_muted_by_alerts_that_are_no_milder(alert: Alert) -> None:
     causes = [alerts()[name] for name in alert.muted_by]
     assert [c.name for c in causes if SEVERITIES.index(c.severity) > SEVERITIES.index(alert.severity)] == []
-    assert [c.name for c in causes if c.muted_by] == []
+
+
+@every_alert
+def test_no_alert_mutes_itself_and_what_is_muted_through_another_says_so(alert: Alert) -> None:
+    """Two that mute each other would both be silent, and Alertmanager lets a muted alert mute others."""
+    assert alert.name not in alert.muted_by
+    through = {far for near in alert.muted_by for far in alerts()[near].muted_by}
+    assert alert.name not in through
+    assert through - set(alert.muted_by) == set()
+
+
+@every_alert
+def test_an_alert_and_its_cause_both_carry_the_labels_by_which_one_mutes_the_other(alert: Alert) -> None:
+    """Alertmanager takes two alerts without a label for equal: every one would mute every other."""
+
+    def labels(name: str) -> list[set[str]]:
+        cases = load_cases()[name]["fires"]
+        return [set(fired.get("labels", ())) for case in cases for fired in case["alerts"]]
+
+    for cause, equal in alert.muted_by.items():
+        for carried in (*labels(alert.name), *labels(cause)):
+            assert set(equal) - carried == set(), f"{alert.name} muted by {cause}: {carried}"
 
 
 @every_alert

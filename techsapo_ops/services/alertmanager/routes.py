@@ -1,0 +1,86 @@
+"""Which alert goes to which receiver, with what it is grouped, and how long it waits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority, alerts
+from techsapo_ops.services.prometheus.alert_rules import duration_text
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.topology import Topology
+
+BUSINESS_HOURS = "business-hours"
+"""Name of the time interval of `notifications.business_hours`."""
+PATIENT: Priority = "P2"
+"""Alerts of this priority wait for business hours, unless they are critical."""
+GROUP_BY = ("alertname", "service")
+QUICK_INTERVAL = "30s"
+"""Longest time until a group with an urgent alert is sent again that changed."""
+
+Mute = tuple[str, tuple[str, ...], list[str]]
+"""An alert, the labels by which it mutes others, and those others."""
+
+
+def routes(topology: Topology) -> list[dict[str, Any]]:
+    """Where alerts go, first match first: by name where they are grouped or wait otherwise than the rest of
+    their severity, and patient ones of a severity before its rest.
+    """
+    spec = topology.spec
+    muted = {effect for _, _, effects in mutes(topology) for effect in effects}
+    own: dict[str, dict[str, Any]] = {}
+    for alert in alerts().values():
+        if timing := _timing(spec, alert, muted=alert.name in muted):
+            wanted = {**_hours(spec, alert.severity, alert.priority), **timing}
+            route = own.setdefault(
+                repr((alert.severity, wanted)), {"receiver": alert.severity, "matchers": [], **wanted}
+            )
+            route["matchers"].append(alert.name)
+    found = [{**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()]
+    for severity in SEVERITIES:
+        matcher = f'severity="{severity}"'
+        if hours := _hours(spec, severity, PATIENT):
+            found.append({"receiver": severity, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
+        found.append({"receiver": severity, "matchers": [matcher]})
+    return found
+
+
+def mutes(topology: Topology) -> list[Mute]:
+    """Alerts that this stack can have and that mute others of it."""
+    catalogue = alerts()
+    effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for alert in catalogue.values():
+        for cause, labels in alert.muted_by.items():
+            if _can_fire(topology, alert) and _can_fire(topology, catalogue[cause]):
+                effects.setdefault((cause, labels), []).append(alert.name)
+    return [(cause, labels, names) for (cause, labels), names in effects.items()]
+
+
+def _timing(spec: Spec, alert: Alert, *, muted: bool) -> dict[str, Any]:
+    """How the alert is grouped and sent, where that is not as the spec says for all."""
+    settings, prometheus = spec.monitoring.alertmanager, spec.monitoring.prometheus
+    urgent = alert.severity == "critical" and (alert.priority == "P0" or bool(alert.apart))
+    found: dict[str, Any] = {}
+    if alert.apart:
+        found["group_by"] = [*GROUP_BY, *alert.apart]
+    # A cause may be seen a scrape and an evaluation later than its effect.
+    patience = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)
+    if muted and patience > seconds(settings.group_wait):
+        found["group_wait"] = duration_text(patience)
+    elif urgent and not muted:
+        found["group_wait"] = "0s"
+    if urgent and seconds(settings.group_interval) > seconds(QUICK_INTERVAL):
+        found["group_interval"] = QUICK_INTERVAL
+    return found
+
+
+def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:
+    if spec.notifications.business_hours is None or severity == "critical" or priority != PATIENT:
+        return {}
+    return {"active_time_intervals": [BUSINESS_HOURS]}
+
+
+def _can_fire(topology: Topology, alert: Alert) -> bool:
+    settings = topology.spec.monitoring.alerts.get(alert.name)
+    enabled = settings is None or settings.enabled
+    return enabled and (alert.exporter is None or topology.has(alert.exporter))

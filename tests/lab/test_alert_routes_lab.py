@@ -1,0 +1,122 @@
+"""When a real Alertmanager tells of one trouble after another, with the times that a stack has by default."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import servers
+from alert_lab import Receiver, receiving
+from monitoring_stack import monitoring_files, spec_of, topology_of, write
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.render.secrets import secret_files
+
+pytestmark = pytest.mark.lab
+
+RECEIVERS = ("critical", "warning", "info", "watchdog")
+
+
+class Sending:
+    """An Alertmanager, and what it tells."""
+
+    def __init__(self, url: str, told: Receiver) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self.told = told
+
+    def fire(self, name: str, /, minutes: float = 10, **labels: str) -> float:
+        """Let an alert fire for so many minutes. Returns when, by the monotonic clock."""
+        alert = alerts()[name]
+        own = {"alertname": name, "severity": alert.severity, "priority": alert.priority}
+        ends = datetime.now(UTC) + timedelta(minutes=minutes)
+        alarm = {"labels": {**own, "service": alert.service, **labels}, "endsAt": ends.isoformat()}
+        at = time.monotonic()
+        self._client.post("/api/v2/alerts", json=[alarm]).raise_for_status()
+        return at
+
+    def reload(self) -> None:
+        """Let it read its configuration again."""
+        self._client.post("/-/reload").raise_for_status()
+
+    def seconds(
+        self, name: str, since: float, status: str = "firing", within: float = 20, **labels: str
+    ) -> float:
+        """How long after `since` it told of an alert with these labels."""
+
+        def came() -> float | None:
+            notes = [n for n in self.told.notes if (n.alert, n.status) == (name, status) and n.at >= since]
+            return next((n.at - since for n in notes if labels.items() <= n.labels.items()), None)
+
+        servers.wait_for(lambda: came() is not None, timeout=within, what=f"{name} {labels} is {status}")
+        return came() or 0.0
+
+
+@pytest.fixture(scope="module")
+def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sending]:
+    directory: Path = tmp_path_factory.mktemp("routes")
+    with receiving() as told:
+        hooks = {name: [{"kind": "webhook", "url": told.url(name)}] for name in RECEIVERS}
+        spec = spec_of(notifications=hooks)
+        files = monitoring_files(spec, directory)
+        write(files.values(), directory)
+        write(secret_files(topology_of(spec, directory)), directory)
+        config = files["alertmanager/alertmanager.yml"].content
+        with servers.alertmanager(config, directory / "alertmanager") as running:
+            sending = Sending(running.url, told)
+            sending.fire("Watchdog")
+            yield sending
+
+
+def test_each_provider_that_is_down_is_told_at_once_also_after_a_reload(sending: Sending) -> None:
+    for provider in ("gpt", "gemini"):
+        at = sending.fire("ProviderDown", provider=provider)
+        assert sending.seconds("ProviderDown", at, provider=provider) < 3
+    sending.reload()
+    at = sending.fire("ProviderDown", provider="claude")
+    assert sending.seconds("ProviderDown", at, provider="claude") < 3
+    firsts = [n.labels["provider"] for n in sending.told.notes if n.alert == "ProviderDown"]
+    assert firsts[:3] == ["gpt", "gemini", "claude"]
+
+
+def test_all_file_systems_of_a_full_host_are_one_message(sending: Sending) -> None:
+    for mountpoint in ("/", "/srv", "/var"):
+        at = sending.fire("DiskAlmostFull", instance="host", mountpoint=mountpoint)
+    for mountpoint in ("/", "/srv", "/var"):
+        assert sending.seconds("DiskAlmostFull", at, mountpoint=mountpoint) > 5
+    came = {n.at for n in sending.told.notes if n.alert == "DiskAlmostFull"}
+    assert max(came) - min(came) < 0.1
+
+
+def test_a_second_outage_soon_after_the_first_is_told_too(sending: Sending) -> None:
+    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app")) < 3
+    over = sending.fire("AppDown", minutes=0, job="techsapo-app")
+    assert sending.seconds("AppDown", over, "resolved", within=40) < 35
+    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app"), within=40) < 35
+
+
+def test_an_effect_waits_so_long_that_a_cause_which_is_seen_later_still_mutes_it(sending: Sending) -> None:
+    effect = sending.fire("LlmErrorsHigh", provider="late")
+    alone = sending.fire("LlmErrorsHigh", provider="alone", service="of its own group")
+    sending.fire("ProviderDown", provider="late")
+    assert 25 < sending.seconds("LlmErrorsHigh", alone, within=40, provider="alone") < 35
+    late = [n for n in sending.told.notes if n.labels.get("provider") == "late" and n.at >= effect]
+    assert {n.alert for n in late} == {"ProviderDown"}
+
+
+def test_a_watcher_elsewhere_hears_at_least_every_minute_and_never_that_it_is_over(sending: Sending) -> None:
+    def beats() -> list[float]:
+        return [n.at for n in sending.told.notes if n.receiver == "watchdog"]
+
+    servers.wait_for(lambda: len(beats()) >= 3, timeout=130, what="the third heartbeat")
+    gaps = [later - sooner for sooner, later in zip(beats(), beats()[1:], strict=False)]
+    assert max(gaps) < 60, gaps
+    over = sending.fire("Watchdog", minutes=0)
+    # Looked at every 10 s: by the time that another one is told of, it would have been there.
+    marker = sending.fire("ConfigChanged", job="prometheus")
+    sending.seconds("ConfigChanged", marker, within=20)
+    assert [n.status for n in sending.told.notes if n.receiver == "watchdog"] == ["firing"] * len(beats())
+    assert [at for at in beats() if at > over + 1] == []

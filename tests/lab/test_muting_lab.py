@@ -1,0 +1,156 @@
+"""Which alert holds back which, asked of a real Alertmanager on the generated configuration.
+
+Each pair of the catalogue's `muted_by` is a case of its own, with labels as tests/cases/alerts has them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import servers
+from alert_cases import load_cases
+from monitoring_stack import monitoring_files, spec_of, write
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
+
+pytestmark = pytest.mark.lab
+
+Labels = dict[str, str]
+PAIRS = [(c, a.name, labels) for a in alerts().values() for c, labels in a.muted_by.items()]
+APART = [(cause, effect, label) for cause, effect, labels in PAIRS for label in labels]
+NOT_ITS_EFFECT = [
+    ("BackupVerificationFailed", "BackupOld"),
+    ("AnswersForged", "RedisDown"),
+    ("CertificateAlmostExpired", "CertificateRenewalFailed"),
+    ("AppDown", "NginxDown"),
+    ("AppDown", "RedisDown"),
+    ("AppDown", "DiskAlmostFull"),
+    ("AppDown", "ProviderDown"),
+    ("NginxDown", "AppDown"),
+    ("NginxDown", "RequestsFailing"),
+    ("RedisDown", "AuditErrors"),
+    ("BudgetExhausted", "LlmErrorsHigh"),
+    ("ProviderDown", "ConfidenceLow"),
+]
+"""Pairs of which one was muted by the other once, or might be taken for its effect."""
+
+
+class Held:
+    """An Alertmanager that is told of alerts, and says which of them it holds back."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False)
+        self._firing: list[Labels] = []
+
+    def fire(self, name: str, /, **changed: str) -> Labels:
+        """Let an alert fire with the labels of its first case and `changed` ones. Returns its labels."""
+        alert = alerts()[name]
+        own = {"alertname": name, "severity": alert.severity, "priority": alert.priority}
+        labels = {**own, "service": alert.service, **labels_of(name), **changed}
+        self._firing.append(labels)
+        self._post([labels], datetime.now(UTC) + timedelta(minutes=10))
+        return labels
+
+    def end(self) -> None:
+        """End all of them."""
+        self._post(self._firing, datetime.now(UTC))
+        self._firing.clear()
+
+    def held_back(self, labels: Labels) -> list[str]:
+        """Names of the alerts for which this one is held back."""
+        found = self._client.get("/alerts").raise_for_status().json()
+        by = next(a["status"]["inhibitedBy"] for a in found if a["labels"] == labels)
+        return [a["labels"]["alertname"] for a in found if a["fingerprint"] in by]
+
+    def _post(self, firing: list[Labels], ends: datetime) -> None:
+        alert: list[dict[str, Any]] = [{"labels": labels, "endsAt": ends.isoformat()} for labels in firing]
+        self._client.post("/alerts", json=alert).raise_for_status()
+
+
+def labels_of(name: str) -> Labels:
+    """What tells this alert from others of its name, by its first firing case."""
+    first = load_cases()[name]["fires"][0]["alerts"][0]
+    return {label: str(value) for label, value in first.get("labels", {}).items()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+    directory = tmp_path_factory.mktemp("muting")
+    files = monitoring_files(spec_of(notifications={}), directory)
+    write(files.values(), directory)
+    with servers.alertmanager(files["alertmanager/alertmanager.yml"].content, directory / "am") as running:
+        yield Held(running.url)
+
+
+@pytest.fixture
+def held(server: Held) -> Iterator[Held]:
+    yield server
+    server.end()
+
+
+def equal(cause: str, effect: str) -> Labels:
+    """The values of the labels that must be equal, as the cause has them."""
+    return {label: labels_of(cause)[label] for label in alerts()[effect].muted_by[cause]}
+
+
+@pytest.mark.parametrize(("cause", "effect", "labels"), PAIRS)
+def test_a_cause_mutes_its_effect_until_it_is_over(
+    held: Held, cause: str, effect: str, labels: tuple[str, ...]
+) -> None:
+    follows = held.fire(effect, **equal(cause, effect))
+    assert held.held_back(follows) == []
+    held.fire(cause)
+    servers.wait_for(lambda: held.held_back(follows) == [cause], timeout=10, what=f"{effect} is held back")
+    held.end()
+    again = held.fire(effect, **equal(cause, effect))
+    servers.wait_for(lambda: held.held_back(again) == [], timeout=10, what=f"{effect} is free again")
+
+
+@pytest.mark.parametrize(("cause", "effect", "label"), APART)
+def test_a_cause_does_not_mute_what_another_thing_suffers(
+    held: Held, cause: str, effect: str, label: str
+) -> None:
+    same = equal(cause, effect)
+    its, another = held.fire(effect, **same), held.fire(effect, **{**same, label: "another"})
+    held.fire(cause)
+    servers.wait_for(lambda: held.held_back(its) == [cause], timeout=10, what=f"{effect} is held back")
+    assert held.held_back(another) == []
+
+
+@pytest.mark.parametrize(("cause", "other"), NOT_ITS_EFFECT)
+def test_an_alert_mutes_nothing_that_is_not_its_effect(held: Held, cause: str, other: str) -> None:
+    told = held.fire(other)
+    held.fire(cause)
+    # Alertmanager takes alerts in their order: once this one mutes, it knows of the cause, too.
+    held.fire("BudgetExhausted", period="of this test")
+    follows = held.fire("BudgetHigh", period="of this test")
+    servers.wait_for(lambda: held.held_back(follows) != [], timeout=10, what="Alertmanager has them all")
+    assert held.held_back(told) == []
+
+
+def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_alone(held: Held) -> None:
+    fired = {name: held.fire(name) for name in alerts()}
+    free = {name for name, alert in alerts().items() if not alert.muted_by}
+    servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])), timeout=10)
+    by = {name: held.held_back(labels) for name, labels in fired.items()}
+    assert {name for name in free if by[name]} == set()
+    assert {name: set(found) - set(alerts()[name].muted_by) for name, found in by.items() if found} == {
+        name: set() for name, found in by.items() if found
+    }
+
+
+def test_a_synthetic_alert_neither_mutes_a_real_one_nor_is_muted(held: Held) -> None:
+    number = uuid.uuid4().hex[:8]
+    held.fire("AppDown", **{TEST_LABEL: number})
+    real = held.fire("RequestsFailing")
+    synthetic = held.fire("ErrorBudgetBurnFast", **{TEST_LABEL: number})
+    slow = held.fire("ErrorBudgetBurnSlow")
+    servers.wait_for(lambda: held.held_back(slow) == ["RequestsFailing"], timeout=10)
+    assert held.held_back(real) == []
+    assert held.held_back(synthetic) == []
