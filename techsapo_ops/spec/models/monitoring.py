@@ -66,9 +66,9 @@ class Alertmanager(Section):
     """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
     directory; default: in edition 2."""
     group_wait: Duration = "10s"
-    """How long a new group waits for more of its kind before it is sent."""
+    """How long a new group waits for more of its kind before it is sent; what cuts users off does not."""
     group_interval: PositiveDuration = "5m"
-    """How long until a group that changed is sent again."""
+    """How long until a group that changed is sent again; at most 30 s for what cuts users off."""
     repeat_interval: PositiveDuration = "4h"
     """How long until an alert that goes on is sent again."""
 
@@ -285,6 +285,7 @@ class Notifications(Section):
     info: tuple[Receiver, ...] = ()
     """Whom informational alerts reach."""
     watchdog: tuple[Receiver, ...] = ()
-    """Whom the alert that always fires reaches every minute: a watcher elsewhere that misses it."""
+    """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
+    misses it."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
