@@ -8,7 +8,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  says of its server
     threshold    as the description says it; absent where there is nothing to set
     minimum      how many of what is counted there must be, so that one slow answer in an idle hour is no
-                 alert; of what fills up, the percentage from which it matters; absent where nothing is counted
+                 alert; of what fills up, the percentage from which it matters; absent where nothing is
+                 counted
     window       how far back expr looks; absent where that is fixed. It has to hold two scrapes
     for          how long expr must hold; the spec can change it
     keep_firing_for how long it goes on after expr held last, where it would else come and go; absent: not

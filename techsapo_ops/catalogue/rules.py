@@ -15,6 +15,9 @@ API_ROUTES = 'route=~"/(api/)?v1/.+",route!~"/api/v1/(health|metrics/.+)"'
 JOB_EXPECTED = "techsapo:job_expected:info"
 """1 for each job that the spec schedules, in the label `name`. Rules of its own make it, so that a job which
 never ran and left nothing is still missed."""
+CONFIG_INFO = "techsapo:config:info"
+"""1 for each of Prometheus's own files, in the labels `file` and `hash`. Rules of its own make it:
+Prometheus tells when it read its configuration last, which a restart changes, and not which one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ def load_cases() -> dict[str, dict[str, Any]]:
 def promtool_test(cases: dict[str, Any], rule: dict[str, Any], rule_files: list[str]) -> dict[str, Any]:
     """One alert's cases as a file for `promtool test rules`; `rule` is the generated alert rule.
 
-    `at` of a case is when to look, or a list of that; a silent one that says `throughout` may not have fired at
-    any time before it. The expected annotations are the rule's own, with its `{{ $labels.x }}` and `{{ $value … }}` filled in
-    from the case.
+    `at` of a case is when to look, or a list of that; a silent one that says `throughout` may not have fired
+    at any time before it. The expected annotations are the rule's own, with its `{{ $labels.x }}` and
+    `{{ $value … }}` filled in from the case.
     """
     tests = []
     for case in [*cases["fires"], *cases.get("silent", [])]:

@@ -46,11 +46,13 @@ class Stack:
         self.around = Around(directory)
         self.apps: dict[int, tuple[ExitStack, servers.Server]] = {}
         made = {
-            n: new_key(n, plan="premium", scopes=("ask",), now=datetime.now(UTC)) for n in ("good", "old")
+            n: new_key(n, plan="premium", scopes=("ask",), now=datetime.now(UTC))
+            for n in ("good", "old", "late")
         }
         self.keys = {name: shown for name, (_, shown) in made.items()}
         old = replace(made["old"][0], revoked=datetime.now(UTC))
-        KeyFile(directory / "keys.json").write((made["good"][0], old))
+        late = replace(made["late"][0], expires=datetime.now(UTC))
+        KeyFile(directory / "keys.json").write((made["good"][0], old, late))
         self._monitor(changes, stack)
         stack.callback(self.stop)
         stack.enter_context(self._watched())

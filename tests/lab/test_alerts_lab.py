@@ -30,12 +30,14 @@ SHORT = {"for": "1s"}
 LATER = {"for": "4s"}
 """Milder alerts, so that the worse one is there first and mutes them."""
 LOOK = {"window": "12s"}
+PASSING = {"window": "12s", "keep_firing_for": "0s"}
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "RequestsFailing"], SHORT),
     **dict.fromkeys(["BudgetHigh", "TargetDown", "DailyRequestsHigh", "TextfileError", "AppDown"], SHORT),
     **dict.fromkeys(["ConfigReloadFailed", "NginxDown", "RedisDown", "MysqlDown"], SHORT),
     **dict.fromkeys(["LlmErrorsHigh", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"], LATER),
-    **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], LOOK),
+    **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),
+    "ApiKeyRefused": PASSING,
     **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
     # Longer than a killed app takes to be there again.
     "ConfigChanged": {"window": "20s"},
@@ -46,7 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 SLOW = ("ResponseTimeHigh", "DailyRequestsHigh")
 DEAD = ("ProviderDown", "RequestsFailing")
-ATTACKED = ("AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic")
+ATTACKED = ("AuthFailuresHigh", "ApiKeyMisuse", "ApiKeyRefused", "SensitiveAccess", "AbnormalTraffic")
 POOR = ("RedisErrors", "ConfidenceLow", "BudgetHigh", "MemoryHigh", "AuditErrors", "SpoolGrowing")
 STOPPED = ("NginxDown", "RedisDown", "MysqlDown")
 REBORN = ("TargetDown", "ConfigChanged", "ProviderAdded")
@@ -175,10 +177,13 @@ def dead_upstream(stack: Stack) -> None:
 def attacks(stack: Stack) -> None:
     stack.cause(*ATTACKED, "RedisErrors")
     stack.many(20, lambda n: stack.ask(1, f"guess {n}", key="tsk_guess"))
-    assert stack.ask(1, "mine was revoked", key=stack.keys["old"]) == 401
+    for n in range(6):
+        assert stack.ask(1, f"mine was revoked {n}", key=stack.keys["old"]) == 401
+    for n in range(4):
+        assert stack.ask(1, f"mine has expired {n}", key=stack.keys["late"]) == 401
     with httpx.Client(base_url=stack.url(1, ""), timeout=30, trust_env=False) as client:
-        assert client.get("/.env").status_code == 404
-        for n in range(45):
+        assert {client.get(f"/{n}/.env").status_code for n in range(25)} == {404}
+        for n in range(90):
             client.get(f"/admin/{n}")
     ask_redis(stack, stack.fired)
 

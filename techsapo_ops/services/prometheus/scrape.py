@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
@@ -52,22 +53,22 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     jobs = [*_own_jobs(topology), *_extra_jobs(spec)]
     groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != JOB])
-    return (
-        RenderedFile(
-            PROMETHEUS_YML,
-            templates.render(
-                "prometheus/prometheus.yml.j2",
-                scrape_interval=settings.scrape_interval,
-                evaluation_interval=settings.evaluation_interval,
-                external_labels=_external_labels(spec),
-                alertmanagers=alertmanagers,
-                alertmanager_login=_login(topology, "alertmanager"),
-                jobs=jobs,
-            ),
+    texts = {
+        PROMETHEUS_YML: templates.render(
+            "prometheus/prometheus.yml.j2",
+            scrape_interval=settings.scrape_interval,
+            evaluation_interval=settings.evaluation_interval,
+            external_labels=_external_labels(spec),
+            alertmanagers=alertmanagers,
+            alertmanager_login=_login(topology, "alertmanager"),
+            jobs=jobs,
         ),
-        RenderedFile(ALERT_RULES, templates.render("prometheus/rules.yml.j2", groups=groups)),
-        RenderedFile(RECORDING_RULES, templates.render("prometheus/rules.yml.j2", groups=recorded)),
-    )
+        ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
+        RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
+    }
+    recorded.append(_taken_over(texts))
+    texts[RECORDING_RULES] = templates.render("prometheus/rules.yml.j2", groups=recorded)
+    return tuple(RenderedFile(path, text) for path, text in texts.items())
 
 
 def recording_groups() -> list[dict[str, Any]]:
@@ -93,6 +94,23 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
         if times.get(name) is not None
     ]
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
+
+
+def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:
+    """A rule for each of these files: its series tells which content Prometheus runs with."""
+    rules = [
+        {
+            "record": CONFIG_INFO,
+            "expr": "vector(1)",
+            "labels": {
+                "job": "prometheus",
+                "file": path,
+                "hash": hashlib.sha256(text.encode()).hexdigest()[:16],
+            },
+        }
+        for path, text in texts.items()
+    ]
+    return {"name": "techsapo-config", "rules": rules}
 
 
 def _external_labels(spec: Spec) -> dict[str, str]:
