@@ -7,6 +7,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
+from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.monitoring import (
     EmailReceiver,
@@ -41,6 +42,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
     spec = topology.spec
     settings = spec.monitoring.alertmanager
     by_receiver = _by_receiver(spec)
+    texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project)
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
         smtp=_smtp(topology),
@@ -54,10 +56,9 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         test_label=TEST_LABEL,
         # Read by the template of 0.1.0 alone, where somebody ejected it.
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
-        receivers=[_receiver(topology, name, receivers) for name, receivers in by_receiver.items()],
+        receivers=[_receiver(topology, name, receivers, texts) for name, receivers in by_receiver.items()],
     )
     raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
-    texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2")
     return (
         RenderedFile(
             ALERTMANAGER_YML,
@@ -112,7 +113,7 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
+def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...], texts: str) -> dict[str, Any]:
     """Alertmanager's receiver `name`: all of the spec's below it, each under the key of its kind."""
     merged: dict[str, Any] = {"name": name}
     for number, receiver in enumerate(receivers):
@@ -124,10 +125,7 @@ def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...]) ->
                 slack = {
                     "api_url_file": _secret(topology, f"{path}.url"),
                     "send_resolved": True,
-                    "title": '{{ template "techsapo.title" . }}',
-                    "text": '{{ template "techsapo.text" . }}',
-                    "fallback": '{{ template "techsapo.title" . }}',
-                    "color": '{{ template "techsapo.color" . }}',
+                    **slack_message(texts),
                 }
                 if receiver.channel is not None:
                     slack["channel"] = go_template_text(receiver.channel)

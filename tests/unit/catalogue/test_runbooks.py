@@ -39,6 +39,9 @@ def test_the_first_two_steps_of_the_check_stand_alone_in_a_message(page: Runbook
         assert "\n" not in step
         assert not re.search(r"\]\(|\*\*|^#|[<>]\w", step), "nothing that is only read as Markdown or HTML"
         assert step.count("`") % 2 == 0
+        assert "://" not in re.sub(r"`[^`]*`", "", step), (
+            "what is no command is made a link, which opens on the host alone"
+        )
     assert not re.search(r"\bsee (above|below)\b|\bstep \d|手順 ?\d", " ".join(steps)), steps
 
 

@@ -13,6 +13,8 @@ from monitoring_stack import monitoring_files, spec_of, topology_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "日本語", "%(x)s", " x ", "x" * 4000]
@@ -283,7 +285,23 @@ def test_notification_texts_follow_the_locale() -> None:
     assert "復旧" in texts("ja")
     assert "RESOLVED" in texts("en")
     defined = [sorted(re.findall(r'define "([\w.]+)"', texts(locale))) for locale in ("ja", "en")]
-    assert defined == [["techsapo.color", "techsapo.text", "techsapo.title"]] * 2
+    assert defined[0] == defined[1]
+    named = set(re.findall(r'template "([\w.]+)"', rendered().content))
+    assert {"techsapo.color", "techsapo.text", "techsapo.title", "techsapo.slack.text"} <= named
+    assert named <= set(defined[0])
+
+
+def test_texts_of_the_operators_own_that_are_older_are_used_for_slack_as_they_were(tmp_path: Path) -> None:
+    own = tmp_path / "alertmanager" / "techsapo.ja.tmpl.j2"
+    own.parent.mkdir()
+    names = ("techsapo.title", "techsapo.text", "techsapo.color")
+    own.write_text(
+        "{% raw %}" + "".join(f'{{{{ define "{n}" }}}}x{{{{ end }}}}\n' for n in names) + "{% endraw %}"
+    )
+    files = alertmanager_files(topology_of(spec_of(), Path("/srv/techsapo")), Templates(tmp_path))
+    content = {file.path: file.content for file in files}
+    named = set(re.findall(r'template "([\w.]+)"', content["alertmanager/alertmanager.yml"]))
+    assert named == set(names)
 
 
 def test_nothing_is_rendered_without_an_alertmanager() -> None:
