@@ -51,6 +51,8 @@ class Options:
     """The alerts' thresholds that the pages draw, as they are now."""
     exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
     """What others may reach, by rule, and the reason where that is meant; as it is now."""
+    unreached: Callable[[], Sequence[str]] = tuple
+    """Which lists of `notifications` have no receiver; as it is now."""
 
     def resolved_auth(self) -> Auth:
         """Who may ask."""

@@ -77,6 +77,7 @@ class StatusReport:
         spent = await asyncio.to_thread(_costs, self._audit)
         own = await asyncio.to_thread(self._options.thresholds)
         exposed = await asyncio.to_thread(self._options.exposures)
+        unreached = await asyncio.to_thread(self._options.unreached)
         budget = [
             BudgetBody(
                 period=labels["period"],
@@ -91,6 +92,7 @@ class StatusReport:
             exposures=[ExposureBody.model_validate(each) for each in exposed],
             watched=watched,
             alerts=alerts,
+            unreached=list(unreached),
             jobs=jobs,
             costs=CostsBody(budget=budget, month=spent),
         )

@@ -16,6 +16,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
+from techsapo_ops.operations.watch.unreached import unreached_lines
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.stack import Stack
 
@@ -52,7 +53,8 @@ def list_alerts(
     found, trouble = listed(stack, prometheus_of(stack), alertmanager_of(stack))
     shown = [f for f in found if not firing or f.since is not None]
     if out.as_json:
-        out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None})
+        unreached = list(stack.spec.unreached)
+        out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None, "unreached": unreached})
         return
     if trouble:
         out.warn(f"states are not known: {trouble}")
@@ -60,6 +62,8 @@ def list_alerts(
         out.table(("alert", "state", "severity", "priority", "since", "summary"), [_row(f) for f in shown])
     elif firing and not trouble:
         out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
+    for line in unreached_lines(stack.spec):
+        out.say(line)
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != "Watchdog"), None)
     if noisy is not None:
         out.next(f"`techsapo runbook {noisy.alert.name}` says what to do")

@@ -59,9 +59,9 @@ def health(
         error.exit_code = WRONG
         raise
     if out.as_json:
-        out.json(_value(report))
+        out.json({**_value(report), "unreached": list(stack.spec.unreached)})
     else:
-        _print(report, out)
+        _print(report, out, stack.spec.told_nobody)
     raise typer.Exit(EXIT_CODES[report.status])
 
 
@@ -109,11 +109,13 @@ def _summary(report: HealthReport) -> str:
     return f"{line}, {report.seconds * 1000:.0f} ms"
 
 
-def _print(report: HealthReport, out: Output) -> None:
+def _print(report: HealthReport, out: Output, nobody: str) -> None:
     rows = _rows(report, failing_only=out.quiet)
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     out.data(_summary(report))
+    if nobody:
+        out.say(nobody)
     services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate", "providers"}]
     if all(p.status in {"down", "absent"} for p in services):
         out.next("techsapo up")

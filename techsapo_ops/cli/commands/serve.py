@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -61,6 +61,9 @@ def serve(
     ] = None,
     exposures: Annotated[
         Path | None, typer.Option("--exposures", hidden=True, help="A generated pages/exposures.json.")
+    ] = None,
+    unreached: Annotated[
+        Path | None, typer.Option("--unreached", hidden=True, help="A generated pages/unreached.json.")
     ] = None,
 ) -> None:
     """Run the orchestrator API in the foreground; SIGTERM drains it.
@@ -120,6 +123,7 @@ def serve(
         thresholds=_thresholds(spec, thresholds),
         mask=mask_level(spec, _edition(spec, project)),
         exposures=_exposures(project, exposures),
+        unreached=_unreached(project, unreached),
     )
     ports = [i.port for i in spec.app.resolved_instances]
     try:
@@ -224,6 +228,11 @@ def _exposures(project: Project, file: Path | None) -> Callable[[], list[dict[st
 
         return own
     return _generated(file, "exposures")
+
+
+def _unreached(project: Project, file: Path | None) -> Callable[[], Sequence[str]]:
+    """Which alerts reach no one: a stack's from its file, as it is at that time."""
+    return (lambda: project.spec.unreached) if file is None else _generated(file, "unreached")
 
 
 def _generated(file: Path, what: str) -> Callable[[], Any]:

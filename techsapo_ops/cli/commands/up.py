@@ -82,9 +82,11 @@ def up(
         out.say("nothing was changed")
         raise typer.Exit(1)
     if out.as_json:
-        out.json(_json(report))
+        out.json({**_json(report), "unreached": list(project.spec.unreached)})
     else:
         _show(report, out)
+        if nobody := project.spec.told_nobody:
+            out.say(nobody)
     for warning in project.warnings:
         out.warn(str(warning))
     if needed := without_sudo(project.path, project.overrides.folder):

@@ -58,6 +58,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 "warnings": _plain(warnings),
                 "disabled_providers": dict(project.loaded.disabled),
                 "counts": counts,
+                "unreached": list(project.spec.unreached),
             }
         )
         return
@@ -65,6 +66,8 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
         out.warn(str(warning))
     if not out.quiet:
         out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
+    if nobody := project.spec.told_nobody:
+        out.say(nobody)
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:

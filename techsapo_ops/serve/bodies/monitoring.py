@@ -149,5 +149,9 @@ class StatusBody(Body):
     exposures: list[ExposureBody]
     watched: Literal["ready", "unreachable", "absent"]
     alerts: list[AlertBody] | None
+    unreached: Annotated[
+        list[str],
+        Field(description="Severities, and watchdog, that have no receiver: nobody is told of them."),
+    ]
     jobs: list[JobBody] | None
     costs: CostsBody

@@ -58,6 +58,13 @@ function unknown() {
   return element("p", "dim", word(shown.watched === "absent" ? "notWatched" : "watchLost"));
 }
 
+/** That nobody is told, where that is so: the page may be all that tells. */
+function untold() {
+  const { unreached } = shown;
+  if (!unreached.includes("critical")) return [];
+  return [element("p", "warn", word(unreached.includes("warning") && unreached.includes("info") ? "toldNobody" : "criticalToNobody"))];
+}
+
 function drawAlerts() {
   const host = document.getElementById("alerts");
   if (shown.alerts === null) {
@@ -80,7 +87,7 @@ function drawAlerts() {
     item.append(facts);
     list.append(item);
   }
-  host.replaceChildren(shown.alerts.length ? list : element("p", "good", word("noAlerts")));
+  host.replaceChildren(...untold(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));
 }
 
 function drawJobs() {

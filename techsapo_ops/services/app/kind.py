@@ -177,7 +177,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
-    from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS
+    from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
     from techsapo_ops.services.web_login import told_passwords
     from techsapo_ops.stack.own_tls import trusted
 
@@ -189,6 +189,7 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--app-key", str(topology.places.seen(topology.layout.app_key, topology.secret_path(APP_KEY))),
         "--thresholds", str(topology.config_dir() / THRESHOLDS),
         "--exposures", str(topology.config_dir() / EXPOSURES),
+        "--unreached", str(topology.config_dir() / UNREACHED),
         *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),
     )  # fmt: skip

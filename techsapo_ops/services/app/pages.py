@@ -1,4 +1,4 @@
-"""What the app's own pages show of the spec: the alerts' thresholds, and what others may reach."""
+"""What the app's own pages show of the spec: thresholds of alerts, whom they reach, what others may reach."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from techsapo_ops.stack.topology import Topology
 
 THRESHOLDS = "pages/thresholds.json"
 EXPOSURES = "pages/exposures.json"
+UNREACHED = "pages/unreached.json"
 
 
 def thresholds(spec: Spec) -> dict[str, float]:
@@ -28,7 +29,7 @@ def told_exposures(spec: Spec, deployment: Deployment) -> list[dict[str, str | N
 
 
 def page_files(topology: Topology) -> tuple[RenderedFile, ...]:
-    """The thresholds and the exposures, each in a file of its own.
+    """The thresholds, the exposures and which alerts reach no one, each in a file of its own.
 
     Not part of app/techsapo.yaml: the pages read them when they are looked at, and a changed alert must not
     restart the app.
@@ -37,4 +38,5 @@ def page_files(topology: Topology) -> tuple[RenderedFile, ...]:
     return (
         RenderedFile(THRESHOLDS, to_json(thresholds(topology.spec), indent=2) + "\n"),
         RenderedFile(EXPOSURES, to_json(exposed, indent=2) + "\n"),
+        RenderedFile(UNREACHED, to_json(topology.spec.unreached, indent=2) + "\n"),
     )

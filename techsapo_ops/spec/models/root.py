@@ -113,6 +113,28 @@ class Spec(Section):
         return bool(self.exposed) if wanted is None else wanted
 
     @property
+    def unreached(self) -> tuple[str, ...]:
+        """The lists of `notifications` without a receiver, by which somebody would be told of alerts."""
+        if not self.monitoring.prometheus.enabled:
+            return ()  # there are no alerts
+        sent = self.monitoring.alertmanager.enabled
+        lists = ("critical", "warning", "info", "watchdog")
+        return tuple(name for name in lists if not (sent and getattr(self.notifications, name)))
+
+    @property
+    def told_nobody(self) -> str:
+        """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
+        unreached = self.unreached
+        if "critical" not in unreached:
+            return ""
+        if not self.monitoring.alertmanager.enabled:
+            return "alerts reach no one: monitoring.alertmanager is off"
+        if {"warning", "info"} <= set(unreached):
+            example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
+            return f"alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)"
+        return "critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)"
+
+    @property
     def served_certificate(self) -> str | None:
         """Name of the certificate that nginx serves, or None for plain HTTP."""
         served = [name for name, c in self.certificates.items() if c.source != "external"]

@@ -9,7 +9,7 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS
+from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
 from techsapo_ops.services.prometheus.kind import prometheus_size
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
@@ -45,7 +45,7 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
             _, found, path = word.partition(f"{where.layout.config}/")
             if found:
                 assert path in files, (program.service, path)
-                if path in (EXPOSURES, THRESHOLDS):  # read whenever a page is looked at
+                if path in (EXPOSURES, THRESHOLDS, UNREACHED):  # read whenever a page is looked at
                     continue
                 assert path.startswith(program.config), (program.service, path)
 

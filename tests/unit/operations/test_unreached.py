@@ -1,0 +1,117 @@
+"""That nobody is told of alerts is told: by the commands that look, and on the Status page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from orchestrator import client_of, make_app
+from stacks import spec, topology
+
+from techsapo_ops.operations.watch.unreached import look_at_notifications, unreached_lines
+from techsapo_ops.services.app.pages import page_files
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.diagnosis import Level
+
+SLACK = [{"kind": "slack", "url": "https://hooks.example.com/x"}]
+WATCHER = [{"kind": "webhook", "url": "https://watch.example.com/x"}]
+SITE = {"app": {"public_url": "https://ops.example.com"}}
+NOBODY = (
+    "alerts reach no one: write e.g. `notifications: {critical: [{kind: slack, url_file: secrets/slack}]}` "
+    "(docs/alerts.md)"
+)
+
+
+@pytest.mark.parametrize(
+    ("sections", "line", "unreached"),
+    [
+        ({}, "alerts reach no one", ["critical", "warning", "info", "watchdog"]),
+        ({"notifications": {"watchdog": WATCHER}}, "alerts reach no one", ["critical", "warning", "info"]),
+        (
+            {"notifications": {"warning": SLACK}},
+            "critical alerts reach no one",
+            ["critical", "info", "watchdog"],
+        ),
+        ({"notifications": {"critical": SLACK}}, "", ["warning", "info", "watchdog"]),
+        (
+            {"notifications": {"critical": SLACK}, "monitoring": {"alertmanager": {"enabled": False}}},
+            "alerts reach no one: monitoring.alertmanager is off",
+            ["critical", "warning", "info", "watchdog"],
+        ),
+        ({"monitoring": {"prometheus": {"enabled": False}}}, "", []),
+    ],
+)  # fmt: skip
+def test_a_spec_tells_which_alerts_reach_no_one(
+    sections: dict[str, Any], line: str, unreached: list[str]
+) -> None:
+    made = Spec.model_validate({"project": "x", **sections})
+    assert list(made.unreached) == unreached
+    assert made.told_nobody.startswith(line)
+    assert bool(made.told_nobody) == bool(line)
+
+
+def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> None:
+    def lines(**sections: Any) -> list[str]:
+        found = unreached_lines(Spec.model_validate({"project": "x", **sections}))
+        return [line.partition(":")[0] for line in found]
+
+    watcher = "nobody notices when this stack can't tell any more"
+    assert lines() == ["alerts reach no one", watcher]
+    told = {"notifications": {"critical": SLACK, "watchdog": WATCHER}}
+    assert lines(**told, **SITE) == ["warnings reach no one"]
+    all_told = {"notifications": {"critical": SLACK, "warning": SLACK, "watchdog": WATCHER}}
+    assert lines(**all_told) == ["links in messages open on this host alone"]
+    assert lines(**all_told, **SITE) == []
+
+
+@pytest.mark.parametrize(("environment", "level"), [("production", Level.WARNING), (None, Level.NOTE)])
+def test_doctor_warns_of_it_in_production(tmp_path: Path, environment: str | None, level: Level) -> None:
+    where = topology(spec(), tmp_path)
+    where = where.relocated(replace(where.layout, environment=environment))
+    found = list(look_at_notifications(where))
+    assert {f.level for f in found} == {level}
+    assert (found[0].detail, found[0].remedy) == tuple(NOBODY.split(": ", 1))
+
+
+def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "techsapo_ops", *words]
+    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""})
+
+
+@pytest.mark.parametrize("command", [("validate",), ("health", "--timeout", "0.1"), ("alerts", "list")])
+def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "techsapo.yaml"
+    file.write_text("project: x\n")
+    silent = techsapo(tmp_path, *command)
+    assert silent.stderr.splitlines().count(NOBODY) == 1
+    assert NOBODY not in silent.stdout
+    told = json.loads(techsapo(tmp_path, *command, "--json").stdout)
+    assert told["unreached"] == ["critical", "warning", "info", "watchdog"]
+    if command[0] != "alerts":
+        assert NOBODY not in techsapo(tmp_path, *command, "-q").stderr
+    file.write_text(yaml.safe_dump({"project": "x", "notifications": {"critical": SLACK}}))
+    reached = techsapo(tmp_path, *command)
+    assert "alerts reach no one" not in reached.stderr
+    assert reached.returncode == silent.returncode
+    assert "critical" not in json.loads(techsapo(tmp_path, *command, "--json").stdout)["unreached"]
+
+
+def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -> None:
+    (file,) = (f for f in page_files(topology(spec(), tmp_path)) if f.path.endswith("unreached.json"))
+    app = make_app(tmp_path)
+    object.__setattr__(app.options, "unreached", lambda: json.loads(file.content))
+
+    async def main() -> Any:
+        async with client_of(app) as client:
+            return (await client.get("/api/v1/status")).json()
+
+    assert asyncio.run(main())["unreached"] == ["critical", "warning", "info", "watchdog"]
