@@ -48,9 +48,9 @@ Priority = Literal["P0", "P1", "P2"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
 _FILES = {
-    "users": "main", "analyses": "llm", "providers": "llm", "stores": "main", "host": "main",
-    "monitoring": "main", "security": "security", "backup": "backups", "certificates": "certificates",
-    "jobs": "jobs",
+    "users": "main", "analyses": "llm", "providers": "llm", "stores": "main", "databases": "main",
+    "host": "main", "processes": "main", "monitoring": "main", "prometheus": "main", "security": "security",
+    "backup": "backups", "certificates": "certificates", "jobs": "jobs",
 }  # fmt: skip
 """In the order in which alerts are listed, within a severity, each with the dashboard of its alerts."""
 DISKS = (

@@ -38,6 +38,7 @@ GUIDE = {
 PROMETHEUS_MAKES = {"up", "ALERTS"}
 EXPORTERS = re.compile(
     r"(node|redis|mysql|nginx|prometheus|alertmanager|grafana|probe|blackbox_exporter)_\w+"
+    r"|process_start_time_seconds"
 )
 
 
