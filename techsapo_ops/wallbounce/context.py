@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.events import Event, Observer, Phase
 from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 CUT_OFF = "cut_off"
 """Status of a call that was given up while it was under way: what a vendor bills for it is not known."""
@@ -62,3 +63,5 @@ class AnalysisContext:
     """Hears of every event, in order, on the event loop."""
     payer: Payer | None = None
     """None where nothing is reserved or booked."""
+    wait: VendorWait = field(default_factory=VendorWait)
+    """How long vendors were waited for."""

@@ -21,6 +21,7 @@ from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.run import Run
 from techsapo_ops.wallbounce.seats import Turn, in_order
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
+from techsapo_ops.wallbounce.vendor_wait import VendorWait
 from techsapo_ops.wallbounce.worst_cases import worst_of_tier
 
 RETRY_LATER = 5.0
@@ -76,13 +77,15 @@ class WallBounce:
         *,
         payer: Payer | None = None,
         hear: Observer = nobody,
+        wait: VendorWait | None = None,
     ) -> Analysis:
         """Ask the tier's providers at once and settle on one answer, or decline with the reason.
 
         A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
         calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events
-        of this analysis, after the observers. Raises AnalysisError when there is no provider, when the worst
-        case costs more than one request may, or when all fail.
+        of this analysis, after the observers; `wait` counts how long vendors are waited for. Raises
+        AnalysisError when there is no provider, when the worst case costs more than one request may, or
+        when all fail.
         """
 
         def tell(event: Event) -> None:
@@ -90,7 +93,7 @@ class WallBounce:
                 observer(event)
             hear(event)
 
-        context = AnalysisContext(task_type, tell, payer)
+        context = AnalysisContext(task_type, tell, payer, wait or VendorWait())
         try:
             return await self._analyse(question, context)
         except AnalysisError as error:

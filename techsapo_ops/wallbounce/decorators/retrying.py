@@ -20,7 +20,7 @@ class Retrying(Decorator):
     """`inner` with a deadline over all attempts, and further attempts after passing failures.
 
     It gives up a little before `timeout`, so that a caller with the same deadline hears why. What failed
-    attempts cost is part of what the call costs.
+    attempts cost is part of what the call costs. A pause between two attempts is a wait for the vendor.
     """
 
     def __init__(
@@ -50,10 +50,12 @@ class Retrying(Decorator):
                 lost += error.cost_usd
                 raise
 
+        async def pause(seconds: float) -> None:
+            with ask.context.wait.lasts():
+                await self._sleep(seconds)
+
         try:
-            reply = await call_with_retries(
-                attempt, self._policy, self._limit, sleep=self._sleep, draw=self._draw
-            )
+            reply = await call_with_retries(attempt, self._policy, self._limit, sleep=pause, draw=self._draw)
         except ProviderError as error:
             error.cost_usd = lost
             raise

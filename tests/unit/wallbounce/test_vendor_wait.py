@@ -1,0 +1,83 @@
+"""How long an analysis waits for vendors: calls at the same time count once, what is ours not at all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from scripted import Scripted
+
+from techsapo_ops.wallbounce.asks import AskAnswer
+from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.decorators.awaited import Awaited
+from techsapo_ops.wallbounce.decorators.retrying import Retrying
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.retry import RetryPolicy
+from techsapo_ops.wallbounce.vendor_wait import VendorWait
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_calls_at_the_same_time_count_once() -> None:
+    clock = Clock()
+    wait = VendorWait(clock)
+    with wait.lasts():
+        clock.now += 3
+        with wait.lasts():
+            clock.now += 4
+        clock.now += 1
+    clock.now += 50
+    with wait.lasts():
+        clock.now += 2
+    assert wait.seconds() == 10
+
+
+def test_a_call_under_way_counts_until_now() -> None:
+    clock = Clock()
+    wait = VendorWait(clock)
+    with wait.lasts():
+        clock.now += 7
+        assert wait.seconds() == 7
+
+
+def test_a_call_that_fails_was_waited_for_too() -> None:
+    clock = Clock()
+    wait = VendorWait(clock)
+
+    def fail() -> None:
+        clock.now += 5
+        raise ProviderError(FailureKind.TIMEOUT, "late")
+
+    with pytest.raises(ProviderError), wait.lasts():
+        fail()
+    clock.now += 50
+    assert wait.seconds() == 5
+
+
+def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
+    clock = Clock()
+    wait = VendorWait(clock)
+    attempts = iter([ProviderError(FailureKind.UNAVAILABLE, "busy", retry_after=2), None])
+
+    async def script() -> str:
+        clock.now += 1
+        if (error := next(attempts)) is not None:
+            raise error
+        return "the disk is full"
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    provider = Retrying(
+        Awaited(Scripted("a", script)), RetryPolicy(attempts=2), sleep=sleep, draw=lambda: 0.0
+    )
+    ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
+    asyncio.run(provider.call(ask))
+    assert wait.seconds() == 4
