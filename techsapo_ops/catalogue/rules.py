@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Any
 
 import yaml
 
-API_ROUTES = 'route=~"/(api/)?v1/.+",route!~"/api/v1/(health|metrics/.+)"'
-"""Label matchers for the routes that users call."""
+ANSWERING = ("/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions")
+"""Templates of the routes that answer users, and of no other: whether they fail, and how long they take, is
+what users notice. Pages that poll, dashboards, scrapes, probes and webhooks would dilute it, or fail alone.
+"""
+API_ROUTES = f'route=~"{"|".join(ANSWERING)}"'
+"""Label matchers for them."""
 JOB_EXPECTED = "techsapo:job_expected:info"
 """1 for each job that the spec schedules, in the label `name`. Rules of its own make it, so that a job which
 never ran and left nothing is still missed."""
@@ -33,13 +38,20 @@ def expand_api(expr: str) -> str:
     return expr.replace("{{api},", "{" + API_ROUTES + ",").replace("{api}", "{" + API_ROUTES + "}")
 
 
+def _rules(entry: Mapping[str, Any]) -> Iterator[RecordingRule]:
+    """The rule of an entry, or one for each of its windows."""
+    for window in entry.get("windows", [""]):
+        record, expr = (entry[key].replace("{window}", window) for key in ("record", "expr"))
+        yield RecordingRule(record, expand_api(expr))
+
+
 @cache
 def recording_rules() -> Mapping[str, tuple[RecordingRule, ...]]:
     """Recording rules by group, in the order of rules.yaml."""
     text = (files("techsapo_ops.catalogue") / "rules.yaml").read_text(encoding="utf-8")
     return MappingProxyType(
         {
-            group: tuple(RecordingRule(r["record"], expand_api(r["expr"])) for r in rules)
+            group: tuple(rule for entry in rules for rule in _rules(entry))
             for group, rules in yaml.safe_load(text).items()
         }
     )

@@ -46,7 +46,9 @@ class Analyst:
         try:
             if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
                 await account.open(worst)
-            analysis: Analysis = await self._wallbounce.analyse(question, task_type, payer=account, hear=hear)
+            analysis: Analysis = await self._wallbounce.analyse(
+                question, task_type, payer=account, hear=hear, wait=request.wait
+            )
         finally:
             await asyncio.shield(account.close())
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)

@@ -25,10 +25,12 @@ from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.question import Composed, Passage, Question
 from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000
 """Characters of a prompt that are masked without a thread."""
+BROKE = "this is our fault; the log has the details"
 
 
 class PendingAnswer:
@@ -44,6 +46,16 @@ class PendingAnswer:
         self._request = request
         self._flight = flight
         self._again = again
+
+    @property
+    def wait(self) -> VendorWait:
+        """How long its analysis waited for vendors."""
+        return self._request.wait
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it waits, or waited, for what another request began, here or at another instance."""
+        return self._again is not None or any(isinstance(event, Elsewhere) for event in self._flight.events)
 
     async def events(self) -> AsyncIterator[ProgressEvent]:
         """What happened from the start on, until the analysis is over."""
@@ -66,6 +78,9 @@ class PendingAnswer:
             raise
         except asyncio.CancelledError:
             request.abandoned()
+            raise
+        except Exception:
+            request.failed("internal_error", BROKE)
             raise
         own = _reused(shared, request)
         request.settled(own)
@@ -159,6 +174,7 @@ class Answers:
         request.masked = question.masker.found
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
+        request.joined = not first
 
         async def again() -> AnswerBody:
             asking = self.asking(prompt, task_type, language, request_id=request_id, caller=caller)
@@ -192,6 +208,9 @@ class Answers:
             ) from None
         except asyncio.CancelledError:
             request.abandoned()
+            raise
+        except Exception:  # whoever answers the request logs it
+            request.failed("internal_error", BROKE)
             raise
         request.settled(found)
         return found

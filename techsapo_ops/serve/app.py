@@ -9,12 +9,12 @@ from pathlib import Path
 
 import structlog
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import Lifespan
 
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
@@ -101,7 +101,10 @@ class App:
         self.registry = registry = build_registry(spec, options.disabled)
         prepare_data(options.data)
         instance = this_instance(options.instance)
-        self.metrics = metrics = Metrics(instance.version, instance.build, registry.usable, spec.budget)
+        self.metrics = metrics = Metrics(
+            instance.version, instance.build, registry.usable, spec.budget,
+            seconds(spec.app.limits.request_timeout),
+        )  # fmt: skip
         metrics.watch(registry.breakers)
 
         seal = Seal(options.app_key) if options.app_key is not None else None
@@ -194,9 +197,8 @@ class App:
 
         # Questions first: routes are tried in this order.
         questions = (api_routes(gate, asking), chat_routes(gate, asking))
-        for route in (route for router in questions for route in router.routes):
-            if isinstance(route, APIRoute) and "POST" in (route.methods or ()):
-                metrics.start_route("POST", route.path)
+        for path in ANSWERING:
+            metrics.start_route("POST", path)
         others = (
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
@@ -246,6 +248,7 @@ class App:
         clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
         clean_ups.add("requests that were cut off", lambda: asyncio.sleep(LAST_WORDS))
         clean_ups.start_task("budgets", self.spending.watch())
+        clean_ups.start_task("lag of the event loop", self.metrics.lag.watch())
         clean_ups.start_task("warming of providers", self._warm())
         clean_ups.start_task("metrics stream", self._telemetry.run())
         if not self.registry.simulated:

@@ -16,6 +16,7 @@ from techsapo_ops.serve.answers import Answers, PendingAnswer
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.idempotency import Document, Idempotency
+from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.question import Composed
@@ -90,6 +91,11 @@ class Asking:
                 request_id=request.state.request_id,
                 caller=caller,
             ) as pending:
-                return asked.reply(await wait(pending))
+                time = OwnTime.of(request.scope)
+                time.wait = pending.wait
+                try:
+                    return asked.reply(await wait(pending))
+                finally:
+                    time.elsewhere = pending.elsewhere
 
         return await self._idempotency.once(request, caller, body, work)

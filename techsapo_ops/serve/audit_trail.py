@@ -19,9 +19,11 @@ from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.wallbounce.causes import NOT_ITS_OWN
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.masking import mask
 from techsapo_ops.wallbounce.tiers import TaskType
+from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 log = structlog.get_logger()
 
@@ -30,6 +32,8 @@ OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_
 
 REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded"}
 """Why a question is refused before anybody is asked."""
+_ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
+"""Of these the reasons that are no failure of ours: there is no money for it, or the key asks too much."""
 
 
 _ECHO = 16
@@ -61,7 +65,8 @@ class AuditTrail:
 
     def begin(self, prompt: str, task_type: TaskType, request_id: str, caller: Caller) -> AuditedRequest:
         """A request that came just now."""
-        return AuditedRequest(self, prompt, task_type, request_id, caller)
+        wait = VendorWait(self.metrics.lag.running)
+        return AuditedRequest(self, prompt, task_type, request_id, caller, wait)
 
     def lost(self, event: SpendingEvent) -> None:
         """Write down a request whose instance died: of it only what it may have cost is known."""
@@ -78,9 +83,13 @@ class AuditedRequest:
     task_type: TaskType
     request_id: str
     caller: Caller
+    wait: VendorWait
+    """How long its analysis waits for vendors."""
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""
+    joined: bool = False
+    """Whether it waits for the analysis of another request, which that one counts."""
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=perf_counter)
 
@@ -100,6 +109,8 @@ class AuditedRequest:
                     cause=provider.error.cause,
                     detail=provider.error.message,
                 )
+        if answer.cache == "miss":
+            self._count("success")
         names = [p.name for p in answer.providers if p.status == "answered"]
         tell = log.info if answer.accepted else log.warning
         tell(
@@ -140,17 +151,25 @@ class AuditedRequest:
         )
         if code in OUT_OF_BUDGET:
             self.trail.metrics.over_budget(code)
+        not_ours = bool(failures) and all(failure.reason in NOT_ITS_OWN for failure in failures)
+        self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)
 
     def timed_out(self, detail: str) -> None:
         """There is no verdict in time."""
-        self.trail.metrics.ended(self.task_type, "error")
         self.failed("timeout", detail)
 
     def abandoned(self) -> None:
         """The client went away."""
         log.info("Client gone; analysis cancelled", **self._who(), processingTime=self.elapsed_ms())
+        self._count("cancelled")
         self._audit("client_gone")
+
+    def _count(self, status: str) -> None:
+        """Count the analysis, which ended so, whatever carries its answer. A kept answer is none."""
+        if not self.joined:
+            taken = perf_counter() - self.started
+            self.trail.metrics.analysed(self.task_type, status, taken, self.request_id)
 
     def _provider_failed(
         self, provider: str, model: str, seconds: float, *, kind: str, cause: str, detail: str

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Flight, Flights, SharedLock
@@ -59,12 +60,15 @@ class Idempotency:
             return reply
 
         flight, mine = self._flights.board(name, fly)
+        time = OwnTime.of(request.scope)
+        time.elsewhere = not mine
         with flight.aboard():
             reply = await flight.result()
         if reply["sent"] != sent:
             raise Problem(422, "idempotency_key_reused", "this Idempotency-Key came with another body before")
         document: Document = reply["document"]
         if not mine or document["request_id"] != request.state.request_id:
+            time.elsewhere = True
             request.state.headers = {
                 **getattr(request.state, "headers", {}),
                 "Idempotency-Replayed": "true",

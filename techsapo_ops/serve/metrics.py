@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from techsapo_ops.catalogue.metrics import metrics
+from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.serve.loop_lag import LoopLag
 from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar, only
 from techsapo_ops.serve.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.windows import Mean, Quantiles
@@ -16,7 +18,6 @@ from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.events import (
-    Abandoned,
     Answered,
     BreakerOpened,
     Cancelled,
@@ -64,13 +65,18 @@ class Metrics:
     What is read at scrape time has a function: see `read` and `gauge`.
     """
 
-    def __init__(self, version: str, build: str, providers: Sequence[Provider], budget: Budget) -> None:
+    def __init__(
+        self, version: str, build: str, providers: Sequence[Provider], budget: Budget, deadline: float
+    ) -> None:
+        """An analysis may take `deadline` seconds."""
         self._registry = known = MetricRegistry()
         self.read, self.render, self.samples = known.read, known.text, known.samples
+        self.lag = LoopLag(known.counter("techsapo_event_loop_stalled_seconds_total").inc)
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
         self._providers = ProviderHealth(providers)
         self._http_times = Quantiles()
         self._spent = Spent()
+        self._deadline = deadline
         self._store_failed = 0
         self._lock = threading.Lock()
         self._start_at_0(providers)
@@ -119,23 +125,38 @@ class Metrics:
                 self._count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
             case Settled():
                 self._settled(event)
-            case Abandoned(task_type=task, error=error):
-                if error.code != "over_request_budget":  # refused before it began
-                    self.ended(task, "error")
             case BreakerOpened(provider=provider, model=model):
                 self._count("techsapo_llm_breaker_opened_total", provider, model)
 
-    def ended(self, task_type: TaskType, status: str) -> None:
-        """Count an analysis that ended with `status` success or error."""
+    def analysed(self, task_type: TaskType, status: str, seconds: float, request_id: str) -> None:
+        """Count an analysis that ended with `status` success, error, refused or cancelled.
+
+        Of one that was refused or cancelled the time says nothing.
+        """
         self._count("techsapo_wallbounce_requests_total", task_type, status)
+        if status not in ("success", "error"):
+            return
         self._success.add(1 if status == "success" else 0)
+        self._observe("techsapo_wallbounce_duration_seconds", seconds, request_id, task_type)
+        share = seconds / self._deadline
+        self._observe("techsapo_wallbounce_deadline_used_ratio", share, request_id, task_type)
 
     def http(self, method: str, route: str, status: int, seconds: float | None, request_id: str) -> None:
         """Count an HTTP request; `route` is a template, never a raw path. A stream has no `seconds`."""
         self._count("techsapo_http_requests_total", method, route, str(status))
         if seconds is not None:
             self._observe("techsapo_http_request_duration_seconds", seconds, request_id, method, route)
-            self._http_times.add(seconds)
+            if route in ANSWERING:
+                self._http_times.add(seconds)
+
+    def answered(self, method: str, route: str, seconds: float | None, request_id: str) -> None:
+        """Take note of what of the time of an answer to a user was ours; None where it was another's."""
+        if seconds is not None:
+            self._observe("techsapo_http_own_duration_seconds", seconds, request_id, method, route)
+
+    def stream_failed(self, method: str, route: str) -> None:
+        """Count a stream that began well and ended with a failure of ours or of the vendors."""
+        self._count("techsapo_http_failed_streams_total", method, route)
 
     def sizes(self, method: str, route: str, received: int | None, sent: int, request_id: str) -> None:
         """Count the bytes of a request's body, None where it has none, and of its answer's."""
@@ -146,6 +167,8 @@ class Metrics:
     def start_route(self, method: str, route: str) -> None:
         """Start the series of a route at 0: rate() does not see what the first sample of a series holds."""
         self._registry.histogram("techsapo_http_request_duration_seconds", method, route)
+        self._registry.histogram("techsapo_http_own_duration_seconds", method, route)
+        self._registry.counter("techsapo_http_failed_streams_total", method, route)
         for status in ANSWERS:
             self._registry.counter("techsapo_http_requests_total", method, route, status)
 
@@ -242,8 +265,6 @@ class Metrics:
 
     def _settled(self, event: Settled) -> None:
         task, verdict, request = event.analysis.task_type, event.analysis.verdict, event.request_id
-        self.ended(task, "success")
-        self._observe("techsapo_wallbounce_duration_seconds", event.analysis.seconds, request, task)
         self._observe("techsapo_wallbounce_confidence", verdict.confidence, request, task)
         self._confidence.add(verdict.confidence)
         if verdict.consensus is not None:

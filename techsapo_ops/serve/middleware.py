@@ -11,9 +11,11 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 
 log = structlog.get_logger()
@@ -71,6 +73,7 @@ class Envelope:
         started = time.perf_counter()
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        OwnTime.begin(scope)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
         status, sent, streamed = 0, 0, scope["type"] == "websocket"
 
@@ -97,6 +100,7 @@ class Envelope:
         except Exception:
             log.exception("Request failed", requestId=request_id, path_template=_route(scope))
             if status:
+                scope["state"]["problem_status"] = 500
                 raise
             problem = Problem(500, "internal_error", "this is our fault; the log has the details")
             await problem.answer(scope)(scope, receive, send_with_headers)
@@ -111,6 +115,10 @@ class Envelope:
         method = given if given in _METHODS else "OTHER"
         route = _route(scope)
         self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
+        if route in ANSWERING:
+            self._metrics.answered(method, route, OwnTime.of(scope).seconds(), request_id)
+            if status < 500 <= scope["state"].get("problem_status", 0):
+                self._metrics.stream_failed(method, route)
         if sent is not None:
             self._metrics.sizes(method, route, scope["state"].get("received"), sent, request_id)
         problem = scope["state"].get("problem")

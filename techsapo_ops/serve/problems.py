@@ -121,7 +121,8 @@ class Problem(Exception):
 
     def note(self, scope: Scope) -> None:
         """Let whoever counts the request of `scope` know its problem."""
-        scope.setdefault("state", {})["problem"] = self.code
+        state = scope.setdefault("state", {})
+        state["problem"], state["problem_status"] = self.code, self.status
 
     def openai(self, request_id: str = "") -> dict[str, Any]:
         """The error as OpenAI's API writes it, with the code of the problem and `request_id` beside it."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from techsapo_ops.adapters.jsons import dump
+from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 
 KEY_CHECK = 1.0
@@ -64,7 +65,7 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
-        work = asyncio.create_task(self._fill(queue))
+        work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
         gone = asyncio.create_task(_disconnected(receive))
         watch = asyncio.create_task(self._watch(work, queue))
@@ -84,10 +85,11 @@ class EventStream(Response):
                     with suppress(asyncio.CancelledError):
                         await task
 
-    async def _fill(self, queue: asyncio.Queue[bytes | Problem | None]) -> None:
+    async def _fill(self, queue: asyncio.Queue[bytes | Problem | None], time: OwnTime) -> None:
         stream = self._produce()
         try:
             async for chunk in stream:
+                time.told()
                 await queue.put(chunk)
         except Problem as problem:
             await queue.put(problem)

@@ -106,6 +106,7 @@ def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_p
         "audit log",
         "requests that were cut off",
         "budgets",
+        "lag of the event loop",
         "warming of providers",
         "metrics stream",
         "clients of the metrics stream",
