@@ -82,9 +82,9 @@ class Stack:
         """Of app-`number`."""
         return f"http://127.0.0.1:{self.ports[number - 1]}{path}"
 
-    def ask(self, number: int, prompt: str, key: str | None = None) -> int:
+    def ask(self, number: int, prompt: str, key: str | None = None, accept: str = "*/*") -> int:
         """Ask app-`number`; the status of its answer."""
-        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        headers = {"Accept": accept} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         return httpx.post(
             self.url(number, "/api/v1/generate"),
             json={"prompt": prompt}, headers=headers, timeout=30, trust_env=False,
@@ -97,7 +97,7 @@ class Stack:
 
     @contextmanager
     def customers(self, *numbers: int, pause: float = 0) -> Iterator[None]:
-        """Users who look at the models and ask these apps within the block, and are answered.
+        """Users who ask these apps within the block, each question 21 times, and are answered.
 
         `pause` is in seconds, after each 21 requests of one of them.
         """
@@ -108,9 +108,8 @@ class Stack:
             with httpx.Client(base_url=self.url(number, ""), timeout=30, trust_env=False) as client:
                 while not over.is_set():
                     asked += 1
-                    client.post("/api/v1/generate", json={"prompt": f"good {asked}"}).raise_for_status()
-                    for _ in range(20):
-                        client.get("/v1/models").raise_for_status()
+                    for _ in range(21):
+                        client.post("/api/v1/generate", json={"prompt": f"good {asked}"}).raise_for_status()
                     over.wait(pause)
 
         with ThreadPoolExecutor(len(numbers)) as pool:

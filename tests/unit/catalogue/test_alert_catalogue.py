@@ -94,6 +94,21 @@ def test_an_alert_has_a_page_that_says_what_it_means_how_to_check_and_how_to_fix
     assert all(len(part.strip()) > 20 for part in japanese + english)
 
 
+@pytest.mark.parametrize("page", ["alerts.md", "alerts.ja.md"])
+def test_the_docs_say_of_each_alert_on_a_count_of_questions_what_few_users_mean(
+    page: str, repository: Path
+) -> None:
+    table = (repository / "docs" / page).read_text(encoding="utf-8")
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| ")]
+    counted = [
+        alert.name
+        for alert in alerts().values()
+        if alert.minimum is not None and re.search(r"techsapo[:_](http|users|wallbounce|llm)_", alert.expr)
+    ]
+    assert len(counted) >= 10
+    assert [name for name in counted if not any(re.search(rf"\b{name}\b", row) for row in rows)] == []
+
+
 def test_every_page_belongs_to_an_alert(repository: Path) -> None:
     pages = {p.name for p in (repository / "techsapo_ops" / "catalogue" / "runbooks").glob("*.md")} - {
         "README.md"
