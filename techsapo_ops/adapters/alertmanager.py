@@ -65,6 +65,12 @@ class Matcher:
                 raise ValueError(f"{value!r} is not a regular expression: {error}") from None
         return cls(name, operator, value)
 
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Whether it matches `labels`; a label that is not there is an empty one."""
+        value = labels.get(self.name, "")
+        same = re.fullmatch(self.value, value) is not None if "~" in self.operator else value == self.value
+        return same != self.operator.startswith("!")
+
     def __str__(self) -> str:
         return f"{self.name}{self.operator}{self.value}"
 

@@ -24,6 +24,16 @@ CONFIG_INFO = "techsapo:config:info"
 """1 for each of Prometheus's own files, in the labels `file` and `hash`. Rules of its own make it:
 Prometheus tells when it read its configuration last, which a restart changes, and not which one."""
 
+INCIDENT = "techsapo:alert:incident"
+"""1 for each series of an alert that fires, with the alert's labels and SINCE. An incident goes on while the
+alert is away for less than ten minutes, as while Prometheus restarts."""
+INCIDENT_SINCE = "techsapo:alert:since_timestamp_seconds"
+"""When it began, for each, as a value."""
+SINCE = "since"
+"""Label that says when an incident began (Unix seconds); it tells one from the next of the same alert."""
+NEXT = "next"
+"""Label of an alert that is sent once more since nobody acknowledged it: which of `notifications.next`."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingRule:

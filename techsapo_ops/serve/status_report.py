@@ -12,6 +12,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import alerts as catalogue
+from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.bodies.monitoring import (
@@ -117,7 +118,7 @@ def _alerts(prometheus: Prometheus) -> list[AlertBody]:
             runbook=_runbook(alert.annotations.get("runbook_url", "")),
         )
         for alert in prometheus.alerts()
-        if alert.labels.get("alertname") != "Watchdog"
+        if alert.labels.get("alertname") != "Watchdog" and NEXT not in alert.labels
     ]
     return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
 

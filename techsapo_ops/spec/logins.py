@@ -88,9 +88,7 @@ def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:
     overlays = written.get("environments")
     for part in (written, *(overlays.values() if isinstance(overlays, Mapping) else ())):
         found |= written_secrets(part)
-    for receivers in (
-        getattr(spec.notifications, name) for name in ("critical", "warning", "info", "watchdog")
-    ):
+    for _, receivers in spec.notifications.lists():
         for receiver in receivers:
             found.update(secret_values(getattr(receiver, "config", None)))
     return frozenset(found)

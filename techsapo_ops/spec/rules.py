@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import get_args
 
-from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
@@ -138,9 +138,10 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     """Each receiver has somewhere to send to."""
-    for severity in (*SEVERITIES, "watchdog"):
-        for n, receiver in enumerate(getattr(spec.notifications, severity)):
-            path: Path = ("notifications", severity, n)
+    for where, listed in spec.notifications.lists():
+        for n, receiver in enumerate(listed):
+            below = (int(part) if part.isdigit() else part for part in where.split("."))
+            path: Path = ("notifications", *below, n)
             if isinstance(receiver, EmailReceiver):
                 if spec.notifications.smtp is None:
                     yield Finding(
@@ -155,6 +156,27 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                     f"a {receiver.kind} receiver needs url or url_file",
                     "prefer url_file: it keeps the URL out of the spec",
                 )
+
+
+def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Who is next is told later than those before, and something has to watch the time."""
+    steps = spec.notifications.next
+    for n, (before, step) in enumerate(pairwise(steps), 1):
+        if seconds(step.after) <= seconds(before.after):
+            yield Finding(
+                ("notifications", "next", n, "after"),
+                f"{step.after} is not later than that of the entry before, {before.after}",
+                "order them by time",
+                uses=(("notifications", "next", n - 1, "after"),),
+            )
+    for kind in ("prometheus", "alertmanager"):
+        if steps and not getattr(spec.monitoring, kind).enabled:
+            yield Finding(
+                ("notifications", "next"),
+                f"the stack runs no {kind.capitalize()}, so nobody is told",
+                f"set monitoring.{kind}.enabled, or remove it",
+                uses=(("monitoring", kind, "enabled"),),
+            )
 
 
 def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -264,7 +286,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    ports, instances, redis, nginx, certificates, receivers, smtp, keys, providers, scrape, external_labels,
-    alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring, thinking, bodies,
-    options, exposed_key, older_defaults, urls, sign_in,
+    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, keys, providers, scrape,
+    external_labels, alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring,
+    thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
 )  # fmt: skip

@@ -76,6 +76,16 @@ SPECS = {
     "defaults": {"project": "techsapo"},
     "everything": EVERYTHING,
     "english": {**EVERYTHING, "locale": "en"},
+    "next": {
+        **EVERYTHING,
+        "notifications": {
+            **EVERYTHING["notifications"],
+            "next": [
+                {"after": "15m", "receivers": [{"kind": "webhook", "url": "https://hooks.example/next"}]},
+                {"after": "1h", "receivers": [{"kind": "email", "to": "head@example.com"}]},
+            ],
+        },
+    },
     "bare": {
         "project": "t",
         "redis": {"enabled": False},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, until
+from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
@@ -17,7 +19,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
 from techsapo_ops.operations.watch.unreached import unreached_lines
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.stack import Stack
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def list_alerts(
 
     pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
     inhibited: a worse alert of the same service fires, or one that names the cause. off: disabled in the
-    spec, or about a service whose exporter this stack does not run.
+    spec, or about a service whose exporter this stack does not run. acknowledged: who has it.
 
     Examples:
 
@@ -59,7 +60,10 @@ def list_alerts(
     if trouble:
         out.warn(f"states are not known: {trouble}")
     if shown:
-        out.table(("alert", "state", "severity", "priority", "since", "summary"), [_row(f) for f in shown])
+        out.table(
+            ("alert", "state", "severity", "priority", "since", "acknowledged", "summary"),
+            [_row(f) for f in shown],
+        )
     elif firing and not trouble:
         out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
     for line in unreached_lines(stack.spec):
@@ -102,12 +106,12 @@ def silence(
             '`techsapo alerts silence MemoryHigh --for 2h --comment "why"`',
             exit_code=2,
         )
-    wanted = _matchers(name, matcher or [])
-    until = _until(duration)
+    wanted = matchers(name, matcher or [])
+    ends = until(duration)
     if wanted and not comment.strip():
         raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
     stack = open_stack(place.open())
-    server = _alertmanager(stack)
+    server = alertmanager_in(stack)
     if expire is not None:
         _expire(stack, server, expire, out)
     elif show:
@@ -115,13 +119,16 @@ def silence(
     else:
         what = {
             "matchers": [str(m) for m in wanted],
-            "until": until.isoformat(timespec="seconds"),
+            "until": ends.isoformat(timespec="seconds"),
             "comment": comment.strip(),
         }
         with recorded(stack.layout, "alerts silence", what, out.warn) as known:
-            made = server.silence(wanted, datetime.now(UTC), until, acting_user(), comment.strip())
+            made = server.silence(wanted, datetime.now(UTC), ends, acting_user(), comment.strip())
             known["silence"] = made
-        _silenced(made, wanted, until, out)
+        _silenced(made, wanted, ends, out)
+
+
+app.command(name="ack")(ack)
 
 
 @app.command(name="test")
@@ -145,7 +152,7 @@ def try_alert(
     """
     alert = known(name)
     stack = open_stack(place.open())
-    server = _alertmanager(stack)
+    server = alertmanager_in(stack)
     out.say(f"sending {name} ({alert.severity}) and waiting for Alertmanager to pass it on …")
     arrived = try_out(stack, alert, server, within=within)
     if out.as_json:
@@ -162,13 +169,13 @@ def try_alert(
     out.data(f"{name} reached {arrived.receiver} ({told}) in {arrived.seconds:.1f} s")
 
 
-def _silenced(made: str, wanted: list[Matcher], until: datetime, out: Output) -> None:
+def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> None:
     if out.as_json:
-        out.json({"id": made, "until": until.isoformat(), "matchers": [str(m) for m in wanted]})
+        out.json({"id": made, "until": ends.isoformat(), "matchers": [str(m) for m in wanted]})
         return
     out.data(made)
     told = " and ".join(str(m) for m in wanted)
-    out.say(f"Nobody is notified of {told} until {until.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
+    out.say(f"Nobody is notified of {told} until {ends.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
     out.next(f"`techsapo alerts silence --expire {made[:8]}` ends it earlier")
 
 
@@ -207,37 +214,6 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
     out.say(f"ended {found[0].id[:8]} ({', '.join(str(m) for m in found[0].matchers)})")
 
 
-def _matchers(name: str | None, given: list[str]) -> list[Matcher]:
-    if name is None and not given:
-        return []
-
-    try:
-        parsed = [Matcher.parse(text) for text in given]
-    except ValueError as error:
-        raise OpsError(f"--matcher: {error}", exit_code=2) from None
-    return [*([Matcher("alertname", "=", known(name).name)] if name is not None else []), *parsed]
-
-
-def _until(duration: str) -> datetime:
-    try:
-        length = seconds(duration)
-        until = datetime.now(UTC) + timedelta(seconds=length)
-    except (ValueError, OverflowError) as error:
-        raise OpsError(f"--for: {error}", "write e.g. 30m or 2h", exit_code=2) from None
-    if length <= 0:
-        raise OpsError("--for must be longer than 0", "write e.g. 30m or 2h", exit_code=2)
-    return until
-
-
-def _alertmanager(stack: Stack) -> Alertmanager:
-    server = alertmanager_of(stack)
-    if server is None:
-        raise OpsError(
-            "this stack runs no Alertmanager", "set monitoring.alertmanager.enabled, then `techsapo up`"
-        )
-    return server
-
-
 def _row(listed: Listed) -> tuple[object, ...]:
     return (
         listed.alert.name,
@@ -245,6 +221,7 @@ def _row(listed: Listed) -> tuple[object, ...]:
         listed.alert.severity,
         listed.alert.priority,
         listed.since.astimezone().strftime("%m-%d %H:%M:%S") if listed.since else "",
+        listed.acknowledged.by if listed.acknowledged else "",
         listed.summary if listed.since else "",
     )
 
@@ -263,6 +240,7 @@ def _json(listed: Listed) -> dict[str, Any]:
         "since": listed.since.isoformat() if listed.since else None,
         "summary": listed.summary if listed.since else None,
         "labels": dict(listed.labels),
+        "acknowledged": acknowledgement_json(listed.acknowledged) if listed.acknowledged else None,
     }
 
 

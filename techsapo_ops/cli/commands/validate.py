@@ -85,7 +85,7 @@ def _counts(spec: Spec) -> dict[str, int]:
         "app_instances": len(spec.app.resolved_instances),
         "providers": real,
         "simulated_providers": len(enabled) - real,
-        "receivers": len(notifications.critical) + len(notifications.warning) + len(notifications.info),
+        "receivers": sum(len(listed) for name, listed in notifications.lists() if name != "watchdog"),
         "certificates": len(spec.certificates),
     }
 

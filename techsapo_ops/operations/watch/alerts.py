@@ -16,7 +16,9 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.loaded_configuration import Server, server_of
@@ -43,6 +45,8 @@ class Listed:
     labels: Mapping[str, str]
     summary: str
     since: datetime | None = None
+    acknowledged: Acknowledgement | None = None
+    """Who has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,10 @@ def listed(
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
         held = alertmanager.alerts() if alertmanager is not None else ()
+        had = holders(prometheus, alertmanager) if prometheus is not None and alertmanager is not None else {}
         trouble = "" if waiting is not None else "this stack runs no Prometheus"
     except (Unreachable, ApiError) as error:
-        waiting, held, trouble = None, (), error.message
+        waiting, held, had, trouble = None, (), {}, error.message
     muted = {_identity(a.labels): a for a in held if a.state == "suppressed"}
     found: list[Listed] = []
     spec, topology = stack.spec, stack.topology
@@ -91,7 +96,7 @@ def listed(
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
         quiet = Listed(alert, "quiet", rule, {}, alert.summary[spec.locale])
-        mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name]
+        mine = [w for w in waiting or () if w.labels.get("alertname") == alert.name and NEXT not in w.labels]
         disabled = settings is not None and not settings.enabled
         if disabled or (alert.exporter is not None and not topology.has(alert.exporter)):
             found.append(replace(quiet, state="off"))
@@ -105,7 +110,8 @@ def listed(
             if hushed is not None:
                 state = "silenced" if hushed.silenced else "inhibited"
             summary = one.annotations.get("summary", "")
-            found.append(Listed(alert, state, rule, one.labels, summary, one.since))
+            holder = had.get(_identity(one.labels))
+            found.append(Listed(alert, state, rule, one.labels, summary, one.since, holder))
     return tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble
 
 

@@ -41,7 +41,6 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         return ()
     spec = topology.spec
     settings = spec.monitoring.alertmanager
-    by_receiver = _by_receiver(spec)
     texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project)
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
@@ -56,9 +55,9 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         test_label=TEST_LABEL,
         # Read by the template of 0.1.0 alone, where somebody ejected it.
         inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
-        receivers=[_receiver(topology, name, receivers, texts) for name, receivers in by_receiver.items()],
+        receivers=[_receiver(topology, name, listed, texts) for name, listed in spec.notifications.lists()],
     )
-    raw = any(isinstance(r, RawReceiver) for receivers in by_receiver.values() for r in receivers)
+    raw = any(isinstance(r, RawReceiver) for _, listed in spec.notifications.lists() for r in listed)
     return (
         RenderedFile(
             ALERTMANAGER_YML,
@@ -83,16 +82,6 @@ def _hours(spec: Spec) -> list[dict[str, Any]]:
     return [{"name": BUSINESS_HOURS, "time_intervals": [interval]}]
 
 
-def _by_receiver(spec: Spec) -> dict[str, tuple[Receiver, ...]]:
-    notifications = spec.notifications
-    return {
-        "critical": notifications.critical,
-        "warning": notifications.warning,
-        "info": notifications.info,
-        WATCHDOG_RECEIVER: notifications.watchdog,
-    }
-
-
 def _smtp(topology: Topology) -> dict[str, Any]:
     smtp = topology.spec.notifications.smtp
     if smtp is None:
@@ -113,11 +102,11 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(topology: Topology, name: str, receivers: tuple[Receiver, ...], texts: str) -> dict[str, Any]:
-    """Alertmanager's receiver `name`: all of the spec's below it, each under the key of its kind."""
-    merged: dict[str, Any] = {"name": name}
+def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], texts: str) -> dict[str, Any]:
+    """Alertmanager's receiver for those that the spec has below `listed`, each under the key of its kind."""
+    merged: dict[str, Any] = {"name": listed.removesuffix(".receivers")}
     for number, receiver in enumerate(receivers):
-        path = f"notifications.{name}.{number}"
+        path = f"notifications.{listed}.{number}"
         match receiver:
             case SlackReceiver() | WebhookReceiver() if receiver.url is None:
                 raise OpsError(f"{path}: {receiver.kind} has no url", "write url or url_file")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority, alerts
+from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.services.prometheus.alert_rules import duration_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -23,8 +25,9 @@ Mute = tuple[str, tuple[str, ...], list[str]]
 
 
 def routes(topology: Topology) -> list[dict[str, Any]]:
-    """Where alerts go, first match first: by name where they are grouped or wait otherwise than the rest of
-    their severity, and patient ones of a severity before its rest.
+    """Where alerts go, first match first: what nobody acknowledged, which is as severe as any, by name where
+    they are grouped or wait otherwise than the rest of their severity, and patient ones of a severity before
+    its rest.
     """
     spec = topology.spec
     muted = {effect for _, _, effects in mutes(topology) for effect in effects}
@@ -36,7 +39,10 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
                 repr((alert.severity, wanted)), {"receiver": alert.severity, "matchers": [], **wanted}
             )
             route["matchers"].append(alert.name)
-    found = [{**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()]
+    found = list(_next(spec))
+    found += [
+        {**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()
+    ]
     for severity in SEVERITIES:
         matcher = f'severity="{severity}"'
         if hours := _hours(spec, severity, PATIENT):
@@ -54,6 +60,13 @@ def mutes(topology: Topology) -> list[Mute]:
             if _can_fire(topology, alert) and _can_fire(topology, catalogue[cause]):
                 effects.setdefault((cause, labels), []).append(alert.name)
     return [(cause, labels, names) for (cause, labels), names in effects.items()]
+
+
+def _next(spec: Spec) -> Iterator[dict[str, Any]]:
+    apart = {label for alert in alerts().values() for label in alert.apart}
+    for number, _ in enumerate(spec.notifications.next):
+        wanted = {"matchers": [f'{NEXT}="{number}"'], "group_by": [*GROUP_BY, *sorted(apart)]}
+        yield {"receiver": f"next.{number}", **wanted, "group_wait": "0s"}
 
 
 def _timing(spec: Spec, alert: Alert, *, muted: bool) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def _alert_annotation(locale: str) -> dict[str, Any]:
         "datasource": _DATASOURCE,
         "enable": True,
         "iconColor": "red",
-        "expr": 'ALERTS{alertstate="firing",severity=~"critical|warning"}',
+        "expr": 'ALERTS{alertstate="firing",severity=~"critical|warning",next=""}',
         "titleFormat": "{{alertname}}",
         "textFormat": "{{severity}} {{instance}}",
     }

@@ -124,8 +124,8 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     def text(by_locale: str) -> str:
         words = by_locale.replace("{threshold}", "" if threshold is None else promql_number(threshold))
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
-        words = words.replace("{window}", _spoken(seconds(window or "0s"), spec.locale))
-        return words.replace("{for}", _spoken(seconds(for_), spec.locale))
+        words = words.replace("{window}", spoken(seconds(window or "0s"), spec.locale))
+        return words.replace("{for}", spoken(seconds(for_), spec.locale))
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
     rule["annotations"] = {
@@ -147,7 +147,7 @@ def _default_for(spec: Spec, alert: Alert) -> str:
     return duration_text(max(seconds(alert.for_), least))
 
 
-def _spoken(total: float, locale: str) -> str:
+def spoken(total: float, locale: str) -> str:
     """A duration as people say it: 90 s is `1 分 30 秒` or `1 min 30 s`."""
     units = {"d": " 日", "h": " 時間", "m": " 分", "s": " 秒", "ms": " ミリ秒"}
     if locale != "ja":

@@ -11,6 +11,7 @@ from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_ru
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
@@ -53,6 +54,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     jobs = [*_own_jobs(topology), *_extra_jobs(spec)]
     groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != JOB])
+    groups += next_groups(spec, groups)
     texts = {
         PROMETHEUS_YML: templates.render(
             "prometheus/prometheus.yml.j2",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -272,6 +273,15 @@ class BusinessHours(Section):
     """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
 
 
+class NextReceivers(Section):
+    """Whom a critical alert reaches that nobody acknowledged."""
+
+    after: PositiveDuration = "15m"
+    """How long it has fired by then; later than that of the entry before."""
+    receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
+    """Whom it then reaches as well."""
+
+
 class Notifications(Section):
     """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
 
@@ -287,5 +297,14 @@ class Notifications(Section):
     watchdog: tuple[Receiver, ...] = ()
     """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
     misses it."""
+    next: tuple[NextReceivers, ...] = ()
+    """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
+
+    def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
+        """Every list of receivers by its dotted path below `notifications`."""
+        for name in ("critical", "warning", "info", "watchdog"):
+            yield name, getattr(self, name)
+        for number, step in enumerate(self.next):
+            yield f"next.{number}.receivers", step.receivers

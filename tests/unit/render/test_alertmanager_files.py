@@ -74,6 +74,20 @@ def test_a_severity_with_nobody_to_tell_has_an_empty_receiver() -> None:
     assert receivers() == {name: {"name": name} for name in ("critical", "warning", "info", "watchdog")}
 
 
+def test_the_next_receivers_get_what_carries_their_number_before_any_severity_does() -> None:
+    hook = [{"kind": "webhook", "url": "https://a"}]
+    steps = [{"after": "15m", "receivers": hook}, {"after": "1h", "receivers": hook}]
+    found = config(notifications={"critical": hook, "next": steps})
+    routes = [(r["receiver"], r["matchers"]) for r in found["route"]["routes"]]
+    first = [("next.0", ['next="0"']), ("next.1", ['next="1"'])]
+    at = routes.index(first[0])
+    assert routes[at : at + 2] == first
+    assert routes[at + 2][0] == "critical"
+    urls = [r["webhook_configs"][0]["url_file"] for r in found["receivers"] if r["name"].startswith("next")]
+    secrets = "/srv/techsapo/secrets/notifications-next"
+    assert urls == [f"{secrets}-0-receivers-0-url", f"{secrets}-1-receivers-0-url"]
+
+
 def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
     found = receivers(
         warning=[

@@ -23,6 +23,11 @@ notifications:
     - {kind: slack, url_file: secrets/slack}
     - kind: alertmanager
       config: {pagerduty_configs: [{routing_key: k2, routing_key_file: f, send_resolved: true}]}
+  next:
+    - after: 15m
+      receivers:
+        - {kind: slack, url_file: secrets/slack}
+        - {kind: alertmanager, config: {opsgenie_configs: [{api_key: k4}]}}
 redis: {password: k3}
 monitoring: {alerts: {MemoryHigh: {for: 1m}}}
 schedule: {backup: null}
@@ -37,6 +42,7 @@ def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> N
         ("providers.gpt.api_key", "k1", None),
         ("monitoring.grafana.admin_password", "techsapo2024!", None),
         ("notifications.critical.0.url", "u", "secrets/slack"),
+        ("notifications.next.0.receivers.0.url", "u", "secrets/slack"),
         ("redis.password", "k3", None),
     ]
 
@@ -49,6 +55,10 @@ def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
     assert slack == {"kind": "slack", "url_file": "secrets/slack"}
     assert raw["config"]["pagerduty_configs"] == [
         {"routing_key": "********", "routing_key_file": "f", "send_resolved": True}
+    ]
+    assert data["notifications"]["next"][0]["receivers"] == [
+        {"kind": "slack", "url_file": "secrets/slack"},
+        {"kind": "alertmanager", "config": {"opsgenie_configs": [{"api_key": "********"}]}},
     ]
     assert data["monitoring"]["alerts"] == {"MemoryHigh": {"enabled": True, "for": "1m"}}
     assert data["schedule"]["backup"] is None

@@ -1,0 +1,157 @@
+"""`techsapo alerts ack`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, until
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.watch.acknowledged import firing, held_now
+from techsapo_ops.services.alertmanager.acknowledging import (
+    LONGEST_NAME,
+    Acknowledgement,
+    Claim,
+    acknowledge,
+    withdraw,
+)
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+    from techsapo_ops.stack.stack import Stack
+
+
+def ack(
+    name: Annotated[str | None, typer.Argument(help="The alert.", show_default=False)] = None,
+    matcher: Annotated[
+        list[str] | None,
+        typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
+    ] = None,
+    duration: Annotated[str, typer.Option("--for", help="How long at most, e.g. 2h.")] = "8h",
+    by: Annotated[str | None, typer.Option("--by", help="Who has it.", show_default="you")] = None,
+    comment: Annotated[str, typer.Option("--comment", "-c", help="What you do about it.")] = "",
+    take_over: Annotated[bool, typer.Option("--take-over", help="Also where somebody else has it.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Nobody has it any more.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="List who has what.")] = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Say that somebody has an alert that fires: the next receivers are not told.
+
+    It holds until the alert is over: the next time it fires it needs another one. The alert itself is
+    repeated as before, and says who has it. Works while the app is down.
+
+    Examples:
+
+      techsapo alerts ack AppDown
+
+      techsapo alerts ack ProviderDown -m provider=claude --by hanako --for 2h -c "asking the vendor"
+
+      techsapo alerts ack --list
+
+      techsapo alerts ack AppDown --undo
+    """
+    if (name is None) != show or (show and (undo or take_over)) or (undo and take_over):
+        raise OpsError(
+            "say which alert, or --list", "`techsapo alerts ack AppDown`, or add --undo", exit_code=2
+        )
+    only = matchers(name, matcher or [])
+    ends = until(duration)
+    who = " ".join((_you() if by is None else by).split())
+    if not 0 < len(who) <= LONGEST_NAME:
+        raise OpsError(f"--by: a name has 1 to {LONGEST_NAME} characters", exit_code=2)
+    stack = open_stack(place.open())
+    server = alertmanager_in(stack)
+    if show:
+        _list(held_now(stack, server), out)
+    elif undo:
+        _undo(stack, server, only, out)
+    else:
+        _acknowledge(stack, server, only, Claim(who, ends, comment.strip(), take_over), out)
+
+
+def _you() -> str:
+    from techsapo_ops.adapters.actor import actor
+
+    found = actor()
+    return found.sudo or found.login or acting_user()
+
+
+def _acknowledge(
+    stack: Stack, server: Alertmanager, only: Sequence[Matcher], claim: Claim, out: Output
+) -> None:
+    wanted = firing(stack, only)
+    what = {
+        "matchers": [str(m) for m in only],
+        "by": claim.by,
+        "until": claim.until.isoformat(timespec="seconds"),
+        "comment": claim.comment,
+    }
+    with recorded(stack.layout, "alerts ack", what, out.warn) as known:
+        made = acknowledge(server, wanted, claim)
+        known["acknowledged"] = [str(each.incident) for each in made]
+    if out.as_json:
+        out.json({"acknowledged": [acknowledgement_json(each) for each in made]})
+        return
+    for each in made:
+        out.data(f"{each.by} has {each.incident} until {_moment(each.until)} at most")
+    if not stack.spec.notifications.next:
+        out.say("This stack tells no next receivers: it shows who has it, and nothing else.")
+    if len(made) < len(wanted):
+        out.warn(f"{len(wanted) - len(made)} of them somebody else took a moment before")
+    out.next(f"`techsapo alerts ack {made[0].incident.alert} --undo` gives it back")
+
+
+def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], out: Output) -> None:
+    found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
+    if not found:
+        raise OpsError(
+            f"nobody has {' and '.join(str(m) for m in only)}",
+            "`techsapo alerts ack --list` lists who has what",
+        )
+    what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
+    with recorded(stack.layout, "alerts ack --undo", what, out.warn):
+        withdraw(server, found)
+    if out.as_json:
+        out.json({"ended": [acknowledgement_json(each) for each in found]})
+    for each in found:
+        out.say(f"Nobody has {each.incident} any more; {each.by} had it.")
+
+
+def _list(found: Sequence[Acknowledgement], out: Output) -> None:
+    if out.as_json:
+        out.json({"acknowledgements": [acknowledgement_json(each) for each in found]})
+    elif not found:
+        out.say("Nobody has acknowledged anything that fires.")
+    else:
+        rows = [
+            (a.incident.alert, a.incident.of, a.by, _moment(a.at), _moment(a.until), a.comment) for a in found
+        ]
+        out.table(("alert", "of", "by", "since", "until", "comment"), rows)
+
+
+def _moment(when: datetime) -> str:
+    return when.astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:
+    """As `--json` has it."""
+    return {
+        "id": given.id,
+        "alert": given.incident.alert,
+        "labels": dict(given.incident.labels),
+        "fires_since": given.incident.began.isoformat(),
+        "by": given.by,
+        "at": given.at.isoformat(),
+        "until": given.until.astimezone(UTC).isoformat(),
+        "comment": given.comment,
+    }

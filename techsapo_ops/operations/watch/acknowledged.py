@@ -1,0 +1,58 @@
+"""What fires in a stack, and who has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.alerts import prometheus_of
+from techsapo_ops.services.alertmanager.acknowledging import (
+    Acknowledgement,
+    Incident,
+    acknowledgements,
+    holder,
+    incidents,
+)
+from techsapo_ops.stack.stack import Stack
+
+
+def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
+    """What fires and matches. Raises OpsError where nothing does, and says what else holds of it."""
+    prometheus = _prometheus(stack)
+    found = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
+    if found:
+        return found
+    what = " and ".join(str(m) for m in only)
+    states = {
+        f.state for f in prometheus.alerts() if NEXT not in f.labels and all(m.holds(f.labels) for m in only)
+    }
+    if "firing" in states:
+        raise OpsError(
+            f"{what} fires, but Prometheus does not count since when",
+            "try again in a few seconds; if that goes on, its rules are older ones: `techsapo up`",
+        )
+    if "pending" in states:
+        raise OpsError(
+            f"{what} does not fire: its condition has not held for long enough", "nobody was told of it yet"
+        )
+    raise OpsError(f"{what} does not fire", "`techsapo alerts list --firing` lists what does")
+
+
+def held_now(stack: Stack, alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
+    """Who has which of the alerts that fire."""
+    held = acknowledgements(alertmanager)
+    current = incidents(_prometheus(stack))
+    return tuple(a for i in current if (a := holder(i, held)) is not None)
+
+
+def _prometheus(stack: Stack) -> Prometheus:
+    prometheus = prometheus_of(stack)
+    if prometheus is None:
+        raise OpsError(
+            "this stack runs no Prometheus, so no alert fires",
+            "set monitoring.prometheus.enabled, then `techsapo up`",
+        )
+    return prometheus

@@ -1,0 +1,215 @@
+"""A stack whose alerts are acknowledged: a target that fails on demand, and the servers that watch it.
+
+Ten minutes, for which an incident goes on while its alert is away, are five seconds here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import servers
+import yaml
+from alert_lab import Receiver, receiving
+from monitoring_stack import monitoring_files, spec_of, topology_of, write
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.services.alertmanager.acknowledging import Incident, acknowledgements, incidents
+
+AFTER = 4
+"""Seconds until the next receiver is told; the one after that is told in twice the time."""
+AWAY = 5
+
+
+@dataclass
+class Scraped:
+    """A target with metrics of its own; `metrics` is what it answers, None: an error."""
+
+    port: int = field(default_factory=servers.free_port)
+    metrics: str | None = "up_since 1\n"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        target = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None: ...
+
+            def do_GET(self) -> None:
+                body = (target.metrics or "").encode()
+                self.send_response(200 if target.metrics is not None else 500)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        thread = Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class Stack:
+    """Prometheus and Alertmanager on generated files, a webhook for each list of receivers, one fake app."""
+
+    def __init__(self, directory: Path, stack: ExitStack, **notifications: Any) -> None:
+        self.directory = directory
+        self.app = Scraped()
+        self.told: Receiver = stack.enter_context(receiving())
+        port = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
+        self.data: dict[str, Any] = {
+            "project": "t", "engine": "native", "locale": "en", "redis": {"enabled": False},
+            "app": {"port": self.app.port},
+            "monitoring": {
+                "prometheus": {
+                    "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                    "login": False,
+                },
+                "alertmanager": {
+                    "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
+                    "repeat_interval": "1h", "login": False,
+                },
+                "grafana": {"enabled": False},
+                "exporters": {"node": {"enabled": False}},
+                "alerts": {"AppDown": {"for": "1s"}},
+            },
+            "notifications": {
+                "critical": [{"kind": "webhook", "url": self.told.url("critical")}],
+                "next": [
+                    {"after": f"{(n + 1) * AFTER}s", "receivers": [
+                        {"kind": "webhook", "url": self.told.url(f"next-{n}")}
+                    ]}
+                    for n in range(2)
+                ],
+                **notifications,
+            },
+        }  # fmt: skip
+        (directory / "techsapo.yaml").write_text(yaml.safe_dump(self.data), encoding="utf-8")
+        spec = spec_of(self.data)
+        files = monitoring_files(spec, directory)
+        write(files.values(), directory)
+        write(secret_files(topology_of(spec, directory)), directory)
+        recording = directory / "prometheus/rules/recording.yml"
+        text = recording.read_text(encoding="utf-8")
+        assert "[10m]" in text
+        recording.write_text(text.replace("[10m]", f"[{AWAY}s]"), encoding="utf-8")
+        self._port = port
+        self._config = {kind: files[f"{kind}/{kind}.yml"].content for kind in port}
+        self._servers: dict[str, ExitStack] = {}
+        stack.enter_context(self.app.running())
+        stack.callback(self._stop)
+        for kind in port:
+            self.start(kind)
+
+    def start(self, kind: str) -> None:
+        """Start a server; one that runs first ends as by SIGTERM."""
+        if kind in self._servers:
+            self._servers.pop(kind).close()
+        own, start = ExitStack(), getattr(servers, kind)
+        own.enter_context(start(self._config[kind], self.directory / kind, port=self._port[kind]))
+        self._servers[kind] = own
+
+    def _stop(self) -> None:
+        for own in self._servers.values():
+            own.close()
+
+    @property
+    def prometheus(self) -> Prometheus:
+        return Prometheus(f"http://127.0.0.1:{self._port['prometheus']}")
+
+    @property
+    def alertmanager(self) -> Alertmanager:
+        return Alertmanager(f"http://127.0.0.1:{self._port['alertmanager']}")
+
+    def techsapo(self, *arguments: str, code: int = 0) -> str:
+        """Run the command line on this stack; what it prints, both streams."""
+        argv = [
+            sys.executable,
+            "-m",
+            "techsapo_ops",
+            *arguments,
+            "--file",
+            str(self.directory / "techsapo.yaml"),
+        ]
+        done = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def break_app(self) -> None:
+        """The app stops answering; wait until somebody is told and Prometheus counts the time."""
+        told = self.notes("critical")
+        self.app.metrics = None
+        self.gets("critical", count=told + 1)
+        servers.wait_for(lambda: bool(self.incidents()), what="an incident")
+
+    def heal_app(self) -> None:
+        """It answers again."""
+        self.app.metrics = "up_since 1\n"
+
+    def notes(self, receiver: str, status: str = "firing") -> int:
+        """How many messages of that status about AppDown went to a receiver."""
+        return sum((n.receiver, n.alert, n.status) == (receiver, "AppDown", status) for n in self.told.notes)
+
+    def gets(self, receiver: str, status: str = "firing", count: int = 1, within: float = 40) -> None:
+        """Wait until a receiver has been told so often."""
+        servers.wait_for(
+            lambda: self.notes(receiver, status) >= count, timeout=within,
+            what=f"{receiver} told {status} {count} times: {[n.receiver for n in self.told.notes]}",
+        )  # fmt: skip
+
+    def incidents(self) -> list[Incident]:
+        """That of AppDown, where it fires."""
+        return [i for i in incidents(self.prometheus) if i.alert == "AppDown"]
+
+    def holders(self) -> list[str]:
+        """Who has it."""
+        current = self.incidents()
+        return [a.by for a in acknowledgements(self.alertmanager) if a.incident in current]
+
+    def over(self) -> None:
+        """Wait until no incident goes on, nor would go on if the app failed again."""
+        self.heal_app()
+        query = f'last_over_time(techsapo:alert:incident{{alertname="AppDown"}}[{AWAY}s])'
+        servers.wait_for(lambda: not self.prometheus.query(query), what="no incident any more")
+
+    def passes(self, seconds: float) -> None:
+        """Wait until Prometheus has evaluated its rules for so long."""
+        began = self.prometheus.query("time()")[0].value
+        servers.wait_for(
+            lambda: self.prometheus.query("time()")[0].value > began + seconds,
+            timeout=seconds + 20, what=f"{seconds} s have passed",
+        )  # fmt: skip
+
+
+@contextmanager
+def watched(directory: Path, **notifications: Any) -> Iterator[Stack]:
+    """Such a stack, whose Prometheus has scraped the app."""
+    with ExitStack() as stack:
+        made = Stack(directory, stack, **notifications)
+        servers.wait_for(
+            lambda: [s.value for s in made.prometheus.query('up{job="techsapo-app"}')] == [1.0],
+            timeout=60, what="the app scraped",
+        )  # fmt: skip
+        yield made
+
+
+def asked(url: str) -> httpx.Response:
+    """The answer to a GET."""
+    return httpx.get(url, timeout=30, trust_env=False)
