@@ -137,7 +137,7 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], 
             case RawReceiver():
                 for key, configs in receiver.config.items():
                     merged.setdefault(key, []).extend(dict(config) for config in configs)
-    if name == WATCHDOG_RECEIVER:
+    if listed == WATCHDOG_RECEIVER:
         # Whoever counts on it takes any message for a sign of life, the one that it is over, too.
         for configs in merged.values():
             for config in configs if isinstance(configs, list) else ():
