@@ -115,7 +115,7 @@ class Envelope:
         method = given if given in _METHODS else "OTHER"
         route = _route(scope)
         self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
-        if route in ANSWERING:
+        if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling
             self._metrics.answered(method, route, OwnTime.of(scope).seconds(), request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
                 self._metrics.stream_failed(method, route)

@@ -224,6 +224,18 @@ def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> 
     assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {GENERATE: 2}
 
 
+def test_what_is_refused_at_the_door_takes_no_part_in_the_time_that_is_ours(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+
+    async def work(client: httpx.AsyncClient) -> None:
+        for body in ({"prompt": " "}, {"prompt": "x", "task_type": "none"}, {}):
+            assert (await client.post(GENERATE, json=body)).status_code == 422
+        await ask(client, "JSON")
+
+    asking(app, work)
+    assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {GENERATE: 1}
+
+
 def test_the_guides_response_time_is_that_of_answers_to_users_alone(tmp_path: Path) -> None:
     app = make_app(tmp_path)
 
