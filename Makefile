@@ -28,6 +28,7 @@ beside = { { $(TYPES); } >$(VENV)/types.log 2>&1 || { cat $(VENV)/types.log; fal
 LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager \
   prometheus-node-exporter:prometheus-node-exporter prometheus-redis-exporter:prometheus-redis-exporter \
   prometheus-mysqld-exporter:prometheus-mysqld-exporter prometheus-nginx-exporter:prometheus-nginx-exporter \
+  prometheus-blackbox-exporter:prometheus-blackbox-exporter \
   nginx:nginx pebble:pebble openssl:openssl redis-server:redis-server mariadbd:mariadb-server \
   docker:docker-cli docker-compose:docker-compose dockerd:docker.io debootstrap:debootstrap \
   logrotate:logrotate cron:cron systemd-analyze:systemd node:nodejs npm:npm chromium:chromium \

@@ -32,6 +32,7 @@ LAB_PARTS = {
     "prometheus-redis-exporter": "prometheus-redis-exporter",
     "prometheus-mysqld-exporter": "prometheus-mysqld-exporter",
     "prometheus-nginx-exporter": "prometheus-nginx-exporter",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
     "nginx": "nginx",
     "pebble": "pebble",
     "pebble-challtestsrv": "pebble",

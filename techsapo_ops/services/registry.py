@@ -10,6 +10,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.kind import Alertmanager
 from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.blackbox.kind import BlackboxExporter
 from techsapo_ops.services.grafana.kind import Grafana
 from techsapo_ops.services.mysql.exporter import MysqldExporter
 from techsapo_ops.services.mysql.kind import Mysql
@@ -20,6 +21,7 @@ from techsapo_ops.services.prometheus.kind import Prometheus
 from techsapo_ops.services.redis.exporter import RedisExporter
 from techsapo_ops.services.redis.kind import Redis
 from techsapo_ops.services.scheduler.kind import Scheduler
+from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.kind import Kind
@@ -39,6 +41,7 @@ _KINDS: list[Kind] = [
     RedisExporter(),
     MysqldExporter(),
     NginxExporter(),
+    BlackboxExporter(),
     Prometheus(),
     Grafana(),
     Scheduler(),
@@ -113,7 +116,10 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
     What the host has nothing to run with is left out, and with it an exporter without what it watches; each
     is listed in `absent`.
     """
-    wanted = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
+    edition = edition_of(spec.edition, layout.environment, layout.began_with)
+    wanted = [
+        (kind, each) for kind in _KINDS for each in kind.instances(spec, places) if each.since <= edition
+    ]
     absent: dict[str, Absent] = {}
     for kind, _ in wanted:
         if places.lacks(kind.facts, host):

@@ -42,6 +42,10 @@ def _routes_freely(spec: Spec) -> bool:
     return any(p.provider is None or p.provider.require_parameters is None for p in routed)
 
 
+def _may_be_probed(spec: Spec) -> bool:
+    return spec.monitoring.prometheus.enabled and not spec.monitoring.probes
+
+
 SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
     SaferDefault(
@@ -66,6 +70,11 @@ SAFER: tuple[SaferDefault, ...] = (
         _cut_off,
     ),
     SaferDefault(("wallbounce", "language"), "answers are in the language of what was sent"),
+    SaferDefault(
+        ("monitoring", "exporters", "blackbox", "enabled"),
+        "nobody asks the front as users do",
+        _may_be_probed,
+    ),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
 
@@ -35,7 +36,7 @@ class Conflict:
     uses: tuple[Path, ...]
 
 
-def taken_ports(spec: Spec) -> Iterator[Taken]:
+def taken_ports(spec: Spec, edition: Edition) -> Iterator[Taken]:
     """Every port that the services of this spec listen on, defaults included."""
     app = spec.app
     for n, instance in enumerate(app.resolved_instances):
@@ -53,10 +54,10 @@ def taken_ports(spec: Spec) -> Iterator[Taken]:
             yield Taken(
                 ("nginx", "tls_listen"), "nginx (HTTPS)", spec.nginx.host, spec.nginx.tls_listen, uses
             )
-    yield from _monitoring(spec)
+    yield from _monitoring(spec, edition)
 
 
-def _monitoring(spec: Spec) -> Iterator[Taken]:
+def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
     monitoring = spec.monitoring
     for key, name, server in (
         ("prometheus", "Prometheus", monitoring.prometheus),
@@ -81,12 +82,16 @@ def _monitoring(spec: Spec) -> Iterator[Taken]:
                 ((*place, "enabled"),) if watched == "monitoring" else ((*place, "enabled"), (watched,))
             )
             yield Taken((*place, "port"), name, _LOOPBACK, exporter.port, uses)
+    if (since := monitoring.probed_since) is not None and since <= edition:
+        place = ("monitoring", "exporters", "blackbox")
+        uses = ((*place, "enabled"), ("edition",), ("monitoring", "probes"))
+        yield Taken((*place, "port"), "the blackbox exporter", _LOOPBACK, exporters.blackbox.port, uses)
 
 
-def port_conflicts(spec: Spec, written: Callable[[Path], bool]) -> Iterator[Conflict]:
+def port_conflicts(spec: Spec, edition: Edition, written: Callable[[Path], bool]) -> Iterator[Conflict]:
     """Pairs of services on one port, each told at the one of the two that the file gives (`written`)."""
     seen: list[Taken] = []
-    for late in taken_ports(spec):
+    for late in taken_ports(spec, edition):
         for early in seen:
             if early.port == late.port and _meet(early.host, late.host):
                 here, there = (

@@ -23,14 +23,14 @@ from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
 
-BUILT_IN_JOBS = frozenset({"techsapo", *get_args(ServiceKind)})
+BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
 _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
 
 def ports(spec: Spec, context: Context) -> Iterator[Finding]:
     """No two services that run take the same port."""
-    for conflict in port_conflicts(spec, context.written):
+    for conflict in port_conflicts(spec, context.edition(spec), context.written):
         yield Finding(
             conflict.path,
             f"port {conflict.port} is taken by {conflict.taken_by} ({dotted(conflict.taken_path)})",
@@ -204,6 +204,23 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
         first.setdefault(job.name, n)
 
 
+def probes(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Probes have names of their own, and say of a connection nothing that only a page has."""
+    first: dict[str, int] = {}
+    for n, probe in enumerate(spec.monitoring.probes):
+        path: Path = ("monitoring", "probes", n)
+        if probe.name in first:
+            other: Path = ("monitoring", "probes", first[probe.name], "name")
+            told = f"{probe.name} is already the name of {dotted(other[:-1])}"
+            yield Finding((*path, "name"), told, "choose another name", uses=(other,))
+        first.setdefault(probe.name, n)
+        scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
+        if probe.status and scheme in {"tcp", "tls"}:
+            yield Finding((*path, "status"), "a connection has no status", "ask by https:// or http://", uses)
+        if probe.ca_file is not None and scheme in {"tcp", "http"}:
+            yield Finding((*path, "ca_file"), "shows no certificate", "ask by https:// or tls://", uses)
+
+
 def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
     """No `$` in external labels: Prometheus 3 expands it there, 2.x does not."""
     for name, value in spec.monitoring.prometheus.external_labels.items():
@@ -287,6 +304,6 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, keys, providers, scrape,
-    external_labels, alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup, retiring,
-    thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
+    probes, external_labels, alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup,
+    retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.edition import FIRST, Edition
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
@@ -39,6 +40,8 @@ class Wanted:
     port: int
     weight: int = 1
     backup: bool = False
+    since: Edition = FIRST
+    """The first edition of the defaults that has it: an older stack asks for it by its spec."""
 
 
 class Kind:

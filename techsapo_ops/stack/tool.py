@@ -12,3 +12,5 @@ class Tool:
     name: str
     package: str
     purpose: str
+    in_image: str | None = None
+    """Its name in the image of the kind, where that is another than Debian's."""

@@ -108,10 +108,18 @@ def _nginx(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
         yield Check(tool.name, tool.package, path, (path,), arguments)
 
 
+def _blackbox(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
+    path = f"{where.root}blackbox/blackbox.yml"
+    if path in paths:
+        arguments = (f"--config.file={path}", "--config.check", "--log.level=warn")
+        yield Check(tool.name, tool.package, path, (path,), arguments)
+
+
 _OF_TOOLS: dict[str, Callable[[Tool, Sequence[str], _Where], Iterable[Check]]] = {
     "promtool": _promtool,
     "amtool": _amtool,
     "nginx": _nginx,
+    "prometheus-blackbox-exporter": _blackbox,
 }
 
 

@@ -21,6 +21,8 @@ class ToolImage:
     docker: str
     reference: str
     id: str
+    program: str | None = None
+    """The tool's name in the image, where it is another than on a host."""
 
     def argv(self, tool: str, arguments: Sequence[str], folder: Path, root: str) -> tuple[str, ...]:
         """The call of `tool` in a throwaway container without a network, in `folder` below `root`.
@@ -32,7 +34,7 @@ class ToolImage:
             # nginx run by root gives its folders to its workers' user.
             "--user", f"{os.geteuid()}:{os.getegid()}", "--cap-drop", "ALL", "--cap-add", "CHOWN",
             "--security-opt", "no-new-privileges:true", "--volume", f"{root}:{root}",
-            "--workdir", str(folder), "--entrypoint", tool, self.reference, *arguments,
+            "--workdir", str(folder), "--entrypoint", self.program or tool, self.reference, *arguments,
         )  # fmt: skip
 
 
@@ -43,7 +45,7 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
         return {}
     images: Mapping[str, str] = {str(kind): name for kind, name in topology.spec.images.items()}
     wanted = {
-        kind.validator.name: images.get(kind.name, kind.facts.image)
+        kind.validator: images.get(kind.name, kind.facts.image)
         for kind in kinds()
         if kind.validator is not None and topology.has(kind.name)
     }
@@ -51,4 +53,8 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
         present = Docker(runner, binary).image_ids(wanted.values())
     except OpsError:  # no daemon: the host's own tools have to do
         return {}
-    return {tool: ToolImage(binary, name, present[name]) for tool, name in wanted.items() if name in present}
+    return {
+        tool.name: ToolImage(binary, name, present[name], tool.in_image)
+        for tool, name in wanted.items()
+        if name in present
+    }

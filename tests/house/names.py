@@ -13,6 +13,7 @@ KINDS = frozenset(
     (
         "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana", "scheduler",
         "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
+        "blackbox-exporter",
     )
 )  # fmt: skip
 """Those of the registry; a test binds them."""

@@ -35,7 +35,8 @@ SUITE = "trixie"
 PYTHON = "3.13"
 KINDS = (
     "prometheus", "alertmanager", "redis", "mysql", "nginx",
-    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "docker-cli", "restic",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
+    "docker-cli", "restic",
 )  # fmt: skip
 _PLATFORMS = ("manylinux_2_28_{0}", "manylinux_2_17_{0}", "manylinux2014_{0}", "linux_{0}", "any")
 

@@ -25,7 +25,7 @@ USERS = {"techsapo": 10001, "www-data": 33, "redis": 110, "mysql": 111, "prometh
 SERVERS = (
     "nginx", "redis-server", "mariadbd", "prometheus", "prometheus-alertmanager", "grafana-server", "grafana",
     "prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-mysqld-exporter",
-    "prometheus-nginx-exporter",
+    "prometheus-nginx-exporter", "prometheus-blackbox-exporter",
 )  # fmt: skip
 TOOLS = (
     "promtool", "amtool", "mariadb", "mariadb-install-db", "mariadb-dump", "mariadb-admin", "redis-cli",

@@ -25,6 +25,7 @@ from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Limits
 from techsapo_ops.spec.models.edge import Nginx
+from techsapo_ops.spec.models.monitoring import Exporters
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
@@ -39,6 +40,7 @@ _FIRST_LANGUAGE = "auto"
 """The default of `wallbounce.language` in version 0.1, which recorded defaults as if the spec said them."""
 _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Limits: ("client_connections", "client_streams", "connections", "key_shares"),
+    Exporters: ("blackbox",),
     Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
 }
 """Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
@@ -134,7 +136,11 @@ def _for_older(spec: dict[str, Any]) -> dict[str, Any]:
     for _, model, section in sections(spec):
         for name in _FIELDS_SINCE.get(model, ()):
             default = model.model_fields[name].get_default(call_default_factory=True)
-            if name in section and section[name] == default:
+            if name not in section:
+                continue
+            inner = isinstance(default, BaseModel)
+            found = type(default).model_validate(section[name]) if inner else section[name]
+            if found == default:
                 del section[name]
     return spec
 

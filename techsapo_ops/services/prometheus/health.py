@@ -6,6 +6,8 @@ import time
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.blackbox.configuration import JOB as PROBES
+from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
@@ -14,7 +16,10 @@ from techsapo_ops.stack.topology import Topology
 
 
 def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
-    """Prometheus itself, then each of its active targets with the duration of its last scrape."""
+    """Prometheus itself, then each of its active targets with the duration of its last scrape.
+
+    Of what is probed it says what the probe found: that a probe could be made is no news of its target.
+    """
     started = time.monotonic()
     found = ask(topology, service, timeout)
     itself = part_of(service, found)
@@ -23,7 +28,9 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     left = max(timeout - (time.monotonic() - started), 0.001)
     try:
         server = server_of(topology, service)
-        targets = Prometheus(server.url, timeout=left, login=server.login).targets()
+        asked = Prometheus(server.url, timeout=left, login=server.login)
+        targets = asked.targets()
+        probes = tuple(probe_parts(asked)) if topology.has("blackbox-exporter") else ()
     except OpsError as error:
         took = time.monotonic() - started
         return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))
@@ -39,5 +46,7 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
                 seconds=target.scrape_seconds,
             )
             for target in targets
+            if target.job != PROBES
         ),
+        *probes,
     )

@@ -10,6 +10,8 @@ from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
 from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
+from techsapo_ops.services.blackbox.configuration import JOB as PROBES
+from techsapo_ops.services.blackbox.configuration import scrape_targets
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -28,7 +30,7 @@ ALERT_RULES = "prometheus/rules/alerts.yml"
 
 _FIRST = (
     "app", "prometheus", "alertmanager", "grafana",
-    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
 )  # fmt: skip
 """Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
 LONGEST_SCRAPE_INTERVAL = 120
@@ -52,8 +54,8 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         )
     recorded = [*recording_groups(), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
-    jobs = [*_own_jobs(topology), *_extra_jobs(spec)]
-    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] != JOB])
+    jobs = [*_own_jobs(topology), *_probes(topology), *_extra_jobs(spec)]
+    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}])
     groups += next_groups(spec, groups)
     texts = {
         PROMETHEUS_YML: templates.render(
@@ -145,12 +147,27 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                 "scheme": "http",
                 "interval": None,
                 "login": _login(topology, kind),
-                "targets": [{"address": _address(topology, s), "instance": s.name} for s in services],
+                "targets": [
+                    {"address": _address(topology, s), "instance": s.name, "labels": {}} for s in services
+                ],
             }
 
 
+def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
+    """What the blackbox exporter is to ask; of itself it tells in its own job."""
+    if targets := scrape_targets(topology):
+        yield {
+            "name": PROBES,
+            "path": "/probe",
+            "scheme": "http",
+            "interval": None,
+            "login": None,
+            "targets": targets,
+        }
+
+
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {JOB, *_FIRST}
+    taken = {JOB, PROBES, *_FIRST}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(
@@ -164,5 +181,5 @@ def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
             "scheme": job.scheme,
             "interval": job.interval,
             "login": None,
-            "targets": [{"address": target, "instance": None} for target in job.targets],
+            "targets": [{"address": target, "instance": None, "labels": {}} for target in job.targets],
         }

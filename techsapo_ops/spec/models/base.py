@@ -157,6 +157,23 @@ def _site(value: str) -> str:
     return value.rstrip("/")
 
 
+def _probed(value: str) -> str:
+    from urllib.parse import urlsplit  # for specs with probes alone
+
+    try:
+        asked = urlsplit(value)
+        port = asked.port
+    except ValueError:
+        raise ValueError(f"{value!r} is no URL that can be asked") from None
+    if asked.username is not None:  # not shown: a password would be
+        raise ValueError("must hold no login; a page that asks for one is well with `status: [401]`")
+    if not asked.hostname or port == 0:
+        raise ValueError(f"{value!r} names no host and port")
+    if asked.scheme in {"tcp", "tls"} and (port is None or asked.path or asked.query):
+        raise ValueError(f"{value!r} must be {asked.scheme}://HOST:PORT")
+    return value
+
+
 def _host_port(value: str) -> str:
     if not 1 <= int(value.rpartition(":")[2]) <= 65535:
         raise ValueError(f"the port of {value!r} must be between 1 and 65535")
@@ -170,6 +187,7 @@ _HOST_LABEL = r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _ALLOWED_HOST = rf"^(\*\.)?({_HOST_LABEL}\.)*{_HOST_LABEL}$"
 HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
 _SITE = rf"^https?://(({_HOST_LABEL}\.)*{_HOST_LABEL}|\[[0-9a-fA-F:.]+\])(:[0-9]{{1,5}})?/?$"
+_PROBED = r"^(https?|tcp|tls)://[^\s#\x00-\x1f\x7f-\x9f]+$"
 _URL = r"^https?://[^\s\x00-\x1f\x7f-\x9f]+$"
 PROJECT_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$"
 PATH_PATTERN = r"^/[^\s\x00-\x1f\x7f-\x9f]*$"
@@ -193,6 +211,7 @@ PATTERN_WORDS = {
     _ALLOWED_HOST: "must be a host name without a port, such as ops.example.com or *.example.com",
     HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
     _SITE: "must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080",
+    _PROBED: "must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT",
     _URL: "must start with http:// or https:// and hold no spaces",
     PATH_PATTERN: "must start with / and hold no spaces",
     IMAGE_PATTERN: "must be an image such as redis:8 or registry.example.com/team/app@sha256:…",
@@ -273,4 +292,10 @@ Site = Annotated[
 ]
 ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK), Means("time of day, HH:MM")]
 TimeZone = Annotated[str, StringConstraints(pattern=_ZONE, max_length=64), Means("time zone")]
+ProbedUrl = Annotated[
+    str,
+    StringConstraints(pattern=_PROBED, max_length=2048),
+    AfterValidator(_probed),
+    Means("URL: https, http, tcp or tls"),
+]
 Url = Annotated[str, StringConstraints(pattern=_URL, max_length=2048), Means("URL")]

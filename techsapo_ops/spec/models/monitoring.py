@@ -7,18 +7,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     LABEL_NAME_PATTERN,
     PATH_PATTERN,
     ClockTime,
     Duration,
     FilePath,
+    HostName,
     HostPort,
     ListenHost,
     Name,
+    NotASwitch,
     Number,
     Port,
     PositiveDuration,
+    ProbedUrl,
     Section,
     Size,
     Text,
@@ -121,6 +125,18 @@ class NginxExporter(Exporter):
     """Port to listen on, on the loopback address."""
 
 
+class BlackboxExporter(Section):
+    """Asks as a client would, and tells how that went."""
+
+    enabled: bool | None = None
+    """Default: where there are `monitoring.probes`, and in edition 2 wherever there is a Prometheus."""
+    port: Port = 9115
+    """Port to listen on, on the loopback address."""
+    ca_file: FilePath | None = None
+    """CA certificates (PEM) by which nginx's certificate is known. Default: the system's for Let's Encrypt;
+    for any other the stored certificate itself, of which name and life are checked, not who signed it."""
+
+
 class Exporters(Section):
     """Exporters run where what they watch runs; `enabled: false` turns one off."""
 
@@ -132,6 +148,8 @@ class Exporters(Section):
     """The audit database."""
     nginx: NginxExporter = Field(default_factory=NginxExporter.model_construct)
     """The load balancer."""
+    blackbox: BlackboxExporter = Field(default_factory=BlackboxExporter.model_construct)
+    """The stack's own front, asked through nginx as users do, and `monitoring.probes`."""
 
 
 class AlertSettings(Section):
@@ -166,6 +184,21 @@ class ScrapeJob(Section):
     """How often; default: Prometheus's scrape_interval."""
 
 
+class ProbeTarget(Section):
+    """Something that is asked all day, and told when it does not answer."""
+
+    name: Name
+    """Its name in alerts and on dashboards."""
+    url: ProbedUrl
+    """What is asked: a page, by https:// or http://, or a connection, by tcp://HOST:PORT or tls://HOST:PORT."""
+    status: tuple[Annotated[int, Field(ge=100, le=599), NotASwitch], ...] = ()
+    """Statuses that are as they should be; default: 200 to 299. Redirects are followed without a 3xx here."""
+    server_name: HostName | None = None
+    """Host name that is asked for where the URL has an address or another one."""
+    ca_file: FilePath | None = None
+    """CA certificates (PEM) by which its certificate is known; default: the system's."""
+
+
 class Monitoring(Section):
     """What watches the stack."""
 
@@ -183,8 +216,18 @@ class Monitoring(Section):
     """Share of API requests that must not fail, over 30 days; alerts tell when the rest is spent too fast."""
     scrape: tuple[ScrapeJob, ...] = ()
     """Extra scrape jobs."""
+    probes: tuple[ProbeTarget, ...] = ()
+    """What else is asked as a client would: pages and servers that users or the stack depend on."""
     runbook_url: Url | None = None
     """Where the runbooks are published; the alert's page name is appended."""
+
+    @property
+    def probed_since(self) -> Edition | None:
+        """The first edition of the defaults in which this has a blackbox exporter; None: in none."""
+        asked = self.exporters.blackbox.enabled
+        if asked is False or not self.prometheus.enabled:
+            return None
+        return FIRST if asked or self.probes else 2
 
 
 class SlackReceiver(Section):

@@ -24,7 +24,8 @@ from techsapo_ops.spec.models.providers import Providers, default_providers
 
 ServiceKind = Literal[
     "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana",
-    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "scheduler",
+    "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
+    "blackbox-exporter", "scheduler",
 ]  # fmt: skip
 APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",

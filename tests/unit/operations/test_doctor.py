@@ -32,6 +32,7 @@ ALL = {
     for name in (
         *("nginx", "redis-server", "mariadbd", "prometheus", "prometheus-alertmanager"),
         *("prometheus-node-exporter", "prometheus-redis-exporter", "prometheus-nginx-exporter"),
+        "prometheus-blackbox-exporter",
         *("promtool", "amtool", "logrotate", "setpriv", "apt-get"),
     )
 }

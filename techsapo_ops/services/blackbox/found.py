@@ -1,0 +1,34 @@
+"""What the blackbox exporter's probes found, as Prometheus has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.services.blackbox.configuration import JOB
+from techsapo_ops.stack.health import HealthPart, PartStatus
+
+_ASKED = f'{{job="{JOB}",__name__=~"probe_(success|http_status_code|duration_seconds)"}}'
+_LOOK = "`techsapo logs blackbox-exporter`"
+
+
+def probe_parts(server: Prometheus) -> Iterator[HealthPart]:
+    """A row for each probe that was made. Raises Unreachable and ApiError."""
+    values: dict[str, dict[str, float]] = {}
+    for sample in server.query(_ASKED):
+        values.setdefault(sample.labels["name"], {})[sample.labels["__name__"]] = sample.value
+    for name, found in sorted(values.items()):
+        status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
+        # 0 is what it says where nobody answered, and of connections without HTTP.
+        if well:
+            said = f"HTTP {status}" if status else "connected"
+        else:
+            said = f"HTTP {status}, not as expected" if status else "no answer, or no valid certificate"
+        yield HealthPart(
+            name=f"probe {name}",
+            kind="probe",
+            status=PartStatus.HEALTHY if well else PartStatus.DOWN,
+            detail=said,
+            seconds=found.get("probe_duration_seconds"),
+            hint="" if well else _LOOK,
+        )

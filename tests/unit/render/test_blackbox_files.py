@@ -1,0 +1,198 @@
+"""What the blackbox exporter is told to ask, and Prometheus to ask it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import THREE_INSTANCES, host, spec
+
+from techsapo_ops.engines.places import places_of
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
+from techsapo_ops.services.prometheus.scrape import prometheus_files
+from techsapo_ops.services.registry import kind_of, resolve
+from techsapo_ops.spec.edition import Edition
+from techsapo_ops.spec.hosts import outside_name
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.topology import Topology
+
+HERE = Path("/srv/techsapo")
+WILDCARD = {"s": {"names": ["*.example.com"]}}
+INNER = {"s": {"names": ["inner"]}}
+SITE = {"certificates": {"site": {"names": ["ops.example.com"]}}}
+
+
+def stack(
+    engine: EngineName = "native", began_with: Edition = 2, environment: str | None = None, **sections: Any
+) -> Topology:
+    state = HERE / ".techsapo"
+    layout = Layout(state, state / "generated", environment=environment, began_with=began_with)
+    return resolve(spec(**sections), places_of(engine), layout, host())
+
+
+def modules(topology: Topology) -> dict[str, Any]:
+    (file,) = blackbox_files(topology, Templates())
+    found: dict[str, Any] = yaml.safe_load(file.content)["modules"]
+    return found
+
+
+def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
+    config = yaml.safe_load(prometheus_files(topology, Templates())[0].content)
+    (found,) = [j for j in config["scrape_configs"] if j["job_name"] == "techsapo-probes"]
+    assert found["metrics_path"] == "/probe"
+    return [(c["targets"][0], c["labels"]) for c in found["static_configs"]]
+
+
+@pytest.mark.parametrize(
+    ("sections", "began_with", "environment", "there"),
+    [
+        ({}, 2, None, True),
+        ({}, 1, None, False),
+        ({}, 1, "production", True),
+        ({"edition": 1}, 2, "production", False),
+        ({"monitoring": {"exporters": {"blackbox": {"enabled": True}}}}, 1, None, True),
+        ({"monitoring": {"exporters": {"blackbox": {"enabled": False}}}}, 2, "production", False),
+        ({"monitoring": {"probes": [{"name": "shop", "url": "https://shop.example.com"}]}}, 1, None, True),
+        ({"monitoring": {"prometheus": {"enabled": False}}}, 2, None, False),
+    ],
+)
+def test_new_stacks_and_production_have_one_and_older_stacks_where_their_spec_asks_for_it(
+    sections: dict[str, Any], began_with: Edition, environment: str | None, there: bool
+) -> None:
+    topology = stack(began_with=began_with, environment=environment, **sections)
+    assert topology.has("blackbox-exporter") is there
+    assert bool(blackbox_files(topology, Templates())) is there
+    text = prometheus_files(topology, Templates())
+    assert any("techsapo-probes" in file.content for file in text[:1]) is there
+
+
+@pytest.mark.parametrize(
+    ("engine", "address", "folder"),
+    [
+        ("native", "127.0.0.1:8443", f"{HERE}/.techsapo/certs"),
+        ("compose", "nginx:8443", "/etc/techsapo/certs"),
+    ],
+)
+def test_the_front_is_asked_through_nginx_on_this_host_under_the_name_that_users_call_it_by(
+    engine: EngineName, address: str, folder: str
+) -> None:
+    topology = stack(engine, **SITE)
+    (front,) = asked(topology)
+    assert front.url == f"https://{address}/ping"
+    page = modules(topology)["front"]["http"]
+    assert page["headers"] == {"Host": "ops.example.com"}
+    assert page["tls_config"] == {"server_name": "ops.example.com", "ca_file": f"{folder}/site/fullchain.pem"}
+    assert page["fail_if_not_ssl"]
+    assert not page["follow_redirects"]
+    assert page["valid_status_codes"] == [200]
+    ((_, labels),) = job(topology)
+    assert labels == {
+        "instance": "nginx", "name": "nginx", "scope": "front",
+        "__param_module": "front", "__param_target": f"https://{address}/ping",
+    }  # fmt: skip
+
+
+def test_without_nginx_each_instance_of_the_app_is_asked() -> None:
+    alone = stack(app=THREE_INSTANCES, nginx={"enabled": False})
+    assert [(each.name, each.url) for each in asked(alone)] == [
+        ("app-1", "http://127.0.0.1:4000/ping"),
+        ("app-2", "http://127.0.0.1:4001/ping"),
+        ("app-3", "http://127.0.0.1:4002/ping"),
+    ]
+    assert modules(alone)["front"]["http"]["headers"] == {"Host": "localhost"}
+    assert [target for target, _ in job(alone)] == ["127.0.0.1:9115"] * 3
+
+
+def test_plain_nginx_is_asked_by_plain_http() -> None:
+    plain = stack("compose", nginx={"enabled": True, "server_name": "ops.example.com"})
+    (front,) = asked(plain)
+    assert front.url == "http://nginx:8080/ping"
+    assert "tls_config" not in modules(plain)["front"]["http"]
+    assert modules(plain)["front"]["http"]["headers"] == {"Host": "ops.example.com"}
+    assert [target for target, _ in job(plain)] == ["blackbox-exporter:9115"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trusted"),
+    [
+        ({"source": "acme", "names": ["ops.example.com"]}, False),
+        ({"source": "acme", "names": ["ops.example.com"], "staging": True}, True),
+        ({"source": "acme", "names": ["ops.example.com"], "directory": "https://ca.corp/acme"}, True),
+        ({"source": "files", "certificate_file": "a", "private_key_file": "b"}, True),
+        ({"source": "self-signed", "names": ["ops.example.com"]}, True),
+    ],
+)
+def test_only_lets_encrypts_certificate_is_judged_by_the_systems_authorities(
+    certificate: dict[str, Any], trusted: bool
+) -> None:
+    topology = stack(certificates={"site": certificate}, nginx={"server_name": "ops.example.com"})
+    config = modules(topology)["front"]["http"]["tls_config"]
+    assert config["server_name"] == "ops.example.com"
+    assert ("ca_file" in config) is trusted
+
+
+def test_a_certificate_for_nobody_knows_which_name_is_not_judged() -> None:
+    files = {"source": "files", "certificate_file": "a", "private_key_file": "b"}
+    topology = stack(certificates={"site": files})
+    assert modules(topology)["front"]["http"]["tls_config"] == {"insecure_skip_verify": True}
+
+
+@pytest.mark.parametrize(
+    ("sections", "name"),
+    [
+        ({}, None),
+        ({"nginx": {"enabled": True, "server_name": "Ops.example.com"}}, "ops.example.com"),
+        ({"app": {"public_url": "https://ops.example.com"}}, "ops.example.com"),
+        ({"certificates": WILDCARD, "nginx": {"server_name": "a.example.com"}}, "a.example.com"),
+        ({"certificates": WILDCARD}, None),
+        # TLS for the public name ends at another server: here that certificate is not served.
+        ({"certificates": INNER, "app": {"public_url": "https://ops.example.com"}}, "inner"),
+    ],
+)  # fmt: skip
+def test_the_name_from_outside_is_one_that_the_served_certificate_is_for(
+    sections: dict[str, Any], name: str | None
+) -> None:
+    assert outside_name(spec(**sections)) == name
+
+
+TARGETS = [
+    {"name": "shop", "url": "https://shop.example.com/health", "status": [200, 401]},
+    {"name": "inner", "url": "https://10.0.0.5/", "server_name": "shop.corp", "ca_file": "corp.pem"},
+    {"name": "moved", "url": "http://old.example.com/", "status": [301]},
+    {"name": "mail", "url": "tls://mail.example.com:465"},
+    {"name": "port", "url": "tcp://[fe80::1]:5000"},
+]
+
+
+def test_each_target_of_the_spec_is_asked_by_a_module_of_its_own() -> None:
+    topology = stack("compose", monitoring={"probes": TARGETS})
+    found = modules(topology)
+    assert [(a.name, a.scope, a.url) for a in asked(topology)][1:] == [
+        ("shop", "target", "https://shop.example.com/health"),
+        ("inner", "target", "https://10.0.0.5/"),
+        ("moved", "target", "http://old.example.com/"),
+        ("mail", "target", "mail.example.com:465"),
+        ("port", "target", "[fe80::1]:5000"),
+    ]
+    assert found["probe-shop"]["http"]["valid_status_codes"] == [200, 401]
+    assert found["probe-shop"]["http"]["follow_redirects"]
+    assert not found["probe-moved"]["http"]["follow_redirects"]
+    ca = "/etc/techsapo/blackbox-ca/probe-inner.pem"
+    assert found["probe-inner"]["http"]["tls_config"] == {"server_name": "shop.corp", "ca_file": ca}
+    assert found["probe-inner"]["http"]["headers"] == {"Host": "shop.corp"}
+    assert found["probe-mail"]["tcp"]["tls_config"] == {"server_name": "mail.example.com"}
+    assert "tls" not in found["probe-port"]["tcp"]
+    container = kind_of("blackbox-exporter").container(topology, topology.of_kind("blackbox-exporter")[0])
+    assert [(str(bind.source), bind.target) for bind in container.binds] == [(f"{HERE}/corp.pem", ca)]
+
+
+def test_a_front_by_tls_gives_the_container_the_certificates_to_read() -> None:
+    topology = stack("compose", **SITE)
+    container = kind_of("blackbox-exporter").container(topology, topology.of_kind("blackbox-exporter")[0])
+    assert [(str(b.source), b.target, b.writable) for b in container.binds] == [
+        (f"{HERE}/.techsapo/certs", "/etc/techsapo/certs", False)
+    ]
