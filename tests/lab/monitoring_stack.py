@@ -32,6 +32,7 @@ EVERYTHING: dict[str, Any] = {
     "monitoring": {
         "scrape": [{"name": "gpu", "targets": ["10.0.0.5:9400"], "path": "/m", "interval": "1m"}],
         "prometheus": {"external_labels": {"site": "東京"}},
+        "exporters": {"blackbox": {"enabled": True}},
     },
     "notifications": {
         "critical": [

@@ -62,12 +62,10 @@ def rules_of(content: str) -> dict[str, dict[str, Any]]:
 def needed_rules(alert: str, files: dict[str, RenderedFile]) -> dict[str, Any]:
     """The alert's rule with the recording rules that it names; all of them would take ten times as long."""
     rule = rules_of(files["prometheus/rules/alerts.yml"].content)[alert]
-    recorded = [
-        r
-        for g in yaml.safe_load(files["prometheus/rules/recording.yml"].content)["groups"]
-        for r in g["rules"]
-        if r["record"] in rule["expr"]
-    ]
+    every = yaml.safe_load(files["prometheus/rules/recording.yml"].content)["groups"]
+    named = [r for g in every for r in g["rules"] if r["record"] in rule["expr"]]
+    below = [r for g in every for r in g["rules"] if any(r["record"] in other["expr"] for other in named)]
+    recorded = [*below, *(r for r in named if r not in below)]
     groups = [{"name": "recording", "rules": recorded}] if recorded else []
     return {"groups": [*groups, {"name": "alert", "rules": [rule]}]}
 

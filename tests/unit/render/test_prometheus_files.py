@@ -66,6 +66,8 @@ def test_every_part_that_exports_metrics_is_scraped_under_its_own_name() -> None
         "redis-exporter": [("127.0.0.1:9121", "redis-exporter")],
         "mysqld-exporter": [("127.0.0.1:9104", "mysqld-exporter")],
         "nginx-exporter": [("127.0.0.1:9113", "nginx-exporter")],
+        "blackbox-exporter": [("127.0.0.1:9115", "blackbox-exporter")],
+        "techsapo-probes": [("127.0.0.1:9115", "nginx")],
         "gpu": [("10.0.0.5:9400", None)],
     }
 
@@ -259,7 +261,7 @@ def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -
 def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
     expr = alert_rules()["TargetAbsent"]["expr"]
     jobs = {job["job_name"] for job in config()["scrape_configs"]}
-    assert set(re.findall(r'absent\(up\{job="([^"]+)"\}\)', expr)) == jobs - {"techsapo-app"}
+    assert set(re.findall(r'absent\(up\{job="([^"]+)"\}\)', expr)) == jobs - {"techsapo-app", "techsapo-probes"}
     assert "gpu" in jobs
 
 
