@@ -174,10 +174,10 @@ def test_what_a_stack_does_not_run_or_turned_off_mutes_nothing() -> None:
 
     assert gone(mysql=None) == {"MysqlDown"}
     assert gone(nginx={"enabled": False}, app={}) == {"NginxDown"}
-    assert gone(monitoring={"exporters": {"redis": {"enabled": False}}}) == {"RedisDown"}
-    off = {
-        "monitoring": {"alerts": {"DiskFilling": {"enabled": False}, "BudgetExhausted": {"enabled": False}}}
-    }
+    blackbox = {"blackbox": {"enabled": True}}
+    assert gone(monitoring={"exporters": {"redis": {"enabled": False}, **blackbox}}) == {"RedisDown"}
+    alerts_off = {"DiskFilling": {"enabled": False}, "BudgetExhausted": {"enabled": False}}
+    off = {"monitoring": {"alerts": alerts_off, "exporters": blackbox}}
     assert gone(**off) == {"DiskAlmostFull", "BudgetExhausted"}
 
 
@@ -240,7 +240,10 @@ def test_what_cuts_users_off_and_each_provider_that_is_down_is_told_at_once() ->
 
 def test_an_alert_that_another_may_explain_waits_until_that_one_can_be_there() -> None:
     """A scrape and an evaluation: else the effect is told first, now and then."""
-    slow = {"prometheus": {"scrape_interval": "1m", "evaluation_interval": "30s"}}
+    slow = {
+        "prometheus": {"scrape_interval": "1m", "evaluation_interval": "30s"},
+        "exporters": {"blackbox": {"enabled": True}},
+    }
     for name in (a.name for a in alerts().values() if a.muted_by):
         assert by_name()[name]["group_wait"] == "30s"
         assert by_name(monitoring=slow)[name]["group_wait"] == "1m30s"
