@@ -115,8 +115,10 @@ class Envelope:
         method = given if given in _METHODS else "OTHER"
         route = _route(scope)
         self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
+        own = None
         if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling
-            self._metrics.answered(method, route, OwnTime.of(scope).seconds(), request_id)
+            own = OwnTime.of(scope).seconds()
+            self._metrics.answered(method, route, own, request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
                 self._metrics.stream_failed(method, route)
         if sent is not None:
@@ -133,6 +135,7 @@ class Envelope:
             route=route,
             status=status,
             processingTime=round(seconds * 1000, 1),
+            **({} if own is None else {"ownTime": round(own * 1000, 1)}),
             **refused,
         )
 

@@ -196,6 +196,23 @@ def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     assert whole >= 0.8
 
 
+def test_the_log_says_how_much_of_a_requests_time_was_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path, providers=SLOW)
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr("techsapo_ops.serve.middleware.log.info", lambda _, **said: lines.append(said))
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await ask(client, "JSON")
+        await client.get("/")
+
+    asking(app, work)
+    asked, page = lines
+    assert asked["processingTime"] - asked["ownTime"] >= 750
+    assert "ownTime" not in page
+
+
 @pytest.mark.parametrize("carrier", ["events", "chat's chunks"])
 def test_of_a_stream_the_time_to_its_first_event_is_ours(carrier: str, tmp_path: Path) -> None:
     slower = {n: {**p, "latency": {"mean": "3s", "jitter": 0}} for n, p in QUICK.items()}
