@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
+from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("techsapo.redis")
 
 T = TypeVar("T")
-OnOperation = Callable[[bool], None]
-"""Hears of each operation on Redis, whether it succeeded."""
 
 SHARED_TIMEOUT = 3.0
 """Longest time in seconds that a request waits for shared money, limits and locks. It is long: a busy event
@@ -100,14 +99,13 @@ class Away(Exception):
 
 
 def pause_after(error: Exception) -> float:
-    """Seconds for which Redis is better left alone after `error`."""
+    """Seconds for which Redis is better left alone after `error`; one that it answers costs no wait."""
+    from redis import ResponseError
     from redis import TimeoutError as Late
 
+    if isinstance(error, ResponseError):
+        return 0.0
     return HUNG_PAUSE if isinstance(error, Late | TimeoutError) else PAUSE
-
-
-def uncounted(_ok: bool) -> None:
-    """Nobody hears of it."""
 
 
 class RedisLink:
@@ -124,15 +122,20 @@ class RedisLink:
         self._used_for = used_for
         self._on_operation = on_operation
         self._paused_until = 0.0
-        self._errors = 0
+        self._streaks = Streaks()
 
     @property
     def configured(self) -> bool:
         """Whether there is a Redis at all."""
         return self._redis is not None
 
-    async def call(self, work: Callable[[Redis], Awaitable[T]]) -> T:
-        """What `work` makes of the connection. Raises Away."""
+    @property
+    def failing(self) -> frozenset[Operation]:
+        """What Redis failed at last."""
+        return self._streaks.failing
+
+    async def call(self, work: Callable[[Redis], Awaitable[T]], operation: Operation = "write") -> T:
+        """What `work` makes of the connection, which counts as one `operation`. Raises Away."""
         if self._redis is None or time.monotonic() < self._paused_until:
             raise Away
         from redis import RedisError
@@ -140,23 +143,26 @@ class RedisLink:
         try:
             result = await work(self._redis)
         except (RedisError, OSError) as error:
-            self._on_operation(False)
-            self._errors += 1
+            self._on_operation(operation, False)
             self._paused_until = time.monotonic() + pause_after(error)
-            if self._errors == 1:
+            if self._streaks.note(operation, ok=False):
                 cause = " ".join(str(error).split())[:200] or type(error).__name__
                 log.warning(
                     "Shared counters and locks are not available; this instance goes on alone",
-                    extra={"redis": self._where, "used_for": self._used_for, "error": cause},
+                    extra={
+                        "redis": self._where,
+                        "used_for": self._used_for,
+                        "operation": operation,
+                        "error": cause,
+                    },
                 )
             raise Away from error
-        self._on_operation(True)
-        if self._errors:
+        self._on_operation(operation, True)
+        if self._streaks.note(operation, ok=True):
             log.info(
                 "Shared counters and locks are available again",
                 extra={"redis": self._where, "used_for": self._used_for},
             )
-        self._errors = 0
         return result
 
     async def close(self) -> None:

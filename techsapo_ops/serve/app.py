@@ -256,7 +256,7 @@ class App:
         if self._gate.needs_keys:
             clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))
         if self._shared.answers.shared:
-            clean_ups.start_task("cache", health.watch(self._shared.answers))
+            clean_ups.start_task("shared store", health.watch(self._shared))
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
         for name, reason in self.registry.unavailable.items():
             log.warning("Provider is not available", provider=name, reason=reason)

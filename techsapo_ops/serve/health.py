@@ -19,6 +19,7 @@ from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.unlisted_names import UnlistedNames
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.shared import Shared
 
 Status = Literal["healthy", "degraded", "down"]
 
@@ -100,8 +101,8 @@ class Health:
         return (503 if status == "down" else 200), body
 
 
-async def watch(cache: AnswerCache, interval: float = 5.0) -> None:
-    """Ask Redis for a sign of life every `interval` seconds, so that its metric is true without traffic."""
+async def watch(shared: Shared, interval: float = 5.0) -> None:
+    """Look after Redis every `interval` seconds, so that its metrics are true without traffic."""
     while True:
-        await cache.check()
+        await shared.look()
         await asyncio.sleep(interval)

@@ -71,9 +71,9 @@ class KeptAnswers:
     async def _look(self, key: str, count: Callable[[str], None]) -> AnswerBody | None:
         if self._ttl <= 0:
             return None
-        errors = self._cache.consecutive_errors
+        errors = self._cache.read_errors
         raw = await self._cache.get(key)
-        failed = self._cache.consecutive_errors > errors
+        failed = self._cache.read_errors > errors
         try:
             found = AnswerBody.model_validate(load(raw)) if raw is not None else None
         except ValueError:  # a ValidationError is one, too

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
+from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.loop_lag import LoopLag
@@ -77,8 +77,7 @@ class Metrics:
         self._http_times = Quantiles()
         self._spent = Spent()
         self._deadline = deadline
-        self._store_failed = 0
-        self._lock = threading.Lock()
+        self._stores: dict[str, Streaks] = defaultdict(Streaks)
         self._start_at_0(providers)
         self._read_own({"version": version, "build": build}, providers, budget)
 
@@ -213,13 +212,16 @@ class Metrics:
         """Count an operation on the audit database: insert, ping or read."""
         self._count("techsapo_audit_operations_total", operation, _status(ok))
 
-    def store_operations(self, use: str) -> Callable[[bool], None]:
-        """A function that counts operations on the shared store for `use`, each with whether it succeeded."""
+    def store_operations(self, use: str) -> OnOperation:
+        """A function that counts operations on the shared store for `use`, each with whether it succeeded.
 
-        def count(ok: bool) -> None:
-            with self._lock:
-                self._store_failed = 0 if ok else self._store_failed + 1
-            self._count("techsapo_redis_operations_total", use, _status(ok))
+        A PING proves nothing of a use, and is one of its own.
+        """
+
+        def count(operation: Operation, ok: bool) -> None:
+            whose = "ping" if operation == "ping" else use
+            self._stores[whose].note(operation, ok=ok)
+            self._count("techsapo_redis_operations_total", whose, _status(ok))
 
         return count
 
@@ -246,7 +248,7 @@ class Metrics:
         self.read("techsapo_build_info", lambda: [(runs, 1)])
         self.read("techsapo_provider_info", lambda: info)
         self.read("techsapo_budget_limit_usd", lambda: [({"period": p}, usd) for p, usd in limits.items()])
-        self.gauge("techsapo_redis_consecutive_errors", lambda: self._store_failed)
+        self.read("techsapo_redis_consecutive_errors", self._store_errors)
         self.read("techsapo_provider_up", health.up)
         self.read("techsapo_provider_consecutive_failures", health.consecutive_failures)
         self.read("techsapo_provider_refusing", health.refusing)
@@ -259,6 +261,13 @@ class Metrics:
         self.read("techsapo_http_p95_response_time", lambda: only(self._http_times.value(0.95)))
         self.read("techsapo_wallbounce_cost_usd", lambda: [({}, self._spent.total)])
         self.read("techsapo_provider_cost_usd", self._vendor_costs)
+
+    def _store_errors(self) -> Iterable[Sample]:
+        return [
+            ({"use": use, "operation": operation}, failed)
+            for use, streaks in dict(self._stores).items()
+            for operation, failed in streaks.counts().items()
+        ]
 
     def _vendor_costs(self) -> Iterable[Sample]:
         return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._providers.vendors()]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis import Away, RedisLink
+from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, Lost, OverBudget, SpentBefore
 
 if TYPE_CHECKING:
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 
 _KEEP = 40 * 86400
 """Seconds for which Redis keeps a ledger: longer than its month."""
+_TRIAL = Ledger("-", "day", "trial", 0)
+"""One that nobody spends from; it is kept for a second."""
+_DONE_BY: dict[str, Operation] = {"read": "read", "reserve": "write", "seed": "write", "settle": "release"}
+"""By action of the script, what it asks of Redis."""
+_TRIALS: dict[Operation, tuple[str, ...]] = {
+    "read": ("read",), "write": ("seed", "reserve"), "release": ("seed", "reserve", "settle")
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -112,6 +121,23 @@ class BudgetStore:
         except Away:
             return [(await self._local_ledger(ledger)).balance() for ledger in ledgers]
         return self._seen(ledgers, reply)
+
+    async def try_again(self) -> None:
+        """Do with a ledger of its own what Redis refused before.
+
+        Each is one operation, so that no part of it passes for the whole.
+        """
+
+        def doing(*actions: str) -> Callable[[Redis], Awaitable[None]]:
+            async def do(redis: Redis) -> None:
+                for action in actions:
+                    await self._scripted(redis, action, "trial", [_TRIAL], 0, 1, 1, 0)
+
+            return do
+
+        for operation in self._link.failing:
+            with suppress(Away):
+                await self._link.call(doing(*_TRIALS[operation]), operation)
 
     async def _reserve_here(
         self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float
@@ -210,18 +236,22 @@ class BudgetStore:
         life: int,
         limits: Sequence[int],
     ) -> _Reply:
-        names = [f"{self._prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
-        arguments: tuple[str | int, ...] = (action, owner, amount, life, _KEEP, *limits)
-
         async def work(redis: Redis) -> list[Any]:
-            script = redis.register_script(self._script)
-            reply: list[Any] = await script(keys=names, args=arguments)
-            return reply
+            return await self._scripted(redis, action, owner, ledgers, amount, life, _KEEP, *limits)
 
-        reply = _Reply.of(await self._link.call(work))
+        reply = _Reply.of(await self._link.call(work, _DONE_BY[action]))
         for n, lost_owner, expiry, lost_amount in reply.lost:
             ended = datetime.fromtimestamp(expiry, UTC)
             self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
+        return reply
+
+    async def _scripted(
+        self, redis: Redis, action: str, owner: str, ledgers: Sequence[Ledger], *numbers: int
+    ) -> list[Any]:
+        """What the script answers; `numbers` are amount, life, how long a ledger is kept, and limits."""
+        names = [f"{self._prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
+        script = redis.register_script(self._script)
+        reply: list[Any] = await script(keys=names, args=(action, owner, *numbers))
         return reply
 
 

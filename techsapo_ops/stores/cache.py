@@ -7,10 +7,12 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.redis import OnOperation, RedisServer, uncounted
+from techsapo_ops.adapters.redis import RedisServer, pause_after
+from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.stores.seal import Forged, Seal
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class CacheStatus:
 
 class AnswerCache:
     """Values by key with a time to live. Redis failing never fails a caller: memory takes over and Redis is
-    tried again by itself; the first error and the recovery are logged, not each request.
+    tried again by itself; the first error and the recovery are logged, not each request. One that takes no
+    writes is still read, and memory has what came since.
 
     In Redis each value is sealed; without a `seal` by a key of this process alone. One that is not by this
     seal is none, and `forged` hears of it.
@@ -100,7 +103,7 @@ class AnswerCache:
         self._prefix = prefix
         self._where = str(server)
         self._redis: Redis | None = _connect(server) if server is not None else None
-        self._errors = 0
+        self._streaks = Streaks()
         self._last_error = ""
         self._paused_until = 0.0
 
@@ -110,9 +113,19 @@ class AnswerCache:
         return self._redis is not None
 
     @property
+    def reached(self) -> bool:
+        """Whether Redis answered the last PING."""
+        return self._redis is not None and "ping" not in self._streaks.failing
+
+    @property
     def consecutive_errors(self) -> int:
-        """Redis operations that failed in a row."""
-        return self._errors
+        """Redis operations of one kind that failed in a row, the most of any kind."""
+        return self._streaks.most
+
+    @property
+    def read_errors(self) -> int:
+        """Reads that failed in a row."""
+        return self._streaks.counts().get("read", 0)
 
     async def get(self, key: str) -> bytes | None:
         """The value of `key`, or None."""
@@ -122,10 +135,12 @@ class AnswerCache:
             try:
                 value = await self._redis.get(self._prefix + key)
             except (RedisError, OSError) as error:
-                self._failed(error)
+                self._failed("read", error)
             else:
-                self._worked()
-                return self._opened(self._prefix + key, value)
+                self._worked("read")
+                kept = self._opened(self._prefix + key, value)
+                if kept is not None or "write" not in self._streaks.failing:
+                    return kept
         return self._memory.get(key)
 
     async def set(self, key: str, value: bytes, ttl: float) -> None:
@@ -137,25 +152,55 @@ class AnswerCache:
                 sealed = self._seal.closed(self._prefix + key, value, ttl)
                 await self._redis.set(self._prefix + key, sealed, px=max(1, int(ttl * 1000)))
             except (RedisError, OSError) as error:
-                self._failed(error)
+                self._failed("write", error)
             else:
-                self._worked()
+                self._worked("write")
                 return
         self._memory.set(key, value, ttl)
 
     async def check(self) -> CacheStatus:
-        """Ask Redis whether it is there (also during a pause), and say which cache is in use."""
+        """Ask Redis whether it is there (also during a pause), and again for what it failed at, and say which
+        cache is in use.
+        """
         if self._redis is None:
             return CacheStatus("memory", True, "in-process: this stack runs no Redis", 0)
-        from redis import RedisError
+        from redis import RedisError, ResponseError
 
         try:
-            await self._redis.ping()
+            with suppress(ResponseError):  # it answers: after a failed save it refuses a PING as well
+                await self._redis.ping()
         except (RedisError, OSError) as error:
-            self._failed(error)
-            return CacheStatus("memory", False, f"redis at {self._where}: {self._last_error}", self._errors)
-        self._worked()
-        return CacheStatus("redis", True, f"redis at {self._where}", 0)
+            self._failed("ping", error)
+            detail = f"redis at {self._where}: {self._last_error}"
+            return CacheStatus("memory", False, detail, self.consecutive_errors)
+        self._worked("ping")
+        await self.try_again()
+        failing, detail = self._streaks.failing, f"redis at {self._where}"
+        if failing:
+            detail += f" fails to {' and '.join(sorted(failing))}: {self._last_error}"
+        if "read" in failing:
+            return CacheStatus("memory", False, detail, self.consecutive_errors)
+        return CacheStatus("redis", not failing, detail, self.consecutive_errors)
+
+    async def try_again(self) -> None:
+        """Read or write a value of nobody, where Redis failed to do so: else that it does again would be
+        known by the next question alone, and that it still does not, by the third.
+        """
+        if self._redis is None:
+            return
+        from redis import RedisError
+
+        place = self._prefix + "trial"
+        for operation in self._streaks.failing - {"ping"}:
+            try:
+                if operation == "read":
+                    await self._redis.get(place)
+                else:
+                    await self._redis.set(place, b"", px=1000)
+            except (RedisError, OSError) as error:
+                self._failed(operation, error)
+            else:
+                self._worked(operation)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -174,22 +219,20 @@ class AnswerCache:
             )
             return None
 
-    def _failed(self, error: Exception) -> None:
-        self._on_operation(False)
-        self._errors += 1
+    def _failed(self, operation: Operation, error: Exception) -> None:
+        self._on_operation(operation, False)
         self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
-        self._paused_until = time.monotonic() + PAUSE
-        if self._errors == 1:
+        self._paused_until = time.monotonic() + min(PAUSE, pause_after(error))
+        if self._streaks.note(operation, ok=False):
             log.warning(
                 "Redis is not available; answers are cached in this process",
-                extra={"redis": self._where, "error": self._last_error},
+                extra={"redis": self._where, "operation": operation, "error": self._last_error},
             )
 
-    def _worked(self) -> None:
-        self._on_operation(True)
-        if self._errors:
-            log.info("Redis is available again", extra={"redis": self._where, "errors": self._errors})
-        self._errors = 0
+    def _worked(self, operation: Operation) -> None:
+        self._on_operation(operation, True)
+        if self._streaks.note(operation, ok=True):
+            log.info("Redis is available again", extra={"redis": self._where})
 
 
 def _connect(server: RedisServer) -> Redis:

@@ -153,12 +153,24 @@ class SharedLock:
             with suppress(asyncio.CancelledError):
                 await renewal
             with suppress(Away):  # then the lock ends by itself
-                await asyncio.shield(self._link.call(lambda redis: redis.eval(_RELEASE, 1, name, token)))
+                await asyncio.shield(self._release(name, token))
+
+    async def try_again(self) -> None:
+        """Take a lock that nobody else wants and give it back, where Redis refused one of the two."""
+        if not self._link.failing:
+            return
+        name, token = self._prefix + "trial", uuid.uuid4().hex
+        with suppress(Away):
+            await self._link.call(lambda redis: redis.set(name, token, nx=True, px=1000))
+            await self._release(name, token)
+
+    async def _release(self, name: str, token: str) -> None:
+        await self._link.call(lambda redis: redis.eval(_RELEASE, 1, name, token), "release")
 
     async def _renew(self, name: str, token: str) -> None:
         while True:
             await asyncio.sleep(RENEW)
             with suppress(Away):  # the lock may end, and another instance do the work once more
                 await self._link.call(
-                    lambda redis: redis.eval(_RENEW, 1, name, token, str(int(LOCK_LIFE * 1000)))
+                    lambda redis: redis.eval(_RENEW, 1, name, token, str(int(LOCK_LIFE * 1000))), "release"
                 )

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis import SHARED_TIMEOUT, OnOperation, RedisServer, pause_after, uncounted
+from techsapo_ops.adapters.redis import SHARED_TIMEOUT, RedisServer, pause_after
+from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -53,32 +54,43 @@ class RateLimiter:
         self._shared = Window(self._redis) if self._redis is not None else None
         self._on_operation = on_operation
         self._paused_until = 0.0
-        self._errors = 0
+        self._streaks = Streaks()
 
     async def hit(self, caller: str, per_minute: int) -> Allowance:
         """Count one request of `caller`, where it is allowed."""
         from limits import RateLimitItemPerMinute
-        from redis import RedisError
 
         item = RateLimitItemPerMinute(per_minute)
-        if self._shared is not None and time.monotonic() >= self._paused_until:
-            try:
-                allowance = await _ask(self._shared, item, caller)
-            except (RedisError, OSError) as error:
-                self._paused_until = time.monotonic() + pause_after(error)
-                self._on_operation(False)
-                self._errors += 1
-                if self._errors == 1:
-                    cause = " ".join(str(error).split())[:200] or type(error).__name__
-                    log.warning(
-                        "Redis is not available; requests are counted by each instance",
-                        extra={"error": cause},
-                    )
-            else:
-                self._on_operation(True)
-                self._errors = 0
-                return allowance
-        return await _ask(self._here, item, caller)
+        return await self._ask_redis(item, caller) or await _ask(self._here, item, caller)
+
+    async def try_again(self) -> None:
+        """Count a request of nobody, where Redis refused to count the last one."""
+        from limits import RateLimitItemPerMinute
+
+        if self._streaks.failing:
+            # So many that it is always allowed: one that is not, writes nothing.
+            await self._ask_redis(RateLimitItemPerMinute(1_000_000), ":trial")
+
+    async def _ask_redis(self, item: Any, caller: str) -> Allowance | None:
+        """What Redis says; None where there is none, or it fails."""
+        from redis import RedisError
+
+        if self._shared is None or time.monotonic() < self._paused_until:
+            return None
+        try:
+            allowance = await _ask(self._shared, item, caller)
+        except (RedisError, OSError) as error:
+            self._paused_until = time.monotonic() + pause_after(error)
+            self._on_operation("write", False)
+            if self._streaks.note("write", ok=False):
+                cause = " ".join(str(error).split())[:200] or type(error).__name__
+                log.warning(
+                    "Redis is not available; requests are counted by each instance", extra={"error": cause}
+                )
+            return None
+        self._on_operation("write", True)
+        self._streaks.note("write", ok=True)
+        return allowance
 
     async def close(self) -> None:
         """Give the connections back."""

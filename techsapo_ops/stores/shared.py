@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from techsapo_ops.adapters.redis import OnOperation, RedisLink, RedisServer
+from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore
@@ -40,21 +41,24 @@ class Shared:
         self._project = project = spec.project
         self._counter = counter
         self._limiter: RateLimiter | None = None
+        self._budgets: BudgetStore | None = None
 
         def kept(part: str, use: str) -> AnswerCache:
             return AnswerCache(server, f"{project}:{part}:", counter(use), seal=seal, forged=forged(use))
 
         self.answers = kept(KEPT_ANSWERS, "answers")
         self.replies = kept(KEPT_REPLIES, "replies")
-        self._link = RedisLink(server, "budgets and single flight", counter("shared"))
+        self._money = RedisLink(server, "budgets", counter("budgets"))
+        self._locks = RedisLink(server, "single flight", counter("locks"))
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""
-        return SharedLock(self._link, f"{self._project}:{name}:")
+        return SharedLock(self._locks, f"{self._project}:{name}:")
 
     def budgets(self, spent_before: SpentBefore, lost: Callable[[Lost], None]) -> BudgetStore:
         """The budgets; for `spent_before` and `lost` see BudgetStore."""
-        return BudgetStore(self._link, f"{self._project}:budget:", spent_before, lost)
+        self._budgets = BudgetStore(self._money, f"{self._project}:budget:", spent_before, lost)
+        return self._budgets
 
     def limiter(self) -> RateLimiter:
         """Requests a minute by caller."""
@@ -62,12 +66,25 @@ class Shared:
             self._limiter = RateLimiter(self._server, f"{self._project}:rate", self._counter("limits"))
         return self._limiter
 
+    async def look(self) -> None:
+        """Ask Redis for a sign of life, and again for what it failed at: what is broken is known without
+        traffic, and so is that it no longer is.
+        """
+        await self.answers.check()
+        if self.answers.reached:
+            await self.replies.try_again()
+            await self.lock("trial").try_again()
+            for store in (self._budgets, self._limiter):
+                if store is not None:
+                    await store.try_again()
+
     def connections(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         """What holds connections, by name, and what gives them back."""
         limits = [("rate limits", self._limiter.close)] if self._limiter is not None else []
         return [
             *limits,
-            ("budgets and locks", self._link.close),
+            ("budgets", self._money.close),
+            ("locks", self._locks.close),
             ("kept replies", self.replies.close),
             ("answer cache", self.answers.close),
         ]
