@@ -164,6 +164,8 @@ def test_series_of_cases_carry_the_labels_of_a_real_scrape() -> None:
     for name, cases in load_cases().items():
         for case in [*cases["fires"], *cases.get("silent", [])]:
             for series, values in case["series"]:
+                if series.startswith("ALERTS{"):
+                    continue
                 assert re.search(r'\{job="[^"]+",instance="[^"]+"', series), f"{name}: {series}"
                 # promtool reads 0x20 as the hexadecimal number 32.
                 assert not re.search(r"(^|[ _])0x", str(values)), f"{name}: {values}"
