@@ -24,7 +24,9 @@ SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "addit
 
 def named_by_init() -> list[dict[str, Any]]:
     """The commented providers of the spec that `techsapo init` writes, without those of no vendor."""
-    text = Templates().render("init/techsapo.yaml.j2", project="x", grafana_password_file="g")
+    text = Templates().render(
+        "init/techsapo.yaml.j2", project="x", grafana_password_file="g", public_url="", notifications={}
+    )
     lines = re.findall(r"(?m)^#   \S+:\s+(\{kind: .*\}).*$", text)
     providers = [yaml.safe_load(line) for line in lines]
     return [p for p in providers if p["kind"] in KINDS]

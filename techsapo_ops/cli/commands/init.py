@@ -12,10 +12,13 @@ import typer
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
+from techsapo_ops.cli.first_receivers import FirstReceivers, ReceiverKind, ask, checked, secret_from
 from techsapo_ops.cli.options import DEFAULT_SPEC, QuietOutput
+from techsapo_ops.cli.output import interactive
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.load import load
 
 _TEMPLATE = "init/techsapo.yaml.j2"
 _SECRETS = "secrets"
@@ -27,33 +30,80 @@ def init(
         Path, typer.Argument(help="File to write, or the folder to write it into.")
     ] = DEFAULT_SPEC,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
+    kind: Annotated[
+        ReceiverKind | None,
+        typer.Option("--alerts", help="Whom alerts reach.", show_default="asked on a terminal, else none"),
+    ] = None,
+    url_file: Annotated[
+        str | None,
+        typer.Option("--alerts-url-file", help="File with the URL for Slack or a webhook; - is stdin."),
+    ] = None,
+    to: Annotated[str, typer.Option("--alerts-to", help="Address for e-mail.")] = "",
+    smarthost: Annotated[str, typer.Option("--smtp", help="Mail server, HOST:PORT.")] = "",
+    username: Annotated[str, typer.Option("--smtp-user", help="Account on it.")] = "",
+    password_file: Annotated[
+        str | None, typer.Option("--smtp-password-file", help="File with its password; - is stdin.")
+    ] = None,
+    watcher_file: Annotated[
+        str | None,
+        typer.Option("--watcher-url-file", help="File with the URL that expects a sign of life; - is stdin."),
+    ] = None,
+    public_url: Annotated[
+        str, typer.Option("--public-url", help="Where people open the pages, e.g. https://ops.example.com.")
+    ] = "",
     *,
     out: QuietOutput,
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    The password goes into secrets/grafana beside the spec, readable by you alone; one that is there is kept.
+    On a terminal it asks whom alerts reach, who notices that this host is silent, and where the pages are
+    opened; elsewhere the options say so. Secrets go into files in secrets/ beside the spec, readable by you
+    alone, never into the spec; a Grafana password that is there is kept.
 
     Examples:
 
       techsapo init
 
       techsapo init /srv/techsapo
+
+      techsapo init --alerts slack --alerts-url-file - --public-url https://ops.example.com < slack-url
     """
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
         raise OpsError(f"{spec} is there already", "edit it, or overwrite it with --force")
-    text = Templates().render(
-        _TEMPLATE, project=_project_name(spec.resolve().parent.name), grafana_password_file=_GRAFANA
+    given = FirstReceivers(
+        kind or "none",
+        url=secret_from(url_file, "--alerts-url-file"),
+        to=to,
+        smarthost=smarthost,
+        username=username,
+        password=secret_from(password_file, "--smtp-password-file"),
+        watcher=secret_from(watcher_file, "--watcher-url-file"),
+        public_url=public_url,
     )
+    said = given != FirstReceivers(kind or "none") or kind is not None
+    told = checked(given if said or out.quiet or not interactive() else ask(given))
+    text = Templates().render(
+        _TEMPLATE,
+        project=_project_name(spec.resolve().parent.name),
+        grafana_password_file=_GRAFANA,
+        public_url=told.public_url,
+        notifications=told.notifications(_SECRETS),
+    )
+    load(text, {}, lambda _: "x", filename=spec.name)  # what was answered may be nothing for a spec
     made = _grafana_password(spec.parent / _GRAFANA)
+    for name, secret in told.secrets():
+        write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)
+        out.say(f"wrote {spec.parent / _SECRETS / name}; keep it out of version control")
     write_atomic(spec, text.encode())
     keep_out_of_git(spec.parent / STATE_DIRECTORY)
     out.say(f"wrote {spec}")
     password = spec.parent / _GRAFANA
     whose = "the password of Grafana's user admin; keep it out of version control"
     out.say(f"made {password}: {whose}" if made else f"kept {password}")
+    if told.kind == "none":
+        out.say("alerts reach no one yet: fill in `notifications` (docs/alerts.md)")
     named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
     out.next(f"`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes")
 

@@ -294,16 +294,19 @@ def test_a_key_file_whose_name_lacks_its_variable_disables_the_provider(loaded: 
 
 
 def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loaded: Loader) -> None:
-    text = Templates().render("init/techsapo.yaml.j2", project="x", grafana_password_file="g")
+    text = Templates().render(
+        "init/techsapo.yaml.j2", project="x", grafana_password_file="g", public_url="", notifications={}
+    )
     body = text.partition("\n\n")[2]
     taken_in = re.sub(r"(?m)^# (?=[a-z]+:|  )", "", body)
     assert taken_in.count("\n#") < body.count("\n#") / 2
     keys = dict.fromkeys(re.findall(r"\$\{(\w+)\}", body), "k")
-    files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook"), "s")
+    files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook", "secrets/watcher"), "s")
     result = loaded(taken_in, env=keys, files=files, environment="production")
     real = {"gpt", "gemini", "claude", "openrouter", "ollama", "claude-sub"}
     assert set(result.spec.providers) == real
     assert len(result.spec.notifications.critical) == 2
+    assert result.spec.unreached == ()
     assert result.spec.logs.level == "warn"
 
 

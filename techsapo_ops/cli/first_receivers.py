@@ -1,0 +1,146 @@
+"""What `techsapo init` asks about alerts: whom they reach, who notices silence, where the pages are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.errors import OpsError
+
+ReceiverKind = Literal["slack", "email", "webhook", "none"]
+_KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
+_URL = re.compile(r"https?://[^\s]+")
+_STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstReceivers:
+    """The answers. What is secret goes into files of its own, of which the spec names the path."""
+
+    kind: ReceiverKind = "none"
+    url: str = field(default="", repr=False)
+    """Of an incoming webhook; whoever has it may write there."""
+    to: str = ""
+    smarthost: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    watcher: str = field(default="", repr=False)
+    """URL that expects a sign of life each minute."""
+    public_url: str = ""
+
+    def secrets(self) -> Iterator[tuple[str, str]]:
+        """Name and content of each file of a secret."""
+        if self.kind in {"slack", "webhook"}:
+            yield self.kind, self.url
+        if self.kind == "email" and self.username:
+            yield "smtp", self.password
+        if self.watcher:
+            yield "watcher", self.watcher
+
+    def notifications(self, folder: str) -> dict[str, Any]:
+        """The spec's section, with secrets in files below `folder`; empty where nobody is told."""
+        receiver: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "email":
+            receiver["to"] = self.to
+        elif self.kind != "none":
+            receiver["url_file"] = f"{folder}/{self.kind}"
+        found: dict[str, Any] = {}
+        if self.kind != "none":
+            found = {severity: [receiver] for severity in ("critical", "warning", "info")}
+        if self.watcher:
+            found["watchdog"] = [{"kind": "webhook", "url_file": f"{folder}/watcher"}]
+        if self.kind == "email":
+            found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{self.to.rpartition('@')[2]}"}
+            if self.username:
+                found["smtp"] |= {"username": self.username, "password_file": f"{folder}/smtp"}
+        return found
+
+
+def ask(given: FirstReceivers) -> FirstReceivers:
+    """`given`, and what a person at the terminal answers; Enter takes what is in brackets."""
+    typer.echo(
+        "Whom do alerts reach? `techsapo explain notifications` says how to change it later.", err=True
+    )
+    kind = typer.prompt(f"  {', '.join(_KINDS)}", default="none", err=True, value_proc=_kind)
+    found = replace(given, kind=kind)
+    if kind in {"slack", "webhook"}:
+        what = "its incoming webhook's URL" if kind == "slack" else "its URL"
+        found = replace(found, url=_hidden(f"  {what}", _required))
+    elif kind == "email":
+        found = replace(
+            found,
+            to=typer.prompt("  to", err=True),
+            smarthost=typer.prompt("  mail server, HOST:PORT", err=True),
+            username=typer.prompt("  account on it", default="", show_default=False, err=True),
+        )
+        if found.username:
+            found = replace(found, password=_hidden("  its password", str))
+    typer.echo("Who notices that this host can't tell any more? A watcher elsewhere, which expects a sign of "
+               "life each minute (docs/alerts.md).", err=True)  # fmt: skip
+    watcher = _hidden("  its URL, or Enter for none", _url)
+    typer.echo("Where do people open the pages, to which links in messages lead?", err=True)
+    public = typer.prompt(
+        "  e.g. https://ops.example.com, or Enter for this host alone", default="", show_default=False,
+        err=True, value_proc=_url,
+    )  # fmt: skip
+    return replace(found, watcher=watcher, public_url=public)
+
+
+def secret_from(file: str | None, option: str) -> str:
+    """The line in `file`, or on standard input for `-`. Raises OpsError where there is none."""
+    if file is None:
+        return ""
+    text = sys.stdin.readline() if file == _STANDARD_INPUT else read_text(Path(file), what=option)
+    if not text.strip():
+        raise OpsError(f"{option}: {file} is empty", "put the secret into it, or `-` to read it from stdin")
+    return text.strip()
+
+
+def checked(found: FirstReceivers) -> FirstReceivers:
+    """`found`, where it is complete. Raises OpsError, exit code 2, which names the option that is missing."""
+    lacks = {
+        "slack": {"--alerts-url-file": found.url},
+        "webhook": {"--alerts-url-file": found.url},
+        "email": {"--alerts-to": found.to, "--smtp": found.smarthost},
+        "none": {},
+    }[found.kind]
+    for option, value in lacks.items():
+        if not value:
+            raise OpsError(f"--alerts {found.kind} needs {option}", "see `techsapo init --help`", exit_code=2)
+    for what, url in (("the receiver's URL", found.url), ("the watcher's URL", found.watcher)):
+        if url and not _URL.fullmatch(url):
+            raise OpsError(f"{what} is none: it must start with https:// or http://", exit_code=2)
+    if found.kind == "none" and (found.url or found.to):
+        raise OpsError("say of which kind the receiver is", "--alerts slack, email or webhook", exit_code=2)
+    return found
+
+
+def _hidden(text: str, value: Any) -> str:
+    return str(
+        typer.prompt(text, default="", show_default=False, hide_input=True, err=True, value_proc=value)
+    )
+
+
+def _kind(text: str) -> str:
+    if text not in _KINDS:
+        raise typer.BadParameter(f"write one of {', '.join(_KINDS)}")
+    return text
+
+
+def _url(text: str) -> str:
+    if text.strip() and not _URL.fullmatch(text.strip()):
+        raise typer.BadParameter("a URL starts with https:// or http://")
+    return text.strip()
+
+
+def _required(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("without it nobody is told")
+    return _url(text)

@@ -1,0 +1,172 @@
+"""What `techsapo init` asks about alerts, on a terminal and by its options."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import stat
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from servers import wait_for
+
+HOOK = "https://hooks.slack.com/services/T0/B0/planted-secret"
+WATCHER = "https://hc.example.com/ping/planted-secret"
+
+
+def init(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", "init", *words],
+        cwd=folder, capture_output=True, text=True, check=False, input=given, env={"PATH": ""},
+    )  # fmt: skip
+
+
+def validated(folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", "validate"],
+        cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def written(folder: Path) -> dict[str, Any]:
+    text = (folder / "techsapo.yaml").read_text(encoding="utf-8")
+    assert "planted-secret" not in text
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def test_a_receiver_a_watcher_and_the_pages_address_are_given_by_options_and_secrets_by_files(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "watcher-url").write_text(WATCHER + "\n")
+    done = init(
+        tmp_path, "--alerts", "slack", "--alerts-url-file", "-", "--watcher-url-file", "watcher-url",
+        "--public-url", "https://ops.example.com", given=HOOK + "\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "planted-secret" not in done.stdout + done.stderr
+    told = written(tmp_path)
+    slack = [{"kind": "slack", "url_file": "secrets/slack"}]
+    assert told["notifications"] == {
+        "critical": slack, "warning": slack, "info": slack,
+        "watchdog": [{"kind": "webhook", "url_file": "secrets/watcher"}],
+    }  # fmt: skip
+    assert told["app"] == {"public_url": "https://ops.example.com"}
+    for name, content in (("slack", HOOK), ("watcher", WATCHER)):
+        file = tmp_path / "secrets" / name
+        assert file.read_text() == content + "\n"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert (tmp_path / "secrets/.gitignore").read_text() == "*\n"
+    assert "reach no one" not in validated(tmp_path)
+
+
+def test_e_mail_needs_a_server_and_its_password_stays_in_a_file(tmp_path: Path) -> None:
+    done = init(
+        tmp_path, "--alerts", "email", "--alerts-to", "ops@example.com", "--smtp", "mail.example.com:587",
+        "--smtp-user", "techsapo", "--smtp-password-file", "-", given="planted-secret\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = written(tmp_path)["notifications"]
+    assert told["info"] == [{"kind": "email", "to": "ops@example.com"}]
+    assert told["smtp"] == {
+        "smarthost": "mail.example.com:587", "sender": "techsapo@example.com",
+        "username": "techsapo", "password_file": "secrets/smtp",
+    }  # fmt: skip
+    assert stat.S_IMODE((tmp_path / "secrets/smtp").stat().st_mode) == 0o600
+    validated(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--alerts", "slack"), "--alerts slack needs --alerts-url-file"),
+        (("--alerts", "email", "--alerts-to", "a@b.example"), "--alerts email needs --smtp"),
+        (("--alerts-to", "a@b.example"), "of which kind"),
+        (("--alerts", "webhook", "--alerts-url-file", "-"), "is empty"),
+        (
+            ("--alerts", "none", "--public-url", "ops.example.com"),
+            "app.public_url: must be a scheme and a host",
+        ),
+    ],
+)
+def test_what_is_missing_or_nothing_for_a_spec_is_said_before_anything_is_written(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = init(tmp_path, *words)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_terminal_nothing_is_asked_and_it_says_that_alerts_reach_no_one(tmp_path: Path) -> None:
+    done = init(tmp_path)
+    assert done.returncode == 0
+    assert "Whom do alerts reach?" not in done.stderr
+    assert "alerts reach no one yet" in done.stderr
+    assert "notifications" not in written(tmp_path)
+
+
+def on_a_terminal(folder: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
+    """Exit code and screen of `techsapo init`; each answer is typed when its question is there."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "techsapo_ops", "init"],
+        cwd=folder, stdin=child, stdout=child, stderr=child, env={"PATH": "", "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(child)
+    shown, waiting, seen = "", list(answers), 0
+    deadline = time.monotonic() + 90
+    while select.select([parent], [], [], max(deadline - time.monotonic(), 0))[0]:
+        try:
+            data = os.read(parent, 65536)
+        except OSError:  # the last writer closed the terminal
+            break
+        shown += data.decode(errors="replace")
+        while waiting and waiting[0][0] in shown[seen:]:
+            question, answer = waiting.pop(0)
+            seen = shown.index(question, seen) + len(question)
+            if "URL" in question:  # what was typed before the echo is off is thrown away
+                wait_for(lambda: not termios.tcgetattr(parent)[3] & termios.ECHO)
+            os.write(parent, f"{answer}\n".encode())
+    process.terminate()  # where it still asks
+    os.close(parent)
+    return process.wait(30), shown
+
+
+def test_on_a_terminal_it_asks_shows_no_secret_and_asks_again_for_what_is_no_url(tmp_path: Path) -> None:
+    code, screen = on_a_terminal(
+        tmp_path,
+        [
+            ("none]:", "slak"), ("none]:", "slack"),
+            ("incoming webhook's URL:", "hooks.slack.com/planted-secret"), ("incoming webhook's URL:", HOOK),
+            ("its URL, or Enter for none:", WATCHER),
+            ("Enter for this host alone:", "https://ops.example.com"),
+        ],
+    )  # fmt: skip
+    assert code == 0, screen
+    assert "planted-secret" not in screen
+    assert "write one of slack, email, webhook, none" in screen
+    assert "The value you entered was invalid." in screen, "without the value, which is hidden"
+    told = written(tmp_path)
+    assert told["notifications"]["critical"] == [{"kind": "slack", "url_file": "secrets/slack"}]
+    assert told["app"]["public_url"] == "https://ops.example.com"
+    assert (tmp_path / "secrets/slack").read_text() == HOOK + "\n"
+
+
+def test_enter_three_times_writes_what_it_wrote_without_questions(tmp_path: Path) -> None:
+    one, other = tmp_path / "one" / "stack", tmp_path / "other" / "stack"
+    one.mkdir(parents=True)
+    other.mkdir(parents=True)
+    code, screen = on_a_terminal(one, [("none]:", ""), ("URL, or Enter for none:", ""), ("host alone:", "")])
+    assert code == 0, screen
+    assert init(other).returncode == 0
+    assert (one / "techsapo.yaml").read_text() == (other / "techsapo.yaml").read_text()
