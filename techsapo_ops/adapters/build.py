@@ -27,12 +27,16 @@ PACKAGED_LOCK = "_requirements.lock"
 PACKAGED_TEMPLATES = "_templates"
 """Names inside a wheel of what a checkout has beside the package."""
 LOCK = "requirements.lock"
+PACKAGED_OTEL_LOCK = "_requirements-otel.lock"
+OTEL_LOCK = "requirements-otel.lock"
+"""As LOCK, with the packages of the extra `otel`."""
 TEMPLATES = "templates"
-OPTIONAL = frozenset({"claude-agent-sdk"})
+OPTIONAL = frozenset({"claude-agent-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"})
 """Packages of the extras that the app imports and the lock file does not name."""
 
 _CONTENT_DIGITS, _BASE_DIGITS = 10, 6
 _LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
+_MOVED = ((PACKAGED_LOCK, LOCK), (PACKAGED_OTEL_LOCK, OTEL_LOCK), (PACKAGED_TEMPLATES, TEMPLATES))
 _SITES = frozenset({"site-packages", "dist-packages"})
 _METADATA = (".dist-info", ".egg-info")
 _FRESH_NS = 2_000_000_000
@@ -126,7 +130,7 @@ def _content_now(package: Path, kept: Path | None) -> Content:
 def _files(package: Path) -> Iterator[tuple[str, Path]]:
     """Each file and the name that it has in every way of installing, sorted by that name."""
     found = {f"{package.name}/{name}": path for name, path in _below(package)}
-    for inside, beside in ((PACKAGED_LOCK, LOCK), (PACKAGED_TEMPLATES, TEMPLATES)):
+    for inside, beside in _MOVED:
         inner = f"{package.name}/{inside}"
         moved = {n: p for n, p in found.items() if n == inner or n.startswith(f"{inner}/")}
         for name, path in moved.items():

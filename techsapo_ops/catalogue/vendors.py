@@ -17,6 +17,7 @@ class Vendor:
 
     label: str
     title: str
+    genai: str = ""
 
 
 @cache
@@ -29,3 +30,9 @@ def vendors() -> Mapping[str, Vendor]:
 def vendor_of(kind: str, name: str) -> Vendor:
     """The vendor of a provider's kind; one made of the provider's own `name` where the kind has none."""
     return vendors().get(kind) or Vendor(name, name)
+
+
+def genai_provider(kind: str) -> str:
+    """What OpenTelemetry calls the vendor of a provider's kind; of one that it has no name for, the kind."""
+    found = vendors().get(kind)
+    return kind if found is None else found.genai or found.label

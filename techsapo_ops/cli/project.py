@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from techsapo_ops.cli.state_directory import began_with, require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.spec.problems import Problem
+from techsapo_ops.spec.problems import Problem, problem_at
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
@@ -91,7 +91,24 @@ class Project:
             Problem(1, 1, "", found.message, found.hint, os.path.relpath(found.path, self.directory))
             for found in open_files(self.path, self.spec)
         )
-        return (*self.loaded.warnings, *read, *self.own_templates.warnings())
+        return (*self.loaded.warnings, *read, *self.own_templates.warnings(), *self._lacking())
+
+    def _lacking(self) -> tuple[Problem, ...]:
+        """What is not installed here and the spec needs; the image of the app has it."""
+        if self.spec.app.tracing is None:
+            return ()
+        from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
+        from techsapo_ops.spec.tracing import TRACING
+
+        if has_otel():
+            return ()
+        told = problem_at(
+            self.loaded.position(TRACING),
+            TRACING,
+            f"processes of this host will trace nothing: {OTEL_LACKING}",
+            OTEL_HINT,
+        )
+        return (replace(told, filename=self.loaded.filename),)
 
 
 def read_secret_from(directory: Path) -> Callable[[str], str]:

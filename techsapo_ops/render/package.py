@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import techsapo_ops
-from techsapo_ops.adapters.build import LOCK, PACKAGED_LOCK, TEMPLATES, code, content
+from techsapo_ops.adapters.build import (
+    LOCK,
+    OTEL_LOCK,
+    PACKAGED_LOCK,
+    PACKAGED_OTEL_LOCK,
+    TEMPLATES,
+    code,
+    content,
+)
 from techsapo_ops.stack.container import Package
 
 
@@ -14,10 +22,12 @@ def package(*, exact: bool) -> Package:
     inside = Path(techsapo_ops.__file__).parent
     folder = inside.parent
     packaged = inside / PACKAGED_LOCK
-    lock = packaged if packaged.is_file() else folder / LOCK
+    locks = (inside, PACKAGED_LOCK, PACKAGED_OTEL_LOCK) if packaged.is_file() else (folder, LOCK, OTEL_LOCK)
+    lock, otel_lock = ((locks[0] / name).relative_to(folder).as_posix() for name in locks[1:])
     return Package(
         source=folder,
-        lock=lock.relative_to(folder).as_posix(),
+        lock=lock,
+        otel_lock=otel_lock,
         templates=not packaged.is_file() and (folder / TEMPLATES).is_dir(),
         build=code() if exact else techsapo_ops.__version__,
         digest=content().digest if exact else None,

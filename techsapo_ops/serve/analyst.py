@@ -11,6 +11,7 @@ from techsapo_ops.serve.audit_trail import AuditedRequest
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.spending import Spending
+from techsapo_ops.serve.tracing import UNTRACED, Tracing
 from techsapo_ops.stores.budget_ledger import NANO, nano
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.events import Observer
@@ -26,10 +27,17 @@ log = structlog.get_logger()
 class Analyst:
     """Lets `wallbounce` analyse questions, each of them for `per_request_usd` at most, from the budgets."""
 
-    def __init__(self, wallbounce: WallBounce, spending: Spending, per_request_usd: float | None) -> None:
+    def __init__(
+        self,
+        wallbounce: WallBounce,
+        spending: Spending,
+        per_request_usd: float | None,
+        tracing: Tracing = UNTRACED,
+    ) -> None:
         self._wallbounce = wallbounce
         self._spending = spending
         self._limit = per_request_usd
+        self._tracing = tracing
 
     async def analyse(
         self, question: Question, request: AuditedRequest, hear: Observer
@@ -43,14 +51,19 @@ class Analyst:
         task_type = request.task_type
         account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
         worst = self._wallbounce.worst_case(question, task_type)
-        try:
-            if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
-                await account.open(worst)
-            analysis: Analysis = await self._wallbounce.analyse(
-                question, task_type, payer=account, hear=hear, wait=request.wait
-            )
-        finally:
-            await asyncio.shield(account.close())
+        with self._tracing.analysis(task_type, request.request_id) as trace:
+            try:
+                if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
+                    await account.open(worst)
+                analysis: Analysis = await self._wallbounce.analyse(
+                    question,
+                    task_type,
+                    payer=trace.payer(account),
+                    hear=trace.hearing(hear),
+                    wait=request.wait,
+                )
+            finally:
+                await asyncio.shield(account.close())
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)
         answer.processing_ms = request.elapsed_ms()
         answer.masked = dict(request.masked)

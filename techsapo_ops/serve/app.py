@@ -29,6 +29,7 @@ from techsapo_ops.serve.authority import Authority
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
+from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.config_state import config_hash, config_since
 from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
@@ -123,6 +124,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
+        self._tracing = tracing = tracing_of(spec, instance, registry.usable, proxies, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
@@ -155,7 +157,7 @@ class App:
             spec.app.limits,
             Shares(spec.app.limits.concurrency, fair=options.key_shares),
             Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
-            Analyst(wallbounce, spending, spec.budget.per_request_usd),
+            Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
             KeptAnswers(
                 shared.answers,
                 shared.lock("flight"),
@@ -220,7 +222,9 @@ class App:
             refuse=options.refuse_other_hosts,
         )
         api.add_middleware(ByClient, crowd=crowd, proxies=proxies)
-        api.add_middleware(Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies)
+        api.add_middleware(
+            Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
+        )
         self._clean_ups = CleanUps()
 
     async def start(self) -> None:
@@ -240,6 +244,8 @@ class App:
 
     def _start(self) -> None:
         clean_ups = self._clean_ups
+        if self.options.spec.app.tracing is not None:
+            clean_ups.add("traces", lambda: asyncio.to_thread(self._tracing.close))
         for name, close in self._shared.connections():
             clean_ups.add(name, close)
         clean_ups.add("providers", self._close_providers)

@@ -12,6 +12,7 @@ import structlog
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
 from techsapo_ops.serve.line_sampler import LineSampler
+from techsapo_ops.serve.trace_context import with_trace
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 
@@ -32,6 +33,7 @@ def configure_logs(
     level = _LEVELS[spec.level]
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        with_trace,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

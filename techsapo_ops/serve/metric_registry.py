@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from techsapo_ops.catalogue.metrics import Metric, metrics
 from techsapo_ops.serve.exposition import CounterChild, Format, HistogramChild, accepted
+from techsapo_ops.serve.trace_context import exemplar_ids
 
 Sample = tuple[Mapping[str, str], float]
 Read = Callable[[], Iterable[Sample]]
@@ -135,8 +136,10 @@ class MetricRegistry:
 
 
 def exemplar(request_id: str) -> dict[str, str]:
-    """The exemplar that leads from a bucket to a request; an id that is too long is cut."""
-    return {_EXEMPLAR: request_id[: EXEMPLAR_LIMIT - len(_EXEMPLAR)]}
+    """The exemplar that leads from a bucket to a request and its trace; an id that is too long is cut."""
+    trace = exemplar_ids()
+    room = EXEMPLAR_LIMIT - len(_EXEMPLAR) - sum(len(name) + len(value) for name, value in trace.items())
+    return {**trace, _EXEMPLAR: request_id[:room]}
 
 
 def only(value: float | None) -> list[Sample]:

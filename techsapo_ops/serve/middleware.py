@@ -17,6 +17,7 @@ from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -59,11 +60,19 @@ class Envelope:
     there is one. While the instance drains, it asks kept-alive connections to close.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, lifecycle: Lifecycle, anomalies: Anomalies) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        anomalies: Anomalies,
+        tracing: Tracing,
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._anomalies = anomalies
         self._lifecycle = lifecycle
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -74,6 +83,7 @@ class Envelope:
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         OwnTime.begin(scope)
+        trace = await self._tracing.request(scope, request_id)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
         status, sent, streamed = 0, 0, scope["type"] == "websocket"
 
@@ -107,7 +117,10 @@ class Envelope:
         finally:
             taken = time.perf_counter() - started
             self._account(scope, request_id, status or 499, taken, None if streamed else sent)
-            await self._anomalies.seen(scope, known=_route(scope) != UNMATCHED)
+            route = _route(scope)
+            told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
+            trace.ended(route if route != UNMATCHED else None, status or 499, told)
+            await self._anomalies.seen(scope, known=route != UNMATCHED)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float, sent: int | None) -> None:
         """Count and log a request; of a stream neither time nor the bytes `sent` say anything."""

@@ -22,6 +22,7 @@ from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
+from techsapo_ops.spec.tracing import tracing
 
 BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
@@ -305,5 +306,5 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, keys, providers, scrape,
     probes, external_labels, alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup,
-    retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
+    retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in, tracing,
 )  # fmt: skip

@@ -24,13 +24,15 @@ class Bind:
 class Package:
     """This package as it is installed, for an image that is to hold it.
 
-    `source` is the folder with the package, its `lock` file below it, and `templates` whether ours lie beside
-    the package, as in a checkout (a wheel has them inside). `digest` is that of all that goes into an image,
-    None where no container is made from one: then an edit of the package is no change of the stack.
+    `source` is the folder with the package, its `lock` file below it and `otel_lock`, which has that extra
+    too. `templates` says whether ours lie beside the package, as in a checkout (a wheel has them inside).
+    `digest` is that of all that goes into an image, None where no container is made from one: then an edit of
+    the package is no change of the stack.
     """
 
     source: Path
     lock: str
+    otel_lock: str
     templates: bool
     build: str
     digest: str | None

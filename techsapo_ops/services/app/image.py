@@ -46,6 +46,9 @@ def dockerfile_values(topology: Topology, package: Package) -> dict[str, Any]:
 
 def app_build(topology: Topology, templates: Templates, package: Package) -> Build:
     """How the app's image is built."""
-    text = templates.render("docker/app.Dockerfile.j2", **dockerfile_values(topology, package))
+    values = dockerfile_values(topology, package)
+    if topology.spec.app.tracing is not None:
+        values["lock"] = package.otel_lock
+    text = templates.render("docker/app.Dockerfile.j2", **values)
     base = base_image(topology.spec)
     return Build(DOCKERFILE, text, f"{IMAGE}:{package.tag(base, text)}", package.source)

@@ -48,7 +48,9 @@ class App(Kind):
     reads = ("app/",)
     asks_others = True
     unread = ("pages",)  # read anew by each page that is looked at
-    secrets = ("providers", "redis.password", "mysql.password", "app.auth.sign_in.secret")
+    secrets = (
+        "providers", "redis.password", "mysql.password", "app.auth.sign_in.secret", "app.tracing.headers",
+    )  # fmt: skip
     port_setting = "app.port"
     vital = True
 
@@ -131,6 +133,7 @@ class App(Kind):
                 "secrets/providers-",
                 "secrets/redis-password",
                 "secrets/app-auth-",
+                "secrets/app-tracing-",
                 f"secrets/{APP_PASSWORD}",
             ),
         )

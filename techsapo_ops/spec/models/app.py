@@ -21,8 +21,10 @@ from techsapo_ops.spec.models.base import (
     Site,
     Size,
     Text,
+    Url,
     Usd,
 )
+from techsapo_ops.spec.models.headers import Headers
 from techsapo_ops.spec.secret import Secret
 
 
@@ -112,6 +114,19 @@ class Anomalies(Section):
     """Networks (IPv4 /24, IPv6 /48) from which one API key may come within an hour; one more is misuse."""
 
 
+class Tracing(Section):
+    """Traces for an OpenTelemetry collector; needs the extra `otel` (docs/traces-and-logs.md)."""
+
+    endpoint: Url
+    """Where it takes OTLP over HTTP, e.g. http://127.0.0.1:4318; /v1/traces is added."""
+    headers: Headers | None = None
+    """Headers of each export by name; values are secrets, and NAME_file takes one from a file."""
+    sample: Ratio = 1.0
+    """Share of the requests that are traced."""
+    trusted_networks: tuple[Network, ...] = ()
+    """Networks whose `traceparent` a request's trace continues; any other is linked to."""
+
+
 class App(Section):
     """The orchestrator API (`techsapo serve`)."""
 
@@ -137,6 +152,8 @@ class App(Section):
     refuse_other_hosts: bool | None = None
     """Whether requests for any other host name are refused (421); false: they are answered, and `techsapo
     doctor` lists the names. Default: true, from edition 2 on."""
+    tracing: Tracing | None = None
+    """Where a trace of each request goes; without this section there is none."""
     drain: Duration = "5s"
     """How long new requests are still served after SIGTERM, while /ping already answers 503."""
 

@@ -220,3 +220,16 @@ def test_a_gitignore_of_somebodys_own_stays(tmp_path: Path, kind: str) -> None:
         own.symlink_to("nowhere")
     keep_out_of_git(own.parent)
     assert own.is_symlink() if kind == "link" else own.read_text() == "keys/\n"
+
+
+def test_validate_says_what_to_install_for_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from techsapo_ops.adapters import extras
+    from techsapo_ops.cli.project import open_project
+
+    file = tmp_path / "techsapo.yaml"
+    file.write_text("project: x\napp:\n  tracing: {endpoint: 'http://127.0.0.1:4318'}\n")
+    assert open_project(file).warnings == ()
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    (told,) = open_project(file).warnings
+    assert str(told).startswith(f"{file}:3:12 app.tracing: processes of this host will trace nothing: ")
+    assert "pip install 'techsapo-ops[otel]'" in str(told)

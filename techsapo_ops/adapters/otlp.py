@@ -1,0 +1,110 @@
+"""Sends spans to an OpenTelemetry collector, by OTLP over HTTP. Needs the extra `otel`."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExportResult
+from typing_extensions import override
+
+PATH = "/v1/traces"
+TIMEOUT = 5.0
+"""Seconds within which a batch must be taken, further attempts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a batch fared: how many spans the collector has, and why not all of them."""
+
+    taken: int
+    error: str = ""
+
+
+class SpanSender:
+    """Sends batches to the collector at `endpoint`; whoever calls waits."""
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str], timeout: float = TIMEOUT) -> None:
+        self._words = _LastWords()
+        self._session = _Session()
+        base = endpoint.rstrip("/")
+        self._exporter = OTLPSpanExporter(
+            endpoint=base if base.endswith(PATH) else base + PATH,
+            headers=headers,
+            timeout=timeout,
+            compression=Compression.Gzip,
+            certificate_file=_authorities(),
+            session=self._session,
+        )
+
+    def send(self, spans: Sequence[ReadableSpan]) -> Sent:
+        """Send `spans`. Never raises: what the collector does is nobody's fault who is traced."""
+        self._words.last, self._session.refused, self._session.told = "", 0, ""
+        if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
+            return Sent(0, self._words.last or "no reason was given")
+        refused = min(self._session.refused, len(spans))
+        return Sent(len(spans) - refused, self._session.told or "it refused some" if refused else "")
+
+    def close(self) -> None:
+        """End what is under way, and its wait for a further attempt."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        self._words.close()
+
+
+class _Session(requests.Session):
+    """Asks the address that it is given, whatever variables of the environment say, and reads the reply.
+
+    The exporter takes a redirect for success, and does not look at what a collector says it refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.refused = 0
+        self.told = ""
+        self.hooks["response"] = [self._read]
+
+    def _read(self, response: requests.Response, **_: Any) -> None:
+        if 300 <= response.status_code < 400:
+            where = response.headers.get("location", "nowhere")
+            raise requests.RequestException(
+                f"it answers {response.status_code} and leads to {where}: name that address"
+            )
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if response.status_code == requests.codes.ok and kind == "application/x-protobuf":
+            partial = ExportTraceServiceResponse.FromString(response.content).partial_success
+            self.refused, self.told = int(partial.rejected_spans), str(partial.error_message)
+
+
+class _LastWords(logging.Handler):
+    """Keeps what the exporter logs, in place of the log: each export that fails would tell of itself."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last = ""
+        self._logger = logging.getLogger("opentelemetry")
+        self._logger.addHandler(self)
+        self._logger.propagate = False
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+    @override
+    def close(self) -> None:
+        self._logger.removeHandler(self)
+        super().close()
+
+
+def _authorities() -> str | None:
+    """The system's certificate authorities, as for all else that is asked; `requests` brings its own."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath

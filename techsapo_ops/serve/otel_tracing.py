@@ -1,0 +1,194 @@
+"""Traces by OpenTelemetry: a span for each request, analysis, phase and call, by its semantic conventions.
+
+No text of a question or an answer is in them, and no key. Names and attributes: decision 54.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import Scope
+from typing_extensions import override
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.analysis_spans import AnalysisSpans, callee, failed
+from techsapo_ops.serve.instance import Instance
+from techsapo_ops.serve.live import SSE_PATH
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.proxies import Proxies
+from techsapo_ops.serve.span_queue import SpanQueue
+from techsapo_ops.serve.trace_context import TRACE, TraceIds
+from techsapo_ops.serve.tracing import AnalysisTrace, RequestTrace, Tracing
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import ATTACHED
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.tiers import TaskType
+
+SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
+"""The last one with the names of both HTTP and generative AI, which have a repository of their own since."""
+WORKFLOW = "wall-bounce"
+_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_UNTRACED = frozenset({"/health", "/api/v1/health", "/ping", "/metrics", SSE_PATH})
+"""Paths that are asked by machines for ever, or answered for hours."""
+
+
+class OtelTracing(Tracing):
+    """Leaves traces with `spans`, which are those of `spec.app.tracing`."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        instance: Instance,
+        providers: Sequence[Provider],
+        proxies: Proxies,
+        spans: SpanQueue,
+    ) -> None:
+        settings = spec.app.tracing
+        if settings is None:
+            raise OpsError("app.tracing is not set")
+        self._proxies = proxies
+        self._trusted = [ipaddress.ip_network(n) for n in settings.trusted_networks if n != ATTACHED]
+        self._callees = {p.name: callee(p, spec) for p in providers}
+        self._propagator = TraceContextTextMapPropagator()
+        resource = Resource.create(
+            {
+                "service.name": "techsapo",
+                "service.namespace": spec.project,
+                "service.instance.id": instance.name,
+                "service.version": instance.version,
+            }
+        )
+        # Not the global one: libraries that look for it would add spans with paths and errors of theirs.
+        self._provider = TracerProvider(
+            sampler=ParentBased(TraceIdRatioBased(settings.sample)), resource=resource, shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(spans)
+        self._tracer = self._provider.get_tracer("techsapo_ops", instance.version, schema_url=SCHEMA)
+
+    @override
+    async def request(self, scope: Scope, request_id: str) -> RequestTrace:
+        if scope["type"] != "http" or scope["path"] in _UNTRACED:
+            TRACE.set(None)
+            return RequestTrace()
+        parent, links = await self._from_elsewhere(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+        span = self._tracer.start_span(
+            method if method != "_OTHER" else "HTTP",
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes={
+                "http.request.method": method,
+                "url.scheme": scope.get("scheme", "http"),
+                "techsapo.request_id": request_id,
+            },
+            links=links,
+        )
+        TRACE.set(_ids(span))
+        return _Request(span, method)
+
+    async def _from_elsewhere(self, scope: Scope) -> tuple[Context, list[Link]]:
+        """What a request says it is part of: believed as the parent, or no more than linked to.
+
+        Who is believed decides whether we record, and in whose trace; so nobody is who is not named.
+        """
+        carrier = {k.decode("ascii"): v.decode("latin-1") for k, v in scope["headers"] if k in _CARRIED}
+        nothing = Context()
+        if not carrier:
+            return nothing, []
+        told = self._propagator.extract(carrier, nothing)
+        other = trace.get_current_span(told).get_span_context()
+        if not other.is_valid:
+            return nothing, []
+        if await self._believes(scope):
+            return told, []
+        # Without its state, which anybody may fill.
+        return nothing, [Link(SpanContext(other.trace_id, other.span_id, is_remote=True))]
+
+    async def _believes(self, scope: Scope) -> bool:
+        if not self._trusted:
+            return False
+        try:
+            address = ipaddress.ip_address(await self._proxies.client(scope))
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    @contextmanager
+    @override
+    def analysis(self, task_type: TaskType, request_id: str) -> Iterator[AnalysisTrace]:
+        span = self._tracer.start_span(
+            f"invoke_workflow {WORKFLOW}",
+            context=_context_of(TRACE.get()),
+            attributes={
+                "gen_ai.operation.name": "invoke_workflow",
+                "gen_ai.workflow.name": WORKFLOW,
+                "techsapo.task_type": task_type,
+                "techsapo.request_id": request_id,
+            },
+        )
+        analysis = AnalysisSpans(self._tracer, span, self._callees)
+        try:
+            yield analysis
+        except BaseException as error:
+            failed(span, _error_type(error))
+            raise
+        finally:
+            analysis.ended()
+
+    @override
+    def close(self) -> None:
+        self._provider.shutdown()
+
+
+class _Request(RequestTrace):
+    def __init__(self, span: Span, method: str) -> None:
+        self._span = span
+        self._method = method
+
+    @override
+    def ended(self, route: str | None, status: int, told: int = 0) -> None:
+        span = self._span
+        if route is not None:
+            span.update_name(f"{self._method} {route}")
+            span.set_attribute("http.route", route)
+        # The path itself is a client's to choose, and may hold what only its owner is to know.
+        span.set_attribute("url.path", route if route is not None and "{" not in route else "REDACTED")
+        span.set_attribute("http.response.status_code", status)
+        if max(status, told) >= 500:
+            failed(span, str(max(status, told)))
+        span.end()
+
+
+_CARRIED = (b"traceparent", b"tracestate")
+
+
+def _ids(span: Span) -> TraceIds:
+    own = span.get_span_context()
+    return TraceIds(
+        trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id), own.trace_flags.sampled
+    )
+
+
+def _context_of(ids: TraceIds | None) -> Context:
+    if ids is None:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED if ids.sampled else TraceFlags.DEFAULT)
+    own = SpanContext(int(ids.trace_id, 16), int(ids.span_id, 16), is_remote=False, trace_flags=flags)
+    return trace.set_span_in_context(NonRecordingSpan(own), Context())
+
+
+def _error_type(error: BaseException) -> str:
+    if isinstance(error, (AnalysisError, Problem)):
+        return str(error.code)
+    return "cancelled" if isinstance(error, asyncio.CancelledError) else type(error).__name__

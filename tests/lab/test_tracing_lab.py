@@ -1,0 +1,128 @@
+"""Traces of processes, on a collector's wire: kept at the end, lost without harm, found from a bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import urllib.parse
+from pathlib import Path
+
+import httpx
+import pytest
+import servers
+from aiohttp import web
+from asking import KEY, PRICE
+from collector import collecting
+from orchestrator import client_of, make_app, serving
+from vendors import vendor
+from vendors.chats import OpenRouter
+
+pytestmark = pytest.mark.lab
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def asked(url: str, n: int = 0) -> float:
+    """Seconds that an answer took."""
+    began = time.perf_counter()
+    answer = httpx.post(
+        f"{url}/api/v1/generate", json={"prompt": f"question {n}"}, timeout=20, trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    return time.perf_counter() - began
+
+
+def test_what_waits_when_the_app_is_told_to_end_reaches_the_collector(tmp_path: Path) -> None:
+    with collecting() as collector, serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
+        for n in range(3):
+            asked(server.url, n)
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+    assert collector.refused == []
+    assert len(collector.named("POST /api/v1/generate")) == 3
+    assert len(collector.named("invoke_workflow wall-bounce")) == 3
+    ids = {span.span_id for span in collector.spans}
+    assert all(span.parent in ids for span in collector.spans if span.parent), "no span without its parent"
+
+
+def test_a_collector_that_never_answers_slows_neither_requests_nor_the_end(tmp_path: Path) -> None:
+    over = threading.Event()
+    with collecting() as collector:
+        collector.hold = lambda: [over.wait(60), None][1]
+        try:
+            with serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
+                took = [asked(server.url, n) for n in range(20)]
+                assert max(took) < 3
+                began = time.perf_counter()
+                server.process.terminate()
+                assert server.process.wait(30) == 0
+                assert time.perf_counter() - began < 10
+        finally:
+            over.set()
+    lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
+    lost = [line for line in lines if "pans" in line["message"]]
+    assert 1 <= len(lost) <= 2
+    assert all(line["level"] == "warn" for line in lost)
+
+
+def test_a_bucket_leads_to_the_trace_of_a_request_that_fell_into_it(tmp_path: Path) -> None:
+    with collecting() as collector, serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
+        config = (
+            "global: {scrape_interval: 1s}\n"
+            f"scrape_configs: [{{job_name: a, static_configs: [{{targets: ['127.0.0.1:{server.port}']}}]}}]\n"
+        )
+        with servers.prometheus(config, tmp_path / "prometheus") as prometheus:
+            asked(server.url)
+
+            def known() -> set[str]:
+                query = {
+                    "query": "techsapo_wallbounce_duration_seconds_bucket",
+                    "start": 0,
+                    "end": time.time() + 1,
+                }
+                url = f"{prometheus.url}/api/v1/query_exemplars?{urllib.parse.urlencode(query)}"
+                found = httpx.get(url, timeout=5, trust_env=False).json()["data"]
+                return {e["labels"]["trace_id"] for series in found for e in series["exemplars"]}
+
+            servers.wait_for(lambda: bool(known()), what="an exemplar")
+            servers.wait_for(lambda: bool(collector.named("POST /api/v1/generate")), what="the trace")
+            (request,) = collector.named("POST /api/v1/generate")
+            assert known() == {request.trace_id}
+
+
+def test_nothing_of_a_trace_is_passed_on_to_vendors(tmp_path: Path) -> None:
+    given: list[set[str]] = []
+
+    class Watching(OpenRouter):
+        def key(self, request: web.Request) -> str:
+            given.append({name.lower() for name in request.headers})
+            return super().key(request)
+
+    async def main() -> None:
+        async with vendor(Watching()) as seen:
+            providers = {
+                name: {
+                    "kind": "openrouter", "base_url": seen.url, "model": "good", "api_key": KEY,
+                    "price": PRICE,
+                }
+                for name in ("one", "two")
+            }  # fmt: skip
+            own = {"tracing": {"endpoint": collector.url, "trusted_networks": ["127.0.0.0/8"]}}
+            async with client_of(make_app(tmp_path, app=own, providers=providers)) as client:
+                headers = {"traceparent": PARENT, "tracestate": "a=b", "baggage": "user=alice"}
+                answer = await client.post("/api/v1/generate", json={"prompt": "df"}, headers=headers)
+                assert answer.status_code == 200, answer.text
+
+    with collecting() as collector:
+        asyncio.run(main())
+    assert len(given) >= 4
+    assert not set.union(*given) & {"traceparent", "tracestate", "baggage", "x-request-id"}
+    calls = [span for span in collector.spans if span.kind == "client"]
+    assert len(calls) == 4
+    for call in calls:
+        assert call.attributes["gen_ai.provider.name"] == "openrouter"
+        assert call.attributes["server.address"] == "127.0.0.1"
+        assert call.attributes["gen_ai.usage.input_tokens"] > 0
+        assert call.attributes["techsapo.cost_usd"] > 0

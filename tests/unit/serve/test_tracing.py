@@ -1,0 +1,416 @@
+"""Traces, as a collector gets them: one of each request, without a word of what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from collector import Collector, Seen, collecting
+from orchestrator import QUICK, client_of, make_app
+from servers import free_port
+
+from techsapo_ops.adapters import extras
+from techsapo_ops.serve import chosen_tracing, span_queue
+from techsapo_ops.serve.logs import configure_logs
+from techsapo_ops.spec.models.data import Logs
+
+SECRET = "秘密の質問 hunter2 sk-ant-api03-AAAAAAAAAAAAAAAAAAAA"
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE, SPAN = PARENT.split("-")[1:3]
+STRICT = {
+    "tiers": {
+        name: {"providers": n, "confidence": 0.99}
+        for name, n in (("basic", 2), ("premium", 3), ("critical", 3))
+    }
+}
+
+
+def ask(
+    directory: Path,
+    collector: Collector | str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    paths: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
+    times: int = 1,
+    **sections: Any,
+) -> dict[str, float]:
+    """Ask an instance `times`, and get `paths` of it; what it counted of spans, by result."""
+    endpoint = collector if isinstance(collector, str) else collector.url
+    own = {"tracing": {"endpoint": endpoint, **(settings or {})}, **sections.pop("app", {})}
+    app = make_app(directory, app=own, **sections)
+
+    async def main() -> None:
+        async with client_of(app) as client:
+            for n in range(times):
+                answer = await client.post(
+                    "/api/v1/generate",
+                    json={"prompt": f"{SECRET} {n}", "task_type": "basic"},
+                    headers={"X-Request-ID": "req_1", **(headers or {})},
+                )
+                assert answer.status_code in (200, 500, 502, 503), answer.text
+                assert "traceparent" not in answer.headers
+            for path in paths:
+                await client.get(path)
+
+    asyncio.run(main())
+    return {labels["result"]: value for labels, value in app.metrics.samples("techsapo_trace_spans_total")}
+
+
+def children(collector: Collector, parent: Seen) -> list[Seen]:
+    return [span for span in collector.spans if span.parent == parent.span_id]
+
+
+def test_a_question_is_a_trace_of_request_analysis_phases_and_calls(tmp_path: Path) -> None:
+    with collecting() as collector:
+        counted = ask(tmp_path, collector)
+    assert collector.refused == []
+    assert counted == {"sent": len(collector.spans), "queue_full": 0, "failed": 0}
+    (request,) = collector.named("POST /api/v1/generate")
+    assert (request.kind, request.parent, request.failed) == ("server", "", False)
+    assert request.attributes == {
+        "http.request.method": "POST", "http.route": "/api/v1/generate", "url.path": "/api/v1/generate",
+        "url.scheme": "http", "http.response.status_code": 200, "techsapo.request_id": "req_1",
+    }  # fmt: skip
+    assert {name: request.resource[name] for name in ("service.name", "service.instance.id")} == {
+        "service.name": "techsapo", "service.instance.id": "app-1",
+    }  # fmt: skip
+    (analysis,) = children(collector, request)
+    assert (analysis.name, analysis.kind) == ("invoke_workflow wall-bounce", "internal")
+    assert analysis.attributes["gen_ai.operation.name"] == "invoke_workflow"
+    assert analysis.attributes["techsapo.outcome"] == "accepted"
+    assert 0 < analysis.attributes["techsapo.confidence"] <= 1
+    phases = children(collector, analysis)
+    assert [phase.name for phase in phases] == ["asking", "grading"]
+    assert phases[0].end <= phases[1].start
+    for phase in phases:
+        calls = children(collector, phase)
+        assert {call.attributes["techsapo.provider"] for call in calls} == {"sim-a", "sim-b"}
+        for call in calls:
+            assert call.kind == "client"
+            assert call.name == f"chat {call.attributes['gen_ai.request.model']}"
+            assert call.attributes["gen_ai.operation.name"] == "chat"
+            assert call.attributes["gen_ai.provider.name"] == "simulated"
+            assert call.attributes["gen_ai.usage.input_tokens"] > 0
+            assert call.attributes["gen_ai.usage.output_tokens"] > 0
+            assert call.attributes["techsapo.phase"] == {"asking": "answer", "grading": "grade"}[phase.name]
+            assert phase.start - 5_000_000 <= call.start <= call.end <= phase.end
+    assert len({span.trace_id for span in collector.spans}) == 1
+
+
+def test_a_bounce_and_a_step_up_are_in_the_trace(tmp_path: Path) -> None:
+    wrong = {name: {**provider, "accuracy": 0.6} for name, provider in QUICK.items()}
+    with collecting() as collector:
+        ask(tmp_path, collector, times=8, providers=wrong, wallbounce=STRICT)
+    analyses = collector.named("invoke_workflow wall-bounce")
+    escalated = [name for span in analyses for name, _ in span.events]
+    assert "escalation" in escalated
+    asked = [len(children(collector, a)) for a in analyses]
+    assert max(asked) > 2
+    bounced = collector.named("bouncing")
+    assert bounced
+    for phase in bounced:
+        assert {c.attributes["techsapo.phase"] for c in children(collector, phase)} == {"revise"}
+
+
+def test_a_call_that_fails_is_marked_by_its_kind_and_not_by_its_words(tmp_path: Path) -> None:
+    broken = {
+        **QUICK,
+        "sim-b": {**QUICK["sim-b"], "error_rate": 1},
+        "sim-c": {**QUICK["sim-c"], "enabled": False},
+    }
+    with collecting() as collector:
+        ask(tmp_path, collector, providers=broken)
+    failed = [span for span in collector.spans if span.failed]
+    assert [(s.attributes["techsapo.provider"], s.attributes["error.type"]) for s in failed] == [
+        ("sim-b", "unavailable")
+    ]
+    assert all(span.status_message == "" for span in collector.spans)
+
+
+def test_an_analysis_without_a_verdict_and_its_request_are_marked_failed(tmp_path: Path) -> None:
+    broken = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
+    with collecting() as collector:
+        ask(tmp_path, collector, providers=broken)
+    (analysis,) = collector.named("invoke_workflow wall-bounce")
+    (request,) = collector.named("POST /api/v1/generate")
+    assert analysis.attributes["error.type"] == "providers_failed"
+    assert request.attributes["error.type"] == str(request.attributes["http.response.status_code"])
+    assert (analysis.failed, request.failed) == (True, True)
+
+
+def test_a_stream_that_tells_of_a_failure_is_marked_failed_though_its_status_is_200(tmp_path: Path) -> None:
+    broken = {name: {**provider, "error_rate": 1} for name, provider in QUICK.items()}
+    with collecting() as collector:
+        ask(tmp_path, collector, {"Accept": "text/event-stream"}, providers=broken)
+    (request,) = collector.named("POST /api/v1/generate")
+    assert request.attributes["http.response.status_code"] == 200
+    assert int(request.attributes["error.type"]) >= 500
+
+
+def test_no_word_of_a_question_or_an_answer_and_no_key_is_sent(tmp_path: Path) -> None:
+    with collecting(headers={"authorization": "Bearer collectors-key"}) as collector:
+        ask(
+            tmp_path,
+            collector,
+            {"Authorization": "Bearer callers-key", "Cookie": "id=callers-cookie"},
+            paths=("/api/v1/keys-in-paths/sk-123?token=t0ken", "/api/v1/dashboards/secret-name"),
+            settings={"headers": {"Authorization": "Bearer collectors-key"}},
+        )
+    assert collector.refused == []
+    sent = b"".join(collector.bodies)
+    assert b"POST /api/v1/generate" in sent
+    for word in (SECRET, "hunter2", "callers", "collectors-key", "sk-", "t0ken", "secret-name"):
+        assert word.encode() not in sent, word
+    unmatched = [span for span in collector.spans if span.name == "GET"]
+    assert [span.attributes["url.path"] for span in unmatched] == ["REDACTED"]
+    assert "GET /api/v1/dashboards/{name}" in {span.name for span in collector.spans}
+
+
+def test_what_machines_ask_for_ever_is_not_traced(tmp_path: Path) -> None:
+    with collecting() as collector:
+        ask(tmp_path, collector, paths=("/ping", "/health", "/api/v1/health", "/metrics"))
+    assert {s.name for s in collector.spans if s.kind == "server"} == {"POST /api/v1/generate"}
+
+
+def test_what_a_caller_calls_its_trace_is_linked_and_decides_nothing(tmp_path: Path) -> None:
+    state = {"tracestate": "evil=" + "x" * 200}
+    with collecting() as collector:
+        ask(tmp_path, collector, {"traceparent": PARENT, **state})
+    (request,) = collector.named("POST /api/v1/generate")
+    assert request.trace_id != TRACE
+    assert request.parent == ""
+    assert request.links == ((TRACE, SPAN),)
+    assert request.link_states == ("",)
+    with collecting() as collector:
+        ask(tmp_path, collector, {"traceparent": PARENT}, settings={"sample": 0})
+    assert collector.spans == []
+
+
+def test_a_trusted_network_continues_its_trace_and_decides_whether_it_is_recorded(tmp_path: Path) -> None:
+    trusting = {"trusted_networks": ["127.0.0.0/8"], "sample": 0}
+    with collecting() as collector:
+        ask(tmp_path, collector, {"traceparent": PARENT}, settings=trusting)
+    (request,) = collector.named("POST /api/v1/generate")
+    assert (request.trace_id, request.parent, request.links) == (TRACE, SPAN, ())
+    with collecting() as collector:
+        ask(
+            tmp_path,
+            collector,
+            {"traceparent": PARENT, "X-Forwarded-For": "203.0.113.9"},
+            settings=trusting,
+            app={"auth": {"required": False, "proxies": ["127.0.0.1"]}},
+        )
+    assert collector.spans == [], "whom the proxy speaks for is not trusted"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "nonsense",
+        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
+        "ff" + PARENT[2:],
+        PARENT + "é" * 9,
+        "x" * 4000,
+    ],
+)
+def test_a_traceparent_that_is_none_is_let_go(tmp_path: Path, given: str) -> None:
+    with collecting() as collector:
+        ask(tmp_path, collector, {"traceparent": given.encode("latin-1")})  # type: ignore[dict-item]
+    (request,) = collector.named("POST /api/v1/generate")
+    assert (request.links, request.parent) == ((), "")
+
+
+def test_a_share_of_the_requests_is_traced(tmp_path: Path) -> None:
+    with collecting() as collector:
+        ask(tmp_path, collector, settings={"sample": 0.3}, times=40)
+    assert 1 <= len(collector.named("POST /api/v1/generate")) <= 30
+
+
+def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    with collecting() as collector:
+        configure_logs(Logs(), "app-1", stream)
+        app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
+
+        async def main() -> str:
+            async with client_of(app) as client:
+                await client.post("/api/v1/generate", json={"prompt": "x", "task_type": "basic"})
+                accept = {"Accept": "application/openmetrics-text"}
+                return (await client.get("/metrics", headers=accept)).text
+
+        exposed = asyncio.run(main())
+    (request,) = collector.named("POST /api/v1/generate")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = {line["message"]: line for line in lines if "trace_id" in line}
+    assert told["HTTP request"]["trace_id"] == request.trace_id
+    assert told["HTTP request"]["span_id"] == request.span_id
+    assert told["Wall-bounce analysis completed"]["trace_id"] == request.trace_id
+    for metric in ("techsapo_http_request_duration_seconds", "techsapo_llm_request_duration_seconds"):
+        buckets = [
+            line for line in exposed.splitlines() if line.startswith(f"{metric}_bucket") and " # " in line
+        ]
+        assert buckets
+        assert any(f'trace_id="{request.trace_id}"' in line for line in buckets)
+
+
+def test_an_exemplars_labels_stay_within_what_openmetrics_allows(tmp_path: Path) -> None:
+    with collecting() as collector:
+        app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
+
+        async def main() -> str:
+            async with client_of(app) as client:
+                await client.post(
+                    "/api/v1/generate", json={"prompt": "x"}, headers={"X-Request-ID": "r" * 128}
+                )
+                accept = {"Accept": "application/openmetrics-text"}
+                return (await client.get("/metrics", headers=accept)).text
+
+        exposed = asyncio.run(main())
+    exemplars = [
+        line.partition(" # ")[2].partition("}")[0] for line in exposed.splitlines() if " # {" in line
+    ]
+    assert exemplars
+    for labels in exemplars:
+        words = labels.strip("{").replace('"', "").replace("=", "").replace(",", "")
+        assert len(words) <= 128
+        assert "trace_id" in labels
+
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "a wrong key": {"headers": {"authorization": "another"}},
+    "an error of its own": {"answer": 500},
+    "a refusal": {"answer": 400},
+    "a redirect": {"answer": 308, "location": "https://collector.example/v1/traces"},
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_a_collector_does_not_take_is_counted_and_told_of_once(tmp_path: Path, trouble: str) -> None:
+    stream = io.StringIO()
+    configure_logs(Logs(), "app-1", stream)
+    with collecting() as collector:
+        for name, value in TROUBLES[trouble].items():
+            setattr(collector, name, value)
+        counted = ask(tmp_path, collector, times=3)
+    assert counted["sent"] == 0
+    assert counted["failed"] >= 18
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    told = [line for line in lines if line["message"].startswith("Spans ")]
+    assert len(told) == 1, told
+    assert told[0]["level"] == "warn"
+    assert told[0]["error"]
+    assert not [line for line in lines if line.get("logger", "").startswith("opentelemetry")]
+
+
+def test_spans_that_the_collector_says_it_left_out_are_lost_too(tmp_path: Path) -> None:
+    with collecting() as collector:
+        collector.reject = 2
+        counted = ask(tmp_path, collector)
+    assert counted["failed"] == 2 * collector.exports
+    assert counted["sent"] == len(collector.spans)
+
+
+def test_a_collector_that_is_away_fails_no_request(tmp_path: Path) -> None:
+    counted = ask(tmp_path, f"http://127.0.0.1:{free_port()}", times=3)
+    assert counted["sent"] == 0
+    assert counted["failed"] >= 18
+
+
+def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_queue, "FLUSH", 0.2)
+    monkeypatch.setattr(span_queue, "SIZE", 12)
+    monkeypatch.setattr(span_queue, "BATCH", 4)
+    over = threading.Event()
+    with collecting() as collector:
+        collector.hold = lambda: [over.wait(30), None][1]
+        counted = ask(tmp_path, collector, times=8)
+        over.set()
+    assert counted["sent"] == 0
+    assert counted["queue_full"] > 0
+    assert counted["failed"] > 0
+
+
+def test_it_works_again_once_the_collector_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_queue, "WAIT", 0.02)
+    stream = io.StringIO()
+    configure_logs(Logs(), "app-1", stream)
+    with collecting() as collector:
+        app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
+        collector.answer = 400
+
+        def count(result: str) -> float:
+            samples = app.metrics.samples("techsapo_trace_spans_total")
+            return next(value for labels, value in samples if labels["result"] == result)
+
+        async def main() -> None:
+            async with client_of(app) as client:
+                await client.post("/api/v1/generate", json={"prompt": "1"})
+                async with asyncio.timeout(10):
+                    while not count("failed"):  # noqa: ASYNC110 - the app has no event for it
+                        await asyncio.sleep(0.01)
+                collector.answer = 200
+                await client.post("/api/v1/generate", json={"prompt": "2"})
+
+        asyncio.run(main())
+    assert count("sent") >= 6
+    messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert messages.count("The collector takes spans again") == 1
+
+
+def test_without_the_section_nothing_of_opentelemetrys_sdk_is_imported(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; from pathlib import Path; from orchestrator import client_of, make_app\n"
+        "app = make_app(Path(sys.argv[1]))\n"
+        "async def main():\n"
+        "    async with client_of(app) as client:\n"
+        "        await client.post('/api/v1/generate', json={'prompt': 'x'})\n"
+        "asyncio.run(main())\n"
+        "heavy = ('opentelemetry.sdk', 'opentelemetry.exporter', 'requests')\n"
+        "print([m for m in sys.modules if m.startswith(heavy)])"
+    )
+    lab = str(Path(__file__).parents[2] / "lab")
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True, text=True, check=True, env={"PYTHONPATH": lab, "PATH": "/usr/bin"},
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_without_the_extra_the_app_answers_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chosen_tracing, "has_otel", lambda: False)
+    stream = io.StringIO()
+    configure_logs(Logs(), "app-1", stream)
+    counted = ask(tmp_path, "http://127.0.0.1:4318")
+    assert sum(counted.values()) == 0
+    (line,) = [
+        found
+        for found in map(json.loads, stream.getvalue().splitlines())
+        if "Nothing is traced" in found["message"]
+    ]
+    assert "techsapo-ops[otel]" in line["hint"]
+
+
+def test_whether_the_extra_is_there_is_found_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert extras.has_otel()
+
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(extras, "find_spec", missing)
+    assert not extras.has_otel()
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    assert not extras.has_otel()
