@@ -251,3 +251,8 @@ def _outside(service: Service, viewpoint: Viewpoint) -> Address | None:
 
 NATIVE: Places = NativePlaces()
 COMPOSE: Places = ContainerPlaces()
+
+
+def named_places(engine: str) -> Places | None:
+    """The places of the engine that a spec names; None where the host decides which one it is."""
+    return next((places for places in (NATIVE, COMPOSE) if places.name == engine), None)

@@ -26,6 +26,7 @@ from techsapo_ops.operations.doctor_models import look_at_models
 from techsapo_ops.operations.doctor_providers import look_at_tests
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
+from techsapo_ops.operations.jobs.starters import look_at_starters
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load
@@ -112,6 +113,7 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
         *look_at_tests(stack.topology, today),
         *look_at_services(stack.topology),
         *look_at_notifications(stack.topology),
+        *look_at_starters(stack.topology, stack.runner),
     )
     return examine(stack, host_report(project, stack.topology), also)
 

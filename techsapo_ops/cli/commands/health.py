@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
+from techsapo_ops.operations.jobs.starters import nobody_starts
 
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
@@ -61,7 +63,7 @@ def health(
     if out.as_json:
         out.json({**_value(report), "unreached": list(stack.spec.unreached)})
     else:
-        _print(report, out, stack.spec.told_nobody)
+        _print(report, out, (stack.spec.told_nobody, nobody_starts(stack.topology, stack.runner)))
     raise typer.Exit(EXIT_CODES[report.status])
 
 
@@ -109,13 +111,13 @@ def _summary(report: HealthReport) -> str:
     return f"{line}, {report.seconds * 1000:.0f} ms"
 
 
-def _print(report: HealthReport, out: Output, nobody: str) -> None:
+def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     rows = _rows(report, failing_only=out.quiet)
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     out.data(_summary(report))
-    if nobody:
-        out.say(nobody)
+    for line in filter(None, missing):
+        out.say(line)
     services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate", "providers"}]
     if all(p.status in {"down", "absent"} for p in services):
         out.next("techsapo up")

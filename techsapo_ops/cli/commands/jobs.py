@@ -10,6 +10,7 @@ import typer
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
     here_and_now,
     local_zone,
@@ -30,12 +31,11 @@ from techsapo_ops.cli.output import Output, write
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
         ],
         right=("TOOK",),
     )
-    if nobody_starts_jobs(topology_for(project)):
-        out.warn(NOBODY)
+    if nobody := nobody_starts(topology_for(project), runner()):
+        out.warn(nobody)
     if schedule.by == "none":
         out.say("schedule.by is none: nobody starts these")
     out.next("techsapo jobs history NAME")

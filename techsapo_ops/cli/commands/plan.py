@@ -10,6 +10,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.views.plan import plan_json, show_plan
 from techsapo_ops.operations.apply.plan import plan_of
+from techsapo_ops.operations.jobs.starters import nobody_starts
 
 CHANGES_PENDING = 100
 
@@ -35,7 +36,8 @@ def plan(
       techsapo plan prometheus --json
     """
     project = place.open()
-    found = plan_of(open_stack(project, engine), tuple(services or ()))
+    stack = open_stack(project, engine)
+    found = plan_of(stack, tuple(services or ()))
     for warning in project.own_templates.warnings():
         out.warn(str(warning))
     if out.as_json:
@@ -45,5 +47,7 @@ def plan(
         out.next("techsapo up")
     else:
         out.data("up to date")
+    if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
+        out.say(nobody)
     if found.changes:
         raise typer.Exit(CHANGES_PENDING)

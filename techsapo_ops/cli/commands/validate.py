@@ -13,6 +13,7 @@ from techsapo_ops.spec.load import SpecError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.spec.load import Problem
     from techsapo_ops.spec.models import Spec
 
@@ -66,8 +67,25 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
         out.warn(str(warning))
     if not out.quiet:
         out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
-    if nobody := project.spec.told_nobody:
-        out.say(nobody)
+    for line in filter(None, (project.spec.told_nobody, _nobody_starts(project))):
+        out.say(line)
+
+
+def _nobody_starts(project: Project) -> str:
+    """That nobody starts the jobs, where the spec itself says that they run in containers."""
+    spec = project.spec
+    if "engine" not in spec.model_fields_set or spec.schedule.by != "service" or spec.schedule.docker_socket:
+        return ""  # quick for most: where nothing names the engine, the host decides, which `plan` asks
+    from techsapo_ops.cli.environment import runner
+    from techsapo_ops.stack.places import named_places
+
+    places = named_places(spec.engine)
+    if places is None or not places.isolated:
+        return ""
+    from techsapo_ops.cli.open_stack import topology_for
+    from techsapo_ops.operations.jobs.starters import nobody_starts
+
+    return nobody_starts(topology_for(project), runner())
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:

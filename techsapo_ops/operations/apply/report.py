@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.services.registry import kind_of, kinds
-from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -53,11 +53,11 @@ def service_url(topology: Topology, service: Service) -> str:
     return kind_of(service).url(topology, service) if topology.published(service) else ""
 
 
-def notes(topology: Topology) -> tuple[str, ...]:
+def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
     """What the stack does without being told, or leaves out by choice, one sentence each."""
     found = [note for kind in kinds() for note in kind.notes(topology)]
-    if nobody_starts_jobs(topology):
-        found.append(NOBODY)
+    if nobody := nobody_starts(topology, runner):
+        found.append(nobody)
     # nginx's master is root by design: its workers drop to www-data.
     as_root = [s for s in topology.services if topology.places.as_root(s, topology.host)]
     if as_root:

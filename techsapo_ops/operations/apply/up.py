@@ -96,7 +96,7 @@ def up(
             rows,
             applied.outcomes,
             topology.absent,
-            notes(topology),
+            notes(topology, stack.runner),
             missing,
             applied.entry,
             applied.back,

@@ -24,8 +24,8 @@ from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 
 NOBODY = (
-    "nobody starts the jobs here: `techsapo cron install` with `schedule.by: cron`, or give a scheduler in a "
-    "container the Docker socket with `schedule.docker_socket`"
+    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron`, "
+    "or give a scheduler in a container the Docker socket with `schedule.docker_socket` (docs/jobs.md)"
 )
 
 State = Literal["installed", "absent", "outdated", "partial"]

@@ -11,6 +11,7 @@ import yaml
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import Owner
+from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
@@ -145,7 +146,7 @@ def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobo
         wanted = spec(schedule=schedule)
         made = topology(wanted, tmp_path, "compose")
         assert bool(expected_jobs(made)) is started
-        assert (NOBODY in notes(made)) is not started
+        assert (NOBODY in notes(made, SubprocessRunner())) is not started
 
 
 def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Whether anybody starts the jobs of a stack in containers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from stacks import host, spec, topology
+
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.operations.apply.report import notes
+from techsapo_ops.operations.jobs.starters import look_at_starters, nobody_starts
+from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.schedule.crontab import Line, crontab_block
+from techsapo_ops.schedule.runs import Run, Runs
+from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.topology import Topology
+
+SOCKET = "/var/run/docker.sock"
+
+
+class Host:
+    """A host whose crontab says this; None: this user may have none."""
+
+    def __init__(self, crontab: bytes | None = b"") -> None:
+        self.crontab = crontab
+        self.asked = 0
+
+    def run(self, command: Command, *, timeout: float | None = None) -> Completed:
+        self.asked += 1
+        if self.crontab is None:
+            return Completed(command, 1, b"", b"you are not allowed to use this program\n")
+        return Completed(command, 0, self.crontab, b"")
+
+
+def stack(tmp_path: Path, engine: str = "compose", **schedule: object) -> Topology:
+    return topology(spec(schedule=schedule), tmp_path, engine, host())  # type: ignore[arg-type]
+
+
+def test_containers_without_the_dockers_socket_say_in_one_line_that_nothing_is_backed_up(
+    tmp_path: Path,
+) -> None:
+    made = stack(tmp_path)
+    assert nobody_starts(made, Host()) == NOBODY
+    assert "\n" not in NOBODY
+    assert "nothing is backed up" in NOBODY
+    assert "`techsapo cron install`" in NOBODY
+    assert NOBODY in notes(made, Host())
+
+
+def test_it_is_said_too_where_the_crontab_can_not_be_read_or_is_another_stacks(tmp_path: Path) -> None:
+    made = stack(tmp_path)
+    assert nobody_starts(made, Host(None)) == NOBODY
+    other = crontab_block(tmp_path / "other.yaml", [Line("drift", "* * * * *", ("x",))], {})
+    assert nobody_starts(made, Host(other)) == NOBODY
+    bare = replace(made.host, binaries={})
+    assert nobody_starts(replace(made, host=bare), Host()) == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("engine", "schedule"),
+    [
+        ("native", {}),
+        ("compose", {"docker_socket": SOCKET}),
+        ("compose", {"by": "cron"}),
+        ("compose", {"by": "none"}),
+    ],
+)
+def test_nothing_is_said_and_no_crontab_read_where_somebody_starts_them_or_nobody_is_to(
+    engine: str, schedule: dict[str, object], tmp_path: Path
+) -> None:
+    there = Host()
+    assert nobody_starts(stack(tmp_path, engine, **schedule), there) == ""
+    assert there.asked == 0
+
+
+def test_nothing_is_said_where_this_users_crontab_has_the_stacks_block(tmp_path: Path) -> None:
+    made = stack(tmp_path)
+    block = crontab_block(made.layout.spec_file, [Line("drift", "*/30 * * * *", ("techsapo",))], {})
+    there = Host(b"MAILTO=root\n" + block)
+    assert nobody_starts(made, there) == ""
+    assert NOBODY not in notes(made, there)
+    assert list(look_at_starters(made, there)) == []
+
+
+@pytest.mark.parametrize(
+    ("by", "age", "said"),
+    [("cron", 1, ""), ("systemd", 1, ""), ("cron", 3, NOBODY), ("hand", 0, NOBODY)],
+)
+def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
+    by: str, age: int, said: str, tmp_path: Path
+) -> None:
+    made = stack(tmp_path)
+    started = datetime.now(UTC) - timedelta(days=age)
+    Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))  # type: ignore[arg-type]
+    assert nobody_starts(made, Host()) == said
+
+
+@pytest.mark.parametrize(("environment", "level"), [("production", Level.WARNING), (None, Level.NOTE)])
+def test_doctor_warns_of_it_in_production(environment: str | None, level: Level, tmp_path: Path) -> None:
+    made = stack(tmp_path)
+    made = made.relocated(replace(made.layout, environment=environment))
+    (found,) = look_at_starters(made, Host())
+    assert found.level is level
+    assert f"{found.detail}: {found.remedy}" == NOBODY
