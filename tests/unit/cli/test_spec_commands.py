@@ -44,6 +44,13 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
+def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_jobs(folder: Path) -> None:
+    (folder / "compose.yaml").write_text("project: x\nengine: compose\n", encoding="utf-8")
+    said = techsapo("validate", "-f", "compose.yaml", cwd=folder).stderr
+    assert "nobody starts the jobs, so nothing is backed up: `techsapo cron install`" in said
+    assert "nobody starts" not in techsapo("validate", cwd=folder).stderr
+
+
 def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
     done = techsapo("validate", "-f", "bad.yaml", cwd=folder)
     assert (done.returncode, done.stdout) == (1, "")
