@@ -51,8 +51,9 @@ def gather(
     root = os.geteuid() == 0
     binaries = find_binaries((*programs, *TOOLS), path_env)
     owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
+    systemd = systemd_tells()
     if not root:
-        return HostFacts(python=sys.executable, root=False, binaries=binaries, owner=owner)
+        return HostFacts(python=sys.executable, root=False, binaries=binaries, owner=owner, systemd=systemd)
     users = [user for name in dict.fromkeys(service_users) if (user := _User.named(name)) is not None]
     able = [user for user in users if user.reaches(existing(state))]
     runnable = _python_paths()
@@ -63,7 +64,13 @@ def gather(
         users=frozenset(user.name for user in able),
         app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
         owner=owner,
+        systemd=systemd,
     )
+
+
+def systemd_tells(root: Path = Path("/")) -> bool:
+    """Whether systemd runs the system below `root`, as sd_booted(3) asks, and has a D-Bus to be asked on."""
+    return (root / "run/systemd/system").is_dir() and (root / "run/dbus/system_bus_socket").exists()
 
 
 def _owner(state: Path, docker_socket: Path) -> Owner:

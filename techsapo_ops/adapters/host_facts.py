@@ -33,3 +33,5 @@ class HostFacts:
     """Of these, the ones that can also run this Python and read this package."""
     owner: Owner = Owner()
     """Looked up only where the stack has a scheduler in a container."""
+    systemd: bool = False
+    """Whether systemd runs this host, and tells of its units on the system's D-Bus."""

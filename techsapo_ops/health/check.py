@@ -49,7 +49,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     started = time.monotonic()
     topology = stack.topology
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
-    jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout)]
+    updates = _Job("updates", "updates", partial(_updates, stack))
+    jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     return HealthReport((*_at_once(jobs, timeout), *tests, *absent), time.monotonic() - started)
@@ -71,6 +72,20 @@ def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
 
 def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPart, ...]:
     return (part_of(service, prober(service, timeout)),)
+
+
+def _updates(stack: Stack) -> tuple[HealthPart, ...]:
+    """What still runs from before an update, if anything. It works, so it is no fault."""
+    try:
+        services = stack.engine.observe().services.values()
+    except OpsError as error:
+        return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
+    found = [service for service in services if service.replaced]
+    if not found:
+        return ()
+    detail = "; ".join(f"{service.name} {service.replaced}" for service in found)
+    hint = "`techsapo up`" if found[0].drift else f"`techsapo restart {found[0].name}`"
+    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=hint),)
 
 
 def _certificates(topology: Topology, now: datetime, timeout: float) -> Iterator[_Job]:

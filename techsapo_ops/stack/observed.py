@@ -65,6 +65,8 @@ class ObservedService:
 
     Never for a container, which runs what its image holds: another code is another image.
     """
+    replaced: str = ""
+    """What it still runs that an update has replaced since it was started, in words."""
     gone: bool = False
     """Whether somebody has removed its container."""
     usage: Usage | None = None

@@ -53,6 +53,7 @@ class Process:
     restarts: int = 0
     build: str | None = None
     outdated: bool = False
+    replaced: str = ""
     image: str = ""
 
 
@@ -161,6 +162,7 @@ class MemoryEngine(Engine):
             restarts=process.restarts,
             build=process.build,
             outdated=process.outdated and runs,
+            replaced=process.replaced if runs else "",
             image=process.image,
             usage=Usage(1.0, 1 << 20) if measure and runs else None,
         )

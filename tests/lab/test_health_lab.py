@@ -8,7 +8,7 @@ from pathlib import Path
 import peers
 import pytest
 import servers
-from fakes.open_stacks import open_stack
+from fakes.open_stacks import Seen, open_stack
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.health.check import check
@@ -52,7 +52,7 @@ def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: P
             topology = resolve(spec, NATIVE, layout, HostFacts("python3", binaries=BINARIES))
 
             def look() -> HealthReport:
-                return check(open_stack(topology), timeout=5, now=datetime.now(UTC))
+                return check(open_stack(topology, Seen()), timeout=5, now=datetime.now(UTC))
 
             def statuses() -> dict[str, str]:
                 return {p.name: p.status.value for p in look().probes}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3
 _REDRAW = 2.0
+_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates"})
+"""Kinds of parts that are no service."""
 
 
 def health(
@@ -118,13 +120,15 @@ def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     out.data(_summary(report))
     for line in filter(None, missing):
         out.say(line)
-    services = [p for p in report.probes if p.kind not in {"disk", "target", "certificate", "providers"}]
+    services = [p for p in report.probes if p.kind not in _NO_SERVICES]
     if all(p.status in {"down", "absent"} for p in services):
         out.next("techsapo up")
     elif hints := [p.hint for p in report.failing if p.hint]:
         out.next(hints[0])
     elif old := [p.hint for p in report.probes if p.outdated]:
         out.next(old[0])
+    elif updates := [p.hint for p in report.probes if p.kind == "updates" and p.hint]:
+        out.next(updates[0])
     elif untested := [p.hint for p in report.probes if p.status == "untested" and p.hint]:
         out.next(untested[0])
 

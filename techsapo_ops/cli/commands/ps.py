@@ -58,6 +58,9 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.say(stack.gone)
         out.next("techsapo up")
         return
+    for service in observed.services.values():
+        if service.replaced:
+            out.say(f"{service.name}: {service.replaced}")
     crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]
     if crashed:
         out.next(f"techsapo logs {crashed[0]}")
@@ -67,3 +70,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     if old:
         out.say(f"{', '.join(old)}: not the installed build, {build()}")
         out.next("techsapo up")
+        return
+    replaced = [s for s in observed.services.values() if s.replaced]
+    if replaced:
+        out.next("techsapo up" if replaced[0].drift else f"techsapo restart {replaced[0].name}")

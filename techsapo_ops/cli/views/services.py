@@ -52,4 +52,5 @@ def service_json(service: ObservedService, now: datetime) -> dict[str, Any]:
         "restarts": service.restarts,
         "exit_code": service.exit_code,
         "build": service.build or None,
+        "replaced": service.replaced or None,
     }

@@ -235,6 +235,7 @@ def observed(record: Record, container: ContainerFacts | None, present: Mapping[
         port=container.published[0].port if container.published else None,
         user=container.user or None,
         drift=_drift(record, container, present),
+        replaced=_replaced(record, container, present),
         container=container.id,
         image=container.image,
         build=container.build,
@@ -246,7 +247,11 @@ def _drift(record: Record, container: ContainerFacts, present: Mapping[str, str]
         return ""
     if container.id != record.container and container.definition != record.definition:
         return "its container was made anew, with other settings, by someone else"
+    return _replaced(record, container, present)
+
+
+def _replaced(record: Record, container: ContainerFacts, present: Mapping[str, str]) -> str:
     newest = present.get(container.reference)
-    if newest is not None and newest != container.image:
-        return f"its image {container.reference} is another one now"
-    return ""
+    if record.pending or not record.container or newest is None or newest == container.image:
+        return ""
+    return f"its image {container.reference} is another one now"

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import build, is_other, noted
+from techsapo_ops.adapters.replaced import replaced_files
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
@@ -72,9 +73,11 @@ class NativeStack:
         return Observed(
             True,
             {
-                name: self._with_build(
-                    _observed(
-                        record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                name: _with_replaced(
+                    self._with_build(
+                        _observed(
+                            record, processes.get(name), history.after(ended.get(name, []), record.since), now
+                        )
                     )
                 )
                 for name, record in records.items()
@@ -224,6 +227,14 @@ def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
     if not found and process.started is not None:
         return time.time() - process.started.timestamp() > _NOTE_SECONDS
     return found != build()
+
+
+def _with_replaced(seen: ObservedService) -> ObservedService:
+    files = replaced_files(seen.pid) if seen.pid is not None else ()
+    if not files:
+        return seen
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return replace(seen, replaced=f"still runs {files[0]}{more} from before an update")
 
 
 def _observed(

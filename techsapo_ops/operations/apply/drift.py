@@ -19,7 +19,7 @@ from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed
 
 EDITED = "was edited by hand"
-Kind = Literal["apply", "file", "service", "stranger"]
+Kind = Literal["apply", "file", "service", "stranger", "update"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,19 @@ class DriftFinding:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All that differs from the apply `against`; nothing when the stack is as it was left."""
+    """All that differs from the apply `against`; nothing when the stack is as it was left.
+
+    `services` are the names of those that exist.
+    """
 
     against: LedgerEntry
     findings: tuple[DriftFinding, ...]
+    services: tuple[str, ...] = ()
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """The services that run what an update has replaced."""
+        return frozenset(finding.name for finding in self.findings if finding.kind == "update")
 
 
 def drift(history: History) -> DriftReport:
@@ -51,16 +60,18 @@ def drift(history: History) -> DriftReport:
         )
     snapshot = history.snapshot(current)
     running = history.engine(snapshot)
+    found = plan(snapshot, running, Purpose.DRIFT)
     findings = [
         *_applies(history),
         *_files(snapshot.desired),
-        *_services(plan(snapshot, running, Purpose.DRIFT)),
+        *_services(found),
+        *_updates(found),
         *(
             DriftFinding("stranger", "", odd.what)
             for odd in running.prove(snapshot.desired, (), strangers=True)
         ),
     ]
-    return DriftReport(current, tuple(findings))
+    return DriftReport(current, tuple(findings), tuple(found.observed.services))
 
 
 def _applies(history: History) -> Iterator[DriftFinding]:
@@ -97,6 +108,9 @@ def _services(found: StackPlan) -> Iterator[DriftFinding]:
         yield from _ports(desired, observed)
         return
     for step in found.steps.changes:
+        seen = observed.services.get(step.service)
+        if seen is not None and seen.replaced == step.reason:
+            continue
         if step.action is Action.REMOVE:
             what = "runs but is no part of what was applied"
         elif step.reason == "not there yet":
@@ -107,6 +121,15 @@ def _services(found: StackPlan) -> Iterator[DriftFinding]:
             what = step.reason
         yield DriftFinding("service", step.service, what)
     yield from _ports(desired, observed)
+
+
+def _updates(found: StackPlan) -> Iterator[DriftFinding]:
+    """Services that still run what an update has replaced: nobody changed them, they need a start."""
+    steps = {step.service: step for step in found.steps.changes}
+    for name, seen in found.observed.services.items():
+        if seen.replaced:
+            command = "up" if name in steps else f"restart {name}"
+            yield DriftFinding("update", name, f"{seen.replaced}: `techsapo {command}` starts it anew")
 
 
 def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:

@@ -100,7 +100,8 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             "engine": topology.engine,
             "layout": _layout_data(topology.layout),
             "host": {
-                **asdict(topology.host),
+                # What only the units below come from; version 0.1 refuses what it does not know.
+                **{name: fact for name, fact in asdict(topology.host).items() if name != "systemd"},
                 "users": sorted(topology.host.users),
                 "app_users": sorted(topology.host.app_users),
             },

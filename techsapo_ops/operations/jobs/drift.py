@@ -27,8 +27,12 @@ def run(context: JobContext) -> JobResult:
     for finding in report.findings:
         context.tell(f"{finding.kind} {finding.name or '-'} {finding.what}")
     counts = Counter(finding.kind for finding in report.findings)
-    samples = tuple(
-        Sample("techsapo_drift_findings", counts[kind], {"kind": kind}) for kind in get_args(drift.Kind)
+    samples = (
+        *(Sample("techsapo_drift_findings", counts[kind], {"kind": kind}) for kind in get_args(drift.Kind)),
+        *(
+            Sample("techsapo_service_replaced", int(name in report.replaced), {"service": name})
+            for name in report.services
+        ),
     )
     if not report.findings:
         return JobResult(f"as applied by @{report.against.id}", samples)

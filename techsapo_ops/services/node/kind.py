@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.topology import Topology
 
+_UNITS = (
+    "--collector.systemd",
+    r"--collector.systemd.unit-include=.+\.(service|mount|swap|timer|socket|path)",
+    # JobFailed tells of these.
+    r"--collector.systemd.unit-exclude=techsapo-.+-job-.+",
+)
+"""What the exporter is told of units; Prometheus keeps those that failed (services/prometheus/scrape.py)."""
 _USER = 10002
 _TEXTFILES = "/textfile"
 _HOST = "/host"
@@ -55,8 +62,8 @@ class NodeExporter(Kind):
             executable(service),
             f"--web.listen-address={topology.listens(service)}",
             f"--collector.textfile.directory={topology.layout.textfiles}",
-            # Debian's build turns it on: an error line a scrape where no systemd runs, and nothing reads it.
-            "--no-collector.systemd",
+            # Debian's build turns it on: an error line a scrape where no systemd runs.
+            *(_UNITS if tells_of_units(topology) else ("--no-collector.systemd",)),
         )
         return Program(service.name, argv, topology.data_dir(service), user=service.user)
 
@@ -82,3 +89,8 @@ class NodeExporter(Kind):
             # With a group: a user that the image does not know is in root's.
             extra={"pid": "host", "user": f"{_USER}:{_USER}"},
         )
+
+
+def tells_of_units(topology: Topology) -> bool:
+    """Whether the exporter looks at the units of systemd; a container is not given the host's D-Bus."""
+    return topology.host.systemd and not topology.places.from_images

@@ -12,6 +12,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
+from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -147,6 +148,7 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                 "scheme": "http",
                 "interval": None,
                 "login": _login(topology, kind),
+                "failed_units": kind == "node-exporter" and tells_of_units(topology),
                 "targets": [
                     {"address": _address(topology, s), "instance": s.name, "labels": {}} for s in services
                 ],

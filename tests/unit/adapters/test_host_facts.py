@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters import host
-from techsapo_ops.adapters.host import find_binaries, gather
+from techsapo_ops.adapters.host import find_binaries, gather, systemd_tells
 from techsapo_ops.services.registry import binary_names, service_users
 
 
@@ -154,3 +154,12 @@ def _exists(name: str) -> bool:
     except KeyError:
         return False
     return True
+
+
+def test_systemd_is_asked_where_it_runs_and_there_is_a_bus_to_ask_it_on(tmp_path: Path) -> None:
+    assert not systemd_tells(tmp_path)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert not systemd_tells(tmp_path)
+    (tmp_path / "run/dbus").mkdir()
+    (tmp_path / "run/dbus/system_bus_socket").touch()
+    assert systemd_tells(tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import peers
 import pytest
-from fakes.open_stacks import open_stack
+from fakes.open_stacks import Seen, open_stack
 from servers import free_port
 
 from techsapo_ops.adapters import disk
@@ -27,6 +27,7 @@ from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -306,17 +307,35 @@ def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> 
 def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
     with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
         topology = stack(tmp_path, port)
-        report = check(open_stack(topology), timeout=2.0, now=NOW)
+        report = check(open_stack(topology, Seen()), timeout=2.0, now=NOW)
     assert report.status is Status.HEALTHY
     absent = {p.name: p.hint for p in report.probes if p.status is PartStatus.ABSENT}
     assert {"redis", "prometheus", "grafana"} <= set(absent)
     assert "doctor --fix" in absent["redis"]
 
 
+@pytest.mark.parametrize(
+    ("drift", "hint"), [("", "`techsapo restart redis`"), ("its image is another one now", "`techsapo up`")]
+)
+def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
+    tmp_path: Path, drift: str, hint: str
+) -> None:
+    old = "still runs /usr/bin/redis-server from before an update"
+    seen = Seen(
+        ObservedService("redis", "redis", State.RUNNING, replaced=old, drift=drift),
+        ObservedService("app", "app", State.RUNNING),
+    )
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        report = check(open_stack(stack(tmp_path, port), seen), timeout=2.0, now=NOW)
+    (part,) = [p for p in report.probes if p.kind == "updates"]
+    assert (part.detail, part.hint) == (f"redis {old}", hint)
+    assert report.status is Status.HEALTHY
+
+
 def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_path: Path) -> None:
     with peers.peer(peers.silent) as port:
         topology = stack(tmp_path, port)
-        report = check(open_stack(topology), timeout=0.3, now=NOW)
+        report = check(open_stack(topology, Seen()), timeout=0.3, now=NOW)
     assert report.status is Status.DOWN
     assert "did not answer within 0.3 s" in report.probes[0].detail
 

@@ -13,8 +13,11 @@ from fakes.memory_project import MemoryProject, refuses
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.difference import difference
+from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.up import UpReport
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.jobs import drift as drift_job
 from techsapo_ops.stack.engine import Action
 
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
@@ -269,6 +272,33 @@ def test_drift_names_files_services_and_strangers(project: Project) -> None:
         ("service", "app", "is gone"),
         ("stranger", "", "process 7 of this stack runs outside its supervisor: x"),
     ]
+
+
+def test_what_an_update_replaced_is_a_finding_of_its_own_and_no_service_changed_by_hand(
+    project: Project,
+) -> None:
+    project.up()
+    old = "still runs /usr/bin/redis-server from before an update"
+    project.world.processes["redis"].replaced = old
+    assert project.findings() == [("update", "redis", f"{old}: `techsapo restart redis` starts it anew")]
+    assert drift(project.history).replaced == {"redis"}
+    project.world.processes["redis"].replaced = ""
+    assert project.findings() == []
+
+
+def test_the_job_says_of_each_service_whether_an_update_replaced_what_it_runs(project: Project) -> None:
+    project.up()
+    old = "still runs /usr/lib/libssl.so.3 from before an update"
+    project.world.processes["redis"].replaced = old
+    stack = project.stack()
+    told: list[str] = []
+    result = drift_job.run(JobContext(stack.layout, lambda: stack, project.history, told.append))
+    samples = {(s.metric, *s.labels.values()): s.value for s in result.samples}
+    assert samples["techsapo_service_replaced", "redis"] == 1
+    assert samples["techsapo_service_replaced", "app"] == 0
+    assert samples["techsapo_drift_findings", "update"] == 1
+    assert samples["techsapo_drift_findings", "service"] == 0
+    assert told == [f"update redis {old}: `techsapo restart redis` starts it anew"]
 
 
 @pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.render.timers import unit_prefix
 from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
 from techsapo_ops.services.prometheus.kind import prometheus_size
 from techsapo_ops.services.registry import programs
@@ -166,3 +169,40 @@ def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv(tmp_path: 
     nameless = replace(where, services=tuple(replace(s, binary=None) for s in where.services))
     with pytest.raises(OpsError, match="no executable is known for redis"):
         programs(nameless)
+
+
+def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_those_that_failed(
+    tmp_path: Path,
+) -> None:
+    facts = replace(host(), systemd=True)
+    argv = made(tmp_path, facts)["node-exporter"].argv
+    assert "--collector.systemd" in argv
+    assert "--no-collector.systemd" not in argv
+    exclude = next(w for w in argv if w.startswith("--collector.systemd.unit-exclude=")).partition("=")[2]
+    assert re.fullmatch(exclude, f"{unit_prefix(spec())}backup.service")
+    assert not re.fullmatch(exclude, "ssh.service")
+
+    wanted = spec()
+    config = rendered(wanted, topology(wanted, tmp_path, facts=facts))["prometheus/prometheus.yml"].content
+    jobs = {job["job_name"]: job for job in yaml.safe_load(config)["scrape_configs"]}
+    (rule,) = jobs.pop("node-exporter")["metric_relabel_configs"]
+    assert rule["action"] == "drop"
+
+    def dropped(name: str, state: str) -> bool:
+        labels = {"__name__": name, "state": state}
+        joined = ";".join(labels[label] for label in rule["source_labels"])
+        return re.fullmatch(rule["regex"], joined) is not None
+
+    states = ("active", "activating", "deactivating", "failed", "inactive")
+    assert [s for s in states if not dropped("node_systemd_unit_state", s)] == ["failed"]
+    assert not dropped("node_systemd_units", "active")
+    assert not [name for name, job in jobs.items() if "metric_relabel_configs" in job]
+
+
+def test_without_systemd_and_in_a_container_nobody_looks_at_units(tmp_path: Path) -> None:
+    assert "--no-collector.systemd" in made(tmp_path)["node-exporter"].argv
+    wanted = spec()
+    without = rendered(wanted, topology(wanted, tmp_path))
+    with_it = rendered(wanted, topology(wanted, tmp_path, "compose", replace(host(), systemd=True)))
+    for file in (without["prometheus/prometheus.yml"], with_it["docker/config/prometheus/prometheus.yml"]):
+        assert "metric_relabel_configs" not in file.content
