@@ -45,6 +45,7 @@ LAB_PARTS = {
     "dockerd": "docker.io",
     "debootstrap": "debootstrap",
     "logrotate": "logrotate",
+    "rsyslogd": "rsyslog",
     "cron": "cron",
     "systemd-analyze": "systemd",
     "node": "nodejs",

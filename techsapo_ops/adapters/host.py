@@ -17,6 +17,7 @@ from techsapo_ops.adapters.host_facts import HostFacts, Owner
 
 TOOLS = (
     "logrotate",
+    "rsyslogd",
     "docker",
     "systemctl",
     "systemd-analyze",

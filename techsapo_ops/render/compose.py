@@ -228,6 +228,8 @@ class _Writer:
                     # Docker counts the present file too.
                     "max-file": str(spec.logs.keep + 1),
                     "compress": "true" if spec.logs.compress else "false",
+                    # By this rsyslog knows whose lines a file holds.
+                    **({"tag": f"{spec.project}/{service.name}"} if spec.logs.syslog is not None else {}),
                 }
             },
         }

@@ -7,6 +7,7 @@ from dataclasses import replace
 from techsapo_ops.render.compose import CONFIG, compose_files
 from techsapo_ops.render.logrotate import logrotate_files
 from techsapo_ops.render.pm2 import pm2_files
+from techsapo_ops.render.rsyslog import rsyslog_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
 from techsapo_ops.render.systemd import systemd_files
@@ -37,6 +38,8 @@ def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile
         *systemd_files(topology, templates),
         *schedule_files(topology.spec),
         *logrotate_files(native, templates),
+        *rsyslog_files(native, templates),
+        *(_below(DOCKER, file) for file in rsyslog_files(compose, templates, below=DOCKER)),
         *(_below(CONFIG, file) for file in _configuration(compose, templates)),
         *(_below(DOCKER, file) for file in secrets),
         *compose_files(compose, templates, secrets, exact=topology is compose),

@@ -55,6 +55,7 @@ def checks(paths: Sequence[str], config: Path, prefix: Path) -> tuple[Check, ...
     made += [_compose(p) for p in paths if p.startswith("docker/") and _name(p).startswith("docker-compose.")]
     if "logrotate/techsapo" in known:
         made.append(_logrotate("logrotate/techsapo", prefix))
+    made += [_rsyslog(p) for p in paths if _name(p) == "techsapo.conf" and "rsyslog/" in p]
     if "systemd/techsapo.service" in known:
         made.append(_systemd("systemd/techsapo.service"))
     if "ecosystem.config.js" in known:
@@ -144,6 +145,22 @@ def _logrotate(path: str, prefix: Path) -> Check:
         ("-d", "-s", str(prefix / "logrotate.state"), path),
         passed=lambda done: (
             done.code == 0 and not any(w in done.output for w in ("unknown option", "error:"))
+        ),
+    )
+
+
+def _rsyslog(path: str) -> Check:
+    # Alone it lacks the working directory that the host's configuration names: that is told, and no fault.
+    told = ("config validation run", "e/2450", "End of config")
+    return Check(
+        "rsyslogd",
+        "rsyslog",
+        path,
+        (path,),
+        ("-N1", "-f", path),
+        passed=lambda done: (
+            "config validation run" in done.output
+            and all(any(word in line for word in told) for line in done.output.strip().splitlines())
         ),
     )
 

@@ -155,3 +155,19 @@ def test_what_a_killed_run_left_is_removed_after_an_hour(
     wanted = spec()
     examine(wanted, here(wanted, tmp_path / "project"), Templates(), SubprocessRunner())
     assert sorted(p.name for p in temporary.iterdir()) == ["other", "techsapo-check-young"]
+
+
+@pytest.mark.parametrize("folder", ["plain", HOSTILE_FOLDER])
+def test_rsyslog_judges_what_it_is_to_include(tmp_path: Path, folder: str) -> None:
+    wanted = spec(logs={"syslog": {"target": "[2001:db8::1]:514"}})
+    without = examine(spec(), here(spec(), tmp_path / "without"), Templates(), SubprocessRunner())
+    found = examine(wanted, here(wanted, tmp_path / folder), Templates(), SubprocessRunner())
+    assert found.validation.checked == without.validation.checked + 2
+    assert found.validation.missing == ()
+    override = tmp_path / "template-overrides"
+    path = override / "rsyslog/techsapo.conf.j2"
+    path.parent.mkdir(parents=True)
+    path.write_text(Templates().source("rsyslog/techsapo.conf.j2").replace("queue.type=", "queue.typ="))
+    with pytest.raises(OpsError) as error:
+        examine(wanted, here(wanted, tmp_path / folder), Templates(override), SubprocessRunner())
+    assert "rsyslogd refuses rsyslog/techsapo.conf" in error.value.message

@@ -41,6 +41,7 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
     app_data["edition"] = topology.edition
     app_data["app"] = {**told, **_hosts(topology), "auth": {**told.get("auth", {}), **_auth(topology)}}
+    app_data["logs"].pop("syslog", None)  # rsyslog's alone: the app writes the same lines
     if spec.wallbounce.calibration is not None:
         weights = calibration_file(spec.wallbounce.calibration, layout)
         told_of = topology.places.seen(weights, CONTAINER_CALIBRATION)

@@ -13,6 +13,7 @@ from techsapo_ops.spec.models.base import (
     Cron,
     Duration,
     FilePath,
+    HostPort,
     ListenHost,
     NotASwitch,
     Port,
@@ -176,6 +177,17 @@ class Schedule(Section):
         return {name: getattr(self, name) for name in get_args(JobName)}
 
 
+class Syslog(Section):
+    """A syslog server that the host's rsyslog sends the stack's log lines to (docs/traces-and-logs.md)."""
+
+    target: HostPort
+    """Where it listens, HOST:PORT, e.g. logs.example.com:514."""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    """tcp: what can't be sent waits; udp: what gets lost is lost."""
+    queue: Size = "256M"
+    """Disk on which lines wait while the server is away; further ones are lost."""
+
+
 class Logs(Section):
     """What is logged and how long it is kept."""
 
@@ -188,3 +200,5 @@ class Logs(Section):
     """Rotated files that are kept."""
     compress: bool = True
     """Compress rotated files."""
+    syslog: Syslog | None = None
+    """Where the lines go as well; default: nowhere."""
