@@ -24,7 +24,8 @@ def with_loaded(
 ) -> tuple[Mismatch, ...]:
     """`found`, mismatches of processes or containers, with what the other `services` say they have loaded.
 
-    In the order of `services`, at most one each. A reload is given `wait` seconds to show.
+    In the order of `services`, at most one each. A reload is given `wait` seconds to show. What this host
+    does not reach is not asked: such a service is restarted there, never reloaded.
     """
     by_engine = {m.service: m for m in found}
     asked = [
@@ -32,6 +33,7 @@ def with_loaded(
         for service in desired.topology.services
         if service.name in services
         and service.name not in by_engine
+        and desired.topology.published(service)
         and (loaded := runtime_of(service.kind).loaded()) is not None
     ]
     files = {file.path: file for file in desired.files}

@@ -207,7 +207,7 @@ def container_ids(project: str) -> dict[str, str]:
 
 
 def full_spec(project: str, **sections: Any) -> dict[str, Any]:
-    """Every service that has a stand-in, on free ports: three instances, both databases, four exporters."""
+    """Every service that has a stand-in, on free ports: three instances, both databases, five exporters."""
     weights: list[dict[str, Any]] = [{"weight": 3}, {"weight": 2}, {"weight": 1, "backup": True}]
     return {
         "project": project,
@@ -219,7 +219,9 @@ def full_spec(project: str, **sections: Any) -> dict[str, Any]:
             "prometheus": {"port": free_port(), "scrape_interval": "1s", "evaluation_interval": "1s"},
             "alertmanager": {"port": free_port(), "group_wait": "1s"},
             "grafana": {"enabled": False},
-            "exporters": {name: {"port": free_port()} for name in ("node", "redis", "mysqld", "nginx")},
+            "exporters": {
+                name: {"port": free_port()} for name in ("node", "redis", "mysqld", "nginx", "blackbox")
+            },
         },
         **sections,
     }

@@ -48,7 +48,8 @@ def small_spec(**sections: Any) -> dict[str, Any]:
             "alertmanager": {"port": free_port()},
             "grafana": off,
             "exporters": {
-                name: {**off, "port": free_port()} for name in ("node", "redis", "mysqld", "nginx")
+                name: {**off, "port": free_port()}
+                for name in ("node", "redis", "mysqld", "nginx", "blackbox")
             },
         },
         **sections,

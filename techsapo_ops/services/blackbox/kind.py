@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from techsapo_ops.stack.kind import HANG_UP, LOOPBACK, Kind, Wanted, executable
+from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
 
@@ -38,7 +38,7 @@ class BlackboxExporter(Kind):
     )
     monitors = True
     networks = ("edge", "metrics")
-    reload_command = HANG_UP
+    # No reload in a container: from the host nobody could ask it whether it took its configuration over.
     reads = ("blackbox/",)
     port_setting = "monitoring.exporters.blackbox.port"
     validator = Tool(
