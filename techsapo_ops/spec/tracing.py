@@ -15,6 +15,12 @@ TRACING: Path = ("app", "tracing")
 _ENDPOINT = (*TRACING, "endpoint")
 
 
+def is_of_this_host(spec: Spec) -> bool:
+    """Whether traces go to an address that each host, and each container, has for itself."""
+    settings = spec.app.tracing
+    return settings is not None and is_loopback(urlsplit(settings.endpoint).hostname or "")
+
+
 def tracing(spec: Spec, _: Context) -> Iterator[Finding]:
     """A collector has an address without a query, and keys for it go by https, else they can be read."""
     settings = spec.app.tracing

@@ -15,7 +15,8 @@ import servers
 from aiohttp import web
 from asking import KEY, PRICE
 from collector import collecting
-from orchestrator import client_of, make_app, serving
+from orchestrator import QUICK, client_of, make_app, serving
+from projects import project, small_spec
 from vendors import vendor
 from vendors.chats import OpenRouter
 
@@ -126,3 +127,41 @@ def test_nothing_of_a_trace_is_passed_on_to_vendors(tmp_path: Path) -> None:
         assert call.attributes["server.address"] == "127.0.0.1"
         assert call.attributes["gen_ai.usage.input_tokens"] > 0
         assert call.attributes["techsapo.cost_usd"] > 0
+
+
+def test_a_stack_sends_its_key_from_a_file_and_its_logs_are_found_by_the_trace(tmp_path: Path) -> None:
+    key = tmp_path / "collectors-key"
+    key.write_text("first\n")
+    spec = small_spec(
+        app={
+            "port": servers.free_port(),
+            "drain": "0s",
+            "tracing": {"endpoint": "", "headers": {"Api-Key_file": str(key)}},
+        },
+        providers=QUICK,
+    )
+    spec["redis"]["enabled"] = False
+    for name in ("prometheus", "alertmanager"):
+        spec["monitoring"][name]["enabled"] = False
+    with collecting(headers={"api-key": "first"}) as collector:
+        spec["app"]["tracing"]["endpoint"] = collector.url
+        with project(spec) as stack:
+            assert "otel" not in stack.run("up", "--yes").stderr
+            url = f"http://127.0.0.1:{spec['app']['port']}"
+            asked(url)
+            servers.wait_for(lambda: bool(collector.named("POST /api/v1/generate")), what="the trace")
+            (request,) = collector.named("POST /api/v1/generate")
+            told = stack.run("logs", "--trace", request.trace_id, "--json").stdout
+            lines = [json.loads(line) for line in told.splitlines()]
+            assert {line["line"]["message"] for line in lines} >= {
+                "HTTP request", "Wall-bounce analysis completed",
+            }  # fmt: skip
+            assert {line["line"]["trace_id"] for line in lines} == {request.trace_id}
+            assert "first" not in (stack.state / "generated/app/techsapo.yaml").read_text()
+            collector.headers = {"api-key": "second"}
+            key.write_text("second\n")
+            stack.run("up", "--yes")
+            asked(url, 2)
+            servers.wait_for(lambda: len(collector.named("POST /api/v1/generate")) > 1, what="the trace")
+            assert collector.refused == []
+            stack.run("down", "--yes")

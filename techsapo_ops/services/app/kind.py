@@ -86,6 +86,14 @@ class App(Kind):
                 f"answers are simulated ({len(providers)} providers): `providers:` in the spec adds real ones"
             )
 
+        from techsapo_ops.spec.tracing import is_of_this_host
+
+        if topology.places.isolated and is_of_this_host(topology.spec):
+            yield (
+                "traces reach nobody: 127.0.0.1 in app.tracing.endpoint is the app's container itself; "
+                "name an address of the host that containers reach"
+            )
+
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its own key, by which nobody logs in."""
         from techsapo_ops.stack.kept_secret import KeptSecret

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Loader
 from stacks import spec, topology
 
 from techsapo_ops.render.package import package
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.app.image import app_build
+from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import app_spec_files
-from techsapo_ops.spec.load import load
+from techsapo_ops.spec.load import LoadedSpec, load
+from techsapo_ops.stack.places import EngineName
 
 REPOSITORY = Path(__file__).parents[3]
+Loader = Callable[..., LoadedSpec]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,22 @@ def test_the_image_of_an_app_that_is_traced_has_the_packages(tmp_path: Path) -> 
     where = topology(spec(app={"tracing": {"endpoint": "http://127.0.0.1:4318"}}), tmp_path)
     built = app_build(where, Templates(), package(exact=False))
     assert "COPY --from=source requirements-otel.lock " in built.text
+
+
+@pytest.mark.parametrize(
+    ("engine", "endpoint", "told"),
+    [
+        ("compose", "http://127.0.0.1:4318", True),
+        ("compose", "http://[::1]:4318", True),
+        ("compose", "http://192.0.2.7:4318", False),
+        ("native", "http://127.0.0.1:4318", False),
+    ],
+)
+def test_a_collector_that_a_container_cannot_reach_is_told_of(
+    tmp_path: Path, engine: EngineName, endpoint: str, told: bool
+) -> None:
+    where = topology(spec(app={"tracing": {"endpoint": endpoint}}), tmp_path, engine)
+    assert any("traces reach nobody" in note for note in App().notes(where)) is told
 
 
 def test_the_lock_of_the_extra_holds_all_that_the_other_holds_in_the_same_versions() -> None:
