@@ -22,11 +22,13 @@ class OwnTime:
     """How long its analysis waited for vendors; None where it came to none."""
     elsewhere: bool = False
     """Whether it waits for what another request has begun: the time is that one's."""
+    missed: float = 0.0
+    """How long the event loop had not run when it came."""
     _started: float = field(init=False)
     _began: float | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._started = self.clock()
+        self._started = self.clock() - self.missed
 
     @classmethod
     def of(cls, scope: Scope) -> OwnTime:
@@ -36,9 +38,9 @@ class OwnTime:
         return found
 
     @classmethod
-    def begin(cls, scope: Scope) -> OwnTime:
-        """That of a request that comes now."""
-        begun = scope["state"][_STATE] = cls()
+    def begin(cls, scope: Scope, missed: float) -> OwnTime:
+        """That of a request that is seen now, after the event loop did not run for `missed` seconds."""
+        begun = scope["state"][_STATE] = cls(missed=missed)
         return begun
 
     def told(self) -> None:

@@ -317,6 +317,22 @@ def test_a_blocked_event_loop_shows_in_the_time_that_is_ours(tmp_path: Path) -> 
     assert seen(app, "techsapo_event_loop_stalled_seconds_total")[""] > 0.3
 
 
+def test_who_comes_while_the_event_loop_is_blocked_has_waited_for_it(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await asyncio.sleep(TICK)
+        spin(0.6)
+        await ask(client, "JSON")
+        await asyncio.sleep(2 * TICK)
+        await client.post(GENERATE, json={"prompt": "later"})
+
+    asking(app, work)
+    own = "techsapo_http_own_duration_seconds_bucket"
+    assert seen(app, own, "route", route=GENERATE, le="0.25") == {GENERATE: 1}
+    assert seen(app, own, "route", route=GENERATE, le="+Inf") == {GENERATE: 2}
+
+
 def spin(seconds: float) -> None:
     """Keep the thread, and the event loop in it, busy."""
     until = time.perf_counter() + seconds
