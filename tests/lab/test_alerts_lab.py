@@ -30,12 +30,14 @@ pytestmark = pytest.mark.lab
 SHORT = {"for": "1s"}
 LATER = {"for": "4s"}
 """Milder alerts, so that the worse one is there first and mutes them."""
+PASSED = {**SHORT, "keep_firing_for": "0s"}
 LOOK = {"window": "12s"}
 PASSING = {"window": "12s", "keep_firing_for": "0s"}
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "AnalysesFailing"], SHORT),
     **dict.fromkeys(["BudgetHigh", "TargetDown", "TextfileError", "AppDown"], SHORT),
-    **dict.fromkeys(["ConfigReloadFailed", "NginxDown", "RedisDown", "MysqlDown"], SHORT),
+    **dict.fromkeys(["NginxDown", "RedisDown", "MysqlDown"], PASSED),
+    "ConfigReloadFailed": SHORT,
     **dict.fromkeys(["LlmErrorsHigh", "RequestsFailing"], LATER),
     **dict.fromkeys(["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"], LATER),
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),

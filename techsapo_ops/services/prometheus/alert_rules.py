@@ -14,6 +14,9 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.formats import go_template_text
 from techsapo_ops.stack.page_url import page_url
 
+_SCRAPE_TIMEOUT = 10.0
+"""Seconds after which Prometheus gives a scrape up, where it does not scrape more often than that."""
+
 
 def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
     """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
@@ -112,10 +115,9 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     if window is not None:
         # Where it is scraped seldom, the catalogue's own window could hold too little for a rate.
         window = duration_text(max(seconds(window), 2 * seconds(spec.monitoring.prometheus.scrape_interval)))
-    rule: dict[str, Any] = {
-        "alert": alert.name,
-        "expr": alert.expression(threshold=threshold, minimum=minimum, window=window, jobs=jobs),
-    }
+    expr = alert.expression(threshold=threshold, minimum=minimum, window=window, jobs=jobs)
+    hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
+    rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}
     if seconds(for_) > 0:
         rule["for"] = for_
     if keep is not None and seconds(keep) > 0:
@@ -137,10 +139,11 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
 
 
 def _default_for(spec: Spec, alert: Alert) -> str:
-    """The catalogue's `for`. Of an exporter's alert no shorter than from one scrape to the next and the
-    evaluation after it: one scrape that met a restart would else be an alert where it is scraped seldom.
+    """The catalogue's `for`. Where it waits at all, or is an exporter's, no shorter than from one scrape to
+    the next and the evaluation after it: one scrape that met a restart, or a start before the first one,
+    would else be an alert where it is scraped seldom.
     """
-    if alert.exporter is None:
+    if alert.exporter is None and not seconds(alert.for_):
         return alert.for_
     prometheus = spec.monitoring.prometheus
     least = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)

@@ -148,6 +148,12 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
     assert "DailyRequestsHigh" not in rules
 
 
+@pytest.mark.parametrize(("interval", "seconds_"), [("15s", "> 9"), ("2m", "> 9"), ("5s", "> 4.5")])
+def test_a_database_that_hangs_is_known_by_a_scrape_that_was_given_up(interval: str, seconds_: str) -> None:
+    rules = alert_rules(monitoring={"prometheus": {"scrape_interval": interval}})
+    assert rules["MysqlDown"]["expr"].endswith(f'scrape_duration_seconds{{job="mysqld-exporter"}} {seconds_}')
+
+
 def test_an_alert_goes_on_for_as_long_as_the_spec_says() -> None:
     rules = alert_rules(monitoring={"alerts": {"MemoryHigh": {"keep_firing_for": "10m"}}})
     assert rules["MemoryHigh"]["keep_firing_for"] == "10m"
@@ -180,7 +186,7 @@ def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None
 
 
 @pytest.mark.parametrize(
-    ("scrape", "evaluation", "nginx", "redis"),
+    ("scrape", "evaluation", "nginx", "others"),
     [
         ("15s", "15s", "30s", "1m"),
         ("1s", "1s", "30s", "1m"),
@@ -189,11 +195,13 @@ def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None
     ],
 )
 def test_one_scrape_that_meets_a_restart_tells_nobody_however_seldom_it_is_scraped(
-    scrape: str, evaluation: str, nginx: str, redis: str
+    scrape: str, evaluation: str, nginx: str, others: str
 ) -> None:
     prometheus = {"scrape_interval": scrape, "evaluation_interval": evaluation}
     rules = alert_rules(monitoring={"prometheus": prometheus})
-    assert [rules[name]["for"] for name in ("NginxDown", "RedisDown", "TargetDown")] == [nginx, redis, "1m"]
+    assert rules["NginxDown"]["for"] == nginx
+    assert {rules[name]["for"] for name in ("RedisDown", "AppDown", "TargetDown")} == {others}
+    assert "for" not in rules["ConfigChanged"]
     own = {"NginxDown": {"for": "5s"}, "RedisDown": {"for": "0s"}}
     rules = alert_rules(monitoring={"prometheus": prometheus, "alerts": own})
     assert (rules["NginxDown"]["for"], "for" in rules["RedisDown"]) == ("5s", False)
