@@ -31,6 +31,8 @@ INCIDENT_SINCE = "techsapo:alert:since_timestamp_seconds"
 """When it began, for each, as a value."""
 SINCE = "since"
 """Label that says when an incident began (Unix seconds); it tells one from the next of the same alert."""
+OF_THE_RULE = ("alertname", "severity", "priority", "service")
+"""Labels that every series of an alert has alike."""
 NEXT = "next"
 """Label of an alert that is sent once more since nobody acknowledged it: which of `notifications.next`."""
 

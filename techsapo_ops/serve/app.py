@@ -12,10 +12,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 from starlette.types import Lifespan
 
+from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.cgroup import HostUsage
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
+from techsapo_ops.serve.acknowledge_page import Door as AckDoor
+from techsapo_ops.serve.acknowledge_page import acknowledge_routes, key_in
+from techsapo_ops.serve.acknowledgements import Acknowledgements
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answer_language import AnswerLanguage
@@ -56,6 +60,7 @@ from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
+from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
@@ -188,11 +193,14 @@ class App:
             prometheus = Prometheus(
                 options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
             )
-        report = StatusReport(own_health, prometheus, spending, self.audit, options)
+        self._acknowledgements = acknowledgements = _acknowledgements(prometheus, options)
+        report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
         self._model_ends = model_ends = ModelEnds(sections, listed_model)
         metrics.read("techsapo_provider_model_retires_timestamp_seconds", model_ends.samples)
+        if acknowledgements is not None:
+            metrics.read("techsapo_alert_acknowledged", acknowledgements.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
         _read_state(metrics, spec, options.data, self.audit, spending)
@@ -205,6 +213,11 @@ class App:
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
+            acknowledge_routes(
+                spec.locale,
+                AckDoor(spec.project, key_in(options.acknowledge_key), origins, SignIn(auth.sign_in)),
+                acknowledgements,
+            ),
             monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
         )
         routers = (*questions, *others)
@@ -259,6 +272,8 @@ class App:
         clean_ups.start_task("metrics stream", self._telemetry.run())
         if not self.registry.simulated:
             clean_ups.start_task("vendors' lists of models", self._model_ends.watch())
+        if self._acknowledgements is not None:
+            clean_ups.start_task("acknowledged alerts", self._acknowledgements.watch())
         if self._gate.needs_keys:
             clean_ups.start_task("keys of streams", watch_keys(self._telemetry.broadcast, self._gate))
         if self._shared.answers.shared:
@@ -293,6 +308,16 @@ class App:
             yield
         finally:
             await self.stop()
+
+
+def _acknowledgements(prometheus: Prometheus | None, options: Options) -> Acknowledgements | None:
+    """Who has which alert, where the stack has servers that know."""
+    if prometheus is None or options.alertmanager is None:
+        return None
+    login = options.alertmanager_login
+    return Acknowledgements(
+        prometheus, Alertmanager(options.alertmanager, timeout=PROMETHEUS_TIMEOUT, login=login)
+    )
 
 
 def _fastapi(

@@ -45,6 +45,12 @@ class Options:
     """Where the stack's Prometheus answers, for the pages."""
     prometheus_login: BasicLogin | None = None
     """What it is asked with."""
+    alertmanager: str | None = None
+    """Where its Alertmanager answers, which keeps who has an alert."""
+    alertmanager_login: BasicLogin | None = None
+    """What it is asked with."""
+    acknowledge_key: Path | None = None
+    """The file with the key of the links by which alerts are acknowledged."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
     thresholds: Callable[[], Mapping[str, float]] = dict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -15,7 +16,9 @@ from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.acknowledgements import Acknowledgements, Labels
 from techsapo_ops.serve.bodies.monitoring import (
+    AcknowledgedBody,
     AlertBody,
     BudgetBody,
     CostsBody,
@@ -29,6 +32,7 @@ from techsapo_ops.serve.bodies.monitoring import (
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -54,7 +58,9 @@ class StatusReport:
         spending: Spending,
         audit: AuditLog,
         options: Options,
+        acknowledgements: Acknowledgements | None = None,
     ) -> None:
+        self._acknowledgements = acknowledgements
         self._health = health
         self._prometheus = prometheus
         self._spending = spending
@@ -70,7 +76,8 @@ class StatusReport:
         if self._prometheus is not None:
             try:
                 alerts, jobs = await asyncio.gather(
-                    asyncio.to_thread(_alerts, self._prometheus), asyncio.to_thread(_jobs, self._prometheus)
+                    asyncio.to_thread(_alerts, self._prometheus, await asyncio.to_thread(self._held)),
+                    asyncio.to_thread(_jobs, self._prometheus),
                 )
                 watched = "ready"
             except (Unreachable, ApiError):
@@ -98,13 +105,21 @@ class StatusReport:
             costs=CostsBody(budget=budget, month=spent),
         )
 
+    def _held(self) -> Mapping[Labels, Acknowledgement]:
+        """Who has what; nothing where Alertmanager does not answer, which the alerts do not wait for."""
+        try:
+            return {} if self._acknowledgements is None else self._acknowledgements.now()
+        except (Unreachable, ApiError) as error:
+            log.warning("Who has which alert is not known", error=error.message)
+            return {}
+
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
-def _alerts(prometheus: Prometheus) -> list[AlertBody]:
-    """The alerts that fire, worst first, then those about to. Watchdog always fires and is no news."""
+def _alerts(prometheus: Prometheus, held: Mapping[Labels, Acknowledgement]) -> list[AlertBody]:
+    """The alerts that fire, worst first, then those about to, and who has them. Watchdog is no news."""
     order = {"critical": 0, "warning": 1, "info": 2}
     found = [
         AlertBody(
@@ -116,11 +131,19 @@ def _alerts(prometheus: Prometheus) -> list[AlertBody]:
             summary=alert.annotations.get("summary", ""),
             description=alert.annotations.get("description", ""),
             runbook=_runbook(alert.annotations.get("runbook_url", "")),
+            acknowledged=_acknowledged(held.get(frozenset(alert.labels.items()))),
         )
         for alert in prometheus.alerts()
         if alert.labels.get("alertname") != "Watchdog" and NEXT not in alert.labels
     ]
     return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
+
+
+def _acknowledged(held: Acknowledgement | None) -> AcknowledgedBody | None:
+    if held is None:
+        return None
+    times = {"at": held.at.isoformat(), "until": held.until.isoformat()}
+    return AcknowledgedBody(by=held.by, comment=held.comment, **times)
 
 
 def _runbook(url: str) -> str:

@@ -22,7 +22,7 @@ CLIENT = "client.yml"
 CLIENT_HEAD = "# For `promtool` and `amtool`, by --http.config.file: how they log in.\n"
 READERS: Mapping[str, tuple[str, ...]] = {
     "prometheus": ("prometheus", "app", "grafana"),
-    "alertmanager": ("alertmanager", "prometheus", "grafana"),
+    "alertmanager": ("alertmanager", "prometheus", "grafana", "app"),
 }
 """The kinds that ask for a login, and those that log in there; themselves for health checks and scrapes."""
 

@@ -42,10 +42,10 @@ def make(topology: Topology, kind: str) -> None:
     password = made_once(password_file(layout, kind), None)
     for reader in READERS[kind]:
         if topology.has(reader):
-            _keep(copy_for(layout, kind, reader), password.reveal(), _user(topology, reader))
+            keep(copy_for(layout, kind, reader), password.reveal(), user_of(topology, reader))
     web = web_file(layout, kind)
     text = web.read_text(encoding="utf-8") if web.exists() else ""
-    _keep(web, text if _fits(text, password) else hashed(password), _user(topology, kind))
+    keep(web, text if _fits(text, password) else hashed(password), user_of(topology, kind))
 
 
 def readable(topology: Topology, reader: str) -> Iterable[Path]:
@@ -53,13 +53,13 @@ def readable(topology: Topology, reader: str) -> Iterable[Path]:
     return given(topology, reader).values()
 
 
-def _keep(path: Path, text: str, user: str | None) -> None:
+def keep(path: Path, text: str, user: str | None) -> None:
     """Let `path` hold `text`, for `user` alone."""
     content = text.encode()
     if not path.exists():
         write_atomic(path, content, 0o600, owners.ids(user))
     elif path.read_bytes() != content:
-        # Into the same file, which a container has mounted by itself. Its length does not change.
+        # Into the same file, which a container has mounted by itself.
         descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             file.write(content)
@@ -68,7 +68,8 @@ def _keep(path: Path, text: str, user: str | None) -> None:
     owners.give(path, user)
 
 
-def _user(topology: Topology, kind: str) -> str | None:
+def user_of(topology: Topology, kind: str) -> str | None:
+    """Whose the files of services of that kind are."""
     return topology.of_kind(kind)[0].user
 
 

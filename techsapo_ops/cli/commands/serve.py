@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.edition import Edition
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
+    from techsapo_ops.spec.models.monitoring import Alertmanager as AlertmanagerSpec
+    from techsapo_ops.spec.models.monitoring import Prometheus as PrometheusSpec
 
 
 def serve(
@@ -52,6 +54,19 @@ def serve(
     prometheus_password: Annotated[
         Path | None,
         typer.Option("--prometheus-password", hidden=True, help="File of Prometheus's password."),
+    ] = None,
+    alertmanager: Annotated[
+        str | None,
+        typer.Option(
+            "--alertmanager", hidden=True, help="HOST:PORT of Alertmanager, as this process sees it."
+        ),
+    ] = None,
+    alertmanager_password: Annotated[
+        Path | None,
+        typer.Option("--alertmanager-password", hidden=True, help="File of Alertmanager's password."),
+    ] = None,
+    acknowledge_key: Annotated[
+        Path | None, typer.Option("--acknowledge-key", hidden=True, help="The key of links to acknowledge.")
     ] = None,
     app_key: Annotated[
         Path | None, typer.Option("--app-key", hidden=True, help="The key that all instances share.")
@@ -95,6 +110,9 @@ def serve(
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
     from techsapo_ops.serve.server import run
+    from techsapo_ops.services.alertmanager.kind import Alertmanager
+    from techsapo_ops.services.alertmanager.signing import key_file
+    from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
@@ -118,8 +136,11 @@ def serve(
         keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
-        prometheus=_prometheus(spec, prometheus, rendered=rendered),
-        prometheus_login=_prometheus_login(project, prometheus_password),
+        prometheus=_server(spec.monitoring.prometheus, prometheus, rendered=rendered),
+        prometheus_login=_login(project, Prometheus.facts.kind, prometheus_password),
+        alertmanager=_server(spec.monitoring.alertmanager, alertmanager, rendered=rendered),
+        alertmanager_login=_login(project, Alertmanager.facts.kind, alertmanager_password),
+        acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
         thresholds=_thresholds(spec, thresholds),
         mask=mask_level(spec, _edition(spec, project)),
         exposures=_exposures(project, exposures),
@@ -179,25 +200,23 @@ def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
     return chosen(value, _edition(spec, project))
 
 
-def _prometheus(spec: Spec, told: str | None, *, rendered: bool) -> str | None:
-    """Where the pages' figures come from: a stack says so, by hand it is where the spec has it."""
+def _server(settings: PrometheusSpec | AlertmanagerSpec, told: str | None, *, rendered: bool) -> str | None:
+    """Where a server of the monitoring answers: a stack says so, by hand it is where the spec has it."""
     from techsapo_ops.adapters.address import Address, reachable_host
 
     if told is not None:
         return f"http://{told}"
-    settings = spec.monitoring.prometheus
     if rendered or not settings.enabled:
         return None
     return Address(reachable_host(settings.host), settings.port).url()
 
 
-def _prometheus_login(project: Project, told: Path | None) -> BasicLogin:
+def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
     """What it is asked with: a stack says so, by hand it is the password that the stack made."""
     from techsapo_ops.adapters.basic_login import BasicLogin
-    from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.services.web_login import USER, password_file
 
-    return BasicLogin(USER, told or password_file(project.layout, Prometheus.facts.kind))
+    return BasicLogin(USER, told or password_file(project.layout, kind))
 
 
 def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, float]]:

@@ -77,6 +77,15 @@ class RecentBody(Body):
     series: dict[str, list[Number | None]]
 
 
+class AcknowledgedBody(Body):
+    """Who has an alert that fires."""
+
+    by: str
+    at: str
+    until: Annotated[str, Field(description="When it ends where the alert does not end before.")]
+    comment: str
+
+
 class AlertBody(Body):
     name: str
     severity: str
@@ -86,6 +95,9 @@ class AlertBody(Body):
     summary: str
     description: str
     runbook: str
+    acknowledged: Annotated[
+        AcknowledgedBody | None, Field(description="Null where nobody has it, or nobody knows.")
+    ]
 
 
 class JobBody(Body):

@@ -85,6 +85,10 @@ function drawAlerts() {
       facts.append("· ", link);
     } else if (alert.runbook) facts.append(`· ${word("runbook")}: ${alert.runbook}`);
     item.append(facts);
+    if (alert.acknowledged !== null) {
+      const { by, at, comment } = alert.acknowledged;
+      item.append(element("p", "held", `${word("held")}: ${by} · ${word("since")} ${when(at)}${comment ? ` · ${comment}` : ""}`));
+    }
     list.append(item);
   }
   host.replaceChildren(...untold(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.rules import INCIDENT, NEXT, SINCE
+from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
 
 _ANY_NEXT = Matcher(NEXT, "=~", ".+")
-_OF_THE_RULE = frozenset({"alertname", "severity", "priority", "service"})
 LONGEST_NAME = 64
 """Characters of the name of somebody who acknowledges."""
 
@@ -42,7 +41,7 @@ class Incident:
     @property
     def of(self) -> str:
         """What tells it from others of its alert, such as `instance=app-1`; "" where nothing has to."""
-        return ", ".join(f"{k}={v}" for k, v in sorted(self.labels.items()) if k not in _OF_THE_RULE)
+        return ", ".join(f"{k}={v}" for k, v in sorted(self.labels.items()) if k not in OF_THE_RULE)
 
     def __str__(self) -> str:
         return f"{self.alert} ({self.of})" if self.of else self.alert

@@ -7,6 +7,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
+from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
 from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.monitoring import (
@@ -18,6 +19,7 @@ from techsapo_ops.spec.models.monitoring import (
 )
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import go_template_text
+from techsapo_ops.stack.page_url import page_url
 from techsapo_ops.stack.secrets import secret_name
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -41,10 +43,13 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         return ()
     spec = topology.spec
     settings = spec.monitoring.alertmanager
-    texts = templates.render(f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project)
+    texts = templates.render(
+        f"alertmanager/techsapo.{spec.locale}.tmpl.j2", project=spec.project, pages=page_url(spec, "")
+    )
     content = templates.render(
         "alertmanager/alertmanager.yml.j2",
         smtp=_smtp(topology),
+        signatures=str(signatures_seen(topology)) if signs(topology) else None,
         group_by=list(GROUP_BY),
         group_wait=settings.group_wait,
         group_interval=settings.group_interval,

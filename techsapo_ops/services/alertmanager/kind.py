@@ -69,10 +69,11 @@ class Alertmanager(Kind):
         return login_of(topology.layout, self.name)
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
-        """Its login, and those that it logs in with."""
+        """Its login, and the signed links that it sends."""
+        from techsapo_ops.services.alertmanager import signing
         from techsapo_ops.services.web_login import given
 
-        return given(topology, self.name)
+        return {**given(topology, self.name), **signing.given(topology, self.name)}
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its login's."""

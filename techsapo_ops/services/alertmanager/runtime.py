@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.services import web_login_files
+from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.signing import given
 from techsapo_ops.services.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -18,19 +20,23 @@ if TYPE_CHECKING:
 
 
 class AlertmanagerRuntime(Runtime):
-    """It tells what it has loaded, and asks for a login that is made here."""
+    """It tells what it has loaded, asks for a login that is made here, and sends signed links."""
 
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
-        return web_login_files.readable(topology, "alertmanager")
+        return (
+            *web_login_files.readable(topology, "alertmanager"),
+            *given(topology, "alertmanager").values(),
+        )
 
     @override
     def make_keys(self, topology: Topology) -> None:
         web_login_files.make(topology, "alertmanager")
+        signing_files.make(topology)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:
-        web_login_files.make(topology, "alertmanager")
+        self.make_keys(topology)
 
     @override
     def loaded(self) -> Loaded:

@@ -104,12 +104,13 @@ class App(Kind):
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its own key, and the passwords that were made at the first start of what it asks."""
+        from techsapo_ops.services.alertmanager import signing
         from techsapo_ops.services.mysql.kind import APP_PASSWORD
         from techsapo_ops.services.redis.accounts import APP, APP_SECRET, accounts_made, password_file
         from techsapo_ops.services.web_login import given
 
         layout = topology.layout
-        made = {APP_KEY: layout.app_key, **given(topology, self.name)}
+        made = {APP_KEY: layout.app_key, **given(topology, self.name), **signing.given(topology, self.name)}
         if topology.spec.mysql is not None and topology.spec.mysql.password is None:
             made[APP_PASSWORD] = layout.mysql_password
         if accounts_made(topology):
@@ -126,7 +127,7 @@ class App(Kind):
             topology.host.python,
             "-m",
             "techsapo_ops",
-            *_arguments(topology, service, ("prometheus",)),
+            *_arguments(topology, service, ("prometheus", "alertmanager")),
         )
         return Program(
             service.name,
@@ -153,7 +154,7 @@ class App(Kind):
         port = service.facts.port
         probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
         return Container(
-            command=_arguments(topology, service, ("redis", "mysql", "prometheus")),
+            command=_arguments(topology, service, ("redis", "mysql", "prometheus", "alertmanager")),
             port=port,
             healthcheck=("python", "-c", probe),
             config=("app", "pages"),
@@ -188,6 +189,7 @@ def _stop_seconds(topology: Topology) -> int:
 
 
 def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> tuple[str, ...]:
+    from techsapo_ops.services.alertmanager.signing import told_key
     from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
     from techsapo_ops.services.web_login import told_passwords
     from techsapo_ops.stack.own_tls import trusted
@@ -201,7 +203,8 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--thresholds", str(topology.config_dir() / THRESHOLDS),
         "--exposures", str(topology.config_dir() / EXPOSURES),
         "--unreached", str(topology.config_dir() / UNREACHED),
-        *told_addresses(topology, told), *told_authorities(topology, trusted(topology, service)),
+        *told_key(topology), *told_addresses(topology, told),
+        *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.prometheus.holder_text import holder_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.formats import go_template_text
@@ -135,6 +136,8 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
         "description": text(alert.description[spec.locale]),
         **{name: go_template_text(words) for name, words in help_with(spec, alert).items()},
     }
+    if alert.name != "Watchdog":
+        rule["annotations"]["acknowledged_by"] = holder_text(alert.name)
     return rule
 
 

@@ -171,7 +171,11 @@ def test_each_service_has_its_own_copies_of_its_secrets(tmp_path: Path) -> None:
                 file = data["secrets"][secret["source"]]["file"]
                 path = str((folder / file).resolve()).lstrip("/")
                 kind = service_name.split("-")[0] if service_name.startswith("app-") else service_name
-                made = {"keys/app-key": "app"}  # by the engine, before it starts the first container
+                made = {  # by the engine, before it starts the first container
+                    "keys/app-key": "app",
+                    "keys/acknowledge-key.app": "app",
+                    "keys/acknowledge.tmpl": "alertmanager",
+                }
                 assert (files[path].owner if path in files else made[path]) == kind
 
 

@@ -115,7 +115,7 @@ def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password(tmp_
             "prometheus-web.yml",
         },
         "alertmanager": {"alertmanager-password.alertmanager", "alertmanager-web.yml"},
-        "app": {"prometheus-password.app"},
+        "app": {"prometheus-password.app", "alertmanager-password.app"},
         "grafana": {"prometheus-password.grafana", "alertmanager-password.grafana"},
         "redis": set(),
     }.items():

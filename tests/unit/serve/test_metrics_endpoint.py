@@ -67,7 +67,10 @@ def names(text: str) -> set[str]:
 
 
 def test_every_metric_of_the_catalogue_is_exported_and_nothing_else(tmp_path: Path) -> None:
-    exported = names(scrape(make_app(tmp_path), "disk full"))
+    app = make_app(tmp_path)
+    held = {"alert": "AppDown", "of": "", "by": "hanako"}  # what a stack with Alertmanager has
+    app.metrics.read("techsapo_alert_acknowledged", lambda: [(held, 1)])
+    exported = names(scrape(app, "disk full"))
     wanted = {series for metric in metrics().values() for series in metric.series}
     assert wanted - exported - SERVER_ONLY - LIMITED_ONLY == VENDORS_ONLY | REDIS_ONLY
     assert exported - wanted == set()

@@ -1,0 +1,227 @@
+"""/alerts/NAME/acknowledge: where the link in a message leads. It asks first; only its form acknowledges.
+
+Programs open links: previews of chats, scanners of mail. So a GET changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.serve.acknowledgements import Acknowledgements
+from techsapo_ops.serve.attempts import Attempts
+from techsapo_ops.serve.hosts import SameOrigin
+from techsapo_ops.serve.pages import page_of
+from techsapo_ops.serve.sign_in import SignIn
+from techsapo_ops.services.alertmanager.acknowledging import (
+    LONGEST_NAME,
+    Acknowledgement,
+    Claim,
+    Incident,
+    Taken,
+)
+from techsapo_ops.services.alertmanager.signing import is_signed
+
+log = structlog.get_logger()
+
+PATH = "/alerts/{name}/acknowledge"
+HOURS = (1, 2, 4, 8, 24)
+_USUAL_HOURS = 8
+_LONGEST_FORM = 16_384
+_LONGEST_COMMENT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who is let in to acknowledge: `key` gives the key of the signatures, None where there is none now."""
+
+    project: str
+    key: Callable[[], bytes | None]
+    origins: SameOrigin
+    sign_in: SignIn
+    attempts: Attempts = field(default_factory=lambda: Attempts(30, 300))
+
+    def admits(self, alert: str, signature: str) -> bool:
+        """Whether the signature is that of the alert."""
+        key = self.key()
+        return key is not None and is_signed(signature, key, self.project, alert)
+
+
+@cache
+def words() -> Mapping[str, Mapping[str, str]]:
+    """What the page says, by language."""
+    import yaml
+
+    text = (files("techsapo_ops.serve") / "acknowledge_page.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return found
+
+
+def key_in(file: Path | None) -> Callable[[], bytes | None]:
+    """What reads the key in `file`, each time: without the file no link works any more."""
+
+    def read() -> bytes | None:
+        try:
+            return file.read_bytes().strip() or None if file is not None else None
+        except FileNotFoundError:
+            return None
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the form was filled in with."""
+
+    signature: str
+    by: str
+    hours: int
+    comment: str
+    take_over: bool
+    chosen: frozenset[str]
+
+    @classmethod
+    def read(cls, body: bytes) -> Form:
+        """Of a body in the form of forms; what is missing or malformed is empty."""
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=200)
+        first = {name: values[0] for name, values in fields.items()}
+        hours = first.get("hours", "")
+        known = hours.isascii() and hours.isdigit() and len(hours) < 4 and int(hours) in HOURS
+        return cls(
+            first.get("signature", ""),
+            " ".join(first.get("by", "").split()),
+            int(hours) if known else _USUAL_HOURS,
+            " ".join(first.get("comment", "").split())[:_LONGEST_COMMENT],
+            "take_over" in first,
+            frozenset(fields.get("of", ())),
+        )
+
+
+def acknowledge_routes(locale: str, door: Door, kept: Acknowledgements | None) -> APIRouter:
+    """The routes of the page; `kept` is None where the stack has no Prometheus or no Alertmanager."""
+    router = APIRouter(include_in_schema=False)
+    pages = _Pages(locale, door, kept)
+    router.add_api_route(PATH, pages.ask, methods=["GET", "HEAD"])
+    router.add_api_route(PATH, pages.take, methods=["POST"])
+    return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    locale: str
+    door: Door
+    kept: Acknowledgements | None
+
+    async def ask(self, request: Request, name: str) -> Response:
+        """The form; nothing is changed."""
+        self.door.attempts.count(str(request.state.client))
+        signature = request.query_params.get("signature", "")
+        if not self.door.admits(name, signature):
+            return self._refused(request, name)
+        return await self._form(request, name, signature)
+
+    async def take(self, request: Request, name: str) -> Response:
+        """Acknowledge what the form says."""
+        self.door.attempts.count(str(request.state.client))
+        await self.door.origins.check(request)
+        body = await request.body()
+        form = Form.read(body if len(body) <= _LONGEST_FORM else b"")
+        if not self.door.admits(name, form.signature):
+            return self._refused(request, name)
+        by = self.door.sign_in.user(request) or form.by
+        if not 0 < len(by) <= LONGEST_NAME or not by.isprintable():
+            return await self._form(request, name, form.signature, error="no_name", status=422)
+        until = datetime.now(UTC) + timedelta(hours=form.hours)
+        claim = Claim(by, until, form.comment, form.take_over)
+        try:
+            firing = await asyncio.to_thread(self._of, name)
+            wanted = [i for i, _ in firing if _digest(i) in form.chosen]
+            if not wanted:
+                return await self._form(request, name, form.signature, error="none", status=422)
+            made = await asyncio.to_thread(self._take, wanted, claim)
+        except Taken:
+            return await self._form(request, name, form.signature, error="taken", status=409)
+        except (Unreachable, ApiError) as error:
+            return self._unknown(request, name, error)
+        log.info("Alert acknowledged", alert=name, by=by, of=[i.of for i in wanted], until=until.isoformat())
+        return self._page(request, name, "done", done=[_done(each) for each in made])
+
+    def _of(self, name: str) -> list[tuple[Incident, Acknowledgement | None]]:
+        return [] if self.kept is None else self.kept.of(name)
+
+    def _take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
+        return () if self.kept is None else self.kept.take(wanted, claim)
+
+    async def _form(
+        self, request: Request, name: str, signature: str, *, error: str = "", status: int = 200
+    ) -> Response:
+        try:
+            firing = await asyncio.to_thread(self._of, name)
+        except (Unreachable, ApiError) as trouble:
+            return self._unknown(request, name, trouble)
+        if not firing:
+            return self._page(request, name, "over")
+        rows = [_row(incident, held, number) for number, (incident, held) in enumerate(firing)]
+        user = self.door.sign_in.user(request) or ""
+        values = {"rows": rows, "signature": signature, "user": user, "error": error}
+        return self._page(request, name, "title", status, **values)
+
+    def _refused(self, request: Request, name: str) -> Response:
+        log.info("Link to acknowledge an alert refused", refused=("signature", str(request.state.client)))
+        return self._page(request, name, "forged", 403)
+
+    def _unknown(self, request: Request, name: str, error: Unreachable | ApiError) -> Response:
+        log.warning("An alert can't be acknowledged by its page", error=error.message)
+        return self._page(request, name, "unknown", 503)
+
+    def _page(self, request: Request, name: str, kind: str, status: int = 200, **values: object) -> Response:
+        asked = request.query_params.get("lang", "")
+        locale = asked if asked in words() else self.locale
+        alert = name if kind != "forged" else ""
+        known = {
+            "kind": kind,
+            "alert": alert,
+            "texts": words().items(),
+            "all_hours": HOURS,
+            "usual": _USUAL_HOURS,
+        }
+        content, media_type, _ = page_of("acknowledge", locale, **{**known, **values})
+        return Response(content, status, media_type=media_type)
+
+
+def _digest(incident: Incident) -> str:
+    """What stands for an incident in the form: of another one, even of the same series, it is another."""
+    parts = (incident.since, *(f"{k}={v}" for k, v in sorted(incident.labels.items())))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
+
+
+def _row(incident: Incident, held: Acknowledgement | None, number: int) -> dict[str, object]:
+    holder = None if held is None else {"by": held.by, "at": _moment(held.at), "comment": held.comment}
+    return {
+        "of": incident.of or incident.alert,
+        "since": _moment(incident.began),
+        "holder": holder,
+        "value": _digest(incident),
+        "number": number,
+    }
+
+
+def _done(made: Acknowledgement) -> dict[str, str]:
+    return {"by": made.by, "of": str(made.incident), "until": _moment(made.until)}
+
+
+def _moment(when: datetime) -> str:
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -1,0 +1,74 @@
+"""Who has which alert, as Alertmanager keeps it: for pages, and as a metric for the next message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+import structlog
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.serve.metric_registry import Sample
+from techsapo_ops.services.alertmanager.acknowledging import (
+    Acknowledgement,
+    Claim,
+    Incident,
+    acknowledge,
+    holders,
+    incidents,
+)
+
+log = structlog.get_logger()
+
+EVERY = 15.0
+"""Seconds between two looks at Alertmanager, for the metric."""
+
+Labels = frozenset[tuple[str, str]]
+
+
+class Acknowledgements:
+    """Those of the stack's Alertmanager. Its methods but `samples` and `watch` ask it, and may block.
+
+    They raise Unreachable and ApiError.
+    """
+
+    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager) -> None:
+        self._prometheus = prometheus
+        self._alertmanager = alertmanager
+        self._known: Sequence[Acknowledgement] = ()
+
+    def now(self) -> Mapping[Labels, Acknowledgement]:
+        """Who has what fires, by the labels that Prometheus has of it."""
+        return holders(self._prometheus, self._alertmanager)
+
+    def of(self, alert: str) -> list[tuple[Incident, Acknowledgement | None]]:
+        """What fires of an alert, and who has it."""
+        firing = [i for i in incidents(self._prometheus) if i.alert == alert]
+        held = self.now() if firing else {}
+        return [(i, held.get(frozenset(i.labels.items()))) for i in firing]
+
+    def take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
+        """Acknowledge; see there, Taken too."""
+        return acknowledge(self._alertmanager, wanted, claim)
+
+    def samples(self) -> Iterable[Sample]:
+        """Who had what at the last look."""
+        for each in self._known:
+            yield {"alert": each.incident.alert, "of": each.incident.of, "by": each.by}, 1.0
+
+    async def watch(self, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Look again and again. While nobody answers, nothing is known."""
+        reached = True
+        while True:
+            try:
+                self._known = tuple((await asyncio.to_thread(self.now)).values())
+                reached = True
+            except (Unreachable, ApiError) as error:
+                self._known = ()
+                if reached:
+                    log.warning("Who has which alert is not known", error=error.message)
+                reached = False
+            await pause(EVERY)

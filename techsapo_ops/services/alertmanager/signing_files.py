@@ -1,0 +1,29 @@
+"""Makes the key of the signed links, and the template that holds them."""
+
+from __future__ import annotations
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.services.alertmanager.signing import (
+    key_file,
+    key_of_app,
+    signatures,
+    signatures_file,
+    signs,
+)
+from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.web_login_files import keep, user_of
+from techsapo_ops.stack.topology import Topology
+
+
+def make(topology: Topology) -> None:
+    """The key, the app's copy, and the signatures for Alertmanager, made where they are missing or others.
+
+    Changed in place, as the files of a login are: a container has them mounted by themselves.
+    """
+    if not signs(topology):
+        return
+    layout = topology.layout
+    key = made_once(key_file(layout), None).reveal()
+    keep(key_of_app(layout), key, user_of(topology, "app"))
+    text = signatures(key.encode(), topology.spec.project, alerts())
+    keep(signatures_file(layout), text, user_of(topology, "alertmanager"))

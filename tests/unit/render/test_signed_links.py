@@ -1,0 +1,82 @@
+"""Links by which an alert is acknowledged: who is given the key and who the signatures."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+import yaml
+from monitoring_stack import monitoring_files, spec_of, topology_of
+
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.signing import (
+    given,
+    is_signed,
+    key_file,
+    key_of_app,
+    signature,
+    signatures_file,
+)
+
+KEY = b"0" * 48
+
+
+def test_a_signature_is_of_one_key_one_stack_and_one_alert() -> None:
+    made = signature(KEY, "shop", "AppDown")
+    assert is_signed(made, KEY, "shop", "AppDown")
+    others = [(b"1" * 48, "shop", "AppDown"), (KEY, "other", "AppDown"), (KEY, "shop", "NginxDown")]
+    others += [(KEY, "shopAppDown", ""), (KEY, "", "shop\0AppDown")]
+    assert [is_signed(made, *other) for other in others] == [False] * len(others)
+    for forged in ("", made[:-1], made + "=", made.swapcase(), "日本語", "\0"):
+        assert not is_signed(forged, KEY, "shop", "AppDown")
+
+
+def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_the_app(tmp_path: Path) -> None:
+    topology = topology_of(spec_of(), tmp_path)
+    signing_files.make(topology)
+    files = [key_file(topology.layout), key_of_app(topology.layout), signatures_file(topology.layout)]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
+    text = signatures_file(topology.layout).read_text()
+    key = key_file(topology.layout).read_bytes()
+    assert key.decode() not in text
+    for name in alerts():
+        assert f"/alerts/{name}/acknowledge?signature={signature(key, 'techsapo', name)}" in text
+    assert list(given(topology, "alertmanager").values()) == [signatures_file(topology.layout)]
+    assert list(given(topology, "app").values()) == [key_of_app(topology.layout)]
+    assert given(topology, "grafana") == {}
+
+
+def test_a_key_that_was_removed_is_made_anew_into_the_files_that_containers_have(tmp_path: Path) -> None:
+    topology = topology_of(spec_of(), tmp_path)
+    signing_files.make(topology)
+    layout = topology.layout
+    before = {f: (f.stat().st_ino, f.read_text()) for f in (key_of_app(layout), signatures_file(layout))}
+    signing_files.make(topology)
+    assert {f: (f.stat().st_ino, f.read_text()) for f in before} == before
+    key_file(layout).unlink()
+    signing_files.make(topology)
+    for file, (inode, text) in before.items():
+        assert file.stat().st_ino == inode
+        assert file.read_text() != text
+
+
+@pytest.mark.parametrize("missing", ["prometheus", "alertmanager"])
+def test_nothing_is_signed_where_nobody_could_acknowledge(tmp_path: Path, missing: str) -> None:
+    topology = topology_of(spec_of(monitoring={missing: {"enabled": False}}), tmp_path)
+    signing_files.make(topology)
+    assert not key_file(topology.layout).exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "path"),
+    [("native", "/srv/techsapo/keys/acknowledge.tmpl"), ("compose", "/run/secrets/acknowledge.tmpl")],
+)
+def test_alertmanager_is_told_where_the_signatures_are_and_no_rendered_file_holds_one(
+    engine: str, path: str
+) -> None:
+    files = monitoring_files(spec_of(), engine=engine)  # type: ignore[arg-type]
+    config = yaml.safe_load(files["alertmanager/alertmanager.yml"].content)
+    assert config["templates"] == ["templates/*.tmpl", path]
+    assert not any("signature=" in file.content for file in files.values())

@@ -1,0 +1,245 @@
+"""The page that a signed link leads to: it asks first, and lets in nobody without a signature."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from orchestrator import client_of, make_spec
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Silence
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.attempts import Attempts
+from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.services.alertmanager.signing import signature
+
+KEY = "k" * 48
+NOWHERE = "http://127.0.0.1:1"
+LABELS = {"alertname": "AppDown", "severity": "critical", "priority": "P0", "service": "app"}
+
+
+class Kept:
+    """Takes the place of both servers: `firing` is what fires, `silences` what is silenced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.firing: list[Mapping[str, str]] = [{**LABELS, "since": "1700000000"}]
+        self.silences: list[Silence] = []
+        monkeypatch.setattr(Prometheus, "query", lambda _, expr: self._query(expr))
+        monkeypatch.setattr(Alertmanager, "silences", lambda _: tuple(self.silences))
+        monkeypatch.setattr(Alertmanager, "silence", lambda _, *given: self._silence(*given))
+        monkeypatch.setattr(Alertmanager, "expire", lambda _, one: self._expire(one))
+
+    @property
+    def by(self) -> list[str]:
+        return [s.created_by for s in self.silences]
+
+    def _query(self, expression: str) -> tuple[Sample, ...]:
+        assert expression == "techsapo:alert:incident"
+        return tuple(Sample({"__name__": expression, **labels}, 1.0, 0.0) for labels in self.firing)
+
+    def _silence(self, matchers: Any, starts: datetime, ends: datetime, by: str, comment: str) -> str:
+        made = f"id-{len(self.silences)}"
+        self.silences.append(Silence(made, tuple(matchers), starts, ends, by, comment, "active"))
+        return made
+
+    def _expire(self, one: str) -> None:
+        self.silences = [s for s in self.silences if s.id != one]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
+    return Kept(monkeypatch)
+
+
+Work = Callable[[httpx.AsyncClient], Awaitable[Any]]
+
+
+def run(directory: Path, work: Work, **sections: Any) -> Any:
+    """What `work` returns with a client of an app whose key of links is KEY."""
+    (directory / "key").write_text(KEY, encoding="ascii")
+    options = Options(
+        make_spec(locale="en", **sections), "app-1", directory / "data",
+        prometheus=NOWHERE, alertmanager=NOWHERE, acknowledge_key=directory / "key",
+    )  # fmt: skip
+
+    async def main() -> Any:
+        async with client_of(App(options)) as client:
+            return await work(client)
+
+    return asyncio.run(main())
+
+
+def link(alert: str = "AppDown", *, project: str | None = None, key: str = KEY) -> str:
+    signed = signature(key.encode(), project or make_spec().project, alert)
+    return f"/alerts/{alert}/acknowledge?signature={signed}"
+
+
+def form(page: str) -> dict[str, str]:
+    """What a browser sends of the page's English form, the name left out."""
+    english = page.partition('lang="en">')[2].partition("</form>")[0].partition("<form")[2]
+    fields = re.findall(r'<input type="(?:hidden|checkbox)"[^>]*name="(\w+)" value="([^"]*)"', english)
+    return {name: value for name, value in fields if name != "take_over"}
+
+
+async def submit(
+    client: httpx.AsyncClient, headers: Mapping[str, str] | None = None, **more: str
+) -> httpx.Response:
+    page = await client.get(link())
+    return await client.post("/alerts/AppDown/acknowledge", data=form(page.text) | more, headers=headers)
+
+
+def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await client.get(link()), await client.head(link()), await client.get(link())]
+
+    pages = run(tmp_path, work)
+    assert [p.status_code for p in pages] == [200, 200, 200]
+    assert "Say that you have AppDown" in pages[0].text
+    assert "AppDown に対応する" in pages[0].text
+    assert pages[0].headers["cache-control"] == "no-store"
+    assert kept.silences == []
+
+
+def test_the_form_acknowledges_in_the_name_that_was_written(tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: submit(client, by=" 花子 <b> ", hours="2", comment="on it"))
+    assert answer.status_code == 200
+    assert "花子 &lt;b&gt; has AppDown" in answer.text
+    (made,) = kept.silences
+    assert (made.created_by, made.comment) == ("花子 <b>", "on it")
+    assert {str(m) for m in made.matchers} == {
+        *(f"{name}={value}" for name, value in LABELS.items()), "since=1700000000", "next=~.+",
+    }  # fmt: skip
+    assert 7190 < (made.ends - datetime.now(UTC)).total_seconds() <= 7200
+
+
+FORGED = {
+    "none": "/alerts/AppDown/acknowledge",
+    "a made-up one": "/alerts/AppDown/acknowledge?signature=" + "A" * 24,
+    "another alert's": link("NginxDown").replace("NginxDown", "AppDown"),
+    "another stack's": link(project="other"),
+    "of a key of before": link(key="o" * 48),
+    "odd characters": "/alerts/AppDown/acknowledge?signature=%00%ff%F0%9F%92%A5",
+    "another name": link().replace("AppDown", "%3Cscript%3E"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_signature_that_is_not_of_this_alert_and_stack_lets_nobody_in(
+    name: str, tmp_path: Path, kept: Kept
+) -> None:
+    path, _, query = FORGED[name].partition("?")
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        sent = {**form((await client.get(link())).text), "by": "mallory"}
+        sent |= dict(httpx.QueryParams(query)) or {"signature": ""}
+        return [await client.get(FORGED[name]), await client.post(path, data=sent)]
+
+    for page in run(tmp_path, work):
+        assert page.status_code == 403
+        assert "This link does not work" in page.text
+        assert "<script>" not in page.text
+    assert kept.silences == []
+
+
+def test_without_its_key_no_link_works_any_more(tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        before = await client.get(link())
+        (tmp_path / "key").unlink()
+        return [before.status_code, (await client.get(link())).status_code]
+
+    assert run(tmp_path, work) == [200, 403]
+
+
+def test_another_sites_form_acknowledges_nothing(tmp_path: Path, kept: Kept) -> None:
+    for origin in ("https://evil.example", "null"):
+        answer = run(tmp_path, lambda client, o=origin: submit(client, {"Origin": o}, by="mallory"))
+        assert answer.status_code == 403
+    assert kept.silences == []
+    answer = run(tmp_path, lambda client: submit(client, {"Origin": "http://localhost"}, by="hanako"))
+    assert (answer.status_code, kept.by) == (200, ["hanako"])
+
+
+def test_an_alert_that_is_over_has_nothing_to_acknowledge(tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        sent = {**form((await client.get(link())).text), "by": "hanako"}
+        kept.firing = [{**LABELS, "since": "1800000000"}]  # it fires anew: what was open is another incident
+        anew = await client.post("/alerts/AppDown/acknowledge", data=sent)
+        kept.firing = []
+        return [anew, await client.post("/alerts/AppDown/acknowledge", data=sent), await client.get(link())]
+
+    anew, late, page = run(tmp_path, work)
+    assert (anew.status_code, late.status_code, page.status_code) == (422, 200, 200)
+    assert "Choose what you have" in anew.text
+    assert "AppDown does not fire now" in late.text
+    assert "AppDown does not fire now" in page.text
+    assert kept.silences == []
+
+
+def test_what_another_has_is_taken_over_only_by_saying_so(tmp_path: Path, kept: Kept) -> None:
+    run(tmp_path, lambda client: submit(client, by="hanako"))
+    answer = run(tmp_path, lambda client: submit(client, by="taro"))
+    assert answer.status_code == 409
+    assert "hanako has it" in answer.text
+    assert kept.by == ["hanako"]
+    assert run(tmp_path, lambda client: submit(client, by="taro", take_over="yes")).status_code == 200
+    assert kept.by == ["taro"]
+
+
+@pytest.mark.parametrize("by", ["", "  ", "x" * 65, "a\u202eb"])
+def test_a_name_is_asked_for(by: str, tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: submit(client, by=by))
+    assert (answer.status_code, kept.silences) == (422, [])
+    assert "Write a name" in answer.text
+
+
+def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> None:
+    sign_in = {"auth": {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
+    headers = {"X-Techsapo-User": "hanako@example.com", "X-Techsapo-Sign-In": "s" * 32}
+
+    async def work(client: httpx.AsyncClient) -> httpx.Response:
+        client.headers.update(headers)
+        return await submit(client, by="mallory")
+
+    run(tmp_path, work, app=sign_in)
+    assert kept.by == ["hanako@example.com"]
+
+
+def test_servers_that_do_not_answer_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> Any:
+        raise Unreachable(NOWHERE, "refused")
+
+    monkeypatch.setattr(Prometheus, "query", away)
+    page = run(tmp_path, lambda client: client.get(link()))
+    assert page.status_code == 503
+    assert "techsapo alerts ack AppDown" in page.text
+
+
+def test_a_client_that_tries_on_and_on_has_to_wait_and_others_do_not() -> None:
+    now = [1000.0]
+    attempts = Attempts(3, 5, clock=lambda: now[0])
+    for client in ("a", "a", "a", "b"):
+        attempts.count(client)
+    with pytest.raises(Problem) as refused:
+        attempts.count("a")
+    assert (refused.value.status, refused.value.retry_after) == (429, 20.0)
+    attempts.count("b")
+    with pytest.raises(Problem):
+        attempts.count("c")  # five in all
+    now[0] += 20
+    attempts.count("a")
+
+
+def test_a_flood_of_guesses_is_cut_off(tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        return [(await client.get(FORGED["a made-up one"])).status_code for _ in range(32)]
+
+    assert run(tmp_path, work)[-2:] == [429, 429]
