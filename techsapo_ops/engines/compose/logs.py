@@ -19,6 +19,8 @@ _AT_ONCE = 4
 _AGAIN_SECONDS = 0.3
 _ERASE = re.compile(r"^\x1b\[\dK")
 """Docker Compose erases its line before a container that it found later, also where no terminal is."""
+_PIECE = 4_096
+"""Fewest characters of a line that Docker cuts, at 16 KB; its client writes the line's time where it did."""
 _START = datetime.fromtimestamp(0, UTC)
 
 
@@ -89,6 +91,8 @@ def _texts(data: bytes) -> list[str]:
 def _line(service: str, text: str) -> LogLine:
     stamp, _, rest = text.partition(" ")
     when = docker_time(stamp)
+    if when is not None and len(text) > _PIECE:
+        rest = rest.replace(f"{stamp} ", "")
     return LogLine(service, rest.rstrip("\r") if when is not None else text, when)
 
 

@@ -1,0 +1,42 @@
+"""Lines of containers, as the docker client hands them out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from techsapo_ops.engines.compose.logs import _line
+
+STAMP = "2026-11-26T21:39:03.234277373Z"
+OTHER = "2026-11-26T21:39:03.234277374Z"
+CUT = 16_384
+"""Bytes after which Docker cuts a line. Its client then writes the line's time once more (tried with 28)."""
+
+
+def handed_out(text: str) -> str:
+    """`text` as `docker logs --timestamps` shows it."""
+    raw = text.encode()
+    return "".join(
+        f"{STAMP} {raw[n : n + CUT].decode(errors='replace')}" for n in range(0, max(len(raw), 1), CUT)
+    )
+
+
+@pytest.mark.parametrize("length", [10, CUT, CUT + 1, 3 * CUT, 100_000])
+def test_a_line_that_docker_cut_is_whole_again(length: int) -> None:
+    text = json.dumps({"level": "info", "message": "x" * length})
+    assert _line("app-1", handed_out(text)).text == text
+
+
+@pytest.mark.parametrize("length", [5_500, 20_000])
+def test_of_a_cut_character_alone_something_is_lost(length: int) -> None:
+    text = json.dumps({"message": "あ" * length}, ensure_ascii=False)
+    found = _line("app-1", handed_out(text)).text
+    assert STAMP not in found
+    assert set(json.loads(found)["message"]) <= {"あ", "\ufffd"}
+
+
+def test_a_time_that_a_short_line_or_another_line_tells_stays() -> None:
+    assert _line("app-1", f"{STAMP} began {STAMP} so").text == f"began {STAMP} so"
+    long = f"{'x' * 20_000} {OTHER} y"
+    assert _line("app-1", handed_out(long)).text == long
