@@ -10,7 +10,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ import redis as redis_client
 import servers
 import yaml
 from promql_names import metric_names
+from stacks import host, spec, topology
+from systemd_bus import systemd_bus
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.redis.accounts import EXPORTER, rights
+from techsapo_ops.services.registry import programs
 
 pytestmark = pytest.mark.lab
 
@@ -330,13 +333,30 @@ def test_a_log_that_prometheus_finds_broken_when_it_starts_is_told(tmp_path: Pat
         servers.wait_for(lambda: found(second.url) == ["WAL corruption"], timeout=30, what="the alert")
 
 
-def test_the_exporter_of_the_host_takes_the_flags_about_units(tmp_path: Path) -> None:
-    """It starts with them, and says itself whether it could ask systemd."""
-    from techsapo_ops.services.node.kind import _UNITS
-
+def test_of_the_units_of_systemd_those_that_failed_are_told_and_the_stacks_own_jobs_are_not(
+    tmp_path: Path,
+) -> None:
+    """The real exporter, with the flags that the stack gives it, asks a systemd of the test's."""
+    states = {
+        "chrony.service": "failed",
+        "ssh.service": "active",
+        "srv.mount": "failed",
+        "techsapo-t-job-backup.service": "failed",
+        "dev-sda.device": "active",
+    }
+    stack = topology(spec(), tmp_path, facts=replace(host(), systemd=True))
+    program = next(p for p in programs(stack) if p.service == "node-exporter")
+    units = [word for word in program.argv if word.startswith("--collector.systemd")]
     port = servers.free_port()
-    argv = [servers.binary("prometheus-node-exporter"), *_UNITS, f"--web.listen-address=127.0.0.1:{port}"]
     url = f"http://127.0.0.1:{port}"
-    with servers.running(argv, tmp_path, port, lambda: servers.http_ok(url)):
-        text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
-    assert re.search(r'^node_scrape_collector_success{collector="systemd"} [01]$', text, re.MULTILINE)
+    with systemd_bus(tmp_path, states) as bus:
+        argv = [
+            "/usr/bin/env", f"DBUS_SYSTEM_BUS_ADDRESS={bus}", servers.binary("prometheus-node-exporter"),
+            *units, f"--web.listen-address=127.0.0.1:{port}",
+        ]  # fmt: skip
+        with servers.running(argv, tmp_path / "node", port, lambda: servers.http_ok(url)):
+            text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
+    assert 'node_scrape_collector_success{collector="systemd"} 1' in text
+    failed = re.findall(r'^node_systemd_unit_state{name="([^"]+)",state="failed",.*} 1$', text, re.MULTILINE)
+    assert sorted(failed) == ["chrony.service", "srv.mount"]
+    assert len(re.findall(r'^node_systemd_unit_state{name="ssh.service"', text, re.MULTILINE)) == 5
