@@ -12,6 +12,7 @@ from techsapo_ops.stack.topology import Topology
 RSYSLOG = "rsyslog/techsapo.conf"
 RETRY = 10
 """Seconds until a server that is away is tried again, for the first time."""
+_HIDDEN = (("home",), ("root",))
 _PLAIN = re.compile(r"[^\w./@:%+,=~ -]")
 _ID = re.compile(r"\W", re.ASCII)
 
@@ -37,6 +38,7 @@ def rsyslog_files(topology: Topology, templates: Templates, *, below: str = "") 
         project=topology.spec.project,
         id=_ID.sub("_", topology.spec.project),
         containers=topology.places.isolated,
+        hidden=layout.config.parts[1:2] in _HIDDEN,
         here=layout.config / below / RSYSLOG,
         files=[(s.name, watched(str(layout.logs / f"{s.name}.log"))) for s in topology.services],
         q=quoted,

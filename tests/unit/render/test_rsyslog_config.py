@@ -71,3 +71,10 @@ def test_what_has_a_meaning_to_rsyslog_in_a_folder_stands_for_any_character() ->
     assert watched('/srv/a b/[x]*"y"$z\\/app.log') == "/srv/a b/?x???y??z?/app.log"
     assert watched(f"/srv/{HOSTILE_FOLDER}/app.log").count('"') == 0
     assert quoted('a"b$c\\d') == '"a\\"b\\$c\\\\d"'
+
+
+@pytest.mark.parametrize(("folder", "told"), [("/home/me/x", True), ("/root", True), ("/srv/home", False)])
+def test_a_folder_that_debians_unit_hides_from_rsyslog_is_told_of(folder: str, told: bool) -> None:
+    files = of(Path(folder), spec(logs={"syslog": SYSLOG}))
+    for path in ("rsyslog/techsapo.conf", "docker/rsyslog/techsapo.conf"):
+        assert ("ProtectHome=read-only" in files[path]) is told
