@@ -61,6 +61,7 @@ from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.serve.sign_in import SignIn
+from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import Spending, open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
@@ -193,7 +194,8 @@ class App:
             prometheus = Prometheus(
                 options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
             )
-        self._acknowledgements = acknowledgements = _acknowledgements(prometheus, options)
+        alertmanager = _alertmanager(options)
+        self._acknowledgements = acknowledgements = _acknowledgements(prometheus, alertmanager)
         report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
@@ -212,6 +214,7 @@ class App:
         others = (
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
+            silence_routes(spec.locale, gate, origins, alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
@@ -310,14 +313,20 @@ class App:
             await self.stop()
 
 
-def _acknowledgements(prometheus: Prometheus | None, options: Options) -> Acknowledgements | None:
-    """Who has which alert, where the stack has servers that know."""
-    if prometheus is None or options.alertmanager is None:
-        return None
+def _alertmanager(options: Options) -> Alertmanager | None:
+    """The stack's, where there is one."""
     login = options.alertmanager_login
-    return Acknowledgements(
-        prometheus, Alertmanager(options.alertmanager, timeout=PROMETHEUS_TIMEOUT, login=login)
-    )
+    where = options.alertmanager
+    return Alertmanager(where, timeout=PROMETHEUS_TIMEOUT, login=login) if where is not None else None
+
+
+def _acknowledgements(
+    prometheus: Prometheus | None, alertmanager: Alertmanager | None
+) -> Acknowledgements | None:
+    """Who has which alert, where the stack has servers that know."""
+    if prometheus is None or alertmanager is None:
+        return None
+    return Acknowledgements(prometheus, alertmanager)
 
 
 def _fastapi(

@@ -120,6 +120,19 @@ class Gate:
             return None
         return self._check(request, "monitor", await self._proxies.client(request.scope))
 
+    @property
+    def has_operators(self) -> bool:
+        """Whether anybody can be known well enough to change what the stack does."""
+        return self._keys is not None or self._sign_in.expected
+
+    async def admit_operator(self, request: Request) -> str:
+        """Who may change what the stack does: somebody who signed in, or has a key of scope operate."""
+        if signed_in := self._sign_in.user(request):
+            return signed_in
+        if self._keys is None:
+            raise Problem(403, "forbidden", "that needs somebody who signed in (app.auth.sign_in)")
+        return self._check(request, "operate", await self._proxies.client(request.scope)).name
+
     def barred(self, key: str, scope: Scope) -> Problem | None:
         """Why a stream that the key of that id opened has to end; None while it may go on."""
         refusal = self._keys.refusal(key, scope) if self._keys is not None else None

@@ -119,7 +119,7 @@ class SameOrigin:
             same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
             if not self._strict or (same_scheme and origin.port in own.ports(origin.usual_port)):
                 return
-        raise Problem(403, "forbidden", "a WebSocket is opened only from this server's own pages")
+        raise Problem(403, "forbidden", "that is done only from this server's own pages")
 
     async def _own(self, scope: Scope) -> _Own | None:
         """How the browser reached us; a proxy's word counts where the proxy is believed."""

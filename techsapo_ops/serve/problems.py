@@ -49,6 +49,7 @@ Code = Literal[
     "too_many_connections",
     "sign_in",
     "unauthorized",
+    "unreachable",
     "unknown_model",
     "unknown_parameter",
     "unsupported_media_type",

@@ -26,6 +26,11 @@ class SignIn:
         secret = spec.secret if spec is not None else None
         self._secret = secret.reveal().encode() if secret is not None else None
 
+    @property
+    def expected(self) -> bool:
+        """Whether people sign in at all."""
+        return self._secret is not None
+
     def user(self, request: Request) -> str | None:
         """Who signed in; "" where nobody did or another than nginx says so, None where nothing is set up.
 

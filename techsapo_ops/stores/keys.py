@@ -18,7 +18,7 @@ from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.errors import OpsError
 
 Plan = Literal["basic", "standard", "premium"]
-Scope = Literal["ask", "monitor"]
+Scope = Literal["ask", "monitor", "operate"]
 """ask: questions of every kind; monitor: /metrics and /api/v1/health through nginx."""
 Refusal = Literal["missing", "malformed", "unknown", "revoked", "expired", "scope"]
 """What is wrong with a key that opens nothing."""

@@ -50,6 +50,7 @@ class ScopeName(StrEnum):
 
     ASK = "ask"
     MONITOR = "monitor"
+    OPERATE = "operate"
 
 
 @app.command()

@@ -50,10 +50,12 @@ def help_with(spec: Spec, alert: Alert) -> dict[str, str]:
     The latter since a page may be away when it is needed most.
     """
     steps = runbooks()[alert.name].steps(spec.locale)
+    silence = {"silence_url": page_url(spec, f"/alerts/{alert.name}/silence")}
     return {
         "steps": "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)),
         "runbook_url": runbook_url(spec, alert),
         "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
+        **(silence if spec.monitoring.alertmanager.enabled else {}),
     }
 
 

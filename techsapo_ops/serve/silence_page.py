@@ -1,0 +1,108 @@
+"""/alerts/NAME/silence: the form to which a message leads, for who does not reach Alertmanager itself.
+
+A link changes nothing, since previews of chats and scanners of mail open it: the page asks, and its form
+sends a request of its own, which needs somebody who signed in or an API key of scope operate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.jsons import load
+from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.hosts import SameOrigin
+from techsapo_ops.serve.pages import page_of, page_reply
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.responses import json_response
+
+log = structlog.get_logger()
+
+HOURS = (1, 2, 4, 8, 24)
+LONGEST_COMMENT = 300
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What the form says."""
+
+    hours: int
+    comment: str
+
+    @classmethod
+    def read(cls, body: bytes) -> Silence:
+        """Of a body as JSON. Raises Problem for anything else."""
+        try:
+            told: Any = load(body)
+        except ValueError:
+            raise Problem(422, "invalid_request", "the body must be JSON") from None
+        if not isinstance(told, dict) or told.keys() != {"hours", "comment"}:
+            raise Problem(422, "invalid_request", "the body must have hours and comment, and nothing else")
+        hours, comment = told["hours"], told["comment"]
+        if isinstance(hours, bool) or hours not in HOURS:
+            raise Problem(422, "invalid_request", f"hours must be one of {', '.join(map(str, HOURS))}")
+        if not isinstance(comment, str) or not (words := " ".join(comment.split())):
+            raise Problem(422, "invalid_request", "comment must say why: others will see it")
+        if len(words) > LONGEST_COMMENT or not words.isprintable():
+            raise Problem(
+                422, "invalid_request", f"comment must be at most {LONGEST_COMMENT} printable characters"
+            )
+        return cls(int(hours), words)
+
+
+def silence_routes(
+    locale: str, gate: Gate, origins: SameOrigin, alertmanager: Alertmanager | None
+) -> APIRouter:
+    """The page, and what its form asks for; `alertmanager` is None where the stack has none."""
+    router = APIRouter(include_in_schema=False)
+
+    async def form(request: Request, name: str) -> Response:
+        _require_name(name)
+        asked = request.query_params.get("lang", "")
+        page = page_of(
+            "silence", asked if asked in {"ja", "en"} else locale, keys="on" if gate.needs_keys else "off",
+            alert=name, hours=HOURS, possible=gate.has_operators and alertmanager is not None,
+            longest=LONGEST_COMMENT,
+        )  # fmt: skip
+        return page_reply(request, *page)
+
+    async def silence(request: Request, name: str) -> Response:
+        _require_name(name)
+        await origins.check(request)
+        by = await gate.admit_operator(request)
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise Problem(415, "unsupported_media_type", "the body must be application/json")
+        wanted = Silence.read(await request.body())
+        if alertmanager is None:
+            raise Problem(404, "not_found", "this stack runs no Alertmanager")
+        now = datetime.now(UTC)
+        until = now + timedelta(hours=wanted.hours)
+        try:
+            made = await asyncio.to_thread(
+                alertmanager.silence, [Matcher("alertname", "=", name)], now, until, by, wanted.comment
+            )
+        except (Unreachable, ApiError) as error:
+            log.warning("An alert can't be silenced", alert=name, error=error.message)
+            raise Problem(503, "unreachable", "Alertmanager does not answer") from None
+        log.info("Alert silenced", alert=name, by=by, until=until.isoformat(), silence=made)
+        return json_response({"id": made, "alert": name, "by": by, "until": until.isoformat()}, 201)
+
+    router.add_api_route("/alerts/{name}/silence", form, methods=["GET", "HEAD"])
+    router.add_api_route("/api/v1/alerts/{name}/silence", silence, methods=["POST"])
+    return router
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Problem(404, "not_found", "no alert has such a name")
