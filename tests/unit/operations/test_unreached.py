@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ import yaml
 from orchestrator import client_of, make_app
 from stacks import spec, topology
 
+from techsapo_ops.cli.commands import up
+from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.watch.unreached import look_at_notifications, unreached_lines
 from techsapo_ops.services.app.pages import page_files
 from techsapo_ops.spec.models import Spec
@@ -103,6 +107,34 @@ def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     assert "alerts reach no one" not in reached.stderr
     assert reached.returncode == silent.returncode
     assert "critical" not in json.loads(techsapo(tmp_path, *command, "--json").stdout)["unreached"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, 1), ({"quiet": True}, 0), ({"as_json": True}, 0)],
+    ids=["plain", "-q", "--json"],
+)
+def test_up_says_it_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: dict[str, bool],
+    said: int,
+) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: x\n")
+    done = SimpleNamespace(
+        changed=False, failures=(), rows=(), missing_tools=(), absent=(), notes=(), outcomes=(), back=None,
+        entry=None, plan=SimpleNamespace(origins=SimpleNamespace(services={})),
+    )  # fmt: skip
+    where = topology(spec(), tmp_path)
+    monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
+    monkeypatch.setattr(up, "stack_on", lambda *_, **__: SimpleNamespace(leaves=lambda _: None))
+    monkeypatch.setattr(up, "perform", lambda *_, **__: done)
+    up.up(place=SpecChoice(tmp_path / "techsapo.yaml"), out=Output(**options))
+    shown = capsys.readouterr()
+    assert shown.err.splitlines().count(NOBODY) == said
+    if options.get("as_json"):
+        assert json.loads(shown.out)["unreached"] == ["critical", "warning", "info", "watchdog"]
 
 
 def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -> None:
