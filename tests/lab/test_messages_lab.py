@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import servers
 import slack
-import yaml
 from mail_server import mail_server
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from slack import Message, incoming_webhook, parsed
@@ -70,6 +69,8 @@ def group(
     every = {"alertname": rule["alert"], **rule["labels"], **labels}
 
     def filled(words: str) -> str:
+        if "query" in words:  # of who has it, which Prometheus asks for: nobody
+            return ""
         words = words.replace('{{ "{{" }}', "{{")
         return re.sub(
             r"\{\{ \$labels\.\w+ \}\}", lambda _: text or "app-1", re.sub(r"\{\{ \$value.*?\}\}", "42", words)
@@ -195,7 +196,7 @@ def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:
         files = monitoring_files(spec, tmp_path)
         write([f for f in files.values() if f.path.startswith("alertmanager/")], tmp_path)
         write(secret_files(topology_of(spec, tmp_path)), tmp_path)
-        rule = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"][0]["rules"][0]
+        rule = alert_rule(spec, alerts()["ConfidenceLow"], ())  # one that waits for others of its group
         sent = [group(rule, instance=f"app-{n} {HOSTILE}", text=HOSTILE)["alerts"][0] for n in range(6)]
         config = files["alertmanager/alertmanager.yml"].content
         with servers.alertmanager(config, tmp_path / "alertmanager") as server:
