@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,27 @@ def test_where_keys_are_on_the_pages_have_a_field_for_one_and_forget_it_with_the
         expect(other.get_by_label("APIキー")).to_have_value("")
         assert key not in page.evaluate("JSON.stringify(localStorage)") + page.context.new_page().url
         window.assert_clean(allowed="401")
+
+
+@pytest.mark.parametrize(("hours", "said"), [(60, True), (3, False)])
+def test_the_status_page_says_that_no_job_ran_for_two_days(
+    tmp_path: Path, open_window: Callable[..., Window], hours: int, said: bool
+) -> None:
+    from playwright.sync_api import expect
+
+    with serving(tmp_path, monitoring={"prometheus": {"enabled": False}}) as app:
+        told = httpx.get(f"{app.url}/api/v1/status", trust_env=False).json()
+        last = time.time() - hours * 3600
+        job = {"name": "backup", "last_run": last, "last_success": last, "exit_code": 0, "next_run": None}
+        told |= {"jobs": [job], "alerts": [], "watched": "ready"}
+        window = open_window(1200, 900)
+        window.page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
+        window.page.goto(f"{app.url}/status")
+        expect(window.page.locator("#jobs")).to_contain_text("backup")
+        warned = window.page.locator("#jobs .warn")
+        expect(warned).to_have_count(1 if said else 0)
+        if said:
+            expect(warned).to_contain_text("techsapo jobs")
 
 
 def test_the_status_page_says_which_provider_is_left_alone_and_why(

@@ -112,7 +112,8 @@ function drawJobs() {
     row.append(element("td", "", job.name), result, ...["last_run", "last_success", "next_run"].map((key) => element("td", "", when(job[key]))));
     return row;
   }));
-  host.replaceChildren(table);
+  const lately = shown.jobs.some((job) => job.last_run !== null && Date.now() / 1000 - job.last_run < 2 * 86400);
+  host.replaceChildren(...(lately ? [] : [element("p", "warn", word("noJobsLately"))]), table);
 }
 
 function drawCosts() {
