@@ -83,6 +83,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         sign_in=signing_in.address if signing_in is not None else None,
         keys=resolved_auth(spec, topology.layout.environment).required,
         config_location=CONFIG_LOCATION,
+        probed=topology.has("blackbox-exporter"),
         config_digest=_DIGEST_HERE,
     )
     # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.

@@ -171,3 +171,12 @@ def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
 )
 def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
     assert nginx_size(size) == expected
+
+
+def test_where_the_front_is_probed_all_day_the_access_log_has_what_went_wrong_alone(tmp_path: Path) -> None:
+    asked = {"monitoring": {"exporters": {"blackbox": {"enabled": True}}}}
+    probed, plain = (conf(tmp_path, app=THREE_INSTANCES, **sections) for sections in (asked, {}))
+    assert "access_log /dev/stdout techsapo if=$techsapo_written;" in probed
+    assert '"0 /ping 200" 1;' in block(probed, 'map "$techsapo_outsider $uri $status" $techsapo_probed')
+    assert "access_log /dev/stdout techsapo if=$techsapo_logged;" in plain
+    assert "techsapo_probed" not in plain
