@@ -54,7 +54,14 @@ def gather(
     owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
     systemd = systemd_tells()
     if not root:
-        return HostFacts(python=sys.executable, root=False, binaries=binaries, owner=owner, systemd=systemd)
+        return HostFacts(
+            python=sys.executable,
+            root=False,
+            binaries=binaries,
+            owner=owner,
+            systemd=systemd,
+            shares_mounts=_shares_mounts(),
+        )
     users = [user for name in dict.fromkeys(service_users) if (user := _User.named(name)) is not None]
     able = [user for user in users if user.reaches(existing(state))]
     runnable = _python_paths()
@@ -66,12 +73,26 @@ def gather(
         app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
         owner=owner,
         systemd=systemd,
+        shares_mounts=_shares_mounts(),
     )
 
 
 def systemd_tells(root: Path = Path("/")) -> bool:
     """Whether systemd runs the system below `root`, as sd_booted(3) asks, and has a D-Bus to be asked on."""
     return (root / "run/systemd/system").is_dir() and (root / "run/dbus/system_bus_socket").exists()
+
+
+def _shares_mounts() -> bool:
+    """Whether the root of the host is a mount that others may follow (mount_namespaces(7)).
+
+    That of init is asked, which a scheduler in a container sees too.
+    """
+    try:
+        lines = Path("/proc/1/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # hidden from this user
+        return False
+    words = [line.partition(" - ")[0].split() for line in lines]
+    return any(w[4] == "/" and any(f.startswith(("shared:", "master:")) for f in w[6:]) for w in words)
 
 
 def _owner(state: Path, docker_socket: Path) -> Owner:

@@ -35,3 +35,6 @@ class HostFacts:
     """Looked up only where the stack has a scheduler in a container."""
     systemd: bool = False
     """Whether systemd runs this host, and tells of its units on the system's D-Bus."""
+    shares_mounts: bool = field(default=False, compare=False)
+    """Whether what is mounted later reaches a container that was given the root file system: where init has
+    made its mounts shared, as systemd does."""

@@ -18,7 +18,7 @@ from techsapo_ops.render.package import package
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import listen_host
-from techsapo_ops.stack.container import Build, Container
+from techsapo_ops.stack.container import Bind, Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.service import Service
@@ -265,17 +265,17 @@ class _Writer:
         layout = self._topology.layout
         # Folders, not files: a bind of one file keeps the old one when a rename puts a new one in its place.
         mounts = [
-            _bind(_relative(layout.config / CONFIG / kind, folder), f"/etc/techsapo/{kind}")
+            _bind(_relative(layout.config / CONFIG / kind, folder), Bind(Path(), f"/etc/techsapo/{kind}"))
             for kind in facts.config
         ]
         mounts += [
-            _bind(_relative(layout.config / CONFIG / name, folder), target)
+            _bind(_relative(layout.config / CONFIG / name, folder), Bind(Path(), target))
             for name, target in facts.mounts.items()
         ]
         for bind in (*tls_binds(self._topology, service), *facts.binds):
             # The host's own root stays absolute.
             source = str(bind.source) if bind.source == Path("/") else _relative(bind.source, folder)
-            mounts.append(_bind(source, bind.target, bind.writable, bind.create))
+            mounts.append(_bind(source, bind))
         if facts.volume is not None:
             mounts.append({"type": "volume", "source": service.name, "target": facts.volume})
         return mounts
@@ -288,9 +288,13 @@ class _Writer:
 _relative: Callable[[Path, Path], str] = os.path.relpath
 
 
-def _bind(source: str, target: str, writable: bool = False, create: bool = False) -> dict[str, Any]:
-    mount = {"type": "bind", "source": source, "target": target, "read_only": not writable}
-    return mount | {"bind": {"create_host_path": True}} if create else mount
+def _bind(source: str, bind: Bind) -> dict[str, Any]:
+    """`bind` as compose has it, with its `source` as the file names it."""
+    mount = {"type": "bind", "source": source, "target": bind.target, "read_only": not bind.writable}
+    options = ({"create_host_path": True} if bind.create else {}) | (
+        {"propagation": "rslave"} if bind.follows else {}
+    )
+    return mount | {"bind": options} if options else mount
 
 
 def _publish(service: Service, target: int, published: int) -> dict[str, Any]:

@@ -18,6 +18,8 @@ class Bind:
     writable: bool = False
     create: bool = False
     """Whether Docker may make it where it is not there."""
+    follows: bool = False
+    """Whether the container also sees what is mounted below it later."""
 
 
 @dataclass(frozen=True, slots=True)

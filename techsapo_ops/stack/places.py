@@ -21,6 +21,8 @@ T = TypeVar("T")
 EngineName = Literal["native", "compose"]
 CONTAINER_CONFIG = "/etc/techsapo"
 CONTAINER_SECRETS = "/run/secrets"
+HOST_GATEWAY = "host-gateway.techsapo"
+"""By this name a container finds the address of this host that containers reach: a bridge of Docker's."""
 ANY = "0.0.0.0"  # noqa: S104 - inside a container, on private networks
 
 
@@ -195,7 +197,11 @@ class ContainerPlaces:
         return Path(inside)
 
     def listens(self, service: Service) -> Address:
-        """Every address of the container, on the image's own port."""
+        """Every address of the container, on the image's own port; on the host's network that one alone
+        which containers reach.
+        """
+        if service.facts.on_host:
+            return Address(HOST_GATEWAY, service.port)
         return Address(ANY, service.facts.port)
 
     def publishes(self, service: Service) -> bool:
@@ -216,8 +222,10 @@ class ContainerPlaces:
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Its name on the stack's networks for other services, else the port that it publishes."""
+        if service.facts.on_host and viewpoint is not Viewpoint.SERVICE:
+            return Address(HOST_GATEWAY, service.port)
         if viewpoint is Viewpoint.SERVICE:
-            return Address(service.name, service.facts.port)
+            return Address(service.name, service.port if service.facts.on_host else service.facts.port)
         if viewpoint is Viewpoint.WITHIN:
             return Address("127.0.0.1", service.facts.port)
         return _outside(service, viewpoint) or Address(reachable_host(service.host), service.port)

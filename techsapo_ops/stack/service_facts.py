@@ -45,5 +45,8 @@ class ServiceFacts:
     metrics_path: str | None = None
     published: bool = False
     """Whether a container of it has a port on this host; the others are private to the stack."""
+    on_host: bool = False
+    """Whether a container of it is on the host's network, to see it; it listens on the address by which
+    containers reach the host, on the port of the spec."""
     runs_package: bool = False
     """Whether natively it runs this package, with the Python that runs the tool."""

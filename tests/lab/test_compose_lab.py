@@ -1,4 +1,4 @@
-"""The compose engine on a real daemon: twelve services from stand-in images, through the command line."""
+"""The compose engine on a real daemon: thirteen services from stand-in images, through the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from docker_lab import (
@@ -56,7 +57,7 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     with docker_project(lab_images, spec, FOLDER) as made:
         started = time.monotonic()
         made.run("up", timeout=400)
-        print(f"up from nothing, 12 services: {time.monotonic() - started:.1f} s")
+        print(f"up from nothing, 13 services: {time.monotonic() - started:.1f} s")
         yield made
 
 
@@ -108,7 +109,7 @@ def wait_healthy(stack: Project) -> list[dict[str, Any]]:
 def test_up_brings_every_service_and_health_says_healthy(stack: Project) -> None:
     services = json.loads(stack.run("ps", "--json").stdout)["services"]
     assert {s["state"] for s in services} <= {"running", "starting"}
-    assert len(services) == 12
+    assert len(services) == 13
 
     assert {s["build"] for s in services} == {None, code()}, "the image's own label"
 
@@ -117,7 +118,8 @@ def test_up_brings_every_service_and_health_says_healthy(stack: Project) -> None
     assert {code_of(build) for build in told} == {code()}, "the same code as on the host, on another Python"
     assert [p["hint"] for p in probes if p["kind"] == "app"] == ["", "", ""]
     well = {p["name"] for p in probes if p["status"] == "healthy"}
-    assert {"redis", "mysql", "nginx-exporter", "app-3", "target node-exporter node-exporter"} <= well
+    exported = {"nginx-exporter", "target node-exporter node-exporter", "blackbox-exporter", "probe nginx"}
+    assert {"redis", "mysql", "app-3", *exported} <= well
 
 
 def test_a_question_is_answered_through_nginx(stack: Project) -> None:
@@ -137,7 +139,7 @@ def test_an_idle_up_is_quick_and_changes_nothing(stack: Project) -> None:
     for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
         docker("compose", "-f", str(folder / file), "up", "-d", "--wait")
     theirs = time.monotonic() - started
-    print(f"idle up of 12 services: techsapo {ours:.2f} s, docker compose up -d --wait {theirs:.2f} s")
+    print(f"idle up of 13 services: techsapo {ours:.2f} s, docker compose up -d --wait {theirs:.2f} s")
     assert container_ids(PROJECT) == before, "and a plain docker compose up makes nothing anew either"
 
 
@@ -204,6 +206,43 @@ def test_node_exporter_reports_the_hosts_memory_and_root_file_system(stack: Proj
     facts = os.statvfs("/")
     root = query(stack, 'node_filesystem_size_bytes{mountpoint="/"}')
     assert [float(r["value"][1]) for r in root] == [facts.f_blocks * facts.f_frsize]
+
+
+def test_node_exporter_shows_the_network_of_the_host_and_not_that_of_its_container(stack: Project) -> None:
+    wait_for(lambda: bool(query(stack, "node_network_receive_bytes_total")), timeout=30, what="a scrape")
+    seen = {r["metric"]["device"] for r in query(stack, "node_network_receive_bytes_total")}
+    own = {path.name for path in Path("/sys/class/net").iterdir() if path.name != "bonding_masters"}
+    assert {"lo", "docker0"} <= seen
+    assert {name for name in seen ^ own if not name.startswith("veth")} == set()
+    here = int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
+    assert [r["value"][1] for r in query(stack, "node_nf_conntrack_entries_limit")] == [str(here)]
+
+
+def test_node_exporter_listens_where_containers_reach_the_host_and_nowhere_else(stack: Project) -> None:
+    at = stack.spec["monitoring"]["exporters"]["node"]["port"]
+    bound = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == at and c.status == "LISTEN"}
+    gateway = docker(
+        "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"
+    ).stdout.strip()
+    assert bound == {gateway}
+    assert not http_ok(f"http://127.0.0.1:{at}/metrics")
+
+
+def test_the_front_is_asked_through_nginx_and_a_stopped_nginx_is_seen(stack: Project) -> None:
+    front = 'probe_success{job="techsapo-probes",scope="front",name="nginx"}'
+
+    def found() -> str:
+        return str(next((r["value"][1] for r in query(stack, front)), ""))
+
+    wait_for(lambda: found() == "1", timeout=30, what="the front answers")
+    nginx = container_ids(PROJECT)["nginx"]
+    docker("pause", nginx)
+    try:
+        wait_for(lambda: found() == "0", timeout=30, what="the front does not answer")
+        assert [r["value"][1] for r in query(stack, 'up{job="techsapo-probes"}')] == ["1"]
+    finally:
+        docker("unpause", nginx)
+    wait_for(lambda: found() == "1", timeout=30, what="it answers again")
 
 
 def test_a_changed_alert_threshold_reloads_prometheus_alone_and_the_alert_reaches_alertmanager(

@@ -34,8 +34,10 @@ from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1
-_FACTS_SINCE = ("published", "runs_package")
+_FACTS_SINCE = ("published", "runs_package", "on_host")
 """Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
+_LATER = ("systemd", "shares_mounts")
+"""Facts of the host that version 0.1 refuses; only units and files come from them, which are recorded."""
 _FIRST_LANGUAGE = "auto"
 """The default of `wallbounce.language` in version 0.1, which recorded defaults as if the spec said them."""
 _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
@@ -101,7 +103,7 @@ def freeze(snapshot: Snapshot, keep: Callable[[bytes], str]) -> bytes:
             "layout": _layout_data(topology.layout),
             "host": {
                 # What only the units below come from; version 0.1 refuses what it does not know.
-                **{name: fact for name, fact in asdict(topology.host).items() if name != "systemd"},
+                **{name: fact for name, fact in asdict(topology.host).items() if name not in _LATER},
                 "users": sorted(topology.host.users),
                 "app_users": sorted(topology.host.app_users),
             },

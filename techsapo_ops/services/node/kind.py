@@ -44,9 +44,9 @@ class NodeExporter(Kind):
         data=True,
         probe=Probe("http", "/"),
         metrics_path="/metrics",
+        on_host=True,
     )
     monitors = True
-    networks = ("metrics",)
     port_setting = "monitoring.exporters.node.port"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
@@ -68,26 +68,35 @@ class NodeExporter(Kind):
         return Program(service.name, argv, topology.data_dir(service), user=service.user)
 
     def container(self, topology: Topology, service: Service) -> Container:
-        """The same, with the host's file systems and processes to look at."""
-        from techsapo_ops.stack.container import Bind, Container, wget
+        """The same, with the host's network, file systems and processes to look at."""
+        from techsapo_ops.stack.container import Bind, Container
+        from techsapo_ops.stack.places import HOST_GATEWAY
 
+        listens = topology.listens(service)
         return Container(
             command=(
+                f"--web.listen-address={listens}",
                 f"--path.rootfs={_HOST}",
                 f"--path.procfs={_HOST}/proc",
                 f"--path.sysfs={_HOST}/sys",
                 f"--collector.textfile.directory={_TEXTFILES}",
             ),
-            port=service.facts.port,
-            healthcheck=wget(service.facts.port, "/"),
+            port=service.port,
+            healthcheck=("wget", "-q", "-O", "/dev/null", listens.url("/")),
             binds=(
                 # Jobs write here, the first of them perhaps later: an empty folder will do.
                 Bind(topology.layout.textfiles, _TEXTFILES, create=True),
-                Bind(Path("/"), _HOST),
+                Bind(Path("/"), _HOST, follows=topology.host.shares_mounts),
             ),
             # The image's own user is that of others too, and here it would read their secrets below /host.
             # With a group: a user that the image does not know is in root's.
-            extra={"pid": "host", "user": f"{_USER}:{_USER}"},
+            extra={
+                "pid": "host",
+                "user": f"{_USER}:{_USER}",
+                # In a network of its own it would report that network's traffic and connections.
+                "network_mode": "host",
+                "extra_hosts": [f"{HOST_GATEWAY}:host-gateway"],
+            },
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
@@ -120,6 +120,7 @@ class Prometheus(Kind):
             volume=service.facts.container_data,
             memory_mb=1024,
             stop_seconds=30,
+            extra=_on_host(topology),
         )  # fmt: skip
 
     @staticmethod
@@ -139,6 +140,12 @@ class Prometheus(Kind):
             yield "--web.enable-admin-api"
         if settings.retention_size is not None:
             yield f"--storage.tsdb.retention.size={prometheus_size(settings.retention_size)}"
+
+
+def _on_host(topology: Topology) -> Mapping[str, Any]:
+    """The names of what is scraped on the host's network, which no DNS of Docker's knows."""
+    names = [f"{service.name}:host-gateway" for service in topology.services if service.facts.on_host]
+    return {"extra_hosts": names} if names else {}
 
 
 def prometheus_size(size: str) -> str:

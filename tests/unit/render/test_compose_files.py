@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
-from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, literal
 
@@ -144,8 +146,41 @@ def test_databases_and_exporters_are_on_private_networks_only(tmp_path: Path) ->
     networks = compose(tmp_path)["networks"]
     private = {name for name, settings in networks.items() if settings["internal"]}
     for name, service in every_service(tmp_path).items():
-        if name in {"redis", "mysql"} or name.endswith("exporter"):
+        if name == "node-exporter":
+            assert "networks" not in service
+        elif name in {"redis", "mysql"} or name.endswith("exporter"):
             assert set(service["networks"]) <= private, name
+
+
+def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reach_the_host(
+    tmp_path: Path,
+) -> None:
+    moved = {"monitoring": {"exporters": {"node": {"port": 19100}}}}
+    services = compose(tmp_path, MONITORING_YML, **moved)["services"]
+    node = services["node-exporter"]
+    assert node["network_mode"] == "host"
+    assert "--web.listen-address=host-gateway.techsapo:19100" in node["command"]
+    assert node["extra_hosts"] == ["host-gateway.techsapo:host-gateway"]
+    assert node["healthcheck"]["test"][-1] == "http://host-gateway.techsapo:19100/"
+    assert "ports" not in node
+    assert services["prometheus"]["extra_hosts"] == ["node-exporter:host-gateway"]
+    files = rendered(spec(**moved), topology(spec(**moved), tmp_path))
+    scraped = yaml.safe_load(files["docker/config/prometheus/prometheus.yml"].content)["scrape_configs"]
+    (job,) = [job for job in scraped if job["job_name"] == "node-exporter"]
+    assert job["static_configs"][0]["targets"] == ["node-exporter:19100"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_shared(
+    shared: bool, tmp_path: Path
+) -> None:
+    facts = replace(host(), shares_mounts=shared)
+    wanted = spec()
+    files = rendered(wanted, topology(wanted, tmp_path, facts=facts))
+    node = yaml.safe_load(files[MONITORING_YML].content)["services"]["node-exporter"]
+    (root,) = [v for v in node["volumes"] if v["source"] == "/"]
+    assert root.get("bind") == ({"propagation": "rslave"} if shared else None)
+    assert root["read_only"]
 
 
 def test_configuration_is_mounted_as_folders(tmp_path: Path) -> None:
