@@ -1,0 +1,161 @@
+"""From the link in a message to who has the alert: real servers, the app, a browser, a stand-in of Slack."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+import servers
+from alert_lab import receiving
+from browsers import browser
+from monitoring_stack import monitoring_files, spec_of, topology_of, write
+from next_lab import AFTER, Scraped
+from orchestrator import serving
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
+from techsapo_ops.services.alertmanager.signing import key_file
+from techsapo_ops.stack.layout import Layout
+
+pytestmark = pytest.mark.lab
+
+
+@contextmanager
+def slack(port: int) -> Iterator[list[str]]:
+    """Takes messages as Slack's incoming webhook does; their texts."""
+    texts: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+        def do_POST(self) -> None:
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            texts.extend(attachment["text"] for attachment in sent["attachments"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield texts
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path) -> None:
+    port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}
+    failing = Scraped(metrics='techsapo_provider_consecutive_failures{provider="claude"} 0\n')
+    with ExitStack() as stack:
+        told = stack.enter_context(receiving())
+        texts = stack.enter_context(slack(port["slack"]))
+        stack.enter_context(failing.running())
+        url = f"http://127.0.0.1:{port['app']}"
+        monitoring: dict[str, Any] = {
+            "prometheus": {
+                "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                "login": False,
+            },
+            "alertmanager": {
+                "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
+                "repeat_interval": "5s", "login": False,
+            },
+            "grafana": {"enabled": False},
+            "exporters": {"node": {"enabled": False}},
+        }  # fmt: skip
+        app = {"instances": [{"port": port["app"]}, {"port": failing.port}], "public_url": url}
+        spec = spec_of({
+            "project": "t", "engine": "native", "locale": "en", "redis": {"enabled": False}, "app": app,
+            "nginx": {"enabled": False}, "monitoring": monitoring,
+            "notifications": {
+                "critical": [{"kind": "slack", "url": f"http://127.0.0.1:{port['slack']}/hook"}],
+                "next": [
+                    {"after": f"{5 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
+                ],
+            },
+        })  # fmt: skip
+        files, topology = monitoring_files(spec, tmp_path), topology_of(spec, tmp_path)
+        write(files.values(), tmp_path)
+        write(secret_files(topology), tmp_path)
+        signing_files.make(topology)
+        state = Layout(tmp_path / "app" / ".techsapo", tmp_path / "generated")
+        state.keys.mkdir(parents=True)
+        key_file(state).write_bytes(key_file(topology.layout).read_bytes())
+        stack.enter_context(
+            serving(
+                tmp_path / "app", instance="app-1", port=port["app"], project="t", locale="en",
+                app={"public_url": url}, monitoring=monitoring,
+            )
+        )  # fmt: skip
+        for kind in ("alertmanager", "prometheus"):
+            start = getattr(servers, kind)
+            stack.enter_context(start(files[f"{kind}/{kind}.yml"].content, tmp_path / kind, port=port[kind]))
+        prometheus = Prometheus(f"http://127.0.0.1:{port['prometheus']}")
+        alertmanager = Alertmanager(f"http://127.0.0.1:{port['alertmanager']}")
+        servers.wait_for(
+            lambda: len([s for s in prometheus.query('up{job="techsapo-app"}') if s.value]) == 2,
+            timeout=60, what="both instances scraped",
+        )  # fmt: skip
+        failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 3\n'
+        servers.wait_for(
+            lambda: any("Say that you have it" in t for t in texts), what="a message with a link"
+        )
+        servers.wait_for(lambda: bool(prometheus.query("techsapo:alert:incident")), what="an incident")
+        (link,) = {m for t in texts for m in re.findall(r"<(http[^|>]+/acknowledge[^|>]+)\|", t)}
+        assert link.startswith(f"{url}/alerts/ProviderDown/acknowledge?signature=")
+
+        # What previews do.
+        assert httpx.get(link, trust_env=False).status_code == 200
+        assert acknowledgements(alertmanager) == ()
+        forged = httpx.get(link.replace("ProviderDown", "AppDown"), trust_env=False)
+        assert forged.status_code == 403
+
+        with browser() as window:
+            opened = window(390, 800)
+            page = opened.page
+            page.goto(link)
+            form = page.locator("article:visible form")
+            assert "provider=claude" in form.inner_text()
+            form.locator("[name=by]").fill("hanako")
+            form.locator("[name=comment]").fill("asking the vendor")
+            form.locator("button").click()
+            page.get_by_text("hanako has ProviderDown (provider=claude)").wait_for()
+            opened.assert_clean()
+        (held,) = acknowledgements(alertmanager)
+        assert (held.by, held.comment) == ("hanako", "asking the vendor")
+
+        (shown,) = [a for a in httpx.get(f"{url}/api/v1/status", trust_env=False).json()["alerts"]
+                    if a["name"] == "ProviderDown"]  # fmt: skip
+        assert (shown["acknowledged"]["by"], shown["acknowledged"]["comment"]) == (
+            "hanako",
+            "asking the vendor",
+        )
+        # The next message names who has it, and no longer asks for somebody.
+        servers.wait_for(
+            lambda: "Who has it: hanako" in texts[-1], timeout=60, what="a message with the name"
+        )
+        assert "Say that you have it" not in texts[-1]
+        began = prometheus.query("time()")[0].value
+        servers.wait_for(
+            lambda: prometheus.query("time()")[0].value > began + 5 * AFTER,
+            timeout=60,
+            what="time has passed",
+        )
+        assert told.notes == []
+
+        key_file(state).unlink()
+        assert httpx.get(link, trust_env=False).status_code == 403
