@@ -60,7 +60,7 @@ def gather(
             binaries=binaries,
             owner=owner,
             systemd=systemd,
-            shares_mounts=_shares_mounts(),
+            shares_mounts=shares_mounts(),
         )
     users = [user for name in dict.fromkeys(service_users) if (user := _User.named(name)) is not None]
     able = [user for user in users if user.reaches(existing(state))]
@@ -73,7 +73,7 @@ def gather(
         app_users=frozenset(user.name for user in able if all(user.reads(path) for path in runnable)),
         owner=owner,
         systemd=systemd,
-        shares_mounts=_shares_mounts(),
+        shares_mounts=shares_mounts(),
     )
 
 
@@ -82,13 +82,13 @@ def systemd_tells(root: Path = Path("/")) -> bool:
     return (root / "run/systemd/system").is_dir() and (root / "run/dbus/system_bus_socket").exists()
 
 
-def _shares_mounts() -> bool:
-    """Whether the root of the host is a mount that others may follow (mount_namespaces(7)).
+def shares_mounts(root: Path = Path("/")) -> bool:
+    """Whether the root of the host, whose /proc is below `root`, is a mount that others may follow.
 
-    That of init is asked, which a scheduler in a container sees too.
+    See mount_namespaces(7). That of init is asked, which a scheduler in a container sees too.
     """
     try:
-        lines = Path("/proc/1/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (root / "proc/1/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # hidden from this user
         return False
     words = [line.partition(" - ")[0].split() for line in lines]

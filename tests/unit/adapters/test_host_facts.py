@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters import host
-from techsapo_ops.adapters.host import find_binaries, gather, systemd_tells
+from techsapo_ops.adapters.host import find_binaries, gather, shares_mounts, systemd_tells
 from techsapo_ops.services.registry import binary_names, service_users
 
 
@@ -163,3 +163,23 @@ def test_systemd_is_asked_where_it_runs_and_there_is_a_bus_to_ask_it_on(tmp_path
     (tmp_path / "run/dbus").mkdir()
     (tmp_path / "run/dbus/system_bus_socket").touch()
     assert systemd_tells(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("root", "shared"),
+    [
+        ("27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw", True),
+        ("27 1 254:1 / / rw,relatime master:3 - ext4 /dev/vda1 rw", True),
+        ("27 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw", False),
+        ("27 1 254:1 / / rw,relatime unbindable - ext4 /dev/shared:1 rw", False),
+    ],
+)
+def test_mounts_are_shared_where_init_has_made_the_root_so(root: str, shared: bool, tmp_path: Path) -> None:
+    table = tmp_path / "proc/1/mountinfo"
+    table.parent.mkdir(parents=True)
+    table.write_text(f"22 27 0:21 / /proc rw,relatime shared:9 - proc proc rw\n{root}\n")
+    assert shares_mounts(tmp_path) is shared
+
+
+def test_where_the_table_of_mounts_is_hidden_nothing_is_taken_for_shared(tmp_path: Path) -> None:
+    assert not shares_mounts(tmp_path)
