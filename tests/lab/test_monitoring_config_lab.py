@@ -43,7 +43,7 @@ def tool(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a tool to its end; both streams in stdout."""
     return subprocess.run(
         [servers.binary(str(argv[0])), *map(str, argv[1:])],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280, check=False,
     )  # fmt: skip
 
 
