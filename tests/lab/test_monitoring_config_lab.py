@@ -188,7 +188,7 @@ def test_every_alert_is_routed_to_the_receiver_that_its_case_names(hours: Any, t
         (
             "ja",
             "[発生 1 件] MemoryHigh（critical）",
-            ["■ まとめ", "対象: app-1", "手順: https://wiki/M", "□ 復旧: 前の"],
+            ["■ まとめ", "対象: app-1", "手順書: https://wiki/M", "□ 復旧: 前の"],
         ),
         (
             "en",
