@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from techsapo_ops.catalogue.alerts import DISKS
 from techsapo_ops.catalogue.rules import expand_api
 
 PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
@@ -29,6 +30,11 @@ class Query:
 
     expr: str
     legend: Words
+
+    @property
+    def raw_histogram(self) -> bool:
+        """Whether it reads a histogram's buckets themselves, whose samples carry exemplars."""
+        return "_bucket{" in self.expr or "_bucket[" in self.expr
 
     def promql(self, *, rate_interval: str, instance: str = ".*", provider: str = ".*") -> str:
         """The expression with its variables filled in; instance and provider are regular expressions."""
@@ -73,13 +79,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One file of dashboards/; `name` is the file's, `uid` stays the same for ever."""
+    """One file of dashboards/; `name` is the file's, `uid` stays the same for ever.
+
+    `needs` is the service whose figures it shows, which is also the name of its scrape job; None: the app's.
+    """
 
     name: str
     uid: str
     title: Words
     description: Words
     rows: tuple[Row, ...]
+    needs: str | None = None
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -98,7 +108,7 @@ def _panel(entry: dict[str, Any]) -> Panel:
         kind=entry["kind"],
         width=entry["width"],
         unit=entry["unit"],
-        queries=tuple(Query(expand_api(q["expr"]), _words(q["legend"])) for q in entry["queries"]),
+        queries=tuple(Query(_expanded(q["expr"]), _words(q["legend"])) for q in entry["queries"]),
         min=entry.get("min"),
         max=entry.get("max"),
         thresholds=Thresholds(**entry["thresholds"]) if "thresholds" in entry else None,
@@ -106,12 +116,17 @@ def _panel(entry: dict[str, Any]) -> Panel:
     )
 
 
+def _expanded(expr: str) -> str:
+    return expand_api(expr.replace("{disks}", "{" + DISKS + "}"))
+
+
 def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
     rows = tuple(
         Row(_words(row["title"]), row["height"], tuple(_panel(p) for p in row["panels"]))
         for row in entry["rows"]
     )
-    return Dashboard(name, entry["uid"], _words(entry["title"]), _words(entry["description"]), rows)
+    title, description = _words(entry["title"]), _words(entry["description"])
+    return Dashboard(name, entry["uid"], title, description, rows, entry.get("needs"))
 
 
 @cache

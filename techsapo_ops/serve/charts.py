@@ -73,12 +73,13 @@ class Charts:
 
         `prometheus` is ready, unreachable, or absent where the stack has none.
         """
-        state, choices = "absent", dict[str, list[str]](instance=[], provider=[])
+        state, choices, jobs = "absent", dict[str, list[str]](instance=[], provider=[]), list[str]()
         if self._prometheus is not None:
             try:
-                found = await asyncio.gather(
+                *found, jobs = await asyncio.gather(
                     self._names("techsapo_build_info", "instance"),
                     self._names("techsapo_provider_info", "provider"),
+                    self._names("up", "job"),
                 )
                 state, choices = "ready", dict(zip(choices, found, strict=True))
             except (Unreachable, ApiError):
@@ -88,7 +89,11 @@ class Charts:
             prometheus=state,
             spans=list(SPANS),
             variables=choices,
-            dashboards=[_described(own, d) for d in sorted(dashboards().values(), key=_main_first)],
+            dashboards=[
+                _described(own, dashboard)
+                for dashboard in sorted(dashboards().values(), key=_main_first)
+                if dashboard.needs is None or dashboard.needs in jobs
+            ],
         )
 
     async def figures(self, view: View) -> FiguresBody:

@@ -14,12 +14,22 @@ from techsapo_ops.stack.formats import to_json
 PROMETHEUS_UID = "techsapo-prometheus"
 """Uid of the data source that the dashboards start with."""
 
+TAG = "techsapo"
+"""Tag of every dashboard of a stack, by which they link to each other."""
+
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _CHOICES = (
     ("instance", "techsapo_build_info", {"ja": "インスタンス", "en": "Instance"}),
     ("provider", "techsapo_provider_info", {"ja": "プロバイダー", "en": "Provider"}),
 )
 """Variables: name, which is also the label, a metric that has every value of it, and the words."""
+ROOM_FOR_FIGURES = 7
+"""Columns of the grid, of 24, from which on a legend shows figures beside its names."""
+_OF_ALL = {
+    "ja": "インスタンスの選択にかかわらず全体の値です。",
+    "en": " It is that of all, whichever instance is chosen.",
+}
+"""Said of a panel that a choice of the instance does not change."""
 _COLORS = {"good": "green", "warning": "yellow", "critical": "red"}
 
 
@@ -30,13 +40,14 @@ def dashboard_json(spec: Spec, dashboard: Dashboard) -> str:
         "uid": dashboard.uid,
         "title": dashboard.title[locale],
         "description": dashboard.description[locale],
-        "tags": ["techsapo"],
+        "tags": [TAG],
         "editable": False,
         "graphTooltip": 1,
         "schemaVersion": 41,
         "timezone": "browser",
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
+        "links": [_other_dashboards(locale)],
         "templating": {"list": _variables(dashboard, locale)},
         "annotations": {"list": [_alert_annotation(locale)]},
         "panels": _panels(spec, dashboard),
@@ -47,7 +58,6 @@ def dashboard_json(spec: Spec, dashboard: Dashboard) -> str:
 def _variables(dashboard: Dashboard, locale: str) -> list[dict[str, Any]]:
     """The data source, and of the others those that an expression of the dashboard reads."""
     japanese = locale == "ja"
-    exprs = [query.expr for panel in dashboard.panels for query in panel.queries]
     chosen = [
         {
             "type": "query",
@@ -64,7 +74,7 @@ def _variables(dashboard: Dashboard, locale: str) -> list[dict[str, Any]]:
             "hide": 0,
         }
         for name, metric, label in _CHOICES
-        if any(f"${name}" in expr for expr in exprs)
+        if _reads(f"${name}", *dashboard.panels)
     ]
     return [
         {
@@ -77,6 +87,26 @@ def _variables(dashboard: Dashboard, locale: str) -> list[dict[str, Any]]:
         },
         *chosen,
     ]
+
+
+def _other_dashboards(locale: str) -> dict[str, Any]:
+    """A menu of the stack's dashboards, which open at the same time span and choices."""
+    return {
+        "type": "dashboards",
+        "title": "ほかのダッシュボード" if locale == "ja" else "Other dashboards",
+        "tags": [TAG],
+        "asDropdown": True,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
+        "icon": "external link",
+        "tooltip": "",
+        "url": "",
+    }
+
+
+def _reads(variable: str, *panels: Panel) -> bool:
+    return any(variable in query.expr for panel in panels for query in panel.queries)
 
 
 def _alert_annotation(locale: str) -> dict[str, Any]:
@@ -109,14 +139,17 @@ def _panels(spec: Spec, dashboard: Dashboard) -> list[dict[str, Any]]:
         x, y = 0, y + 1
         for panel in row.panels:
             grid = {"x": x, "y": y, "w": panel.width, "h": row.height}
-            panels.append({"id": len(panels) + 1, **_panel(spec, panel), "gridPos": grid})
+            panels.append({"id": len(panels) + 1, **_panel(spec, dashboard, panel), "gridPos": grid})
             x += panel.width
         y += row.height
     return panels
 
 
-def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
+def _panel(spec: Spec, dashboard: Dashboard, panel: Panel) -> dict[str, Any]:
     locale = spec.locale
+    description = panel.description[locale]
+    if _reads("$instance", *dashboard.panels) and not _reads("$instance", panel):
+        description += _OF_ALL[locale]
     defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": _thresholds(spec, panel.thresholds)}
     defaults.update(
         {bound: value for bound, value in (("min", panel.min), ("max", panel.max)) if value is not None}
@@ -127,14 +160,17 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
             defaults["custom"] = {
                 "lineWidth": 2,
                 "fillOpacity": 10,
-                "showPoints": "never",
+                # A value between two gaps is no line: without a point it would not be seen.
+                "showPoints": "auto",
                 "spanNulls": False,
                 "thresholdsStyle": {"mode": "dashed" if panel.thresholds else "off"},
             }
             options: dict[str, Any] = {
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
+                "legend": _legend(panel),
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
+            if (logs := spec.monitoring.grafana.logs_url) is not None:
+                defaults["links"] = [_logs_link(logs, locale)]
         case "stat":
             options = {
                 "reduceOptions": calculated,
@@ -149,7 +185,7 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
     value: dict[str, Any] = {
         "type": panel.kind,
         "title": panel.title[locale],
-        "description": panel.description[locale],
+        "description": description,
         "datasource": _DATASOURCE,
         "targets": [
             {
@@ -160,6 +196,7 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
                 # A name is that of the present; over time there would be several.
                 "range": panel.shows == "value",
                 "instant": panel.shows == "name",
+                "exemplar": panel.kind == "timeseries" and query.raw_histogram,
             }
             for n, query in enumerate(panel.queries)
         ],
@@ -170,6 +207,25 @@ def _panel(spec: Spec, panel: Panel) -> dict[str, Any]:
     if links:
         value["links"] = links
     return value
+
+
+def _legend(panel: Panel) -> dict[str, Any]:
+    """A table of each line's mean, highest and last value where there is room for it, else the names."""
+    room = panel.width >= ROOM_FOR_FIGURES
+    return {
+        "displayMode": "table" if room else "list",
+        "placement": "bottom",
+        "showLegend": True,
+        "calcs": ["mean", "max", "lastNotNull"] if room else ["lastNotNull"],
+    }
+
+
+def _logs_link(url: str, locale: str) -> dict[str, Any]:
+    """From a line to the logs of its time; the placeholders of `logs_url` become Grafana's variables."""
+    filled = {"{from}": "${__from}", "{to}": "${__to}", "{instance}": "${__field.labels.instance}"}
+    for name, variable in filled.items():
+        url = url.replace(name, variable)
+    return {"title": "ログ" if locale == "ja" else "Logs", "url": url, "targetBlank": True}
 
 
 def _thresholds(spec: Spec, thresholds: Thresholds | None) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
         *(
             RenderedFile(f"grafana/dashboards/{name}.json", dashboard_json(spec, dashboard))
             for name, dashboard in dashboards().items()
+            if dashboard.needs is None or topology.has(dashboard.needs)
         ),
         RenderedFile("grafana/grafana.ini", _ini_file(topology, templates, service)),
         RenderedFile(

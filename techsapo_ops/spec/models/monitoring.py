@@ -93,6 +93,9 @@ class Grafana(Section):
     """Password of the administrator; the documented default is refused in production."""
     admin_password_file: FilePath | None = None
     """File that holds the password, in place of `admin_password`."""
+    logs_url: Url | None = None
+    """Where logs are searched, for links from the panels; {from} and {to} stand for the time span
+    (milliseconds), {instance} for the line's instance; default: no links."""
 
 
 class Exporter(Section):

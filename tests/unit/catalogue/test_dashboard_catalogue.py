@@ -12,11 +12,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
-from monitoring_stack import EVERYTHING, spec_of
+from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
 from techsapo_ops.services.grafana.dashboards import dashboard_json
+from techsapo_ops.services.registry import facts
 
 every_dashboard = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda d: d.name)
 UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {
@@ -134,3 +135,63 @@ def test_a_dashboard_has_no_query_that_hides_a_dead_panel() -> None:
 def test_a_dashboard_keeps_its_uid_and_can_not_be_edited() -> None:
     value = json.loads(dashboard_json(spec_of(EVERYTHING), dashboards()["main"]))
     assert (value["uid"], value["editable"]) == ("techsapo-main", False)
+
+
+@every_dashboard
+def test_a_dashboard_opens_the_others_at_the_same_time_span(dashboard: Dashboard) -> None:
+    value = json.loads(dashboard_json(spec_of(), dashboard))
+    (link,) = value["links"]
+    assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True)
+    assert set(link["tags"]) <= set(value["tags"])
+
+
+@every_dashboard
+def test_exemplars_are_asked_for_where_buckets_are_read_and_nowhere_else(dashboard: Dashboard) -> None:
+    for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
+        for target in drawn.get("targets", []):
+            assert target["exemplar"] == ("_bucket{" in target["expr"]), target["expr"]
+
+
+def test_some_panel_reads_the_buckets_of_each_kind_of_time_that_users_notice() -> None:
+    read = {q.expr for d in dashboards().values() for p in d.panels for q in p.queries if q.raw_histogram}
+    for name in ("techsapo_http_own_duration_seconds_bucket", "techsapo_llm_request_duration_seconds_bucket"):
+        assert any(name in expr for expr in read)
+
+
+@every_dashboard
+def test_a_single_value_between_gaps_is_seen_and_legends_calculate(dashboard: Dashboard) -> None:
+    for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
+        if drawn["type"] == "timeseries":
+            assert drawn["fieldConfig"]["defaults"]["custom"]["showPoints"] == "auto"
+            assert drawn["options"]["legend"]["calcs"]
+
+
+@every_dashboard
+def test_a_panel_that_a_choice_of_the_instance_does_not_change_says_so(dashboard: Dashboard) -> None:
+    value = json.loads(dashboard_json(spec_of(locale="en"), dashboard))
+    offered = any(v["name"] == "instance" for v in value["templating"]["list"])
+    for drawn in value["panels"]:
+        if drawn["type"] != "row":
+            heeds = any("$instance" in target["expr"] for target in drawn["targets"])
+            assert ("whichever instance" in drawn["description"]) == (offered and not heeds)
+
+
+def test_lines_lead_to_the_logs_of_their_time_where_the_spec_says_where_those_are() -> None:
+    logs = "https://logs.example/search?from={from}&to={to}&q={instance}"
+    found = panel("Throughput", monitoring={"grafana": {"logs_url": logs}})
+    (link,) = found["fieldConfig"]["defaults"]["links"]
+    wanted = "https://logs.example/search?from=${__from}&to=${__to}&q=${__field.labels.instance}"
+    assert (link["title"], link["url"]) == ("Logs", wanted)
+    assert "links" not in panel("Throughput")["fieldConfig"]["defaults"]
+
+
+def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_exporter() -> None:
+    def shown(data: dict[str, Any]) -> set[str]:
+        paths = monitoring_files(spec_of(data))
+        return {path.split("/")[-1] for path in paths if path.startswith("grafana/dashboards/")}
+
+    everywhere = {"main.json", "disks.json", "prometheus.json", "nginx.json"}
+    few = {"project": "t", "redis": {"enabled": False}, "nginx": {"enabled": False}}
+    assert {"mysql.json", "redis.json", "probes.json", *everywhere} <= shown(EVERYTHING)
+    assert shown(few) & {"mysql.json", "redis.json", "probes.json", "nginx.json"} == set()
+    assert {d.needs for d in dashboards().values()} - {None} <= set(facts())

@@ -35,10 +35,10 @@ GUIDE = {
     "techsapo_provider_cost_usd",
     "techsapo_budget_utilization_percent",
 }
-PROMETHEUS_MAKES = {"up", "ALERTS"}
+PROMETHEUS_MAKES = {"up", "ALERTS", "scrape_duration_seconds"}
 EXPORTERS = re.compile(
     r"(node|redis|mysql|nginx|prometheus|alertmanager|grafana|probe|blackbox_exporter)_\w+"
-    r"|process_start_time_seconds"
+    r"|process_(start_time_seconds|resident_memory_bytes)"
 )
 
 
