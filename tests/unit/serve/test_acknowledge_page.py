@@ -213,6 +213,12 @@ def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> No
     assert kept.by == ["hanako@example.com"]
 
 
+@pytest.mark.parametrize("body", [b"a=1&" * 300, b"signature=" + b"x" * 20_000, b"\xff\xfe%zz&&==", b""])
+def test_a_form_that_is_none_is_refused_and_no_error_of_ours(body: bytes, tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: client.post("/alerts/AppDown/acknowledge", content=body))
+    assert (answer.status_code, kept.silences) == (403, [])
+
+
 def test_servers_that_do_not_answer_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> Any:
         raise Unreachable(NOWHERE, "refused")
