@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.memory_project import QUIET, MemoryProject, refuses
+from fakes.memory_project import QUIET, MemoryProject, NoProgram, refuses
 from stacks import host, spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -93,7 +93,7 @@ def test_missing_validators_are_named(project: MemoryProject) -> None:
 
 def test_a_stack_without_databases_says_what_stands_in_for_them(project: MemoryProject) -> None:
     stack = project.stack(redis={"enabled": False})
-    said = "\n".join(notes(stack.topology))
+    said = "\n".join(notes(stack.topology, NoProgram()))
     assert "audit log: SQLite; a `mysql:` section" in said
     assert "cache: in each app's own memory" in said
     assert "answers are simulated (3 providers)" in said
@@ -102,8 +102,8 @@ def test_a_stack_without_databases_says_what_stands_in_for_them(project: MemoryP
 def test_root_without_service_users_is_told(tmp_path: Path) -> None:
     model = spec(**QUIET)
     where = topology(model, tmp_path, facts=host(root=True, users=frozenset({"redis"})))
-    assert any("running as root: app; no user techsapo" in note for note in notes(where))
-    assert not any("root" in note for note in notes(topology(model, tmp_path, facts=host())))
+    assert any("running as root: app; no user techsapo" in note for note in notes(where, NoProgram()))
+    assert not any("root" in note for note in notes(topology(model, tmp_path, facts=host()), NoProgram()))
 
 
 def test_the_url_of_nginx_is_https_where_it_has_a_certificate(tmp_path: Path) -> None:
