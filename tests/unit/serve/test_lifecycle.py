@@ -98,7 +98,8 @@ def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_p
     names = asyncio.run(main())
     assert not app.audit.alive
     assert names == [
-        "budgets and locks",
+        "budgets",
+        "locks",
         "kept replies",
         "answer cache",
         "providers",
