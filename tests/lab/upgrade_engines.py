@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -100,7 +100,8 @@ def container_stack(lab: DockerLab, folder: Path) -> Iterator[Stack]:
     """The same in containers, with one instance."""
     away = folder / "away"
     spec = everything(away, 1, project=f"lab-upgrade-{os.getpid()}")
-    with docker_project(lab, spec, FOLDER) as made, cron() as daemon:
+    known = replace(lab, images={k: v for k, v in lab.images.items() if k != "blackbox-exporter"})
+    with docker_project(known, spec, FOLDER) as made, cron() as daemon:
         stack = ContainerStack(made, folder / "tool", daemon, away)
         stack.fill()
         yield stack

@@ -39,6 +39,9 @@ def dockerfile_values(topology: Topology, package: Package) -> dict[str, Any]:
         "uid": app.uid,
         "data": app.container_data,
         "lock": package.lock,
+        # Both are part of the package's content, by which it is known that a container runs the same code.
+        "otel_lock": package.otel_lock,
+        "installed": "requirements.lock",
         "build": package.build,
         "templates": package.templates,
     }
@@ -48,7 +51,7 @@ def app_build(topology: Topology, templates: Templates, package: Package) -> Bui
     """How the app's image is built."""
     values = dockerfile_values(topology, package)
     if topology.spec.app.tracing is not None:
-        values["lock"] = package.otel_lock
+        values["installed"] = "requirements-otel.lock"
     text = templates.render("docker/app.Dockerfile.j2", **values)
     base = base_image(topology.spec)
     return Build(DOCKERFILE, text, f"{IMAGE}:{package.tag(base, text)}", package.source)

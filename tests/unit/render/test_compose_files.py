@@ -8,6 +8,7 @@ import pytest
 import yaml
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
+from techsapo_ops.adapters.build import LOCK, OTEL_LOCK
 from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, literal
 
 BOTH = (MONITORING_YML, PRODUCTION_YML)
@@ -245,3 +246,16 @@ def test_a_stop_is_given_the_time_that_the_service_needs(tmp_path: Path) -> None
     ]
     assert services["app"]["stop_grace_period"] == "37s"
     assert services["mysql"]["stop_grace_period"] == "30s"
+
+
+@pytest.mark.parametrize("tracing", [False, True])
+def test_the_image_holds_all_that_tells_which_code_runs_and_installs_one_of_the_locks(
+    tracing: bool, tmp_path: Path
+) -> None:
+    """A lock that is missing there would make every instance run "another build" for ever."""
+    app = {"tracing": {"endpoint": "http://collector:4318"}} if tracing else {}
+    wanted = spec(app=app)
+    text = rendered(wanted, topology(wanted, tmp_path))["docker/app/Dockerfile"].content
+    for lock in (LOCK, OTEL_LOCK):
+        assert f"COPY --from=source {lock} /opt/techsapo/{lock}\n" in text
+    assert f"-r /opt/techsapo/{OTEL_LOCK if tracing else LOCK}\n" in text
