@@ -18,6 +18,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Thresholds, Words, dashboards
+from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import (
     DashboardBody,
     DashboardsBody,
@@ -27,6 +28,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     RowBody,
     SeriesBody,
 )
+from techsapo_ops.serve.chart_origin import origin_of
 from techsapo_ops.serve.problems import Problem
 
 Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
@@ -35,6 +37,8 @@ SPANS: Mapping[Span, int] = {
 }  # fmt: skip
 POINTS = 120
 """Points of a line."""
+SHORTEST = 10
+"""Seconds that a stretch chosen in a chart has at least."""
 MOST_SERIES = 12
 """Lines of one expression, those with the largest values: more can't be told apart."""
 AT_ONCE = 6
@@ -47,12 +51,29 @@ _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is looked at: a dashboard, how far back, and of which instance and provider ("" is all)."""
+    """What is looked at: a dashboard, how far back, and of which instance and provider ("" is all).
+
+    `begin` and `end` (Unix seconds), where given, are a stretch that holds instead of `span`.
+    """
 
     dashboard: str
     span: Span
     instance: str = ""
     provider: str = ""
+    begin: int | None = None
+    end: int | None = None
+
+    def stretch(self) -> tuple[float, int]:
+        """Its length in seconds and its end. Raises Problem for one that can't be drawn."""
+        if self.begin is None and self.end is None:
+            # Not a multiple of the step: of 30 days that would be 6 hours ago.
+            return SPANS[self.span], math.floor(time.time())
+        if self.begin is None or self.end is None:
+            raise Problem(422, "invalid_request", "from and to go together")
+        length = self.end - self.begin
+        if not SHORTEST <= length <= SPANS["30d"]:
+            raise Problem(422, "invalid_request", f"to must be {SHORTEST} s to 30 days after from")
+        return length, self.end
 
 
 class Charts:
@@ -103,6 +124,7 @@ class Charts:
         """
         if view.dashboard not in dashboards():
             raise Problem(404, "not_found", "there is no such dashboard")
+        view.stretch()
         now = time.monotonic()
         self._kept = {v: kept for v, kept in self._kept.items() if kept[0] > now}
         kept = self._kept.get(view)
@@ -117,10 +139,9 @@ class Charts:
     async def _read(self, view: View) -> FiguresBody:
         if self._prometheus is None:
             raise Problem(503, "no_prometheus", "this stack has no Prometheus; the live view needs none")
-        span = SPANS[view.span]
+        span, end = view.stretch()
         step = max(span / POINTS, 1.0)
-        end = math.floor(time.time())  # not a multiple of the step: of 30 days that would be 6 hours ago
-        times = [end - step * n for n in range(POINTS, -1, -1)]
+        times = [end - step * n for n in range(POINTS, -1, -1) if view.begin is None or n * step <= span]
         try:
             interval = await self._scrape_interval()
             # As Grafana has it: four scrapes, so that one that fails leaves no gap.
@@ -131,9 +152,10 @@ class Charts:
             }
             panels = dashboards()[view.dashboard].panels
             figures = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
+            applies = await asyncio.to_thread(read_applies, self._prometheus, times[0], times[-1])
         except (Unreachable, ApiError) as error:
             raise Problem(503, "no_prometheus", f"Prometheus: {error.message}", retry_after=FRESH) from None
-        return FiguresBody(span=view.span, step=step, times=times, panels=figures)
+        return FiguresBody(span=view.span, step=step, times=times, panels=figures, applies=applies)
 
     async def _panel(
         self, panel: Panel, filled: Mapping[str, str], times: Sequence[float], step: float
@@ -228,6 +250,7 @@ def _described_panel(own: Mapping[str, float], panel: Panel) -> PanelBody:
         warning=_bound(own, thresholds.warning),
         critical=_bound(own, thresholds.critical),
         alerts=[bound for bound in bounds if isinstance(bound, str)],
+        origin=origin_of(panel),
     )
 
 

@@ -12,6 +12,9 @@ from techsapo_ops.serve.bodies.health import HealthBody
 Words = Annotated[dict[str, str], Field(description="A text by language.")]
 
 
+Origin = Literal["questions", "requests", "backups", "certificates", "jobs", "scrapes"]
+
+
 class PanelBody(Body):
     title: Words
     description: Words
@@ -25,6 +28,7 @@ class PanelBody(Body):
     warning: Number | None
     critical: Number | None
     alerts: list[str]
+    origin: Annotated[Origin, Field(description="What brings its figures.")]
 
 
 class RowBody(Body):
@@ -54,6 +58,16 @@ class SeriesBody(Body):
     values: list[float | None]
 
 
+class ApplyBody(Body):
+    """An apply of the stack: its number in `techsapo history`, and how it went."""
+
+    number: int
+    time: Annotated[Number, Field(description="When it ended, in Unix seconds.")]
+    user: str
+    command: str
+    result: str
+
+
 class PanelFiguresBody(Body):
     error: str | None = None
     series: list[SeriesBody]
@@ -66,6 +80,7 @@ class FiguresBody(Body):
     step: Annotated[float, Field(description="Seconds between two values.")]
     times: list[Number]
     panels: list[PanelFiguresBody]
+    applies: list[ApplyBody]
 
 
 class RecentBody(Body):

@@ -1,18 +1,14 @@
 // Panels as SVG: lines over time, a number with its recent course, a gauge, bars.
 
-import { clock, exactly, shown, tick as onAxis } from "/web/units.js";
+import { drawApplies, drawAxes, drawThresholds, leftOf, scale, svg, widthOf } from "/web/axis.js";
+import { pick } from "/web/pick.js";
+import { shown } from "/web/units.js";
 import { element, local, word } from "/web/words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const COLOURS = 8;
-const MARGIN = { left: 58, right: 10, top: 8, bottom: 22 };
-
-function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
+const GAUGE_FONT = 28;
+const GAUGE_ROOM = 130;
+const MARGIN = { right: 10, top: 10, bottom: 22 };
 
 export function level(panel, value) {
   if (value === null || value === undefined) return "";
@@ -25,29 +21,6 @@ export function level(panel, value) {
 function last(values) {
   for (let n = values.length - 1; n >= 0; n -= 1) if (values[n] !== null && values[n] !== undefined) return values[n];
   return null;
-}
-
-/** A span of round numbers around what is shown. */
-function scale(panel, series) {
-  const all = series.flatMap((s) => s.values).filter((v) => v !== null && v !== undefined);
-  let low = panel.min ?? Math.min(...all);
-  let high = Math.max(...all, panel.min ?? -Infinity);
-  // A threshold is shown where it is not so far off that the line would be flat.
-  for (const bound of [panel.warning, panel.critical]) {
-    if (bound !== null && bound !== undefined && bound > low && bound <= 2.5 * high) high = Math.max(high, bound * 1.05);
-  }
-  if (panel.max !== null && panel.max !== undefined && high > 0.4 * panel.max) high = panel.max;
-  if (panel.bad === "below") low = Math.min(low, ...[panel.critical, panel.warning].filter((b) => b !== null && b !== undefined));
-  if (!Number.isFinite(low) || !Number.isFinite(high)) return { low: 0, high: 1, ticks: [0, 0.5, 1] };
-  if (high === low) high = low + (Math.abs(low) || 1);
-  const rough = (high - low) / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((n) => n * power).find((n) => n >= rough);
-  low = Math.floor(low / step + 1e-9) * step;
-  const top = Math.ceil(high / step - 1e-9) * step;
-  const ticks = [];
-  for (let n = 0; low + n * step <= top + step / 2; n += 1) ticks.push(low + n * step);
-  return { low, high: top, ticks };
 }
 
 function path(values, x, y) {
@@ -72,106 +45,76 @@ function points(values, x, y, colour) {
   });
 }
 
-function legend(panel, series) {
+/** A line's name for addresses: the same in both languages. */
+function keyOf(series) {
+  return series.legend.en;
+}
+
+/** A click shows one line alone, and again all; with Ctrl, Shift or ⌘, or by the space bar, it turns that one on or off. */
+function legend(panel, lines, visible, choose) {
   const list = element("ul", "legend");
-  series.forEach((s, n) => {
+  const all = lines.map(({ series }) => keyOf(series));
+  const now = visible.map(({ series }) => keyOf(series));
+  for (const { series, colour } of lines) {
+    const key = keyOf(series);
+    const on = now.includes(key);
     const item = element("li");
-    const mark = element("span", `mark c${n % COLOURS}`);
-    item.append(mark, element("span", "name", local(s.legend) || local(panel.title)), element("span", "number", shown(last(s.values), panel.unit)));
+    const parts = [element("span", `mark c${colour % COLOURS}`), element("span", "name", local(series.legend) || local(panel.title)), element("span", "number", shown(last(series.values), panel.unit))];
+    if (!choose || lines.length === 1) {
+      item.append(...parts);
+      list.append(item);
+      continue;
+    }
+    const button = Object.assign(element("button", "entry"), { type: "button", title: word("legendHow") });
+    button.dataset.series = key;
+    button.setAttribute("aria-pressed", String(on));
+    button.append(...parts);
+    const some = (names) => choose(names, names.length === 0 || names.length === all.length);
+    const only = () => some(on && now.length === 1 ? all : [key]);
+    const toggle = () => {
+      const next = on ? now.filter((name) => name !== key) : all.filter((name) => name === key || now.includes(name));
+      some(next);
+    };
+    button.addEventListener("click", (event) => (event.ctrlKey || event.shiftKey || event.metaKey ? toggle : only)());
+    button.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return;
+      event.preventDefault();
+      toggle();
+    });
+    button.addEventListener("keyup", (event) => { if (event.key === " ") event.preventDefault(); });
+    item.append(button);
     list.append(item);
-  });
+  }
   return list;
 }
 
-function timeseries(host, panel, times, series, height) {
+function timeseries(host, panel, { times, series, applies = [] }, height, { chosen = null, choose, zoom }) {
   const width = Math.max(host.clientWidth, 220);
-  const { low, high, ticks } = scale(panel, series);
-  const inner = { w: width - MARGIN.left - MARGIN.right, h: height - MARGIN.top - MARGIN.bottom };
-  const x = (n) => MARGIN.left + (times.length > 1 ? (n / (times.length - 1)) * inner.w : inner.w);
-  const y = (value) => MARGIN.top + inner.h - ((value - low) / (high - low)) * inner.h;
-  const span = times[times.length - 1] - times[0];
-  const summary = series.map((s) => `${local(s.legend)} ${shown(last(s.values), panel.unit)}`).join(", ");
-  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${local(panel.title)}: ${summary}`, tabindex: 0, class: "chart" });
-  for (const tick of ticks) {
-    chart.append(svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick), class: "grid" }));
-    const label = svg("text", { x: MARGIN.left - 8, y: y(tick) + 4, class: "axis end" });
-    label.textContent = onAxis(tick, panel.unit);
-    chart.append(label);
-  }
-  const marks = Math.max(1, Math.min(6, Math.floor(inner.w / 90), times.length - 1));
-  for (let n = 0; n <= marks; n += 1) {
-    const at = Math.round((n / marks) * (times.length - 1));
-    const label = svg("text", { x: x(at), y: height - 5, class: `axis ${n === 0 ? "" : n === marks ? "end" : "middle"}` });
-    label.textContent = clock(times[at], span);
-    chart.append(label);
-  }
-  for (const [name, bound] of [["warn", panel.warning], ["bad", panel.critical]]) {
-    if (bound === null || bound === undefined || bound < low || bound > high) continue;
-    chart.append(svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(bound), y2: y(bound), class: `threshold ${name}` }));
-  }
-  series.forEach((s, n) => {
-    const line = path(s.values, x, y);
+  const lines = series.map((s, colour) => ({ series: s, colour }));
+  const wanted = lines.filter((line) => chosen === null || chosen.includes(keyOf(line.series)));
+  const visible = wanted.length ? wanted : lines;
+  const { low, high, ticks } = scale(panel, visible.map((line) => line.series));
+  const place = { left: leftOf(ticks, panel.unit), right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
+  const wide = place.right - place.left;
+  const x = (n) => place.left + (times.length > 1 ? (n / (times.length - 1)) * wide : wide);
+  const y = (value) => place.bottom - ((value - low) / (high - low)) * (place.bottom - place.top);
+  const summary = visible.map(({ series: s }) => `${local(s.legend)} ${shown(last(s.values), panel.unit)}`).join(", ");
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": `${local(panel.title)}: ${summary}`, tabindex: 0, class: `chart${zoom ? " zoomable" : ""}` });
+  drawAxes(chart, { ...place, ticks, unit: panel.unit, times, x, y });
+  drawApplies(chart, applies, { ...place, times });
+  for (const { series: { values }, colour } of visible) {
+    const line = path(values, x, y);
     if (series.length === 1 && line) {
-      const first = s.values.findIndex((v) => v !== null && v !== undefined);
-      const end = s.values.findLastIndex((v) => v !== null && v !== undefined);
-      const whole = s.values.slice(first, end + 1).every((v) => v !== null && v !== undefined);
-      if (whole) chart.append(svg("path", { d: `${line}L${x(end)} ${y(low)}L${x(first)} ${y(low)}Z`, class: `area c${n % COLOURS}` }));
+      const first = values.findIndex((v) => v !== null && v !== undefined);
+      const end = values.findLastIndex((v) => v !== null && v !== undefined);
+      const whole = values.slice(first, end + 1).every((v) => v !== null && v !== undefined);
+      if (whole) chart.append(svg("path", { d: `${line}L${x(end)} ${y(low)}L${x(first)} ${y(low)}Z`, class: `area c${colour % COLOURS}` }));
     }
-    chart.append(svg("path", { d: line, class: `line c${n % COLOURS}` }), ...points(s.values, x, y, `c${n % COLOURS}`));
-  });
-  crosshair(host, chart, panel, times, series, x, y, height);
-  host.append(chart, legend(panel, series));
-}
-
-function crosshair(host, chart, panel, times, series, x, y, height) {
-  const line = svg("line", { y1: MARGIN.top, y2: height - MARGIN.bottom, class: "cross", visibility: "hidden" });
-  const dots = svg("g");
-  chart.append(line, dots);
-  const tip = element("div", "tip");
-  tip.hidden = true;
-  host.append(tip);
-  let at = null;
-
-  function show(n) {
-    at = Math.max(0, Math.min(times.length - 1, n));
-    line.setAttribute("x1", x(at));
-    line.setAttribute("x2", x(at));
-    line.setAttribute("visibility", "visible");
-    const rows = series.flatMap((s, k) => {
-      const value = s.values[at];
-      if (value === null || value === undefined) return [];
-      return [[k, s, value]];
-    });
-    dots.replaceChildren(...rows.map(([k, , value]) => svg("circle", { cx: x(at), cy: y(value), r: 3.5, class: `dot c${k % COLOURS}` })));
-    tip.replaceChildren(element("strong", "", exactly(times[at])), ...rows.map(([k, s, value]) => {
-      const row = element("div");
-      row.append(element("span", `mark c${k % COLOURS}`), ` ${local(s.legend)} `, element("b", "", shown(value, panel.unit)));
-      return row;
-    }));
-    if (rows.length === 0) tip.append(element("div", "dim", word("noData")));
-    tip.classList.toggle("left", x(at) > chart.clientWidth / 2);
-    tip.hidden = false;
+    chart.append(svg("path", { d: line, class: `line c${colour % COLOURS}` }), ...points(values, x, y, `c${colour % COLOURS}`));
   }
-  function hide() {
-    at = null;
-    line.setAttribute("visibility", "hidden");
-    dots.replaceChildren();
-    tip.hidden = true;
-  }
-  chart.addEventListener("pointermove", (event) => {
-    const box = chart.getBoundingClientRect();
-    const share = (event.clientX - box.left - MARGIN.left) / (box.width - MARGIN.left - MARGIN.right);
-    show(Math.round(share * (times.length - 1)));
-  });
-  chart.addEventListener("pointerleave", hide);
-  chart.addEventListener("blur", hide);
-  chart.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -times.length, End: times.length };
-    if (event.key === "Escape") hide();
-    if (!(event.key in steps)) return;
-    event.preventDefault();
-    show((at ?? times.length - 1) + steps[event.key]);
-  });
+  drawThresholds(chart, panel, { ...place, low, high, y });
+  pick(host, chart, { ...place, panel, times, lines: visible, applies, x, y, zoom });
+  host.append(chart, legend(panel, lines, visible, choose));
 }
 
 function sparkline(values, width, height) {
@@ -217,6 +160,10 @@ function gauge(host, panel, series) {
     if (share > 0.005) drawn.append(svg("path", { d: arc(0, share), class: `value ${level(panel, value) || "plain"}` }));
     const text = svg("text", { x: 100, y: 96, class: "big middle" });
     text.textContent = shown(value, panel.unit);
+    if (widthOf(text.textContent, GAUGE_FONT) > GAUGE_ROOM) {
+      text.setAttribute("textLength", GAUGE_ROOM);
+      text.setAttribute("lengthAdjust", "spacingAndGlyphs");
+    }
     drawn.append(text);
     const box = element("figure");
     box.append(drawn);
@@ -248,17 +195,28 @@ function told(series) {
   return some.length ? some : series;
 }
 
-/** Draws one panel's figures into `host`. */
-export function draw(host, panel, times, series, height) {
+/** Draws one panel's figures (`times`, `series`, `applies`) into `host`.
+ *
+ * `way.zoom` and `way.choose` are told which stretch and which lines the reader wants, `way.chosen` are those
+ * wanted, `way.hint` says what brings some where there are no figures.
+ */
+export function draw(host, panel, figures, height, way = {}) {
+  const held = host.querySelector(".entry:focus")?.dataset.series;
+  const focused = host.querySelector(".chart:focus") !== null;
   host.replaceChildren();
   const now = (s) => (panel.shows === "name" ? s.values.at(-1) : last(s.values));
-  const present = series.filter((s) => (now(s) ?? null) !== null);
+  const present = figures.series.filter((s) => (now(s) ?? null) !== null);
   if (present.length === 0) {
-    host.append(element("p", "empty dim", word("noData")));
+    const empty = element("div", "empty dim");
+    empty.append(element("p", "", word("noData")));
+    if (way.hint) empty.append(way.hint());
+    host.append(empty);
     return;
   }
-  if (panel.kind === "timeseries") timeseries(host, panel, times, told(present), height);
-  else if (panel.kind === "stat") stat(host, panel, times, present);
+  if (panel.kind === "timeseries") timeseries(host, panel, { ...figures, series: told(present) }, height, way);
+  else if (panel.kind === "stat") stat(host, panel, figures.times, present);
   else if (panel.kind === "gauge") gauge(host, panel, present);
   else bargauge(host, panel, present);
+  if (focused) host.querySelector(".chart")?.focus();
+  if (held !== undefined) [...host.querySelectorAll(".entry")].find((entry) => entry.dataset.series === held)?.focus();
 }

@@ -1,13 +1,17 @@
 // The Dashboards page: the catalogue's dashboards from Prometheus, and this instance live from its stream.
 
+import { addressOf, asked, go, read } from "/web/address.js";
 import { draw } from "/web/chart.js";
 import { follow } from "/web/live.js";
+import { exactly } from "/web/units.js";
 import { element, get, local, moment, setUp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
 const ROW = 30;
 const LIVE = "live";
 const KEPT = 300;
+const SPAN = "1h";
+const SHORTEST = 10;
 const SHOWN = [
   ["techsapo_wallbounce_success_rate", "stat", "percentunit"],
   ["techsapo_wallbounce_avg_confidence_5m", "stat", "percentunit"],
@@ -28,7 +32,8 @@ const SHOWN = [
 const status = document.getElementById("status");
 const rows = document.getElementById("rows");
 let catalogue = null;
-let current = location.hash.slice(1);
+let view = read();
+let current = view.dashboard;
 let shownFigures = null;
 let live = null;
 let state = ["connecting"];
@@ -56,11 +61,44 @@ function setState(...next) {
   drawState();
 }
 
+/** What the address names is among the choices also where there is no such thing any more. */
 function choices(id, values) {
   const select = document.getElementById(id);
-  const before = select.value;
-  select.replaceChildren(...values.map(([value, text]) => Object.assign(element("option", "", text), { value })));
-  if (values.some(([value]) => value === before)) select.value = before;
+  const all = values.some(([value]) => value === view[id]) || !view[id] ? values : [...values, [view[id], view[id]]];
+  select.replaceChildren(...all.map(([value, text]) => Object.assign(element("option", "", text), { value })));
+  select.value = view[id] || (id === "span" ? SPAN : "");
+}
+
+/** Shows another view, which the back button leaves again. */
+function change(changes) {
+  view = { ...view, ...changes };
+  go(view);
+  show();
+}
+
+/** Shows a stretch of time in all charts; without one, the span that was chosen before. */
+function zoom(from, to) {
+  if (from === null && view.from === null) return;
+  const begin = Math.floor(from ?? 0);
+  const stretch = from === null ? { from: null, to: null } : { from: begin, to: Math.max(Math.ceil(to), begin + SHORTEST) };
+  const panel = hosts.findIndex(({ body }) => body.contains(document.activeElement));
+  change(stretch);
+  hosts[panel]?.body.querySelector(".chart")?.focus();
+}
+
+function drawZoom() {
+  const button = document.getElementById("unzoom");
+  button.hidden = view.from === null || current === LIVE;
+  if (!button.hidden) button.textContent = `${exactly(view.from)} – ${exactly(view.to)} ×`;
+  button.title = word("unzoom");
+}
+
+/** What brings figures to a panel without any; commands are in backquotes. */
+function hint(panel) {
+  const unseen = (catalogue?.variables.instance ?? []).length === 0 && ["questions", "requests"].includes(panel.origin);
+  const text = element("p", "hint");
+  word("hints")[unseen ? "unscraped" : panel.origin].split("`").forEach((part, n) => text.append(n % 2 ? element("code", "", part) : part));
+  return text;
 }
 
 function tabName(dashboard) {
@@ -71,12 +109,20 @@ function tabName(dashboard) {
 function drawTabs() {
   const all = [...(catalogue?.prometheus === "ready" ? catalogue.dashboards.map((d) => [d.name, tabName(d)]) : []), [LIVE, word("live")]];
   if (!all.some(([name]) => name === current)) current = all[0][0];
+  view.dashboard = current;
   document.getElementById("tabs").replaceChildren(...all.map(([name, text]) => {
     const link = element("a", "", text);
-    link.href = `#${name}`;
+    link.href = addressOf(view, name);
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+      event.preventDefault();
+      current = name;
+      change({ dashboard: name, series: name === view.dashboard ? view.series : {} });
+    });
     if (name === current) link.setAttribute("aria-current", "true");
     return link;
   }));
+  drawZoom();
   document.getElementById("filters").hidden = current === LIVE;
   const every = (names) => [["", word("all")], ...names.map((name) => [name, name])];
   choices("span", (catalogue?.spans ?? []).map((span) => [span, span]));
@@ -131,14 +177,29 @@ function liveSeries(name) {
   });
 }
 
+/** How a reader finds a way in panel `n`: which lines, and which stretch. */
+function wayIn(n, panel) {
+  return {
+    chosen: view.series[n] ?? null,
+    choose: (names, all) => {
+      const { [n]: _, ...others } = view.series;
+      view = { ...view, series: all ? others : { ...others, [n]: names } };
+      go(view);
+      drawFigures();
+    },
+    zoom: current === LIVE ? undefined : zoom,
+    hint: panel.origin ? () => hint(panel) : undefined,
+  };
+}
+
 function drawFigures() {
   if (current === LIVE) {
-    if (live) for (const { body, panel, height } of hosts) draw(body, panel, live.times, liveSeries(panel.name), height);
+    if (live) hosts.forEach(({ body, panel, height }, n) => draw(body, panel, { times: live.times, series: liveSeries(panel.name) }, height, wayIn(n, panel)));
   } else if (shownFigures?.name === current) {
     hosts.forEach(({ body, panel, height }, n) => {
       const told = shownFigures.panels[n];
       if (told.error) body.replaceChildren(element("p", "empty bad", told.error));
-      else draw(body, panel, shownFigures.times, told.series, height);
+      else draw(body, panel, { times: shownFigures.times, series: told.series, applies: shownFigures.applies }, height, wayIn(n, panel));
     });
   }
   drawState();
@@ -183,14 +244,14 @@ async function watchLive(signal) {
 
 async function refresh(signal) {
   const name = current;
-  const query = new URLSearchParams(["span", "instance", "provider"].map((id) => [id, document.getElementById(id).value]));
   let next = REFRESH;
   try {
-    const told = await get(`/api/v1/dashboards/${name}?${query}`);
+    const told = await get(`/api/v1/dashboards/${name}?${asked(view)}`);
     if (signal.aborted) return;
-    shownFigures = { ...told, name };
+    const first = shownFigures === null || shownFigures.asked !== asked(view);
+    shownFigures = { ...told, name, asked: asked(view) };
     setState("updated", new Date());
-    if (!rows.querySelector(".chart:focus, .panel:hover .tip:not([hidden])")) drawFigures();
+    if (first || !rows.querySelector(".chart:focus, .choosing, .panel:hover .tip:not([hidden])")) drawFigures();
   } catch (error) {
     if (signal.aborted) return;
     next = 3000;
@@ -222,10 +283,17 @@ async function start() {
   show();
 }
 
-addEventListener("hashchange", () => { current = location.hash.slice(1); show(); });
-for (const id of ["span", "instance", "provider"]) document.getElementById(id).addEventListener("change", show);
+// The back button, and an address that was changed by hand.
+addEventListener("popstate", () => {
+  view = read();
+  current = view.dashboard;
+  if (catalogue) show();
+});
+for (const id of ["span", "instance", "provider"]) {
+  document.getElementById(id).addEventListener("change", ({ target }) => change({ [id]: target.value, ...(id === "span" ? { from: null, to: null } : {}) }));
+}
+document.getElementById("unzoom").addEventListener("click", () => zoom(null));
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawFigures(); } });
-document.getElementById("span").append(Object.assign(element("option", "", "1h"), { value: "1h" }));
 setUp(() => { if (catalogue) drawFrame(); drawState(); }, start);
 start();

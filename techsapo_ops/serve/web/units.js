@@ -50,7 +50,7 @@ export function shown(value, unit) {
 export function tick(value, unit) {
   const exact = (figure) => Number(figure.toPrecision(3));
   switch (unit) {
-    case "currencyUSD": return `$${exact(value)}`;
+    case "currencyUSD": return `$${Number.isInteger(exact(value)) ? number(exact(value), 0) : exact(value)}`;
     case "percent": return `${exact(value)} %`;
     case "percentunit": return `${exact(value * 100)} %`;
     default: return shown(value, unit);

@@ -1,0 +1,98 @@
+"""The figures of the app's own charts: which stretch is asked for, the applies in it, what brings figures."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.serve.applies import read_applies
+from techsapo_ops.serve.bodies.monitoring import FiguresBody
+from techsapo_ops.serve.chart_origin import origin_of
+from techsapo_ops.serve.charts import Charts, View
+from techsapo_ops.serve.problems import Problem
+
+
+class Answering(Prometheus):
+    """Knows three applies, and writes down which stretches were asked for."""
+
+    def __init__(self, applies: Mapping[str, float]) -> None:
+        super().__init__("http://127.0.0.1:9")
+        self.asked: set[tuple[float, float]] = set()
+        self.expressions: list[str] = []
+        self._applies = applies
+
+    def query(self, expression: str) -> tuple[Sample, ...]:
+        self.expressions.append(expression)
+        more = {"user": "hanako", "command": "up", "result": "ok"}
+        return tuple(Sample({"number": n, **more}, t, time.time()) for n, t in self._applies.items())
+
+    def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
+        self.asked.add((start, end))
+        assert expression
+        assert step >= 1
+        return ()
+
+    def targets(self) -> tuple[Target, ...]:
+        return ()
+
+
+def figures(view: View, prometheus: Answering | None = None) -> FiguresBody:
+    charts = Charts(prometheus or Answering({}), dict)
+    return asyncio.run(charts.figures(view))
+
+
+@pytest.mark.parametrize(("length", "points"), [(10, 11), (90, 91), (3600, 121)])
+def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: int) -> None:
+    prometheus = Answering({})
+    told = figures(View("jobs", "1h", begin=1_795_000_000, end=1_795_000_000 + length), prometheus)
+    assert len(told.times) == points
+    assert prometheus.asked == {(1_795_000_000, 1_795_000_000 + length)}
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"), [(None, 100), (100, None), (100, 50), (100, 109), (0, 2_592_001)], ids=str
+)
+def test_a_stretch_that_can_not_be_drawn_is_refused(begin: int | None, end: int | None) -> None:
+    with pytest.raises(Problem) as refused:
+        figures(View("jobs", "1h", begin=begin, end=end))
+    assert (refused.value.status, refused.value.code) == (422, "invalid_request")
+
+
+def test_the_applies_of_a_stretch_come_with_its_figures_in_their_order() -> None:
+    now = int(time.time())
+    prometheus = Answering({"12": now - 600, "9": now - 1200, "3": now - 9000, "odd": now - 10})
+    told = figures(View("jobs", "1h"), prometheus)
+    assert [(a.number, a.user) for a in told.applies] == [(9, "hanako"), (12, "hanako")]
+    (expression,) = [e for e in prometheus.expressions if "apply" in e]
+    assert expression.startswith("last_over_time(techsapo_apply_timestamp_seconds[36")
+
+
+def test_no_more_applies_are_told_than_a_chart_can_mark() -> None:
+    now = time.time()
+    prometheus = Answering({str(n): now - 1000 + n for n in range(1, 200)})
+    told = read_applies(prometheus, now - 3600, now)
+    assert [a.number for a in told] == list(range(150, 200))
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "title", "origin"),
+    [
+        ("backups", "Kept", "backups"),
+        ("certificates", "Time left", "certificates"),
+        ("jobs", "Drift", "jobs"),
+        ("jobs", "Costs of 30 days", "jobs"),
+        ("llm", "Success", "questions"),
+        ("main", "Cache hits", "questions"),
+        ("main", "Response time", "requests"),
+        ("security", "Refused keys", "requests"),
+        ("main", "CPU used", "scrapes"),
+    ],
+)
+def test_a_panel_knows_what_brings_its_figures(dashboard: str, title: str, origin: str) -> None:
+    (panel,) = [p for p in dashboards()[dashboard].panels if p.title["en"] == title]
+    assert origin_of(panel) == origin
