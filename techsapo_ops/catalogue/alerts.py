@@ -49,8 +49,8 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
 _FILES = {
     "users": "main", "analyses": "llm", "providers": "llm", "stores": "main", "databases": "main",
-    "host": "main", "processes": "main", "monitoring": "main", "prometheus": "main", "security": "security",
-    "backup": "backups", "certificates": "certificates", "jobs": "jobs",
+    "host": "main", "processes": "main", "monitoring": "prometheus", "prometheus": "prometheus",
+    "security": "security", "backup": "backups", "certificates": "certificates", "jobs": "jobs",
 }  # fmt: skip
 """In the order in which alerts are listed, within a severity, each with the dashboard of its alerts."""
 DISKS = (

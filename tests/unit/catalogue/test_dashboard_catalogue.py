@@ -13,6 +13,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
+from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
@@ -195,3 +196,18 @@ def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_ex
     assert {"mysql.json", "redis.json", "probes.json", *everywhere} <= shown(EVERYTHING)
     assert shown(few) & {"mysql.json", "redis.json", "probes.json", "nginx.json"} == set()
     assert {d.needs for d in dashboards().values()} - {None} <= set(facts())
+
+
+def test_an_alert_s_dashboard_is_there_wherever_the_alert_is() -> None:
+    for alert in alerts().values():
+        needs = dashboards()[alert.dashboard].needs
+        reads = metric_names(alert.expression())
+        expected = {None, "prometheus", alert.exporter}
+        if any(name.startswith("node_") for name in reads):
+            expected.add("node-exporter")
+        if any(name.startswith(("probe_", "techsapo:probes")) for name in reads):
+            expected.add("blackbox-exporter")
+        for prefix, service in (("redis_", "redis-exporter"), ("mysql_", "mysqld-exporter")):
+            if any(name.startswith(prefix) for name in reads):
+                expected.add(service)
+        assert needs in expected, alert.name
