@@ -24,7 +24,8 @@ from techsapo_ops.adapters.basic_login import BasicLogin
 pytestmark = pytest.mark.e2e
 
 PORTS = {4000: "app-1", 4001: "app-2", 4002: "app-3", 8080: "nginx", 9090: "prometheus", 9093: "alertmanager",
-         9100: "node exporter", 6379: "redis", 9121: "redis exporter", 9113: "nginx exporter"}  # fmt: skip
+         9100: "node exporter", 6379: "redis", 9121: "redis exporter", 9113: "nginx exporter",
+         9115: "blackbox exporter"}  # fmt: skip
 
 
 KINDS = {":9090/": "prometheus", ":9093/": "alertmanager"}
