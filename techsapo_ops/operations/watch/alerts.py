@@ -89,9 +89,11 @@ def listed(
         trouble = "" if waiting is not None else "this stack runs no Prometheus"
     except (Unreachable, ApiError) as error:
         waiting, held, had, trouble = None, (), {}, error.message
-    muted = {_identity(a.labels): a for a in held if a.state == "suppressed"}
     found: list[Listed] = []
     spec, topology = stack.spec, stack.topology
+    # Prometheus adds these where it sends an alert, and shows it without them.
+    added = spec.monitoring.prometheus.external_labels.items()
+    muted = {frozenset(a.labels.items() - added): a for a in held if a.state == "suppressed"}
     for alert in alerts().values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 
+from techsapo_ops.adapters.alertmanager import Alert, Alertmanager
+from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.operations.watch.alerts import listed
 
@@ -19,3 +23,17 @@ def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quie
     assert [states[n] for n in ("NginxDown", "MysqlDown", "RedisDown", "TargetDown")] == [
         "off", "off", "unknown", "unknown",
     ]  # fmt: skip
+
+
+def test_a_silence_is_recognised_where_prometheus_adds_labels_of_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of({"project": "t", "monitoring": {"prometheus": {"external_labels": {"site": "tokyo"}}}})
+    labels, now = {"alertname": "AppDown", "severity": "critical"}, datetime.now(UTC)
+    sent = Alert({**labels, "site": "tokyo"}, {}, "suppressed", True, ("critical",), now)
+    monkeypatch.setattr(Prometheus, "alerts", lambda _: (Firing(labels, {}, "firing", now),))
+    monkeypatch.setattr(Alertmanager, "alerts", lambda _: (sent,))
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
+    stack = open_stack(topology_of(spec, tmp_path))
+    found, _ = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
+    assert [f.state for f in found if f.alert.name == "AppDown"] == ["silenced"]
