@@ -141,6 +141,8 @@ class Charts:
             raise Problem(503, "no_prometheus", "this stack has no Prometheus; the live view needs none")
         span, end = view.stretch()
         step = max(span / POINTS, 1.0)
+        if view.begin is not None:
+            step = float(math.ceil(step))  # Prometheus rounds to milliseconds, and the times must be equal
         times = [end - step * n for n in range(POINTS, -1, -1) if view.begin is None or n * step <= span]
         try:
             interval = await self._scrape_interval()

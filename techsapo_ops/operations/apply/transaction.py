@@ -18,6 +18,7 @@ from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.operations.apply.steps import with_renewed
+from techsapo_ops.operations.apply.told import tell_prometheus
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.stack.desired import Desired
@@ -264,6 +265,7 @@ class Transaction:
                 f"{what}, but this can't be recorded: {error.message}",
                 "make room, then run `techsapo up`: it completes the record",
             ) from None
+        tell_prometheus(entry, self._plan.desired.topology.layout, self._listener.warn)
         if forgotten:
             self._running.discard(forgotten)
         return entry

@@ -11,6 +11,7 @@ import pytest
 from fakes.memory_engine import Killed
 from fakes.memory_project import MemoryProject, refuses
 
+from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import drift
@@ -30,6 +31,11 @@ class Project(MemoryProject):
         sections = {"redis": {"maxmemory": memory}, **(options.pop("sections", None) or {})}
         return super().up(sections=sections, **options)
 
+    @property
+    def textfiles(self) -> Path:
+        """What node exporter reads."""
+        return self.history.layout.textfiles
+
     def memory(self) -> str:
         text = (self.config / "redis" / "redis.conf").read_text()
         return next(line for line in text.splitlines() if line.startswith("maxmemory "))
@@ -47,6 +53,27 @@ def test_an_apply_is_recorded_with_who_what_and_how(project: Project) -> None:
     assert (entry.user, entry.command, entry.result) == ("alice", "up", "ok")
     assert [(s.action, s.service) for s in entry.steps] == [("create", "redis"), ("create", "app")]
     assert ("redis/redis.conf", "added") in entry.files
+
+
+def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project) -> None:
+    project.up()
+    (told,) = read_textfile(project.textfiles, "apply")
+    assert dict(told.labels) == {"number": "1", "user": "alice", "command": "up", "result": "ok"}
+    (entry,) = project.ledger.entries()
+    assert told.value == pytest.approx(entry.time.timestamp() + entry.seconds)
+    project.world.refused = refuses("redis", *GIGABYTE)
+    project.up("1G")
+    (told,) = read_textfile(project.textfiles, "apply")
+    assert (told.labels["number"], told.labels["result"]) == ("2", "rolled-back")
+
+
+def test_an_apply_that_can_not_be_told_is_done_all_the_same_and_says_so(project: Project) -> None:
+    project.textfiles.parent.mkdir(parents=True, exist_ok=True)
+    project.textfiles.write_text("a file where a folder belongs")
+    report = project.up()
+    assert report.entry is not None
+    assert report.entry.result == "ok"
+    assert any("will not mark this apply" in line for line in project.said.words)
 
 
 def test_an_up_with_nothing_to_do_is_not_recorded(project: Project) -> None:

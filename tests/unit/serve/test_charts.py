@@ -34,8 +34,9 @@ class Answering(Prometheus):
     def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
         self.asked.add((start, end))
         assert expression
-        assert step >= 1
-        return ()
+        # As Prometheus does: to milliseconds, from the start on.
+        times = (round(start + round(step, 3) * n, 3) for n in range(200))
+        return (Series({}, {when: 1.0 for when in times if when <= end}),)
 
     def targets(self) -> tuple[Target, ...]:
         return ()
@@ -52,6 +53,16 @@ def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: i
     told = figures(View("jobs", "1h", begin=1_795_000_000, end=1_795_000_000 + length), prometheus)
     assert len(told.times) == points
     assert prometheus.asked == {(1_795_000_000, 1_795_000_000 + length)}
+
+
+@pytest.mark.parametrize("length", [10, 121, 1291, 4567, 86_401, 2_592_000])
+def test_every_moment_of_a_stretch_finds_its_value(length: int) -> None:
+    told = figures(View("jobs", "1h", begin=1_795_000_001, end=1_795_000_001 + length))
+    (series,) = told.panels[0].series
+    assert None not in series.values
+    assert 10 < len(told.times) <= 121
+    assert told.times[0] >= 1_795_000_001
+    assert told.times[-1] == 1_795_000_001 + length
 
 
 @pytest.mark.parametrize(
