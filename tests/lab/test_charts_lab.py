@@ -311,3 +311,19 @@ def test_where_there_are_no_figures_the_panel_says_which_command_brings_some(
     expect(empty.first).to_contain_text(said)
     expect(empty.first.locator("code")).to_have_text("techsapo backup")
     expect(empty.last.locator("code")).to_contain_text("techsapo ask")
+
+
+@pytest.mark.parametrize("lang", ["ja", "en"])
+def test_the_live_view_and_the_costs_of_the_month_say_it_too(
+    url: str, opened: Callable[..., Window], lang: str
+) -> None:
+    from playwright.sync_api import expect
+
+    window = opened(f"/dashboards?lang={lang}")
+    page = window.page
+    page.goto(f"{url}/dashboards?lang={lang}#live")
+    success = page.locator(".panel", has_text="techsapo_wallbounce_success_rate")
+    expect(success.locator(".empty code")).to_contain_text("techsapo ask")
+    page.goto(f"{url}/status?lang={lang}")
+    expect(page.locator("#costs .hint code")).to_contain_text("techsapo ask")
+    window.assert_clean()

@@ -2,6 +2,7 @@
 
 import { addressOf, asked, go, read } from "/web/address.js";
 import { draw } from "/web/chart.js";
+import { hinted } from "/web/hints.js";
 import { follow } from "/web/live.js";
 import { exactly } from "/web/units.js";
 import { element, get, local, moment, setUp, word } from "/web/words.js";
@@ -93,12 +94,10 @@ function drawZoom() {
   button.title = word("unzoom");
 }
 
-/** What brings figures to a panel without any; commands are in backquotes. */
+/** What brings figures to a panel without any. */
 function hint(panel) {
-  const unseen = (catalogue?.variables.instance ?? []).length === 0 && ["questions", "requests"].includes(panel.origin);
-  const text = element("p", "hint");
-  word("hints")[unseen ? "unscraped" : panel.origin].split("`").forEach((part, n) => text.append(n % 2 ? element("code", "", part) : part));
-  return text;
+  const unseen = current !== LIVE && (catalogue?.variables.instance ?? []).length === 0 && ["questions", "requests"].includes(panel.origin);
+  return hinted(unseen ? "unscraped" : panel.origin);
 }
 
 function tabName(dashboard) {
@@ -149,7 +148,8 @@ function drawFrame() {
     about.textContent = { absent: word("noPrometheus"), unreachable: word("prometheusLost") }[catalogue?.prometheus] ?? "";
     const names = SHOWN.map(([name, kind, unit]) => {
       const title = word("metricNames")[name];
-      return { name, kind, unit, width: kind === "timeseries" ? 12 : 6, title: { ja: title, en: title }, min: 0, max: { percentunit: 1, percent: 100 }[unit] ?? null, warning: null, critical: null };
+      const origin = /_(?:wallbounce|llm|provider)_/u.test(name) ? "questions" : undefined;
+      return { name, kind, unit, origin, width: kind === "timeseries" ? 12 : 6, title: { ja: title, en: title }, min: 0, max: { percentunit: 1, percent: 100 }[unit] ?? null, warning: null, critical: null };
     });
     const grid = element("div", "panels");
     const boxes = names.map((panel) => panelBox(panel, panel.kind === "timeseries" ? 8 : 5));

@@ -1,5 +1,6 @@
 // The Status page: health, alerts, jobs and costs, asked for again every ten seconds.
 
+import { hinted } from "/web/hints.js";
 import { element, get, moment, number, setUp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
@@ -133,7 +134,7 @@ function drawCosts() {
     parts.push(element("h3", "", word("spentBy")));
     const facts = element("ul", "facts");
     for (const p of month.providers) facts.append(line(p.name, element("span", "number", money(p.usd)), `${p.calls} ${word("calls")}${p.failed ? ` · ${p.failed} ${word("failures")}` : ""}`));
-    parts.push(month.providers.length ? facts : element("p", "dim", word("noData")), element("h3", "", word("recommended")));
+    parts.push(month.providers.length ? facts : hinted("questions"), element("h3", "", word("recommended")));
     parts.push(element("p", month.recommended ? "" : "dim", month.recommended ? `${month.recommended.providers.join(" + ")} · ${money(month.recommended.usd)}` : word("noRecommendation")));
   }
   document.getElementById("costs").replaceChildren(...parts);

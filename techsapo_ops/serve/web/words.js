@@ -24,7 +24,7 @@ const WORDS = {
     revised: "改訂を採用", unrevised: "元のまま", refusedAnswer: "回答保留",
     key: "APIキー", keyHint: "このタブを閉じるまで、このブラウザーだけに保存します。", keyNeeded: "このページにはAPIキーが必要です。上の欄に入力してください。", keySave: "使う",
     live: "ライブ", lost: "接続が切れました", again: "秒後に再接続します", connecting: "接続しています…", span: "期間", instance: "インスタンス", provider: "プロバイダー", all: "すべて",
-    noPrometheus: "このスタックにはPrometheusがないため、このインスタンスの直近10分をライブで表示しています。", prometheusLost: "Prometheusに接続できません。ライブ表示だけが利用できます。",
+    noPrometheus: "このスタックにはPrometheusがないため、このインスタンスの直近10分をライブで表示しています。仕様でmonitoring.prometheus.enabledをtrueにしてtechsapo upを実行すると、ダッシュボードが使えます。", prometheusLost: "Prometheusに接続できません。ライブ表示だけが利用できます。techsapo healthで原因が分かります。",
     warning: "警告", criticalBound: "重大", applied: "適用", results: { ok: "成功", failed: "失敗", "rolled-back": "失敗（元に戻しました）" },
     unzoom: "選んだ期間をやめる（ダブルクリックかEsc）", zoomKeys: "離すかEnterで拡大、Escで取り消し", legendHow: "クリックかEnter：これだけ表示、もう一度で全部。CtrlかShiftとクリック、またはスペース：表示と非表示の切り替え",
     hints: {
@@ -150,7 +150,7 @@ const WORDS = {
     revised: "revision kept", unrevised: "left as it was", refusedAnswer: "no answer",
     key: "API key", keyHint: "Kept by this browser alone, until this tab is closed.", keyNeeded: "This page needs an API key. Enter one above.", keySave: "Use",
     live: "Live", lost: "Connection lost", again: "s until the next try", connecting: "Connecting…", span: "Span", instance: "Instance", provider: "Provider", all: "All",
-    noPrometheus: "This stack has no Prometheus: these are the last ten minutes of this instance, live.", prometheusLost: "Prometheus can't be reached; only the live view is to be had.",
+    noPrometheus: "This stack has no Prometheus: these are the last ten minutes of this instance, live. With monitoring.prometheus.enabled: true in the spec, techsapo up brings the dashboards.", prometheusLost: "Prometheus can't be reached; only the live view is to be had. techsapo health says why.",
     warning: "warning", criticalBound: "critical", applied: "applied", results: { ok: "ok", failed: "failed", "rolled-back": "failed, rolled back" },
     unzoom: "Leave this stretch of time (double click or Esc)", zoomKeys: "let go or press Enter to zoom, Esc to cancel", legendHow: "Click or Enter: this one alone, again: all. Ctrl or Shift and click, or space: on or off",
     hints: {
