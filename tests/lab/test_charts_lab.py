@@ -327,3 +327,17 @@ def test_the_live_view_and_the_costs_of_the_month_say_it_too(
     page.goto(f"{url}/status?lang={lang}")
     expect(page.locator("#costs .hint code")).to_contain_text("techsapo ask")
     window.assert_clean()
+
+
+def test_an_address_that_makes_no_sense_shows_the_first_dashboard(opened: Callable[..., Window]) -> None:
+    from playwright.sync_api import expect
+
+    odd = "span=99y&from=9&to=1&series=__proto__:x&series=:&series=0:gone&instance=gone"
+    window = opened(f"/dashboards?{odd}#%E0%A4%A")
+    page = window.page
+    expect(page.locator("#tabs [aria-current]")).to_have_text("Main")
+    expect(page.locator("#span")).to_have_value("1h")
+    expect(page.locator("#instance")).to_have_value("gone")
+    expect(page.locator(".panel").first.locator("path.line")).to_have_count(3)
+    expect(page.locator("#unzoom")).to_be_hidden()
+    window.assert_clean()

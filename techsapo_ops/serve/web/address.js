@@ -8,13 +8,13 @@ const MOMENT = /^\d{1,11}$/u;
 /** The view that the address names; what it does not name is "" or null. */
 export function read() {
   const query = new URLSearchParams(location.search);
-  const view = { dashboard: decodeURIComponent(location.hash.slice(1)), from: null, to: null, series: {} };
+  const view = { dashboard: location.hash.slice(1), from: null, to: null, series: {} };
   for (const name of WORDS) view[name] = query.get(name) ?? "";
   const [from, to] = [query.get("from") ?? "", query.get("to") ?? ""];
   if (MOMENT.test(from) && MOMENT.test(to) && Number(to) > Number(from)) Object.assign(view, { from: Number(from), to: Number(to) });
   for (const named of query.getAll("series")) {
     const at = named.indexOf(":");
-    if (at > 0) (view.series[named.slice(0, at)] ??= []).push(named.slice(at + 1));
+    if (MOMENT.test(named.slice(0, at))) (view.series[named.slice(0, at)] ??= []).push(named.slice(at + 1));
   }
   return view;
 }

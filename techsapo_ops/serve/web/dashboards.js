@@ -109,6 +109,7 @@ function drawTabs() {
   const all = [...(catalogue?.prometheus === "ready" ? catalogue.dashboards.map((d) => [d.name, tabName(d)]) : []), [LIVE, word("live")]];
   if (!all.some(([name]) => name === current)) current = all[0][0];
   view.dashboard = current;
+  if (catalogue && !catalogue.spans.includes(view.span)) view.span = "";
   document.getElementById("tabs").replaceChildren(...all.map(([name, text]) => {
     const link = element("a", "", text);
     link.href = addressOf(view, name);
