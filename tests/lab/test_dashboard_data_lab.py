@@ -31,6 +31,8 @@ from techsapo_ops.catalogue.metrics import job_metrics
 pytestmark = pytest.mark.lab
 
 FAILING = {"kind": "simulated", "seed": 4, "error_rate": 1.0, "latency": {"mean": "1ms"}}
+HERE = [d for d in dashboards().values() if d.needs in {None, "node-exporter"}]
+"""The dashboards of what runs here; test_server_dashboards_lab.py has the others."""
 DEAR = {"sim-b": 3.0, "sim-c": 2.0}
 """USD per million tokens above the others' 1."""
 
@@ -92,9 +94,11 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         stack.enter_context(
             servers.running(node, directory / "node", node_port, lambda: servers.http_ok(ready))
         )
+        redis = stack.enter_context(servers.redis(directory / "redis"))
         app = stack.enter_context(
             serving(
                 directory / "app",
+                redis={"port": redis.port},
                 providers={**providers, "sim-d": FAILING},
                 budget={"monthly_usd": 1000, "count_simulated": True},
                 monitoring={"prometheus": {"port": prometheus_port}, "alerts": monitoring["alerts"]},
@@ -145,8 +149,7 @@ def dead(watched: Watched, panel: Panel) -> list[str]:
 def test_no_panel_is_dead_and_none_warns(watched: Watched) -> None:
     def lifeless() -> list[str]:
         traffic(watched)
-        shown = [d for d in dashboards().values() if d.needs in {None, "node-exporter"}]
-        return [line for d in shown for p in d.panels for line in dead(watched, p)]
+        return [line for d in HERE for p in d.panels for line in dead(watched, p)]
 
     found = lifeless()
     for _ in range(12):
@@ -236,7 +239,8 @@ def test_the_apps_own_page_draws_every_panel(watched: Watched, tmp_path: Path) -
     with browser() as open_window:
         window: Window = open_window(1360, 900)
         page = window.page
-        for name, dashboard in dashboards().items():
+        for dashboard in HERE:
+            name = dashboard.name
             traffic(watched)
             page.goto(f"{watched.app.url}/dashboards#{name}")
             page.reload()
