@@ -39,6 +39,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["NginxDown", "RedisDown", "MysqlDown"], PASSED),
     "ConfigReloadFailed": SHORT,
     **dict.fromkeys(["LlmErrorsHigh", "RequestsFailing"], LATER),
+    # AnalysesFailing tells of what they would.
     **dict.fromkeys(["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"], LATER),
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),
     "ApiKeyRefused": PASSING,
@@ -60,12 +61,10 @@ REBORN = ("TargetDown", "ConfigChanged", "ProviderAdded")
 MUTED = {
     "ResponseTimeSlow": SLOW[0],
     "RequestsFailing": "AnalysesFailing",
-    "ErrorBudgetBurnFast": "AnalysesFailing",
-    "ErrorBudgetBurnSlow": "AnalysesFailing",
     "LlmErrorsHigh": "ProviderDown",
 }
 """Milder alerts by the worse ones about the same that hold them back."""
-UNMUTED = ("ErrorBudgetBurnSlow", "LlmErrorsHigh")
+UNMUTED = ("LlmErrorsHigh",)
 """Milder alerts that still hold when the worse one is over."""
 BEFORE = (*SLOW, *DEAD, *ATTACKED, *POOR, *REBORN)
 """Those that are over before the servers around the apps, and the apps themselves, are stopped."""
@@ -206,7 +205,7 @@ def blocked_worker(stack: Stack) -> None:
 
 def dead_upstream(stack: Stack) -> None:
     """Nobody listens where the vendor was. Streams have begun by then: they fail as HTTP 200."""
-    stack.cause(*DEAD, "RequestsFailing", "ErrorBudgetBurnFast", *UNMUTED)
+    stack.cause(*DEAD, "RequestsFailing", *UNMUTED)
     assert stack.ask(2, "dead stream", accept="text/event-stream") == 200
     assert {stack.ask(2, f"dead {n}") for n in range(16)} <= {502, 503}
     stack.settle(stack.fired, "AnalysesFailing")
