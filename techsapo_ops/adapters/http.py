@@ -42,11 +42,15 @@ class Answer:
 
 
 class Unreachable(OpsError):
-    """The peer gave no HTTP answer; `reason` says why in a few words."""
+    """The peer gave no HTTP answer; `reason` says why in a few words.
 
-    def __init__(self, url: str, reason: str) -> None:
+    `connected`: it may have read the request.
+    """
+
+    def __init__(self, url: str, reason: str, *, connected: bool = False) -> None:
         super().__init__(f"{url}: {reason}", "`techsapo ps` shows whether the service runs")
         self.reason = reason
+        self.connected = connected
 
 
 class Untrusted(Unreachable):
@@ -139,9 +143,10 @@ def _exchange(
                         break
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise_untrusted(url, error, trust)
-            raise Unreachable(url, _reason(error, deadline, connected, status, len(body))) from None
+            why = _reason(error, deadline, connected, status, len(body))
+            raise Unreachable(url, why, connected=connected) from None
         if deadline.expired:
-            raise Unreachable(url, _late(timeout, connected, status, len(body)))
+            raise Unreachable(url, _late(timeout, connected, status, len(body)), connected=connected)
         return Answer(url, status, bytes(body[:limit]), len(body) > limit, deadline.elapsed)
 
 

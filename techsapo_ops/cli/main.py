@@ -60,6 +60,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "keys": LazyEntry("keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
     "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
     "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
+    "report": LazyEntry("report", "report", "Show or send the weekly report.", _STACK),
     "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
 }
 

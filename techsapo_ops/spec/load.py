@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.edition import PRODUCTION, Deployment
+from techsapo_ops.spec.edition import LATEST, PRODUCTION, Deployment, edition_of
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
@@ -289,6 +289,10 @@ class _Loading:
     def without_disabled(self, spec: Spec) -> Spec:
         """The spec without disabled providers; in production they stay, since there the lack is an error."""
         update: dict[str, Any] = {"environments": {}}
+        if self.cross_check:  # a part of a spec has what the whole one had
+            began_with = self.deployment.began_with or LATEST
+            edition = edition_of(spec.edition, self.environment, began_with)
+            update["schedule"] = spec.schedule.of_edition(edition)
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
             self.left_out = {n: p for n, p in spec.providers.items() if n in self.disabled}

@@ -75,6 +75,7 @@ SAFER: tuple[SaferDefault, ...] = (
         "nobody asks the front as users do",
         _may_be_probed,
     ),
+    SaferDefault(("schedule", "report"), "no weekly report is sent", lambda s: s.schedule.by != "none"),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 

@@ -139,12 +139,13 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     """Each receiver has somewhere to send to."""
-    for where, listed in spec.notifications.lists():
+    notifications = spec.notifications
+    for where, listed in (*notifications.lists(), ("report", notifications.report or ())):
         for n, receiver in enumerate(listed):
             below = (int(part) if part.isdigit() else part for part in where.split("."))
             path: Path = ("notifications", *below, n)
             if isinstance(receiver, EmailReceiver):
-                if spec.notifications.smtp is None:
+                if notifications.smtp is None:
                     yield Finding(
                         path,
                         "e-mail needs a mail server",

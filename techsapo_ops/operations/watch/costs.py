@@ -34,16 +34,20 @@ def first_day(days: int) -> datetime:
 
 def costs(stack: Stack, days: int, by: By) -> Report:
     """Costs of the last `days` days out of the stack's MariaDB or SQLite files. Raises OpsError."""
-    since = first_day(days)
+    return summed(rows_of(stack, days), first_day(days), by)
+
+
+def rows_of(stack: Stack, days: int) -> Rows:
+    """What they are summed up from, likewise."""
     topology = stack.topology
     if topology.places.isolated:
-        return summed(sum(_from_containers(stack, days), Rows()), since, by)
+        return sum(_from_containers(stack, days), Rows())
     mysql = _mysql(stack)
     first = _apps(topology)[0]
     databases = sorted(topology.layout.data.glob(f"{first.kind}*/{AUDIT}"))
     if mysql is None and first.user is not None:
-        return summed(sum(_as_its_user(stack, databases, days), Rows()), since, by)
-    return summed(read_rows(mysql, databases, since), since, by)
+        return sum(_as_its_user(stack, databases, days), Rows())
+    return read_rows(mysql, databases, first_day(days))
 
 
 def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
     DATABASE_PATTERN,
@@ -130,7 +131,10 @@ class Backup(Section):
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 
 
-JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs"]
+JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs", "report"]
+
+REPORT = "0 8 * * 1"
+"""When the weekly report comes where the spec says nothing, from edition 2 on: Mondays at 8."""
 
 
 class JobSettings(Section):
@@ -169,12 +173,20 @@ class Schedule(Section):
     """When what runs is compared with the spec."""
     costs: Cron | None = "10 0 * * *"
     """When costs are summed up."""
+    report: Cron | None = None
+    """When the weekly report is sent; default: in edition 2, Mondays at 08:00."""
     jobs: dict[JobName, JobSettings] = {}
     """Changes to how jobs run, by job name: timeout, retries, ping."""
 
     def times(self) -> dict[str, str | None]:
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
+
+    def of_edition(self, edition: Edition) -> Schedule:
+        """With what `edition` of the defaults has where nothing is said; null is said, too."""
+        if edition == FIRST or "report" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"report": REPORT})
 
 
 class Syslog(Section):

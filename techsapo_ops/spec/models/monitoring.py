@@ -275,6 +275,9 @@ class RawReceiver(Section):
     """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
 
+ReportReceiver = Annotated[SlackReceiver | EmailReceiver | WebhookReceiver, Field(discriminator="kind")]
+"""techsapo sends the report itself, so no receiver of Alertmanager's own can have it."""
+
 Receiver = Annotated[
     SlackReceiver | EmailReceiver | WebhookReceiver | RawReceiver, Field(discriminator="kind")
 ]
@@ -345,8 +348,22 @@ class Notifications(Section):
     misses it."""
     next: tuple[NextReceivers, ...] = ()
     """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
+    report: tuple[ReportReceiver, ...] | None = None
+    """Whom the weekly report reaches: slack, email, webhook; default: slack and email of `info`."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
+
+    @property
+    def reported_to(self) -> tuple[tuple[str, SlackReceiver | EmailReceiver | WebhookReceiver], ...]:
+        """Whom the weekly report reaches, each with its dotted path below `notifications`."""
+        if self.report is not None:
+            return tuple((f"report.{n}", receiver) for n, receiver in enumerate(self.report))
+        # A webhook there was made for Alertmanager's messages, which the report is none of.
+        return tuple(
+            (f"info.{n}", receiver)
+            for n, receiver in enumerate(self.info)
+            if isinstance(receiver, SlackReceiver | EmailReceiver)
+        )
 
     def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
         """Every list of receivers by its dotted path below `notifications`."""

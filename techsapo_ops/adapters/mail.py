@@ -1,0 +1,115 @@
+"""One message handed to a mail server, within a time that covers the whole conversation."""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.deadline import Deadline
+from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.errors import OpsError
+
+_IMPLICIT_TLS = 465
+"""There TLS comes first (RFC 8314, 3.3); on other ports by STARTTLS."""
+_OWN_NAME = "localhost"
+"""As Alertmanager says it: asking DNS for a better one may take longer than the conversation."""
+_DETAIL = 150
+
+
+class MailError(OpsError):
+    """The server did not take the message; with `perhaps` it may have."""
+
+    def __init__(self, reason: str, hint: str = "", *, perhaps: bool = False) -> None:
+        super().__init__(reason, hint)
+        self.perhaps = perhaps
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail is handed in. Without `require_tls` it goes as plain text, but a password never does."""
+
+    address: Address
+    require_tls: bool = True
+    username: str | None = None
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"MailServer({self.address})"
+
+
+def send_mail(server: MailServer, message: EmailMessage, *, timeout: float) -> None:
+    """Hand `message` in, within `timeout` seconds. Raises MailError, which never holds the password."""
+    handed_over = False
+    with Deadline(timeout) as deadline:
+        try:
+            connection = _Watched(server.address, deadline)
+            with contextlib.closing(connection):
+                _protect(connection, server)
+                handed_over = True
+                refused = connection.send_message(message)
+                handed_over = False
+                with contextlib.suppress(OSError, smtplib.SMTPException):  # it has the message by now
+                    connection.quit()
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            # Cut off in the middle, nobody knows how far it came; an answer is an answer.
+            perhaps = handed_over and not isinstance(error, _ANSWERS)
+            reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error)
+            raise MailError(f"{server.address}: {reason}", perhaps=perhaps) from None
+    if refused:
+        raise MailError(f"{server.address}: did not take {', '.join(map(harmless, refused))}", perhaps=True)
+
+
+_ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError)
+
+
+class _Watched(smtplib.SMTP):
+    """A connection that is cut when the time is over, whatever trickles in."""
+
+    def __init__(self, address: Address, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__(address.host, address.port, _OWN_NAME, timeout=deadline.left)
+
+    # smtplib's own way to TLS from the start, SMTP_SSL, replaces this method as well.
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002 - the time left is the deadline's
+        connection = self._deadline.connect(host, port)
+        if port != _IMPLICIT_TLS:
+            return connection
+        return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+
+
+def _protect(connection: smtplib.SMTP, server: MailServer) -> None:
+    connection.ehlo_or_helo_if_needed()
+    secure = server.address.port == _IMPLICIT_TLS
+    if server.require_tls and not secure:
+        if not connection.has_extn("starttls"):
+            raise MailError(
+                f"{server.address}: offers no STARTTLS",
+                "`require_tls: false` sends without, readable on the way",
+            )
+        connection.starttls(context=ssl.create_default_context())
+        connection.ehlo()
+        secure = True
+    if server.username is not None:
+        if not secure and server.address.host not in {"localhost", "127.0.0.1", "::1"}:
+            raise MailError(f"{server.address}: a password would leave this host unencrypted")
+        connection.login(server.username, server.password)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        answers = [_said(code, said) for code, said in error.recipients.values()]
+        return f"takes none of the addresses: {answers[0]}" if answers else "takes none of the addresses"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _said(error.smtp_code, error.smtp_error)
+    return os_reason(error) or " ".join(harmless(str(error)).split())[:_DETAIL] or type(error).__name__
+
+
+def _said(code: int, said: bytes | str) -> str:
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return f"{code} {' '.join(harmless(text).split())[:_DETAIL]}"

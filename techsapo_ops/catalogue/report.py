@@ -1,0 +1,38 @@
+"""The words of the weekly report, loaded from report.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words in one language, `ja` or `en`."""
+
+    locale: str
+
+    def __call__(self, name: str, /, **values: object) -> str:
+        """The words of that name, with `values` filled in."""
+        return _words()[name][self.locale].format(**values)
+
+    def joined(self, parts: list[str]) -> str:
+        """Several in a row."""
+        return self("separator").join(parts)
+
+    def span(self, minutes: float) -> str:
+        """A length of time."""
+        if minutes < 90:
+            return self("minutes", count=f"{minutes:.0f}")
+        return self("hours", count=f"{minutes / 60:.1f}".removesuffix(".0"))
+
+
+@cache
+def _words() -> Mapping[str, Mapping[str, str]]:
+    text = (files("techsapo_ops.catalogue") / "report.yaml").read_text(encoding="utf-8")
+    loaded: Mapping[str, Mapping[str, str]] = yaml.safe_load(text)
+    return loaded

@@ -1,0 +1,78 @@
+"""`techsapo report`."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.report.report import MOST_DAYS, WEEK, report_of
+from techsapo_ops.operations.report.sending import NOBODY, Sent, send_report, targets
+
+
+def report(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="AGE|TIME", help=f"From then on, at most {MOST_DAYS} days.", show_default="7d"
+        ),
+    ] = None,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it to notifications.report, once a week to each.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --send: also to who got this week's already.")
+    ] = False,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show the weekly report: costs, refusals, backups, certificates, retirements, updates, alerts.
+
+    It ends with 1 where a receiver did not take it. The job `report` sends it every week.
+
+    Examples:
+
+      techsapo report
+
+      techsapo report --since 14d --json
+
+      techsapo report --send
+    """
+    if again and not send:
+        raise OpsError("--again is for --send", "write `techsapo report --send --again`", exit_code=2)
+    now = datetime.now().astimezone()
+    days = WEEK if since is None else _days(moment(since, now), now)
+    stack = open_stack(place.open())
+    made = report_of(stack, now, days)
+    done: tuple[Sent, ...] = ()
+    if send:
+        to = targets(stack.spec)
+        if not to:
+            raise OpsError(NOBODY.partition(": ")[0], NOBODY.partition(": ")[2])
+        done = send_report(stack.layout, made, to, again=again)
+    if out.as_json:
+        sent = [{"receiver": s.target.path, "outcome": s.outcome, "why": s.why or None} for s in done]
+        out.json({**made.to_json(), "sent": sent})
+    elif not send:
+        out.data(made.text)
+    for each in done:
+        out.say(str(each))
+    failed = [each for each in done if not each.ok]
+    if failed:
+        raise OpsError(f"the report did not reach {len(failed)} of {len(done)}", "see above")
+
+
+def _days(begin: datetime, now: datetime) -> int:
+    days = math.ceil((now - begin).total_seconds() / 86_400)
+    if not 1 <= days <= MOST_DAYS:
+        raise OpsError(
+            f"--since: the report is of 1 to {MOST_DAYS} days, not of {days}", "write e.g. 14d", exit_code=2
+        )
+    return days

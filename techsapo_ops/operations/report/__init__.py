@@ -1,0 +1,1 @@
+"""The weekly report: what it says, and how it reaches people."""

@@ -1,0 +1,142 @@
+"""What the host itself knows: backups, jobs, certificates, the ends of models, updates."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import datetime
+from typing import Any
+
+from techsapo_ops.adapters.textfile import read_textfile
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.operations.backup.metrics import samples
+from techsapo_ops.operations.certificates.needs import certificates_of
+from techsapo_ops.operations.certificates.status import status
+from techsapo_ops.operations.report.section import Sources, named, some
+from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.services.prometheus.alert_rules import threshold_of
+from techsapo_ops.spec.model_facts import announced_end
+from techsapo_ops.spec.models.providers import ModelProvider
+
+_BAD = ("failed", "timeout", "killed")
+
+
+def backups(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """The newest backup, the newest that was restored on trial, and the time that took."""
+    words = sources.words
+    found: dict[str, float] = defaultdict(float)
+    for sample in samples(repository_of(sources.stack)):
+        found[sample.metric.removeprefix("techsapo_backup_")] += sample.value
+    newest, proved = found.get("newest_timestamp_seconds"), found.get("newest_verified_timestamp_seconds")
+    promised = threshold_of(sources.stack.spec, alerts()["BackupRecoverySlow"]) or 0.0
+    minutes = found.get("recovery_seconds", 0.0) / 60 if proved is not None else None
+    bad = found.get("last_verification_success") == 0
+    facts = {
+        "newest": _iso(sources, newest),
+        "newest_proved": _iso(sources, proved),
+        "recovery_minutes": None if minutes is None else round(minutes, 2),
+        "promised_minutes": promised,
+        "last_verification_failed": bad,
+    }
+    lines = [words("backup_bad")] if bad else []
+    if newest is None:
+        return [words("backup_none"), *lines], facts
+    lines.insert(0, words("backup_newest", when=_when(sources, newest)))
+    if proved is None or minutes is None:
+        lines.append(words("backup_unproved"))
+    else:
+        late = "backup_late" if minutes > promised else "backup_time"
+        lines.append(words("backup_proved", when=_when(sources, proved)))
+        lines.append(words(late, minutes=f"{minutes:.1f}", promised=f"{promised:g}"))
+    return [words.joined(lines)], facts
+
+
+def job_runs(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """How the week's runs of all jobs ended; the report's own are not among them."""
+    words, runs = sources.words, Runs(sources.stack.layout.jobs)
+    week = [
+        run
+        for name in jobs()
+        if name != "report"
+        for run in runs.of(name)
+        if run.started >= sources.begin and run.result != "running"
+    ]
+    failed = Counter(run.job for run in week if run.result in _BAD)
+    facts = {"runs": len(week), "failed": dict(failed)}
+    if not week:
+        return [words("jobs_none")], facts
+    if not failed:
+        return [words("jobs_well", count=len(week))], facts
+    names = some(words, [words("times", name=name, count=count) for name, count in failed.most_common()])
+    return [words("jobs_failed", count=len(week), failed=failed.total(), names=names)], facts
+
+
+def certificates(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """The certificate that ends first, and those that need somebody."""
+    words = sources.words
+    found = status(certificates_of(sources.stack, lambda _: None))
+    if not found:
+        return [words("certificates_none")], {"next": None, "attention": []}
+    ends = sorted((s.not_after, s.name) for s in found if s.not_after is not None)
+    look = [s.name for s in found if s.attention]
+    lines = [words("certificates_unknown")]
+    if ends:
+        end, name = ends[0]
+        over, days = end <= sources.now, (end - sources.now).days
+        when = _when(sources, end.timestamp())
+        lines = [
+            words("certificate_over" if over else "certificate_next", name=named(name), when=when, days=days)
+        ]
+    if look:
+        lines.append(words("certificate_look", names=some(words, [named(name) for name in look])))
+    nearest = {"name": ends[0][1], "ends": ends[0][0].isoformat()} if ends else None
+    return lines, {"next": nearest, "attention": look}
+
+
+def models(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """Models of the spec whose end their vendor has announced, the nearest first."""
+    words = sources.words
+    found = sorted(
+        (end.retires, name, provider.model, end.replacement)
+        for name, provider in sources.stack.spec.providers.items()
+        if provider.enabled and isinstance(provider, ModelProvider)
+        if (end := announced_end(provider)) is not None
+    )
+    shown = [
+        words(
+            "model" if replacement else "model_alone",
+            name=named(name), model=named(model), when=when, replacement=named(replacement or ""),
+        )
+        for when, name, model, replacement in found
+    ]  # fmt: skip
+    return [some(words, [line], 1) for line in shown[:2]] + (
+        [words("rest", count=len(shown) - 2)] if len(shown) > 2 else []
+    ) or [words("models_none")], {
+        "models": [
+            {"provider": name, "model": model, "retires": when.isoformat(), "replacement": replacement}
+            for when, name, model, replacement in found
+        ]
+    }
+
+
+def updates(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """Services that run what an update has replaced, as the job drift saw it last."""
+    words = sources.words
+    seen = [
+        s for s in read_textfile(sources.stack.layout.textfiles, "drift") if s.metric.endswith("_replaced")
+    ]
+    waiting = sorted(s.labels.get("service", "") for s in seen if s.value)
+    line = words("updates_none") if seen else words("updates_unseen")
+    if waiting:
+        line = words("updates", names=some(words, [named(name) for name in waiting]))
+    facts = {"looked": bool(seen), "waiting": waiting, "packages_looked_for": False}
+    return [line, words("updates_packages")], facts
+
+
+def _when(sources: Sources, moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, sources.now.tzinfo):%Y-%m-%d %H:%M}"
+
+
+def _iso(sources: Sources, moment: float | None) -> str | None:
+    return None if moment is None else datetime.fromtimestamp(moment, sources.now.tzinfo).isoformat()

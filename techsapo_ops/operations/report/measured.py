@@ -1,0 +1,113 @@
+"""What Prometheus knows of the week: refused questions, alerts, and what was down.
+
+Counters begin anew with each restart, which `increase` knows; what it makes of a moment is rounded.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from techsapo_ops.adapters.prometheus import Prometheus, Series
+from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.operations.report.section import Sources, named, some
+from techsapo_ops.spec.models.base import seconds
+
+STEP = 300
+"""Seconds of one look at the past: what fires for less is taken for as long."""
+_ASKED_SECONDS = 20.0
+_BUDGET = ("budget_exhausted", "budget_reserved", "over_request_budget")
+_FIRING = f'ALERTS{{alertstate="firing",alertname!="Watchdog",{NEXT}=""}}'
+
+
+def patient(server: Prometheus) -> Prometheus:
+    """The same server, waited for as long as a look at a week may take."""
+    server.timeout = _ASKED_SECONDS
+    return server
+
+
+def refused(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """Questions that were refused for the budget and for rate limits, by reason."""
+    words, within = sources.words, f"[{sources.days}d]"
+    budget = _counts(sources, f"sum by (code) (increase(techsapo_budget_refusals_total{within}))", "code")
+    plans = _counts(sources, f"sum by (plan) (increase(techsapo_rate_limit_hits_total{within}))", "plan")
+    lines = []
+    if budget:
+        reasons = [words(code, count=budget[code]) for code in _BUDGET if code in budget]
+        lines.append(words("refused_budget", count=sum(budget.values()), reasons=words.joined(reasons)))
+    if plans:
+        reasons = [words("plan", name=named(name), count=count) for name, count in plans.items()]
+        lines.append(words("refused_rate", count=sum(plans.values()), reasons=some(words, reasons)))
+    return lines or [words("refused_none")], {"budget": budget, "rate_limit": plans}
+
+
+def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """The alerts that fired most often, then longest, and who acknowledged them."""
+    words = sources.words
+    fired = {
+        series.labels.get("alertname", ""): sorted(series.values)
+        for series in _looks(sources, f"max by (alertname) (max_over_time({_FIRING}[{STEP}s]))")
+    }
+    by: dict[str, set[str]] = defaultdict(set)
+    held = "count by (alert, by) (max_over_time(techsapo_alert_acknowledged"
+    if fired:
+        for sample in sources.prometheus.query(f"{held}[{sources.days}d]) > 0)"):
+            by[sample.labels.get("alert", "")].add(sample.labels.get("by", ""))
+    found = sorted(((_times(t), len(t) * STEP / 60, name) for name, t in fired.items()), reverse=True)
+    shown = [
+        words(
+            "alert_by" if by[name] else "alert",
+            name=named(name),
+            count=count,
+            time=words.span(minutes),
+            by=some(words, [named(who) for who in sorted(by[name])], 2),
+        )
+        for count, minutes, name in found
+    ]
+    return [some(words, shown)] if shown else [words("alerts_none")], {
+        "alerts": [
+            {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by[name])}
+            for count, minutes, name in found
+        ]
+    }
+
+
+def down(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """What Prometheus could not ask, by the scrapes that failed; and for how long it did not look itself."""
+    words, within = sources.words, f"[{sources.days}d]"
+    prometheus = sources.stack.spec.monitoring.prometheus
+    each = seconds(prometheus.scrape_interval) / 60
+    failed = sources.prometheus.query(
+        f"max by (job) (count_over_time(up{within}) - sum_over_time(up{within})) > 0"
+    )
+    times = {s.labels.get("job", ""): round(s.value * each, 1) for s in failed}
+    times = {name: spent for name, spent in times.items() if spent >= 1}
+    ranked = sorted(times.items(), key=lambda entry: -entry[1])
+    lines = [some(words, [words("down", name=named(n), time=words.span(t)) for n, t in ranked])]
+    looks = _looks(sources, f"max(count_over_time(up[{STEP}s]))")
+    looked = max((len(series.values) for series in looks), default=0)
+    unseen = max(sources.days * 1440 - looked * STEP / 60, 0.0)
+    if unseen <= 2 * STEP / 60:
+        unseen = 0.0
+    if not ranked:
+        lines = [words("down_none")]
+    if unseen:
+        lines.append(words("unmeasured", time=words.span(unseen)))
+    return lines, {"minutes": dict(ranked), "unmeasured_minutes": unseen}
+
+
+def _counts(sources: Sources, expression: str, label: str) -> dict[str, int]:
+    found = ((s.labels.get(label, ""), round(s.value)) for s in sources.prometheus.query(expression))
+    return {name: count for name, count in sorted(found) if count}
+
+
+def _looks(sources: Sources, expression: str) -> Sequence[Series]:
+    end = sources.now.timestamp()
+    return sources.prometheus.query_range(expression, sources.begin.timestamp() + STEP, end, STEP)
+
+
+def _times(moments: Iterable[float]) -> int:
+    """How often it began in these looks, the first included."""
+    return 1 + sum(later - sooner > 1.5 * STEP for sooner, later in pairwise(moments))

@@ -1,0 +1,94 @@
+"""The report as a whole: short enough for one screen and one message, whatever the names in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.report import Words
+from techsapo_ops.operations.report import kept, measured, money
+from techsapo_ops.operations.report.section import Section, Sources, made, named
+from techsapo_ops.operations.watch.alerts import prometheus_of
+from techsapo_ops.stack.stack import Stack
+
+WEEK = 7
+"""Days that a report is about."""
+MOST_DAYS = 31
+"""Prometheus answers with 11,000 looks at most: https://prometheus.io/docs/prometheus/latest/querying/api/"""
+_SECTIONS = (
+    ("cost", money.cost),
+    ("refused", measured.refused),
+    ("declined", money.declined),
+    ("down", measured.down),
+    ("alerts", measured.noisy),
+    ("backups", kept.backups),
+    ("jobs", kept.job_runs),
+    ("certificates", kept.certificates),
+    ("models", kept.models),
+    ("updates", kept.updates),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is told: `week` is the ISO week in which, by the clock of the schedule."""
+
+    project: str
+    locale: str
+    made: datetime
+    days: int
+    title: str
+    sections: tuple[Section, ...]
+
+    @property
+    def week(self) -> str:
+        """Such as 2026-W48."""
+        year, week, _ = self.made.isocalendar()
+        return f"{year}-W{week:02}"
+
+    @property
+    def text(self) -> str:
+        """As people read it: the title, then a line or a few for each section."""
+        words, lines = Words(self.locale), [self.title]
+        for section in self.sections:
+            first, *others = section.lines
+            lines.append(words("heading", title=words(f"{section.name}_title"), line=first))
+            lines += [f"   {line}" for line in others]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data, with the text."""
+        return {
+            "project": self.project,
+            "week": self.week,
+            "made": self.made.isoformat(timespec="seconds"),
+            "days": self.days,
+            "text": self.text,
+            "sections": {
+                s.name: {"available": not s.missing, "missing": s.missing or None, **s.facts}
+                for s in self.sections
+            },
+        }
+
+
+def report_of(stack: Stack, now: datetime, days: int = WEEK, server: Prometheus | None = None) -> Report:
+    """The report of the last `days` days; a section whose source is away says why.
+
+    `server` is asked in place of the stack's own Prometheus.
+    """
+    asked = server or prometheus_of(stack)
+    words = Words(stack.spec.locale)
+    sources = Sources(stack, words, now, days, measured.patient(asked) if asked is not None else None)
+    first, last = money.whole_days(sources)
+    environment = stack.layout.environment
+    project = stack.spec.project if environment is None else f"{stack.spec.project} ({environment})"
+    return Report(
+        stack.spec.project,
+        stack.spec.locale,
+        now,
+        days,
+        words("title", project=named(project), first=first, last=last),
+        tuple(made(name, make, sources) for name, make in _SECTIONS),
+    )
