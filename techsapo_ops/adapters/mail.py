@@ -42,27 +42,26 @@ class MailServer:
     def __repr__(self) -> str:
         return f"MailServer({self.address})"
 
-
-def send_mail(server: MailServer, message: EmailMessage, *, timeout: float) -> None:
-    """Hand `message` in, within `timeout` seconds. Raises MailError, which never holds the password."""
-    handed_over = False
-    with Deadline(timeout) as deadline:
-        try:
-            connection = _Watched(server.address, deadline)
-            with contextlib.closing(connection):
-                _protect(connection, server)
-                handed_over = True
-                refused = connection.send_message(message)
-                handed_over = False
-                with contextlib.suppress(OSError, smtplib.SMTPException):  # it has the message by now
-                    connection.quit()
-        except (smtplib.SMTPException, OSError, ValueError) as error:
-            # Cut off in the middle, nobody knows how far it came; an answer is an answer.
-            perhaps = handed_over and not isinstance(error, _ANSWERS)
-            reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error)
-            raise MailError(f"{server.address}: {reason}", perhaps=perhaps) from None
-    if refused:
-        raise MailError(f"{server.address}: did not take {', '.join(map(harmless, refused))}", perhaps=True)
+    def send(self, message: EmailMessage, *, timeout: float) -> None:
+        """Hand `message` in, within `timeout` seconds. Raises MailError, which never holds the password."""
+        handed_over = False
+        with Deadline(timeout) as deadline:
+            try:
+                connection = _Watched(self.address, deadline)
+                with contextlib.closing(connection):
+                    _protect(connection, self)
+                    handed_over = True
+                    refused = connection.send_message(message)
+                    handed_over = False
+                    with contextlib.suppress(OSError, smtplib.SMTPException):  # it has the message by now
+                        connection.quit()
+            except (smtplib.SMTPException, OSError, ValueError) as error:
+                # Cut off in the middle, nobody knows how far it came; an answer is an answer.
+                perhaps = handed_over and not isinstance(error, _ANSWERS)
+                reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error)
+                raise MailError(f"{self.address}: {reason}", perhaps=perhaps) from None
+        if refused:
+            raise MailError(f"{self.address}: did not take {', '.join(map(harmless, refused))}", perhaps=True)
 
 
 _ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError)

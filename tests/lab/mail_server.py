@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import re
 import socketserver
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,8 +44,8 @@ def read(data: bytes) -> EmailMessage:
 
 
 @contextmanager
-def mail_server() -> Iterator[Mailbox]:
-    """A mail server on a free port, without TLS."""
+def mail_server(tls: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """A mail server on a free port; with `tls` it offers STARTTLS (RFC 3207) and takes nothing before it."""
     box = Mailbox()
 
     class Session(socketserver.StreamRequestHandler):
@@ -52,11 +53,20 @@ def mail_server() -> Iterator[Mailbox]:
             self.wfile.write(f"{line}\r\n".encode())
 
         def handle(self) -> None:
+            self.secure = tls is None
             self.say("220 mail.example ESMTP")
             while line := self.rfile.readline(2048):
                 word = line[:4].upper()
-                if word in {b"EHLO", b"HELO"}:
+                if word == b"EHLO" and not self.secure:
+                    self.say("250-mail.example")
+                    self.say("250 STARTTLS")
+                elif word in {b"EHLO", b"HELO"}:
                     self.say("250 mail.example")
+                elif word == b"STAR" and not self.secure and tls is not None:
+                    self.say("220 go ahead")
+                    self.encrypt(tls)
+                elif word == b"MAIL" and not self.secure:
+                    self.say("530 Must issue a STARTTLS command first")
                 elif word in {b"MAIL", b"RCPT", b"RSET", b"NOOP"}:
                     self.say("250 OK")
                 elif word == b"DATA":
@@ -67,6 +77,11 @@ def mail_server() -> Iterator[Mailbox]:
                     return
                 else:
                     self.say("502 not implemented")
+
+        def encrypt(self, tls: ssl.SSLContext) -> None:
+            self.connection = tls.wrap_socket(self.request, server_side=True)
+            self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+            self.secure = True
 
         def take(self) -> None:
             lines = []

@@ -80,8 +80,18 @@ def parsed(body: bytes, channels: frozenset[str]) -> Message:
         raise Refused(400, "no_text")
     if len(attachments) > MOST:
         raise Refused(400, "too_many_attachments")
+    if not attachments:
+        return _text(told, len(body))
     (attachment,) = attachments
     return _attachment(attachment)
+
+
+def _text(told: dict[str, Any], length: int) -> Message:
+    if len(told["text"]) > LONGEST:
+        raise Refused(400, "msg_too_long")
+    if told.get("mrkdwn") is not False:
+        raise Refused(400, "names in it would be read as markup")
+    return Message("", "", _shown(told["text"]), (), {}, "", "", length)
 
 
 def _attachment(told: dict[str, Any]) -> Message:

@@ -16,7 +16,7 @@ from hashlib import sha256
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.http import Unreachable, send
-from techsapo_ops.adapters.mail import MailError, MailServer, send_mail
+from techsapo_ops.adapters.mail import MailError, MailServer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.report.report import Report
 from techsapo_ops.spec.models.monitoring import EmailReceiver, SlackReceiver, Smtp, WebhookReceiver
@@ -106,7 +106,7 @@ def _mail(target: Target, mail: EmailReceiver, report: Report, timeout: float) -
         smtp.password.reveal() if smtp.password is not None else "",
     )
     try:
-        send_mail(server, _message(smtp.sender, mail.to, report), timeout=timeout)
+        server.send(_message(smtp.sender, mail.to, report), timeout=timeout)
     except MailError as error:
         raise NotDelivered(error.message, error.hint, perhaps=error.perhaps) from None
 
