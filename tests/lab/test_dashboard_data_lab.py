@@ -43,6 +43,7 @@ class Watched:
 
     app: servers.Server
     prometheus: servers.Server
+    textfiles: Path
     answers: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0
     attacks: int = 0
@@ -116,7 +117,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         prometheus = stack.enter_context(
             servers.prometheus(config, directory / "prometheus", port=prometheus_port)
         )
-        watched = Watched(app, prometheus)
+        watched = Watched(app, prometheus, directory / "textfile")
         servers.wait_for(
             lambda: bool(watched.values('techsapo_build_info{job="techsapo-app"}')),
             timeout=40,
@@ -230,6 +231,23 @@ def test_figures_alerts_and_jobs_are_what_their_documented_models_tell_of(watche
         status = documented.check(client.get("/api/v1/status"))
         assert "drift" in [job["name"] for job in status["jobs"]]
         documented.check(client.get("/api/v1/metrics/recent"))
+
+
+def test_a_stretch_of_any_length_has_its_figures_and_the_applies_in_it(watched: Watched) -> None:
+    traffic(watched)
+    apply = {"number": "17", "user": "花子", "command": "up", "result": "ok"}
+    ended = time.time()
+    write_textfile(watched.textfiles, "apply", [Sample("techsapo_apply_timestamp_seconds", ended, apply)])
+    servers.wait_for(
+        lambda: bool(watched.values('techsapo_apply_timestamp_seconds{number="17"}')),
+        what="the apply's series",
+    )
+    end = int(time.time()) + 1
+    url = f"{watched.app.url}/api/v1/dashboards/main?from={end - 1291}&to={end}"
+    told = httpx.get(url, trust_env=False, timeout=10).json()
+    assert [(a["number"], a["user"]) for a in told["applies"]] == [(17, "花子")]
+    drawn = [any(v is not None for s in p["series"] for v in s["values"]) for p in told["panels"]]
+    assert sum(drawn) > len(drawn) / 2, "the moments asked for are those that Prometheus answers for"
 
 
 def test_the_apps_own_page_draws_every_panel(watched: Watched, tmp_path: Path) -> None:
