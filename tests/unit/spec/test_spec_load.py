@@ -14,6 +14,7 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.data import REPORT, Schedule
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -26,7 +27,7 @@ REAL = """
 
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo")
+    assert result.spec == Spec(project="techsapo", schedule=Schedule(report=REPORT))
     assert list(result.spec.providers) == ["sim-a", "sim-b", "sim-c"]
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
@@ -55,7 +56,7 @@ def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
 
 def test_a_section_whose_lines_are_all_comments_is_as_good_as_absent(loaded: Loader) -> None:
     text = "project: x\nmonitoring:\n  grafana:\n  # port: 3000\nproviders:\nenvironments:\n"
-    assert loaded(text).spec == Spec(project="x")
+    assert loaded(text).spec == loaded("project: x").spec
 
 
 def test_an_empty_mysql_section_warns_that_it_means_none(loaded: Loader) -> None:
