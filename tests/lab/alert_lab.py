@@ -21,6 +21,13 @@ from vendors.refusals import Refused
 from vendors.rules import local
 from vendors.wires import Chat
 
+REVOKED = {
+    "error": {
+        "message": "Incorrect API key provided.", "type": "invalid_request_error",
+        "param": None, "code": "invalid_api_key",
+    }
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Note:
@@ -114,10 +121,13 @@ def receiving() -> Iterator[Receiver]:
 
 @dataclass
 class Upstream:
-    """A vendor's endpoint that speaks chat completions after `delay` seconds, while it is up."""
+    """A vendor's endpoint that speaks chat completions after `delay` seconds, while it is up, for keys that
+    are not `revoked`.
+    """
 
     port: int = field(default_factory=free_port)
     delay: float = 0.0
+    revoked: set[str] = field(default_factory=set)
 
     @contextmanager
     def up(self) -> Iterator[None]:
@@ -129,6 +139,9 @@ class Upstream:
 
             def do_POST(self) -> None:
                 asked = self.body()
+                if self.headers.get("Authorization", "").removeprefix("Bearer ") in upstream.revoked:
+                    self.reply(401, REVOKED)
+                    return
                 try:
                     local.any_of_them(asked)
                 except Refused as refused:

@@ -72,6 +72,12 @@ class Stack:
         self.apps[number] = (own, server)
         return server
 
+    def kill(self) -> None:
+        """Kill every instance, all at once."""
+        for _, server in self.apps.values():
+            server.kill()
+        self.stop()
+
     def stop(self) -> None:
         """End every instance."""
         for own, _ in self.apps.values():

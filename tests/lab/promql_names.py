@@ -7,7 +7,7 @@ import re
 _STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 _SELECTORS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
 _GROUPINGS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)")
-_NAMES = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*(?!\s*[\w:(])")
+_NAMES = re.compile(r"(?<![\w:.])[a-zA-Z_:][\w:]*+(?!\s*\()")
 _WORDS = {"and", "or", "unless", "by", "without", "bool", "offset", "group_left", "group_right"}
 _NUMBERS = re.compile(r"(?<![\w:])[0-9][\w.]*")
 

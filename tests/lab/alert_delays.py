@@ -1,0 +1,37 @@
+"""How long it takes from a cause to its notification, with the durations of a spec that changes none."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from monitoring_stack import spec_of, topology_of
+
+from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.services.alertmanager.routes import routes
+from techsapo_ops.services.prometheus.alert_rules import spoken
+from techsapo_ops.spec.models.base import seconds
+
+_TOPOLOGY = topology_of(spec_of(notifications={}), Path("/srv/techsapo"))
+
+
+def at_most(alert: Alert) -> float:
+    """Seconds: a scrape, an evaluation, the alert's `for`, and how long its group waits."""
+    spec = _TOPOLOGY.spec
+    prometheus, waits = spec.monitoring.prometheus, spec.monitoring.alertmanager.group_wait
+    for route in routes(_TOPOLOGY):
+        names = route["matchers"][0].removeprefix('alertname=~"').removesuffix('"')
+        if re.fullmatch(names, alert.name):
+            waits = route.get("group_wait", waits)
+    return sum(map(seconds, (prometheus.scrape_interval, prometheus.evaluation_interval, alert.for_, waits)))
+
+
+def rows(locale: str) -> list[str]:
+    """The table of docs/alerts.md: each alert but Watchdog, by how long it takes at most."""
+    by_time: dict[float, list[str]] = {}
+    for alert in alerts().values():
+        if alert.name != "Watchdog":
+            by_time.setdefault(at_most(alert), []).append(alert.name)
+    return [
+        f"| {spoken(time, locale)} | {', '.join(sorted(names))} |" for time, names in sorted(by_time.items())
+    ]

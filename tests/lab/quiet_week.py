@@ -1,0 +1,314 @@
+"""A week in which nobody should be woken, as series for `promtool test rules`, a sample a minute.
+
+Names, labels and first values are those that a real stack's Prometheus has scraped, and what one question
+adds to which counter is the difference of two such scrapes. What a job leaves for the textfile collector,
+which takes days, is written here by `job_metrics.yaml`. Then a week goes over them:
+
+    every hour one question; one of them takes 70 s, as if it were all our fault, and one fails
+    02:30 a backup, 04:00 its trial, 04:30 those that are too old go; disks and memory breathe
+    a certificate is renewed on the third day, when a third of its life is left
+    the app is deployed anew on the third and the fifth day, one instance after the other
+    on the sixth day the host reboots and is away for three minutes
+    now and then somebody asks for /.env, guesses a key or uses one that has expired
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+DAY = 1440
+DAYS = 7
+LENGTH = DAYS * DAY
+ASKED = [hour * 60 + 17 for hour in range(24 * DAYS)]
+SLOW = 3 * DAY + 9 * 60 + 17
+"""An answer that takes 70 s, in an hour without another."""
+FAILED = 1 * DAY + 15 * 60 + 17
+"""A question that ends without an answer."""
+DEPLOYS = (2 * DAY + 14 * 60 + 5, 4 * DAY + 10 * 60 + 5)
+REBOOT = 5 * DAY + 3 * 60 + 41
+AWAY = 3
+"""Minutes without the host, and with it without Prometheus."""
+SCANS = (7 * 60 + 3, 3 * DAY + 22 * 60 + 9)
+"""One request for /.env each, and one with a key that nobody has."""
+EXPIRED = 6 * DAY + 11 * 60 + 30
+"""One call with a key that has expired."""
+BACKUP, TRIAL, PRUNE = 150, 240, 270
+"""Minutes of each day."""
+CERTIFICATE_DAYS = 90
+RENEWED = 2 * DAY + 180
+
+Sample = float | str | None
+"""A value; `stale` where Prometheus says that the series ended; None where it did not scrape."""
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """A series as a real Prometheus has it, and what one question added to it."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+    step: float = 0.0
+
+    @property
+    def written(self) -> str:
+        """As PromQL selects it."""
+        return f"{self.name}{{{','.join(f'{k}={_quoted(v)}' for k, v in sorted(self.labels.items()))}}}"
+
+    def label(self, name: str) -> str:
+        return self.labels.get(name, "")
+
+
+def week(scraped: Iterable[Scraped]) -> list[tuple[str, str]]:
+    """Each series with its values in promtool's notation, but the buckets of what nobody asks for: all 0."""
+    return [
+        (series.written, notation(_values(series)))
+        for series in scraped
+        if series.step or series.value or not series.name.endswith("_bucket")
+    ]
+
+
+def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scraped]:
+    """What the jobs of these names, with their time limits, have left for node exporter at `node`."""
+
+    def left(name: str, value: float = 0.0, /, **labels: str) -> Scraped:
+        return Scraped(name, {**node, **labels}, value)
+
+    found = [
+        left("techsapo_drift_findings", name="drift", kind=k)
+        for k in ("apply", "file", "service", "stranger")
+    ]
+    for job, limit in jobs.items():
+        found += [
+            left("techsapo_job_last_exit_code", name=job),
+            left("techsapo_job_next_run_timestamp_seconds", name=job),
+            left("techsapo_job_time_limit_seconds", limit, name=job),
+        ]
+    certificate = {"name": "techsapo", "source": "acme"}
+    found += [
+        left(f"techsapo_cert_{what}", value, **certificate)
+        for what, value in {
+            "not_before_timestamp_seconds": 0.0, "not_after_timestamp_seconds": 0.0,
+            "renewal_failures": 0.0, "served_matches": 1.0,
+        }.items()
+    ]  # fmt: skip
+    found += [
+        left(f"techsapo_backup_{what}", value, name="backups")
+        for what, value in {
+            "newest_timestamp_seconds": 0.0, "newest_verified_timestamp_seconds": 0.0,
+            "last_verification_success": 1.0,
+        }.items()
+    ]  # fmt: skip
+    found += [left("techsapo_service_replaced", name="drift", service=s) for s in ("app-1", "nginx")]
+    return [*found, left("techsapo_backup_recovery_seconds", 40, name="backups", source="mysql")]
+
+
+def host_and_front(node: Mapping[str, str]) -> list[Scraped]:
+    """What node exporter at `node` tells of a systemd, and what the blackbox exporter saw of nginx."""
+    unit = {**node, "name": "nginx.service", "type": "forking"}
+    states = {"active": 1.0, "activating": 0.0, "deactivating": 0.0, "failed": 0.0, "inactive": 0.0}
+    probe = {"job": "techsapo-probes", "instance": "nginx", "name": "nginx", "scope": "front"}
+    return [
+        *(Scraped("node_systemd_unit_state", {**unit, "state": s}, value) for s, value in states.items()),
+        Scraped("up", probe, 1.0),
+        *(Scraped("up", {"job": name, "instance": name}, 1.0) for name in ("grafana", "blackbox-exporter")),
+        Scraped("probe_success", probe, 1.0),
+        Scraped("probe_duration_seconds", probe, 0.02),
+        Scraped("probe_ssl_last_chain_expiry_timestamp_seconds", probe, 0.0),
+    ]
+
+
+def _values(series: Scraped) -> list[Sample]:
+    shape = next((s for pattern, s in _SHAPES.items() if re.fullmatch(pattern, series.name)), None)
+    gains, starts, away = _gains(series), _starts(series), _away(series)
+    since, total = 0, series.value
+    found: list[Sample] = []
+    for t in range(LENGTH):
+        if t in starts:
+            since, total = t, 0.0 if _counts(series) else series.value
+        total += gains.get(t, 0.0)
+        if REBOOT <= t < REBOOT + AWAY:
+            found.append(None)
+        elif series.name == "up":
+            found.append(0.0 if t in away else 1.0)
+        elif t in away:
+            found.append("stale")
+        else:
+            found.append(total if shape is None else shape(series, t, since))
+    return found
+
+
+def _number_of(series: Scraped) -> int:
+    """Which of the apps it is of, from 1; 0 for anything else."""
+    return int(series.label("instance").removeprefix("app-")) if series.label("job") == "techsapo-app" else 0
+
+
+def _away(series: Scraped) -> set[int]:
+    """Minutes in which its target does not answer: a deploy takes one instance after the other, each for less
+    than a minute; after a reboot the apps come last.
+    """
+    number = _number_of(series)
+    return {*(at + 2 * number for at in DEPLOYS), REBOOT + AWAY} if number else set()
+
+
+def _starts(series: Scraped) -> set[int]:
+    """Minutes in which the process behind it is started."""
+    number = _number_of(series)
+    return {REBOOT + AWAY, *(at + 2 * number + 1 for at in DEPLOYS if number)}
+
+
+def _gains(series: Scraped) -> dict[int, float]:
+    """What is added in which minute."""
+    number = _number_of(series)
+    gains: dict[int, float] = {}
+    if series.step and number:
+        # Three of five questions go to the first, two to the second; the third is a spare.
+        mine = [at for at in ASKED if number == (1 if at // 60 % 5 < 3 else 2)]
+        gains = {at: _of_one(series, at) for at in mine}
+    if number == 1 and series.name in _NOISY:
+        for at, reason in _NOISE:
+            if series.label("reason") == reason:
+                gains[at] = gains.get(at, 0.0) + 1.0
+    return gains
+
+
+def _of_one(series: Scraped, at: int) -> float:
+    """What the question of this minute adds."""
+    ended = series.label("status")
+    if at == FAILED and series.name in ("techsapo_wallbounce_requests_total", "techsapo_http_requests_total"):
+        return 0.0 if ended in ("success", "200") else series.step
+    if at == SLOW and series.name.endswith("_bucket"):
+        # Also as far as the time is ours, and of the time that it may take: the worst that one answer can be.
+        reached = {"duration_seconds": 70.0, "deadline_used_ratio": 0.9}
+        bound = next((b for part, b in reached.items() if part in series.name), 0.0)
+        return 1.0 if series.step and float(series.label("le")) >= bound else 0.0
+    if at == SLOW and series.name.endswith("duration_seconds_sum"):
+        return 70.0 if series.step else 0.0
+    return series.step
+
+
+_NOISY = {"techsapo_anomaly_requests_total", "techsapo_auth_failures_total"}
+_NOISE = [
+    *((at, reason) for at in SCANS for reason in ("sensitive_path", "unknown")),
+    (EXPIRED, "expired_key"),
+    (EXPIRED, "expired"),
+]
+
+
+def _counts(series: Scraped) -> bool:
+    return series.name.endswith(("_total", "_count", "_sum", "_bucket"))
+
+
+def _last(minute: int, t: int) -> int:
+    """When that minute of a day was last."""
+    return (t - minute) // DAY * DAY + minute
+
+
+def _certificate(series: Scraped, t: int, _: int) -> float:
+    whole = CERTIFICATE_DAYS * DAY
+    end = CERTIFICATE_DAYS / 3 * DAY + RENEWED
+    if t >= RENEWED:
+        end = RENEWED + whole
+    return 60.0 * (end - (whole if "not_before" in series.name else 0))
+
+
+def _next_run(series: Scraped, t: int, _: int) -> float:
+    at = {"backup": BACKUP, "verify": TRIAL, "prune": PRUNE}.get(series.label("name"), 60)
+    # A run takes five minutes, and leaves its record at the end.
+    return 60.0 * (_last(at + 5, t) - 5 + DAY)
+
+
+def _free(series: Scraped, t: int, _: int) -> float:
+    """A backup of a twentieth of the disk is made each night, and two hours later the eighth goes."""
+    size = series.value
+    night = 0.05 * size if BACKUP <= t % DAY < PRUNE else 0.0
+    written = 0.002 * size * math.floor(t / 60) / 24
+    return round(0.55 * size - night - written)
+
+
+def _available(series: Scraped, t: int, _: int) -> float:
+    return round(series.value * (0.6 + 0.1 * math.sin(t // 10 / 30)))
+
+
+def _spent(series: Scraped, t: int, _: int) -> float:
+    begun = t // DAY * DAY if series.label("period") == "day" else 0
+    return 0.06 * sum(1 for at in ASKED if begun <= at <= t)
+
+
+def _latest_start(series: Scraped, t: int, since: int) -> float:
+    return series.value + 60.0 * since
+
+
+def _probed(series: Scraped, t: int, since: int) -> float:
+    """After a reboot nginx is there before the apps are."""
+    return 0.0 if t == REBOOT + AWAY else series.value
+
+
+Shape = Callable[[Scraped, int, int], Sample]
+_SHAPES: dict[str, Shape] = {
+    "techsapo_cert_not_.*|probe_ssl_last_chain_expiry_timestamp_seconds": _certificate,
+    "probe_success": _probed,
+    # A time service sets this host's clock, whatever that of the test's does.
+    "node_timex_sync_status": lambda _, __, ___: 1.0,
+    "node_timex_maxerror_seconds": lambda _, __, ___: 0.05,
+    "techsapo_job_next_run_timestamp_seconds": _next_run,
+    "techsapo_backup_newest_timestamp_seconds": lambda _, t, __: 60.0 * _last(BACKUP, t),
+    "techsapo_backup_newest_verified_timestamp_seconds": lambda _, t, __: (
+        60.0 * (_last(TRIAL, t) - TRIAL + BACKUP)
+    ),
+    "node_filesystem_avail_bytes": _free,
+    "node_memory_MemAvailable_bytes": _available,
+    "node_time_seconds": lambda _, t, __: 60.0 * t,
+    "techsapo_budget_spent_usd": _spent,
+    "process_start_time_seconds|prometheus_config_last_reload_success_timestamp_seconds"
+    "|node_boot_time_seconds": _latest_start,
+    "redis_uptime_in_seconds|mysql_global_status_uptime": lambda _, t, since: 60.0 * (t - since) + 30,
+    # Each scrape of its status page adds one.
+    "nginx_http_requests_total": lambda _, t, since: 4.0 * (t - since) + 1,
+}
+"""How a series goes, where it is neither as it was nor moved by questions alone."""
+
+
+def notation(values: list[Sample]) -> str:
+    """`values` as promtool reads them: `1x3` is four times 1, `0+2x3` is 0 2 4 6, `_x3` three gaps."""
+    parts: list[str] = []
+    at = 0
+    while at < len(values):
+        value = values[at]
+        same = at + 1
+        while same < len(values) and values[same] == value:
+            same += 1
+        step = _step(values, at)
+        rising = at + 1
+        while step is not None and rising < len(values) and values[rising] == value + step * (rising - at):  # type: ignore[operator]
+            rising += 1
+        if value is None:
+            parts.append(f"_x{same - at}")
+        elif value == "stale":
+            parts += ["stale"] * (same - at)
+        elif rising - at > max(2, same - at):
+            parts.append(f"{_number(value)}+{_number(step)}x{rising - at - 1}")
+            same = rising
+        else:
+            parts.append(f"{_number(value)}x{same - at - 1}" if same - at > 1 else _number(value))
+        at = same
+    return " ".join(parts)
+
+
+def _step(values: list[Sample], at: int) -> float | None:
+    here, after = values[at], values[at + 1] if at + 1 < len(values) else None
+    if isinstance(here, float) and isinstance(after, float) and after > here:
+        return after - here
+    return None
+
+
+def _number(value: Sample) -> str:
+    assert isinstance(value, float | int)
+    return repr(float(value)).removesuffix(".0")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'

@@ -1,0 +1,25 @@
+"""What the docs say of the time from a cause to its notification."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alert_delays import at_most, rows
+
+from techsapo_ops.catalogue.alerts import alerts
+
+
+@pytest.mark.parametrize(("page", "locale"), [("alerts.md", "en"), ("alerts.ja.md", "ja")])
+def test_the_docs_say_for_each_alert_how_long_it_takes_at_most(
+    page: str, locale: str, repository: Path
+) -> None:
+    lines = (repository / "docs" / page).read_text(encoding="utf-8").splitlines()
+    missing = [row for row in rows(locale) if row not in lines]
+    assert missing == [], "the table has these rows:\n" + "\n".join(rows(locale))
+
+
+def test_what_cuts_users_off_is_told_within_two_minutes_or_when_it_has_lasted() -> None:
+    assert at_most(alerts()["NginxDown"]) == 60
+    assert at_most(alerts()["ProviderDown"]) == 30
+    assert at_most(alerts()["AppDown"]) == 90
