@@ -12,6 +12,7 @@ from typing import Any, Literal
 import typer
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
 
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
@@ -65,9 +66,7 @@ class FirstReceivers:
 
 def ask(given: FirstReceivers) -> FirstReceivers:
     """`given`, and what a person at the terminal answers; Enter takes what is in brackets."""
-    typer.echo(
-        "Whom do alerts reach? `techsapo explain notifications` says how to change it later.", err=True
-    )
+    write("Whom do alerts reach? `techsapo explain notifications` says how to change it later.", stderr=True)
     kind = typer.prompt(f"  {', '.join(_KINDS)}", default="none", err=True, value_proc=_kind)
     found = replace(given, kind=kind)
     if kind in {"slack", "webhook"}:
@@ -82,10 +81,13 @@ def ask(given: FirstReceivers) -> FirstReceivers:
         )
         if found.username:
             found = replace(found, password=_hidden("  its password", str))
-    typer.echo("Who notices that this host can't tell any more? A watcher elsewhere, which expects a sign of "
-               "life each minute (docs/alerts.md).", err=True)  # fmt: skip
+    write(
+        "Who notices that this host can't tell any more? A watcher elsewhere, which expects a sign of life "
+        "each minute (docs/alerts.md).",
+        stderr=True,
+    )
     watcher = _hidden("  its URL, or Enter for none", _url)
-    typer.echo("Where do people open the pages, to which links in messages lead?", err=True)
+    write("Where do people open the pages, to which links in messages lead?", stderr=True)
     public = typer.prompt(
         "  e.g. https://ops.example.com, or Enter for this host alone", default="", show_default=False,
         err=True, value_proc=_url,
