@@ -25,7 +25,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  worse about the same. While one of them fires, nobody is told of this one, where both
                  carry the same values of these labels: those that tell two troubles apart. What is
                  muted through another is named too. Absent where there is none
-    dashboard    the dashboard that shows it; absent: that of its file, see _FILES
+    dashboard    the dashboard that shows it; absent: that of its file, see alert_files.yaml
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
                  would make a new alert each time
@@ -47,12 +47,6 @@ Priority = Literal["P0", "P1", "P2"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
-_FILES = {
-    "users": "main", "analyses": "llm", "providers": "llm", "stores": "main", "databases": "main",
-    "host": "main", "processes": "main", "monitoring": "prometheus", "prometheus": "prometheus",
-    "security": "security", "backup": "backups", "certificates": "certificates", "jobs": "jobs",
-}  # fmt: skip
-"""In the order in which alerts are listed, within a severity, each with the dashboard of its alerts."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|erofs|iso9660|udf|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
@@ -158,10 +152,11 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
 @cache
 def alerts() -> Mapping[str, Alert]:
     """Every alert by name, the worst severity first."""
-    folder = files("techsapo_ops.catalogue") / "alerts"
+    folder = files("techsapo_ops.catalogue")
+    of_files: dict[str, str] = yaml.safe_load((folder / "alert_files.yaml").read_text(encoding="utf-8"))
     found: dict[str, Alert] = {}
-    for file, dashboard in _FILES.items():
-        entries = yaml.safe_load((folder / f"{file}.yaml").read_text(encoding="utf-8"))
+    for file, dashboard in of_files.items():
+        entries = yaml.safe_load((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
         found |= {name: _alert(name, entry, dashboard) for name, entry in entries.items()}
     worst_first = sorted(found.values(), key=lambda alert: SEVERITIES.index(alert.severity))
     return MappingProxyType({alert.name: alert for alert in worst_first})
