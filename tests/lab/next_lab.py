@@ -86,7 +86,7 @@ class Stack:
                 },
                 "grafana": {"enabled": False},
                 "exporters": {"node": {"enabled": False}},
-                "alerts": {"AppDown": {"for": "1s"}},
+                "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s"}},
             },
             "notifications": {
                 "critical": [{"kind": "webhook", "url": self.told.url("critical")}],

@@ -35,8 +35,8 @@ LOOK = {"window": "12s"}
 PASSING = {"window": "12s", "keep_firing_for": "0s"}
 CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["ConfidenceLow", "MemoryHigh", "AnalysesFailing"], SHORT),
-    **dict.fromkeys(["BudgetHigh", "TargetDown", "TextfileError", "AppDown"], SHORT),
-    **dict.fromkeys(["NginxDown", "RedisDown", "MysqlDown"], PASSED),
+    **dict.fromkeys(["BudgetHigh", "TargetDown", "TextfileError"], SHORT),
+    **dict.fromkeys(["AppDown", "NginxDown", "RedisDown", "MysqlDown"], PASSED),
     "ConfigReloadFailed": SHORT,
     **dict.fromkeys(["LlmErrorsHigh", "RequestsFailing"], LATER),
     # AnalysesFailing tells of what they would.

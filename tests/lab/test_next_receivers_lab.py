@@ -54,7 +54,7 @@ def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(name: str,
         del rule["annotations"]["acknowledged_by"]  # it asks Prometheus, and there is none
     order = [own, *(r for r in mine if "record" in r), *later]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": order}]}))
-    labels = {"severity": "critical", "priority": "P0", "service": "app"}
+    labels = {"job": "techsapo-app", "severity": "critical", "priority": "P0", "service": "app"}
     told = [{"exp_labels": labels, "exp_annotations": own["annotations"]}] if fires else []
     told += [
         {
