@@ -293,7 +293,9 @@ def notation(values: list[Sample]) -> str:
             parts.append(f"{_number(value)}+{_number(step)}x{rising - at - 1}")
             same = rising
         else:
-            parts.append(f"{_number(value)}x{same - at - 1}" if same - at > 1 else _number(value))
+            # promtool reads 0x20 as the hexadecimal number 32.
+            times = "" if same - at == 1 else f"+0x{same - at - 1}" if value == 0 else f"x{same - at - 1}"
+            parts.append(_number(value) + times)
         at = same
     return " ".join(parts)
 

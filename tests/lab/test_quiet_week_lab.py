@@ -42,8 +42,8 @@ ALIVE = 'group by (alertname) (ALERTS{alertstate="firing",alertname="Watchdog"})
 
 
 def test_promtools_notation_gives_back_the_values_of_a_series(tmp_path: Path) -> None:
-    values = [1.0, 1.0, 1.0, None, None, "stale", 0.0, 2.0, 4.0, 6.0, 7.5, -3.0]
-    assert quiet_week.notation(values) == "1x2 _x2 stale 0+2x3 7.5 -3"
+    values = [1.0, 1.0, 1.0, None, None, "stale", 0.0, 0.0, 0.0, 2.0, 4.0, 6.0, 7.5, -3.0]
+    assert quiet_week.notation(values) == "1x2 _x2 stale 0+0x2 2+2x2 7.5 -3"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, list[Scrape
     with ExitStack() as everything:
         stack = Stack(tmp_path_factory.mktemp("quiet"), {}, everything)
         for number in (1, 2, 3):
-            stack.start(number, providers=FREE)
+            stack.start(number, providers=FREE, redis={"port": stack.around.ports["redis"]})
         servers.wait_for(lambda: len(stack.query('up{job="techsapo-app"} == 1')) == 3, timeout=60)
         data = yaml.safe_load((stack.directory / "techsapo.yaml").read_text(encoding="utf-8"))
         # What is shortened for the lab is long again, and the front is probed, as in a new stack.
