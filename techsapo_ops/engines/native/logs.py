@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +27,8 @@ _DAY_MONTH_YEAR = re.compile(r"^\d+:[A-Z] (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {m: n for n, m in enumerate(_MONTH_NAMES, 1)}
 _START = datetime.fromtimestamp(0, UTC)
+_YEARS = range(MINYEAR + 1, MAXYEAR)
+"""Of a time that exists in every zone: what is logged may begin with any date."""
 
 
 def line_time(text: str) -> datetime | None:
@@ -62,6 +64,8 @@ def _iso(text: str) -> datetime | None:
 
 
 def _aware(parts: tuple[int, int, int, int, int, int, int], zone: str | None) -> datetime | None:
+    if parts[0] not in _YEARS:
+        return None
     try:
         naive = datetime(*parts)
         if zone is None:

@@ -37,6 +37,27 @@ def test_the_time_of_a_line_is_read_from_the_line(case: dict[str, Any]) -> None:
     assert (found.astimezone(UTC).isoformat() if found else None) == case["time"]
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"timestamp":"0001-01-01T00:00:00+14:00","message":"early"}', "0001-01-01T00:00:00Z early",
+        "0001-01-01 00:00:00 early", "9999-12-31T23:59:59-14:00 late", "9999-12-31T23:59:59Z late",
+        "9999-12-31 23:59:59 late", "0000-00-00 00:00:00 never",
+    ],
+)  # fmt: skip
+def test_a_time_that_some_zone_does_not_have_is_none_so_that_no_line_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch, utc: None, zone: str, line: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    assert line_time(line) is None
+    for year in (2, 9998):
+        found = line_time(f"{year:04}-01-01T00:00:00+14:00")
+        assert found is not None
+        assert found.astimezone().utcoffset() is not None
+
+
 def write(path: Path, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
