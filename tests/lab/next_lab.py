@@ -1,6 +1,6 @@
 """A stack whose alerts are acknowledged: a target that fails on demand, and the servers that watch it.
 
-Ten minutes, for which an incident goes on while its alert is away, are five seconds here.
+Ten minutes, for which an incident goes on while its alert is away, are fifteen seconds here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.alertmanager.acknowledging import Incident, acknowledgements, incidents
 
-AFTER = 4
+AFTER = 8
 """Seconds until the next receiver is told; the one after that is told in twice the time."""
-AWAY = 5
+AWAY = 15
 
 
 @dataclass

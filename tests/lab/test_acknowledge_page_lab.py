@@ -84,7 +84,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             "notifications": {
                 "critical": [{"kind": "slack", "url": f"http://127.0.0.1:{port['slack']}/hook"}],
                 "next": [
-                    {"after": f"{5 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
+                    {"after": f"{3 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
                 ],
             },
         })  # fmt: skip
@@ -151,7 +151,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         assert "Say that you have it" not in texts[-1]
         began = prometheus.query("time()")[0].value
         servers.wait_for(
-            lambda: prometheus.query("time()")[0].value > began + 5 * AFTER,
+            lambda: prometheus.query("time()")[0].value > began + 3 * AFTER,
             timeout=60,
             what="time has passed",
         )
