@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from techsapo_ops.errors import OpsError
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
 _KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
 _URL = re.compile(r"https?://[^\s]+")
+_ADDRESS = re.compile(r"""[^\s@<>()\[\],;:"\\]+@([^\s@<>()\[\],;:"\\]+)""")
+_LIKE = "write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several"
 _STANDARD_INPUT = "-"
 
 
@@ -58,7 +61,7 @@ class FirstReceivers:
         if self.watcher:
             found["watchdog"] = [{"kind": "webhook", "url_file": f"{folder}/watcher"}]
         if self.kind == "email":
-            found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{self.to.rpartition('@')[2]}"}
+            found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{_domains(self.to)[0]}"}
             if self.username:
                 found["smtp"] |= {"username": self.username, "password_file": f"{folder}/smtp"}
         return found
@@ -75,7 +78,7 @@ def ask(given: FirstReceivers) -> FirstReceivers:
     elif kind == "email":
         found = replace(
             found,
-            to=typer.prompt("  to", err=True),
+            to=typer.prompt("  to", err=True, value_proc=_people),
             smarthost=typer.prompt("  mail server, HOST:PORT", err=True),
             username=typer.prompt("  account on it", default="", show_default=False, err=True),
         )
@@ -119,9 +122,17 @@ def checked(found: FirstReceivers) -> FirstReceivers:
     for what, url in (("the receiver's URL", found.url), ("the watcher's URL", found.watcher)):
         if url and not _URL.fullmatch(url):
             raise OpsError(f"{what} is none: it must start with https:// or http://", exit_code=2)
+    if found.kind == "email" and not _domains(found.to):
+        raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", _LIKE, exit_code=2)
     if found.kind == "none" and (found.url or found.to):
         raise OpsError("say of which kind the receiver is", "--alerts slack, email or webhook", exit_code=2)
     return found
+
+
+def _domains(to: str) -> list[str]:
+    """Of the addresses in `to`, one or several with commas between; empty where one of them is none."""
+    found = [_ADDRESS.fullmatch(address) for _, address in getaddresses([to])]
+    return [match[1] for match in found if match] if all(found) else []
 
 
 def _hidden(text: str, value: Any) -> str:
@@ -134,6 +145,12 @@ def _kind(text: str) -> str:
     if text not in _KINDS:
         raise typer.BadParameter(f"write one of {', '.join(_KINDS)}")
     return text
+
+
+def _people(text: str) -> str:
+    if not _domains(text):
+        raise typer.BadParameter(_LIKE)
+    return text.strip()
 
 
 def _url(text: str) -> str:

@@ -86,6 +86,35 @@ def test_e_mail_needs_a_server_and_its_password_stays_in_a_file(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    "to",
+    [
+        "Ops <ops@example.com>", '"Ops, Team" <ops@example.com>', "運用 <ops@example.com>",
+        "ops@example.com, Head <head@elsewhere.example>",
+    ],
+)  # fmt: skip
+def test_e_mail_comes_from_an_address_of_the_receivers_domain_however_the_receiver_is_written(
+    tmp_path: Path, to: str
+) -> None:
+    done = init(tmp_path, "--alerts", "email", "--alerts-to", to, "--smtp", "mail.example.com:587")
+    assert done.returncode == 0, done.stderr
+    told = written(tmp_path)["notifications"]
+    assert told["info"] == [{"kind": "email", "to": to}]
+    assert told["smtp"]["sender"] == "techsapo@example.com"
+
+
+@pytest.mark.parametrize(
+    "to", ["nonsense", "ops@", "Ops ops@example.com", "a@b@example.com", "a@b.example, c"]
+)
+def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_it(
+    tmp_path: Path, to: str
+) -> None:
+    done = init(tmp_path, "--alerts", "email", "--alerts-to", to, "--smtp", "mail.example.com:587")
+    assert done.returncode == 2
+    assert f"--alerts-to: {to!r} is no e-mail address" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--alerts", "slack"), "--alerts slack needs --alerts-url-file"),
