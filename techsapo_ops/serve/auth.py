@@ -130,7 +130,8 @@ class Gate:
         if signed_in := self._sign_in.user(request):
             return signed_in
         if self._keys is None:
-            raise Problem(403, "forbidden", "that needs somebody who signed in (app.auth.sign_in)")
+            detail = "that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)"
+            raise Problem(403, "forbidden", detail)
         return self._check(request, "operate", await self._proxies.client(request.scope)).name
 
     def barred(self, key: str, scope: Scope) -> Problem | None:

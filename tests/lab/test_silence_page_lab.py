@@ -128,6 +128,7 @@ def test_where_nobody_can_be_known_nobody_silences_and_the_page_says_how_on_the_
     assert "<form" not in page.text
     assert "techsapo alerts silence DiskFilling --for 2h" in page.text
     assert refused.status_code == 403
+    assert "app.auth.required" in refused.json()["detail"]
     assert active(alertmanager) == []
 
 

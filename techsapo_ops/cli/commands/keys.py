@@ -16,14 +16,16 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 
@@ -94,7 +96,8 @@ def create(
     until = now + _span("--expires", expires, "12h or 90d") if expires is not None else None
     if until == now:
         raise OpsError("--expires: must be longer than 0", "write e.g. 12h or 90d", exit_code=2)
-    store, owner, layout = _store(place)
+    project = place.open()
+    store, owner, layout = _store(project)
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
     with _alone(store), recorded(layout, "keys create", what, out.warn) as known:
         keys = store.read()
@@ -113,13 +116,15 @@ def create(
         return
     out.data(shown)
     out.say(f"This is the only time that the key of {name} is shown; its id is {kept.id}.")
+    if not resolved_auth(project.spec, project.loaded.environment).required:
+        out.say("This stack asks for no keys: it opens nothing before `app.auth.required: true`.")
     out.next("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`")
 
 
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the keys, without the keys themselves."""
-    store, _, _ = _store(place)
+    store, _, _ = _store(place.open())
     keys = store.read()
     if out.as_json:
         out.json([_public(k) for k in keys])
@@ -214,7 +219,7 @@ def rotate(
     """
     now = _now()
     span = _span("--overlap", overlap, "30m or 24h; 0 ends the old key at once")
-    store, owner, layout = _store(place)
+    store, owner, layout = _store(place.open())
     what = {"which": which, "overlap": overlap}
     with _alone(store), recorded(layout, "keys rotate", what, out.warn) as known:
         rotation = store.rotate(which, now, span, owner)
@@ -239,7 +244,7 @@ def revoke(
     out: JsonOutput,
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart."""
-    store, owner, layout = _store(place)
+    store, owner, layout = _store(place.open())
     with _alone(store), recorded(layout, "keys revoke", {"which": which}, out.warn) as known:
         gone = store.revoke(which, _now(), owner)
         known.update(keys=[k.id for k in gone])
@@ -260,9 +265,8 @@ def _alone(store: KeyFile) -> AbstractContextManager[int]:
     return exclusive(store.path.with_suffix(".lock"), wait=5)
 
 
-def _store(place: SpecChoice) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
+def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
     """The file of keys, the user of the app where that is not the one at work, and the stack's folders."""
-    project = place.open()
     named = project.spec.app.auth.keys_file
     path = project.directory / Path(named) if named else project.layout.api_keys
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
