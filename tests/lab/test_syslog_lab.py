@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from servers import binary, free_port, wait_for
 from stacks import HOSTILE_FOLDER, spec, topology
 
@@ -159,6 +160,25 @@ def test_lines_of_every_service_arrive_whole_with_their_level(tmp_path: Path, pr
     assert told["12:M 31 Jan 2026 12:00:00.000 * Ready"] == (134, "techsapo/redis")
     assert told["ts=2026-01-31 level=debug msg=x"] == (135, "techsapo/prometheus")
     assert told['Traceback:\\n  File "x"\\n  y'] == (134, "techsapo/prometheus")
+
+
+def test_the_severity_is_that_which_the_line_says_in_each_form_that_techsapo_logs_knows(
+    tmp_path: Path,
+) -> None:
+    cases = yaml.safe_load((Path(__file__).parents[1] / "cases/log_levels.yaml").read_text(encoding="utf-8"))
+    # Without what belongs to the line before it, and what is no JSON, which rsyslog does not parse.
+    cases = {
+        c["line"]: c["level"] for c in cases if not c["line"].startswith((" ", '{"level": "warn", broken'))
+    }
+    port = free_port()
+    config, logs = rendered(tmp_path, port)
+    append(logs / "app.log", *cases)
+    with listening(port) as server, forwarding(tmp_path / "work", config):
+        wait_for_lines(server, lambda found: len(found) >= len(cases))
+    priorities = {"error": 131, "warn": 132, "info": 134, "debug": 135, None: 134}
+    assert {text: priority for priority, _, text in server.lines} == {
+        line: priorities[level] for line, level in cases.items()
+    }
 
 
 def test_lines_wait_while_the_server_is_away_and_over_a_rotation_and_a_restart(tmp_path: Path) -> None:
