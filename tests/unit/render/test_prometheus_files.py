@@ -261,6 +261,17 @@ def test_every_annotation_is_a_template_of_labels_and_value_alone() -> None:
                 assert re.fullmatch(r' \$labels\.\w+ | \$value \| printf "%\.\df" ', action), text
 
 
+def test_the_next_receivers_are_named_nobody_who_has_it_and_told_the_rest() -> None:
+    steps = [{"after": "15m", "receivers": [{"kind": "webhook", "url": "https://hooks.example"}]}]
+    text = monitoring_files(spec_of(notifications={"next": steps}))["prometheus/rules/alerts.yml"].content
+    groups = yaml.safe_load(text)["groups"]
+    (repeated,) = [g["rules"] for g in groups if g["name"] == "techsapo-next-0"]
+    told = {r["alert"]: r["annotations"] for g in groups for r in g["rules"] if "next" not in r["labels"]}
+    assert repeated
+    for rule in repeated:
+        assert set(told[rule["alert"]]) - set(rule["annotations"]) == {"acknowledged_by"}
+
+
 def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -> None:
     rules = alert_rules(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
     assert rules["BudgetHigh"]["expr"].endswith("> 50")
