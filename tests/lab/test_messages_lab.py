@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.signing import signatures_file
 from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
@@ -154,6 +157,29 @@ def test_many_alerts_of_one_kind_are_one_bounded_message_that_says_how_many_ther
     for text in (message.text, parts["techsapo.text"]):
         assert re.search(r"40 件のうち 4 件|4 of 40", text)
     assert message.length < 4000
+
+
+@pytest.mark.parametrize(
+    ("holders", "linked"),
+    [(("", ""), True), (("ann", ""), True), (("", "ann"), True), (("ann", "bob"), False)],
+)
+def test_a_message_links_to_acknowledging_as_long_as_nobody_has_one_of_its_alerts(
+    holders: tuple[str, ...], linked: bool, told: Any, tmp_path: Path
+) -> None:
+    locale, folder, rules = told
+    copy = shutil.copytree(folder / "alertmanager/templates", tmp_path / "alertmanager/templates")
+    topology = topology_of(spec_of(locale=locale, app={"public_url": SITE}), tmp_path)
+    signing_files.make(topology)
+    shutil.copy(signatures_file(topology.layout), copy / "z.tmpl")
+    data = group(rules["ProbeTargetFailing"])
+    (one,) = data["alerts"]
+    data["alerts"] = [{**one, "annotations": {**one["annotations"], "acknowledged_by": by}} for by in holders]
+    parts = rendered(tmp_path, data)
+    link = "/alerts/ProbeTargetFailing/acknowledge?signature="
+    assert [parts[p].count(link) for p in ("techsapo.text", "techsapo.slack.text")] == [int(linked)] * 2
+    for by in filter(None, holders):
+        assert by in parts["techsapo.text"]
+    assert not any("\n\n\n" in text for text in parts.values())
 
 
 @pytest.mark.parametrize("name", ["ProviderDown", "TargetDown", "DiskFilling"])
