@@ -156,9 +156,10 @@ def test_nobody_asks_what_a_provider_is_made_of() -> None:
 
 
 def test_the_context_of_an_analysis_is_passed_and_in_no_context_variable() -> None:
-    used = [
-        place
+    used = {
+        place.rpartition(":")[0]
         for place, node in sources("wallbounce", "serve")
         if isinstance(node, ast.alias) and node.name in {"contextvars", "ContextVar"}
-    ]
-    assert not used
+    }
+    # A line of a log knows no request: the ids of its trace, and nothing else, come that way.
+    assert used <= {"serve/trace_context.py"}
