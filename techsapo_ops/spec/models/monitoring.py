@@ -274,6 +274,11 @@ class RawReceiver(Section):
     config: dict[str, list[dict[str, Any]]]
     """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it sends to nobody: Alertmanager takes `config: {}` and `webhook_configs: []`."""
+        return not any(self.config.values())
+
 
 ReportReceiver = Annotated[SlackReceiver | EmailReceiver | WebhookReceiver, Field(discriminator="kind")]
 """techsapo sends the report itself, so no receiver of Alertmanager's own can have it."""
@@ -364,6 +369,10 @@ class Notifications(Section):
             for n, receiver in enumerate(self.info)
             if isinstance(receiver, SlackReceiver | EmailReceiver)
         )
+
+    def reaches(self, name: str) -> bool:
+        """Whether the list of that name reaches anybody."""
+        return any(not isinstance(r, RawReceiver) or not r.empty for r in getattr(self, name))
 
     def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
         """Every list of receivers by its dotted path below `notifications`."""

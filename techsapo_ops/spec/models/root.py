@@ -120,7 +120,7 @@ class Spec(Section):
             return ()  # there are no alerts
         sent = self.monitoring.alertmanager.enabled
         lists = ("critical", "warning", "info", "watchdog")
-        return tuple(name for name in lists if not (sent and getattr(self.notifications, name)))
+        return tuple(name for name in lists if not (sent and self.notifications.reaches(name)))
 
     @property
     def told_nobody(self) -> str:

@@ -33,6 +33,11 @@ NOBODY = (
 )
 
 
+def raw(config: dict[str, Any]) -> dict[str, Any]:
+    """A receiver of Alertmanager's own."""
+    return {"kind": "alertmanager", "config": config}
+
+
 @pytest.mark.parametrize(
     ("sections", "line", "unreached"),
     [
@@ -48,6 +53,16 @@ NOBODY = (
             {"notifications": {"critical": SLACK}, "monitoring": {"alertmanager": {"enabled": False}}},
             "alerts reach no one: monitoring.alertmanager is off",
             ["critical", "warning", "info", "watchdog"],
+        ),
+        (
+            {"notifications": {"critical": [raw({}), raw({"webhook_configs": []})], "warning": [raw({})]}},
+            "alerts reach no one",
+            ["critical", "warning", "info", "watchdog"],
+        ),
+        (
+            {"notifications": {"critical": [raw({}), raw({"pagerduty_configs": [{"routing_key": "x"}]})]}},
+            "",
+            ["warning", "info", "watchdog"],
         ),
         ({"monitoring": {"prometheus": {"enabled": False}}}, "", []),
     ],
