@@ -16,11 +16,14 @@ from orchestrator import client_of, make_spec
 from techsapo_ops.adapters.alertmanager import Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.serve.acknowledgements import EVERY
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.services.alertmanager.signing import signature
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.monitoring import Prometheus as PrometheusSpec
 
 KEY = "k" * 48
 NOWHERE = "http://127.0.0.1:1"
@@ -249,3 +252,17 @@ def test_a_flood_of_guesses_is_cut_off(tmp_path: Path, kept: Kept) -> None:
         return [(await client.get(FORGED["a made-up one"])).status_code for _ in range(32)]
 
     assert run(tmp_path, work)[-2:] == [429, 429]
+
+
+RESENT = 60
+"""Seconds after which Prometheus sends a firing alert once more, by default; it does so as it evaluates."""
+
+
+@pytest.mark.parametrize(("page", "words"), [("alerts.md", "two minutes"), ("alerts.ja.md", "2 分以内")])
+def test_the_docs_say_how_late_messages_learn_a_name(page: str, words: str) -> None:
+    prometheus = PrometheusSpec()
+    scraped, evaluated = seconds(prometheus.scrape_interval), seconds(prometheus.evaluation_interval)
+    assert 90 < EVERY + scraped + evaluated + RESENT + evaluated <= 120
+    text = (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8")
+    section = text.split("techsapo alerts ack --list", 1)[1].split("\n## ", 1)[0]
+    assert words in section
