@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.models.base import HostPort
 
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
 _KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
@@ -79,11 +81,11 @@ def ask(given: FirstReceivers) -> FirstReceivers:
         found = replace(
             found,
             to=typer.prompt("  to", err=True, value_proc=_people),
-            smarthost=typer.prompt("  mail server, HOST:PORT", err=True),
+            smarthost=typer.prompt("  mail server, HOST:PORT", err=True, value_proc=_server),
             username=typer.prompt("  account on it", default="", show_default=False, err=True),
         )
         if found.username:
-            found = replace(found, password=_hidden("  its password", str))
+            found = replace(found, password=_hidden("  its password", _password))
     write(
         "Who notices that this host can't tell any more? A watcher elsewhere, which expects a sign of life "
         "each minute (docs/alerts.md).",
@@ -124,6 +126,8 @@ def checked(found: FirstReceivers) -> FirstReceivers:
             raise OpsError(f"{what} is none: it must start with https:// or http://", exit_code=2)
     if found.kind == "email" and not _domains(found.to):
         raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", _LIKE, exit_code=2)
+    if found.username and not found.password:
+        raise OpsError("--smtp-user needs --smtp-password-file", "see `techsapo init --help`", exit_code=2)
     if found.kind == "none" and (found.url or found.to):
         raise OpsError("say of which kind the receiver is", "--alerts slack, email or webhook", exit_code=2)
     return found
@@ -135,10 +139,15 @@ def _domains(to: str) -> list[str]:
     return [match[1] for match in found if match] if all(found) else []
 
 
-def _hidden(text: str, value: Any) -> str:
-    return str(
-        typer.prompt(text, default="", show_default=False, hide_input=True, err=True, value_proc=value)
-    )
+def _hidden(text: str, value: Callable[[str], str]) -> str:
+    def told(answer: str) -> str:
+        try:
+            return value(answer)
+        except typer.BadParameter as error:  # Click hides the reason with the answer
+            write(f"  {error.message}", stderr=True)
+            raise
+
+    return str(typer.prompt(text, default="", show_default=False, hide_input=True, err=True, value_proc=told))
 
 
 def _kind(text: str) -> str:
@@ -150,6 +159,19 @@ def _kind(text: str) -> str:
 def _people(text: str) -> str:
     if not _domains(text):
         raise typer.BadParameter(_LIKE)
+    return text.strip()
+
+
+def _server(text: str) -> str:
+    try:
+        return str(TypeAdapter(HostPort).validate_python(text.strip()))
+    except ValidationError:
+        raise typer.BadParameter("write host and port, e.g. mail.example.com:587") from None
+
+
+def _password(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("an account has a password")
     return text.strip()
 
 

@@ -120,6 +120,10 @@ def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_
         (("--alerts", "slack"), "--alerts slack needs --alerts-url-file"),
         (("--alerts", "email", "--alerts-to", "a@b.example"), "--alerts email needs --smtp"),
         (("--alerts-to", "a@b.example"), "of which kind"),
+        (
+            ("--alerts", "email", "--alerts-to", "a@b.example", "--smtp", "b.example:25", "--smtp-user", "x"),
+            "--smtp-user needs --smtp-password-file",
+        ),
         (("--alerts", "webhook", "--alerts-url-file", "-"), "is empty"),
         (
             ("--alerts", "none", "--public-url", "ops.example.com"),
@@ -163,7 +167,9 @@ def on_a_terminal(folder: Path, answers: list[tuple[str, str]]) -> tuple[int, st
         while waiting and waiting[0][0] in shown[seen:]:
             question, answer = waiting.pop(0)
             seen = shown.index(question, seen) + len(question)
-            if "URL" in question:  # what was typed before the echo is off is thrown away
+            if (
+                "URL" in question or "password" in question
+            ):  # what was typed before the echo is off is thrown away
                 wait_for(lambda: not termios.tcgetattr(parent)[3] & termios.ECHO)
             os.write(parent, f"{answer}\n".encode())
     process.terminate()  # where it still asks
@@ -184,11 +190,30 @@ def test_on_a_terminal_it_asks_shows_no_secret_and_asks_again_for_what_is_no_url
     assert code == 0, screen
     assert "planted-secret" not in screen
     assert "write one of slack, email, webhook, none" in screen
-    assert "The value you entered was invalid." in screen, "without the value, which is hidden"
+    assert "a URL starts with https:// or http://" in screen, "the reason, without the value"
     told = written(tmp_path)
     assert told["notifications"]["critical"] == [{"kind": "slack", "url_file": "secrets/slack"}]
     assert told["app"]["public_url"] == "https://ops.example.com"
     assert (tmp_path / "secrets/slack").read_text() == HOOK + "\n"
+
+
+def test_what_is_no_mail_server_or_no_password_is_asked_again_at_once(tmp_path: Path) -> None:
+    code, screen = on_a_terminal(
+        tmp_path,
+        [
+            ("none]:", "email"), ("to:", "nonsense"), ("to:", "ops@example.com"),
+            ("HOST:PORT:", "mail.example.com"), ("HOST:PORT:", "mail.example.com:587"),
+            ("account on it:", "techsapo"), ("its password:", ""), ("its password:", "planted-secret"),
+            ("its URL, or Enter for none:", ""), ("Enter for this host alone:", ""),
+        ],
+    )  # fmt: skip
+    assert code == 0, screen
+    assert "planted-secret" not in screen
+    for said in ("write e.g. ops@example.com", "write host and port", "an account has a password"):
+        assert said in screen
+    assert written(tmp_path)["notifications"]["smtp"]["smarthost"] == "mail.example.com:587"
+    assert (tmp_path / "secrets/smtp").read_text() == "planted-secret\n"
+    validated(tmp_path)
 
 
 def test_enter_three_times_writes_what_it_wrote_without_questions(tmp_path: Path) -> None:
