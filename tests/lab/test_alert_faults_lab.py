@@ -170,6 +170,8 @@ class Lab:
 
     def end_mysql(self) -> None:
         self.stack.around.start("MysqlDown")
+        over = "MysqlRestarted"
+        servers.wait_for(lambda: self.stack.told.last(over) == "resolved", timeout=40, what=f"{over} is over")
 
     def cause_redis(self) -> None:
         """Keys that may not go fill it; the app's own writes are refused from then on."""
