@@ -44,6 +44,17 @@ def test_both_languages_of_an_alert_speak_of_the_same_figures(alert: Alert) -> N
         assert figures["ja"] == figures["en"]
 
 
+@pytest.mark.parametrize("name", ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"])
+def test_an_alert_on_requests_or_probes_names_both_in_its_summary_and_on_its_page(
+    name: str, repository: Path
+) -> None:
+    page = repository / "techsapo_ops" / "catalogue" / "runbooks" / f"{name}.md"
+    japanese, english = page.read_text(encoding="utf-8").split("## English")
+    summary = alerts()[name].summary
+    assert all("probe" in text for text in (summary["ja"], summary["en"]))
+    assert all("techsapo:probes_failed:" in text for text in (japanese, english))
+
+
 def test_each_exporter_that_says_whether_its_server_answers_has_an_alert_on_it() -> None:
     found = {(a.exporter, a.expr.splitlines()[0]) for a in alerts().values() if a.exporter is not None}
     assert {(job, f'{series}{{job="{job}"}} == 0') for job, series in server_up().items()} <= found
