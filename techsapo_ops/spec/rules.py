@@ -17,7 +17,7 @@ from techsapo_ops.spec.logins import urls
 from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.spec.models.monitoring import EmailReceiver, RawReceiver
+from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver
 from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted

@@ -15,7 +15,7 @@ from typing import Any
 from techsapo_ops.backup.config_archive import forms
 from techsapo_ops.spec.fields import secret_places, sections
 from techsapo_ops.spec.logins import masked_config, tells_login, without_logins, written_secrets
-from techsapo_ops.spec.models.monitoring import RawReceiver
+from techsapo_ops.spec.models.notifications import RawReceiver
 from techsapo_ops.spec.secret import MASK
 
 _MARK = "forgotten"

@@ -19,7 +19,7 @@ from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.mail import MailError, MailServer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.report.report import Report
-from techsapo_ops.spec.models.monitoring import EmailReceiver, SlackReceiver, Smtp, WebhookReceiver
+from techsapo_ops.spec.models.notifications import EmailReceiver, SlackReceiver, Smtp, WebhookReceiver
 
 SECONDS = 20.0
 """The most that one receiver may take."""

@@ -10,7 +10,7 @@ from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, 
 from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
 from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.monitoring import (
+from techsapo_ops.spec.models.notifications import (
     EmailReceiver,
     RawReceiver,
     Receiver,

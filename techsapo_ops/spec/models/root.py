@@ -19,7 +19,8 @@ from techsapo_ops.spec.models.base import (
 )
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
-from techsapo_ops.spec.models.monitoring import Monitoring, Notifications
+from techsapo_ops.spec.models.monitoring import Monitoring
+from techsapo_ops.spec.models.notifications import Notifications
 from techsapo_ops.spec.models.providers import Providers, default_providers
 
 ServiceKind = Literal[

@@ -1,0 +1,168 @@
+"""Whom alerts and the weekly report reach, and how they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from techsapo_ops.spec.models.base import (
+    ClockTime,
+    FilePath,
+    HostPort,
+    PositiveDuration,
+    Section,
+    Text,
+    TimeZone,
+)
+from techsapo_ops.spec.secret import Secret
+
+
+class SlackReceiver(Section):
+    """Alerts to a Slack channel."""
+
+    kind: Literal["slack"]
+    """How it is sent: Slack."""
+    url: Secret | None = None
+    """Incoming-webhook URL."""
+    url_file: FilePath | None = None
+    """File that holds the URL, in place of `url`."""
+    channel: Text | None = None
+    """Channel, e.g. "#ops"; default: the webhook's."""
+
+
+class EmailReceiver(Section):
+    """Alerts by e-mail; needs `notifications.smtp`."""
+
+    kind: Literal["email"]
+    """How it is sent: e-mail."""
+    to: Text
+    """Address, or several with commas between."""
+
+
+class WebhookReceiver(Section):
+    """Alerts as JSON to a URL."""
+
+    kind: Literal["webhook"]
+    """How it is sent: a POST to a URL."""
+    url: Secret | None = None
+    """The URL."""
+    url_file: FilePath | None = None
+    """File that holds the URL, in place of `url`."""
+
+
+class RawReceiver(Section):
+    """Any other Alertmanager receiver, passed through: `config: {pagerduty_configs: […]}`."""
+
+    kind: Literal["alertmanager"]
+    """How it is sent: whatever Alertmanager knows."""
+    config: dict[str, list[dict[str, Any]]]
+    """The receiver as Alertmanager's documentation writes it; prefer its *_file keys for secrets."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it sends to nobody: Alertmanager takes `config: {}` and `webhook_configs: []`."""
+        return not any(self.config.values())
+
+
+ReportReceiver = Annotated[SlackReceiver | EmailReceiver | WebhookReceiver, Field(discriminator="kind")]
+"""techsapo sends the report itself, so no receiver of Alertmanager's own can have it."""
+
+Receiver = Annotated[
+    SlackReceiver | EmailReceiver | WebhookReceiver | RawReceiver, Field(discriminator="kind")
+]
+
+
+class Smtp(Section):
+    """How e-mail receivers send."""
+
+    smarthost: HostPort
+    """Mail server, host:port."""
+    sender: Text
+    """The From address."""
+    username: Text | None = None
+    """Account on the mail server; default: none."""
+    password: Secret | None = None
+    """Password of the account."""
+    password_file: FilePath | None = None
+    """File that holds the password, in place of `password`."""
+    require_tls: bool = True
+    """Refuse to send without STARTTLS."""
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class BusinessHours(Section):
+    """When people are at work. Alerts of priority P2 that are not critical wait for these hours."""
+
+    days: Annotated[tuple[Weekday, ...], Field(min_length=1)] = (
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+    )
+    """Days of the week."""
+    start: ClockTime = "09:00"
+    """First minute, HH:MM."""
+    end: ClockTime = "18:00"
+    """End, HH:MM, 24:00 at the latest."""
+    timezone: TimeZone = "Asia/Tokyo"
+    """Time zone of the hours, e.g. Asia/Tokyo or UTC."""
+
+
+class NextReceivers(Section):
+    """Whom a critical alert reaches that nobody acknowledged."""
+
+    after: PositiveDuration = "15m"
+    """How long it has fired by then; later than that of the entry before."""
+    receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
+    """Whom it then reaches as well."""
+
+
+class Notifications(Section):
+    """Receivers by severity; a severity without receivers is shown in Alertmanager only."""
+
+    business_hours: BusinessHours | None = None
+    """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
+
+    critical: tuple[Receiver, ...] = ()
+    """Whom critical alerts reach."""
+    warning: tuple[Receiver, ...] = ()
+    """Whom warnings reach."""
+    info: tuple[Receiver, ...] = ()
+    """Whom informational alerts reach."""
+    watchdog: tuple[Receiver, ...] = ()
+    """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
+    misses it."""
+    next: tuple[NextReceivers, ...] = ()
+    """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
+    report: tuple[ReportReceiver, ...] | None = None
+    """Whom the weekly report reaches: slack, email, webhook; default: slack and email of `info`."""
+    smtp: Smtp | None = None
+    """How e-mail receivers send."""
+
+    @property
+    def reported_to(self) -> tuple[tuple[str, SlackReceiver | EmailReceiver | WebhookReceiver], ...]:
+        """Whom the weekly report reaches, each with its dotted path below `notifications`."""
+        if self.report is not None:
+            return tuple((f"report.{n}", receiver) for n, receiver in enumerate(self.report))
+        # A webhook there was made for Alertmanager's messages, which the report is none of.
+        return tuple(
+            (f"info.{n}", receiver)
+            for n, receiver in enumerate(self.info)
+            if isinstance(receiver, SlackReceiver | EmailReceiver)
+        )
+
+    def reaches(self, name: str) -> bool:
+        """Whether the list of that name reaches anybody."""
+        return any(not isinstance(r, RawReceiver) or not r.empty for r in getattr(self, name))
+
+    def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
+        """Every list of receivers by its dotted path below `notifications`."""
+        for name in ("critical", "warning", "info", "watchdog"):
+            yield name, getattr(self, name)
+        for number, step in enumerate(self.next):
+            yield f"next.{number}.receivers", step.receivers
