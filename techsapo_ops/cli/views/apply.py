@@ -33,11 +33,11 @@ class Progress:
         """A step has ended: its line, with how long it took and why."""
         name = outcome.step.service
         if outcome.error is not None:
-            self._out.say(f"  {name:16} failed after {outcome.seconds:.1f} s")
+            self._out.say(f"  {name:17} failed after {outcome.seconds:.1f} s")
         elif (action := outcome.step.action) != "nothing":
             why = "" if action == "create" else f"   {outcome.step.reason}"
             why += in_brackets(self.origins.get(name, ())) if why else ""
-            self._out.say(f"  {name:16} {action.done} in {outcome.seconds:.1f} s{why}")
+            self._out.say(f"  {name:17} {action.done} in {outcome.seconds:.1f} s{why}")
 
 
 def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Output) -> None:
