@@ -47,6 +47,8 @@ Priority = Literal["P0", "P1", "P2"]
 
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
+WATCHDOG = "Watchdog"
+"""The alert that always fires, so that its absence tells that nothing else is told either."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|erofs|iso9660|udf|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'

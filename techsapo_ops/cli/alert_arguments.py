@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known
+from techsapo_ops.services.alertmanager.silencing import SHORTEST, WHY_NOT_WATCHDOG, mutes_watchdog
 from techsapo_ops.spec.models.base import seconds
 
 if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.stack import Stack
 
 
@@ -31,9 +34,27 @@ def until(duration: str) -> datetime:
         end = datetime.now(UTC) + timedelta(seconds=length)
     except (ValueError, OverflowError) as error:
         raise OpsError(f"--for: {error}", "write e.g. 30m or 2h", exit_code=2) from None
-    if length <= 0:
-        raise OpsError("--for must be longer than 0", "write e.g. 30m or 2h", exit_code=2)
+    if length < SHORTEST:
+        raise OpsError(
+            f"--for must be at least {SHORTEST:g} s", "write e.g. 30m or 2h; 1m is the least", exit_code=2
+        )
     return end
+
+
+def refuse_watchdog(wanted: Sequence[Matcher], spec: Spec) -> None:
+    """Raise OpsError where a silence of `wanted` would hold for Watchdog."""
+    if not mutes_watchdog(wanted, spec.monitoring.prometheus.external_labels):
+        return
+    alone = any(m.name == "alertname" and m.operator == "=" for m in wanted)
+    raise OpsError(
+        f"{WATCHDOG} can't be silenced: {WHY_NOT_WATCHDOG}"
+        if alone
+        else f"that silences {WATCHDOG} as well: {WHY_NOT_WATCHDOG}",
+        "pause the check at your watcher (notifications.watchdog)"
+        if alone
+        else f"add `-m alertname!={WATCHDOG}`",
+        exit_code=2,
+    )
 
 
 def alertmanager_in(stack: Stack) -> Alertmanager:

@@ -7,7 +7,6 @@ sends a request of its own, which needs somebody who signed in or an API key of 
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,17 +19,18 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.pages import page_of, page_reply
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response
+from techsapo_ops.services.alertmanager.silencing import WHY_NOT_WATCHDOG
 
 log = structlog.get_logger()
 
 HOURS = (1, 2, 4, 8, 24)
 LONGEST_COMMENT = 300
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,20 @@ def silence_routes(
     router = APIRouter(include_in_schema=False)
 
     async def form(request: Request, name: str) -> Response:
-        _require_name(name)
         asked = request.query_params.get("lang", "")
         page = page_of(
             "silence", asked if asked in {"ja", "en"} else locale, keys="on" if gate.needs_keys else "off",
             alert=name, hours=HOURS, possible=gate.has_operators and alertmanager is not None,
-            longest=LONGEST_COMMENT,
+            longest=LONGEST_COMMENT, refused=_refused(name),
         )  # fmt: skip
-        return page_reply(request, *page)
+        if name in alerts():
+            return page_reply(request, *page)
+        return Response(page[0], 404, media_type=page[1])
 
     async def silence(request: Request, name: str) -> Response:
-        _require_name(name)
         await origins.check(request)
         by = await gate.admit_operator(request)
+        _require_name(name)
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             raise Problem(415, "unsupported_media_type", "the body must be application/json")
         wanted = Silence.read(await request.body())
@@ -103,6 +104,19 @@ def silence_routes(
     return router
 
 
+def _refused(name: str) -> str:
+    """Why the alert can't be silenced, as a key of words.js; empty where it can."""
+    if name == WATCHDOG:
+        return "silenceWatchdog"
+    return "" if name in alerts() else "silenceUnknown"
+
+
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise Problem(404, "not_found", "no alert has such a name")
+    match _refused(name):
+        case "silenceWatchdog":
+            raise Problem(403, "forbidden", f"{WATCHDOG} can't be silenced: {WHY_NOT_WATCHDOG}")
+        case "silenceUnknown":
+            raise Problem(
+                404, "not_found", "there is no such alert; one of your own rules: on the host, by "
+                "`techsapo alerts silence --matcher alertname=NAME`",
+            )  # fmt: skip

@@ -12,6 +12,7 @@ import structlog
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
@@ -134,7 +135,7 @@ def _alerts(prometheus: Prometheus, held: Mapping[Labels, Acknowledgement]) -> l
             acknowledged=_acknowledged(held.get(frozenset(alert.labels.items()))),
         )
         for alert in prometheus.alerts()
-        if alert.labels.get("alertname") != "Watchdog" and NEXT not in alert.labels
+        if alert.labels.get("alertname") != WATCHDOG and NEXT not in alert.labels
     ]
     return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
 

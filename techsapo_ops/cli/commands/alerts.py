@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
-from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, until
+from techsapo_ops.catalogue.alerts import WATCHDOG
+from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, until
 from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
@@ -68,7 +69,7 @@ def list_alerts(
         out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
     for line in unreached_lines(stack.spec):
         out.say(line)
-    noisy = next((f for f in found if f.state == "firing" and f.alert.name != "Watchdog"), None)
+    noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
         out.next(f"`techsapo runbook {noisy.alert.name}` says what to do")
 
@@ -111,6 +112,8 @@ def silence(
     if wanted and not comment.strip():
         raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
     stack = open_stack(place.open())
+    if wanted:
+        refuse_watchdog(wanted, stack.spec)
     server = alertmanager_in(stack)
     if expire is not None:
         _expire(stack, server, expire, out)

@@ -15,7 +15,7 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
@@ -145,7 +145,7 @@ def try_out(
     Raises OpsError where it reaches nobody, was refused, or is not sent in time.
     """
     spec = stack.spec
-    receiver = WATCHDOG_RECEIVER if alert.name == "Watchdog" else alert.severity
+    receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
     integrations = _integrations(server.status().config, receiver)
     if not integrations:
         raise OpsError(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.prometheus.holder_text import holder_text
@@ -55,7 +55,7 @@ def help_with(spec: Spec, alert: Alert) -> dict[str, str]:
         "steps": "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)),
         "runbook_url": runbook_url(spec, alert),
         "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
-        **(silence if spec.monitoring.alertmanager.enabled else {}),
+        **(silence if spec.monitoring.alertmanager.enabled and alert.name != WATCHDOG else {}),
     }
 
 
@@ -138,7 +138,7 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
         "description": text(alert.description[spec.locale]),
         **{name: go_template_text(words) for name, words in help_with(spec, alert).items()},
     }
-    if alert.name != "Watchdog":
+    if alert.name != WATCHDOG:
         rule["annotations"]["acknowledged_by"] = holder_text(alert.name)
     return rule
 

@@ -1,0 +1,25 @@
+"""What may be silenced, and for how long at least."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from techsapo_ops.adapters.alertmanager import Matcher
+from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
+
+SHORTEST = 60.0
+"""Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
+it has it, and nobody notices one that ends before the next message."""
+WHY_NOT_WATCHDOG = "its silence is what calls you: whoever watches this stack would be told that it is down"
+
+
+def mutes_watchdog(matchers: Sequence[Matcher], added: Mapping[str, str]) -> bool:
+    """Whether a silence of `matchers` holds for Watchdog, to which Prometheus adds labels."""
+    alert = alerts()[WATCHDOG]
+    own = {
+        "alertname": alert.name,
+        "severity": alert.severity,
+        "priority": alert.priority,
+        "service": alert.service,
+    }
+    return all(m.holds({**own, **added}) for m in matchers)
