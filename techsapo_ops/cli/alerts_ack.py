@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +23,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     acknowledge,
     withdraw,
 )
+from techsapo_ops.services.alertmanager.beginnings import moment_text
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
@@ -103,7 +104,7 @@ def _acknowledge(
         out.json({"acknowledged": [acknowledgement_json(each) for each in made]})
         return
     for each in made:
-        out.data(f"{each.by} has {each.incident} until {_moment(each.until)} at most")
+        out.data(f"{each.by} has {each.incident} until {moment_text(each.until)} at most")
     if not stack.spec.notifications.next:
         out.say("This stack tells no next receivers: it shows who has it, and nothing else.")
     if len(made) < len(wanted):
@@ -134,13 +135,10 @@ def _list(found: Sequence[Acknowledgement], out: Output) -> None:
         out.say("Nobody has acknowledged anything that fires.")
     else:
         rows = [
-            (a.incident.alert, a.incident.of, a.by, _moment(a.at), _moment(a.until), a.comment) for a in found
+            (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.comment)
+            for a in found
         ]
         out.table(("alert", "of", "by", "since", "until", "comment"), rows)
-
-
-def _moment(when: datetime) -> str:
-    return when.astimezone().strftime("%m-%d %H:%M:%S")
 
 
 def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.serve.acknowledgements import Acknowledgements
+from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.pages import page_of
@@ -33,6 +33,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Incident,
     Taken,
 )
+from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.signing import is_signed
 
 log = structlog.get_logger()
@@ -150,7 +151,7 @@ class _Pages:
         claim = Claim(by, until, form.comment, form.take_over)
         try:
             firing = await asyncio.to_thread(self._of, name)
-            wanted = [i for i, _ in firing if _digest(i) in form.chosen]
+            wanted = [each.incident for each in firing if _digest(each.incident) in form.chosen]
             if not wanted:
                 return await self._form(request, name, form.signature, error="none", status=422)
             made = await asyncio.to_thread(self._take, wanted, claim)
@@ -161,7 +162,7 @@ class _Pages:
         log.info("Alert acknowledged", alert=name, by=by, of=[i.of for i in wanted], until=until.isoformat())
         return self._page(request, name, "done", done=[_done(each) for each in made])
 
-    def _of(self, name: str) -> list[tuple[Incident, Acknowledgement | None]]:
+    def _of(self, name: str) -> list[Fires]:
         return [] if self.kept is None else self.kept.of(name)
 
     def _take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
@@ -176,7 +177,7 @@ class _Pages:
             return self._unknown(request, name, trouble)
         if not firing:
             return self._page(request, name, "over")
-        rows = [_row(incident, held, number) for number, (incident, held) in enumerate(firing)]
+        rows = [_row(each, number) for number, each in enumerate(firing)]
         user = self.door.sign_in.user(request) or ""
         values = {"rows": rows, "signature": signature, "user": user, "error": error}
         return self._page(request, name, "title", status, **values)
@@ -210,11 +211,12 @@ def _digest(incident: Incident) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
-def _row(incident: Incident, held: Acknowledgement | None, number: int) -> dict[str, object]:
-    holder = None if held is None else {"by": held.by, "at": _moment(held.at), "comment": held.comment}
+def _row(fires: Fires, number: int) -> dict[str, object]:
+    incident, held = fires.incident, fires.held
+    holder = None if held is None else {"by": held.by, "at": moment_text(held.at), "comment": held.comment}
     return {
         "of": incident.of or incident.alert,
-        "since": _moment(incident.began),
+        "since": moment_text(fires.since),
         "holder": holder,
         "value": _digest(incident),
         "number": number,
@@ -222,8 +224,4 @@ def _row(incident: Incident, held: Acknowledgement | None, number: int) -> dict[
 
 
 def _done(made: Acknowledgement) -> dict[str, str]:
-    return {"by": made.by, "of": str(made.incident), "until": _moment(made.until)}
-
-
-def _moment(when: datetime) -> str:
-    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+    return {"by": made.by, "of": str(made.incident), "until": moment_text(made.until)}

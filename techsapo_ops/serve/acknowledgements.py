@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -20,13 +22,21 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     holders,
     incidents,
 )
+from techsapo_ops.services.alertmanager.beginnings import Labels, beginnings
 
 log = structlog.get_logger()
 
 EVERY = 15.0
 """Seconds between two looks at Alertmanager, for the metric."""
 
-Labels = frozenset[tuple[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Fires:
+    """An incident, since when it fires as its messages say, and who has it."""
+
+    incident: Incident
+    since: datetime
+    held: Acknowledgement | None
 
 
 class Acknowledgements:
@@ -35,20 +45,32 @@ class Acknowledgements:
     They raise Unreachable and ApiError.
     """
 
-    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager) -> None:
+    def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager, added: Mapping[str, str]) -> None:
+        """`added` are the labels that Prometheus adds where it sends an alert."""
         self._prometheus = prometheus
         self._alertmanager = alertmanager
+        self._added = added
         self._known: Sequence[Acknowledgement] = ()
 
     def now(self) -> Mapping[Labels, Acknowledgement]:
         """Who has what fires, by the labels that Prometheus has of it."""
         return holders(self._prometheus, self._alertmanager)
 
-    def of(self, alert: str) -> list[tuple[Incident, Acknowledgement | None]]:
-        """What fires of an alert, and who has it."""
+    def beginnings(self) -> Mapping[Labels, datetime]:
+        """Since when alerts fire, as their messages say."""
+        return beginnings(self._alertmanager, self._added)
+
+    def of(self, alert: str) -> list[Fires]:
+        """What fires of an alert."""
         firing = [i for i in incidents(self._prometheus) if i.alert == alert]
-        held = self.now() if firing else {}
-        return [(i, held.get(frozenset(i.labels.items()))) for i in firing]
+        if not firing:
+            return []
+        held, began = self.now(), self.beginnings()
+        labels = [frozenset(i.labels.items()) for i in firing]
+        return [
+            Fires(i, began.get(known, i.began), held.get(known))
+            for i, known in zip(firing, labels, strict=True)
+        ]
 
     def take(self, wanted: Sequence[Incident], claim: Claim) -> tuple[Acknowledgement, ...]:
         """Acknowledge; see there, Taken too."""

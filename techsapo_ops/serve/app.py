@@ -195,7 +195,7 @@ class App:
                 options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
             )
         alertmanager = _alertmanager(options)
-        self._acknowledgements = acknowledgements = _acknowledgements(prometheus, alertmanager)
+        self._acknowledgements = acknowledgements = _acknowledgements(spec, prometheus, alertmanager)
         report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
@@ -321,12 +321,12 @@ def _alertmanager(options: Options) -> Alertmanager | None:
 
 
 def _acknowledgements(
-    prometheus: Prometheus | None, alertmanager: Alertmanager | None
+    spec: Spec, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> Acknowledgements | None:
     """Who has which alert, where the stack has servers that know."""
     if prometheus is None or alertmanager is None:
         return None
-    return Acknowledgements(prometheus, alertmanager)
+    return Acknowledgements(prometheus, alertmanager, spec.monitoring.prometheus.external_labels)
 
 
 def _fastapi(

@@ -17,7 +17,7 @@ from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve.acknowledgements import Acknowledgements, Labels
+from techsapo_ops.serve.acknowledgements import Acknowledgements
 from techsapo_ops.serve.bodies.monitoring import (
     AcknowledgedBody,
     AlertBody,
@@ -34,6 +34,7 @@ from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
+from techsapo_ops.services.alertmanager.beginnings import Labels, began_of
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -77,7 +78,7 @@ class StatusReport:
         if self._prometheus is not None:
             try:
                 alerts, jobs = await asyncio.gather(
-                    asyncio.to_thread(_alerts, self._prometheus, await asyncio.to_thread(self._held)),
+                    asyncio.to_thread(_alerts, self._prometheus, *await asyncio.to_thread(self._told)),
                     asyncio.to_thread(_jobs, self._prometheus),
                 )
                 watched = "ready"
@@ -106,20 +107,25 @@ class StatusReport:
             costs=CostsBody(budget=budget, month=spent),
         )
 
-    def _held(self) -> Mapping[Labels, Acknowledgement]:
-        """Who has what; nothing where Alertmanager does not answer, which the alerts do not wait for."""
+    def _told(self) -> tuple[Mapping[Labels, Acknowledgement], Mapping[Labels, datetime]]:
+        """Who has what, and since when it fires; nothing where Alertmanager does not answer, which the alerts
+        do not wait for.
+        """
+        kept = self._acknowledgements
         try:
-            return {} if self._acknowledgements is None else self._acknowledgements.now()
+            return ({}, {}) if kept is None else (kept.now(), kept.beginnings())
         except (Unreachable, ApiError) as error:
             log.warning("Who has which alert is not known", error=error.message)
-            return {}
+            return {}, {}
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
-def _alerts(prometheus: Prometheus, held: Mapping[Labels, Acknowledgement]) -> list[AlertBody]:
+def _alerts(
+    prometheus: Prometheus, held: Mapping[Labels, Acknowledgement], began: Mapping[Labels, datetime]
+) -> list[AlertBody]:
     """The alerts that fire, worst first, then those about to, and who has them. Watchdog is no news."""
     order = {"critical": 0, "warning": 1, "info": 2}
     found = [
@@ -128,7 +134,7 @@ def _alerts(prometheus: Prometheus, held: Mapping[Labels, Acknowledgement]) -> l
             severity=alert.labels.get("severity", ""),
             instance=alert.labels.get("instance", ""),
             state=alert.state,
-            since=alert.since.isoformat(),
+            since=began_of(alert, began).isoformat(),
             summary=alert.annotations.get("summary", ""),
             description=alert.annotations.get("description", ""),
             runbook=_runbook(alert.annotations.get("runbook_url", "")),

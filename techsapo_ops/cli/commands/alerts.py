@@ -20,6 +20,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
 from techsapo_ops.operations.watch.unreached import unreached_lines
+from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.stack.stack import Stack
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def list_alerts(
 
     pending: the condition holds, but not for long enough yet. silenced: somebody wants no notification.
     inhibited: a worse alert of the same service fires, or one that names the cause. off: disabled in the
-    spec, or about a service whose exporter this stack does not run. acknowledged: who has it.
+    spec, or about a service whose exporter this stack does not run. since: when it began to fire, as its
+    messages say; of one that is pending, when its condition did. acknowledged: who has it.
 
     Examples:
 
@@ -178,7 +180,7 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
         return
     out.data(made)
     told = " and ".join(str(m) for m in wanted)
-    out.say(f"Nobody is notified of {told} until {ends.astimezone():%Y-%m-%d %H:%M:%S %Z}.")
+    out.say(f"Nobody is notified of {told} until {moment_text(ends)}.")
     out.next(f"`techsapo alerts silence --expire {made[:8]}` ends it earlier")
 
 
@@ -193,7 +195,7 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
             (
                 s.id[:8],
                 ", ".join(str(m) for m in s.matchers),
-                s.ends.astimezone().strftime("%Y-%m-%d %H:%M"),
+                moment_text(s.ends),
                 s.created_by,
                 s.comment,
             )
@@ -223,7 +225,7 @@ def _row(listed: Listed) -> tuple[object, ...]:
         listed.state,
         listed.alert.severity,
         listed.alert.priority,
-        listed.since.astimezone().strftime("%m-%d %H:%M:%S") if listed.since else "",
+        moment_text(listed.since) if listed.since else "",
         listed.acknowledged.by if listed.acknowledged else "",
         listed.summary if listed.since else "",
     )

@@ -19,6 +19,7 @@ from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
+from techsapo_ops.services.alertmanager.beginnings import began_of
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.loaded_configuration import Server, server_of
@@ -36,7 +37,9 @@ POLL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An alert of the catalogue, or one of those that it fires. `since` is when the condition began."""
+    """An alert of the catalogue, or one of those that it fires. `since` is when it began to fire, of a
+    pending one when its condition did.
+    """
 
     alert: Alert
     state: State
@@ -93,7 +96,9 @@ def listed(
     spec, topology = stack.spec, stack.topology
     # Prometheus adds these where it sends an alert, and shows it without them.
     added = spec.monitoring.prometheus.external_labels.items()
-    muted = {frozenset(a.labels.items() - added): a for a in held if a.state == "suppressed"}
+    sent = {frozenset(a.labels.items() - added): a for a in held}
+    muted = {labels: a for labels, a in sent.items() if a.state == "suppressed"}
+    began = {labels: a.starts_at for labels, a in sent.items()}
     for alert in alerts().values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
@@ -113,7 +118,8 @@ def listed(
                 state = "silenced" if hushed.silenced else "inhibited"
             summary = one.annotations.get("summary", "")
             holder = had.get(_identity(one.labels))
-            found.append(Listed(alert, state, rule, one.labels, summary, one.since, holder))
+            since = began_of(one, began)
+            found.append(Listed(alert, state, rule, one.labels, summary, since, holder))
     return tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble
 
 

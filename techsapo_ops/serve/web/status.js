@@ -1,7 +1,7 @@
 // The Status page: health, alerts, jobs and costs, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
-import { element, get, moment, number, setUp, word } from "/web/words.js";
+import { element, get, moment, number, setUp, stamp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
 const AGAIN = 3000;
@@ -78,7 +78,7 @@ function drawAlerts() {
     const head = element("p", "headline");
     head.append(element("strong", "", alert.name), " ", element("span", "badge", alert.severity), " ", element("span", "badge dim", word(alert.state)));
     item.append(head, element("p", "", alert.summary));
-    const facts = element("small", "dim", `${word("since")} ${when(alert.since)}${alert.instance ? ` · ${alert.instance}` : ""} `);
+    const facts = element("small", "dim", `${word("since")} ${stamp(new Date(alert.since))}${alert.instance ? ` · ${alert.instance}` : ""} `);
     if (/^(https?:|\/runbooks\/)/.test(alert.runbook)) {
       const link = element("a", "", word("runbook"));
       link.href = alert.runbook;
@@ -88,7 +88,7 @@ function drawAlerts() {
     item.append(facts);
     if (alert.acknowledged !== null) {
       const { by, at, comment } = alert.acknowledged;
-      item.append(element("p", "held", `${word("held")}: ${by} · ${word("since")} ${when(at)}${comment ? ` · ${comment}` : ""}`));
+      item.append(element("p", "held", `${word("held")}: ${by} · ${word("heldSince")} ${stamp(new Date(at))}${comment ? ` · ${comment}` : ""}`));
     }
     list.append(item);
   }

@@ -36,9 +36,9 @@ const WORDS = {
       jobs: "ジョブの記録がまだありません。`techsapo jobs` で一覧が出て、`techsapo jobs run` で今すぐ実行できます。",
       scrapes: "Prometheusがこの値をまだ取得していません。`techsapo health` で取得元が動いているか分かります。",
     },
-    noData: "データなし", updated: "更新", healthTitle: "稼働状況", exposuresTitle: "公開されているもの", exposed: "要確認", meant: "承認済み", alertsTitle: "アラート", held: "対応中", jobsTitle: "ジョブ", costsTitle: "費用",
+    noData: "データなし", updated: "更新", healthTitle: "稼働状況", exposuresTitle: "公開されているもの", exposed: "要確認", meant: "承認済み", alertsTitle: "アラート", held: "対応中", heldSince: "対応開始", jobsTitle: "ジョブ", costsTitle: "費用",
     healthy: "正常", degraded: "一部低下", down: "停止", available: "利用可", unavailable: "利用不可", open: "休止中", noAlerts: "発生中のアラートはありません。", toldNobody: "アラートはだれにも届きません。仕様ファイルの notifications に送り先を書いてください。", criticalToNobody: "critical のアラートはだれにも届きません。notifications.critical に送り先を書いてください。", noJobs: "まだ実行されたジョブはありません。始める人がいるかどうかは techsapo jobs が示します。", noJobsLately: "2日以上どのジョブも実行されておらず、バックアップも作られていません。始める人がいるかどうかは techsapo jobs が示します。",
-    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "開始", runbook: "手順書", allRunbooks: "すべての手順書",
+    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "発生", runbook: "手順書", allRunbooks: "すべての手順書",
     silenceTitle: "通知を止める：", silenceMeans: "選んだ時間、このアラートはだれにも通知されません。発生していることは状態ページで分かります。", silenceHours: "時間", silenceWhy: "理由（ほかの人にも見えます）", silenceDo: "通知を止める", silenceDone: "通知を止めました。再開：",
     silenceRight: "サインインするか、scope operate の API キーが必要です。", silenceNobody: "サインイン（app.auth.sign_in）も API キー（app.auth.required）も使わない設定のため、このページからは止められません。", silenceWatchdog: "Watchdog の通知は止められません。届かなくなると監視サービスがこのホストの停止とみなし、呼び出しが起きます。止めるなら、監視サービス側のチェックを一時停止してください。", silenceUnknown: "その名前のアラートはありません。自分で追加したルールのものは、ホストで次のコマンドを使います。",
     silenceHost: "ホストでは次のコマンドで止められます。", 
@@ -163,7 +163,7 @@ const WORDS = {
       jobs: "No job has left figures yet. `techsapo jobs` lists them, `techsapo jobs run` runs one now.",
       scrapes: "Prometheus has not scraped these figures yet. `techsapo health` says whether their source is up.",
     },
-    noData: "no data", updated: "updated", healthTitle: "Health", exposuresTitle: "Exposed", exposed: "to check", meant: "accepted", alertsTitle: "Alerts", held: "somebody has it", jobsTitle: "Jobs", costsTitle: "Costs",
+    noData: "no data", updated: "updated", healthTitle: "Health", exposuresTitle: "Exposed", exposed: "to check", meant: "accepted", alertsTitle: "Alerts", held: "somebody has it", heldSince: "since", jobsTitle: "Jobs", costsTitle: "Costs",
     healthy: "healthy", degraded: "degraded", down: "down", available: "available", unavailable: "unavailable", open: "left alone", noAlerts: "No alert is firing.", toldNobody: "Alerts reach no one: add receivers to notifications in the spec.", criticalToNobody: "Critical alerts reach no one: add a receiver to notifications.critical.", noJobs: "No job has run yet. techsapo jobs says whether anybody starts them.", noJobsLately: "No job has run for two days, so nothing is backed up. techsapo jobs says whether anybody starts them.",
     notWatched: "Not watched: this stack has no Prometheus.", watchLost: "Not known: Prometheus can't be reached.", pending: "pending", firing: "firing", since: "since", runbook: "Runbook", allRunbooks: "All runbooks",
     silenceTitle: "Silence", silenceMeans: "For as long as you choose nobody is told of this alert. The Status page still shows that it fires.", silenceHours: "Hours", silenceWhy: "Why (others will see it)", silenceDo: "Silence it", silenceDone: "Nobody is told until",
@@ -297,6 +297,13 @@ export function number(value, digits) {
 /** A time of day has 24 hours in both languages, as on the axes. */
 export function moment(date, options) {
   return date.toLocaleString(language, { hourCycle: "h23", ...options });
+}
+
+/** A moment as messages say it: to the second, with the name of the time zone, which here is the reader's. */
+export function stamp(date) {
+  const parts = new Intl.DateTimeFormat(language, { timeZoneName: "short" }).formatToParts(date);
+  const zone = parts.find((part) => part.type === "timeZoneName").value;
+  return `${date.toLocaleString("sv-SE")} ${zone}`;
 }
 
 export function element(tag, className, text) {

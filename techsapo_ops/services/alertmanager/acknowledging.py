@@ -15,6 +15,7 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.beginnings import moment_text
 
 _ANY_NEXT = Matcher(NEXT, "=~", ".+")
 LONGEST_NAME = 64
@@ -153,6 +154,6 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
     if taken:
         held = taken[0]
         raise Taken(
-            f"{held.by} has {held.incident}, since {held.at.astimezone():%Y-%m-%d %H:%M:%S %Z}",
+            f"{held.by} has {held.incident}, since {moment_text(held.at)}",
             "if you take it over, say so: --take-over",
         )

@@ -37,3 +37,26 @@ def test_a_silence_is_recognised_where_prometheus_adds_labels_of_the_site(
     stack = open_stack(topology_of(spec, tmp_path))
     found, _ = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
     assert [f.state for f in found if f.alert.name == "AppDown"] == ["silenced"]
+
+
+def test_what_fires_began_when_its_messages_say_and_what_is_pending_when_its_condition_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    condition, fired = datetime(2026, 1, 2, 3, 4, tzinfo=UTC), datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
+    labels = {name: {"alertname": name, "severity": "critical"} for name in ("AppDown", "NginxDown")}
+    monkeypatch.setattr(
+        Prometheus,
+        "alerts",
+        lambda _: (
+            Firing(labels["AppDown"], {}, "firing", condition),
+            Firing(labels["NginxDown"], {}, "pending", condition),
+        ),
+    )
+    # Alertmanager still has the one before of what is pending now.
+    sent = tuple(Alert(each, {}, "active", False, (), fired) for each in labels.values())
+    monkeypatch.setattr(Alertmanager, "alerts", lambda _: sent)
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
+    stack = open_stack(topology_of(spec_of({"project": "t", "nginx": {"enabled": True}}), tmp_path))
+    found, _ = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
+    since = {f.alert.name: f.since for f in found if f.since is not None}
+    assert since == {"AppDown": fired, "NginxDown": condition}

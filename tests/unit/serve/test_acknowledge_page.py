@@ -13,9 +13,9 @@ import httpx
 import pytest
 from orchestrator import client_of, make_spec
 
-from techsapo_ops.adapters.alertmanager import Alertmanager, Silence
+from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
 from techsapo_ops.serve.acknowledgements import EVERY
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.attempts import Attempts
@@ -37,6 +37,8 @@ class Kept:
         self.firing: list[Mapping[str, str]] = [{**LABELS, "since": "1700000000"}]
         self.silences: list[Silence] = []
         monkeypatch.setattr(Prometheus, "query", lambda _, expr: self._query(expr))
+        self.sent: list[Alert] = []
+        monkeypatch.setattr(Alertmanager, "alerts", lambda _: tuple(self.sent))
         monkeypatch.setattr(Alertmanager, "silences", lambda _: tuple(self.silences))
         monkeypatch.setattr(Alertmanager, "silence", lambda _, *given: self._silence(*given))
         monkeypatch.setattr(Alertmanager, "expire", lambda _, one: self._expire(one))
@@ -266,3 +268,24 @@ def test_the_docs_say_how_late_messages_learn_a_name(page: str, words: str) -> N
     text = (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8")
     section = text.split("techsapo alerts ack --list", 1)[1].split("\n## ", 1)[0]
     assert words in section
+
+
+def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fired = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    condition = datetime(2026, 1, 2, 3, 3, tzinfo=UTC)
+    kept.sent = [Alert({**LABELS, "site": "tokyo"}, {}, "active", False, ("critical",), fired)]
+    firing = (Firing(LABELS, {}, "firing", condition),)
+    monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
+    query = kept._query
+    monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "incident" in expr else ())
+
+    async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
+        return [await client.get(link()), await client.get("/api/v1/status")]
+
+    monitoring = {"prometheus": {"external_labels": {"site": "tokyo"}}}
+    page, status = run(tmp_path, work, monitoring=monitoring)
+    assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
+    (alert,) = status.json()["alerts"]
+    assert datetime.fromisoformat(alert["since"]) == fired
