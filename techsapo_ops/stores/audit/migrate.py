@@ -44,6 +44,7 @@ def upgrade(connection: Connection) -> None:
                 _migrate(connection)
             if _lacking(connection):
                 _add(connection)
+            connection.rollback()  # what was read holds nothing
         except sa.exc.DBAPIError as error:
             if error.orig is None or _DENIED.isdisjoint(error.orig.args[:1]):
                 raise
@@ -106,7 +107,6 @@ def _lacking(connection: Connection) -> list[str]:
     import sqlalchemy as sa
 
     there = {column["name"] for column in sa.inspect(connection).get_columns("audit_requests")}
-    connection.rollback()
     return [name for name in ADDED if name not in there]
 
 
@@ -124,10 +124,16 @@ def _add(connection: Connection) -> None:
 
 @contextmanager
 def _locked(connection: Connection) -> Iterator[None]:
-    """One instance at a time. SQLite's file has one alone."""
+    """One at a time; what was read before is forgotten, for another may have migrated since.
+
+    SQLite's file has one instance alone, but `techsapo costs` and others open it too. Its tables come all at
+    once or not at all.
+    """
     import sqlalchemy as sa
 
+    connection.rollback()
     if connection.dialect.name != _DIALECT:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
         return
     got = connection.execute(sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": LOCK, "wait": _LOCK_SECONDS})
@@ -145,5 +151,4 @@ def _revision(connection: Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    connection.rollback()
     return str(found) if found is not None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -14,6 +13,7 @@ from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.stores.audit.migrate import ADDED, upgrade
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
+from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Table
@@ -82,8 +82,7 @@ class AuditStore:
     def _prepare(self) -> None:
         if not self._ready:
             if self._file is not None:
-                # Made here for its mode: SQLite would make it readable by all.
-                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+                make_file(self._file)
             with self._engine.connect() as connection:
                 upgrade(connection)
             self._ready = True
@@ -153,7 +152,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 def audit_engine(mysql: AuditServer | None, sqlite: Path) -> Engine:
     """An engine with one connection to the audit database; nothing is connected yet."""
     database_errors()
-    return _mysql_engine(mysql) if mysql else _sqlite_engine(sqlite)
+    return _mysql_engine(mysql) if mysql else sqlite_engine(sqlite)
 
 
 def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
@@ -198,19 +197,3 @@ def _mysql_engine(server: AuditServer) -> Engine:
     return create_engine(
         url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=options
     )
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    from sqlalchemy import URL, create_engine, event
-
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), pool_size=1, max_overflow=0, hide_parameters=True
-    )
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, record: Any) -> None:  # noqa: ARG001 - SQLAlchemy's signature
-        connection.execute("PRAGMA busy_timeout=5000")  # first: turning WAL on may have to wait
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    return engine

@@ -1,0 +1,111 @@
+"""The audit database as a file: who opens it while another one makes it waits, and makes nothing twice."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from techsapo_ops.stores.audit import migrate, sqlite
+from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
+from techsapo_ops.stores.audit.tables import AuditStore
+
+MIGRATE = """
+import sys
+from pathlib import Path
+from techsapo_ops.stores.audit.tables import AuditStore
+
+AuditStore(None, Path(sys.argv[1])).ping()
+"""
+
+
+def test_it_is_opened_while_another_one_writes_its_first_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_file(tmp_path / "audit.sqlite")
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE something (x)")
+        monkeypatch.setattr(sqlite, "pause", lambda: other.execute("COMMIT"))
+        store = AuditStore(None, tmp_path / "audit.sqlite")
+        store.ping()
+        store.close()
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as later:
+        assert later.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_one_that_stays_locked_is_told_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY", 0.0)
+    make_file(tmp_path / "audit.sqlite")
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as late:
+            late.execute("PRAGMA busy_timeout=0")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                sqlite._turn_wal_on(late)
+
+
+def test_two_processes_that_migrate_at_the_same_moment_make_the_tables_once(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    engine, begun = sqlite_engine(path), list[str]()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _overtaken(*call: object) -> None:
+        said = str(call[2])
+        if not begun and not said.lstrip().startswith(("PRAGMA", "SELECT")):
+            begun.append(said)
+            subprocess.run([sys.executable, "-c", MIGRATE, str(path)], check=True)
+
+    with engine.connect() as connection:
+        migrate.upgrade(connection)
+        assert migrate._revision(connection) == migrate.HEAD
+        assert migrate._lacking(connection) == []
+    assert begun
+    engine.dispose()
+
+
+def test_a_migration_that_fails_leaves_nothing_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine(tmp_path / "audit.sqlite")
+
+    def refused(*call: object) -> None:
+        if "CREATE TABLE audit_calls" in str(call[2]):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    event.listen(engine, "before_cursor_execute", refused)
+    with engine.connect() as connection, pytest.raises(OperationalError):
+        migrate.upgrade(connection)
+    event.remove(engine, "before_cursor_execute", refused)
+    with engine.connect() as connection:
+        assert migrate._revision(connection) is None
+        migrate.upgrade(connection)
+        assert migrate._revision(connection) == migrate.HEAD
+    engine.dispose()
+
+
+def test_the_file_is_the_owners_alone_is_made_once_and_is_no_link(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_file(tmp_path / "audit.sqlite")
+    assert stat.S_IMODE((tmp_path / "audit.sqlite").stat().st_mode) == 0o600
+    (tmp_path / "link").symlink_to(tmp_path / "audit.sqlite")
+    with pytest.raises(OSError, match="symbolic links"):
+        make_file(tmp_path / "link")
+
+
+def test_making_it_takes_no_lock_from_who_has_it_open_here(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    make_file(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        make_file(path)
+        others = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+        done = subprocess.run([sys.executable, "-c", others], capture_output=True, text=True, check=False)
+    assert "database is locked" in done.stderr
