@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -33,7 +34,7 @@ def peer(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[int]:
                     connection, _ = listener.accept()
                 except TimeoutError:
                     continue
-                connection.settimeout(5)
+                connection.settimeout(60)
                 thread = threading.Thread(target=one, args=(connection,))
                 thread.start()
                 threads.append(thread)
@@ -49,8 +50,24 @@ def peer(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[int]:
                 thread.join()
 
 
+def request_of(connection: socket.socket) -> bytes:
+    """A whole request of HTTP, by its Content-Length: head and body may come in packets of their own.
+
+    Of a client that hangs up before, what it sent; of one that does not speak HTTP, its first packet.
+    """
+    data = connection.recv(65536)
+    if not re.match(rb"[A-Z]+ /", data):
+        return data
+    while (end := data.find(b"\r\n\r\n") + 4) < 4 and (more := connection.recv(65536)):
+        data += more
+    length = re.search(rb"(?im)^content-length: *([0-9]+)", data[:end])
+    while len(data) < end + (int(length[1]) if length else 0) and (more := connection.recv(65536)):
+        data += more
+    return data
+
+
 def answer(raw: bytes) -> Behaviour:
-    """Reads a request, sends `raw` and closes."""
+    """Reads a packet, sends `raw` and closes; for a request that may have a body there is `http`."""
 
     def behave(connection: socket.socket, over: threading.Event) -> None:
         connection.recv(65536)
@@ -62,7 +79,12 @@ def answer(raw: bytes) -> Behaviour:
 def http(status: str, body: bytes = b"", content_type: str = "text/plain") -> Behaviour:
     """Answers every request with this status and body."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    return answer(head.encode() + body)
+
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        request_of(connection)
+        connection.sendall(head.encode() + body)
+
+    return behave
 
 
 def silent(connection: socket.socket, over: threading.Event) -> None:
