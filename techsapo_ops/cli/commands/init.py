@@ -18,6 +18,7 @@ from techsapo_ops.cli.output import interactive
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.edition import LATEST, Deployment
 from techsapo_ops.spec.load import load
 
 _TEMPLATE = "init/techsapo.yaml.j2"
@@ -91,7 +92,8 @@ def init(
         public_url=told.public_url,
         notifications=told.notifications(_SECRETS),
     )
-    load(text, {}, lambda _: "x", filename=spec.name)  # what was answered may be nothing for a spec
+    # What was answered may be nothing for a spec.
+    loaded = load(text, {}, lambda _: "x", filename=spec.name, deployment=Deployment(None, LATEST))
     made = _grafana_password(spec.parent / _GRAFANA)
     for name, secret in told.secrets():
         write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)
@@ -103,7 +105,9 @@ def init(
     whose = "the password of Grafana's user admin; keep it out of version control"
     out.say(f"made {password}: {whose}" if made else f"kept {password}")
     if told.kind == "none":
-        out.say("alerts reach no one yet: fill in `notifications` (docs/alerts.md)")
+        out.say("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)")
+    elif nobody := loaded.spec.report_to_nobody:
+        out.say(nobody)
     named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
     out.next(f"`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes")
 

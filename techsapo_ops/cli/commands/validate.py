@@ -67,7 +67,8 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
         out.warn(str(warning))
     if not out.quiet:
         out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
-    for line in filter(None, (project.spec.told_nobody, _nobody_starts(project))):
+    spec = project.spec
+    for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
 
 

@@ -26,7 +26,7 @@ def unreached_lines(spec: Spec) -> Iterator[str]:
             "nobody notices when this stack can't tell any more: let a watcher elsewhere expect Watchdog, "
             f"`notifications: {watcher}`"
         )
-    if not nobody and leads_here_alone(spec):
+    if "critical" not in unreached and leads_here_alone(spec):
         yield f"links in messages open on this host alone: write where the pages are opened, `{SETTING}`"
 
 

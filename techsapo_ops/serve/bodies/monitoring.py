@@ -178,7 +178,10 @@ class StatusBody(Body):
     alerts: list[AlertBody] | None
     unreached: Annotated[
         list[str],
-        Field(description="Severities, and watchdog, that have no receiver: nobody is told of them."),
+        Field(
+            description="Severities, and watchdog, that have no receiver: nobody is told of them. "
+            "critical-at-once: only the next receivers are, later."
+        ),
     ]
     jobs: list[JobBody] | None
     costs: CostsBody

@@ -62,6 +62,7 @@ function unknown() {
 /** That nobody is told, where that is so: the page may be all that tells. */
 function untold() {
   const { unreached } = shown;
+  if (unreached.includes("critical-at-once")) return [element("p", "warn", word("toldLater"))];
   if (!unreached.includes("critical")) return [];
   return [element("p", "warn", word(unreached.includes("warning") && unreached.includes("info") ? "toldNobody" : "criticalToNobody"))];
 }

@@ -158,7 +158,12 @@ class Notifications(Section):
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody."""
-        return any(not isinstance(r, RawReceiver) or not r.empty for r in getattr(self, name))
+        return _anybody(getattr(self, name))
+
+    @property
+    def first_next(self) -> NextReceivers | None:
+        """The first of the next receivers that reach anybody."""
+        return next((step for step in self.next if _anybody(step.receivers)), None)
 
     def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
         """Every list of receivers by its dotted path below `notifications`."""
@@ -166,3 +171,7 @@ class Notifications(Section):
             yield name, getattr(self, name)
         for number, step in enumerate(self.next):
             yield f"next.{number}.receivers", step.receivers
+
+
+def _anybody(receivers: tuple[Receiver, ...]) -> bool:
+    return any(not isinstance(r, RawReceiver) or not r.empty for r in receivers)

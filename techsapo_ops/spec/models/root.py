@@ -39,6 +39,8 @@ ExposureName = Literal[
     "nginx-plain-http", "prometheus-without-login", "redis-plain-text", "redis-without-login",
 ]  # fmt: skip
 """The rules of docs/exposure.md on what others may reach; the names are stable."""
+AT_ONCE = "critical-at-once"
+"""In place of `critical` among the lists without a receiver where the next receivers are told, later."""
 ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
 
 
@@ -119,14 +121,24 @@ class Spec(Section):
         """The lists of `notifications` without a receiver, by which somebody would be told of alerts."""
         if not self.monitoring.prometheus.enabled:
             return ()  # there are no alerts
-        sent = self.monitoring.alertmanager.enabled
+        sent, told = self.monitoring.alertmanager.enabled, self.notifications
         lists = ("critical", "warning", "info", "watchdog")
-        return tuple(name for name in lists if not (sent and self.notifications.reaches(name)))
+        found = tuple(name for name in lists if not (sent and told.reaches(name)))
+        if "critical" in found and sent and told.first_next is not None:
+            return (AT_ONCE, *found[1:])
+        return found
 
     @property
     def told_nobody(self) -> str:
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
-        unreached = self.unreached
+        unreached, later = self.unreached, self.notifications.first_next
+        if AT_ONCE in unreached and later is not None:
+            whom = " and ".join(dict.fromkeys(receiver.kind for receiver in later.receivers))
+            what = "alerts" if {"warning", "info"} <= set(unreached) else "critical alerts"
+            return (
+                f"nobody is told of {what} at once, and {whom} of critical ones after {later.after} if "
+                "nobody has them by then: add a receiver to notifications.critical (docs/alerts.md)"
+            )
         if "critical" not in unreached:
             return ""
         if not self.monitoring.alertmanager.enabled:
@@ -135,6 +147,18 @@ class Spec(Section):
             example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
             return f"alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)"
         return "critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)"
+
+    @property
+    def report_to_nobody(self) -> str:
+        """In one line that the weekly report reaches no one, and what to write; empty where it does, none is
+        made, or nobody is meant to have it.
+        """
+        told = self.notifications
+        made = self.schedule.report is not None and self.schedule.by != "none"
+        if not (made and self.monitoring.prometheus.enabled) or told.report is not None or told.reported_to:
+            return ""
+        example = "{report: [{kind: slack, url_file: secrets/slack}]}"
+        return f"the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)"
 
     @property
     def served_certificate(self) -> str | None:

@@ -144,7 +144,7 @@ def test_without_a_terminal_nothing_is_asked_and_it_says_that_alerts_reach_no_on
     done = init(tmp_path)
     assert done.returncode == 0
     assert "Whom do alerts reach?" not in done.stderr
-    assert "alerts reach no one yet" in done.stderr
+    assert "reach no one yet" in done.stderr
     assert "notifications" not in written(tmp_path)
 
 
@@ -224,3 +224,18 @@ def test_enter_three_times_writes_what_it_wrote_without_questions(tmp_path: Path
     assert code == 0, screen
     assert init(other).returncode == 0
     assert (one / "techsapo.yaml").read_text() == (other / "techsapo.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "alerts and the weekly report reach no one yet"),
+        (("--alerts", "webhook", "--alerts-url-file", "-"), "the weekly report reaches no one: write"),
+    ],
+)
+def test_that_the_weekly_report_reaches_no_one_is_said(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = init(tmp_path, *words, given=HOOK + "\n")
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr

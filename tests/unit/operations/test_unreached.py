@@ -38,6 +38,11 @@ def raw(config: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "alertmanager", "config": config}
 
 
+def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
+    """An entry of the next receivers."""
+    return {"after": after, "receivers": list(receivers)}
+
+
 @pytest.mark.parametrize(
     ("sections", "line", "unreached"),
     [
@@ -65,6 +70,18 @@ def raw(config: dict[str, Any]) -> dict[str, Any]:
             ["warning", "info", "watchdog"],
         ),
         ({"monitoring": {"prometheus": {"enabled": False}}}, "", []),
+        (
+            {"notifications": {"next": [later(raw({}), after="5m"), later(*SLACK, *WATCHER)]}},
+            "nobody is told of alerts at once, and slack and webhook of critical ones after 15m if nobody",
+            ["critical-at-once", "warning", "info", "watchdog"],
+        ),
+        (
+            {"notifications": {"warning": SLACK, "next": [later(*SLACK)]}},
+            "nobody is told of critical alerts at once, and slack of critical ones after 15m",
+            ["critical-at-once", "info", "watchdog"],
+        ),
+        ({"notifications": {"next": [later(raw({}))]}}, "alerts reach no one: write",
+         ["critical", "warning", "info", "watchdog"]),
     ],
 )  # fmt: skip
 def test_a_spec_tells_which_alerts_reach_no_one(
@@ -88,6 +105,34 @@ def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> No
     all_told = {"notifications": {"critical": SLACK, "warning": SLACK, "watchdog": WATCHER}}
     assert lines(**all_told) == ["links in messages open on this host alone"]
     assert lines(**all_told, **SITE) == []
+
+
+REPORT = "the weekly report reaches no one: write e.g."
+MONDAYS = {"schedule": {"report": "0 8 * * 1"}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        (MONDAYS, True),
+        (MONDAYS | {"notifications": {"info": WATCHER, "critical": SLACK}}, True),
+        (MONDAYS | {"notifications": {"info": SLACK}}, False),
+        (MONDAYS | {"notifications": {"report": WATCHER}}, False),
+        (MONDAYS | {"notifications": {"report": []}}, False),
+        ({"schedule": {"report": None}}, False),
+        ({"schedule": {"report": "0 8 * * 1", "by": "none"}}, False),
+        (MONDAYS | {"monitoring": {"prometheus": {"enabled": False}}}, False),
+        ({"edition": 2}, True),
+        ({"edition": 1}, False),
+    ],
+)
+def test_validate_says_that_the_weekly_report_reaches_no_one(
+    tmp_path: Path, sections: dict[str, Any], said: bool
+) -> None:
+    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump({"project": "x", **sections}))
+    done = techsapo(tmp_path, "validate")
+    assert done.returncode == 0, done.stderr
+    assert any(line.startswith(REPORT) for line in done.stderr.splitlines()) == said
 
 
 @pytest.mark.parametrize(("environment", "level"), [("production", Level.WARNING), (None, Level.NOTE)])
