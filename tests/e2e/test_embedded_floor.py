@@ -56,7 +56,7 @@ def test_the_app_answers_on_in_process_parts(floor: tuple[Path, int, str]) -> No
     answer = techsapo(project, "ask", "Dockerコンテナが起動しない", "--json")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["simulated"] is True
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=60) as response:
         told = response.read().decode()
     assert "in-process" in told
     assert "sqlite" in told.lower()
@@ -64,9 +64,9 @@ def test_the_app_answers_on_in_process_parts(floor: tuple[Path, int, str]) -> No
 
 def test_the_ask_page_and_the_metrics_are_served(floor: tuple[Path, int, str]) -> None:
     _, port, _ = floor
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
         assert "TechSapo" in response.read().decode()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as response:
         assert "techsapo_build_info" in response.read().decode()
 
 

@@ -1,7 +1,9 @@
-"""Test files can be collected together: outside a package pytest knows one by its name alone."""
+"""Test files: each is collected by a name of its own, and no lab gives up on a server too soon."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,3 +25,31 @@ def test_a_name_that_two_folders_have_is_found_and_one_in_a_package_is_not(tmp_p
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert twice(tmp_path) == ["test_one.py"]
+
+
+def tight(text: str) -> list[str]:
+    """The waits of a lab's text that give up in less than a minute."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and re.fullmatch(r"(servers\.)?wait_for", ast.unparse(node.func))
+        for keyword in node.keywords
+        if keyword.arg == "timeout" and isinstance(keyword.value, ast.Constant) and keyword.value.value < 60
+    ]
+
+
+def test_a_lab_waits_a_minute_at_least_for_a_server() -> None:
+    """A bound costs nothing where all goes well, and three workers on two slow cores take their time."""
+    found = {
+        str(path.relative_to(TESTS)): waits
+        for folder in ("lab", "e2e")
+        for path in (TESTS / folder).rglob("*.py")
+        if (waits := tight(path.read_text(encoding="utf-8")))
+    }
+    assert found == {}
+
+
+def test_a_tight_wait_is_found() -> None:
+    assert tight("servers.wait_for(up, timeout=20)\nwait_for(up, timeout=90)\nwait_for(up)") == [
+        "servers.wait_for(up, timeout=20)"
+    ]

@@ -32,7 +32,7 @@ class Dns:
             else ("add-a", {"host": name, "addresses": [address]})
         )
         url = f"http://127.0.0.1:{self.management}/{action}"
-        urllib.request.urlopen(url, data=json.dumps(body).encode(), timeout=5).close()
+        urllib.request.urlopen(url, data=json.dumps(body).encode(), timeout=60).close()
 
     def hook(self, folder: Path) -> str:
         """A dns-01 hook that sets and clears the TXT record here."""
@@ -63,7 +63,7 @@ class Pebble:
     def root(self) -> bytes:
         """The root of the certificates that it issues; another one after each start."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
-        with urllib.request.urlopen(f"{self.management}/roots/0", context=context, timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.management}/roots/0", context=context, timeout=60) as answer:
             body: bytes = answer.read()
         return body
 
@@ -71,7 +71,7 @@ class Pebble:
         """`Valid` or `Revoked`, as the CA has it."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
         url = f"{self.management}/cert-status-by-serial/{serial}"
-        with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+        with urllib.request.urlopen(url, context=context, timeout=60) as answer:
             found: str = json.load(answer)["Status"]
         return found
 

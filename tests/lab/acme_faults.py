@@ -111,7 +111,7 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
                 },
             )
             try:
-                with urllib.request.urlopen(request, context=trust, timeout=10) as answer:
+                with urllib.request.urlopen(request, context=trust, timeout=60) as answer:
                     passed = {h: answer.headers[h] for h in _PASSED if answer.headers[h]}
                     self._answer(answer.status, answer.read(), passed)
             except urllib.error.HTTPError as error:

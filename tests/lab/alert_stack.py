@@ -93,7 +93,7 @@ class Stack:
         headers = {"Accept": accept} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         return httpx.post(
             self.url(number, "/api/v1/generate"),
-            json={"prompt": prompt}, headers=headers, timeout=30, trust_env=False,
+            json={"prompt": prompt}, headers=headers, timeout=60, trust_env=False,
         ).status_code  # fmt: skip
 
     def many(self, count: int, work: Callable[[int], object], at_once: int = 8) -> None:
@@ -111,7 +111,7 @@ class Stack:
 
         def use(number: int) -> None:
             asked = 0
-            with httpx.Client(base_url=self.url(number, ""), timeout=30, trust_env=False) as client:
+            with httpx.Client(base_url=self.url(number, ""), timeout=60, trust_env=False) as client:
                 while not over.is_set():
                     asked += 1
                     for _ in range(21):
@@ -171,13 +171,13 @@ class Stack:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Alertmanager's view of each alert, by name; of several the last."""
-        found = httpx.get(f"{self.alertmanager.url}/api/v2/alerts", timeout=30, trust_env=False).json()
+        found = httpx.get(f"{self.alertmanager.url}/api/v2/alerts", timeout=60, trust_env=False).json()
         return {a["labels"]["alertname"]: a for a in found}
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """What Prometheus answers."""
         url = f"{self.prometheus.url}/api/v1/query"
-        data = httpx.get(url, params={"query": expr}, timeout=30, trust_env=False).json()["data"]
+        data = httpx.get(url, params={"query": expr}, timeout=60, trust_env=False).json()["data"]
         found: list[dict[str, Any]] = data["result"]
         return found
 

@@ -46,7 +46,7 @@ def cron() -> Iterator[Cron]:
     """Cron in a mount namespace of its own: nobody else's crontab, nobody else's pid file. Needs root."""
     daemon = subprocess.Popen(["unshare", "--mount", "sh", "-c", _OWN], stdin=subprocess.DEVNULL)
     try:
-        wait_for(lambda: psutil.Process(daemon.pid).name() == "cron", timeout=10, what="cron")
+        wait_for(lambda: psutil.Process(daemon.pid).name() == "cron", what="cron")
         yield Cron(daemon.pid)
     finally:
         # Stopped, so that it starts no more; then what it started is waited for: whoever made the folder

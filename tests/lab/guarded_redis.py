@@ -35,6 +35,6 @@ def client(made: Project, **options: Any) -> redis.Redis:
 
 def fetched(port: int, path: str) -> str:
     """What a service of this host answers."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         text: str = answer.read().decode()
         return text

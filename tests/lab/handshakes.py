@@ -43,7 +43,7 @@ class Clients:
         while not ended.wait(self.pause):
             try:
                 with (
-                    socket.create_connection(("127.0.0.1", self.port), timeout=5) as plain,
+                    socket.create_connection(("127.0.0.1", self.port), timeout=60) as plain,
                     context.wrap_socket(plain, server_hostname=NAME) as secure,
                 ):
                     shown = secure.getpeercert(binary_form=True)

@@ -19,7 +19,7 @@ def status(stack: Project, kind: str, path: str, content: bytes | None = None, *
         headers = {"Content-Type": "text/plain", "Origin": "https://evil.example", **headers}
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", content, headers)
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -49,7 +49,7 @@ def all_log_in(stack: Project) -> None:
     assert active == [said["id"]]
     stack.run("alerts", "silence", "--expire", said["id"])
     url = f"http://127.0.0.1:{stack.spec['app']['port']}/api/v1/dashboards"
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         assert json.load(answer)["prometheus"] == "ready"
 
 

@@ -167,7 +167,7 @@ class Stack:
         """How many messages of that status about AppDown went to a receiver."""
         return sum((n.receiver, n.alert, n.status) == (receiver, "AppDown", status) for n in self.told.notes)
 
-    def gets(self, receiver: str, status: str = "firing", count: int = 1, within: float = 40) -> None:
+    def gets(self, receiver: str, status: str = "firing", count: int = 1, within: float = 60) -> None:
         """Wait until a receiver has been told so often."""
         servers.wait_for(
             lambda: self.notes(receiver, status) >= count, timeout=within,
@@ -212,4 +212,4 @@ def watched(directory: Path, **notifications: Any) -> Iterator[Stack]:
 
 def asked(url: str) -> httpx.Response:
     """The answer to a GET."""
-    return httpx.get(url, timeout=30, trust_env=False)
+    return httpx.get(url, timeout=60, trust_env=False)

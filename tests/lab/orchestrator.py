@@ -41,7 +41,7 @@ async def client_of(app: App) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app.asgi)
     async with (
         app.asgi.router.lifespan_context(app.asgi),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=10) as client,
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client,
     ):
         yield client
 
@@ -96,5 +96,5 @@ def log_lines(server: Server) -> list[dict[str, Any]]:
 def ask(server: Server, prompt: str, **more: Any) -> httpx.Response:
     """POST a question to a running server."""
     return httpx.post(
-        f"{server.url}/api/v1/generate", json={"prompt": prompt, **more}, timeout=20, trust_env=False
+        f"{server.url}/api/v1/generate", json={"prompt": prompt, **more}, timeout=60, trust_env=False
     )

@@ -148,7 +148,7 @@ class Project:
         """What Prometheus or Alertmanager of this stack answers, as JSON, asked with its login."""
         port = self.spec["monitoring"][kind]["port"]
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", headers=self.login(kind))
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             return json.load(answer)
 
     def override(self, name: str, text: str) -> Path:

@@ -37,6 +37,6 @@ def typed(made: Project, *arguments: str, ask: str = "", answer: str = "") -> tu
         if ask and not asked and ask.encode() in shown:
             os.write(parent, answer.encode())
             asked = True
-    code = process.wait(30)
+    code = process.wait(60)
     os.close(parent)
     return code, _CODES.sub("", shown.decode(errors="replace")).replace("\r\n", "\n")

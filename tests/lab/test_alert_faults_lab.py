@@ -151,7 +151,7 @@ class Lab:
 
     def _ask_until_all_answer(self) -> None:
         """So many good answers that two failures are few beside them, and none of the vendors is down."""
-        asked, deadline = 0, time.monotonic() + 40
+        asked, deadline = 0, time.monotonic() + 60
         while time.monotonic() < deadline and (
             asked < 12 or self.stack.told.last("ProviderDown") == "firing"
         ):
@@ -171,7 +171,7 @@ class Lab:
     def end_mysql(self) -> None:
         self.stack.around.start("MysqlDown")
         over = "MysqlRestarted"
-        servers.wait_for(lambda: self.stack.told.last(over) == "resolved", timeout=40, what=f"{over} is over")
+        servers.wait_for(lambda: self.stack.told.last(over) == "resolved", what=f"{over} is over")
 
     def cause_redis(self) -> None:
         """Keys that may not go fill it; the app's own writes are refused from then on."""
@@ -212,7 +212,7 @@ class Lab:
             before = self._third_began()
             self.stack.apps[3][1].kill()
             self.start_third()
-            servers.wait_for(lambda before=before: self._third_began() not in ("", before), timeout=30)
+            servers.wait_for(lambda before=before: self._third_began() not in ("", before))
 
     def _third_began(self) -> str:
         """When the process of the third instance began, as Prometheus has scraped it."""

@@ -218,7 +218,7 @@ def attacks(stack: Stack) -> None:
         assert stack.ask(1, f"mine was revoked {n}", key=stack.keys["old"]) == 401
     for n in range(4):
         assert stack.ask(1, f"mine has expired {n}", key=stack.keys["late"]) == 401
-    with httpx.Client(base_url=stack.url(1, ""), timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=stack.url(1, ""), timeout=60, trust_env=False) as client:
         assert {client.get(f"/{n}/.env").status_code for n in range(25)} == {404}
         for n in range(90):
             client.get(f"/admin/{n}")
@@ -230,7 +230,7 @@ def ask_redis(stack: Stack, said: Callable[[str], float | None]) -> None:
 
     After an error the app leaves Redis alone for a second: many questions at once are two errors.
     """
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 60
     while said("RedisErrors") is None and time.monotonic() < deadline:
         stack.many(2, lambda n: stack.ask(1, f"of redis {n}", key=stack.keys["good"]))
         time.sleep(0.3)
@@ -250,7 +250,7 @@ def wrong_and_dear(stack: Stack) -> None:
     stack.cause("BudgetHigh")
 
     def share() -> float:
-        text = httpx.get(stack.url(3, "/metrics"), timeout=30, trust_env=False).text
+        text = httpx.get(stack.url(3, "/metrics"), timeout=60, trust_env=False).text
         line = next(
             t for t in text.splitlines() if t.startswith('techsapo_budget_utilization_percent{period="day"}')
         )
@@ -294,11 +294,11 @@ def stopped(stack: Stack) -> None:
     stack.cause(*STOPPED)
     stack.around.stop(*STOPPED)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{stack.around.ports['nginx']}/ping", timeout=30, trust_env=False)
+        httpx.get(f"http://127.0.0.1:{stack.around.ports['nginx']}/ping", timeout=60, trust_env=False)
     assert stack.ask(2, "past nginx") == 200
     assert stack.query("up == 0") == []
     # Waits in vain must not add up to the time that the whole fixture has.
-    stack.settle(stack.fired, *STOPPED, within=40)
+    stack.settle(stack.fired, *STOPPED)
     ask_redis(stack, stack.held_back)
 
 

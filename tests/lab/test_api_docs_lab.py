@@ -26,13 +26,13 @@ def requests(name: str) -> list[str]:
 def test_every_request_of_the_page_is_answered_as_it_says(tmp_path: Path, name: str) -> None:
     with serving(tmp_path, **NEEDED) as app:
         key = make_key(keys_of(app), "docs")
-        wait_for(lambda: with_key(app, key).status_code == 200, timeout=3, what="key known")
+        wait_for(lambda: with_key(app, key).status_code == 200, what="key known")
         environment = {**os.environ, "URL": app.url, "KEY": key, "no_proxy": "127.0.0.1"}
         shown = requests(name)
         assert len(shown) >= 4
         for command in shown:
             done = subprocess.run(
-                ["bash", "-c", command], capture_output=True, text=True, timeout=30, env=environment
+                ["bash", "-c", command], capture_output=True, text=True, timeout=60, env=environment
             )
             assert done.returncode == 0, done.stderr
             if "text/event-stream" in command:

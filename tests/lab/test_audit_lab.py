@@ -92,7 +92,7 @@ def test_a_kill_9_of_the_database_loses_no_row(tmp_path: Path) -> None:
         wait_for(lambda: log.status().spooled + log.status().waiting > 0, what="rows wait")
     assert not log.status().healthy
     with mariadb(directory, port=first.port) as again:
-        wait_for(lambda: count(again) == sent, timeout=30, what="every row written")
+        wait_for(lambda: count(again) == sent, what="every row written")
         wait_for(lambda: log.status().healthy and log.status().spooled == 0, what="healthy again")
         log.close()
         assert count(again) == sent
@@ -169,7 +169,7 @@ def test_the_app_answers_while_its_database_is_down_and_writes_later(tmp_path: P
             assert ask(app, "二つ目").status_code == 200
             assert ask(app, "三つ目").status_code == 200
             with mariadb(tmp_path / "db", port=first.port) as again:
-                wait_for(lambda: count(again) == 3, timeout=30, what="all rows")
+                wait_for(lambda: count(again) == 3, what="all rows")
     told = app.log()
     assert first.password is not None
     assert first.password not in told

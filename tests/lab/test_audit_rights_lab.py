@@ -47,7 +47,7 @@ def lab() -> Iterator[Project]:
 
 def ask(made: Project, prompt: str) -> None:
     url = f"http://127.0.0.1:{made.spec['app']['port']}/api/v1/generate"
-    assert httpx.post(url, json={"prompt": prompt}, timeout=30, trust_env=False).status_code == 200
+    assert httpx.post(url, json={"prompt": prompt}, timeout=60, trust_env=False).status_code == 200
 
 
 def asked(made: Project, sql: str) -> list[tuple[Any, ...]]:

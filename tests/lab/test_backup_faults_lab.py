@@ -92,7 +92,7 @@ def test_a_locked_table_is_said_and_the_writers_go_on(backup: Backup, stack: Sta
         source = mysql.MysqlSource(administrator(stack), "techsapo_audit", stall=0.5)
         began = time.monotonic()
         error = failing(stack, source, "mysql: (the dump has waited|MariaDB is locked)")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         assert "SHOW PROCESSLIST" in error.hint
     with Root(lab) as sql:
         sql.execute("INSERT INTO notes (text) VALUES ('after the lock')")

@@ -40,7 +40,7 @@ def lab() -> Iterator[Project]:
     with project(spec) as made:
         made.run("up")
         for app in ("app-1", "app-2"):
-            wait_for(database(made, app).exists, timeout=20, what=f"the audit log of {app}")
+            wait_for(database(made, app).exists, what=f"the audit log of {app}")
         with opened(made) as sql:
             sql.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
             sql.executemany("INSERT INTO notes (text) VALUES (?)", (("x" * 200,) for _ in range(ROWS)))
@@ -52,7 +52,7 @@ def database(made: Project, app: str = "app-1") -> Path:
 
 
 def opened(made: Project) -> sqlite3.Connection:
-    return sqlite3.connect(database(made), timeout=10)
+    return sqlite3.connect(database(made), timeout=60)
 
 
 def count(made: Project) -> int:
@@ -243,7 +243,7 @@ def test_the_log_of_an_instance_that_was_scaled_away_is_backed_up_and_comes_back
     lab.write(app={"drain": "0s", "port": kept["app"]["instances"][0]["port"]})
     try:
         lab.run("up")
-        wait_for(database(lab, "app").exists, timeout=20, what="the audit log of app")
+        wait_for(database(lab, "app").exists, what="the audit log of app")
         made = json.loads(lab.run("backup", "--only", "sqlite", "--json").stdout)
         assert {part["kind"] for part in made["parts"]} == {"sqlite:app", "sqlite:app-1", "sqlite:app-2"}
         deep = json.loads(lab.run("backup", "verify", "--deep", "--json").stdout)

@@ -96,7 +96,7 @@ class Asking:
             f"{self._url}/probe?{urllib.parse.urlencode(asked)}",
             headers={"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             lines = re.findall(r"^(\w+(?:\{[^\n]*\})?) (\S+)$", answer.read().decode(), re.MULTILINE)
         return {series: float(value) for series, value in lines}
 

@@ -80,13 +80,13 @@ class Lab:
 
     def series(self, job: str) -> set[str]:
         """Names of the series that an exporter has now."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[job]}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[job]}/metrics", timeout=60) as answer:
             return set(re.findall(r"^(\w+)[{ ]", answer.read().decode(), re.MULTILINE))
 
     def query(self, expr: str) -> list[dict[str, str]]:
         """The labels of what Prometheus finds."""
         answer = httpx.get(
-            f"{self.prometheus}/api/v1/query", params={"query": expr}, timeout=30, trust_env=False
+            f"{self.prometheus}/api/v1/query", params={"query": expr}, timeout=60, trust_env=False
         )
         return [one["metric"] for one in answer.raise_for_status().json()["data"]["result"]]
 
@@ -97,10 +97,10 @@ class Lab:
         return any(labels.items() <= one.items() for one in self.query(expr))
 
     def comes(self, alert: str, **labels: str) -> None:
-        servers.wait_for(lambda: self.found(alert, **labels), timeout=30, what=f"{alert} {labels}")
+        servers.wait_for(lambda: self.found(alert, **labels), what=f"{alert} {labels}")
 
     def goes(self, alert: str, **labels: str) -> None:
-        servers.wait_for(lambda: not self.found(alert, **labels), timeout=40, what=f"the end of {alert}")
+        servers.wait_for(lambda: not self.found(alert, **labels), what=f"the end of {alert}")
 
     def scrapes(self, job: str, count: int) -> None:
         """Wait until Prometheus has looked so many times more."""
@@ -109,7 +109,7 @@ class Lab:
             answer = httpx.get(
                 f"{self.prometheus}/api/v1/query",
                 params={"query": f'count_over_time(up{{job="{job}"}}[1h])'},
-                timeout=30,
+                timeout=60,
                 trust_env=False,
             ).json()["data"]["result"]
             return int(answer[0]["value"][1]) if answer else 0
@@ -260,7 +260,7 @@ def test_a_server_that_starts_anew_three_times_is_told_by_its_name_and_its_expor
                 client.execute_command(
                     "ACL", "SETUSER", EXPORTER, "reset", "on", ">x", *rights("t")[EXPORTER].split()
                 )
-    servers.wait_for(lambda: restarting() != [], timeout=20, what=f"{name} is told")
+    servers.wait_for(lambda: restarting() != [], what=f"{name} is told")
     assert [(one["server"], one["instance"]) for one in restarting()] == [(name, job)]
 
 
@@ -312,13 +312,13 @@ def test_a_log_that_prometheus_finds_broken_when_it_starts_is_told(tmp_path: Pat
 
     def found(url: str) -> list[str]:
         answer = httpx.get(
-            f"{url}/api/v1/query", params={"query": entry.expression()}, timeout=30, trust_env=False
+            f"{url}/api/v1/query", params={"query": entry.expression()}, timeout=60, trust_env=False
         )
         return [one["metric"]["what"] for one in answer.json()["data"]["result"]]
 
     def scraped(url: str) -> bool:
         query = {"query": "prometheus_tsdb_wal_corruptions_total"}
-        answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=30, trust_env=False)
+        answer = httpx.get(f"{url}/api/v1/query", params=query, timeout=60, trust_env=False)
         return bool(answer.json()["data"]["result"])
 
     with servers.prometheus(config, tmp_path, port=port) as first:
@@ -330,7 +330,7 @@ def test_a_log_that_prometheus_finds_broken_when_it_starts_is_told(tmp_path: Pat
         log.seek(100)
         log.write(os.urandom(64))
     with servers.prometheus(config, tmp_path, port=port) as second:
-        servers.wait_for(lambda: found(second.url) == ["WAL corruption"], timeout=30, what="the alert")
+        servers.wait_for(lambda: found(second.url) == ["WAL corruption"], what="the alert")
 
 
 def test_of_the_units_of_systemd_those_that_failed_are_told_and_the_stacks_own_jobs_are_not(
@@ -355,7 +355,7 @@ def test_of_the_units_of_systemd_those_that_failed_are_told_and_the_stacks_own_j
             *units, f"--web.listen-address=127.0.0.1:{port}",
         ]  # fmt: skip
         with servers.running(argv, tmp_path / "node", port, lambda: servers.http_ok(url)):
-            text = httpx.get(f"{url}/metrics", timeout=30, trust_env=False).text
+            text = httpx.get(f"{url}/metrics", timeout=60, trust_env=False).text
     assert 'node_scrape_collector_success{collector="systemd"} 1' in text
     failed = re.findall(r'^node_systemd_unit_state{name="([^"]+)",state="failed",.*} 1$', text, re.MULTILINE)
     assert sorted(failed) == ["chrony.service", "srv.mount"]

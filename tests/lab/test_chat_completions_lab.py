@@ -104,7 +104,7 @@ def test_a_model_with_notes_says_its_verdict_to_a_client_that_shows_text_alone(s
 def test_errors_are_the_clients_own_kinds(tmp_path: Path) -> None:
     with serving(tmp_path, **NEEDED) as app:
         key = make_key(keys_of(app), "ci", per_minute=6)
-        wait_for(lambda: with_key(app, key).status_code == 200, timeout=3, what="key known")
+        wait_for(lambda: with_key(app, key).status_code == 200, what="key known")
         message = [{"role": "user", "content": "x"}]
         with client(app, "wrong") as api, pytest.raises(openai.AuthenticationError) as refused:
             api.chat.completions.create(model="techsapo-basic", messages=message)  # type: ignore[arg-type]

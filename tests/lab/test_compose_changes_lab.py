@@ -50,7 +50,7 @@ def interrupted_first_up(stack: Project) -> None:
     while "started in" not in (line := process.stderr.readline()):
         assert line, "it ended before it started anything"
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "`techsapo up` completes the apply" in said
 
@@ -77,7 +77,7 @@ def test_nginx_speaks_tls_with_the_certificate_of_the_stack(stack: Project) -> N
     context = ssl.create_default_context(cafile=str(stack.state / "certs" / "site" / "fullchain.pem"))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     url = f"https://localhost:{stack.spec['nginx']['tls_listen']}/ping"
-    with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
         assert answer.status == 200
 
 
@@ -204,7 +204,7 @@ def test_a_caller_who_is_not_root_but_may_use_docker_runs_a_stack_with_secrets(
         port = made.spec["app"]["port"]
 
         def cached() -> bool:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=60) as answer:
                 cache = json.load(answer)["dependencies"]["cache"]
             return (cache["status"], cache["in_use"]) == ("healthy", "redis")
 

@@ -150,7 +150,7 @@ def test_the_scheduler_restores_it_on_trial_in_containers_without_a_network(
 ) -> None:
     verify = in_scheduler(lab, "backup", "verify", backup.id, "--deep", "--json")
     process = subprocess.Popen(verify, stdout=subprocess.PIPE)
-    wait_for(lambda: "techsapo-scratch" in scratch_containers(lab), timeout=30, what="a throwaway server")
+    wait_for(lambda: "techsapo-scratch" in scratch_containers(lab), what="a throwaway server")
     modes = docker(
         "inspect", "--format", "{{.HostConfig.NetworkMode}}", *scratch_containers(lab).split(), check=False
     )
@@ -436,7 +436,7 @@ def test_plain_docker_compose_starts_the_scheduler_as_well_and_down_leaves_nothi
     file = lab.state / "generated/docker/production/docker-compose.prod.yml"
     docker("compose", "-f", str(file), "up", "-d", "scheduler")
     scheduler = container_ids(PROJECT)["scheduler"]
-    wait_for(lambda: "job costs is due" in docker("logs", scheduler).stderr, timeout=30, what="the scheduler")
+    wait_for(lambda: "job costs is due" in docker("logs", scheduler).stderr, what="the scheduler")
     lab.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
     assert scratch_containers(lab) == ""

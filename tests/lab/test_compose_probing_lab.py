@@ -41,7 +41,7 @@ def success(stack: Project, name: str) -> str:
 def test_the_front_is_asked_by_tls_under_its_outside_name_and_by_the_stacks_own_authority(
     stack: Project,
 ) -> None:
-    wait_for(lambda: success(stack, "nginx") == "1", timeout=40, what="the front answers")
+    wait_for(lambda: success(stack, "nginx") == "1", what="the front answers")
     (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
     assert shown["metric"]["subjectalternative"] == NAME
 
@@ -61,5 +61,5 @@ def test_another_probe_makes_its_container_anew_or_restarts_it_and_prometheus_re
     probes = [{"name": "pages", "url": "http://app:4000/ping", "server_name": "localhost"}]
     stack.write(monitoring={**stack.spec["monitoring"], "probes": probes})
     stack.run("up", "--yes", timeout=200)
-    wait_for(lambda: success(stack, "pages") == "1", timeout=40, what="the app itself is asked")
+    wait_for(lambda: success(stack, "pages") == "1", what="the app itself is asked")
     stack.run("plan")

@@ -43,7 +43,7 @@ def test_a_restart_of_prometheus_is_no_change_of_its_configuration_and_another_r
 
             def ask(query: str) -> list[dict[str, Any]]:
                 url = f"{prometheus.url}/api/v1/query"
-                answer = httpx.get(url, params={"query": query}, timeout=30, trust_env=False)
+                answer = httpx.get(url, params={"query": query}, timeout=60, trust_env=False)
                 found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["result"]
                 return found
 

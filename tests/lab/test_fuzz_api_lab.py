@@ -49,7 +49,7 @@ class Api:
 
     def status(self, request: bytes) -> int | None:
         """The status of the answer to `request`; None where the connection is closed without one."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             try:
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)

@@ -74,7 +74,7 @@ def test_logrotate_rotates_and_compresses_in_any_folder_and_wakes_the_supervisor
         assert (done.returncode, done.stderr) == (0, "")
         left = sorted(p.relative_to(where.layout.logs).as_posix() for p in where.layout.logs.rglob("*.*"))
         assert left == ["app.log.1.gz", "pm2/techsapo.log", "pm2/techsapo.log.1.gz"]
-        assert awaiting.wait(10) == 0
+        assert awaiting.wait(60) == 0
     finally:
         awaiting.kill()
         awaiting.wait()
@@ -107,7 +107,7 @@ def generated(wanted: Spec, directory: Path) -> tuple[Topology, dict[str, Progra
 
 
 def metric(port: int, name: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return next(line.split()[-1] for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 

@@ -39,7 +39,7 @@ QUERIES = (
 
 def found(prometheus: servers.Server, query: str) -> list[dict[str, Any]]:
     url = f"{prometheus.url}/api/v1/query"
-    told = httpx.get(url, params={"query": query}, timeout=5, trust_env=False).json()
+    told = httpx.get(url, params={"query": query}, timeout=60, trust_env=False).json()
     return list(told["data"]["result"])
 
 
@@ -49,7 +49,7 @@ def test_each_query_of_the_guide_finds_series_after_one_analysis(tmp_path: Path)
             target = {"job_name": "techsapo-app", "static_configs": [{"targets": [f"127.0.0.1:{app.port}"]}]}
             config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [target]}
             with servers.prometheus(yaml.safe_dump(config), tmp_path / "prometheus") as prometheus:
-                servers.wait_for(lambda: bool(found(prometheus, SPENT)), timeout=40, what="two scrapes")
+                servers.wait_for(lambda: bool(found(prometheus, SPENT)), what="two scrapes")
                 answer = ask(app, "サービスが起動しない")
                 assert answer.status_code == 200, answer.text
                 cost = answer.json()["cost_usd"]

@@ -41,7 +41,7 @@ def test_a_database_that_hangs_is_told_as_one_that_is_down(tmp_path: Path) -> No
 
             def holds(query: str) -> bool:
                 url = f"{prometheus.url}/api/v1/query"
-                answer = httpx.get(url, params={"query": query}, timeout=30, trust_env=False)
+                answer = httpx.get(url, params={"query": query}, timeout=60, trust_env=False)
                 return bool(answer.raise_for_status().json()["data"]["result"])
 
             servers.wait_for(lambda: holds("mysql_up == 1"), timeout=60, what="the database is scraped")

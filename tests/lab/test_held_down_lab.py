@@ -83,7 +83,7 @@ def ended(links: list[socket.socket]) -> int:
 
 def flood(server: Server, begins: bytes, goes_on: bytes, most: int) -> tuple[int, bytes]:
     """How many bytes the app took until it ended the connection, and what it said."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as link:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as link:
         sent, said = 0, b""
         link.sendall(begins)
         with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def test_a_header_of_100_mb_is_refused_before_it_has_come(app: Server) -> None:
     sent, said = flood(app, begins, b"a" * MB, 100 * MB)
     assert sent <= 20 * MB, "it took them all"
     assert said == b"" or said.startswith(b"HTTP/1.1 431 "), "a reset may overtake the answer"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert rss(app) - before < 50 * MB
     assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
 

@@ -18,7 +18,7 @@ QUESTION = {"prompt": "disk full", "task_type": "basic"}
 
 def asked(port: int, host: str) -> httpx.Response:
     return httpx.post(
-        f"http://127.0.0.1:{port}/api/v1/generate", json=QUESTION, headers={"Host": host}, timeout=30
+        f"http://127.0.0.1:{port}/api/v1/generate", json=QUESTION, headers={"Host": host}, timeout=60
     )
 
 

@@ -59,7 +59,7 @@ def a_drift_that_takes_long(project: Project) -> Iterator[subprocess.Popen[str]]
     with exclusive(project.state / "lock"):
         process = project.popen("jobs", "run", "drift")
         try:
-            servers.wait_for(lambda: len(inside(process)) == 1, timeout=20, what="the job's process")
+            servers.wait_for(lambda: len(inside(process)) == 1, what="the job's process")
             yield process
         finally:
             process.kill()
@@ -125,8 +125,8 @@ def test_a_run_that_is_killed_shows_as_killed_and_leaves_nothing(made: Project) 
         assert "is at work on job drift" in second.stderr
         assert runs(made, "drift")[0]["result"] == "running"
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        child.wait(10)
+        process.wait(60)
+        child.wait(60)
         [run] = runs(made, "drift")
         assert (run["result"], run["exit_code"]) == ("killed", 137)
     made.run("jobs", "run", "drift", code=1)  # nothing was applied yet, and it says so
@@ -140,7 +140,7 @@ def test_an_interrupted_run_ends_its_job_and_is_written_down(
     with a_drift_that_takes_long(made) as process:
         [child] = inside(process)
         process.send_signal(number)
-        assert process.wait(15) == code
+        assert process.wait(60) == code
         assert not child.is_running()
     assert runs(made, "drift")[0]["result"] == "interrupted"
 
@@ -148,7 +148,7 @@ def test_an_interrupted_run_ends_its_job_and_is_written_down(
 def test_a_hung_job_ends_at_the_time_limit_of_the_spec(made: Project) -> None:
     made.write(schedule={"jobs": {"drift": {"timeout": "1s"}}})
     with a_drift_that_takes_long(made) as process:
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
         said = process.stderr.read() if process.stderr is not None else ""
         assert "job drift: timeout: did not end within 1 s and was ended" in said
     assert (made.state / "textfile" / "drift.prom").read_text(encoding="utf-8").count(" 124.0\n") == 1
@@ -205,7 +205,7 @@ def test_promtool_and_node_exporter_take_what_jobs_leave(made: Project, tmp_path
     with servers.running(argv, tmp_path / "node", port, lambda: servers.http_ok(url)):
         import urllib.request
 
-        scraped = urllib.request.urlopen(url, timeout=5).read().decode()
+        scraped = urllib.request.urlopen(url, timeout=60).read().decode()
     assert 'techsapo_job_last_exit_code{name="costs"} 0\n' in scraped
     assert "node_textfile_scrape_error 0\n" in scraped
     assert r'provider="a\"} 1\n\\ 日本"' in scraped
@@ -285,11 +285,11 @@ def test_the_scheduler_runs_what_is_due_and_ends_with_its_runs(made: Project) ->
         done = made.state / "jobs" / "costs" / "000002.json"
         servers.wait_for(
             lambda: done.exists() and json.loads(done.read_text(encoding="utf-8"))["result"] == "ok",
-            timeout=30, what="the run that was missed",
+            what="the run that was missed",
         )  # fmt: skip
     finally:
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "job costs is due" in said
     assert runs(made, "costs")[0]["by"] == "service"

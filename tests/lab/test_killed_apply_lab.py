@@ -106,7 +106,7 @@ def test_ctrl_c_in_the_middle_says_how_to_go_on_and_the_next_up_completes(stack:
     while "waiting for redis" not in (line := process.stderr.readline()):
         assert line, "it ended before it came to redis"
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "`techsapo up` completes the apply, `techsapo rollback` undoes it" in said
     assert "interrupted" in stack.run("drift", code=100).stdout

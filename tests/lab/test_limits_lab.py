@@ -26,11 +26,11 @@ def test_two_instances_together_allow_no_more_than_the_plan(tmp_path: Path) -> N
         }
         with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:
             key = make_key(tmp_path / "keys.json", "busy", per_minute=40)
-            wait_for(lambda: with_key(a, key).status_code == 200, timeout=3, what="key known")
-            wait_for(lambda: with_key(b, key).status_code == 200, timeout=3, what="key known")
+            wait_for(lambda: with_key(a, key).status_code == 200, what="key known")
+            wait_for(lambda: with_key(b, key).status_code == 200, what="key known")
 
             async def flood() -> list[httpx.Response]:
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                     headers = {"Authorization": f"Bearer {key}"}
                     urls = [app.url for app in (a, b)] * 40
                     return list(

@@ -265,7 +265,7 @@ def post(url: str, sent: list[dict[str, Any]], ends: timedelta) -> None:
     request = urllib.request.Request(
         f"{url}/api/v2/alerts", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    urllib.request.urlopen(request, timeout=5).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 @pytest.mark.parametrize(

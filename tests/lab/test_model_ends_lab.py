@@ -28,7 +28,7 @@ RULES = [
 
 def firing(prometheus: servers.Server) -> set[tuple[str, str]]:
     """Alert and provider."""
-    told = httpx.get(f"{prometheus.url}/api/v1/alerts", timeout=5, trust_env=False).json()["data"]["alerts"]
+    told = httpx.get(f"{prometheus.url}/api/v1/alerts", timeout=60, trust_env=False).json()["data"]["alerts"]
     return {(a["labels"]["alertname"], a["labels"]["provider"]) for a in told if a["state"] == "firing"}
 
 

@@ -240,7 +240,7 @@ def test_every_panel_query_is_valid_promql(tmp_path: Path) -> None:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         return json.load(response)["data"] if "/api/v1/" in url else json.load(response)
 
 
@@ -290,7 +290,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
         def received() -> dict[str, Any]:
             return {a["labels"]["alertname"]: a for a in get(f"{alertmanager.url}/api/v2/alerts")}
 
-        servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), timeout=40, what="alerts")
+        servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), what="alerts")
         found = received()
         assert [r["name"] for r in found["AppDown"]["receivers"]] == ["critical"]
         assert [r["name"] for r in found["Watchdog"]["receivers"]] == ["watchdog"]
@@ -302,7 +302,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
             return {t["labels"]["instance"]: t["health"] for t in active}
 
         wanted = {"app": "down", "prometheus": "up", "alertmanager": "up"}
-        servers.wait_for(lambda: targets() == wanted, timeout=40, what="targets")
+        servers.wait_for(lambda: targets() == wanted, what="targets")
         unhealthy = [
             (r["name"], r.get("lastError"))
             for g in get(f"{prometheus.url}/api/v1/rules")["groups"]
@@ -358,7 +358,7 @@ def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_pa
     ):
         exported = set()
         for server in (exporter, prometheus, alertmanager):
-            with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as response:
+            with urllib.request.urlopen(f"{server.url}/metrics", timeout=60) as response:
                 exported |= set(re.findall(r"^(\w+)[{ ]", response.read().decode(), re.MULTILINE))
     assert read
     assert read - exported == set()

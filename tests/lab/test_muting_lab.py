@@ -45,7 +45,7 @@ class Held:
     """An Alertmanager that is told of alerts, and says which of them it holds back."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=f"{url}/api/v2", timeout=60, trust_env=False)
         self._firing: list[Labels] = []
 
     def fire(self, name: str, /, **changed: str) -> Labels:
@@ -106,10 +106,10 @@ def test_a_cause_mutes_its_effect_until_it_is_over(
     follows = held.fire(effect, **equal(cause, effect))
     assert held.held_back(follows) == []
     held.fire(cause)
-    servers.wait_for(lambda: held.held_back(follows) == [cause], timeout=10, what=f"{effect} is held back")
+    servers.wait_for(lambda: held.held_back(follows) == [cause], what=f"{effect} is held back")
     held.end()
     again = held.fire(effect, **equal(cause, effect))
-    servers.wait_for(lambda: held.held_back(again) == [], timeout=10, what=f"{effect} is free again")
+    servers.wait_for(lambda: held.held_back(again) == [], what=f"{effect} is free again")
 
 
 @pytest.mark.parametrize(("cause", "effect", "label"), APART)
@@ -119,7 +119,7 @@ def test_a_cause_does_not_mute_what_another_thing_suffers(
     same = equal(cause, effect)
     its, another = held.fire(effect, **same), held.fire(effect, **{**same, label: "another"})
     held.fire(cause)
-    servers.wait_for(lambda: held.held_back(its) == [cause], timeout=10, what=f"{effect} is held back")
+    servers.wait_for(lambda: held.held_back(its) == [cause], what=f"{effect} is held back")
     assert held.held_back(another) == []
 
 
@@ -130,14 +130,14 @@ def test_an_alert_mutes_nothing_that_is_not_its_effect(held: Held, cause: str, o
     # Alertmanager takes alerts in their order: once this one mutes, it knows of the cause, too.
     held.fire("BudgetExhausted", period="of this test")
     follows = held.fire("BudgetHigh", period="of this test")
-    servers.wait_for(lambda: held.held_back(follows) != [], timeout=10, what="Alertmanager has them all")
+    servers.wait_for(lambda: held.held_back(follows) != [], what="Alertmanager has them all")
     assert held.held_back(told) == []
 
 
 def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_alone(held: Held) -> None:
     fired = {name: held.fire(name) for name in alerts()}
     free = {name for name, alert in alerts().items() if not alert.muted_by}
-    servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])), timeout=10)
+    servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])))
     by = {name: held.held_back(labels) for name, labels in fired.items()}
     assert {name for name in free if by[name]} == set()
     assert {name: set(found) - set(alerts()[name].muted_by) for name, found in by.items() if found} == {
@@ -151,6 +151,6 @@ def test_a_synthetic_alert_neither_mutes_a_real_one_nor_is_muted(held: Held) -> 
     real = held.fire("RequestsFailing")
     synthetic = held.fire("ErrorBudgetBurnFast", **{TEST_LABEL: number})
     slow = held.fire("ErrorBudgetBurnSlow")
-    servers.wait_for(lambda: held.held_back(slow) == ["RequestsFailing"], timeout=10)
+    servers.wait_for(lambda: held.held_back(slow) == ["RequestsFailing"])
     assert held.held_back(real) == []
     assert held.held_back(synthetic) == []

@@ -102,7 +102,7 @@ def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -
     stack.run("restart", "redis")
     assert "redis" in follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(10) == 130
+    assert follower.wait(60) == 130
 
 
 def test_restart_and_reload_name_an_unknown_service(stack: Project) -> None:

@@ -118,7 +118,7 @@ class Edge:
     def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, Any, dict[str, str]]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers or {})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
@@ -199,7 +199,7 @@ def test_a_get_answered_503_goes_to_another_instance_and_a_post_is_not_repeated(
         request = urllib.request.Request(f"http://127.0.0.1:{nginx.port}/", data=b"x", method="POST")
         before = sum(b.posts for b in nginx.backends)
         try:
-            urllib.request.urlopen(request, timeout=10).close()
+            urllib.request.urlopen(request, timeout=60).close()
         except urllib.error.HTTPError as error:
             error.close()
         assert sum(b.posts for b in nginx.backends) == before + 1
@@ -238,7 +238,7 @@ def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(
 
 
 def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as client:
+    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"GET /api/v1/metrics/stream HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
         received = b""
         while b"data: first" not in received:
@@ -252,7 +252,7 @@ def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None
 
 def test_a_web_socket_is_upgraded_and_other_upgrades_are_not(tmp_path: Path) -> None:
     def ask(port: int, upgrade: str) -> bytes:
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             head = f"GET /ws/metrics HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
             client.sendall(head.encode())
             return client.recv(4096)
@@ -272,7 +272,7 @@ def test_health_and_status_answer_without_any_backend_and_strangers_get_no_statu
 
 
 def test_a_body_that_is_too_large_is_refused_at_the_edge(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as client:
+    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         head, body = client.makefile("rb").read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 413")
@@ -318,7 +318,7 @@ def test_tls_serves_the_certificate_redirects_and_answers_acme_in_plain_http(tmp
         assert nginx.get("/.well-known/acme-challenge/token")[:2] == (200, b"token.key")
         assert nginx.get("/.well-known/acme-challenge/none")[0] == 404
 
-        with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as plain:
+        with socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as plain:
             plain.sendall(b"POST /ask?q=1 HTTP/1.1\r\nHost: t.example\r\nContent-Length: 0\r\n\r\n")
             answer = plain.recv(4096).decode()
         assert answer.startswith("HTTP/1.1 308")
@@ -326,7 +326,7 @@ def test_tls_serves_the_certificate_redirects_and_answers_acme_in_plain_http(tmp
 
         trust = ssl.create_default_context(cafile=str(nginx.where.layout.certs / ".ca/ca.pem"))
         with (
-            socket.create_connection(("127.0.0.1", nginx.tls_port), timeout=10) as raw,
+            socket.create_connection(("127.0.0.1", nginx.tls_port), timeout=60) as raw,
             trust.wrap_socket(raw, server_hostname="techsapo.example.com") as secure,
         ):
             assert secure.version() == "TLSv1.3"
@@ -345,7 +345,7 @@ def test_old_tls_is_refused(tmp_path: Path) -> None:
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         old.minimum_version = ssl.TLSVersion.TLSv1
         with (
-            socket.create_connection(("127.0.0.1", nginx.tls_port), timeout=10) as raw,
+            socket.create_connection(("127.0.0.1", nginx.tls_port), timeout=60) as raw,
             pytest.raises(ssl.SSLError),
         ):
             old.wrap_socket(raw)
@@ -373,7 +373,7 @@ def offered(port: int, *options: str) -> str:
         text=True,
         errors="replace",
         check=False,
-        timeout=20,
+        timeout=60,
     )
     return done.stdout if done.returncode == 0 else ""
 
@@ -439,7 +439,7 @@ def asked(port: int, count: int, path: str = "/") -> list[bytes]:
     with ExitStack() as stack:
         links = []
         for _ in range(count):
-            link = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            link = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
             link.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             links.append(link)
         return [link.recv(65536) for link in links]

@@ -225,7 +225,7 @@ def test_grafanas_database_comes_back_from_off_site_by_name_and_the_safety_copy_
         data.mkdir(parents=True)
 
         def sql(statement: str) -> list[object]:
-            link = sqlite3.connect(data / "grafana.db", timeout=10)
+            link = sqlite3.connect(data / "grafana.db", timeout=60)
             with link:
                 found = [row[0] for row in link.execute(statement)]
             link.close()
@@ -336,7 +336,7 @@ def rights(port: int, free: str) -> None:
     """Let the S3 API ask for a login after `free` further requests."""
     url = f"http://127.0.0.1:{port}/moto-api/reset-auth"
     request = urllib.request.Request(url, free.encode(), {"Content-Type": "text/plain"})
-    assert urllib.request.urlopen(request, timeout=10).status == 200
+    assert urllib.request.urlopen(request, timeout=60).status == 200
 
 
 def test_a_wrong_s3_login_and_an_s3_that_is_down_are_said_and_the_backup_here_stays(s3: int) -> None:

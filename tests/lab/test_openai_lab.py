@@ -47,7 +47,7 @@ def test_a_client_that_hangs_up_ends_the_calls_to_the_vendor(tmp_path: Path) -> 
             with await asyncio.to_thread(
                 lambda: _enter(orchestrator.serving(tmp_path, providers=providers))
             ) as server:
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                     url = f"{server.url}/api/v1/generate"
                     call = asyncio.create_task(client.post(url, json={"prompt": "x"}))
                     await asyncio.to_thread(wait_for, lambda: len(seen.asked) == 2, what="both calls")

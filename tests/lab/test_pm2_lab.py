@@ -103,9 +103,7 @@ def pm2(tmp_path: Path, pm2_program: str, ports: list[int]) -> Iterator[Pm2]:
 
 def answering(ports: list[int]) -> None:
     for port in ports:
-        wait_for(
-            lambda port=port: http_ok(f"http://127.0.0.1:{port}/ping"), what=f"app on {port}", timeout=40
-        )
+        wait_for(lambda port=port: http_ok(f"http://127.0.0.1:{port}/ping"), what=f"app on {port}")
 
 
 def test_the_guides_four_commands_work(pm2: Pm2, ports: list[int]) -> None:
@@ -139,7 +137,7 @@ def screen(argv: list[str], pm2: Pm2) -> str:
         os.execve(argv[0], argv, pm2.environment)  # noqa: S606 - the forked child becomes pm2
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     shown = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     try:
         while b"techsapo" not in shown and time.monotonic() < deadline:
             if select.select([terminal], [], [], 1)[0]:

@@ -61,7 +61,7 @@ def firing(stack: Project) -> dict[str, str]:
 
 
 def test_the_front_answers_by_its_outside_name_and_health_has_a_row_of_it(stack: Project) -> None:
-    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, timeout=40, what="the front answers")
+    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, what="the front answers")
     (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
     assert shown["metric"]["subjectalternative"] == NAME
     row = next(p for p in stack.health()["probes"] if p["name"] == "probe nginx")
@@ -70,7 +70,7 @@ def test_the_front_answers_by_its_outside_name_and_health_has_a_row_of_it(stack:
 
 
 def test_the_app_counts_no_probe_as_a_user(stack: Project) -> None:
-    wait_for(lambda: (value(stack, 'techsapo_http_requests_total{route="/ping"}') or 0) > 5, timeout=40)
+    wait_for(lambda: (value(stack, 'techsapo_http_requests_total{route="/ping"}') or 0) > 5)
     users = 'techsapo_http_requests_total{route!~"/ping|/metrics|/health|/api/v1/health"}'
     assert query(stack, f"{users} > 0") == []
     assert query(stack, "techsapo:http_requests:rate5m > 0") == []
@@ -79,7 +79,7 @@ def test_the_app_counts_no_probe_as_a_user(stack: Project) -> None:
 
 
 def test_a_probe_that_is_answered_is_no_line_in_the_access_log(stack: Project) -> None:
-    wait_for(lambda: (value(stack, 'techsapo_http_requests_total{route="/ping"}') or 0) > 5, timeout=40)
+    wait_for(lambda: (value(stack, 'techsapo_http_requests_total{route="/ping"}') or 0) > 5)
     lines = stack.run("logs", "nginx", "-n", "500").stdout.splitlines()
     written = [json.loads(line) for line in lines if '"uri"' in line]
     assert [line for line in written if (line["uri"], line["status"]) == ("/ping", "200")] == []
@@ -94,7 +94,7 @@ def test_another_probe_in_the_spec_is_taken_over_by_a_reload_and_read_back(stack
     changed = {s["service"]: s["action"] for s in done["steps"] if s["action"] != "nothing"}
     assert changed == {"blackbox-exporter": "reload", "prometheus": "reload"}
     assert stack.pids()["blackbox-exporter"] == before
-    wait_for(lambda: value(stack, 'probe_success{name="mail",scope="target"}') == 1, timeout=30)
+    wait_for(lambda: value(stack, 'probe_success{name="mail",scope="target"}') == 1)
 
 
 def test_a_killed_nginx_fails_the_probe_and_is_told_by_its_cause_alone(stack: Project) -> None:
@@ -106,23 +106,23 @@ def test_a_killed_nginx_fails_the_probe_and_is_told_by_its_cause_alone(stack: Pr
         for process in ours:
             process.kill()
         wait_for(lambda: {"NginxDown", "ProbeFailing"} <= set(firing(stack)), timeout=60, what="both fire")
-        wait_for(lambda: firing(stack)["ProbeFailing"] == "suppressed", timeout=20, what="it is muted")
+        wait_for(lambda: firing(stack)["ProbeFailing"] == "suppressed", what="it is muted")
         assert firing(stack)["NginxDown"] == "active"
         row = next(p for p in stack.health()["probes"] if p["name"] == "probe nginx")
         assert (row["status"], row["hint"]) == ("down", "`techsapo logs blackbox-exporter`")
     finally:
         supervisor.send_signal(signal.SIGCONT)
-    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, timeout=30, what="it answers again")
+    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, what="it answers again")
     assert "Probe failed" in stack.run("logs", "blackbox-exporter", "-n", "50").stdout
 
 
 def test_an_app_that_is_out_of_reach_behind_a_good_nginx_fails_the_probe(stack: Project) -> None:
-    wait_for(lambda: "ProbeFailing" not in firing(stack), timeout=40, what="all is well")
+    wait_for(lambda: "ProbeFailing" not in firing(stack), what="all is well")
     app = next(p for p in stack.members() if p.pid == stack.pids()["app"])
     app.send_signal(signal.SIGSTOP)
     try:
-        wait_for(lambda: value(stack, "techsapo:probes:success") == 0, timeout=40, what="the probe fails")
+        wait_for(lambda: value(stack, "techsapo:probes:success") == 0, what="the probe fails")
         assert value(stack, "nginx_up") == 1
     finally:
         app.send_signal(signal.SIGCONT)
-    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, timeout=40, what="it answers again")
+    wait_for(lambda: value(stack, "techsapo:probes:success") == 1, what="it answers again")

@@ -105,7 +105,7 @@ def post(kind: str, path: str, body: dict[str, Any], headers: dict[str, str]) ->
     """What a vendor's stand-in says to a call that we do not make."""
 
     async def main() -> httpx.Response:
-        async with vendor(WIRES[kind]) as seen, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with vendor(WIRES[kind]) as seen, httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return await client.post(f"{seen.url}{path}", json=body, headers=headers)
 
     return asyncio.run(main())

@@ -63,9 +63,9 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, list[Scrape
         names = sorted(read_by(all_rules(spec)))
         before = values(stack, names)
         assert stack.ask(1, "この週の質問") == 200
-        servers.wait_for(lambda: values(stack, ["techsapo_wallbounce_requests_total"]) != before, timeout=20)
+        servers.wait_for(lambda: values(stack, ["techsapo_wallbounce_requests_total"]) != before)
         total = 'sum(techsapo_wallbounce_requests_total{status="success"})'
-        servers.wait_for(lambda: float(stack.query(total)[0]["value"][1]) >= 1, timeout=20)
+        servers.wait_for(lambda: float(stack.query(total)[0]["value"][1]) >= 1)
         after = values(stack, names)
     steps = {_of_any(key): after[key] - before.get(key, 0.0) for key in after if _instance(key) == "app-1"}
     return (

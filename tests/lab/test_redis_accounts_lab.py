@@ -149,10 +149,10 @@ def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> N
     tls = f" --tls --cacert {ca_file(lab.layout, 'redis')}" if lab.spec["redis"]["tls"] else ""
     at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}{tls}")
     at_port = at_port.replace("techsapo secrets", f"{sys.executable} -m techsapo_ops secrets")
-    subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=30, capture_output=True)
+    subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=60, capture_output=True)
     file = lab.directory / "dump.rdb"
     subprocess.run(
-        [servers.binary("redis-check-rdb"), str(file)], check=True, timeout=30, capture_output=True
+        [servers.binary("redis-check-rdb"), str(file)], check=True, timeout=60, capture_output=True
     )
 
 

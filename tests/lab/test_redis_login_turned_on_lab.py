@@ -71,7 +71,7 @@ def asked(made: Project) -> Iterator[Counter[str]]:
             body = json.dumps({"prompt": f"disk {number} of host {n % 7} is full"}).encode()
             request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=60) as answer:
                     answer.read()
                     counts[str(answer.status)] += 1
             except OSError as error:

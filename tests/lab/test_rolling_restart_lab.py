@@ -45,7 +45,7 @@ def get(url: str, stop: threading.Event, counts: Counter[str]) -> None:
     """GET `url` until told to stop, each on a connection of its own; failures are counted by their words."""
     while not stop.is_set():
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 answer.read()
                 counts[str(answer.status)] += 1
         except (OSError, urllib.error.HTTPError) as error:
@@ -57,7 +57,7 @@ def both_answer(stack: Project) -> bool:
     """Whether nginx asks both: it passes over one that was away for a while."""
     url, seen = f"http://127.0.0.1:{stack.spec['nginx']['listen']}/health", set()
     for _ in range(10):
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             seen.add(json.loads(answer.read())["instance"])
     return len(seen) == 2
 
@@ -83,7 +83,7 @@ def instances(stack: Project, path: str) -> list[dict[str, Any]]:
     """What each instance answers."""
     found = []
     for instance in stack.spec["app"]["instances"]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{instance['port']}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{instance['port']}{path}", timeout=60) as answer:
             found.append(json.loads(answer.read()))
     return found
 

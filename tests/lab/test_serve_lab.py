@@ -35,7 +35,7 @@ class Load:
 
     def _run(self, number: int) -> None:
         keep = httpx.Limits(max_keepalive_connections=1 if number % 2 else 0)
-        with httpx.Client(trust_env=False, timeout=10, limits=keep) as client:
+        with httpx.Client(trust_env=False, timeout=60, limits=keep) as client:
             sent = 0
             while not self._stop.is_set():
                 sent += 1
@@ -109,7 +109,7 @@ def test_a_second_signal_skips_the_waiting(tmp_path: Path) -> None:
         os.kill(server.process.pid, signal.SIGTERM)
         wait_for(lambda: not http_ok(f"{server.url}/ping"), what="draining")
         os.kill(server.process.pid, signal.SIGINT)
-        wait_for(lambda: server.process.poll() is not None, timeout=10, what="exit")
+        wait_for(lambda: server.process.poll() is not None, what="exit")
         assert server.process.returncode == 0
 
 
@@ -153,7 +153,7 @@ def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> No
     ]
     server = shared.app()
     for raw in hostile:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as link:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as link:
             link.sendall(raw)
             link.shutdown(socket.SHUT_WR)
             first = link.recv(65536)
@@ -231,7 +231,7 @@ def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Pat
     endless = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
     with (
         redis(tmp_path / "redis", password="lab's pass") as server,
-        httpx.Client(trust_env=False, timeout=10) as client,
+        httpx.Client(trust_env=False, timeout=60) as client,
     ):
         settings = {"enabled": True, "port": server.port, "password": "lab's pass"}
         share_key(tmp_path / "a", tmp_path / "b")

@@ -88,7 +88,7 @@ def without_data(prometheus: servers.Server, dashboard: Dashboard) -> list[str]:
         for query in panel.queries:
             expr = urllib.parse.quote(query.promql(rate_interval="10s"))
             url = f"{prometheus.url}/api/v1/query?query={expr}"
-            answer = httpx.get(url, timeout=5, trust_env=False).json()
+            answer = httpx.get(url, timeout=60, trust_env=False).json()
             # Exporters have counters whose names end otherwise than Prometheus expects: no more than a hint.
             warned = [w for w in answer.get("warnings", ()) if not w.startswith("PromQL info:")]
             if not answer.get("data", {}).get("result") or warned:
@@ -105,6 +105,6 @@ def test_no_panel_about_a_server_is_empty(prometheus: servers.Server, dashboard:
         return not missing
 
     try:
-        servers.wait_for(complete, timeout=40, what="data")
+        servers.wait_for(complete, what="data")
     except AssertionError:
         assert missing == []

@@ -41,7 +41,7 @@ class Stack:
         return f"http://127.0.0.1:{self.made.spec['app']['port']}"
 
     def ask(self, base: str, prompt: str, **headers: str) -> httpx.Response:
-        return httpx.post(f"{base}/api/v1/generate", json={"prompt": prompt}, headers=headers, timeout=30)
+        return httpx.post(f"{base}/api/v1/generate", json={"prompt": prompt}, headers=headers, timeout=60)
 
     def asker(self, answer: httpx.Response) -> Any:
         """Who is in the audit log as having asked."""

@@ -39,7 +39,7 @@ def post(base: dict[str, Any], body: Any, **more: Any) -> tuple[httpx.Response, 
 
     async def main() -> tuple[httpx.Response, Vendor]:
         wire = STAND_INS[base["stand_in"]]
-        async with vendor(wire) as seen, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with vendor(wire) as seen, httpx.AsyncClient(trust_env=False, timeout=60) as client:
             url = seen.url.removesuffix(wire.prefix) + more.get("path", base["path"])
             return await client.post(url, json=body, headers=sent), seen
 

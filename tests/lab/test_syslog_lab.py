@@ -114,7 +114,7 @@ def forwarding(work: Path, config: str) -> Iterator[None]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
 
 def rendered(directory: Path, port: int, **settings: Any) -> tuple[str, Path]:
@@ -132,7 +132,7 @@ def append(log: Path, *lines: str) -> None:
 
 
 def wait_for_lines(server: SyslogServer, wanted: Callable[[Sequence[str]], bool]) -> None:
-    wait_for(lambda: wanted(server.messages()), timeout=40, what="the lines")
+    wait_for(lambda: wanted(server.messages()), what="the lines")
 
 
 @pytest.fixture(autouse=True)
@@ -216,11 +216,9 @@ def test_what_waits_takes_no_more_disk_than_the_spec_says(tmp_path: Path) -> Non
         )
 
     with forwarding(tmp_path / "work", config):
-        wait_for(lambda: waiting() > 1_000_000, timeout=40, what="a queue on disk")
+        wait_for(lambda: waiting() > 1_000_000, what="a queue on disk")
         state = spool / "imfile-state"
-        wait_for(
-            lambda: any(f.name.startswith(state.name) for f in spool.iterdir()), timeout=40, what="its place"
-        )
+        wait_for(lambda: any(f.name.startswith(state.name) for f in spool.iterdir()), what="its place")
     assert waiting() < 4_000_000
 
 

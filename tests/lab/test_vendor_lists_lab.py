@@ -29,7 +29,7 @@ def get(kind: str, more: str = "", headers: dict[str, str] | None = None, **seen
     """What a vendor's stand-in says when it is asked for its models."""
 
     async def main() -> httpx.Response:
-        async with vendor(WIRES[kind]) as shop, httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with vendor(WIRES[kind]) as shop, httpx.AsyncClient(trust_env=False, timeout=60) as client:
             for name, value in seen.items():
                 setattr(shop, name, value)
             url = f"{shop.url}{PATHS.get(kind, '/models')}{more}"

@@ -153,7 +153,7 @@ class Stack(ABC):
         headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
         return {
             httpx.post(
-                f"{url}/api/v1/generate", json={"prompt": QUESTION}, headers=headers, timeout=20,
+                f"{url}/api/v1/generate", json={"prompt": QUESTION}, headers=headers, timeout=60,
                 trust_env=False,
             ).status_code
             for url in self.urls().values()
@@ -168,7 +168,7 @@ class Stack(ABC):
     def versions(self) -> dict[str, str]:
         """What version each instance says it is."""
         return {
-            name: httpx.get(f"{url}/health", timeout=20, trust_env=False).json()["version"]
+            name: httpx.get(f"{url}/health", timeout=60, trust_env=False).json()["version"]
             for name, url in self.urls().items()
         }
 
@@ -234,7 +234,7 @@ class Stack(ABC):
     def crontab(self, content: str | None = None) -> str:
         """The crontab, or what becomes it."""
         argv = [*self.cron.enter(self.project.directory), "crontab", "-" if content is not None else "-l"]
-        done = subprocess.run(argv, input=content, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(argv, input=content, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout
 
     def cron_starts(self, job: str) -> None:
@@ -259,7 +259,7 @@ class Stack(ABC):
     def builds(self) -> dict[str, str]:
         """What build each instance says it is."""
         return {
-            name: httpx.get(f"{url}/health", timeout=20, trust_env=False).json()["build"]
+            name: httpx.get(f"{url}/health", timeout=60, trust_env=False).json()["build"]
             for name, url in self.urls().items()
         }
 
@@ -273,7 +273,7 @@ class Stack(ABC):
     def go_back(self) -> str:
         """Use the stack by this version, kill its `up` half way, and bring it up by the earlier one again."""
         self.key = self.json("keys", "create", "newer")["key"]
-        wait_for(lambda: self.statuses(self.key) == {200}, timeout=5, what="the new key is known")
+        wait_for(lambda: self.statuses(self.key) == {200}, what="the new key is known")
         self.ask("ディスクがいっぱい")
         self.redis().set("mine:newer", 1)
         self.project.run("jobs", "run", "costs")

@@ -91,7 +91,7 @@ class Promises:
         assert "any host name is answered (app.refuse_other_hosts)" in upgraded
         assert "without a key (app.auth.monitoring_networks)" in upgraded
         for url in stack.urls().values():
-            asked = httpx.get(f"{url}/ping", headers={"Host": "web.example"}, timeout=20, trust_env=False)
+            asked = httpx.get(f"{url}/ping", headers={"Host": "web.example"}, timeout=60, trust_env=False)
             assert asked.status_code == 200
         told = stack.project.popen("doctor", "--json").communicate(timeout=60)[0]
         [found] = [f for f in json.loads(told)["findings"] if f["topic"] == "hosts"]
