@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.mail import LIKE, domains
 from techsapo_ops.spec.models.base import HostPort
 
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
 _KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
 _URL = re.compile(r"https?://[^\s]+")
-_ADDRESS = re.compile(r"""[^\s@<>()\[\],;:"\\]+@([^\s@<>()\[\],;:"\\]+)""")
-_LIKE = "write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several"
 _STANDARD_INPUT = "-"
 
 
@@ -63,7 +61,7 @@ class FirstReceivers:
         if self.watcher:
             found["watchdog"] = [{"kind": "webhook", "url_file": f"{folder}/watcher"}]
         if self.kind == "email":
-            found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{_domains(self.to)[0]}"}
+            found["smtp"] = {"smarthost": self.smarthost, "sender": f"techsapo@{domains(self.to)[0]}"}
             if self.username:
                 found["smtp"] |= {"username": self.username, "password_file": f"{folder}/smtp"}
         return found
@@ -124,19 +122,13 @@ def checked(found: FirstReceivers) -> FirstReceivers:
     for what, url in (("the receiver's URL", found.url), ("the watcher's URL", found.watcher)):
         if url and not _URL.fullmatch(url):
             raise OpsError(f"{what} is none: it must start with https:// or http://", exit_code=2)
-    if found.kind == "email" and not _domains(found.to):
-        raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", _LIKE, exit_code=2)
+    if found.kind == "email" and not domains(found.to):
+        raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", LIKE, exit_code=2)
     if found.username and not found.password:
         raise OpsError("--smtp-user needs --smtp-password-file", "see `techsapo init --help`", exit_code=2)
     if found.kind == "none" and (found.url or found.to):
         raise OpsError("say of which kind the receiver is", "--alerts slack, email or webhook", exit_code=2)
     return found
-
-
-def _domains(to: str) -> list[str]:
-    """Of the addresses in `to`, one or several with commas between; empty where one of them is none."""
-    found = [_ADDRESS.fullmatch(address) for _, address in getaddresses([to])]
-    return [match[1] for match in found if match] if all(found) else []
 
 
 def _hidden(text: str, value: Callable[[str], str]) -> str:
@@ -157,8 +149,8 @@ def _kind(text: str) -> str:
 
 
 def _people(text: str) -> str:
-    if not _domains(text):
-        raise typer.BadParameter(_LIKE)
+    if not domains(text):
+        raise typer.BadParameter(LIKE)
     return text.strip()
 
 

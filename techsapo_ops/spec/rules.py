@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import get_args
 
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
-from techsapo_ops.spec.models import ServiceKind, Spec
-from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver
+from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
 from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
 from techsapo_ops.spec.tracing import tracing
+from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape
 
-BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
-"""Names that the generated scrape configuration uses, or may come to use."""
 _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
 
@@ -137,152 +133,6 @@ def redis(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
-def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Each receiver has somewhere to send to."""
-    notifications = spec.notifications
-    for where, listed in (*notifications.lists(), ("report", notifications.report or ())):
-        for n, receiver in enumerate(listed):
-            below = (int(part) if part.isdigit() else part for part in where.split("."))
-            path: Path = ("notifications", *below, n)
-            if isinstance(receiver, EmailReceiver):
-                if notifications.smtp is None:
-                    yield Finding(
-                        path,
-                        "e-mail needs a mail server",
-                        "add `smtp: {smarthost: HOST:PORT, sender: ADDRESS}` to notifications",
-                        uses=(("notifications", "smtp"),),
-                    )
-            elif not isinstance(receiver, RawReceiver) and receiver.url is None:
-                yield Finding(
-                    path,
-                    f"a {receiver.kind} receiver needs url or url_file",
-                    "prefer url_file: it keeps the URL out of the spec",
-                )
-
-
-def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Who is next is told later than those before, and something has to watch the time."""
-    steps = spec.notifications.next
-    for n, (before, step) in enumerate(pairwise(steps), 1):
-        if seconds(step.after) <= seconds(before.after):
-            yield Finding(
-                ("notifications", "next", n, "after"),
-                f"{step.after} is not later than that of the entry before, {before.after}",
-                "order them by time",
-                uses=(("notifications", "next", n - 1, "after"),),
-            )
-    for kind in ("prometheus", "alertmanager"):
-        if steps and not getattr(spec.monitoring, kind).enabled:
-            yield Finding(
-                ("notifications", "next"),
-                f"the stack runs no {kind.capitalize()}, so nobody is told",
-                f"set monitoring.{kind}.enabled, or remove it",
-                uses=(("monitoring", kind, "enabled"),),
-            )
-
-
-def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
-    """A mail password belongs to an account."""
-    server = spec.notifications.smtp
-    if server is not None and server.password is not None and server.username is None:
-        yield Finding(("notifications", "smtp"), "a password without username", "add `username`")
-
-
-def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Extra scrape jobs have names of their own."""
-    first: dict[str, int] = {}
-    for n, job in enumerate(spec.monitoring.scrape):
-        path: Path = ("monitoring", "scrape", n, "name")
-        if job.name in BUILT_IN_JOBS:
-            yield Finding(path, f"the stack has a job {job.name} itself", "choose another name")
-        elif job.name in first:
-            other: Path = ("monitoring", "scrape", first[job.name], "name")
-            yield Finding(
-                path,
-                f"{job.name} is already the name of {dotted(other[:-1])}",
-                "choose another name",
-                uses=(other,),
-            )
-        first.setdefault(job.name, n)
-
-
-def probes(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Probes have names of their own, and say of a connection nothing that only a page has."""
-    first: dict[str, int] = {}
-    for n, probe in enumerate(spec.monitoring.probes):
-        path: Path = ("monitoring", "probes", n)
-        if probe.name in first:
-            other: Path = ("monitoring", "probes", first[probe.name], "name")
-            told = f"{probe.name} is already the name of {dotted(other[:-1])}"
-            yield Finding((*path, "name"), told, "choose another name", uses=(other,))
-        first.setdefault(probe.name, n)
-        scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
-        if probe.status and scheme in {"tcp", "tls"}:
-            yield Finding((*path, "status"), "a connection has no status", "ask by https:// or http://", uses)
-        if probe.ca_file is not None and scheme in {"tcp", "http"}:
-            yield Finding((*path, "ca_file"), "shows no certificate", "ask by https:// or tls://", uses)
-
-
-def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
-    """No `$` in external labels: Prometheus 3 expands it there, 2.x does not."""
-    for name, value in spec.monitoring.prometheus.external_labels.items():
-        if "$" in value:
-            path: Path = ("monitoring", "prometheus", "external_labels", name)
-            yield Finding(path, "Prometheus 3 would expand the $", "write the value without $")
-
-
-def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Changed alerts exist, and thresholds are given where there is one."""
-    if not spec.monitoring.alerts:
-        return
-    from techsapo_ops.catalogue.alerts import (
-        alerts as known_alerts,
-    )  # a catalogue file that most commands don't need
-
-    known = known_alerts()
-    for name, settings in spec.monitoring.alerts.items():
-        path: Path = ("monitoring", "alerts", name)
-        if name not in known:
-            yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
-        elif settings.threshold is not None and known[name].threshold is None:
-            yield Finding(
-                (*path, "threshold"), f"{name} has no threshold", "remove it; `enabled` and `for` work"
-            )
-        elif settings.window is not None:
-            yield from _window(spec, (*path, "window"), name, settings.window, known[name].window)
-
-
-def _window(spec: Spec, path: Path, name: str, window: str, own: str | None) -> Iterator[Finding]:
-    interval: Path = ("monitoring", "prometheus", "scrape_interval")
-    scrape = spec.monitoring.prometheus.scrape_interval
-    if own is None:
-        yield Finding(path, f"{name} has no window", "remove it; `enabled` and `for` work")
-    elif seconds(window) < 2 * seconds(scrape):
-        hint = "lengthen it, or scrape more often"
-        yield Finding(path, f"{window} does not hold two scrapes, one every {scrape}", hint, (interval,))
-
-
-def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
-    """The hours begin before they end, in a time zone that there is."""
-    hours = spec.notifications.business_hours
-    if hours is None:
-        return
-    path: Path = ("notifications", "business_hours")
-    if hours.start >= hours.end:
-        yield Finding(
-            (*path, "end"),
-            f"{hours.end} is not after the start, {hours.start}",
-            "for hours over midnight write 00:00 to 24:00",
-            uses=((*path, "start"),),
-        )
-    from zoneinfo import available_timezones
-
-    zones = available_timezones()
-    if zones and hours.timezone not in zones:
-        hint = did_you_mean(hours.timezone, zones)
-        yield Finding((*path, "timezone"), f"there is no time zone {hours.timezone}", hint)
-
-
 def budget(spec: Spec, _: Context) -> Iterator[Finding]:
     """A day costs no more than the month, a request no more than the day."""
     monthly: Path = ("budget", "monthly_usd")
@@ -305,7 +155,8 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
-    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, keys, providers, scrape,
-    probes, external_labels, alerts, business_hours, budget, exposed, auth, scheduler, prometheus_backup,
-    retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in, tracing,
+    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys, providers,
+    scrape, probes, external_labels, alerts, business_hours, budget, exposed, auth, scheduler,
+    prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
+    tracing,
 )  # fmt: skip

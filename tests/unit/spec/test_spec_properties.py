@@ -151,8 +151,10 @@ schedule: {backup: '${A}'}
 schedule: {backup: '0 2 * * ${A}'}
 nginx: {server_name: '-${A}'}
 nginx: {certificate: '${A}'}
-notifications: {smtp: {smarthost: '${A}', sender: a}}
+notifications: {smtp: {smarthost: '${A}', sender: a@b}}
 notifications: {critical: [{kind: '${A}'}]}
+notifications: {smtp: {smarthost: 'm:1', sender: '${A}'}}
+notifications: {critical: [{kind: email, to: '${A}'}]}
 monitoring: {runbook_url: '${A}'}
 monitoring: {alerts: {AppDown: {threshold: '${A}'}}}
 providers: {a: {kind: '${A}', model: m}}
@@ -189,7 +191,7 @@ def test_the_resolved_spec_loads_again_as_the_same_spec(text: str, secret: str, 
         "config": {"discord_configs": [{"title": text + odd, "n": [1, 2.5, True, None]}]},
     }
     receiver = type(first.notifications).model_validate(
-        {"info": [raw], "smtp": {"smarthost": "a:1", "sender": "x" + odd}}
+        {"info": [raw], "smtp": {"smarthost": "a:1", "sender": "x@y"}}
     )
     spec = first.model_copy(
         update={"notifications": receiver, "template_overrides": f"x{CONTROL.sub('', text)}{odd}"}

@@ -1,0 +1,101 @@
+"""Rules on who is told: receivers, the mail server, and when people are at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.mail import LIKE, domains
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver, Receiver
+from techsapo_ops.spec.problems import Path, did_you_mean
+
+
+def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Each receiver has somewhere to send to."""
+    for path, receiver in _listed(spec):
+        if isinstance(receiver, EmailReceiver):
+            if spec.notifications.smtp is None:
+                yield Finding(
+                    path,
+                    "e-mail needs a mail server",
+                    "add `smtp: {smarthost: HOST:PORT, sender: ADDRESS}` to notifications",
+                    uses=(("notifications", "smtp"),),
+                )
+        elif not isinstance(receiver, RawReceiver) and receiver.url is None:
+            yield Finding(
+                path,
+                f"a {receiver.kind} receiver needs url or url_file",
+                "prefer url_file: it keeps the URL out of the spec",
+            )
+
+
+def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:
+    """Every receiver, those of the report too, with its path."""
+    notifications = spec.notifications
+    for where, listed in (*notifications.lists(), ("report", notifications.report or ())):
+        below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
+        for n, receiver in enumerate(listed):
+            yield ("notifications", *below, n), receiver
+
+
+def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Who is next is told later than those before, and something has to watch the time."""
+    steps = spec.notifications.next
+    for n, (before, step) in enumerate(pairwise(steps), 1):
+        if seconds(step.after) <= seconds(before.after):
+            yield Finding(
+                ("notifications", "next", n, "after"),
+                f"{step.after} is not later than that of the entry before, {before.after}",
+                "order them by time",
+                uses=(("notifications", "next", n - 1, "after"),),
+            )
+    for kind in ("prometheus", "alertmanager"):
+        if steps and not getattr(spec.monitoring, kind).enabled:
+            yield Finding(
+                ("notifications", "next"),
+                f"the stack runs no {kind.capitalize()}, so nobody is told",
+                f"set monitoring.{kind}.enabled, or remove it",
+                uses=(("monitoring", kind, "enabled"),),
+            )
+
+
+def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
+    """A mail password belongs to an account."""
+    server = spec.notifications.smtp
+    if server is not None and server.password is not None and server.username is None:
+        yield Finding(("notifications", "smtp"), "a password without username", "add `username`")
+
+
+def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
+    """The hours begin before they end, in a time zone that there is."""
+    hours = spec.notifications.business_hours
+    if hours is None:
+        return
+    path: Path = ("notifications", "business_hours")
+    if hours.start >= hours.end:
+        yield Finding(
+            (*path, "end"),
+            f"{hours.end} is not after the start, {hours.start}",
+            "for hours over midnight write 00:00 to 24:00",
+            uses=((*path, "start"),),
+        )
+    from zoneinfo import available_timezones
+
+    zones = available_timezones()
+    if zones and hours.timezone not in zones:
+        hint = did_you_mean(hours.timezone, zones)
+        yield Finding((*path, "timezone"), f"there is no time zone {hours.timezone}", hint)
+
+
+def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Mail has one sender and receivers that are addresses: else it is refused when it is wanted most."""
+    server = spec.notifications.smtp
+    if server is not None and len(domains(server.sender)) != 1:
+        path: Path = ("notifications", "smtp", "sender")
+        yield Finding(path, "is no e-mail address", "write e.g. techsapo@example.com")
+    for path, receiver in _listed(spec):
+        if isinstance(receiver, EmailReceiver) and not domains(receiver.to):
+            yield Finding((*path, "to"), "is no e-mail address, or not each of several is", LIKE)

@@ -1,0 +1,88 @@
+"""Rules on what is watched: scrapes, probes, and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.models import ServiceKind, Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.problems import Path, did_you_mean, dotted
+
+BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
+"""Names that the generated scrape configuration uses, or may come to use."""
+
+
+def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Extra scrape jobs have names of their own."""
+    first: dict[str, int] = {}
+    for n, job in enumerate(spec.monitoring.scrape):
+        path: Path = ("monitoring", "scrape", n, "name")
+        if job.name in BUILT_IN_JOBS:
+            yield Finding(path, f"the stack has a job {job.name} itself", "choose another name")
+        elif job.name in first:
+            other: Path = ("monitoring", "scrape", first[job.name], "name")
+            yield Finding(
+                path,
+                f"{job.name} is already the name of {dotted(other[:-1])}",
+                "choose another name",
+                uses=(other,),
+            )
+        first.setdefault(job.name, n)
+
+
+def probes(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Probes have names of their own, and say of a connection nothing that only a page has."""
+    first: dict[str, int] = {}
+    for n, probe in enumerate(spec.monitoring.probes):
+        path: Path = ("monitoring", "probes", n)
+        if probe.name in first:
+            other: Path = ("monitoring", "probes", first[probe.name], "name")
+            told = f"{probe.name} is already the name of {dotted(other[:-1])}"
+            yield Finding((*path, "name"), told, "choose another name", uses=(other,))
+        first.setdefault(probe.name, n)
+        scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
+        if probe.status and scheme in {"tcp", "tls"}:
+            yield Finding((*path, "status"), "a connection has no status", "ask by https:// or http://", uses)
+        if probe.ca_file is not None and scheme in {"tcp", "http"}:
+            yield Finding((*path, "ca_file"), "shows no certificate", "ask by https:// or tls://", uses)
+
+
+def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
+    """No `$` in external labels: Prometheus 3 expands it there, 2.x does not."""
+    for name, value in spec.monitoring.prometheus.external_labels.items():
+        if "$" in value:
+            path: Path = ("monitoring", "prometheus", "external_labels", name)
+            yield Finding(path, "Prometheus 3 would expand the $", "write the value without $")
+
+
+def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
+    """Changed alerts exist, and thresholds are given where there is one."""
+    if not spec.monitoring.alerts:
+        return
+    from techsapo_ops.catalogue.alerts import (
+        alerts as known_alerts,
+    )  # a catalogue file that most commands don't need
+
+    known = known_alerts()
+    for name, settings in spec.monitoring.alerts.items():
+        path: Path = ("monitoring", "alerts", name)
+        if name not in known:
+            yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
+        elif settings.threshold is not None and known[name].threshold is None:
+            yield Finding(
+                (*path, "threshold"), f"{name} has no threshold", "remove it; `enabled` and `for` work"
+            )
+        elif settings.window is not None:
+            yield from _window(spec, (*path, "window"), name, settings.window, known[name].window)
+
+
+def _window(spec: Spec, path: Path, name: str, window: str, own: str | None) -> Iterator[Finding]:
+    interval: Path = ("monitoring", "prometheus", "scrape_interval")
+    scrape = spec.monitoring.prometheus.scrape_interval
+    if own is None:
+        yield Finding(path, f"{name} has no window", "remove it; `enabled` and `for` work")
+    elif seconds(window) < 2 * seconds(scrape):
+        hint = "lengthen it, or scrape more often"
+        yield Finding(path, f"{window} does not hold two scrapes, one every {scrape}", hint, (interval,))
