@@ -20,8 +20,8 @@ _NEVER = re.compile(r"(?i)(^(type|scheme|name|username|user|region|role_arn|prof
 _LOGIN = re.compile(r"://[^/@\s]+@")
 _PASSWORD = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 _NAMED = r"[^=&#\s]*(?:key|token|secret|passw(?:or)?d|auth|sig)[^=&#\s]*="
-_QUERY = re.compile(rf"://[^?#\s]*\?(?:[^#\s]*&)?{_NAMED}[^&#\s]")
-_QUERY_VALUE = re.compile(rf"((?<=[?&]){_NAMED})[^&#\s]+")
+_QUERY = re.compile(rf"(?i)://[^?#\s]*\?(?:[^#\s]*&)?{_NAMED}[^&#\s]")
+_QUERY_VALUE = re.compile(rf"(?i)((?<=[?&]){_NAMED})[^&#\s]+")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _BARE = re.compile(r"https?://[^/?#\s]*/?")
 
@@ -47,6 +47,13 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
                 ("certificates", name, "directory"), "a login in a URL can be read in the ledger",
                 "leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)",
             )  # fmt: skip
+    for number, probe in enumerate(spec.monitoring.probes):
+        if _QUERY.search(probe.url):
+            yield _warned(
+                ("monitoring", "probes", number, "url"),
+                "the key in its query can be read in prometheus.yml and in the exporter's log",
+                "ask a page that wants none, or leave it out and take the refusal for well: `status: [401]`",
+            )
     offsite = spec.backup.offsite
     if offsite is not None and _PASSWORD.search(offsite.restic):
         yield _warned(

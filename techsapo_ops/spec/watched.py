@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import get_args
 
@@ -12,6 +13,8 @@ from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 
 BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
+_FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
+"""Names of the services in front, as which the stack asks itself."""
 
 
 def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -37,7 +40,10 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for n, probe in enumerate(spec.monitoring.probes):
         path: Path = ("monitoring", "probes", n)
-        if probe.name in first:
+        if _FRONTS.fullmatch(probe.name):
+            told = f"the stack's own front is asked as {probe.name} itself, or may come to be"
+            yield Finding((*path, "name"), told, "choose another name")
+        elif probe.name in first:
             other: Path = ("monitoring", "probes", first[probe.name], "name")
             told = f"{probe.name} is already the name of {dotted(other[:-1])}"
             yield Finding((*path, "name"), told, "choose another name", uses=(other,))

@@ -14,10 +14,11 @@ _LOOK = "`techsapo logs blackbox-exporter`"
 
 def probe_parts(server: Prometheus) -> Iterator[HealthPart]:
     """A row for each probe that was made. Raises Unreachable and ApiError."""
-    values: dict[str, dict[str, float]] = {}
+    values: dict[tuple[str, str], dict[str, float]] = {}
     for sample in server.query(_ASKED):
-        values.setdefault(sample.labels["name"], {})[sample.labels["__name__"]] = sample.value
-    for name, found in sorted(values.items()):
+        labels = sample.labels
+        values.setdefault((labels["name"], labels.get("scope", "")), {})[labels["__name__"]] = sample.value
+    for (name, _), found in sorted(values.items()):
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
         # 0 is what it says where nobody answered, and of connections without HTTP.
         if well:

@@ -10,6 +10,7 @@ from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
+from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -42,7 +43,8 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
                 name=f"target {target.job} {target.instance}",
                 kind="target",
                 status=statuses.get(target.health, PartStatus.DOWN),
-                detail=target.error or {"unknown": "not scraped yet"}.get(target.health, target.health),
+                detail=without_logins(target.error)
+                or {"unknown": "not scraped yet"}.get(target.health, target.health),
                 seconds=target.scrape_seconds,
             )
             for target in targets

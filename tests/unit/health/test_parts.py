@@ -199,6 +199,14 @@ def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
     assert found[1].seconds == 0.25
 
 
+def test_a_key_in_what_was_scraped_is_not_shown_with_its_error() -> None:
+    error = 'Get "http://127.0.0.1:1/metrics?token=s3cr3t&x=1": connection refused'
+    with peers.peer(peers.http("200 OK", targets_answer(target("own", "down", error)))) as port:
+        found = asked("prometheus", port, 2.0)
+    assert "s3cr3t" not in found[1].detail
+    assert "connection refused" in found[1].detail
+
+
 def test_a_prometheus_that_is_gone_is_one_part_and_not_two() -> None:
     port = free_port()
     assert len(asked("prometheus", port, 1.0)) == 1

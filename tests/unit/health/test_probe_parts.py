@@ -1,0 +1,26 @@
+"""What `techsapo health` says of probes."""
+
+from __future__ import annotations
+
+import pytest
+
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.services.blackbox.found import probe_parts
+from techsapo_ops.stack.health import PartStatus
+
+
+def test_probes_of_one_name_and_two_scopes_are_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def series(scope: str, metric: str, value: float) -> Sample:
+        labels = {"__name__": f"probe_{metric}", "name": "nginx", "scope": scope, "job": "techsapo-probes"}
+        return Sample(labels, value, 0.0)
+
+    found = (
+        series("front", "success", 0), series("front", "http_status_code", 502),
+        series("target", "success", 1), series("target", "http_status_code", 200),
+    )  # fmt: skip
+    monkeypatch.setattr(Prometheus, "query", lambda *_: found)
+    parts = list(probe_parts(Prometheus("http://127.0.0.1:1")))
+    assert [(p.name, p.status, p.detail) for p in parts] == [
+        ("probe nginx", PartStatus.DOWN, "HTTP 502, not as expected"),
+        ("probe nginx", PartStatus.HEALTHY, "HTTP 200"),
+    ]
