@@ -11,6 +11,7 @@ from functools import partial
 
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.errors import OpsError
+from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
@@ -48,12 +49,14 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     preload()
     started = time.monotonic()
     topology = stack.topology
+    held = AskedMeanwhile(topology, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
     jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
-    return HealthReport((*_at_once(jobs, timeout), *tests, *absent), time.monotonic() - started)
+    parts = (*_at_once(jobs, timeout), *tests, *absent)
+    return HealthReport(parts, time.monotonic() - started, held.found())
 
 
 def _services(stack: Stack, timeout: float) -> Iterator[_Job]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.stack.health import HealthPart, PartStatus
 
 
@@ -20,10 +21,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """All parts, and how long the whole check took in seconds."""
+    """All parts, how long the whole check took in seconds, and who has which alert that fires."""
 
     probes: tuple[HealthPart, ...]
     seconds: float
+    acknowledged: tuple[Acknowledgement, ...] = ()
 
     @property
     def status(self) -> Status:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from techsapo_ops.spec.findings import Context, Finding
-from techsapo_ops.spec.mail import LIKE, domains
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver, Receiver
@@ -93,9 +92,14 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
 def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
     """Mail has one sender and receivers that are addresses: else it is refused when it is wanted most."""
     server = spec.notifications.smtp
+    mailed = [(path, receiver) for path, receiver in _listed(spec) if isinstance(receiver, EmailReceiver)]
+    if server is None and not mailed:
+        return
+    from techsapo_ops.spec.mail import LIKE, domains  # with the e-mail of Python, which most specs don't need
+
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
         yield Finding(path, "is no e-mail address", "write e.g. techsapo@example.com")
-    for path, receiver in _listed(spec):
-        if isinstance(receiver, EmailReceiver) and not domains(receiver.to):
+    for path, receiver in mailed:
+        if not domains(receiver.to):
             yield Finding((*path, "to"), "is no e-mail address, or not each of several is", LIKE)

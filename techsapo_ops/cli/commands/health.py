@@ -37,7 +37,7 @@ def health(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Probe again every 2 seconds.")] = False,
     out: FullOutput,
 ) -> None:
-    """Probe every part at once: services, scrape targets, disk, certificates.
+    """Probe every part at once: services, scrape targets, disk, certificates. Says who has which alert.
 
     Ends with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
@@ -86,7 +86,16 @@ def _value(report: HealthReport) -> dict[str, Any]:
             }
             for part in report.probes
         ],
+        "acknowledged": _acknowledged(report),
     }
+
+
+def _acknowledged(report: HealthReport) -> list[dict[str, Any]]:
+    if not report.acknowledged:
+        return []
+    from techsapo_ops.cli.alerts_ack import acknowledgement_json  # with all that its command needs
+
+    return [acknowledgement_json(each) for each in report.acknowledged]
 
 
 _COLUMNS = ("name", "status", "ms", "detail")
@@ -118,7 +127,7 @@ def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     out.data(_summary(report))
-    for line in filter(None, missing):
+    for line in (*map(str, report.acknowledged), *filter(None, missing)):
         out.say(line)
     services = [p for p in report.probes if p.kind not in _NO_SERVICES]
     if all(p.status in {"down", "absent"} for p in services):
@@ -151,5 +160,7 @@ def _watch(look: Any, *, as_json: bool) -> None:
             report = look()
             table = make_table(_COLUMNS, _rows(report), right=("ms",))
             summary = Text(_summary(report), style=state_style(report.status.value))
-            live.update(Group(table, summary), refresh=True)
+            live.update(
+                Group(table, summary, *(Text(str(each)) for each in report.acknowledged)), refresh=True
+            )
             time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))

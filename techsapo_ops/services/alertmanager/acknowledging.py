@@ -59,6 +59,10 @@ class Acknowledgement:
     until: datetime
     comment: str
 
+    def __str__(self) -> str:
+        own = "" if self.comment == _has(self.by, self.incident) else f": {self.comment}"
+        return f"{_has(self.by, self.incident)}, since {moment_text(self.at)}{own}"
+
 
 class Taken(OpsError):
     """Somebody else has it."""
@@ -146,8 +150,12 @@ def withdraw(alertmanager: Alertmanager, given: Iterable[Acknowledgement]) -> No
 def _silence(alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime) -> str:
     matchers = [Matcher(name, "=", value) for name, value in sorted(incident.labels.items())]
     matchers += [Matcher(SINCE, "=", incident.since), _ANY_NEXT]
-    comment = claim.comment or f"{claim.by} has {incident}"
+    comment = claim.comment or _has(claim.by, incident)
     return alertmanager.silence(matchers, now, claim.until, claim.by, comment)
+
+
+def _has(by: str, incident: Incident) -> str:
+    return f"{by} has {incident}"
 
 
 def _refuse(taken: Sequence[Acknowledgement]) -> None:
