@@ -38,7 +38,7 @@ const WORDS = {
     },
     noData: "データなし", updated: "更新", healthTitle: "稼働状況", exposuresTitle: "公開されているもの", exposed: "要確認", meant: "承認済み", alertsTitle: "アラート", held: "対応中", heldSince: "対応開始", jobsTitle: "ジョブ", costsTitle: "費用",
     healthy: "正常", degraded: "一部低下", down: "停止", available: "利用可", unavailable: "利用不可", open: "休止中", noAlerts: "発生中のアラートはありません。", toldNobody: "アラートはだれにも届きません。仕様ファイルの notifications に送り先を書いてください。", toldLater: "critical のアラートはすぐにはだれにも届きません。だれも確認しないものだけが、あとで次の送り先に届きます。notifications.critical に送り先を書いてください。", criticalToNobody: "critical のアラートはだれにも届きません。notifications.critical に送り先を書いてください。", noJobs: "まだ実行されたジョブはありません。始める人がいるかどうかは techsapo jobs が示します。", noJobsLately: "2日以上どのジョブも実行されておらず、バックアップも作られていません。始める人がいるかどうかは techsapo jobs が示します。",
-    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "確認中", firing: "発生中", since: "発生", runbook: "手順書", allRunbooks: "すべての手順書",
+    notWatched: "Prometheusがないため監視していません。", watchLost: "Prometheusに接続できないため分かりません。", pending: "待機中", firing: "発生中", since: "発生", runbook: "手順書", allRunbooks: "すべての手順書",
     silenceTitle: "通知を止める：", silenceMeans: "選んだ時間、このアラートはだれにも通知されません。発生していることは状態ページで分かります。", silenceHours: "時間", silenceWhy: "理由（ほかの人にも見えます）", silenceDo: "通知を止める", silenceDone: "通知を止めました。再開：",
     silenceRight: "サインインするか、scope operate の API キーが必要です。", silenceNobody: "サインイン（app.auth.sign_in）も API キー（app.auth.required）も使わない設定のため、このページからは止められません。", silenceWatchdog: "Watchdog の通知は止められません。届かなくなると監視サービスがこのホストの停止とみなし、呼び出しが起きます。止めるなら、監視サービス側のチェックを一時停止してください。", silenceUnknown: "その名前のアラートはありません。自分で追加したルールのものは、ホストで次のコマンドを使います。",
     silenceHost: "ホストでは次のコマンドで止められます。", 

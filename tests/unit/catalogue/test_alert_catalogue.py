@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alert_cases import load_cases
@@ -14,8 +12,6 @@ from promql_names import metric_names
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
-from techsapo_ops.cli.lazy import LazyCommand
-from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.spec.models.base import seconds
 
 every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
@@ -137,21 +133,6 @@ def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: 
     have |= {r.record for rules in recording_rules().values() for r in rules}
     queries = [q for q in re.findall(r"`([^`]+)`", page) if re.search(r"\btechsapo[:_]", q) and "$(" not in q]
     assert {n for q in queries for n in metric_names(q) if n.startswith("techsapo")} - have == set()
-
-
-@every_alert
-def test_the_commands_of_a_page_exist(alert: Alert, repository: Path) -> None:
-    page = (repository / "techsapo_ops" / "catalogue" / "runbooks" / alert.runbook).read_text(
-        encoding="utf-8"
-    )
-    for told in re.findall(r"`techsapo ([^`]+)`", page):
-        words = shlex.split(told)
-        command: Any = LazyCommand(words[0], COMMANDS[words[0]]).resolve()
-        if hasattr(command, "commands") and len(words) > 1:
-            command, words = command.commands[words[1]], words[1:]
-        options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
-        unknown = [w for w in words[1:] if w.startswith("-") and w.partition("=")[0] not in options]
-        assert unknown == [], told
 
 
 @every_alert

@@ -16,7 +16,7 @@ from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.dashboards import Dashboard, dashboards
+from techsapo_ops.catalogue.dashboards import Dashboard, Thresholds, dashboards
 from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 
@@ -119,6 +119,17 @@ def test_a_value_below_the_threshold_is_red_where_low_is_bad() -> None:
         {"color": "yellow", "value": 0.95},
         {"color": "green", "value": 0.99},
     ]
+
+
+@every_dashboard
+def test_a_threshold_is_of_its_alert_s_severity_and_on_its_side(dashboard: Dashboard) -> None:
+    for panel in dashboard.panels:
+        drawn = panel.thresholds or Thresholds()
+        for level, bound in (("warning", drawn.warning), ("critical", drawn.critical)):
+            if isinstance(bound, str):
+                alert = alerts()[bound]
+                side = "below" if "< {threshold}" in alert.expr else "above"
+                assert (alert.severity, side) == (level, drawn.bad), panel.title
 
 
 def test_a_panel_links_to_the_runbook_on_the_apps_own_page_or_where_the_spec_publishes_them() -> None:
