@@ -22,6 +22,7 @@ _ENGLISH = re.compile(r"^## English\n", re.MULTILINE)
 _LOWER_HEADING = re.compile(r"^###", re.MULTILINE)
 _SECTION = re.compile(r"^## .+\n", re.MULTILINE)
 _STEP = re.compile(r"^\d+\. (.+(?:\n {2,}\S.*)*)", re.MULTILINE)
+_SENTENCE = re.compile(r"(?<=。)|(?<=\.)(?= )")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
 
 
@@ -33,9 +34,9 @@ class Runbook:
     text: Mapping[str, str]
 
     def meaning(self, locale: str) -> str:
-        """What the alert means in its first paragraph, as plain text on one line."""
+        """What the alert means in one sentence, the first of its page, as plain text."""
         section = _SECTION.split(self.text[locale])[1]
-        return _plain(section.strip().split("\n\n")[0])
+        return _SENTENCE.split(_plain(section.strip().split("\n\n")[0]), maxsplit=1)[0]
 
     def steps(self, locale: str) -> Sequence[str]:
         """The first steps of the check as plain text, one line each; commands keep their backquotes."""

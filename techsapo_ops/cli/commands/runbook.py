@@ -17,7 +17,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.problems import did_you_mean
 
 _LINK = re.compile(r"\[([^\]]+)\]\(\w+\.md\)")
-_SENTENCE = re.compile(r".+?(?:。|\.(?= |$))")
 
 
 def _completed(incomplete: str) -> list[str]:
@@ -74,12 +73,11 @@ def _locale(place: SpecChoice, out: Output) -> str:
 
 
 def _list(locale: str, out: Output) -> None:
-    rows = [(alert, runbooks()[name].meaning(locale)) for name, alert in alerts().items()]
+    rows = [(a.name, a.severity, runbooks()[a.name].meaning(locale)) for a in alerts().values()]
     if out.as_json:
-        out.json([{"name": a.name, "severity": a.severity, "meaning": meaning} for a, meaning in rows])
+        out.json([dict(zip(("name", "severity", "meaning"), row, strict=True)) for row in rows])
         return
-    shown = [(a.name, a.severity, found[0] if (found := _SENTENCE.match(m)) else m) for a, m in rows]
-    out.table(("alert", "severity", "meaning"), shown)
+    out.table(("alert", "severity", "meaning"), rows)
     out.next("`techsapo runbook NAME` shows one")
 
 

@@ -31,6 +31,14 @@ def test_a_page_holds_one_language(page: Runbook, locale: str) -> None:
 
 @each_page
 @each_locale
+def test_a_list_says_in_one_sentence_what_an_alert_means(page: Runbook, locale: str) -> None:
+    meaning = page.meaning(locale)
+    assert re.fullmatch(r"[^。]+。" if locale == "ja" else r"(?:[^.]|\.(?=\S))+\.", meaning), meaning
+    assert all(meaning.count(left) == meaning.count(right) for left, right in ("()", "（）"))
+
+
+@each_page
+@each_locale
 def test_the_first_two_steps_of_the_check_stand_alone_in_a_message(page: Runbook, locale: str) -> None:
     steps = page.steps(locale)
     assert len(steps) == 2, "the check is a numbered list of two steps or more"
