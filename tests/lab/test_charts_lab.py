@@ -21,6 +21,11 @@ pytestmark = pytest.mark.lab
 END = 1_795_600_000
 SPANS = {"15m": 900, "1h": 3600, "6h": 21_600, "24h": 86_400, "7d": 604_800}
 LONG = "とても長い名前のプロバイダー、東京リージョンの予備系統その二"
+AT_THE_TOP = """() => [...document.querySelectorAll('.panel:has(.chart)')].map((panel) => {
+  const [chart, title] = ['.chart', 'h3'].map((part) => panel.querySelector(part).getBoundingClientRect());
+  return chart.top - title.bottom;
+}).filter((gap) => gap > 16)"""
+"""Gaps between a panel's title and its chart, where a long legend beside it makes the panel high."""
 NO_OVERFLOW = "document.documentElement.scrollWidth <= innerWidth"
 CUT = """() => [...document.querySelectorAll('svg.chart')].flatMap((chart) => {
   const box = chart.getBoundingClientRect();
@@ -264,6 +269,7 @@ def test_no_label_is_cut_off_or_meets_another(
         page = window.page
         assert page.evaluate(CUT) == []
         assert page.evaluate(MEETING) == []
+        assert page.evaluate(AT_THE_TOP) == []
         assert page.evaluate(NO_OVERFLOW)
     page.screenshot(path=shots / f"charts-{width}-{lang}.png", full_page=True)
 
