@@ -53,6 +53,13 @@ def places(name: str) -> list[Path]:
     return [found for root in (PACKAGE, REPOSITORY) for found in root.glob(name.rstrip("/"))]
 
 
+@pytest.mark.parametrize("page", [page for page in pages() if page.endswith(".ja.md")])
+def test_a_page_in_two_languages_links_from_each_to_the_other_at_its_top(page: str) -> None:
+    english = page.replace(".ja.md", ".md")
+    for one, link in ((page, f"[English]({Path(english).name})"), (english, f"[日本語]({Path(page).name})")):
+        assert link in "\n".join(text_of(one).splitlines()[:4]), one
+
+
 @pytest.mark.parametrize("page", pages())
 def test_every_path_that_a_page_names_is_there(page: str) -> None:
     assert sorted({name for name in paths(page) if not places(name)}) == []

@@ -108,6 +108,26 @@ class Promises:
             assert build.startswith(shown[name]), "an image names its code alone"
         assert told["build"].startswith(f"{stack.version()}+")
 
+    def test_plan_says_that_the_first_up_restarts_the_database_and_prometheus(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        restarted = {s["service"] for s in stack.plan["steps"] if s["action"] not in {"nothing", "reload"}}
+        assert {"mysql", "prometheus", *stack.urls()} <= restarted
+
+    def test_prometheus_has_the_new_alerts_and_up_says_that_they_reach_no_one(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        groups = stack.project.ask("prometheus", "api/v1/rules?type=alert")["data"]["groups"]
+        new = {
+            "AnalysesFailing",
+            "SamplesNotStored",
+            "AlertmanagerNotFound",
+            "ServiceRestarting",
+            "RulesLate",
+        }
+        assert new <= {rule["name"] for group in groups for rule in group["rules"]}
+        assert "alerts reach no one" in upgraded
+
     def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
         stack.project.run("plan")
 

@@ -116,6 +116,25 @@ def test_the_docs_say_of_each_alert_on_a_count_of_questions_what_few_users_mean(
     assert [name for name in counted if not any(re.search(rf"\b{name}\b", row) for row in rows)] == []
 
 
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ("upgrade.md", r"((?:\w+, )*\w+) \(new, (\w+)(?:, (P\d))?\)"),
+        ("upgrade.ja.md", r"((?:\w+、)*\w+)（新規、(\w+)(?:、(P\d))?）"),
+    ],
+)
+def test_what_an_upgrade_calls_new_has_the_severity_that_it_says(
+    page: str, form: str, repository: Path
+) -> None:
+    told = re.findall(form, (repository / "docs" / page).read_text(encoding="utf-8"))
+    found = {name: (severity, priority) for names, severity, priority in told
+             for name in re.split("[、,] ?", names)}  # fmt: skip
+    assert len(found) == 30
+    for name, (severity, priority) in found.items():
+        alert = alerts()[name]
+        assert (alert.severity, priority or alert.priority) == (severity, alert.priority), name
+
+
 def test_every_page_belongs_to_an_alert(repository: Path) -> None:
     pages = {p.name for p in (repository / "techsapo_ops" / "catalogue" / "runbooks").glob("*.md")} - {
         "README.md"

@@ -16,7 +16,8 @@ from techsapo_ops.cli.main import COMMANDS
 
 REPOSITORY = Path(__file__).parents[3]
 RUNBOOKS = REPOSITORY / "techsapo_ops" / "catalogue" / "runbooks"
-PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *RUNBOOKS.glob("*.md")])
+_EVERY = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *RUNBOOKS.glob("*.md")]
+PAGES = sorted(page for page in _EVERY if page.name != "CHANGELOG.md")  # which also names what is gone
 _SPAN = re.compile(r"`techsapo ([^`\n]+)`")
 _LINE = re.compile(r"^(?: {4})?(?:\S+=\$\(.*\) )?(?:\.venv/bin/)?techsapo ([a-z].*)$", re.MULTILINE)
 _INSIDE = re.compile(r"\$\(techsapo ([^)]+)\)")
