@@ -17,7 +17,7 @@ def run(context: JobContext) -> JobResult:
     """Make the report and send it. A receiver that does not take it keeps nobody else from it."""
     stack = context.stack()
     report = report_of(stack, datetime.now().astimezone())
-    for line in report.text.splitlines():
+    for line in report.page.splitlines():
         context.tell(line)
     to = targets(stack.spec)
     if not to:

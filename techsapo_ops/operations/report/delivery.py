@@ -123,7 +123,7 @@ def _message(sender: str, to: str, report: Report) -> EmailMessage:
     # Of one week and one address always the same, so that a mailbox can tell it from another.
     digest = sha256(f"{report.project} {report.week} {to}".encode()).hexdigest()[:24]
     message["Message-ID"] = f"<{digest}@{parseaddr(sender)[1].rpartition('@')[2] or 'localhost'}>"
-    message.set_content(report.text + "\n", cte="base64")
+    message.set_content(report.page + "\n", cte="base64")
     return message
 
 

@@ -1,12 +1,10 @@
-"""What the host itself knows: backups, jobs, certificates, the ends of models, updates."""
+"""What the host itself knows: backups, jobs, certificates, the ends of models."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import datetime
 from typing import Any
 
-from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.jobs import jobs
@@ -33,8 +31,8 @@ def backups(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     minutes = found.get("recovery_seconds", 0.0) / 60 if proved is not None else None
     bad = found.get("last_verification_success") == 0
     facts = {
-        "newest": _iso(sources, newest),
-        "newest_proved": _iso(sources, proved),
+        "newest": sources.iso(newest),
+        "newest_proved": sources.iso(proved),
         "recovery_minutes": None if minutes is None else round(minutes, 2),
         "promised_minutes": promised,
         "last_verification_failed": bad,
@@ -42,12 +40,12 @@ def backups(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     lines = [words("backup_bad")] if bad else []
     if newest is None:
         return [words("backup_none"), *lines], facts
-    lines.insert(0, words("backup_newest", when=_when(sources, newest)))
+    lines.insert(0, words("backup_newest", when=sources.clock(newest)))
     if proved is None or minutes is None:
         lines.append(words("backup_unproved"))
     else:
         late = "backup_late" if minutes > promised else "backup_time"
-        lines.append(words("backup_proved", when=_when(sources, proved)))
+        lines.append(words("backup_proved", when=sources.clock(proved)))
         lines.append(words(late, minutes=f"{minutes:.1f}", promised=f"{promised:g}"))
     return [words.joined(lines)], facts
 
@@ -84,7 +82,7 @@ def certificates(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     if ends:
         end, name = ends[0]
         over, days = end <= sources.now, (end - sources.now).days
-        when = _when(sources, end.timestamp())
+        when = sources.clock(end.timestamp())
         lines = [
             words("certificate_over" if over else "certificate_next", name=named(name), when=when, days=days)
         ]
@@ -118,25 +116,3 @@ def models(sources: Sources) -> tuple[list[str], dict[str, Any]]:
             for when, name, model, replacement in found
         ]
     }
-
-
-def updates(sources: Sources) -> tuple[list[str], dict[str, Any]]:
-    """Services that run what an update has replaced, as the job drift saw it last."""
-    words = sources.words
-    seen = [
-        s for s in read_textfile(sources.stack.layout.textfiles, "drift") if s.metric.endswith("_replaced")
-    ]
-    waiting = sorted(s.labels.get("service", "") for s in seen if s.value)
-    line = words("updates_none") if seen else words("updates_unseen")
-    if waiting:
-        line = words("updates", names=some(words, [named(name) for name in waiting]))
-    facts = {"looked": bool(seen), "waiting": waiting, "packages_looked_for": False}
-    return [line, words("updates_packages")], facts
-
-
-def _when(sources: Sources, moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, sources.now.tzinfo):%Y-%m-%d %H:%M}"
-
-
-def _iso(sources: Sources, moment: float | None) -> str | None:
-    return None if moment is None else datetime.fromtimestamp(moment, sources.now.tzinfo).isoformat()

@@ -18,6 +18,8 @@ from techsapo_ops.spec.models.base import seconds
 STEP = 300
 """Seconds of one look at the past: what fires for less is taken for as long."""
 _ASKED_SECONDS = 20.0
+_UNTOLD = 2 * STEP / 60
+"""Minutes without a look that nobody is told of."""
 _BUDGET = ("budget_exhausted", "budget_reserved", "over_request_budget")
 _FIRING = f'ALERTS{{alertstate="firing",alertname!="Watchdog",{NEXT}=""}}'
 
@@ -85,17 +87,30 @@ def down(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     times = {s.labels.get("job", ""): round(s.value * each, 1) for s in failed}
     times = {name: spent for name, spent in times.items() if spent >= 1}
     ranked = sorted(times.items(), key=lambda entry: -entry[1])
-    lines = [some(words, [words("down", name=named(n), time=words.span(t)) for n, t in ranked])]
-    looks = _looks(sources, f"max(count_over_time(up[{STEP}s]))")
-    looked = max((len(series.values) for series in looks), default=0)
-    unseen = max(sources.days * 1440 - looked * STEP / 60, 0.0)
-    if unseen <= 2 * STEP / 60:
+    looked = sorted(
+        {at for series in _looks(sources, f"max(count_over_time(up[{STEP}s]))") for at in series.values}
+    )
+    unseen = max(sources.days * 1440 - len(looked) * STEP / 60, 0.0)
+    first = looked[0] if looked else sources.now.timestamp()
+    late = (first - STEP - sources.begin.timestamp()) / 60
+    if unseen <= _UNTOLD:
         unseen = 0.0
+    facts = {
+        "minutes": dict(ranked),
+        "unmeasured_minutes": unseen,
+        "measured_since": sources.iso(first) if looked else None,
+    }
+    if not looked:
+        return [words("down_unknown")], facts
+    lines = [some(words, [words("down", name=named(n), time=words.span(t)) for n, t in ranked])]
     if not ranked:
         lines = [words("down_none")]
-    if unseen:
-        lines.append(words("unmeasured", time=words.span(unseen)))
-    return lines, {"minutes": dict(ranked), "unmeasured_minutes": unseen}
+    if late > _UNTOLD:
+        lines.append(words("measured_since", when=sources.clock(first)))
+        unseen -= late
+    if unseen > _UNTOLD:
+        lines.append(words("unmeasured_after" if late > _UNTOLD else "unmeasured", time=words.span(unseen)))
+    return lines, facts
 
 
 def _counts(sources: Sources, expression: str, label: str) -> dict[str, int]:

@@ -26,14 +26,9 @@ def cost(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         if call.day in this or call.day in before:
             by[call.provider][call.day in before] += call.cost_usd
     share = 100 * week / budget.monthly_usd if budget.monthly_usd else 0.0
-    lines = [
-        words(
-            "cost",
-            week=_usd(week), questions=len(asked), before=_usd(earlier),
-            change=_change(words, week, earlier),
-        ),
-        words("budget", share=f"{share:.0f}", budget=_usd(budget.monthly_usd)),
-    ]  # fmt: skip
+    lines = _spent(sources, len(asked), week, earlier)
+    if asked or week >= _CENT:
+        lines.append(words("budget", share=f"{share:.0f}", budget=_usd(budget.monthly_usd)))
     ranked = sorted(by.items(), key=lambda entry: -entry[1][0])
     shown = [
         words("provider", name=named(name), week=_usd(now), change=_change(words, now, then))
@@ -54,12 +49,22 @@ def cost(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     }
 
 
+def _spent(sources: Sources, questions: int, week: float, earlier: float) -> list[str]:
+    """What was asked and paid, beside the time before; few words where nothing was."""
+    words, (_, last) = sources.words, whole_days(sources)
+    values = {"week": _usd(week), "before": _usd(earlier), "questions": questions, "last": last}
+    if questions or week >= _CENT:
+        return [words("cost", **values, change=_change(words, week, earlier))]
+    return [words("cost_none_before" if earlier >= _CENT else "cost_none", **values)]
+
+
 def declined(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     """How many questions got no answer since none was sure enough."""
     this, _ = _days(sources)
     asked: list[Request] = [r for r in sources.rows.requests if r.day in this]
     count = sum(not r.accepted for r in asked)
-    return [sources.words("declined", count=count, answers=len(asked))], {
+    told = "declined" if asked else "declined_none"
+    return [sources.words(told, count=count, answers=len(asked))], {
         "declined": count,
         "answers": len(asked),
     }

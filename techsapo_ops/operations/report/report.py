@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.report import Words
 from techsapo_ops.operations.report import kept, measured, money
+from techsapo_ops.operations.report.page import wrapped
 from techsapo_ops.operations.report.section import Section, Sources, made, named
+from techsapo_ops.operations.report.updates import updates
 from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.stack.stack import Stack
 
@@ -17,6 +20,7 @@ WEEK = 7
 """Days that a report is about."""
 MOST_DAYS = 31
 """Prometheus answers with 11,000 looks at most: https://prometheus.io/docs/prometheus/latest/querying/api/"""
+_INDENT = "   "
 _SECTIONS = (
     ("cost", money.cost),
     ("refused", measured.refused),
@@ -27,7 +31,7 @@ _SECTIONS = (
     ("jobs", kept.job_runs),
     ("certificates", kept.certificates),
     ("models", kept.models),
-    ("updates", kept.updates),
+    ("updates", updates),
 )
 
 
@@ -50,13 +54,21 @@ class Report:
 
     @property
     def text(self) -> str:
-        """As people read it: the title, then a line or a few for each section."""
-        words, lines = Words(self.locale), [self.title]
+        """As people read it: the title, then a line or a few for each section. Who shows it breaks lines."""
+        return "\n".join(self._lines())
+
+    @property
+    def page(self) -> str:
+        """The same for a terminal and for mail, where lines are short."""
+        return "\n".join(part for line in self._lines() for part in wrapped(line, indent=_INDENT))
+
+    def _lines(self) -> Iterator[str]:
+        words = Words(self.locale)
+        yield self.title
         for section in self.sections:
             first, *others = section.lines
-            lines.append(words("heading", title=words(f"{section.name}_title"), line=first))
-            lines += [f"   {line}" for line in others]
-        return "\n".join(lines)
+            yield words("heading", title=words(f"{section.name}_title"), line=first)
+            yield from (f"{_INDENT}{line}" for line in others)
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data, with the text."""
@@ -89,6 +101,6 @@ def report_of(stack: Stack, now: datetime, days: int = WEEK, server: Prometheus 
         stack.spec.locale,
         now,
         days,
-        words("title", project=named(project), first=first, last=last),
+        words("title" if days > 1 else "title_day", project=named(project), first=first, last=last),
         tuple(made(name, make, sources) for name, make in _SECTIONS),
     )

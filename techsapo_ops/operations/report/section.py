@@ -50,6 +50,14 @@ class Sources:
         """When the time of the report begins."""
         return self.now - timedelta(days=self.days)
 
+    def clock(self, moment: float) -> str:
+        """A moment, as seconds since 1970, by the clock of the report."""
+        return f"{datetime.fromtimestamp(moment, self.now.tzinfo):%Y-%m-%d %H:%M}"
+
+    def iso(self, moment: float | None) -> str | None:
+        """The same as plain data; None where there is none."""
+        return None if moment is None else datetime.fromtimestamp(moment, self.now.tzinfo).isoformat()
+
     @property
     def prometheus(self) -> Prometheus:
         """The stack's Prometheus. Raises OpsError where it has none."""

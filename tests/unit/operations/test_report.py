@@ -9,76 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.debian import Debian, package_lists
 from fakes.open_stacks import open_stack
+from fakes.weeks import Away, Full, rows
 from stacks import spec, topology
 
-from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.report import section
 from techsapo_ops.operations.report.delivery import NotDelivered, Target
+from techsapo_ops.operations.report.page import COLUMNS, width
 from techsapo_ops.operations.report.report import Report, report_of
 from techsapo_ops.operations.report.sending import Sent, send_report, targets
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.costs import Call, Request, Rows
+from techsapo_ops.stores.audit.costs import Rows
 
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 HOSTILE = "<!channel> \x1b[2J & *x*\n" + "y" * 500
 SLACK = {"kind": "slack", "url": "https://hooks.slack.example/services/T0/B0/s3cret"}
 
 
-class Away(Prometheus):
-    """Nobody answers."""
-
-    def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:1")
-
-    def query(self, expression: str) -> tuple[Sample, ...]:
-        raise Unreachable(self.url, "connection refused")
-
-    def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
-        raise Unreachable(self.url, "connection refused")
-
-
-class Full(Away):
-    """A week of data, with `name` wherever somebody else chooses one."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    def query(self, expression: str) -> tuple[Sample, ...]:
-        if "budget_refusals" in expression:
-            return (Sample({"code": "budget_exhausted"}, 2.99, 0), Sample({"code": "budget_reserved"}, 0, 0))
-        if "rate_limit" in expression:
-            return tuple(Sample({"plan": f"{self.name}{n}"}, 12, 0) for n in range(9))
-        if "acknowledged" in expression:
-            return tuple(Sample({"alert": self.name, "by": f"{self.name}{n}"}, 1, 0) for n in range(9))
-        return tuple(Sample({"job": f"{self.name}{n}"}, 40, 0) for n in range(9))
-
-    def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
-        assert (end - start) / step < 11_000
-        if "ALERTS" not in expression:
-            return (Series({}, {start + n * step: 1.0 for n in range(1000)}),)
-        twice = {start + n * step: 1.0 for n in (3, 4, 5, 90)}
-        return (Series({"alertname": self.name}, twice), Series({"alertname": "Other"}, {start: 1.0}))
+@pytest.fixture(autouse=True)
+def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Apt's lists of a day before."""
+    return package_lists(monkeypatch, tmp_path / "apt-lists", NOW - timedelta(days=1))
 
 
 def stack(tmp_path: Path, **sections: Any) -> Stack:
-    return open_stack(topology(spec(**sections), tmp_path))
-
-
-def rows(name: str) -> Rows:
-    asked = (
-        Request("2026-11-29", 6.0, "miss", (name,), 0.9, 0.7, True, False),
-        Request("2026-11-23", 1.0, "miss", (name,), 0.2, 0.7, False, True),
-        Request("2026-11-30", 99.0, "miss", (name,), 0.9, 0.7, True, False),
-        Request("2026-11-20", 5.0, "miss", (name,), 0.9, 0.7, True, False),
-    )
-    calls = [Call(name, "m", r.day, 1, 0, 10, 10, r.cost_usd) for r in asked]
-    return Rows(asked, (*calls, *(Call(f"{name}{n}", "m", "2026-11-24", 1, 0, 1, 1, 0.1) for n in range(9))))
+    return open_stack(topology(spec(**sections), tmp_path), runner=Debian())
 
 
 def with_data(monkeypatch: pytest.MonkeyPatch, made: Stack, name: str) -> Report:
@@ -96,13 +55,13 @@ def with_data(monkeypatch: pytest.MonkeyPatch, made: Stack, name: str) -> Report
             "ja",
             "の週次レポート 2026-11-23〜2026-11-29",
             "取得できません（",
-            "パッケージの新しい版は調べていません",
+            "パッケージ一覧は 2026-11-29 08:00 のもの",
         ),
         (
             "en",
             "report of 2026-11-23 to 2026-11-29",
             "not available: ",
-            "newer versions of packages were not",
+            "by the package lists of 2026-11-29 08:00",
         ),
     ],
 )
@@ -156,6 +115,9 @@ def test_it_stays_short_and_on_its_lines_whatever_the_names(
     assert len(lines) <= 30
     assert max(map(len, lines)) <= section.LINE + 20
     assert len(made.text) <= 4000
+    page = made.page.splitlines()
+    assert len(page) <= 60
+    assert max(map(width, page)) <= COLUMNS
     assert "\x1b" not in made.text
 
 

@@ -1,0 +1,138 @@
+"""What apt knows of newer packages by its lists, without a network and without changing anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.apt import LISTS
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.errors import OpsError
+
+STAMPS = tuple(Path("/var/lib/apt/periodic") / name for name in ("update-success-stamp", "update-stamp"))
+"""Written by apt's own timer after it fetched the lists."""
+_ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
+_SECONDS = 20.0
+_NONE = "(none)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A package that is installed and has a newer one; `held` where somebody told apt to leave it."""
+
+    package: str
+    installed: str
+    candidate: str
+    security: bool
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Packages:
+    """dpkg and apt-cache, as any user. `lists` and `stamps` are Debian's places for them."""
+
+    runner: Runner
+    lists: Path = LISTS
+    stamps: tuple[Path, ...] = STAMPS
+
+    def fetched(self) -> float | None:
+        """When the package lists were fetched last, as seconds since 1970; None where there are none."""
+        if not any(self.lists.glob("*_Packages*")):
+            return None
+        return max(p.stat().st_mtime for p in (self.lists, *self.stamps) if p.exists())
+
+    def owners(self, files: Iterable[str]) -> dict[str, str]:
+        """The package that each of `files` belongs to, for those that belong to one. Raises OpsError."""
+        wanted = {file: str(Path(file).resolve()) for file in files}
+        if not wanted:
+            return {}
+        # It ends with 1 where one of them belongs to none.
+        told = self._run("dpkg-query", "--search", "--", *sorted(set(wanted.values())))
+        found = dict(_owned(told.stdout.decode(errors="replace")))
+        return {file: found[real] for file, real in wanted.items() if real in found}
+
+    def needs(self, packages: Iterable[str]) -> dict[str, frozenset[str]]:
+        """What each of `packages` depends on itself, by name. Raises OpsError."""
+        wanted = sorted(set(packages))
+        if not wanted:
+            return {}
+        form = "${Package}\t${Pre-Depends}, ${Depends}\n"
+        # It ends with 1 where one of them is not installed.
+        told = self._run("dpkg-query", "--show", f"--showformat={form}", "--", *wanted).stdout
+        rows = (line.partition("\t") for line in told.decode(errors="replace").splitlines())
+        return {
+            name: frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)", on)) for name, _, on in rows
+        }
+
+    def pending(self) -> tuple[Pending, ...]:
+        """Every installed package with a newer one, by name. Raises OpsError."""
+        form = "${Package} ${db:Status-Want} ${db:Status-Status}\n"
+        listed = _well(self._run("dpkg-query", "--show", f"--showformat={form}"))
+        states = [line.split() for line in listed.splitlines()]
+        held = {s[0] for s in states if s[1:] == ["hold", "installed"]}
+        installed = sorted({s[0] for s in states if s[-1] == "installed"})
+        if not installed:
+            return ()
+        return parsed(_well(self._run("apt-cache", "policy", "--", *installed)), held)
+
+    def _run(self, *argv: str) -> Completed:
+        return self.runner.run(Command(argv, _ENVIRONMENT), timeout=_SECONDS)
+
+
+def parsed(policy: str, held: Iterable[str] = ()) -> tuple[Pending, ...]:
+    """What `apt-cache policy` says has a newer version. Pure."""
+    left_alone = frozenset(held)
+    return tuple(sorted(_pending(policy, left_alone), key=lambda each: each.package))
+
+
+def _pending(policy: str, held: frozenset[str]) -> Iterator[Pending]:
+    for block in re.split(r"\n(?=\S)", policy):
+        name, _, rest = block.partition(":\n")
+        said = dict(re.findall(r"^  (Installed|Candidate): (\S+)$", rest, re.MULTILINE))
+        now, then = said.get("Installed", _NONE), said.get("Candidate", _NONE)
+        if _NONE not in (now, then) and now != then:
+            versions = _versions(rest)
+            if _newer(versions, now, then):
+                yield Pending(name, now, then, _is_security(versions, now, then), name in held)
+
+
+def _versions(block: str) -> Mapping[str, Sequence[str]]:
+    """The suites of each version, the newest version first, as apt lists them."""
+    found: dict[str, list[str]] = {}
+    suites: list[str] = []
+    for line in block.splitlines():
+        if version := re.fullmatch(r" (?:\*\*\*|   ) (\S+) -?\d+(?: \(.*\))?", line):
+            suites = found.setdefault(version[1], [])
+        elif origin := re.fullmatch(r" {7,}-?\d+ \S+ ([^/\s]+)(?:/\S*)?(?: \S+)? Packages", line):
+            suites.append(origin[1])
+    return found
+
+
+def _newer(versions: Mapping[str, Sequence[str]], now: str, then: str) -> bool:
+    """Whether the candidate is the newer one: a pin may choose an older."""
+    order = list(versions)
+    return now not in order or then not in order or order.index(then) < order.index(now)
+
+
+def _is_security(versions: Mapping[str, Sequence[str]], now: str, then: str) -> bool:
+    """Whether anything on the way is of a security suite: later point releases take it in."""
+    order = list(versions)
+    first = order.index(then) if then in order else 0
+    last = order.index(now) if now in order else len(order)
+    return any(suite.endswith("-security") for version in order[first:last] for suite in versions[version])
+
+
+def _owned(told: str) -> Iterator[tuple[str, str]]:
+    for line in told.splitlines():
+        packages, found, path = line.partition(": /")
+        if found and not packages.startswith(("diversion by", "local diversion")):
+            yield f"/{path}", packages.partition(",")[0].partition(":")[0]
+
+
+def _well(done: Completed) -> str:
+    if done.code != 0:
+        first = (done.output.splitlines() or [f"exit code {done.code}"])[0]
+        raise OpsError(f"`{done.command.argv[0]}` failed: {first}")
+    return done.stdout.decode(errors="replace")

@@ -1,0 +1,159 @@
+"""A Debian host's package tools, with recorded answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters.packages import Packages
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.operations import updates
+
+# Of Debian 13, apt 3.0.3, recorded on 2026-11-27.
+POLICY = """\
+base-files:
+  Installed: 13.8+deb13u8
+  Candidate: 13.8+deb13u8
+  Version table:
+ *** 13.8+deb13u8 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+        100 /var/lib/dpkg/status
+curl:
+  Installed: 8.14.1-2+deb13u4
+  Candidate: 8.14.1-2+deb13u7
+  Version table:
+     8.14.1-2+deb13u7 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+        500 http://mirror.example/debian-security trixie-security/main amd64 Packages
+ *** 8.14.1-2+deb13u4 100
+        100 /var/lib/dpkg/status
+libc6:
+  Installed: 2.41-12+deb13u4
+  Candidate: 2.41-12+deb13u5
+  Version table:
+     2.41-12+deb13u5 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+ *** 2.41-12+deb13u4 100
+        100 /var/lib/dpkg/status
+libssl3t64:
+  Installed: 3.5.7-1~deb13u2
+  Candidate: 3.5.9-1~deb13u1
+  Version table:
+     3.5.9-1~deb13u1 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+     3.5.7-1~deb13u3 500
+        500 http://mirror.example/debian-security trixie-security/main amd64 Packages
+ *** 3.5.7-1~deb13u2 100
+        100 /var/lib/dpkg/status
+nginx:
+  Installed: 1.26.3-3+deb13u11
+  Candidate: 1.26.3-3+deb13u11
+  Version table:
+ *** 1.26.3-3+deb13u11 500
+        500 http://mirror.example/debian-security trixie-security/main amd64 Packages
+        100 /var/lib/dpkg/status
+     1.26.3-3+deb13u10 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+redis-server:
+  Installed: 5:8.0.2-3+deb13u3
+  Candidate: 5:8.0.2-3+deb13u4
+  Version table:
+     5:8.0.2-3+deb13u4 500
+        500 http://mirror.example/debian trixie/main amd64 Packages
+ *** 5:8.0.2-3+deb13u3 100
+        100 /var/lib/dpkg/status
+"""
+# By hand after apt_preferences(5): a pin below, one that goes back, a phased update of Ubuntu, no candidate.
+ODD_POLICY = """\
+back:
+  Installed: 2.0-1
+  Candidate: 1.0-1
+  Version table:
+ *** 2.0-1 100
+        100 /var/lib/dpkg/status
+     1.0-1 1001
+       1001 http://mirror.example/debian trixie/main amd64 Packages
+gone:
+  Installed: 1.0-1
+  Candidate: (none)
+  Version table:
+ *** 1.0-1 -1
+        100 /var/lib/dpkg/status
+own:
+  Installed: 1.0-1
+  Candidate: 1.0-2
+  Version table:
+     1.0-2 500
+        500 https://packages.example.com stable/main all Packages
+        500 file:/srv/own ./ Packages
+ *** 1.0-1 100
+        100 /var/lib/dpkg/status
+phased:
+  Installed: 1.0-1ubuntu1
+  Candidate: 1.0-1ubuntu2
+  Package pin: 1.0-1ubuntu2
+  Version table:
+     1.0-1ubuntu2 990 (phased 10%)
+        990 http://archive.ubuntu.com/ubuntu noble-updates/main amd64 Packages
+        990 http://security.ubuntu.com/ubuntu noble-security/main amd64 Packages
+ *** 1.0-1ubuntu1 100
+        100 /var/lib/dpkg/status
+"""
+OWNERS = {"nginx": "nginx", "redis-server": "redis-tools", "python": ""}
+NEEDS = {
+    "nginx": "libc6 (>= 2.38), libcrypt1 (>= 1:4.1.0), libssl3t64 (>= 3.5.0), nginx-common (<< 1.26.3-3.1~)",
+    "redis-server": "init-system-helpers (>= 1.51), redis-tools (= 5:8.0.2-3+deb13u3)",
+    "redis-tools": "libc6 (>= 2.38), libssl3t64 | libssl3",
+}
+
+
+def package_lists(monkeypatch: pytest.MonkeyPatch, folder: Path, fetched: datetime) -> Path:
+    """Have the lists of packages in `folder`, as they were `fetched` then; none where it is removed."""
+    folder.mkdir()
+    (folder / "deb_Packages.lz4").touch()
+    os.utime(folder, (fetched.timestamp(), fetched.timestamp()))
+    monkeypatch.setattr(updates, "Packages", lambda runner: Packages(runner, folder, ()))
+    return folder
+
+
+@dataclass
+class Debian:
+    """A Runner that is dpkg-query and apt-cache; `held` is what somebody told apt to leave."""
+
+    policy: str = POLICY
+    held: tuple[str, ...] = ()
+    owners: Mapping[str, str] = field(default_factory=lambda: dict(OWNERS))
+    fails: str = ""
+    """The program that ends with an error."""
+    calls: list[Command] = field(default_factory=list)
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        assert 0 < timeout <= 20
+        assert command.env == {"LC_ALL": "C.UTF-8"}
+        self.calls.append(command)
+        program, option, *rest = command.argv
+        if program == self.fails:
+            return Completed(command, 100, b"", b"E: The package cache file is corrupted\nE: more\n")
+        names = [name for name in rest if not name.startswith("--")]
+        if (program, option) == ("apt-cache", "policy"):
+            assert names, "without names it tells of its sources"
+            return Completed(command, 0, self.policy.encode(), b"")
+        assert program == "dpkg-query"
+        if option == "--search":
+            found = [(self.owners.get(name.rpartition("/")[2], ""), name) for name in names]
+            lines = [f"{owner}: {name}" for owner, name in found if owner]
+            missing = [f"dpkg-query: no path found matching pattern {n}" for owner, n in found if not owner]
+            return Completed(
+                command, int(bool(missing)), "\n".join(lines).encode(), "\n".join(missing).encode()
+            )
+        if names:
+            rows = [f"{name}\t, {NEEDS[name]}" for name in names if name in NEEDS]
+            return Completed(command, int(len(rows) < len(names)), "\n".join(rows).encode(), b"")
+        installed = [line[:-1] for line in self.policy.splitlines() if not line.startswith(" ")]
+        rows = [f"{name} {'hold' if name in self.held else 'install'} installed" for name in installed]
+        return Completed(command, 0, "\n".join([*rows, "left deinstall config-files"]).encode(), b"")
