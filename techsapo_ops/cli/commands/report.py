@@ -12,8 +12,9 @@ from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.report.report import MOST_DAYS, WEEK, report_of
-from techsapo_ops.operations.report.sending import NOBODY, Sent, send_report, targets
+from techsapo_ops.operations.report.sending import NOBODY, send_report, targets
 
 
 def report(
@@ -51,17 +52,22 @@ def report(
     days = WEEK if since is None else _days(moment(since, now), now)
     stack = open_stack(place.open())
     made = report_of(stack, now, days)
-    done: tuple[Sent, ...] = ()
-    if send:
-        to = targets(stack.spec)
-        if not to:
-            raise OpsError(NOBODY.partition(": ")[0], NOBODY.partition(": ")[2])
+    if not send:
+        if out.as_json:
+            out.json({**made.to_json(), "sent": []})
+        else:
+            out.data(made.page)
+        return
+    to = targets(stack.spec)
+    if not to:
+        raise OpsError(NOBODY.partition(": ")[0], NOBODY.partition(": ")[2])
+    what = {"week": made.week, "receivers": [target.path for target in to], "again": again or None}
+    with recorded(stack.layout, "report --send", what, out.warn) as known:
         done = send_report(stack.layout, made, to, again=again)
+        known["outcomes"] = [f"{each.target.path} {each.outcome}" for each in done]
     if out.as_json:
         sent = [{"receiver": s.target.path, "outcome": s.outcome, "why": s.why or None} for s in done]
         out.json({**made.to_json(), "sent": sent})
-    elif not send:
-        out.data(made.text)
     for each in done:
         out.say(str(each))
     failed = [each for each in done if not each.ok]
