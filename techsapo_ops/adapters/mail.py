@@ -6,6 +6,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
+from base64 import b64encode
 from dataclasses import dataclass
 from email.message import EmailMessage
 
@@ -20,6 +21,7 @@ _IMPLICIT_TLS = 465
 _OWN_NAME = "localhost"
 """As Alertmanager says it: asking DNS for a better one may take longer than the conversation."""
 _DETAIL = 150
+_LOGIN = "look at username, and password or password_file, of notifications.smtp"
 
 
 class MailError(OpsError):
@@ -58,12 +60,15 @@ class MailServer:
             except (smtplib.SMTPException, OSError, ValueError) as error:
                 # Cut off in the middle, nobody knows how far it came; an answer is an answer.
                 perhaps = handed_over and not isinstance(error, _ANSWERS)
-                reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error)
-                raise MailError(f"{self.address}: {reason}", perhaps=perhaps) from None
+                reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error, self)
+                hint = _LOGIN if isinstance(error, smtplib.SMTPAuthenticationError) else ""
+                raise MailError(f"{self.address}: {reason}", hint, perhaps=perhaps) from None
         if refused:
             raise MailError(f"{self.address}: did not take {', '.join(map(harmless, refused))}", perhaps=True)
 
 
+_LOGGED_IN = (235, 503)
+"""Also where the server knows who it is already (RFC 4954, 4)."""
 _ANSWERS = (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError)
 
 
@@ -97,10 +102,35 @@ def _protect(connection: smtplib.SMTP, server: MailServer) -> None:
     if server.username is not None:
         if not secure and server.address.host not in {"localhost", "127.0.0.1", "::1"}:
             raise MailError(f"{server.address}: a password would leave this host unencrypted")
-        connection.login(server.username, server.password)
+        _login(connection, server.username, server.password)
 
 
-def _reason(error: Exception) -> str:
+def _login(connection: smtplib.SMTP, username: str, password: str) -> None:
+    if (username + password).isascii():
+        connection.login(username, password)
+        return
+    # smtplib knows ASCII alone, and its error would show a sign of the password. RFC 4616 says UTF-8.
+    if "PLAIN" not in connection.esmtp_features.get("auth", "").upper().split():
+        raise MailError("the mail server takes no login with other letters than those of ASCII")
+    code, said = connection.docmd("AUTH", f"PLAIN {_plain(username, password)}")
+    if code not in _LOGGED_IN:
+        raise smtplib.SMTPAuthenticationError(code, said)
+
+
+def _plain(username: str, password: str) -> str:
+    return b64encode(f"\0{username}\0{password}".encode()).decode()
+
+
+def _reason(error: Exception, server: MailServer) -> str:
+    told = _told(error)
+    if server.password:  # some servers repeat what they were sent
+        for secret in (server.password, b64encode(server.password.encode()).decode().rstrip("="),
+                       _plain(server.username or "", server.password).rstrip("=")):  # fmt: skip
+            told = told.replace(secret, "…")
+    return told
+
+
+def _told(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         answers = [_said(code, said) for code, said in error.recipients.values()]
         return f"takes none of the addresses: {answers[0]}" if answers else "takes none of the addresses"

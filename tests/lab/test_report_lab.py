@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,11 +25,13 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fakes.debian import Debian
 from fakes.open_stacks import open_stack
-from mail_server import mail_server
+from mail_server import Mailbox, mail_server
 from slack import incoming_webhook
 from stacks import spec, topology
 
+from techsapo_ops.adapters import mail
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.operations.report.delivery import NotDelivered, deliver
 from techsapo_ops.operations.report.report import Report, report_of
@@ -43,7 +46,7 @@ HOSTILE = "<!channel> & *x* <https://evil.example|y>"
 def report(wanted: Spec, folder: Path) -> Report:
     """Of a stack whose Prometheus is away."""
     nobody = Prometheus(f"http://127.0.0.1:{servers.free_port()}")
-    made = report_of(open_stack(topology(wanted, folder)), datetime.now(UTC), server=nobody)
+    made = report_of(open_stack(topology(wanted, folder), runner=Debian()), datetime.now(UTC), server=nobody)
     return Report(made.project, made.locale, made.made, made.days, f"{HOSTILE} {made.title}", made.sections)
 
 
@@ -96,13 +99,96 @@ def test_a_mailbox_gets_it_by_starttls_and_from_a_server_without_it_nothing_is_s
         told = sent(tmp_path, report=to, smtp=smtp)
     (message,) = box.messages
     assert (str(message["To"]), str(message["Subject"])) == (to[0]["to"], told.title)
-    assert message.get_content().strip() == told.text
+    assert message.get_content().strip() == told.page
     with mail_server() as plain:
         smtp = {"smarthost": f"localhost:{plain.port}", "sender": "techsapo@example.com"}
         with pytest.raises(NotDelivered, match="offers no STARTTLS") as refused:
             sent(tmp_path, report=to, smtp=smtp)
     assert not refused.value.perhaps
     assert plain.messages == []
+
+
+LOGIN = ("ops@example.com", "korrekt-Pferd7")
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What a server for localhost has, whom this host trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate(tmp_path)))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+def mailed(
+    box: Mailbox, folder: Path, login: tuple[str, str] | None = LOGIN, host: str = "localhost"
+) -> Report:
+    """Send one by this server."""
+    smtp = {"smarthost": f"{host}:{box.port}", "sender": "techsapo@example.com"}
+    if login is not None:
+        smtp |= {"username": login[0], "password": login[1]}
+    return sent(folder, report=[{"kind": "email", "to": "ops@example.com"}], smtp=smtp)
+
+
+@pytest.mark.parametrize("password", [LOGIN[1], "schön ふるい"])
+def test_a_server_that_wants_a_login_gets_it_after_starttls(
+    password: str, tmp_path: Path, tls: ssl.SSLContext
+) -> None:
+    login = (LOGIN[0], password)
+    with mail_server(tls, login=login) as box:
+        told = mailed(box, tmp_path, login)
+        with pytest.raises(NotDelivered, match=r"530 5.7.0 Authentication required"):
+            mailed(box, tmp_path, None)
+    (message,) = box.messages
+    assert message.get_content().strip() == told.page
+
+
+def test_port_465_begins_with_tls_and_logs_in_there(
+    tmp_path: Path, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mail_server(tls, at_once=True, login=LOGIN) as box:
+        # Only root may listen on the port itself.
+        monkeypatch.setattr(mail, "_IMPLICIT_TLS", box.port)
+        mailed(box, tmp_path)
+        assert [str(message["To"]) for message in box.messages] == ["ops@example.com"]
+        with pytest.raises(NotDelivered, match="CERTIFICATE_VERIFY_FAILED") as untrusted:
+            mailed(box, tmp_path, host="127.0.0.1")
+    assert not untrusted.value.perhaps
+    assert len(box.messages) == 1
+    assert box.refused == ["no TLS"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("password", ["falsches-Pferd8", "falsch-schön"])
+@pytest.mark.parametrize(
+    "refusal", ["535 5.7.8 Error: authentication failed", "535 5.7.8 {sent} is not it", "454 4.7.0 later"]
+)
+def test_a_wrong_password_is_told_without_it(
+    at_once: bool,
+    password: str,
+    refusal: str,
+    tmp_path: Path,
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with mail_server(tls, at_once=at_once, login=LOGIN, refusal=refusal) as box:
+        monkeypatch.setattr(mail, "_IMPLICIT_TLS", box.port if at_once else 465)
+        with pytest.raises(NotDelivered, match=refusal.partition(" ")[0]) as refused:
+            mailed(box, tmp_path, (LOGIN[0], password))
+    told = f"{refused.value} {refused.value.message} {refused.value.hint}"
+    assert "notifications.smtp" in refused.value.hint
+    assert password not in told
+    assert b64encode(f"\0{LOGIN[0]}\0{password}".encode()).decode().rstrip("=") not in told
+    assert not refused.value.perhaps
+    assert (box.messages, box.refused) == ([], ["login"])
+
+
+def test_a_server_that_offers_no_login_is_told_so(tmp_path: Path, tls: ssl.SSLContext) -> None:
+    with mail_server(tls) as box:
+        for password, words in ((LOGIN[1], "AUTH extension not supported"), ("schön", "takes no login")):
+            with pytest.raises(NotDelivered, match=words):
+                mailed(box, tmp_path, (LOGIN[0], password))
+    assert box.messages == []
 
 
 def certificate(folder: Path) -> Path:
