@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
@@ -182,7 +183,7 @@ def connect(server: RedisServer) -> Redis:
         connection_class=SSLConnection if server.tls else Connection,
         **server.client_options(SHARED_TIMEOUT),
     )
-    return Redis(connection_pool=pool)
+    return cancellable(Redis(connection_pool=pool))
 
 
 def ready(

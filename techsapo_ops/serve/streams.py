@@ -139,7 +139,9 @@ class EventStream(Response):
     async def _next(queue: asyncio.Queue[bytes | Problem | None], patience: float) -> bytes | Problem | None:
         """The next item, or a comment after so many seconds of silence."""
         try:
-            return await asyncio.wait_for(queue.get(), patience)
+            # Not asyncio.wait_for: Python 3.11's loses a cancellation that comes together with an item.
+            async with asyncio.timeout(patience):
+                return await queue.get()
         except TimeoutError:
             return comment("still at work")
 

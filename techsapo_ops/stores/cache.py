@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer, pause_after
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.stores.seal import Forged, Seal
@@ -238,4 +239,4 @@ class AnswerCache:
 def _connect(server: RedisServer) -> Redis:
     from redis.asyncio import Redis
 
-    return Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT))
+    return cancellable(Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT)))

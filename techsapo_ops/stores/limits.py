@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import SHARED_TIMEOUT, RedisServer, pause_after
 from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
 
@@ -109,7 +110,7 @@ async def _ask(window: Any, item: Any, caller: str) -> Allowance:
 def _storage(server: RedisServer, prefix: str) -> Storage:
     from limits.aio.storage import RedisStorage
 
-    return RedisStorage(
+    storage = RedisStorage(
         server.url("async+redis"),
         implementation="redispy",
         key_prefix=prefix,
@@ -118,3 +119,6 @@ def _storage(server: RedisServer, prefix: str) -> Storage:
         socket_connect_timeout=SHARED_TIMEOUT,
         **server.login(),
     )
+    bridge: Any = storage.bridge
+    cancellable(bridge.storage)
+    return storage
