@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,6 +64,21 @@ class Scraped:
             thread.join()
 
 
+def monitoring(port: Mapping[str, int], repeat_interval: str = "1h") -> dict[str, Any]:
+    """That section of a spec whose Prometheus and Alertmanager listen at these ports and wait for nothing."""
+    return {
+        "prometheus": {
+            "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s", "login": False,
+        },
+        "alertmanager": {
+            "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
+            "repeat_interval": repeat_interval, "login": False,
+        },
+        "grafana": {"enabled": False},
+        "exporters": {"node": {"enabled": False}},
+    }  # fmt: skip
+
+
 class Stack:
     """Prometheus and Alertmanager on generated files, a webhook for each list of receivers, one fake app."""
 
@@ -76,17 +91,7 @@ class Stack:
             "project": "t", "engine": "native", "locale": "en", "redis": {"enabled": False},
             "app": {"port": self.app.port},
             "monitoring": {
-                "prometheus": {
-                    "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
-                    "login": False,
-                },
-                "alertmanager": {
-                    "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
-                    "repeat_interval": "1h", "login": False,
-                },
-                "grafana": {"enabled": False},
-                "exporters": {"node": {"enabled": False}},
-                "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s"}},
+                **monitoring(port), "alerts": {"AppDown": {"for": "1s", "keep_firing_for": "0s"}},
             },
             "notifications": {
                 "critical": [{"kind": "webhook", "url": self.told.url("critical")}],

@@ -200,7 +200,9 @@ def mariadb(
 
 
 @contextmanager
-def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iterator[Server]:
+def prometheus(
+    config: str, directory: Path, *, port: int | None = None, flags: Sequence[str] = ()
+) -> Iterator[Server]:
     """Prometheus on the text of a prometheus.yml."""
     port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
@@ -209,7 +211,7 @@ def prometheus(config: str, directory: Path, *, port: int | None = None) -> Iter
         binary("prometheus"), f"--config.file={directory}/prometheus.yml",
         f"--storage.tsdb.path={directory}/tsdb",
         f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn",
-        "--enable-feature=exemplar-storage",
+        "--enable-feature=exemplar-storage", *flags,
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:
         yield server
