@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -76,3 +77,26 @@ def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
         "exp_labels": {**labels, **rule["labels"]},
         "exp_annotations": {name: fill(text) for name, text in rule["annotations"].items()},
     }
+
+
+def with_its_recordings(rule: dict[str, Any], recordings: list[dict[str, Any]]) -> dict[str, Any]:
+    """An alert's rule with the recording rules that it names; all of them would take ten times as long."""
+    named = [r for r in recordings if r["record"] in rule["expr"]]
+    below = [r for r in recordings if any(r["record"] in other["expr"] for other in named)]
+    recorded = [*below, *(r for r in named if r not in below)]
+    groups = [{"name": "recording", "rules": recorded}] if recorded else []
+    return {"groups": [*groups, {"name": "alert", "rules": [rule]}]}
+
+
+def case_files(rules: dict[str, Any], cases: dict[str, Any], folder: Path) -> list[Path]:
+    """An alert's cases as files for `promtool test rules`, with its rules beside them. JSON is YAML, and
+    written in no time.
+    """
+    rule = rules["groups"][-1]["rules"][0]
+    name = rule["alert"]
+    (folder / f"{name}.yml").write_text(json.dumps(rules), encoding="utf-8")
+    found = []
+    for number, test in enumerate(promtool_tests(cases, rule, [f"{name}.yml"])):
+        found.append(folder / f"{name}.test-{number}.yml")
+        found[-1].write_text(json.dumps(test), encoding="utf-8")
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,13 @@ import httpx
 import pytest
 import servers
 import yaml
-from alert_cases import JOBS_OFF, load_cases, promtool_tests
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
+from monitoring_tools import passes
 from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.rules import recording_rules
-from techsapo_ops.stack.desired import RenderedFile
 
 pytestmark = pytest.mark.lab
 
@@ -38,55 +36,6 @@ HOSTILE = [
     "日本語",
     "x" * 3000,
 ]
-
-
-def tool(*argv: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a tool to its end; both streams in stdout."""
-    return subprocess.run(
-        [servers.binary(str(argv[0])), *map(str, argv[1:])],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280, check=False,
-    )  # fmt: skip
-
-
-def passes(*argv: str | Path) -> str:
-    """Run a tool that must find nothing wrong."""
-    done = tool(*argv)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def rules_of(files: dict[str, RenderedFile], name: str) -> list[dict[str, Any]]:
-    """All rules of prometheus/rules/`name`.yml."""
-    groups = yaml.load(files[f"prometheus/rules/{name}.yml"].content, yaml.CSafeLoader)["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-def alert_rules(files: dict[str, RenderedFile]) -> dict[str, dict[str, Any]]:
-    """Alert rules by alert name."""
-    return {rule["alert"]: rule for rule in rules_of(files, "alerts")}
-
-
-def with_its_recordings(rule: dict[str, Any], recordings: list[dict[str, Any]]) -> dict[str, Any]:
-    """An alert's rule with the recording rules that it names; all of them would take ten times as long."""
-    named = [r for r in recordings if r["record"] in rule["expr"]]
-    below = [r for r in recordings if any(r["record"] in other["expr"] for other in named)]
-    recorded = [*below, *(r for r in named if r not in below)]
-    groups = [{"name": "recording", "rules": recorded}] if recorded else []
-    return {"groups": [*groups, {"name": "alert", "rules": [rule]}]}
-
-
-def case_files(rules: dict[str, Any], cases: dict[str, Any], folder: Path) -> list[Path]:
-    """An alert's cases as files for `promtool test rules`, with its rules beside them. JSON is YAML, and
-    written in no time.
-    """
-    rule = rules["groups"][-1]["rules"][0]
-    name = rule["alert"]
-    (folder / f"{name}.yml").write_text(json.dumps(rules), encoding="utf-8")
-    found = []
-    for number, test in enumerate(promtool_tests(cases, rule, [f"{name}.yml"])):
-        found.append(folder / f"{name}.test-{number}.yml")
-        found[-1].write_text(json.dumps(test), encoding="utf-8")
-    return found
 
 
 SPECS = {
@@ -154,66 +103,6 @@ def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
         "amtool", "check-config", "--enable-feature=utf8-strict-mode",
         tmp_path / "alertmanager/alertmanager.yml",
     )  # fmt: skip
-
-
-@pytest.mark.parametrize("locale", ["ja", "en"])
-def test_every_alert_fires_and_stays_silent_as_its_cases_say(locale: str, tmp_path: Path) -> None:
-    """The languages differ in the texts alone, which one firing case shows."""
-    files = monitoring_files(spec_of(locale=locale, schedule=JOBS_OFF))
-    rules, recordings = alert_rules(files), rules_of(files, "recording")
-    tests = []
-    for name, every in load_cases().items():
-        rules[name]["annotations"].pop("acknowledged_by", None)  # a query each time: it has its own lab
-        cases = every if locale == "ja" else {**every, "fires": every["fires"][:1], "silent": []}
-        tests += case_files(with_its_recordings(rules[name], recordings), cases, tmp_path)
-    passes("promtool", "test", "rules", *tests)
-
-
-def test_the_languages_differ_in_the_texts_of_rules_alone() -> None:
-    japanese, english = (
-        [
-            rule | {"annotations": None}
-            for name in ("alerts", "recording")
-            for rule in rules_of(monitoring_files(spec_of(locale=locale)), name)
-            if rule.get("record") != "techsapo:config:info"  # a hash of the very texts
-        ]
-        for locale in ("ja", "en")
-    )
-    assert japanese == english
-
-
-def test_a_case_that_expects_the_wrong_thing_fails(tmp_path: Path) -> None:
-    files = monitoring_files(spec_of())
-    cases = load_cases()["RedisErrors"]
-    silent = {**cases, "fires": [{**case, "alerts": []} for case in cases["fires"]]}
-    rules = with_its_recordings(alert_rules(files)["RedisErrors"], rules_of(files, "recording"))
-    assert tool("promtool", "test", "rules", *case_files(rules, silent, tmp_path)).returncode != 0
-
-
-@pytest.mark.parametrize("hours", [None, {}])
-def test_every_alert_is_routed_to_the_receiver_that_its_case_names(hours: Any, tmp_path: Path) -> None:
-    spec = spec_of(notifications={**EVERYTHING["notifications"], "business_hours": hours})
-    files = monitoring_files(spec, tmp_path)
-    write(files.values(), tmp_path)
-    config = yaml.safe_load(files["alertmanager/alertmanager.yml"].content)
-    # Nobody is told here: which receivers an alert is for does not depend on what they are.
-    config["receivers"] = [{"name": receiver["name"]} for receiver in config["receivers"]]
-    labels = {name: {"alertname": name, **rule["labels"]} for name, rule in alert_rules(files).items()}
-    labels["SomebodyElses"] = {"alertname": "SomebodyElses"}
-    with servers.alertmanager(yaml.safe_dump(config), tmp_path / "alertmanager") as server:
-        url = f"{server.url}/api/v2/alerts"
-        httpx.post(
-            url, json=[{"labels": each} for each in labels.values()], trust_env=False
-        ).raise_for_status()
-
-        def routed() -> dict[str, str]:
-            found = httpx.get(url, trust_env=False).json()
-            return {a["labels"]["alertname"]: ",".join(r["name"] for r in a["receivers"]) for a in found}
-
-        servers.wait_for(lambda: set(routed()) == set(labels), timeout=60, what="all alerts")
-        receivers = routed()
-    wanted = {name: cases["route"] for name, cases in load_cases().items()} | {"SomebodyElses": "warning"}
-    assert receivers == {name: wanted[name] for name in labels}
 
 
 @pytest.mark.parametrize(
