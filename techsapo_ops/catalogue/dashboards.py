@@ -17,6 +17,7 @@ from techsapo_ops.catalogue.rules import expand_api
 
 PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
 LOCALES = ("ja", "en")
+CHOICES = ("instance", "provider")
 
 _VARIABLE = re.compile(r"\$(?:__rate_interval|instance|provider)\b")
 
@@ -95,6 +96,12 @@ class Dashboard:
     def panels(self) -> tuple[Panel, ...]:
         """The panels of all rows."""
         return tuple(panel for row in self.rows for panel in row.panels)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a reader may choose: the variables that some panel's expression reads."""
+        read = [query.expr for panel in self.panels for query in panel.queries]
+        return tuple(name for name in CHOICES if any(f"${name}" in expr for expr in read))
 
 
 def _words(entry: str | dict[str, str]) -> Words:

@@ -225,6 +225,7 @@ def _described(own: Mapping[str, float], dashboard: Dashboard) -> DashboardBody:
         name=dashboard.name,
         title=dict(dashboard.title),
         description=dict(dashboard.description),
+        choices=list(dashboard.choices),
         rows=[
             RowBody(
                 title=dict(row.title),

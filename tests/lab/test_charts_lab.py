@@ -81,6 +81,7 @@ CATALOGUE = {
     "prometheus": "ready", "spans": list(SPANS), "variables": {"instance": ["app-1"], "provider": ["sim-a"]},
     "dashboards": [
         {"name": name, "title": words(f"TechSapo {name}"), "description": words(""),
+         "choices": ["instance", "provider"] if name == "main" else ["instance"],
          "rows": [{"title": words("All"), "height": 8, "panels": list(PANELS)}]}
         for name in ("main", "cost")
     ],
@@ -158,7 +159,9 @@ def test_the_address_holds_what_is_looked_at_and_the_back_button_leads_back(
     page = window.page
     page.locator("#span").select_option("6h")
     page.locator("#instance").select_option("app-1")
+    expect(page.locator("#provider")).to_be_visible()
     page.get_by_role("link", name="Cost").click()
+    expect(page.locator("#provider")).to_be_hidden()  # nothing there reads it
     assert asked(window) == {"span": ["6h"], "instance": ["app-1"]}
     assert page.url.endswith("#cost")
     other = opened(page.url.partition(page.url.split("/dashboards")[0])[2])

@@ -41,6 +41,8 @@ class DashboardBody(Body):
     name: str
     title: Words
     description: Words
+    choices: list[str]
+    """Those of the variables that some panel reads."""
     rows: list[RowBody]
 
 

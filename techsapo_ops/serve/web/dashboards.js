@@ -126,8 +126,11 @@ function drawTabs() {
   document.getElementById("filters").hidden = current === LIVE;
   const every = (names) => [["", word("all")], ...names.map((name) => [name, name])];
   choices("span", (catalogue?.spans ?? []).map((span) => [span, span]));
-  choices("instance", every(catalogue?.variables.instance ?? []));
-  choices("provider", every(catalogue?.variables.provider ?? []));
+  const read = catalogue?.dashboards.find((d) => d.name === current)?.choices ?? [];
+  for (const name of ["instance", "provider"]) {
+    choices(name, every(catalogue?.variables[name] ?? []));
+    document.getElementById(name).parentElement.hidden = !read.includes(name);
+  }
 }
 
 function panelBox(panel, height) {

@@ -47,6 +47,13 @@ def figures(view: View, prometheus: Answering | None = None) -> FiguresBody:
     return asyncio.run(charts.figures(view))
 
 
+def test_a_choice_is_offered_where_some_panel_reads_it() -> None:
+    assert {d.name: d.choices for d in dashboards().values() if d.choices} == {
+        "main": ("instance",), "cost": ("instance", "provider"), "llm": ("instance", "provider"),
+        "security": ("instance",),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("length", "points"), [(10, 11), (90, 91), (3600, 121)])
 def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: int) -> None:
     prometheus = Answering({})
