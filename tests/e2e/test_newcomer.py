@@ -162,7 +162,7 @@ def test_the_ask_page_is_served(stack: Path) -> None:
     assert "TechSapo" in page
 
 
-PAGES = ("README.md", "docs/running.md", "docs/upgrade.md")
+PAGES = ("README.md", "docs/running.md", "docs/upgrade.md", "docs/jobs.md", "docs/streams.md")
 
 
 def commands_of(page: str) -> list[str]:

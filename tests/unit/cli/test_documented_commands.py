@@ -1,96 +1,129 @@
-"""The commands that pages and runbooks name: each is there, has its options and takes what it is given."""
+"""Commands that pages of docs/ show are run as they stand there; tests/e2e does so with whole pages."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
-from collections.abc import Iterator
+import stat
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer._click.exceptions import BadOptionUsage, UsageError  # typer does not export them
+from typer.testing import CliRunner
 
-from techsapo_ops.cli.lazy import LazyCommand
-from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.adapters.alertmanager import Matcher
+from techsapo_ops.cli import alerts_ack
+from techsapo_ops.cli.main import app
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Claim, Incident
 
-REPOSITORY = Path(__file__).parents[3]
-RUNBOOKS = REPOSITORY / "techsapo_ops" / "catalogue" / "runbooks"
-_EVERY = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md"), *RUNBOOKS.glob("*.md")]
-PAGES = sorted(page for page in _EVERY if page.name != "CHANGELOG.md")  # which also names what is gone
-_SPAN = re.compile(r"`techsapo ([^`\n]+)`")
-_LINE = re.compile(r"^(?: {4})?(?:\S+=\$\(.*\) )?(?:\.venv/bin/)?techsapo ([a-z].*)$", re.MULTILINE)
-_INSIDE = re.compile(r"\$\(techsapo ([^)]+)\)")
-_ENDS = re.compile(r"[|;&<>()]+")
-
-
-def commands(page: str) -> Iterator[str]:
-    """What a page says after `techsapo`, in a sentence or on a line of its own."""
-    for form in (_SPAN, _LINE, _INSIDE):
-        yield from form.findall(page)
+DOCS = Path(__file__).parents[3] / "docs"
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LANGUAGES = ("alerts.md", "alerts.ja.md")
+SECRETS = {"SLACK_URL": "https://hooks.slack.example/s3cret", "WATCHER_URL": "https://hc.example/ping/s3cret"}
 
 
-def words_of(line: str) -> list[str]:
-    """Its words up to a pipe, a redirection or a comment; `[…]` is what may be left out."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="|;&<>()")
-    lexer.whitespace_split = True
-    found: list[str] = []
-    for word in lexer:
-        if _ENDS.fullmatch(word):
-            break
-        found.append(word)
-    return [word.strip("[]") for word in found]
+def block(page: str, words: str) -> str:
+    """The one block of shell in a page of docs/ that has these words."""
+    (found,) = (text for text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")) if words in text)
+    return str(found)
 
 
-def complaint(line: str) -> str | None:
-    """What the command line says of `techsapo LINE`; what is left out, such as a name, is no fault."""
-    name, *rest = words_of(line)
-    if name.startswith("-"):
-        return None
-    if name not in COMMANDS:
-        return f"no command {name}"
-    command: Any = LazyCommand(name, COMMANDS[name]).resolve()
-    try:
-        left = _left(command, rest)
-        if left and left[0] in getattr(command, "commands", {}):
-            left = _left(command.commands[left[0]], left[1:])
-    except UsageError as error:
-        return error.format_message()
-    return f"takes no {' '.join(left)}" if left else None
+def commands(page: str, words: str) -> list[list[str]]:
+    """The lines of that block, without the name of the program."""
+    lines = [shlex.split(line) for line in block(page, words).splitlines()]
+    assert {line[0] for line in lines} == {"techsapo"}
+    return [line[1:] for line in lines]
 
 
-def _left(command: Any, words: list[str]) -> list[str]:
-    """The words that are neither an option of `command`, nor the value of one, nor one of its arguments."""
-    parser = command.make_parser(command.context_class(command))
-    try:
-        _, left, _ = parser.parse_args(list(words))
-    except BadOptionUsage:  # a sentence may name an option without a value
-        _, left, _ = parser.parse_args([*words, "1"])
-    found: list[str] = left
-    return found
+@pytest.mark.parametrize("page", LANGUAGES)
+def test_runbooks_are_shown_where_there_is_no_spec(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands(page, "techsapo runbook\n"):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        assert "AppDown" in done.output
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_every_command_of_a_page_exists(page: Path) -> None:
-    told = {f"techsapo {line}": complaint(line) for line in commands(page.read_text(encoding="utf-8"))}
-    assert {command: said for command, said in told.items() if said is not None} == {}
+@pytest.mark.parametrize("page", LANGUAGES)
+def test_a_script_begins_a_spec_whose_secrets_only_its_owner_reads(page: str, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "techsapo"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m techsapo_ops "$@"\n')
+    tool.chmod(0o755)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    environment = {"PATH": f"{tool.parent}:{os.environ['PATH']}", **SECRETS}
+    script = block(page, "techsapo init").replace("rm watcher-url", "stat -c %a watcher-url; rm watcher-url")
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "600"
+    assert "s3cret" not in done.stdout + done.stderr + (folder / "techsapo.yaml").read_text()
+    kept = {file.name: file for file in (folder / "secrets").iterdir() if file.name in {"slack", "watcher"}}
+    assert {name: file.read_text().strip() for name, file in kept.items()} == {
+        "slack": SECRETS["SLACK_URL"],
+        "watcher": SECRETS["WATCHER_URL"],
+    }
+    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.values()} == {0o600}
+    assert not (folder / "watcher-url").exists()
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("ps", None),
-        ("alerts silence NginxDown --for 1h --comment …", None),
-        ("keys list | head", None),
-        ("rollback [@N] [--yes]", None),
-        ("ps redis", "takes no redis"),
-        ("alert list", "no command alert"),
-        ("alerts lists", "takes no lists"),
-        ("logs app --tail 3", "No such option"),
-        ("logs app --since", None),
-        ("logs app --json=3", "does not take a value"),
-    ],
-)
-def test_a_command_that_is_not_there_is_found(line: str, said: str | None) -> None:
-    found = complaint(line)
-    assert found == said if said is None else found is not None and said in found
+class Held:
+    """Alerts that fire, and who has them."""
+
+    def __init__(self) -> None:
+        self.incidents = [
+            Incident({"alertname": "AppDown"}, "1795737600"),
+            Incident({"alertname": "ProviderDown", "provider": "claude"}, "1795737600"),
+        ]
+        self.given: list[Acknowledgement] = []
+
+    def firing(self, _: Any, only: Sequence[Matcher]) -> tuple[Incident, ...]:
+        found = tuple(i for i in self.incidents if all(m.holds(i.labels) for m in only))
+        if not found:
+            raise OpsError(f"{only} does not fire")
+        return found
+
+    def acknowledge(self, _: Any, wanted: Sequence[Incident], claim: Claim) -> list[Acknowledgement]:
+        now = datetime.now(UTC)
+        made = [Acknowledgement("id", i, claim.by, now, claim.until, claim.comment) for i in wanted]
+        self.given += made
+        return made
+
+    def withdraw(self, _: Any, found: Sequence[Acknowledgement]) -> None:
+        self.given = [each for each in self.given if each not in found]
+
+
+@pytest.mark.parametrize("page", LANGUAGES)
+def test_alerts_are_acknowledged_and_given_back(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "techsapo.yaml").write_text("project: lab\n")
+    held = Held()
+    monkeypatch.setattr(alerts_ack, "alertmanager_in", lambda _: SimpleNamespace())
+    monkeypatch.setattr(alerts_ack, "held_now", lambda *_: tuple(held.given))
+    for name in ("firing", "acknowledge", "withdraw"):
+        monkeypatch.setattr(alerts_ack, name, getattr(held, name))
+    first, second, listed, undo = commands(page, "techsapo alerts ack")
+    for words in (first, second, listed):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+    assert "hanako" in done.output
+    has = {each.incident.alert: each for each in held.given}
+    assert set(has) == {"AppDown", "ProviderDown"}
+    assert has["ProviderDown"].by == "hanako"
+    assert has["ProviderDown"].comment
+    assert has["ProviderDown"].until - has["ProviderDown"].at < timedelta(hours=2, minutes=1)
+    assert CliRunner().invoke(app, undo).exit_code == 0
+    assert [each.incident.alert for each in held.given] == ["ProviderDown"]
