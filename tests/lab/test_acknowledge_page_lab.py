@@ -108,7 +108,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         stack.enter_context(
             servers.prometheus(
                 config["prometheus"], tmp_path / "prometheus", port=port["prometheus"],
-                flags=["--rules.alert.resend-delay=1s"],
+                flags=["--rules.alert.resend-delay=2s"],
             )
         )  # fmt: skip
         prometheus = Prometheus(f"http://127.0.0.1:{port['prometheus']}")

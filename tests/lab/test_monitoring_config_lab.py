@@ -182,12 +182,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
                 "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},
                 "grafana": {"enabled": False},
                 "exporters": {"node": {"enabled": False, "port": 9100}},
-                # Prometheus takes 5 s to find its Alertmanager; what fires before is sent a minute later.
-                "alerts": {
-                    "AppDown": {"for": "8s"},
-                    "Watchdog": {"for": "8s"},
-                    "TargetDown": {"enabled": False},
-                },
+                "alerts": {"AppDown": {"for": "1s"}, "TargetDown": {"enabled": False}},
             },
         }
     )  # fmt: skip
@@ -200,8 +195,12 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
             tmp_path / "alertmanager",
             port=ports["alertmanager"],
         ) as alertmanager,
+        # It takes 5 s to find its Alertmanager; what fires before would be sent again a minute later.
         servers.prometheus(
-            files["prometheus/prometheus.yml"].content, tmp_path / "prometheus", port=ports["prometheus"]
+            files["prometheus/prometheus.yml"].content,
+            tmp_path / "prometheus",
+            port=ports["prometheus"],
+            flags=["--rules.alert.resend-delay=2s"],
         ) as prometheus,
     ):
         groups = get(f"{prometheus.url}/api/v1/rules")["groups"]
