@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -15,8 +17,12 @@ from techsapo_ops.spec.models.base import (
     Section,
     Text,
     TimeZone,
+    is_loopback,
 )
 from techsapo_ops.spec.secret import Secret
+
+_RESERVED = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org))?|invalid)\.?", re.IGNORECASE)
+"""Domains that are nobody's, but for examples (RFC 2606)."""
 
 
 class SlackReceiver(Section):
@@ -157,8 +163,15 @@ class Notifications(Section):
         )
 
     def reaches(self, name: str) -> bool:
-        """Whether the list of that name reaches anybody."""
-        return _anybody(getattr(self, name))
+        """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on
+        this very host count.
+        """
+        listed = getattr(self, name)
+        return _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+
+    def is_example(self, name: str) -> bool:
+        """Whether the list of that name has an example's address."""
+        return any(map(_reserved, getattr(self, name)))
 
     @property
     def first_next(self) -> NextReceivers | None:
@@ -173,5 +186,29 @@ class Notifications(Section):
             yield f"next.{number}.receivers", step.receivers
 
 
-def _anybody(receivers: tuple[Receiver, ...]) -> bool:
-    return any(not isinstance(r, RawReceiver) or not r.empty for r in receivers)
+def _anybody(receivers: Iterable[Receiver]) -> bool:
+    return any(not (r.empty if isinstance(r, RawReceiver) else _reserved(r)) for r in receivers)
+
+
+def _reserved(receiver: Receiver) -> bool:
+    """Whether all of it is in domains that are nobody's."""
+    hosts = _hosts(receiver)
+    return bool(hosts) and all(map(_RESERVED.fullmatch, hosts))
+
+
+def _is_here(receiver: Receiver) -> bool:
+    """Whether it is a URL of this very host."""
+    return not isinstance(receiver, EmailReceiver) and any(map(is_loopback, _hosts(receiver)))
+
+
+def _hosts(receiver: Receiver) -> list[str]:
+    match receiver:
+        case EmailReceiver():
+            return re.findall(r"@([^\s,<>]+)", receiver.to)
+        case RawReceiver():
+            return []
+    try:
+        host = urlsplit(receiver.url.reveal()).hostname if receiver.url is not None else None
+    except ValueError:  # it is no URL, which others tell
+        host = None
+    return [host] if host else []

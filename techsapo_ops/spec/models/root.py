@@ -118,7 +118,9 @@ class Spec(Section):
 
     @property
     def unreached(self) -> tuple[str, ...]:
-        """The lists of `notifications` without a receiver, by which somebody would be told of alerts."""
+        """The lists of `notifications` without a receiver by which somebody would be told of alerts. An
+        address of an example's reaches nobody, and a watcher on this host does not miss it.
+        """
         if not self.monitoring.prometheus.enabled:
             return ()  # there are no alerts
         sent, told = self.monitoring.alertmanager.enabled, self.notifications
@@ -143,6 +145,10 @@ class Spec(Section):
             return ""
         if not self.monitoring.alertmanager.enabled:
             return "alerts reach no one: monitoring.alertmanager is off"
+        if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
+            filled = "write real addresses in place of the example's into notifications (docs/alerts.md)"
+            some = "" if {"warning", "info"} <= set(unreached) else "critical "
+            return f"{some}alerts reach no one: {filled}"
         if {"warning", "info"} <= set(unreached):
             example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
             return f"alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)"

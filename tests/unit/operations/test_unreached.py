@@ -24,8 +24,14 @@ from techsapo_ops.services.app.pages import page_files
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
 
-SLACK = [{"kind": "slack", "url": "https://hooks.example.com/x"}]
-WATCHER = [{"kind": "webhook", "url": "https://watch.example.com/x"}]
+SLACK = [{"kind": "slack", "url": "https://hooks.slack.com/x"}]
+WATCHER = [{"kind": "webhook", "url": "https://hc-ping.com/x"}]
+EXAMPLES = [
+    {"kind": "slack", "url": "https://hooks.example.com/x"},
+    {"kind": "email", "to": "Ops <ops@example.com>, on-call@mail.example"},
+]
+HERE = [{"kind": "webhook", "url": "http://127.0.0.1:9099/x"}]
+FILL_IN = "alerts reach no one: write real addresses in place of the example's"
 SITE = {"app": {"public_url": "https://ops.example.com"}}
 NOBODY = (
     "alerts reach no one: write e.g. `notifications: {critical: [{kind: slack, url_file: secrets/slack}]}` "
@@ -82,6 +88,18 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
         ),
         ({"notifications": {"next": [later(raw({}))]}}, "alerts reach no one: write",
          ["critical", "warning", "info", "watchdog"]),
+        (
+            {"notifications": {"critical": EXAMPLES, "watchdog": WATCHER}},
+            FILL_IN,
+            ["critical", "warning", "info"],
+        ),
+        (
+            {"notifications": {"critical": EXAMPLES, "warning": SLACK, "info": SLACK, "watchdog": HERE}},
+            f"critical {FILL_IN}",
+            ["critical", "watchdog"],
+        ),
+        # A gateway on this host may tell somebody, unlike a watcher there.
+        ({"notifications": {"critical": HERE, "warning": [*EXAMPLES, *SLACK]}}, "", ["info", "watchdog"]),
     ],
 )  # fmt: skip
 def test_a_spec_tells_which_alerts_reach_no_one(
@@ -91,6 +109,18 @@ def test_a_spec_tells_which_alerts_reach_no_one(
     assert list(made.unreached) == unreached
     assert made.told_nobody.startswith(line)
     assert bool(made.told_nobody) == bool(line)
+
+
+def test_the_guide_as_it_stands_reaches_no_one_and_says_so(repository: Path) -> None:
+    said = techsapo(repository, "validate", "-f", "examples/guide.yaml")
+    assert said.returncode == 0, said.stderr
+    assert FILL_IN in said.stderr
+    assert (
+        "watchdog"
+        in json.loads(techsapo(repository, "validate", "-f", "examples/guide.yaml", "--json").stdout)[
+            "unreached"
+        ]
+    )
 
 
 def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> None:
