@@ -162,12 +162,17 @@ class Alertmanager(MonitoringServer):
         """End a silence now."""
         self._send("DELETE", f"silence/{silence}", None)
 
-    def sent(self) -> Mapping[str, Sent]:
-        """Notifications by integration, as its own metrics count them."""
+    def sent(self, receiver: str) -> Mapping[str, Sent]:
+        """Notifications to `receiver` by integration, as its own metrics count them; to all receivers where
+        these don't name them.
+        """
         text = self.fetch("metrics").text
         found: dict[str, list[int]] = {}
         for failed, labels, value in _SENT.findall(text):
-            integration = dict(_LABEL.findall(labels)).get("integration", "")
+            told = dict(_LABEL.findall(labels))
+            integration = told.get("integration", "")
+            if told.get("receiver_name", receiver) != receiver:
+                continue
             found.setdefault(integration, [0, 0])[bool(failed)] += int(float(value))
         return {name: Sent(*counts) for name, counts in found.items()}
 

@@ -16,14 +16,20 @@ _TOPOLOGY = topology_of(spec_of(notifications={}), Path("/srv/techsapo"))
 
 
 def at_most(alert: Alert) -> float:
-    """Seconds: a scrape, an evaluation, the alert's `for`, and how long its group waits."""
+    """Seconds: a scrape, an evaluation, the alert's `for`, and how long its group waits.
+
+    What one does not take Alertmanager tries again for its group's interval, before it counts as failed.
+    """
     spec = _TOPOLOGY.spec
     prometheus, waits = spec.monitoring.prometheus, spec.monitoring.alertmanager.group_wait
     for route in routes(_TOPOLOGY):
         names = route["matchers"][0].removeprefix('alertname=~"').removesuffix('"')
         if re.fullmatch(names, alert.name):
             waits = route.get("group_wait", waits)
-    return sum(map(seconds, (prometheus.scrape_interval, prometheus.evaluation_interval, alert.for_, waits)))
+    tried = spec.monitoring.alertmanager.group_interval if alert.name == "NotificationsFailing" else "0s"
+    return sum(
+        map(seconds, (prometheus.scrape_interval, prometheus.evaluation_interval, alert.for_, waits, tried))
+    )
 
 
 def rows(locale: str) -> list[str]:

@@ -226,7 +226,7 @@ def alertmanager(config: str, directory: Path, *, port: int | None = None) -> It
     argv = [
         binary("prometheus-alertmanager"), f"--config.file={directory}/alertmanager.yml",
         f"--storage.path={directory}/am", f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=", "--log.level=warn",
+        "--cluster.listen-address=", "--enable-feature=receiver-name-in-metrics", "--log.level=warn",
     ]  # fmt: skip
     with running(argv, directory, port, lambda: http_ok(f"http://127.0.0.1:{port}/-/ready")) as server:
         yield server

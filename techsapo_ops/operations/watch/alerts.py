@@ -146,8 +146,9 @@ def try_out(
     """Send a synthetic `alert` and wait, at most `within` seconds, until Alertmanager has told its receiver.
 
     It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
-    group of a real one nor is muted by a worse one. Alertmanager counts notifications by integration: one
-    that a real alert sends at that very moment can't be told apart. The alert ends with this call.
+    group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
+    integration: one that a real alert sends there at that very moment can't be told apart. The alert ends
+    with this call.
     Raises OpsError where it reaches nobody, was refused, or is not sent in time.
     """
     spec = stack.spec
@@ -175,12 +176,12 @@ def try_out(
         "description": text[spec.locale],
         **help_with(spec, alert),
     }
-    before, started = server.sent(), clock()
+    before, started = server.sent(receiver), clock()
     server.post(labels, annotations, datetime.now(UTC) + timedelta(seconds=within + 60))
     try:
         while clock() - started < within:
             pause(POLL)
-            now = server.sent()
+            now = server.sent(receiver)
             failed = [i for i in integrations if _risen(before, now, i, "failed")]
             if failed:
                 raise OpsError(

@@ -131,5 +131,7 @@ def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
         f"--storage.path={topology.data_dir(service)}",
         f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
         "--cluster.listen-address=",
+        # Else nobody could tell a beat that the watcher missed from a message that nobody got.
+        "--enable-feature=receiver-name-in-metrics",
         *web_arguments(topology, service.kind),
     )

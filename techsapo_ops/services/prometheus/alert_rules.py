@@ -17,6 +17,8 @@ from techsapo_ops.stack.page_url import page_url
 
 _SCRAPE_TIMEOUT = 10.0
 """Seconds after which Prometheus gives a scrape up, where it does not scrape more often than that."""
+_SCRAPES = 4
+"""How many scrapes the catalogue's own windows hold at least."""
 
 
 def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
@@ -116,8 +118,11 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
         keep = settings.keep_firing_for
     window = alert.window if settings is None or settings.window is None else settings.window
     if window is not None:
-        # Where it is scraped seldom, the catalogue's own window could hold too little for a rate.
-        window = duration_text(max(seconds(window), 2 * seconds(spec.monitoring.prometheus.scrape_interval)))
+        # Where it is scraped seldom, the catalogue's own window could hold too little for a rate, or for
+        # three changes. Of the spec's own, _check wants two scrapes.
+        own = settings is not None and settings.window is not None
+        least = 0 if own else _SCRAPES * seconds(spec.monitoring.prometheus.scrape_interval)
+        window = duration_text(max(seconds(window), least))
     expr = alert.expression(threshold=threshold, minimum=minimum, window=window, jobs=jobs)
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
     rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}

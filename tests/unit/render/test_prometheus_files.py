@@ -10,6 +10,7 @@ import pytest
 import yaml
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.rules import CONFIG_INFO
 from techsapo_ops.errors import OpsError
@@ -341,9 +342,26 @@ def test_nothing_is_made_that_prometheus_3_or_2_53_takes_otherwise(interval: str
         assert not [f for f in ONLY_OLDER_FUNCTIONS if f in expr]
         assert not re.search(r'le="\d+"', expr), '3.x writes le="1.0"'
         # 3.x leaves a sample on a window's left edge out: two need more than two intervals.
-        windows = re.findall(r"\[(\w+)(?::\w+)?\]", expr)
+        windows = re.findall(r"\[(\w+)(?::\w*)?\]", expr)
         assert all(seconds(w) >= 2 * seconds(interval) for w in windows), expr
         assert expr.isascii()
+
+
+@pytest.mark.parametrize("interval", ["1m", "2m"])
+def test_windows_of_the_catalogue_follow_the_scrape_interval(interval: str) -> None:
+    monitoring = {**EVERYTHING["monitoring"], "prometheus": {"scrape_interval": interval}, "alerts": {}}
+    files = monitoring_files(spec_of(monitoring=monitoring))
+    rules = [
+        rule
+        for group in yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]
+        for rule in group["rules"]
+        if alerts()[rule["alert"]].window is not None
+    ]
+    assert rules
+    for rule in rules:
+        # Three changes, of which NotificationsFailing wants to see as many, take four samples.
+        windows = re.findall(r"\[(\w+)(?::\w*)?\]", rule["expr"])
+        assert all(seconds(w) >= 4 * seconds(interval) for w in windows), rule
 
 
 def hashes(**sections: Any) -> dict[str, str]:
