@@ -1,0 +1,35 @@
+"""What Alertmanager counts of its notifications."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
+
+NAMED = """\
+alertmanager_notifications_total{integration="webhook",receiver_name="critical"} 2
+alertmanager_notifications_total{integration="webhook",receiver_name="watchdog"} 90
+alertmanager_notifications_failed_total{integration="webhook",reason="other",receiver_name="critical"} 1
+alertmanager_notifications_failed_total{integration="webhook",reason="other",receiver_name="watchdog"} 7
+"""
+UNNAMED = """\
+alertmanager_notifications_total{integration="webhook"} 92
+alertmanager_notifications_failed_total{integration="webhook",reason="other"} 8
+"""
+
+
+@pytest.mark.parametrize(("metrics", "sent"), [(NAMED, Sent(2, 1)), (UNNAMED, Sent(92, 8))])
+def test_a_receiver_s_notifications_are_counted_without_the_watcher_s_beats(
+    metrics: str, sent: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Alertmanager("http://127.0.0.1:9")
+
+    def fetch(path: str, **_: Any) -> SimpleNamespace:
+        assert path == "metrics"
+        return SimpleNamespace(text=metrics)
+
+    monkeypatch.setattr(server, "fetch", fetch)
+    assert server.sent("critical") == {"webhook": sent}
