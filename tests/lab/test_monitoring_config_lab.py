@@ -276,7 +276,8 @@ def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_pa
         servers.running(node, tmp_path / "node", port, lambda: servers.http_ok(url)) as exporter,
         servers.prometheus("rule_files: [rules.yml]", tmp_path / "prometheus") as prometheus,
         servers.alertmanager(
-            "{route: {receiver: x}, receivers: [{name: x}]}", tmp_path / "am"
+            "{route: {receiver: x}, receivers: [{name: x, webhook_configs: [{url: http://127.0.0.1:9}]}]}",
+            tmp_path / "am",
         ) as alertmanager,
     ):
 
