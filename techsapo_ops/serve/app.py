@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.cgroup import HostUsage
-from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
 from techsapo_ops.serve.acknowledge_page import Door as AckDoor
 from techsapo_ops.serve.acknowledge_page import acknowledge_routes, key_in
-from techsapo_ops.serve.acknowledgements import Acknowledgements
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answer_language import AnswerLanguage
@@ -34,7 +29,6 @@ from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.chosen_tracing import tracing_of
-from techsapo_ops.serve.config_state import config_hash, config_since
 from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.door import Door
@@ -45,13 +39,14 @@ from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
-from techsapo_ops.serve.metric_registry import only
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
+from techsapo_ops.serve.monitoring_servers import MonitoringServers
 from techsapo_ops.serve.odd_bills import OddBills
 from techsapo_ops.serve.options import Options
+from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import Code, add_problem_handlers
@@ -62,12 +57,11 @@ from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.serve.silence_page import silence_routes
-from techsapo_ops.serve.spending import Spending, open_spending
+from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
 from techsapo_ops.spec.hosts import host_names
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
@@ -85,8 +79,6 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
 LAST_WORDS = 0.05
 """Seconds in which requests that were cut off at the end still write their audit row."""
-PROMETHEUS_TIMEOUT = 8.0
-"""Seconds in which Prometheus must answer the pages."""
 
 
 class App:
@@ -189,14 +181,9 @@ class App:
             self.lifecycle,
             unlisted,
         )
-        prometheus = None
-        if options.prometheus is not None:
-            prometheus = Prometheus(
-                options.prometheus, timeout=PROMETHEUS_TIMEOUT, login=options.prometheus_login
-            )
-        alertmanager = _alertmanager(options)
-        self._acknowledgements = acknowledgements = _acknowledgements(spec, prometheus, alertmanager)
-        report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
+        servers = MonitoringServers.of(options)
+        self._acknowledgements = acknowledgements = servers.acknowledgements
+        report = StatusReport(own_health, servers.prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
         self._model_ends = model_ends = ModelEnds(sections, listed_model)
@@ -205,7 +192,7 @@ class App:
             metrics.read("techsapo_alert_acknowledged", acknowledgements.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
         metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
-        _read_state(metrics, spec, options.data, self.audit, spending)
+        read_state(metrics, spec, options.data, self.audit, spending)
 
         # Questions first: routes are tried in this order.
         questions = (api_routes(gate, asking), chat_routes(gate, asking))
@@ -214,14 +201,14 @@ class App:
         others = (
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
-            silence_routes(spec.locale, gate, origins, alertmanager),
+            silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
                 AckDoor(spec.project, key_in(options.acknowledge_key), origins, SignIn(auth.sign_in)),
                 acknowledgements,
             ),
-            monitoring_routes(gate, Charts(prometheus, options.thresholds), telemetry, report),
+            monitoring_routes(gate, Charts(servers.prometheus, options.thresholds), telemetry, report),
         )
         routers = (*questions, *others)
         self.asgi = api = _fastapi(instance.version, self._lifespan, routers, keys=gate.needs_keys)
@@ -313,22 +300,6 @@ class App:
             await self.stop()
 
 
-def _alertmanager(options: Options) -> Alertmanager | None:
-    """The stack's, where there is one."""
-    login = options.alertmanager_login
-    where = options.alertmanager
-    return Alertmanager(where, timeout=PROMETHEUS_TIMEOUT, login=login) if where is not None else None
-
-
-def _acknowledgements(
-    spec: Spec, prometheus: Prometheus | None, alertmanager: Alertmanager | None
-) -> Acknowledgements | None:
-    """Who has which alert, where the stack has servers that know."""
-    if prometheus is None or alertmanager is None:
-        return None
-    return Acknowledgements(prometheus, alertmanager, spec.monitoring.prometheus.external_labels)
-
-
 def _fastapi(
     version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRouter], *, keys: bool
 ) -> FastAPI:
@@ -351,20 +322,3 @@ def _fastapi(
         return json_response(described(app.openapi(), keys=keys))
 
     return app
-
-
-def _read_state(metrics: Metrics, spec: Spec, data: Path, audit: AuditLog, spending: Spending) -> None:
-    """Let `metrics` read what the instance's parts know of themselves."""
-    usage, digest = HostUsage(), config_hash(spec)
-    since = config_since(data, digest)
-    metrics.read("techsapo_config_info", lambda: [({"hash": digest}, 1)])
-    metrics.gauge("techsapo_config_last_change_timestamp_seconds", lambda: since)
-    metrics.gauge("techsapo_audit_consecutive_errors", lambda: audit.consecutive_errors)
-    metrics.gauge("techsapo_audit_queue_rows", lambda: audit.status().waiting)
-    metrics.gauge("techsapo_audit_spool_rows", lambda: audit.status().spooled)
-    metrics.gauge("techsapo_memory_usage_percent", usage.memory_percent)
-    metrics.read("techsapo_memory_limit_bytes", lambda: only(usage.memory_limit()))
-    metrics.read("techsapo_cpu_usage_percent", lambda: only(usage.cpu_percent()))
-    metrics.read("techsapo_budget_utilization_percent", spending.percent)
-    metrics.read("techsapo_budget_spent_usd", spending.spent_usd)
-    metrics.read("techsapo_budget_exhausted", spending.exhausted)
