@@ -124,6 +124,30 @@ def test_what_somebody_acknowledged_reaches_nobody_else_and_the_next_incident_ne
     stack.gets("next-0")
 
 
+def test_who_was_told_before_somebody_acknowledged_hears_when_it_is_over_and_nobody_else_does(
+    stack: Stack,
+) -> None:
+    stack.break_app()
+    stack.gets("next-0")
+    stack.techsapo("alerts", "ack", "AppDown", "--by", "hanako")
+    stack.techsapo("alerts", "ack", "AppDown", "--by", "taro", "--take-over")
+    assert stack.holders() == ["taro"]
+    (incident,) = stack.incidents()
+    stack.passes(AFTER + 4)
+    stack.heal_app()
+
+    def told(status: str) -> set[str]:
+        """Who of the next receivers; a message may hold the end of an incident of before."""
+        return {
+            n.receiver
+            for n in stack.told.notes
+            if n.status == status and n.labels.get("since") == incident.since
+        }
+
+    servers.wait_for(lambda: bool(told("resolved")), timeout=60, what="a message that it is over")
+    assert (told("firing"), told("resolved")) == ({"next-0"}, {"next-0"})
+
+
 def test_an_alert_that_is_away_for_a_moment_is_the_same_incident(stack: Stack) -> None:
     stack.break_app()
     stack.techsapo("alerts", "ack", "AppDown", "--by", "hanako")

@@ -2,7 +2,8 @@
 
 Such a silence is not of the alert, which is repeated as before, but of what tells the next receivers that
 nobody acknowledged it (services/prometheus/next_receivers.py). It names one incident by when that began, so
-that the next time the alert fires it needs another one, whoever is down meanwhile.
+that the next time the alert fires it needs another one, whoever is down meanwhile. It leaves out the next
+receivers that were told before: they hear when it is over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
@@ -129,7 +130,8 @@ def acknowledge(
     before = acknowledgements(alertmanager)
     if not claim.take_over:
         _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.by])
-    made = {_silence(alertmanager, incident, claim, clock()) for incident in wanted}
+    told = alertmanager.alerts()
+    made = {_silence(alertmanager, incident, claim, clock(), told) for incident in wanted}
     same = [incident.labels for incident in wanted]  # with those of incidents that are over
     withdraw(alertmanager, (old for old in before if old.incident.labels in same))
     now = acknowledgements(alertmanager)
@@ -147,11 +149,25 @@ def withdraw(alertmanager: Alertmanager, given: Iterable[Acknowledgement]) -> No
         alertmanager.expire(each.id)
 
 
-def _silence(alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime) -> str:
+def _silence(
+    alertmanager: Alertmanager, incident: Incident, claim: Claim, now: datetime, told: Iterable[Alert]
+) -> str:
     matchers = [Matcher(name, "=", value) for name, value in sorted(incident.labels.items())]
     matchers += [Matcher(SINCE, "=", incident.since), _ANY_NEXT]
+    if steps := _told_steps(incident, told):
+        matchers.append(Matcher(NEXT, "!~", "|".join(steps)))
     comment = claim.comment or _has(claim.by, incident)
     return alertmanager.silence(matchers, now, claim.until, claim.by, comment)
+
+
+def _told_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:
+    """Which of the next receivers were told of the incident: a silence would hide its end from them."""
+    wanted = incident.labels.items() | {(SINCE, incident.since)}
+    return sorted(
+        a.labels[NEXT]
+        for a in alerts
+        if NEXT in a.labels and a.state != "suppressed" and wanted <= a.labels.items()
+    )
 
 
 def _has(by: str, incident: Incident) -> str:

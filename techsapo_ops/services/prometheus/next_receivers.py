@@ -2,7 +2,7 @@
 
 Such a rule has the name of the alert, its labels and its condition, so that a silence of the alert and what
 mutes it hold for it as well. Its label NEXT says which of `notifications.next` it is for, SINCE when the
-incident began: an acknowledgement is a silence of what has that SINCE and any NEXT.
+incident began: an acknowledgement is a silence of what has that SINCE and any NEXT of those not yet told.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
 _SUMMARY = {
-    "ja": "{after}のあいだ、だれも確認していません：",
-    "en": "Acknowledged by nobody for {after}: ",
+    "ja": "{after}以内にだれも確認しませんでした：",
+    "en": "Nobody acknowledged it within {after}: ",
 }
 
 

@@ -21,6 +21,7 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
 from techsapo_ops.services.alertmanager.signing import signature
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.monitoring import Prometheus as PrometheusSpec
@@ -289,3 +290,17 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
     assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
     (alert,) = status.json()["alerts"]
     assert datetime.fromisoformat(alert["since"]) == fired
+
+
+def test_an_acknowledgement_leaves_out_whom_was_told_already(tmp_path: Path, kept: Kept) -> None:
+    def told(step: str, state: str = "active", **more: str) -> Alert:
+        labels = {**LABELS, "since": "1700000000", "site": "tokyo", **more, "next": step}
+        return Alert(labels, {}, state, False, (f"next.{step}",), datetime.now(UTC))
+
+    kept.sent = [
+        told("0"), told("1"), told("2", "suppressed"), told("3", since="1"), told("4", service="other"),
+    ]  # fmt: skip
+    assert run(tmp_path, lambda client: submit(client, by="花子")).status_code == 200
+    (made,) = kept.silences
+    assert [str(m) for m in made.matchers if m.name == "next"] == ["next=~.+", "next!~0|1"]
+    assert [str(a.incident) for a in acknowledgements(Alertmanager(NOWHERE))] == ["AppDown"]
