@@ -37,10 +37,17 @@ CHANGES: dict[str, dict[str, Any]] = {
     "RedisFull": {"window": "8s", "keep_firing_for": "0s"},
     "MysqlRestarted": {"window": "8s", "for": "1s"},
     "ServiceRestarting": {"window": "90s"},
+    "AnalysisSlow": {"window": "12s", "for": "1s"},
 }
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 FULL = 4 << 20
 """Bytes that Redis may use."""
+SLOW = {
+    name: {**p, "accuracy": 0, "same_wrong": 0, "grader_false_positive": 0, "latency": {"mean": "1s"}}
+    for name, p in FREE.items()
+}
+"""Providers that differ, so that all phases are gone through, and take a fifth of the time for each."""
+SOON = {"limits": {"request_timeout": "5s"}}
 IN_TIME = 15.0
 """Seconds on a busy machine: a scrape, an evaluation, a second of `for`, and the notification."""
 
@@ -83,6 +90,10 @@ FAULTS = {
     ),
     "disk": Fault("a disk is full", "DiskAlmostFull", {}, {}),
     "clock": Fault("nothing sets the clock", "ClockUnsynchronised", {}, {}),
+    "slow": Fault(
+        "providers take nearly all of the time", "AnalysisSlow", {"task_type": "basic"},
+        {"ProviderDown": "what the end of a phase cuts has failed"},
+    ),
     "loop": Fault("an instance crashes again and again", "ServiceRestarting", {"server": "app-3"}, {}),
 }  # fmt: skip
 POSSIBLE = {"disk": may_make_disks, "clock": may_set_the_clock}
@@ -112,7 +123,7 @@ class Lab:
         self.stack.start(2, providers=vendors, wallbounce={"breaker": {"cooldown": "1s"}})
 
     def start_third(self) -> None:
-        self.stack.start(3, providers=FREE)
+        self.stack.start(3, providers=SLOW, app=SOON)
 
     def run(self, name: str) -> None:
         """Cause the fault, wait until somebody is told or in vain, end it, and wait for that to be told."""
@@ -233,6 +244,14 @@ class Lab:
     def end_clock(self) -> None:
         set_clock(synchronised=True)
 
+    def cause_slow(self) -> None:
+        self.stack.many(8, lambda n: self.stack.ask(3, f"slow {n}"), at_once=8)
+
+    def end_slow(self) -> None:
+        """A provider that failed is down until it is asked again, or the app began anew."""
+        self.start_third()
+        servers.wait_for(lambda: self.stack.told.last("ProviderDown") != "firing", what="no provider is down")
+
     def cause_loop(self) -> None:
         for _ in range(3):
             before = self._third_began()
@@ -287,7 +306,8 @@ def fault(request: pytest.FixtureRequest, faults: dict[str, Fault]) -> Fault:
 
 def test_a_fault_is_told_by_the_right_alert_in_time(fault: Fault) -> None:
     assert fault.seconds is not None, [(n.alert, n.status, n.labels) for n in fault.notes]
-    assert fault.seconds < IN_TIME + (30 if fault.alert == "ServiceRestarting" else 0)
+    takes_long = {"ServiceRestarting", "AnalysisSlow"}
+    assert fault.seconds < IN_TIME + (30 if fault.alert in takes_long else 0)
 
 
 def test_a_fault_is_told_once(fault: Fault) -> None:
