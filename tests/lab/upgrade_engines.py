@@ -30,8 +30,9 @@ _DIGEST = (
 
 @dataclass
 class NativeStack(Stack):
-    """On the native engine."""
+    """On the native engine, where MariaDB makes its accounts at its start."""
 
+    restarted: frozenset[str] = frozenset({"mysql", "prometheus"})
     earlier: list[psutil.Process] = field(default_factory=list)
 
     def _processes(self) -> dict[str, psutil.Process]:

@@ -82,6 +82,8 @@ class Stack(ABC):
     """One of the earlier version after the way back."""
     plan: dict[str, Any] = field(default_factory=dict)
     """What this version's `plan` said before its first `up`."""
+    restarted: frozenset[str] = frozenset({"prometheus"})
+    """Servers that it begins anew."""
     before: dict[str, Any] = field(default_factory=dict)
     """What the earlier version had put into the stack, and its backup holds; then also what this one did."""
     tool: Tool = field(default_factory=earlier_tool)
