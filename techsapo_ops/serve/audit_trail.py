@@ -84,7 +84,7 @@ class AuditedRequest:
     request_id: str
     caller: Caller
     wait: VendorWait
-    """How long its analysis waits for vendors."""
+    """How long its analysis waits for vendors, and whether for one of them as long as it may."""
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""
@@ -169,7 +169,9 @@ class AuditedRequest:
         """Count the analysis, which ended so, whatever carries its answer. A kept answer is none."""
         if not self.joined:
             taken = perf_counter() - self.started
-            self.trail.metrics.analysed(self.task_type, status, taken, self.request_id)
+            self.trail.metrics.analysed(
+                self.task_type, status, taken, self.request_id, cut_off=self.wait.cut_off
+            )
 
     def _provider_failed(
         self, provider: str, model: str, seconds: float, *, kind: str, cause: str, detail: str

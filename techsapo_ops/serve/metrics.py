@@ -127,17 +127,20 @@ class Metrics:
             case BreakerOpened(provider=provider, model=model):
                 self._count("techsapo_llm_breaker_opened_total", provider, model)
 
-    def analysed(self, task_type: TaskType, status: str, seconds: float, request_id: str) -> None:
+    def analysed(
+        self, task_type: TaskType, status: str, seconds: float, request_id: str, *, cut_off: bool = False
+    ) -> None:
         """Count an analysis that ended with `status` success, error, refused or cancelled.
 
-        Of one that was refused or cancelled the time says nothing.
+        Of one that was refused or cancelled the time says nothing. One that `cut_off` a provider at the end
+        of a phase has used all of its time: what it saved for phases that did not come is no reserve.
         """
         self._count("techsapo_wallbounce_requests_total", task_type, status)
         if status not in ("success", "error"):
             return
         self._success.add(1 if status == "success" else 0)
         self._observe("techsapo_wallbounce_duration_seconds", seconds, request_id, task_type)
-        share = seconds / self._deadline
+        share = max(seconds / self._deadline, 1.0 if cut_off else 0.0)
         self._observe("techsapo_wallbounce_deadline_used_ratio", share, request_id, task_type)
 
     def http(self, method: str, route: str, status: int, seconds: float | None, request_id: str) -> None:

@@ -64,4 +64,4 @@ class AnalysisContext:
     payer: Payer | None = None
     """None where nothing is reserved or booked."""
     wait: VendorWait = field(default_factory=VendorWait)
-    """How long vendors were waited for."""
+    """How long vendors were waited for, and whether one of them was for as long as it may be."""

@@ -1,4 +1,4 @@
-"""How long an analysis waited for vendors."""
+"""How long an analysis waited for vendors, and whether it gave one up."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ class VendorWait:
     """Seconds, as `clock` counts them, in which at least one call to a vendor was under way.
 
     Calls at the same time count once: it is what the analysis, and who waits for it, can't do anything about.
+    `cut_off` says that the end of a phase cut a call off: there the analysis waited as long as it may.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.cut_off = False
         self._clock = clock
         self._under_way = 0
         self._since = 0.0

@@ -19,16 +19,19 @@ MAX_ANSWER = 100_000
 class Bounded(Decorator):
     """`inner` within its own time and the ask's, and with answers that are neither empty nor endless.
 
-    What the vendor bills for a call that was cut off nobody knows, so that its worst case counts.
+    What the vendor bills for a call that was cut off nobody knows, so that its worst case counts. Where the
+    ask's time was over, and not the provider's own, the analysis's wait takes note.
     """
 
     @override
     async def call(self, ask: Ask) -> Reply:
         allowed = min(self.timeout, ask.limit)
         try:
-            async with asyncio.timeout(allowed):
+            async with asyncio.timeout(allowed) as timer:
                 reply = await self.inner.call(ask)
         except TimeoutError:
+            if timer.expired() and ask.limit < self.timeout:
+                ask.context.wait.cut_off = True
             told = f"no answer within {allowed:.3g} s"
             cost = worst_of_ask(self.inner, ask)
             raise ProviderError(FailureKind.TIMEOUT, told, cost_usd=cost) from None

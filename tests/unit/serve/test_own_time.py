@@ -21,6 +21,8 @@ from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 SLOW = {n: {**p, "latency": {"mean": "400ms", "jitter": 0}} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
+ENDLESS: dict[str, Any] = {"latency": {"mean": "50s", "jitter": 0}}
+USED = "techsapo_wallbounce_deadline_used_ratio_bucket"
 SSE = {"Accept": "text/event-stream"}
 CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}]}
 GENERATE, LOGS, COMPLETIONS = ANSWERING
@@ -168,7 +170,7 @@ def test_an_app_that_is_full_has_failed_who_asks(tmp_path: Path) -> None:
 
 
 def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Path) -> None:
-    endless = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
+    endless = {n: {**p, **ENDLESS} for n, p in QUICK.items()}
     app = make_app(tmp_path, providers=endless, app={"limits": {"request_timeout": "200ms"}})
 
     async def work(client: httpx.AsyncClient) -> None:
@@ -176,11 +178,36 @@ def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Pa
 
     asking(app, work)
     assert ends(app) == {"error": 1}
-    used = "techsapo_wallbounce_deadline_used_ratio_bucket"
-    assert seen(app, used, "le", task_type="basic", le="0.4") == {}, (
-        "no provider answered in its part of the time"
-    )
-    assert seen(app, used, "le", task_type="basic", le="+Inf") == {"+Inf": 1}
+    assert seen(app, USED, "le", le="0.95") == {}, "no provider answered in its part of the time"
+    assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
+
+
+@pytest.mark.parametrize("carrier", ["JSON", "events"])
+def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_of_its_time(
+    carrier: str, tmp_path: Path
+) -> None:
+    one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS}}
+    app = make_app(tmp_path, providers=one_is_late, app={"limits": {"request_timeout": "1s"}})
+
+    async def work(client: httpx.AsyncClient) -> None:
+        await ask(client, carrier)
+
+    asking(app, work)
+    assert seen(app, USED, "le", le="0.95") == {}, "it ended when less than half of it was over"
+    assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
+
+
+def test_a_provider_that_is_late_by_its_own_time_out_has_not_used_all_of_an_analysiss_time(
+    tmp_path: Path,
+) -> None:
+    one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS, "timeout": "100ms"}}
+    app = make_app(tmp_path, providers=one_is_late)
+
+    async def work(client: httpx.AsyncClient) -> None:
+        assert (await ask(client, "JSON")).status_code == 200
+
+    asking(app, work)
+    assert seen(app, USED, "le", le="0.8") == {"0.8": 1}
 
 
 def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
-from scripted import Scripted
+import virtual
+from scripted import Scripted, never, orchestrator
 
+from techsapo_ops.wallbounce.analysis import AnalysisError
+from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.context import AnalysisContext
 from techsapo_ops.wallbounce.decorators.awaited import Awaited
 from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import RetryPolicy
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
@@ -81,3 +86,47 @@ def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
     ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
     asyncio.run(provider.call(ask))
     assert wait.seconds() == 4
+
+
+class Undecided(Scripted):
+    """Answers at once, and never comes to an end with its grades."""
+
+    async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
+        await never()
+        raise AssertionError
+
+
+async def broken() -> str:
+    raise ProviderError(FailureKind.TIMEOUT, "the vendor itself says that it was too late")
+
+
+@pytest.mark.parametrize(
+    ("providers", "cut_off"),
+    [
+        ([Scripted("a", "x"), Scripted("b", "x"), Scripted("c", "x")], False),
+        ([Scripted("a", "x"), Scripted("b", "x"), Scripted("c", never, timeout=60)], True),
+        ([Scripted("a", never, timeout=60), Scripted("b", never, timeout=60)], True),
+        ([Scripted("a", "x"), Undecided("b", "x", timeout=60)], True),
+        ([Scripted("a", "x"), Scripted("b", never, timeout=10)], False),
+        ([Scripted("a", "x"), Undecided("b", "x", timeout=10)], False),
+        ([Scripted("a", "x"), Scripted("b", broken, timeout=60)], False),
+    ],
+    ids=[
+        "all are quick", "an answer", "all answers", "grades",
+        "its own time-out", "its own time-out for grades", "its own failure",
+    ],
+)  # fmt: skip
+def test_what_the_end_of_a_phase_cuts_off_is_noted_and_no_failure_of_a_providers_own(
+    providers: list[Scripted], cut_off: bool
+) -> None:
+    wait = VendorWait()
+
+    async def analyse() -> None:
+        bounce, _ = orchestrator(*providers, deadline=100)
+        try:
+            await bounce.analyse(Question("why", "en", "req-1"), "basic", wait=wait)
+        except AnalysisError:
+            assert len(providers) == 2, "all answers"
+
+    virtual.run(analyse())
+    assert wait.cut_off == cut_off
