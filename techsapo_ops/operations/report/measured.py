@@ -6,17 +6,15 @@ Counters begin anew with each restart, which `increase` knows; what it makes of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from techsapo_ops.adapters.prometheus import Prometheus, Series
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.operations.report.section import Sources, named, some
+from techsapo_ops.operations.report.section import STEP, Sources, named, some
 from techsapo_ops.spec.models.base import seconds
 
-STEP = 300
-"""Seconds of one look at the past: what fires for less is taken for as long."""
 _ASKED_SECONDS = 20.0
 _UNTOLD = 2 * STEP / 60
 """Minutes without a look that nobody is told of."""
@@ -42,7 +40,7 @@ def refused(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     if plans:
         reasons = [words("plan", name=named(name), count=count) for name, count in plans.items()]
         lines.append(words("refused_rate", count=sum(plans.values()), reasons=some(words, reasons)))
-    return lines or [words("refused_none")], {"budget": budget, "rate_limit": plans}
+    return lines or [_nothing(sources, "refused_none")], {"budget": budget, "rate_limit": plans}
 
 
 def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
@@ -50,7 +48,7 @@ def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     words = sources.words
     fired = {
         series.labels.get("alertname", ""): sorted(series.values)
-        for series in _looks(sources, f"max by (alertname) (max_over_time({_FIRING}[{STEP}s]))")
+        for series in sources.looks(f"max by (alertname) (max_over_time({_FIRING}[{STEP}s]))")
     }
     by: dict[str, set[str]] = defaultdict(set)
     held = "count by (alert, by) (max_over_time(techsapo_alert_acknowledged"
@@ -68,7 +66,7 @@ def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         )
         for count, minutes, name in found
     ]
-    return [some(words, shown)] if shown else [words("alerts_none")], {
+    return [some(words, shown) if shown else _nothing(sources, "alerts_none")], {
         "alerts": [
             {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by[name])}
             for count, minutes, name in found
@@ -87,9 +85,7 @@ def down(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     times = {s.labels.get("job", ""): round(s.value * each, 1) for s in failed}
     times = {name: spent for name, spent in times.items() if spent >= 1}
     ranked = sorted(times.items(), key=lambda entry: -entry[1])
-    looked = sorted(
-        {at for series in _looks(sources, f"max(count_over_time(up[{STEP}s]))") for at in series.values}
-    )
+    looked = sources.measured
     unseen = max(sources.days * 1440 - len(looked) * STEP / 60, 0.0)
     first = looked[0] if looked else sources.now.timestamp()
     late = (first - STEP - sources.begin.timestamp()) / 60
@@ -101,7 +97,7 @@ def down(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         "measured_since": sources.iso(first) if looked else None,
     }
     if not looked:
-        return [words("down_unknown")], facts
+        return [words("measured_nothing")], facts
     lines = [some(words, [words("down", name=named(n), time=words.span(t)) for n, t in ranked])]
     if not ranked:
         lines = [words("down_none")]
@@ -118,9 +114,9 @@ def _counts(sources: Sources, expression: str, label: str) -> dict[str, int]:
     return {name: count for name, count in sorted(found) if count}
 
 
-def _looks(sources: Sources, expression: str) -> Sequence[Series]:
-    end = sources.now.timestamp()
-    return sources.prometheus.query_range(expression, sources.begin.timestamp() + STEP, end, STEP)
+def _nothing(sources: Sources, none: str) -> str:
+    """The words of `none`, unless Prometheus knows of nothing since it measured nothing."""
+    return sources.words(none if sources.measured else "measured_nothing")
 
 
 def _times(moments: Iterable[float]) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.report import Words
 from techsapo_ops.errors import OpsError
@@ -22,6 +22,8 @@ NAME = 40
 """Characters of a name from elsewhere."""
 LINE = 160
 """Characters of a line."""
+STEP = 300
+"""Seconds of one look at the past: what fires for less is taken for as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,20 @@ class Sources:
         if self.server is None:
             raise OpsError("this stack runs no Prometheus")
         return self.server
+
+    def looks(self, expression: str) -> Sequence[Series]:
+        """What Prometheus knows of `expression`, at each look. Raises OpsError."""
+        end = self.now.timestamp()
+        return self.prometheus.query_range(expression, self.begin.timestamp() + STEP, end, STEP)
+
+    @cached_property
+    def measured(self) -> Sequence[float]:
+        """The looks before which Prometheus asked anybody anything, in order. Raises OpsError.
+
+        Without one, nothing that it does not know of can be called none.
+        """
+        found = self.looks(f"max(count_over_time(up[{STEP}s]))")
+        return sorted({at for series in found for at in series.values})
 
     @cached_property
     def rows(self) -> Rows:

@@ -104,6 +104,11 @@ shop の週次レポート 2026-11-23〜2026-11-29
    新しい版は不明です。パッケージ一覧がありません（apt-get update で取得）""",
 }
 
+UNMEASURED = {
+    "en": "Prometheus measured nothing in this time",
+    "ja": "この期間、Prometheus は何も測定していません",
+}
+
 
 class Week(Full):
     """A week in which something of everything happened, but for two hours without a look."""
@@ -182,9 +187,13 @@ def test_the_first_report_says_since_when_it_knows_and_counts_no_nothing(
     assert report().page == FIRST[locale]
 
 
-def test_a_prometheus_that_measured_nothing_says_so_and_not_that_nothing_was_down(tmp_path: Path) -> None:
-    _, report = made(tmp_path, "en", Unused(begun=None))
-    assert "Down: Prometheus measured nothing in this time" in report().text
+@pytest.mark.parametrize("locale", UNMEASURED)
+def test_a_prometheus_that_measured_nothing_says_so_and_not_that_there_was_nothing(
+    locale: str, tmp_path: Path
+) -> None:
+    _, report = made(tmp_path, locale, Unused(begun=None))
+    told = {s.name: s.lines for s in report().sections if s.name in ("refused", "down", "alerts")}
+    assert told == dict.fromkeys(("refused", "down", "alerts"), (UNMEASURED[locale],))
 
 
 @pytest.mark.parametrize(
