@@ -42,12 +42,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
 FULL = 4 << 20
 """Bytes that Redis may use."""
-SLOW = {
-    name: {**p, "accuracy": 0, "same_wrong": 0, "grader_false_positive": 0, "latency": {"mean": "1s"}}
-    for name, p in FREE.items()
-}
-"""Providers that differ, so that all phases are gone through, and take a fifth of the time for each."""
-SOON = {"limits": {"request_timeout": "5s"}}
+SLOW = {**FREE, "sim-a": {**FREE["sim-a"], "latency": {"mean": "60s"}}}
+"""One provider of three does not answer in the time that it is waited for."""
+SOON = {"limits": {"request_timeout": "4s"}}
 IN_TIME = 15.0
 """Seconds on a busy machine: a scrape, an evaluation, a second of `for`, and the notification."""
 
@@ -91,8 +88,8 @@ FAULTS = {
     "disk": Fault("a disk is full", "DiskAlmostFull", {}, {}),
     "clock": Fault("nothing sets the clock", "ClockUnsynchronised", {}, {}),
     "slow": Fault(
-        "providers take nearly all of the time", "AnalysisSlow", {"task_type": "basic"},
-        {"ProviderDown": "what the end of a phase cuts has failed"},
+        "a provider answers too late", "AnalysisSlow", {"task_type": "basic"},
+        {"ProviderDown": "what the end of a phase cuts off has failed"},
     ),
     "loop": Fault("an instance crashes again and again", "ServiceRestarting", {"server": "app-3"}, {}),
 }  # fmt: skip
