@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from techsapo_ops.adapters.folders import opened, replace_in, write_hint
+from techsapo_ops.adapters import access_list
+from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_hint
 from techsapo_ops.errors import OpsError
 
 
@@ -19,6 +20,31 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
     try:
         with opened(path.parent, make=0o777) as folder:
             replace_in(folder, path.name, content, mode, owner)
+    except OSError as error:
+        raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
+
+
+def write_in_place(path: Path, content: bytes, mode: int) -> None:
+    """Write `content` into the file at `path`, which stays the same file: a container may have it mounted by
+    itself. It has `mode` before it holds anything of `content`.
+
+    For what has no room, the disk or a limit, nothing is changed. A reader may see a part, and what is killed
+    in the middle leaves one. Raises OpsError when it can't be written whole.
+    """
+    try:
+        descriptor = open_file(path, os.O_RDWR)
+        with os.fdopen(descriptor, "r+b") as file:
+            size = os.fstat(descriptor).st_size
+            if access_list.own_mode(path) != mode:  # else a container's user would no longer read it
+                os.fchmod(descriptor, mode)
+            try:
+                os.posix_fallocate(descriptor, 0, max(len(content), 1))
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+            file.write(content)
+            file.truncate()
+            os.fsync(descriptor)
     except OSError as error:
         raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
 

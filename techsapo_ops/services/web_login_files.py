@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from techsapo_ops.adapters import owners
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters import access_list, owners
+from techsapo_ops.adapters.files import write_atomic, write_in_place
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.web_login import (
     READERS,
@@ -22,6 +21,7 @@ from techsapo_ops.services.web_login import (
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.topology import Topology
 
+_MODE = 0o600
 _COST = 8
 """Of bcrypt, 20 ms. The password holds 192 random bits, so a higher one would protect nothing more, and every
 wrong guess costs the server as much: it hashes one at a time."""
@@ -57,14 +57,9 @@ def keep(path: Path, text: str, user: str | None) -> None:
     """Let `path` hold `text`, for `user` alone."""
     content = text.encode()
     if not path.exists():
-        write_atomic(path, content, 0o600, owners.ids(user))
-    elif path.read_bytes() != content:
-        # Into the same file, which a container has mounted by itself.
-        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
-            file.write(content)
-            file.truncate()
-            os.fsync(descriptor)
+        write_atomic(path, content, _MODE, owners.ids(user))
+    elif path.read_bytes() != content or access_list.own_mode(path) != _MODE:
+        write_in_place(path, content, _MODE)
     owners.give(path, user)
 
 

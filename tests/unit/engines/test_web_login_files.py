@@ -82,3 +82,12 @@ def test_a_file_that_its_own_server_changed_is_written_anew_and_not_tried_for_ho
     web_file(stack.layout, "prometheus").write_text(text)
     web_login_files.make(stack, "prometheus")
     assert fits(stack, password_file(stack.layout, "prometheus").read_text())
+
+
+def test_a_file_that_others_could_read_is_for_its_reader_alone_again(stack: Topology) -> None:
+    web_login_files.make(stack, "prometheus")
+    before = content(stack)
+    web_file(stack.layout, "prometheus").chmod(0o644)
+    web_login_files.make(stack, "prometheus")
+    assert stat.S_IMODE(web_file(stack.layout, "prometheus").stat().st_mode) == 0o600
+    assert content(stack) == before
