@@ -48,18 +48,24 @@ _LONGEST_COMMENT = 300
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Who is let in to acknowledge: `key` gives the key of the signatures, None where there is none now."""
+    """Who is let in to acknowledge: `key` gives the key of the signatures, None where there is none now.
+
+    Guesses and requests that are signed are counted apart, else strangers would use up responders' tries.
+    """
 
     project: str
     key: Callable[[], bytes | None]
     origins: SameOrigin
     sign_in: SignIn
-    attempts: Attempts = field(default_factory=lambda: Attempts(30, 300))
+    guesses: Attempts = field(default_factory=lambda: Attempts(30, 300))
+    signed: Attempts = field(default_factory=lambda: Attempts(30, 300))
 
-    def admits(self, alert: str, signature: str) -> bool:
-        """Whether the signature is that of the alert."""
+    def admits(self, client: str, alert: str, signature: str) -> bool:
+        """Whether the signature is that of the alert. Raises Problem where a client tries too often."""
         key = self.key()
-        return key is not None and is_signed(signature, key, self.project, alert)
+        admitted = key is not None and is_signed(signature, key, self.project, alert)
+        (self.signed if admitted else self.guesses).count(client)
+        return admitted
 
 
 @cache
@@ -130,19 +136,17 @@ class _Pages:
 
     async def ask(self, request: Request, name: str) -> Response:
         """The form; nothing is changed."""
-        self.door.attempts.count(str(request.state.client))
         signature = request.query_params.get("signature", "")
-        if not self.door.admits(name, signature):
+        if not self.door.admits(str(request.state.client), name, signature):
             return self._refused(request, name)
         return await self._form(request, name, signature)
 
     async def take(self, request: Request, name: str) -> Response:
         """Acknowledge what the form says."""
-        self.door.attempts.count(str(request.state.client))
         await self.door.origins.check(request)
         body = await request.body()
         form = Form.read(body)
-        if not self.door.admits(name, form.signature):
+        if not self.door.admits(str(request.state.client), name, form.signature):
             return self._refused(request, name)
         by = self.door.sign_in.user(request) or form.by
         if not 0 < len(by) <= LONGEST_NAME or not by.isprintable():

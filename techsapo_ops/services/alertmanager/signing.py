@@ -30,7 +30,9 @@ def signs(topology: Topology) -> bool:
 
 
 def key_file(layout: Layout) -> Path:
-    """The key, made at the first start, for the tool itself: without it every link is worthless."""
+    """The key, for the tool itself. Where it was removed, the next start makes another, and links of before
+    are worthless; until then the app goes on by its copy.
+    """
     return layout.keys / KEY
 
 

@@ -250,11 +250,27 @@ def test_a_client_that_tries_on_and_on_has_to_wait_and_others_do_not() -> None:
     attempts.count("a")
 
 
-def test_a_flood_of_guesses_is_cut_off(tmp_path: Path, kept: Kept) -> None:
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_flood_of_guesses_is_cut_off_and_a_link_that_is_signed_works_on(
+    method: str, tmp_path: Path, kept: Kept
+) -> None:
     async def work(client: httpx.AsyncClient) -> list[int]:
-        return [(await client.get(FORGED["a made-up one"])).status_code for _ in range(32)]
+        guesses = [await client.request(method, FORGED["a made-up one"]) for _ in range(32)]
+        assert {g.status_code for g in guesses[:30]} == {403}
+        return [*(g.status_code for g in guesses[-2:]), (await submit(client, by="hanako")).status_code]
 
-    assert run(tmp_path, work)[-2:] == [429, 429]
+    assert run(tmp_path, work) == [429, 429, 200]
+    assert kept.by == ["hanako"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_who_has_a_link_asks_the_servers_only_so_often(method: str, tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> list[int]:
+        data = {"signature": link().partition("=")[2]} if method == "POST" else None
+        return [(await client.request(method, link(), data=data)).status_code for _ in range(31)]
+
+    answers = run(tmp_path, work)
+    assert (429 in answers[:30], answers[30]) == (False, 429)
 
 
 RESENT = 60
