@@ -64,7 +64,7 @@ def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Changed alerts exist, and thresholds are given where there is one."""
+    """Changed alerts exist, and have the threshold, minimum or window that is changed."""
     if not spec.monitoring.alerts:
         return
     from techsapo_ops.catalogue.alerts import (
@@ -76,19 +76,17 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
         path: Path = ("monitoring", "alerts", name)
         if name not in known:
             yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
-        elif settings.threshold is not None and known[name].threshold is None:
-            yield Finding(
-                (*path, "threshold"), f"{name} has no threshold", "remove it; `enabled` and `for` work"
-            )
-        elif settings.window is not None:
-            yield from _window(spec, (*path, "window"), name, settings.window, known[name].window)
+            continue
+        for field in ("threshold", "minimum", "window"):
+            if getattr(settings, field) is not None and getattr(known[name], field) is None:
+                yield Finding((*path, field), f"{name} has no {field}", "remove it; `enabled` and `for` work")
+        if settings.window is not None and known[name].window is not None:
+            yield from _window(spec, (*path, "window"), settings.window)
 
 
-def _window(spec: Spec, path: Path, name: str, window: str, own: str | None) -> Iterator[Finding]:
+def _window(spec: Spec, path: Path, window: str) -> Iterator[Finding]:
     interval: Path = ("monitoring", "prometheus", "scrape_interval")
     scrape = spec.monitoring.prometheus.scrape_interval
-    if own is None:
-        yield Finding(path, f"{name} has no window", "remove it; `enabled` and `for` work")
-    elif seconds(window) < 2 * seconds(scrape):
+    if seconds(window) < 2 * seconds(scrape):
         hint = "lengthen it, or scrape more often"
         yield Finding(path, f"{window} does not hold two scrapes, one every {scrape}", hint, (interval,))

@@ -8,7 +8,6 @@ from typing import Any
 
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
-from techsapo_ops.errors import OpsError
 from techsapo_ops.services.prometheus.holder_text import holder_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -25,11 +24,9 @@ def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
     """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
 
     `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
-    left out. Raises OpsError for changes to an alert that does
-    not exist, to a threshold or window that it does not have, and for a window that is too short.
+    left out.
     """
     catalogue = alerts()
-    _check(spec)
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in catalogue.values():
         settings = spec.monitoring.alerts.get(alert.name)
@@ -85,28 +82,6 @@ def threshold_of(spec: Spec, alert: Alert) -> float | None:
     return related.get(alert.name, alert.threshold)
 
 
-def _check(spec: Spec) -> None:
-    catalogue = alerts()
-    least = 2 * seconds(spec.monitoring.prometheus.scrape_interval)
-    for name, changes in spec.monitoring.alerts.items():
-        where = f"monitoring.alerts.{name}"
-        if name not in catalogue:
-            raise OpsError(f"{where}: there is no such alert", f"there are {', '.join(catalogue)}")
-        if changes.threshold is not None and catalogue[name].threshold is None:
-            raise OpsError(f"{where}.threshold: this alert has no threshold", "remove it")
-        if changes.minimum is not None and catalogue[name].minimum is None:
-            raise OpsError(f"{where}.minimum: this alert has no minimum", "remove it")
-        if changes.window is None:
-            continue
-        if catalogue[name].window is None:
-            raise OpsError(f"{where}.window: this alert has no window of its own", "remove it")
-        if seconds(changes.window) < least:
-            raise OpsError(
-                f"{where}.window: {changes.window} does not hold two scrapes",
-                f"write {duration_text(least)} or more, or scrape more often",
-            )
-
-
 def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     """`alert` as a rule of Prometheus; see alert_groups."""
     settings = spec.monitoring.alerts.get(alert.name)
@@ -119,7 +94,7 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     window = alert.window if settings is None or settings.window is None else settings.window
     if window is not None:
         # Where it is scraped seldom, the catalogue's own window could hold too little for a rate, or for
-        # three changes. Of the spec's own, _check wants two scrapes.
+        # three changes. `validate` wants two of the spec's own.
         own = settings is not None and settings.window is not None
         least = 0 if own else _SCRAPES * seconds(spec.monitoring.prometheus.scrape_interval)
         window = duration_text(max(seconds(window), least))

@@ -159,7 +159,7 @@ class AlertSettings(Section):
     """false: the alert is left out."""
     threshold: Number | None = None
     """Value it compares with; default: the catalogue's."""
-    minimum: Number | None = None
+    minimum: Annotated[Number | None, Field(ge=0)] = None
     """How many there must be of what it counts, where it counts; default: the catalogue's."""
     for_: Annotated[Duration | None, Field(alias="for")] = None
     """How long the condition must last; default: the catalogue's."""
