@@ -6,7 +6,6 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -15,6 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from typing_extensions import override
+
+from techsapo_ops.adapters.bounded_session import BoundedSession
 
 PATH = "/v1/traces"
 TIMEOUT = 5.0
@@ -59,20 +60,18 @@ class SpanSender:
         self._words.close()
 
 
-class _Session(requests.Session):
-    """Asks the address that it is given, whatever variables of the environment say, and reads the reply.
-
-    The exporter takes a redirect for success, and does not look at what a collector says it refused.
+class _Session(BoundedSession):
+    """Reads the replies: the exporter takes a redirect for success, and does not look at what a collector
+    says it refused.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.trust_env = False
         self.refused = 0
         self.told = ""
-        self.hooks["response"] = [self._read]
 
-    def _read(self, response: requests.Response, **_: Any) -> None:
+    @override
+    def answered(self, response: requests.Response, body: bytes) -> None:
         if 300 <= response.status_code < 400:
             where = response.headers.get("location", "nowhere")
             raise requests.RequestException(
@@ -80,7 +79,7 @@ class _Session(requests.Session):
             )
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == requests.codes.ok and kind == "application/x-protobuf":
-            partial = ExportTraceServiceResponse.FromString(response.content).partial_success
+            partial = ExportTraceServiceResponse.FromString(body).partial_success
             self.refused, self.told = int(partial.rejected_spans), str(partial.error_message)
 
 
