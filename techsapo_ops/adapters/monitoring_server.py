@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
 from techsapo_ops.adapters.http import Answer, fetch, send
@@ -39,6 +40,12 @@ class MonitoringServer:
         self.timeout = timeout
         self._login = login
         self._trust = within_the_stack(self.url)
+
+    def within(self, seconds: float) -> Self:
+        """The same server, each of whose calls is over within `seconds`."""
+        other = copy(self)
+        other.timeout = seconds
+        return other
 
     def ready(self) -> bool:
         """Whether it serves; false while Prometheus still replays its write-ahead log."""

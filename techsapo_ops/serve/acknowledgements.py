@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 EVERY = 15.0
 """Seconds between two looks at Alertmanager, for the metric."""
+GLANCE = 1.0
+"""Seconds that each answer of Alertmanager may take which a page does not wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Fires:
 class Acknowledgements:
     """Those of the stack's Alertmanager. Its methods but `samples` and `watch` ask it, and may block.
 
-    They raise Unreachable and ApiError.
+    They raise Unreachable and ApiError, but for `glance`.
     """
 
     def __init__(self, prometheus: Prometheus, alertmanager: Alertmanager, added: Mapping[str, str]) -> None:
@@ -59,6 +61,16 @@ class Acknowledgements:
     def beginnings(self) -> Mapping[Labels, datetime]:
         """Since when alerts fire, as their messages say."""
         return beginnings(self._alertmanager, self._added)
+
+    def glance(self) -> tuple[Mapping[Labels, Acknowledgement], Mapping[Labels, datetime]]:
+        """What `now` and `beginnings` tell, for a page that does not wait for it: where there is no answer
+        within a moment, who had what at the last look of `watch`, which also tells the log.
+        """
+        alertmanager = self._alertmanager.within(GLANCE)
+        try:
+            return holders(self._prometheus, alertmanager), beginnings(alertmanager, self._added)
+        except (Unreachable, ApiError):
+            return {frozenset(a.incident.labels.items()): a for a in self._known}, {}
 
     def of(self, alert: str) -> list[Fires]:
         """What fires of an alert."""

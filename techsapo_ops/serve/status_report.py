@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ import structlog
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
@@ -71,19 +71,7 @@ class StatusReport:
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        _, health = await self._health.detailed()
-        alerts: list[AlertBody] | None = None
-        jobs: list[JobBody] | None = None
-        watched = "absent"
-        if self._prometheus is not None:
-            try:
-                alerts, jobs = await asyncio.gather(
-                    asyncio.to_thread(_alerts, self._prometheus, *await asyncio.to_thread(self._told)),
-                    asyncio.to_thread(_jobs, self._prometheus),
-                )
-                watched = "ready"
-            except (Unreachable, ApiError):
-                watched = "unreachable"
+        (_, health), (watched, alerts, jobs) = await asyncio.gather(self._health.detailed(), self._watched())
         spent = await asyncio.to_thread(_costs, self._audit)
         own = await asyncio.to_thread(self._options.thresholds)
         exposed = await asyncio.to_thread(self._options.exposures)
@@ -107,16 +95,20 @@ class StatusReport:
             costs=CostsBody(budget=budget, month=spent),
         )
 
-    def _told(self) -> tuple[Mapping[Labels, Acknowledgement], Mapping[Labels, datetime]]:
-        """Who has what, and since when it fires; nothing where Alertmanager does not answer, which the alerts
-        do not wait for.
-        """
+    async def _watched(self) -> tuple[str, list[AlertBody] | None, list[JobBody] | None]:
+        """What Prometheus tells, and who has which alert, which none of it waits for long."""
+        if self._prometheus is None:
+            return "absent", None, None
         kept = self._acknowledgements
         try:
-            return ({}, {}) if kept is None else (kept.now(), kept.beginnings())
-        except (Unreachable, ApiError) as error:
-            log.warning("Who has which alert is not known", error=error.message)
-            return {}, {}
+            firing, jobs, (held, began) = await asyncio.gather(
+                asyncio.to_thread(self._prometheus.alerts),
+                asyncio.to_thread(_jobs, self._prometheus),
+                asyncio.to_thread(kept.glance if kept is not None else lambda: ({}, {})),
+            )
+        except (Unreachable, ApiError):
+            return "unreachable", None, None
+        return "ready", _alerts(firing, held, began), jobs
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
@@ -124,7 +116,7 @@ class StatusReport:
 
 
 def _alerts(
-    prometheus: Prometheus, held: Mapping[Labels, Acknowledgement], began: Mapping[Labels, datetime]
+    firing: Iterable[Firing], held: Mapping[Labels, Acknowledgement], began: Mapping[Labels, datetime]
 ) -> list[AlertBody]:
     """The alerts that fire, worst first, then those about to, and who has them. Watchdog is no news."""
     order = {"critical": 0, "warning": 1, "info": 2}
@@ -140,7 +132,7 @@ def _alerts(
             runbook=_runbook(alert.annotations.get("runbook_url", "")),
             acknowledged=_acknowledged(held.get(frozenset(alert.labels.items()))),
         )
-        for alert in prometheus.alerts()
+        for alert in firing
         if alert.labels.get("alertname") != WATCHDOG and NEXT not in alert.labels
     ]
     return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))

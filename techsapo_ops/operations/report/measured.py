@@ -24,8 +24,7 @@ _FIRING = f'ALERTS{{alertstate="firing",alertname!="Watchdog",{NEXT}=""}}'
 
 def patient(server: Prometheus) -> Prometheus:
     """The same server, waited for as long as a look at a week may take."""
-    server.timeout = _ASKED_SECONDS
-    return server
+    return server.within(_ASKED_SECONDS)
 
 
 def refused(sources: Sources) -> tuple[list[str], dict[str, Any]]:

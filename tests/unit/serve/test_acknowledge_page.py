@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from orchestrator import client_of, make_spec
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.serve.acknowledgements import EVERY
+from techsapo_ops.serve.acknowledgements import EVERY, GLANCE, Acknowledgements
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
+from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledgements
 from techsapo_ops.services.alertmanager.signing import signature
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.monitoring import Prometheus as PrometheusSpec
@@ -306,6 +306,33 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
     assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
     (alert,) = status.json()["alerts"]
     assert datetime.fromisoformat(alert["since"]) == fired
+
+
+def test_the_status_page_does_not_wait_for_an_alertmanager_that_is_slow_and_tells_what_was_known(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def slow(server: Alertmanager) -> tuple[Silence, ...]:
+        waited.append(server.timeout)
+        if server.timeout < 5:
+            raise Unreachable(NOWHERE, "no answer in time")
+        return tuple(kept.silences)
+
+    monkeypatch.setattr(Alertmanager, "silences", slow)
+    known = Acknowledgements(Prometheus(NOWHERE, timeout=8), Alertmanager(NOWHERE, timeout=8), {})
+    known.take([known.of("AppDown")[0].incident], Claim("花子", datetime.now(UTC) + timedelta(hours=1)))
+
+    async def pause(_: float) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(known.watch(pause))
+    held, began = known.glance()
+    assert {labels: a.by for labels, a in held.items()} == {frozenset(LABELS.items()): "花子"}
+    assert began == {}
+    assert waited[-1] == GLANCE
+    assert set(waited[:-1]) == {8}
 
 
 def test_an_acknowledgement_leaves_out_whom_was_told_already(tmp_path: Path, kept: Kept) -> None:
