@@ -17,7 +17,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.acknowledged import firing, held_now
 from techsapo_ops.services.alertmanager.acknowledging import (
-    LONGEST_NAME,
     Acknowledgement,
     Claim,
     acknowledge,
@@ -68,8 +67,7 @@ def ack(
     only = matchers(name, matcher or [])
     ends = until(duration)
     who = " ".join((_you() if by is None else by).split())
-    if not 0 < len(who) <= LONGEST_NAME:
-        raise OpsError(f"--by: a name has 1 to {LONGEST_NAME} characters", exit_code=2)
+    claim = Claim(who, ends, " ".join(comment.split()), take_over)
     stack = open_stack(place.open())
     server = alertmanager_in(stack)
     if show:
@@ -77,7 +75,7 @@ def ack(
     elif undo:
         _undo(stack, server, only, out)
     else:
-        _acknowledge(stack, server, only, Claim(who, ends, comment.strip(), take_over), out)
+        _acknowledge(stack, server, only, claim, out)
 
 
 def _you() -> str:
@@ -107,8 +105,9 @@ def _acknowledge(
         out.data(f"{each.by} has {each.incident} until {moment_text(each.until)} at most")
     if not stack.spec.notifications.next:
         out.say("This stack tells no next receivers: it shows who has it, and nothing else.")
-    if len(made) < len(wanted):
-        out.warn(f"{len(wanted) - len(made)} of them somebody else took a moment before")
+    own = [each.incident for each in made]
+    if lost := [str(incident) for incident in wanted if incident not in own]:
+        out.warn(f"in the same moment somebody took or gave back {', '.join(lost)}: see --list")
     out.next(f"`techsapo alerts ack {made[0].incident.alert} --undo` gives it back")
 
 
@@ -135,7 +134,7 @@ def _list(found: Sequence[Acknowledgement], out: Output) -> None:
         out.say("Nobody has acknowledged anything that fires.")
     else:
         rows = [
-            (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.comment)
+            (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)
             for a in found
         ]
         out.table(("alert", "of", "by", "since", "until", "comment"), rows)
@@ -151,5 +150,5 @@ def acknowledgement_json(given: Acknowledgement) -> dict[str, Any]:
         "by": given.by,
         "at": given.at.isoformat(),
         "until": given.until.astimezone(UTC).isoformat(),
-        "comment": given.comment,
+        "comment": given.own_comment,
     }

@@ -24,26 +24,28 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.hosts import SameOrigin
-from techsapo_ops.serve.pages import page_of
+from techsapo_ops.serve.pages import asked_language, page_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
     Acknowledgement,
     Claim,
+    HalfWay,
     Incident,
+    NotKept,
     Taken,
+    Unfit,
 )
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.signing import is_signed
+from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT
 
 log = structlog.get_logger()
 
 PATH = "/alerts/{name}/acknowledge"
-HOURS = (1, 2, 4, 8, 24)
 _USUAL_HOURS = 8
 _LONGEST_FORM = 16_384
 _MOST_FIELDS = 200
-_LONGEST_COMMENT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Form:
             first.get("signature", ""),
             " ".join(first.get("by", "").split()),
             int(hours) if known else _USUAL_HOURS,
-            " ".join(first.get("comment", "").split())[:_LONGEST_COMMENT],
+            " ".join(first.get("comment", "").split()),
             "take_over" in first,
             frozenset(fields.get("of", ())),
         )
@@ -149,18 +151,23 @@ class _Pages:
         if not self.door.admits(str(request.state.client), name, form.signature):
             return self._refused(request, name)
         by = self.door.sign_in.user(request) or form.by
-        if not 0 < len(by) <= LONGEST_NAME or not by.isprintable():
-            return await self._form(request, name, form.signature, error="no_name", status=422)
         until = datetime.now(UTC) + timedelta(hours=form.hours)
-        claim = Claim(by, until, form.comment, form.take_over)
         try:
+            claim = Claim(by, until, form.comment, form.take_over)
             firing = await asyncio.to_thread(self._of, name)
             wanted = [each.incident for each in firing if _digest(each.incident) in form.chosen]
             if not wanted:
                 return await self._form(request, name, form.signature, error="none", status=422)
             made = await asyncio.to_thread(self._take, wanted, claim)
+        except Unfit as error:
+            return await self._form(request, name, form.signature, error=f"unfit_{error.field}", status=422)
         except Taken:
             return await self._form(request, name, form.signature, error="taken", status=409)
+        except NotKept:
+            return await self._form(request, name, form.signature, error="not_kept", status=503)
+        except HalfWay as error:
+            log.warning("Alert acknowledged, but not all of it", alert=name, by=by, error=error.message)
+            return self._page(request, name, "halfway", 503, made=", ".join(map(str, error.made)))
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         log.info("Alert acknowledged", alert=name, by=by, of=[i.of for i in wanted], until=until.isoformat())
@@ -195,8 +202,6 @@ class _Pages:
         return self._page(request, name, "unknown", 503)
 
     def _page(self, request: Request, name: str, kind: str, status: int = 200, **values: object) -> Response:
-        asked = request.query_params.get("lang", "")
-        locale = asked if asked in words() else self.locale
         alert = name if kind != "forged" else ""
         known = {
             "kind": kind,
@@ -204,7 +209,9 @@ class _Pages:
             "texts": words().items(),
             "all_hours": HOURS,
             "usual": _USUAL_HOURS,
+            "longest": {"name": LONGEST_NAME, "comment": LONGEST_COMMENT},
         }
+        locale = asked_language(request) or self.locale
         content, media_type, _ = page_of("acknowledge", locale, **{**known, **values})
         return Response(content, status, media_type=media_type)
 
@@ -217,7 +224,9 @@ def _digest(incident: Incident) -> str:
 
 def _row(fires: Fires, number: int) -> dict[str, object]:
     incident, held = fires.incident, fires.held
-    holder = None if held is None else {"by": held.by, "at": moment_text(held.at), "comment": held.comment}
+    holder = None
+    if held is not None:
+        holder = {"by": held.by, "at": moment_text(held.at), "comment": held.own_comment}
     return {
         "of": incident.of or incident.alert,
         "since": moment_text(fires.since),

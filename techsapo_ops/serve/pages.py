@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from techsapo_ops.catalogue.runbooks import LOCALES
 from techsapo_ops.serve.problems import Problem
 
 if TYPE_CHECKING:
@@ -63,6 +64,12 @@ def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
 
 def _tag(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def asked_language(request: Request) -> str | None:
+    """The language that `?lang=` asks for; None where it is none of the pages'."""
+    asked = request.query_params.get("lang")
+    return asked if asked in LOCALES else None
 
 
 def page_reply(request: Request, content: bytes, media_type: str, tag: str) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
-from techsapo_ops.serve.pages import page_of, page_reply
+from techsapo_ops.serve.pages import asked_language, page_of, page_reply
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -55,8 +55,8 @@ def runbook_routes(locale: str) -> APIRouter:
 
 def _language(request: Request, locale: str) -> tuple[str, str]:
     """The page's language, and the query by which its links keep it where it was asked for."""
-    asked = request.query_params.get("lang")
-    return (asked, f"?lang={asked}") if asked in LOCALES else (locale, "")
+    asked = asked_language(request)
+    return (locale, "") if asked is None else (asked, f"?lang={asked}")
 
 
 @cache

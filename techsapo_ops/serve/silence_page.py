@@ -22,15 +22,12 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.hosts import SameOrigin
-from techsapo_ops.serve.pages import page_of, page_reply
+from techsapo_ops.serve.pages import asked_language, page_of, page_reply
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response
-from techsapo_ops.services.alertmanager.silencing import WHY_NOT_WATCHDOG
+from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT, WHY_NOT_WATCHDOG, is_comment
 
 log = structlog.get_logger()
-
-HOURS = (1, 2, 4, 8, 24)
-LONGEST_COMMENT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Silence:
             raise Problem(422, "invalid_request", f"hours must be one of {', '.join(map(str, HOURS))}")
         if not isinstance(comment, str) or not (words := " ".join(comment.split())):
             raise Problem(422, "invalid_request", "comment must say why: others will see it")
-        if len(words) > LONGEST_COMMENT or not words.isprintable():
+        if not is_comment(words):
             raise Problem(
                 422, "invalid_request", f"comment must be at most {LONGEST_COMMENT} printable characters"
             )
@@ -68,9 +65,8 @@ def silence_routes(
     router = APIRouter(include_in_schema=False)
 
     async def form(request: Request, name: str) -> Response:
-        asked = request.query_params.get("lang", "")
         page = page_of(
-            "silence", asked if asked in {"ja", "en"} else locale, keys="on" if gate.needs_keys else "off",
+            "silence", asked_language(request) or locale, keys="on" if gate.needs_keys else "off",
             alert=name, hours=HOURS, possible=gate.has_operators and alertmanager is not None,
             longest=LONGEST_COMMENT, refused=_refused(name),
         )  # fmt: skip

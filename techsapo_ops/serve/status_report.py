@@ -142,7 +142,7 @@ def _acknowledged(held: Acknowledgement | None) -> AcknowledgedBody | None:
     if held is None:
         return None
     times = {"at": held.at.isoformat(), "until": held.until.isoformat()}
-    return AcknowledgedBody(by=held.by, comment=held.comment, **times)
+    return AcknowledgedBody(by=held.by, comment=held.own_comment, **times)
 
 
 def _runbook(url: str) -> str:

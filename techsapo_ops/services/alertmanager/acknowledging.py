@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
-from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher
+from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Matcher, Silence
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment
 
 _ANY_NEXT = Matcher(NEXT, "=~", ".+")
 LONGEST_NAME = 64
@@ -51,7 +55,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody has an incident, from `at` to `until`."""
+    """Somebody has an incident, from `at` to `until`. `comment` is Alertmanager's, which wants one."""
 
     id: str
     incident: Incident
@@ -60,13 +64,41 @@ class Acknowledgement:
     until: datetime
     comment: str
 
+    @property
+    def own_comment(self) -> str:
+        """What somebody wrote; "" where nobody did."""
+        return "" if self.comment == _has(self.by, self.incident) else self.comment
+
     def __str__(self) -> str:
-        own = "" if self.comment == _has(self.by, self.incident) else f": {self.comment}"
+        own = f": {self.own_comment}" if self.own_comment else ""
         return f"{_has(self.by, self.incident)}, since {moment_text(self.at)}{own}"
 
 
 class Taken(OpsError):
     """Somebody else has it."""
+
+
+class NotKept(OpsError):
+    """Alertmanager took the acknowledgement, and does not have it."""
+
+
+class HalfWay(OpsError):
+    """Alertmanager went away in between; `made` is what was acknowledged until then."""
+
+    def __init__(self, made: Sequence[Incident], by: str, error: OpsError) -> None:
+        self.made = tuple(made)
+        super().__init__(
+            f"{by} has {', '.join(map(str, made))}, and no more is known: {error.message}",
+            "`techsapo alerts ack --list` shows what holds; the same command once more does no harm",
+        )
+
+
+class Unfit(OpsError):
+    """What `field` of a claim says can't stand in a line."""
+
+    def __init__(self, field: Literal["by", "comment"], allowed: str) -> None:
+        self.field = field
+        super().__init__(f"--{field}: write {allowed} printable characters", exit_code=2)
 
 
 def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
@@ -80,8 +112,12 @@ def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
 
 def acknowledgements(alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
     """Those that hold now, the first of each incident first."""
+    return _acknowledgements(alertmanager.silences())
+
+
+def _acknowledgements(silences: Iterable[Silence]) -> tuple[Acknowledgement, ...]:
     found = []
-    for silence in alertmanager.silences():
+    for silence in silences:
         equal = {m.name: m.value for m in silence.matchers if m.operator == "="}
         if silence.state != "active" or _ANY_NEXT not in silence.matchers or "alertname" not in equal:
             continue
@@ -108,12 +144,21 @@ def holders(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody takes an incident over until a time; `take_over` also where another has it."""
+    """Somebody takes an incident over until a time; `take_over` also where another has it.
+
+    Raises Unfit for a name or a comment that is too long, or is more than a line of text.
+    """
 
     by: str
     until: datetime
     comment: str = ""
     take_over: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.by) <= LONGEST_NAME or not self.by.isprintable():
+            raise Unfit("by", f"a name of 1 to {LONGEST_NAME}")
+        if not is_comment(self.comment):
+            raise Unfit("comment", f"at most {LONGEST_COMMENT}")
 
 
 def acknowledge(
@@ -125,21 +170,45 @@ def acknowledge(
     """Acknowledge all of `wanted`, at least one. Raises Taken, and changes nothing, where another has one.
 
     Of two people at once the first has it: whoever finds another's acknowledgement from before the own one
-    takes that back. What is returned lacks it, and where nothing is left, that is Taken as well.
+    takes that back. What is returned lacks it, and what Alertmanager does not have after all; where nothing
+    is left, that is Taken as well, or NotKept. Raises HalfWay where Alertmanager goes away in between.
     """
     before = acknowledgements(alertmanager)
     if not claim.take_over:
         _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.by])
     told = alertmanager.alerts()
-    made = {_silence(alertmanager, incident, claim, clock(), told) for incident in wanted}
-    same = [incident.labels for incident in wanted]  # with those of incidents that are over
-    withdraw(alertmanager, (old for old in before if old.incident.labels in same))
-    now = acknowledgements(alertmanager)
-    first = [a for i in wanted if (a := holder(i, now)) is not None]
-    withdraw(alertmanager, (a for a in now if a.id in made and a not in first))
+    made: dict[str, Incident] = {}
+    try:
+        for incident in wanted:
+            made[_silence(alertmanager, incident, claim, clock(), told)] = incident
+        return _settled(alertmanager, made, before)
+    except (Unreachable, ApiError) as error:
+        if not made:
+            raise
+        raise HalfWay(tuple(made.values()), claim.by, error) from None
+
+
+def _settled(
+    alertmanager: Alertmanager, made: Mapping[str, Incident], before: Iterable[Acknowledgement]
+) -> tuple[Acknowledgement, ...]:
+    """Which of those that were made hold. Ends the others, and those of `before` in whose place they are."""
+    silences = alertmanager.silences()
+    replaced = {old.id: old for old in before}
+    now = [a for a in _acknowledgements(silences) if a.id not in replaced]
+    first = [a for i in made.values() if (a := holder(i, now)) is not None]
     own = tuple(a for a in first if a.id in made)
+    kept = {a.id for a in own}
+    for silence in silences:
+        if silence.id in made and silence.id not in kept and silence.state != "expired":
+            alertmanager.expire(silence.id)
     if not own:
         _refuse(first)
+        raise NotKept(
+            "Alertmanager does not have the acknowledgement that it was given",
+            "somebody gave it back in the same moment, or this host's clock was set; try again",
+        )
+    same = [a.incident.labels for a in own]  # with those of incidents that are over
+    withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
     return own
 
 

@@ -88,6 +88,15 @@ def test_the_next_receivers_get_what_carries_their_number_before_any_severity_do
     assert urls == [f"{secrets}-0-receivers-0-url", f"{secrets}-1-receivers-0-url"]
 
 
+def test_what_has_a_message_of_its_own_has_one_for_the_next_receivers_too() -> None:
+    hook = [{"kind": "webhook", "url": "https://a"}]
+    found = config(notifications={"critical": hook, "next": [{"after": "15m", "receivers": hook}]})
+    (route,) = (r for r in found["route"]["routes"] if r["receiver"] == "next.0")
+    apart = {label for alert in alerts().values() for label in alert.apart}
+    assert "provider" in apart
+    assert set(route["group_by"]) == {"alertname", "service"} | apart
+
+
 def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
     found = receivers(
         warning=[

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fakes.alertmanager import FakeAlertmanager, gone
 from orchestrator import client_of, make_spec
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
@@ -32,17 +33,19 @@ LABELS = {"alertname": "AppDown", "severity": "critical", "priority": "P0", "ser
 
 
 class Kept:
-    """Takes the place of both servers: `firing` is what fires, `silences` what is silenced."""
+    """Takes the place of both servers: `firing` is what fires, `server` what is silenced."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.firing: list[Mapping[str, str]] = [{**LABELS, "since": "1700000000"}]
-        self.silences: list[Silence] = []
+        self.server = FakeAlertmanager()
         monkeypatch.setattr(Prometheus, "query", lambda _, expr: self._query(expr))
-        self.sent: list[Alert] = []
-        monkeypatch.setattr(Alertmanager, "alerts", lambda _: tuple(self.sent))
-        monkeypatch.setattr(Alertmanager, "silences", lambda _: tuple(self.silences))
-        monkeypatch.setattr(Alertmanager, "silence", lambda _, *given: self._silence(*given))
-        monkeypatch.setattr(Alertmanager, "expire", lambda _, one: self._expire(one))
+        for name in ("alerts", "silences", "silence", "expire"):
+            asked = getattr(self.server, name)
+            monkeypatch.setattr(Alertmanager, name, lambda _, *given, asked=asked: asked(*given))
+
+    @property
+    def silences(self) -> list[Silence]:
+        return self.server.active
 
     @property
     def by(self) -> list[str]:
@@ -51,14 +54,6 @@ class Kept:
     def _query(self, expression: str) -> tuple[Sample, ...]:
         assert expression == "techsapo:alert:incident"
         return tuple(Sample({"__name__": expression, **labels}, 1.0, 0.0) for labels in self.firing)
-
-    def _silence(self, matchers: Any, starts: datetime, ends: datetime, by: str, comment: str) -> str:
-        made = f"id-{len(self.silences)}"
-        self.silences.append(Silence(made, tuple(matchers), starts, ends, by, comment, "active"))
-        return made
-
-    def _expire(self, one: str) -> None:
-        self.silences = [s for s in self.silences if s.id != one]
 
 
 @pytest.fixture
@@ -219,6 +214,47 @@ def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> No
     assert kept.by == ["hanako@example.com"]
 
 
+@pytest.mark.parametrize("comment", ["x" * 301, "a\u202eb"])
+def test_a_comment_that_no_form_of_ours_sends_is_refused(comment: str, tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: submit(client, by="hanako", comment=comment))
+    assert (answer.status_code, kept.silences) == (422, [])
+    assert "at most 300 characters" in answer.text
+
+
+def test_a_comment_that_nobody_wrote_is_shown_nowhere(tmp_path: Path, kept: Kept) -> None:
+    run(tmp_path, lambda client: submit(client, by="hanako"))
+    page = run(tmp_path, lambda client: client.get(link())).text
+    assert "hanako has it" in page
+    assert "hanako has AppDown" not in page
+    run(tmp_path, lambda client: submit(client, by="hanako", comment="restarting"))
+    assert ": restarting</small>" in run(tmp_path, lambda client: client.get(link())).text
+
+
+def test_what_alertmanager_does_not_keep_is_not_told_as_done(tmp_path: Path, kept: Kept) -> None:
+    def behind(asked: str) -> None:
+        if asked == "silence":  # its clock is set back right after
+            kept.server.before = lambda _: setattr(
+                kept.server, "clock", lambda: datetime.now(UTC) - timedelta(minutes=5)
+            )
+
+    kept.server.before = behind
+    answer = run(tmp_path, lambda client: submit(client, by="hanako"))
+    assert answer.status_code == 503
+    assert "Alertmanager did not keep it" in answer.text
+
+
+def test_a_server_that_goes_away_half_way_is_told_of_with_what_was_noted(tmp_path: Path, kept: Kept) -> None:
+    def half(asked: str) -> None:
+        if asked == "silence":
+            kept.server.before = gone
+
+    kept.server.before = half
+    answer = run(tmp_path, lambda client: submit(client, by="hanako"))
+    assert answer.status_code == 503
+    assert "This was noted: AppDown." in answer.text
+    assert "techsapo alerts ack --list" in answer.text
+
+
 @pytest.mark.parametrize("body", [b"a=1&" * 300, b"signature=" + b"x" * 20_000, b"\xff\xfe%zz&&==", b""])
 def test_a_form_that_is_none_is_refused_and_no_error_of_ours(body: bytes, tmp_path: Path, kept: Kept) -> None:
     answer = run(tmp_path, lambda client: client.post("/alerts/AppDown/acknowledge", content=body))
@@ -292,20 +328,23 @@ def test_the_page_and_the_status_page_say_the_beginning_that_the_message_says(
 ) -> None:
     fired = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     condition = datetime(2026, 1, 2, 3, 3, tzinfo=UTC)
-    kept.sent = [Alert({**LABELS, "site": "tokyo"}, {}, "active", False, ("critical",), fired)]
+    kept.server.held = [Alert({**LABELS, "site": "tokyo"}, {}, "active", False, ("critical",), fired)]
     firing = (Firing(LABELS, {}, "firing", condition),)
     monkeypatch.setattr(Prometheus, "alerts", lambda _: firing)
     query = kept._query
     monkeypatch.setattr(Prometheus, "query", lambda _, expr: query(expr) if "incident" in expr else ())
 
     async def work(client: httpx.AsyncClient) -> list[httpx.Response]:
-        return [await client.get(link()), await client.get("/api/v1/status")]
+        page = await client.get(link())
+        await submit(client, by="hanako")
+        return [page, await client.get("/api/v1/status")]
 
     monitoring = {"prometheus": {"external_labels": {"site": "tokyo"}}}
     page, status = run(tmp_path, work, monitoring=monitoring)
     assert f"since {fired.astimezone():%Y-%m-%d %H:%M:%S %Z}<" in page.text
     (alert,) = status.json()["alerts"]
     assert datetime.fromisoformat(alert["since"]) == fired
+    assert (alert["acknowledged"]["by"], alert["acknowledged"]["comment"]) == ("hanako", "")
 
 
 def test_the_status_page_does_not_wait_for_an_alertmanager_that_is_slow_and_tells_what_was_known(
@@ -340,7 +379,7 @@ def test_an_acknowledgement_leaves_out_whom_was_told_already(tmp_path: Path, kep
         labels = {**LABELS, "since": "1700000000", "site": "tokyo", **more, "next": step}
         return Alert(labels, {}, state, False, (f"next.{step}",), datetime.now(UTC))
 
-    kept.sent = [
+    kept.server.held = [
         told("0"), told("1"), told("2", "suppressed"), told("3", since="1"), told("4", service="other"),
     ]  # fmt: skip
     assert run(tmp_path, lambda client: submit(client, by="花子")).status_code == 200
