@@ -11,6 +11,9 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.notifications import EmailReceiver, RawReceiver, Receiver
 from techsapo_ops.spec.problems import Path, did_you_mean
 
+_LATEST = 7 * 86400.0
+"""Seconds after which nobody waits for the next receivers any more."""
+
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     """Each receiver has somewhere to send to."""
@@ -51,6 +54,15 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                 "order them by time",
                 uses=(("notifications", "next", n - 1, "after"),),
             )
+    interval: Path = ("monitoring", "prometheus", "evaluation_interval")
+    evaluated = spec.monitoring.prometheus.evaluation_interval
+    for n, step in enumerate(steps):
+        path: Path = ("notifications", "next", n, "after")
+        if seconds(step.after) < 2 * seconds(evaluated):
+            told = f"{step.after} does not hold two evaluations of the rules, one every {evaluated}"
+            yield Finding(path, told, "lengthen it: somebody has to read the first message", (interval,))
+        elif seconds(step.after) > _LATEST:
+            yield Finding(path, f"{step.after} is longer than 7d", "tell them while it is news")
     for kind in ("prometheus", "alertmanager"):
         if steps and not getattr(spec.monitoring, kind).enabled:
             yield Finding(

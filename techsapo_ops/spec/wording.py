@@ -138,6 +138,8 @@ def _value(
         return _not("must be a list", path, given, variables), "write each entry on its own line after `- `"
     if kind == "too_short":
         return "must have at least one entry", ""
+    if kind == "too_long":
+        return f"must have at most {context['max_length']} entries, not {context['actual_length']}", ""
     if kind == "value_error":
         return _own(str(context["error"]), given, path, variables)
     return str(item["msg"]), ""

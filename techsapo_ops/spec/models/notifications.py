@@ -123,7 +123,7 @@ class NextReceivers(Section):
     """Whom a critical alert reaches that nobody acknowledged."""
 
     after: PositiveDuration = "15m"
-    """How long it has fired by then; later than that of the entry before."""
+    """How long it has fired by then, 7d at the most; later than that of the entry before."""
     receivers: Annotated[tuple[Receiver, ...], Field(min_length=1)]
     """Whom it then reaches as well."""
 
@@ -143,7 +143,7 @@ class Notifications(Section):
     watchdog: tuple[Receiver, ...] = ()
     """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
     misses it."""
-    next: tuple[NextReceivers, ...] = ()
+    next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
     """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
     report: tuple[ReportReceiver, ...] | None = None
     """Whom the weekly report reaches: slack, email, webhook; default: slack and email of `info`."""
