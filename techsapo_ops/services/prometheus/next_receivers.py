@@ -16,7 +16,7 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
 _SUMMARY = {
-    "ja": "{after}以内にだれも確認しませんでした：",
+    "ja": "{after}以内にだれも対応を引き受けませんでした：",
     "en": "Nobody acknowledged it within {after}: ",
 }
 

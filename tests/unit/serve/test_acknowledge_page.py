@@ -105,7 +105,7 @@ def test_opening_the_link_asks_and_changes_nothing(tmp_path: Path, kept: Kept) -
     pages = run(tmp_path, work)
     assert [p.status_code for p in pages] == [200, 200, 200]
     assert "Say that you have AppDown" in pages[0].text
-    assert "AppDown に対応する" in pages[0].text
+    assert "AppDown への対応を引き受ける" in pages[0].text
     assert pages[0].headers["cache-control"] == "no-store"
     assert kept.silences == []
 
