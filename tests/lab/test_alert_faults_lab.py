@@ -107,6 +107,7 @@ class Lab:
         if may_make_disks():
             everything.enter_context(small_disk(directory / "disk.img", self.disk))
         self.stack = Stack(directory, CHANGES, everything)
+        self._others = itertools.count()
         self._upstream = ExitStack()
         everything.callback(self._upstream.close)
         self.back_upstream()
@@ -192,14 +193,24 @@ class Lab:
         with self._redis() as client:
             client.config_set("maxmemory-policy", "volatile-lru")
             client.config_set("maxmemory", FULL)
-            with suppress(redis_client.exceptions.OutOfMemoryError):
-                for number in range(1000):
-                    client.set(f"others:{number}", b"x" * 50_000)
+            self._fill(client)
             servers.wait_for(
                 lambda: self.stack.told.came("RedisFull", "firing", begun) is not None, what="RedisFull"
             )
-        self.stack.cause("RedisErrors")
-        self._ask_until(lambda: self.stack.held_back("RedisErrors") is not None)
+            self.stack.cause("RedisErrors")
+
+            def held_back() -> bool:
+                self._fill(client)
+                return self.stack.held_back("RedisErrors") is not None
+
+            self._ask_until(held_back)
+
+    def _fill(self, client: redis_client.Redis) -> None:
+        """Leave no room, not even for one small key: that of a value of 50 kB is enough for an app's own."""
+        for size in (50_000, 500, 5):
+            with suppress(redis_client.exceptions.OutOfMemoryError):
+                while True:
+                    client.set(f"others:{next(self._others)}", b"x" * size)
 
     def end_redis(self) -> None:
         """What failed three times counts as failing until it succeeds: users go on asking until then."""
