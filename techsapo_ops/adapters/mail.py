@@ -14,6 +14,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.adapters.tls_trust import stays_here
 from techsapo_ops.errors import OpsError
 
 _IMPLICIT_TLS = 465
@@ -100,7 +101,7 @@ def _protect(connection: smtplib.SMTP, server: MailServer) -> None:
         connection.ehlo()
         secure = True
     if server.username is not None:
-        if not secure and server.address.host not in {"localhost", "127.0.0.1", "::1"}:
+        if not secure and not stays_here(server.address.host):
             raise MailError(f"{server.address}: a password would leave this host unencrypted")
         _login(connection, server.username, server.password)
 

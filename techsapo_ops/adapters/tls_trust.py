@@ -65,7 +65,7 @@ class Trust:
         shows the very certificate that its stack deployed, it has to prove that it is the site. Takes
         `seconds` at most, and a connection of its own: nothing is sent by it.
         """
-        if self.skip or self.own is None or not (host in self.here or _loopback(host)):
+        if self.skip or self.own is None or not (host in self.here or stays_here(host)):
             return None
         import ssl
 
@@ -156,7 +156,7 @@ def refuse_exposed_key(url: str, host: str, headers: Mapping[str, str], here: fr
 
     `host` is what the client connects to, as its own parser has it: two parsers may differ.
     """
-    if not KEY_HEADERS & {name.lower() for name in headers} or host in here or _loopback(host):
+    if not KEY_HEADERS & {name.lower() for name in headers} or host in here or stays_here(host):
         return
     raise OpsError(
         f"{url}: an API key is not sent over plain http to another host; nothing was sent",
@@ -192,7 +192,7 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
             return f"is not valid: {error.verify_message}", "renew it on the server"
 
 
-def _loopback(host: str) -> bool:
+def stays_here(host: str) -> bool:
     """Whether a connection to `host` surely stays on this host.
 
     Not the names below localhost, which a resolver may send elsewhere, nor short forms such as 127.1.

@@ -13,8 +13,7 @@ from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Incident,
-    acknowledgements,
-    holder,
+    holders,
     incidents,
 )
 from techsapo_ops.stack.stack import Stack
@@ -46,9 +45,7 @@ def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
 
 def held_now(stack: Stack, alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
     """Who has which of the alerts that fire."""
-    held = acknowledgements(alertmanager)
-    current = incidents(_prometheus(stack))
-    return tuple(a for i in current if (a := holder(i, held)) is not None)
+    return tuple(holders(_prometheus(stack), alertmanager).values())
 
 
 def _prometheus(stack: Stack) -> Prometheus:

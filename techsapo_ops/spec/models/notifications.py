@@ -204,7 +204,11 @@ def _is_here(receiver: Receiver) -> bool:
 def _hosts(receiver: Receiver) -> list[str]:
     match receiver:
         case EmailReceiver():
-            return re.findall(r"@([^\s,<>]+)", receiver.to)
+            from techsapo_ops.spec.mail import (
+                domains,
+            )  # with the e-mail of Python, which most specs don't need
+
+            return domains(receiver.to)
         case RawReceiver():
             return []
     try:

@@ -112,3 +112,8 @@ def test_a_probe_logs_in_and_shows_no_password(login: BasicLogin) -> None:
         assert (found.ok, found.status, found.detail) == (True, 200, "HTTP 200")
         found = probe(ready, address, timeout=5)
         assert (found.ok, found.status, found.detail) == (False, 401, "HTTP 401: Unauthorized")
+
+
+def test_one_that_is_asked_within_another_time_is_a_server_of_its_own() -> None:
+    server = Prometheus("http://127.0.0.1:1", timeout=8)
+    assert (server.within(1).timeout, server.within(1).url, server.timeout) == (1, server.url, 8)
