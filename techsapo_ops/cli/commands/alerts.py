@@ -54,14 +54,23 @@ def list_alerts(
       techsapo alerts list --firing --json
     """
     stack = open_stack(place.open())
-    found, trouble = listed(stack, prometheus_of(stack), alertmanager_of(stack))
+    listing = listed(stack, prometheus_of(stack), alertmanager_of(stack))
+    found, trouble = listing.alerts, listing.trouble
     shown = [f for f in found if not firing or f.since is not None]
     if out.as_json:
-        unreached = list(stack.spec.unreached)
-        out.json({"alerts": [_json(f) for f in shown], "trouble": trouble or None, "unreached": unreached})
+        out.json(
+            {
+                "alerts": [_json(f) for f in shown],
+                "trouble": trouble or None,
+                "untold": listing.untold or None,
+                "unreached": list(stack.spec.unreached),
+            }
+        )
         return
     if trouble:
         out.warn(f"states are not known: {trouble}")
+    if listing.untold:
+        out.warn(listing.untold)
     if shown:
         out.table(
             ("alert", "state", "severity", "priority", "since", "acknowledged", "summary"),

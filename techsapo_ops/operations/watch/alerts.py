@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
+from techsapo_ops.adapters.alertmanager import Alert as Held
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
@@ -53,6 +54,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Every alert, those that fire first; where so, why states are not known, and why nobody is told."""
+
+    alerts: tuple[Listed, ...]
+    trouble: str = ""
+    untold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """How a synthetic alert fared on its way: seconds until Alertmanager had told each of `integrations`."""
 
@@ -78,20 +88,24 @@ def _server(stack: Stack, kind: str) -> Server | None:
     return server_of(stack.topology, services[0]) if services else None
 
 
-def listed(
-    stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None
-) -> tuple[tuple[Listed, ...], str]:
-    """Every alert, those that fire first, and why states are not known where that is so.
+def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None) -> Listing:
+    """Every alert as Prometheus has it, and as Alertmanager holds it back.
 
     None stands for a server that the stack does not run.
     """
+    held: Sequence[Held] = ()
+    had: Mapping[frozenset[tuple[str, str]], Acknowledgement] = {}
+    untold = ""
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
-        held = alertmanager.alerts() if alertmanager is not None else ()
-        had = holders(prometheus, alertmanager) if prometheus is not None and alertmanager is not None else {}
         trouble = "" if waiting is not None else "this stack runs no Prometheus"
+        if alertmanager is not None:
+            # What fires is what Prometheus says: that nobody is told is no reason not to show it here.
+            held, untold = _held(alertmanager)
+            if prometheus is not None and not untold:
+                had = holders(prometheus, alertmanager)
     except (Unreachable, ApiError) as error:
-        waiting, held, had, trouble = None, (), {}, error.message
+        waiting, had, trouble = None, {}, error.message
     found: list[Listed] = []
     spec, topology = stack.spec, stack.topology
     # Prometheus adds these where it sends an alert, and shows it without them.
@@ -120,7 +134,17 @@ def listed(
             holder = had.get(_identity(one.labels))
             since = began_of(one, began)
             found.append(Listed(alert, state, rule, one.labels, summary, since, holder))
-    return tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble
+    return Listing(tuple(sorted(found, key=lambda f: ORDER.index(f.state))), trouble, untold)
+
+
+def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
+    """What Alertmanager has, and why nobody is told where it does not say."""
+    try:
+        return alertmanager.alerts(), ""
+    except Unreachable as error:
+        return (), f"Alertmanager does not answer: nobody is told ({error.message})"
+    except ApiError as error:
+        return (), f"Alertmanager answers with an error: maybe nobody is told ({error.message})"
 
 
 def known(name: str) -> Alert:

@@ -10,6 +10,7 @@ from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager
+from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.operations.watch.alerts import listed
@@ -17,7 +18,7 @@ from techsapo_ops.operations.watch.alerts import listed
 
 def test_an_alert_about_a_server_that_the_stack_does_not_run_is_off_and_not_quiet(tmp_path: Path) -> None:
     spec = spec_of({"project": "t"})  # one app without nginx, and no MySQL
-    found, _ = listed(open_stack(topology_of(spec, tmp_path)), None, None)
+    found = listed(open_stack(topology_of(spec, tmp_path)), None, None).alerts
     states = {f.alert.name: f.state for f in found}
     assert set(states) == set(alerts())
     assert [states[n] for n in ("NginxDown", "MysqlDown", "RedisDown", "TargetDown")] == [
@@ -35,7 +36,7 @@ def test_a_silence_is_recognised_where_prometheus_adds_labels_of_the_site(
     monkeypatch.setattr(Alertmanager, "alerts", lambda _: (sent,))
     monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
     stack = open_stack(topology_of(spec, tmp_path))
-    found, _ = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
+    found = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")).alerts
     assert [f.state for f in found if f.alert.name == "AppDown"] == ["silenced"]
 
 
@@ -57,6 +58,35 @@ def test_what_fires_began_when_its_messages_say_and_what_is_pending_when_its_con
     monkeypatch.setattr(Alertmanager, "alerts", lambda _: sent)
     monkeypatch.setattr(Alertmanager, "silences", lambda _: ())
     stack = open_stack(topology_of(spec_of({"project": "t", "nginx": {"enabled": True}}), tmp_path))
-    found, _ = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
+    found = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")).alerts
     since = {f.alert.name: f.since for f in found if f.since is not None}
     assert since == {"AppDown": fired, "NginxDown": condition}
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (None, "Alertmanager does not answer: nobody is told"),
+        (ApiError("HTTP 401"), "Alertmanager answers with an error: maybe nobody is told (HTTP 401)"),
+    ],
+)
+def test_what_fires_is_shown_also_where_alertmanager_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: ApiError | None, said: str
+) -> None:
+    now = datetime.now(UTC)
+    waiting = tuple(
+        Firing({"alertname": name}, {}, state, now)
+        for name, state in (("ProviderDown", "firing"), ("TargetDown", "pending"))
+    )
+    monkeypatch.setattr(Prometheus, "alerts", lambda _: waiting)
+    if broken is not None:
+
+        def refuse(_: Alertmanager) -> tuple[Alert, ...]:
+            raise broken
+
+        monkeypatch.setattr(Alertmanager, "alerts", refuse)
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
+    told = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
+    states = {f.alert.name: f.state for f in told.alerts}
+    assert [states[n] for n in ("ProviderDown", "TargetDown", "AppDown")] == ["firing", "pending", "quiet"]
+    assert (told.trouble, told.untold.startswith(said)) == ("", True)
