@@ -25,6 +25,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  worse about the same. While one of them fires, nobody is told of this one, where both
                  carry the same values of these labels: those that tell two troubles apart. What is
                  muted through another is named too. Absent where there is none
+    page_away    true: while it fires the app's pages, where links lead, may not open
     dashboard    the dashboard that shows it; absent: that of its file, see alert_files.yaml
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
@@ -73,6 +74,7 @@ class Alert:
     exporter: str | None
     apart: tuple[str, ...]
     muted_by: Mapping[str, tuple[str, ...]]
+    page_away: bool
     dashboard: str
     summary: Mapping[str, str]
     description: Mapping[str, str]
@@ -145,6 +147,7 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         exporter=entry.get("exporter"),
         apart=tuple(entry.get("apart", ())),
         muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
+        page_away=entry.get("page_away", False),
         dashboard=entry.get("dashboard", dashboard),
         summary=MappingProxyType(entry["summary"]),
         description=MappingProxyType(entry["description"]),

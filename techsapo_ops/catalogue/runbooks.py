@@ -43,6 +43,18 @@ class Runbook:
         check = _SECTION.split(self.text[locale])[2]
         return [_plain(step) for step in _STEP.findall(check)[:STEPS]]
 
+    def of_stack(self, own: Mapping[str, str]) -> Runbook:
+        """The same with a stack's own ports and logins: `own` is by text what takes its place."""
+        return Runbook(self.name, {locale: _replaced(text, own) for locale, text in self.text.items()})
+
+
+def _replaced(text: str, own: Mapping[str, str]) -> str:
+    # The longer first, which begins as another one does; in one go, so that nothing is replaced twice.
+    longest_first = sorted(own, key=len, reverse=True)
+    if not longest_first:
+        return text
+    return re.sub("|".join(map(re.escape, longest_first)), lambda found: own[found[0]], text)
+
 
 def _plain(text: str) -> str:
     return _LINK.sub(r"\1", " ".join(text.split()))

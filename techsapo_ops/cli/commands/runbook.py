@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
 
 _LINK = re.compile(r"\[([^\]]+)\]\(\w+\.md\)")
 
@@ -37,7 +40,8 @@ def runbook(
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
-    It needs no stack and no spec. In a pipe it is the Markdown itself.
+    It needs no stack and no spec; with one, commands have its ports and logins. In a pipe it is the
+    Markdown itself.
 
     Examples:
 
@@ -48,7 +52,10 @@ def runbook(
     page = None
     if name is not None and (page := runbooks().get(name)) is None:
         raise OpsError(f"there is no runbook {name}", did_you_mean(name, runbooks()), exit_code=2)
-    locale = language or _locale(place, out)
+    project = _project(place, out, language)
+    locale = language or (project.spec.locale if project is not None else _terminals_locale())
+    if page is not None and project is not None:
+        page = _of_stack(page, project)
     if page is None:
         _list(locale, out)
     elif out.as_json:
@@ -59,15 +66,29 @@ def runbook(
         _show(page, locale, out)
 
 
-def _locale(place: SpecChoice, out: Output) -> str:
-    """The spec's language. A spec that can't be read keeps nobody from what to do about it."""
-    if place.file.is_file():
-        try:
-            return place.open().spec.locale
-        except OpsError as error:
-            out.say(
-                f"The spec's language is not known ({error.message}); --lang ja and --lang en choose one."
-            )
+def _project(place: SpecChoice, out: Output, language: str | None) -> Project | None:
+    """The spec, for its language and ports. One that can't be read keeps nobody from what to do about it."""
+    if not place.file.is_file():
+        return None
+    try:
+        return place.open()
+    except OpsError as error:
+        chosen = "" if language else "; --lang ja and --lang en choose a language"
+        out.say(f"The spec can't be read, so ports are the usual ones ({error.message}){chosen}.")
+        return None
+
+
+def _of_stack(page: Runbook, project: Project) -> Runbook:
+    from techsapo_ops.cli.open_stack import topology_for  # a runbook without a spec needs none of it
+    from techsapo_ops.services.prometheus.scrape import own_commands
+
+    try:
+        return page.of_stack(own_commands(topology_for(project)))
+    except OpsError:
+        return page
+
+
+def _terminals_locale() -> str:
     told = next((v for n in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(n))), "")
     return "ja" if told.lower().startswith("ja") else "en"
 

@@ -26,6 +26,7 @@ from techsapo_ops.services.alertmanager.kind import Alertmanager as Alertmanager
 from techsapo_ops.services.loaded_configuration import Server, server_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, help_with
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
+from techsapo_ops.services.prometheus.scrape import own_commands
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
 
@@ -198,7 +199,7 @@ def try_out(
     annotations = {
         "summary": f"[TEST] {alert.name}",
         "description": text[spec.locale],
-        **help_with(spec, alert),
+        **help_with(spec, alert, own_commands(stack.topology)),
     }
     before, started = server.sent(receiver), clock()
     server.post(labels, annotations, datetime.now(UTC) + timedelta(seconds=within + 60))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts, promql_number
@@ -18,20 +19,27 @@ _SCRAPE_TIMEOUT = 10.0
 """Seconds after which Prometheus gives a scrape up, where it does not scrape more often than that."""
 _SCRAPES = 4
 """How many scrapes the catalogue's own windows hold at least."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+_PAGE_AWAY = {
+    "ja": "ページを開けないときは、ホストで `techsapo alerts ack {alert}` を実行して引き受けます。",
+    "en": "While the links do not open, say on the host that you have it: `techsapo alerts ack {alert}`",
+}
 
 
-def alert_groups(spec: Spec, jobs: Sequence[str]) -> list[dict[str, Any]]:
+def alert_groups(
+    spec: Spec, jobs: Sequence[str], commands: Mapping[str, str] = _NONE
+) -> list[dict[str, Any]]:
     """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
 
     `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
-    left out.
+    left out. `commands` is what takes the place of what a runbook says of any stack.
     """
     catalogue = alerts()
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in catalogue.values():
         settings = spec.monitoring.alerts.get(alert.name)
         if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
-            groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs))
+            groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
 
 
@@ -43,15 +51,18 @@ def runbook_url(spec: Spec, alert: Alert) -> str:
     return f"{base.rstrip('/')}/{alert.runbook}"
 
 
-def help_with(spec: Spec, alert: Alert) -> dict[str, str]:
+def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> dict[str, str]:
     """What a message has beside what is wrong: where the pages are, and what to look at first.
 
-    The latter since a page may be away when it is needed most.
+    The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    steps = runbooks()[alert.name].steps(spec.locale)
+    steps = runbooks()[alert.name].of_stack(commands).steps(spec.locale)
+    lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+    if alert.page_away and spec.monitoring.alertmanager.enabled:
+        lines.append(_PAGE_AWAY[spec.locale].format(alert=alert.name))
     silence = {"silence_url": page_url(spec, f"/alerts/{alert.name}/silence")}
     return {
-        "steps": "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1)),
+        "steps": "\n".join(lines),
         "runbook_url": runbook_url(spec, alert),
         "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
         **(silence if spec.monitoring.alertmanager.enabled and alert.name != WATCHDOG else {}),
@@ -82,7 +93,9 @@ def threshold_of(spec: Spec, alert: Alert) -> float | None:
     return related.get(alert.name, alert.threshold)
 
 
-def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
+def alert_rule(
+    spec: Spec, alert: Alert, jobs: Sequence[str], commands: Mapping[str, str] = _NONE
+) -> dict[str, Any]:
     """`alert` as a rule of Prometheus; see alert_groups."""
     settings = spec.monitoring.alerts.get(alert.name)
     threshold = threshold_of(spec, alert)
@@ -116,7 +129,7 @@ def alert_rule(spec: Spec, alert: Alert, jobs: Sequence[str]) -> dict[str, Any]:
     rule["annotations"] = {
         "summary": text(alert.summary[spec.locale]),
         "description": text(alert.description[spec.locale]),
-        **{name: go_template_text(words) for name, words in help_with(spec, alert).items()},
+        **{name: go_template_text(words) for name, words in help_with(spec, alert, commands).items()},
     }
     if alert.name != WATCHDOG:
         rule["annotations"]["acknowledged_by"] = holder_text(alert.name)

@@ -12,9 +12,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
+from techsapo_ops.services.mysql.commands import commands as mysql_commands
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.next_receivers import next_groups
+from techsapo_ops.services.redis.commands import commands as redis_commands
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
@@ -56,7 +58,8 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     recorded = [*recording_groups(), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     jobs = [*_own_jobs(topology), *_probes(topology), *_extra_jobs(spec)]
-    groups = alert_groups(spec, [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}])
+    names = [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}]
+    groups = alert_groups(spec, names, own_commands(topology))
     groups += next_groups(spec, groups)
     texts = {
         PROMETHEUS_YML: templates.render(
@@ -74,6 +77,19 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     recorded.append(_taken_over(texts))
     texts[RECORDING_RULES] = templates.render("prometheus/rules.yml.j2", groups=recorded)
     return tuple(RenderedFile(path, text) for path, text in texts.items())
+
+
+def own_commands(topology: Topology) -> Mapping[str, str]:
+    """By what a runbook says of any stack, what takes its place for this one; see Runbook.of_stack."""
+    pages = {"prometheus": "http://localhost:9090", "alertmanager": "http://localhost:9093"}
+    known = {"redis": redis_commands, "mysql": mysql_commands}
+    found: dict[str, str] = {}
+    for service in topology.services:
+        if service.kind in pages:
+            found[pages[service.kind]] = topology.address(service, Viewpoint.HOST).url()
+        if service.kind in known:
+            found |= known[service.kind](topology, service)
+    return found
 
 
 def recording_groups() -> list[dict[str, Any]]:

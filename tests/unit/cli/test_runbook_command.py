@@ -15,7 +15,7 @@ from techsapo_ops.catalogue.runbooks import runbooks
 def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "techsapo_ops", "runbook", *words]
     return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": "", **variables}
+        argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""} | variables
     )
 
 
@@ -53,6 +53,16 @@ def test_a_spec_that_can_not_be_read_keeps_nobody_from_the_runbook(tmp_path: Pat
     assert said.returncode == 0
     assert said.stdout == runbooks()["AppDown"].text["en"]
     assert "--lang" in said.stderr
+
+
+def test_with_a_spec_commands_have_its_ports_and_logins(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: x\nedition: 2\nlocale: en\nredis: {port: 16379}\n")
+    server = tmp_path / "redis-server"
+    server.touch(0o755)
+    told = json.loads(run(tmp_path, "RedisFull", "--json", PATH=str(tmp_path)).stdout)
+    ask = "REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli -p 16379 --user techsapo_operator"
+    assert f"`{ask} info memory`" in told["steps"][0]
+    assert f"`{ask} --bigkeys`" in told["text"]
 
 
 def test_without_a_name_all_are_listed_with_what_they_mean(tmp_path: Path) -> None:
