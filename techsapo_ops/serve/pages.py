@@ -25,7 +25,7 @@ _WEB = files("techsapo_ops.serve") / "web"
 _PAGES = {"/": "ask", "/dashboards": "dashboards", "/status": "status", "/docs": "docs"}
 """Files, without their ending, by path."""
 _WORDS = tuple(zip(_PAGES, ("askPage", "dashboardsPage", "statusPage", "api"), strict=True))
-"""What the navigation calls each page, as a key of words.js."""
+"""What the navigation calls each page, as a key of dictionary.js."""
 
 
 @cache

@@ -101,7 +101,7 @@ def silence_routes(
 
 
 def _refused(name: str) -> str:
-    """Why the alert can't be silenced, as a key of words.js; empty where it can."""
+    """Why the alert can't be silenced, as a key of dictionary.js; empty where it can."""
     if name == WATCHDOG:
         return "silenceWatchdog"
     return "" if name in alerts() else "silenceUnknown"

@@ -63,7 +63,7 @@ def test_every_page_is_reached_from_every_page_and_says_which_one_it_is(tmp_path
 
 
 def test_every_word_that_a_page_names_is_there() -> None:
-    known = set(re.findall(r"([A-Za-z_]+): [\"{]", (WEB / "words.js").read_text(encoding="utf-8")))
+    known = set(re.findall(r"([A-Za-z_]+): [\"{]", (WEB / "dictionary.js").read_text(encoding="utf-8")))
     for entry in WEB.iterdir():
         text = entry.read_text(encoding="utf-8")
         named = re.findall(r'data-(?:text|label|placeholder)="(\w+)"', text)
@@ -124,14 +124,14 @@ def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path
 
 
 def test_both_languages_have_every_word() -> None:
-    text = (WEB / "words.js").read_text(encoding="utf-8")
+    text = (WEB / "dictionary.js").read_text(encoding="utf-8")
     ja, en = text.split("\n  en: {")
     keys = re.compile(r"(?:^|[{,\s])([A-Za-z_]+): [\"{]")
     assert sorted(keys.findall(ja.split("ja: {")[1])) == sorted(keys.findall(en.split("\n};")[0]))
 
 
 def test_the_pages_say_of_every_cause_what_happened_and_what_to_do_as_the_app_does() -> None:
-    text = (WEB / "words.js").read_text(encoding="utf-8")
+    text = (WEB / "dictionary.js").read_text(encoding="utf-8")
     ja, en = text.split("\n  en: {")
     for cause in Cause:
         said = advice(cause)

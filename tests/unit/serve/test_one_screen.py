@@ -188,7 +188,7 @@ def test_the_command_line_says_the_same(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_pages_have_words_for_every_note_in_both_languages() -> None:
     words = re.findall(
-        r"    notes: \{.*?\n    \},", (WEB / "words.js").read_text(encoding="utf-8"), re.DOTALL
+        r"    notes: \{.*?\n    \},", (WEB / "dictionary.js").read_text(encoding="utf-8"), re.DOTALL
     )
     assert len(words) == 2
     notes = {note for seed in range(300) for note in told(seed)[1]["notes"]}
