@@ -20,7 +20,7 @@ from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
 from techsapo_ops.spec.tracing import tracing
-from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape
+from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
 
 _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
@@ -156,7 +156,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 
 RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys, providers,
-    scrape, probes, external_labels, alerts, business_hours, budget, exposed, auth, scheduler,
-    prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls, sign_in,
-    tracing,
+    scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
+    scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls,
+    sign_in, tracing,
 )  # fmt: skip

@@ -15,6 +15,8 @@ BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)
 """Names that the generated scrape configuration uses, or may come to use."""
 _FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
 """Names of the services in front, as which the stack asks itself."""
+_LONGEST_SCRAPE_INTERVAL = 120
+"""Seconds; the rules look back 5 minutes, and a rate needs two samples within its window."""
 
 
 def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -33,6 +35,14 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
                 uses=(other,),
             )
         first.setdefault(job.name, n)
+
+
+def scrape_interval(spec: Spec, _: Context) -> Iterator[Finding]:
+    """The rules' windows hold two scrapes."""
+    prometheus = spec.monitoring.prometheus
+    if prometheus.enabled and seconds(prometheus.scrape_interval) > _LONGEST_SCRAPE_INTERVAL:
+        told = f"{prometheus.scrape_interval} is too long for rules that look back 5 minutes"
+        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, "write 2m or less")
 
 
 def probes(spec: Spec, _: Context) -> Iterator[Finding]:

@@ -20,7 +20,6 @@ from techsapo_ops.services.redis.commands import commands as redis_commands
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
@@ -36,8 +35,6 @@ _FIRST = (
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
 )  # fmt: skip
 """Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
-LONGEST_SCRAPE_INTERVAL = 120
-"""Seconds; the rules look back 5 minutes, and a rate needs two samples within its window."""
 
 
 def prometheus_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -49,12 +46,6 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         return ()
     spec = topology.spec
     settings = spec.monitoring.prometheus
-    if seconds(settings.scrape_interval) > LONGEST_SCRAPE_INTERVAL:
-        raise OpsError(
-            f"monitoring.prometheus.scrape_interval: {settings.scrape_interval} is too long for alerts "
-            "that look back 5 minutes",
-            "write 2m or less",
-        )
     recorded = [*recording_groups(), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     jobs = [*_own_jobs(topology), *_probes(topology), *_extra_jobs(spec)]

@@ -271,11 +271,6 @@ def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
     assert "gpu" in jobs
 
 
-def test_an_interval_that_leaves_rates_without_two_samples_is_refused() -> None:
-    with pytest.raises(OpsError, match="scrape_interval"):
-        config(monitoring={"prometheus": {"scrape_interval": "3m"}})
-
-
 @pytest.mark.parametrize("text", ["0s", "1m30s", "1d2h", "500ms"])
 def test_a_duration_is_written_as_prometheus_writes_it(text: str) -> None:
     assert duration_text(seconds(text)) == text
