@@ -31,6 +31,8 @@ class Alert:
     """Whether it is suppressed by a silence; else a worse alert inhibits it."""
     receivers: tuple[str, ...]
     starts_at: datetime
+    silenced_by: tuple[str, ...] = ()
+    """Ids of the silences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class Alertmanager(MonitoringServer):
                 silenced=bool(alert["status"]["silencedBy"]),
                 receivers=tuple(receiver["name"] for receiver in alert["receivers"]),
                 starts_at=datetime.fromisoformat(alert["startsAt"]).astimezone(UTC),
+                silenced_by=tuple(alert["status"]["silencedBy"]),
             )
             for alert in self._list("alerts")
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -23,6 +23,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     incidents,
 )
 from techsapo_ops.services.alertmanager.beginnings import Labels, beginnings
+from techsapo_ops.services.alertmanager.muted import Muted, muted
 
 log = structlog.get_logger()
 
@@ -39,6 +40,17 @@ class Fires:
     incident: Incident
     since: datetime
     held: Acknowledgement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What Alertmanager tells of what fires, by the labels that Prometheus has of it: who has it, since when
+    it fires as its messages say, and what nobody is told of.
+    """
+
+    held: Mapping[Labels, Acknowledgement] = field(default_factory=dict)
+    began: Mapping[Labels, datetime] = field(default_factory=dict)
+    muted: Mapping[Labels, Muted] = field(default_factory=dict)
 
 
 class Acknowledgements:
@@ -60,17 +72,20 @@ class Acknowledgements:
 
     def beginnings(self) -> Mapping[Labels, datetime]:
         """Since when alerts fire, as their messages say."""
-        return beginnings(self._alertmanager, self._added)
+        return beginnings(self._alertmanager.alerts(), self._added)
 
-    def glance(self) -> tuple[Mapping[Labels, Acknowledgement], Mapping[Labels, datetime]]:
-        """What `now` and `beginnings` tell, for a page that does not wait for it: where there is no answer
-        within a moment, who had what at the last look of `watch`, which also tells the log.
+    def glance(self) -> Glance:
+        """What is known for a page that does not wait for it: where there is no answer within a moment,
+        who had what at the last look of `watch`, which also tells the log.
         """
         alertmanager = self._alertmanager.within(GLANCE)
         try:
-            return holders(self._prometheus, alertmanager), beginnings(alertmanager, self._added)
+            held = holders(self._prometheus, alertmanager)
+            alerts = alertmanager.alerts()
+            silences = alertmanager.silences() if any(a.silenced for a in alerts) else ()
         except (Unreachable, ApiError):
-            return {frozenset(a.incident.labels.items()): a for a in self._known}, {}
+            return Glance({frozenset(a.incident.labels.items()): a for a in self._known})
+        return Glance(held, beginnings(alerts, self._added), muted(alerts, silences, self._added))
 
     def of(self, alert: str) -> list[Fires]:
         """What fires of an alert."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
-from techsapo_ops.serve.acknowledgements import Acknowledgements
+from techsapo_ops.serve.acknowledgements import Acknowledgements, Glance
 from techsapo_ops.serve.bodies.monitoring import (
     AcknowledgedBody,
     AlertBody,
@@ -34,7 +34,8 @@ from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
-from techsapo_ops.services.alertmanager.beginnings import Labels, began_of
+from techsapo_ops.services.alertmanager.beginnings import began_of
+from techsapo_ops.services.alertmanager.muted import Muted
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -101,41 +102,47 @@ class StatusReport:
             return "absent", None, None
         kept = self._acknowledgements
         try:
-            firing, jobs, (held, began) = await asyncio.gather(
+            firing, jobs, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
                 asyncio.to_thread(_jobs, self._prometheus),
-                asyncio.to_thread(kept.glance if kept is not None else lambda: ({}, {})),
+                asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
             return "unreachable", None, None
-        return "ready", _alerts(firing, held, began), jobs
+        return "ready", _alerts(firing, seen), jobs
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
-def _alerts(
-    firing: Iterable[Firing], held: Mapping[Labels, Acknowledgement], began: Mapping[Labels, datetime]
-) -> list[AlertBody]:
-    """The alerts that fire, worst first, then those about to, and who has them. Watchdog is no news."""
+def _alerts(firing: Iterable[Firing], seen: Glance) -> list[AlertBody]:
+    """The alerts that fire, worst first, then those about to and those that nobody is told of, and who has
+    them. Watchdog is no news.
+    """
     order = {"critical": 0, "warning": 1, "info": 2}
+    states = ("firing", "pending", "silenced", "inhibited")
+
+    def hushed(alert: Firing) -> Muted | None:
+        return seen.muted.get(frozenset(alert.labels.items())) if alert.state == "firing" else None
+
     found = [
         AlertBody(
             name=alert.labels.get("alertname", ""),
             severity=alert.labels.get("severity", ""),
             instance=alert.labels.get("instance", ""),
-            state=alert.state,
-            since=began_of(alert, began).isoformat(),
+            state=muted.why if muted else alert.state,
+            since=began_of(alert, seen.began).isoformat(),
+            until=muted.until.isoformat() if muted and muted.until else None,
             summary=alert.annotations.get("summary", ""),
             description=alert.annotations.get("description", ""),
             runbook=_runbook(alert.annotations.get("runbook_url", "")),
-            acknowledged=_acknowledged(held.get(frozenset(alert.labels.items()))),
+            acknowledged=_acknowledged(seen.held.get(frozenset(alert.labels.items()))),
         )
-        for alert in firing
+        for alert, muted in ((each, hushed(each)) for each in firing)
         if alert.labels.get("alertname") != WATCHDOG and NEXT not in alert.labels
     ]
-    return sorted(found, key=lambda a: (a.state != "firing", order.get(a.severity, 3)))
+    return sorted(found, key=lambda a: (states.index(a.state), order.get(a.severity, 3)))
 
 
 def _acknowledged(held: Acknowledgement | None) -> AcknowledgedBody | None:

@@ -183,25 +183,41 @@ def test_where_keys_are_on_the_pages_have_a_field_for_one_and_forget_it_with_the
         window.assert_clean(allowed="401")
 
 
-@pytest.mark.parametrize(("hours", "said"), [(60, True), (3, False)])
-def test_the_status_page_says_that_no_job_ran_for_two_days(
-    tmp_path: Path, open_window: Callable[..., Window], hours: int, said: bool
+@pytest.mark.parametrize(
+    ("ran", "due", "said"),
+    [(60, None, "2日以上"), (3, None, None), (None, -6, "まだ実行された"), (None, 60, "2日以上")],
+)
+def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
+    tmp_path: Path, open_window: Callable[..., Window], ran: int | None, due: int | None, said: str | None
 ) -> None:
+    """`ran` and `due` are hours ago."""
     from playwright.sync_api import expect
 
     with serving(tmp_path, monitoring={"prometheus": {"enabled": False}}) as app:
         told = httpx.get(f"{app.url}/api/v1/status", trust_env=False).json()
-        last = time.time() - hours * 3600
-        job = {"name": "backup", "last_run": last, "last_success": last, "exit_code": 0, "next_run": None}
-        told |= {"jobs": [job], "alerts": [], "watched": "ready"}
+        last, ahead = (None if hours is None else time.time() - hours * 3600 for hours in (ran, due))
+        code = None if ran is None else 0
+        job = {"name": "backup", "last_run": last, "last_success": last, "exit_code": code, "next_run": ahead}
+        until = {"state": "silenced", "until": "2026-11-27T03:00:00+00:00"}
+        alert = {
+            "name": "AppDown",
+            "severity": "critical",
+            "since": "2026-11-27T01:00:00+00:00",
+            "summary": "down",
+        }
+        alert |= {"instance": "", "runbook": "", "acknowledged": None, **until}
+        told |= {"jobs": [job], "alerts": [alert], "watched": "ready"}
         window = open_window(1200, 900)
         window.page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
         window.page.goto(f"{app.url}/status")
         expect(window.page.locator("#jobs")).to_contain_text("backup")
-        warned = window.page.locator("#jobs .warn")
-        expect(warned).to_have_count(1 if said else 0)
+        expect(window.page.locator("#jobs .warn")).to_have_count(1 if said == "2日以上" else 0)
+        told_of_jobs = window.page.locator("#jobs > p")
+        expect(told_of_jobs).to_have_count(1 if said else 0)
         if said:
-            expect(warned).to_contain_text("techsapo jobs")
+            expect(told_of_jobs).to_contain_text(said)
+        expect(window.page.locator("#alerts li")).to_contain_text("サイレンス中")
+        expect(window.page.locator("#alerts li")).to_contain_text("終了 ")
 
 
 def test_the_status_page_says_which_provider_is_left_alone_and_why(

@@ -107,8 +107,12 @@ class AlertBody(Body):
     name: str
     severity: str
     instance: str
-    state: str
+    state: Annotated[
+        Literal["firing", "pending", "silenced", "inhibited"],
+        Field(description="`silenced` and `inhibited` fire, and nobody is told."),
+    ]
     since: str
+    until: Annotated[str | None, Field(description="When the silence ends, of a silenced one.")]
     summary: str
     description: str
     runbook: str

@@ -78,6 +78,7 @@ function drawAlerts() {
     const item = element("li", { critical: "bad", warning: "warn" }[alert.severity] ?? "info");
     const head = element("p", "headline");
     head.append(element("strong", "", alert.name), " ", element("span", "badge", alert.severity), " ", element("span", "badge dim", word(alert.state)));
+    if (alert.until) head.append(" ", element("small", "dim", `${word("silencedUntil")} ${stamp(new Date(alert.until))}`));
     item.append(head, element("p", "", alert.summary));
     const facts = element("small", "dim", `${word("since")} ${stamp(new Date(alert.since))}${alert.instance ? ` · ${alert.instance}` : ""} `);
     if (/^(https?:|\/runbooks\/)/.test(alert.runbook)) {
@@ -114,8 +115,11 @@ function drawJobs() {
     row.append(element("td", "", job.name), result, ...["last_run", "last_success", "next_run"].map((key) => element("td", "", when(job[key]))));
     return row;
   }));
-  const lately = shown.jobs.some((job) => job.last_run !== null && Date.now() / 1000 - job.last_run < 2 * 86400);
-  host.replaceChildren(...(lately ? [] : [element("p", "warn", word("noJobsLately"))]), table);
+  const ran = shown.jobs.some((job) => job.last_run !== null);
+  // One that never ran says since when nobody starts it by when it was due: a new stack has not missed any.
+  const lately = shown.jobs.some((job) => Date.now() / 1000 - (job.last_run ?? job.next_run ?? 0) < 2 * 86400);
+  const missing = element("p", lately ? "dim" : "warn", word(lately ? "noJobs" : "noJobsLately"));
+  host.replaceChildren(...(lately && ran ? [] : [missing]), table);
 }
 
 function drawCosts() {

@@ -5,18 +5,18 @@ Prometheus counts from when the condition began, Alertmanager from when the aler
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.alertmanager import Alert
 from techsapo_ops.adapters.prometheus import Firing
 
 Labels = frozenset[tuple[str, str]]
 
 
-def beginnings(alertmanager: Alertmanager, added: Mapping[str, str]) -> Mapping[Labels, datetime]:
+def beginnings(alerts: Iterable[Alert], added: Mapping[str, str]) -> Mapping[Labels, datetime]:
     """By the labels that Prometheus has of an alert: without those that are `added` where it is sent."""
-    return {frozenset(a.labels.items() - added.items()): a.starts_at for a in alertmanager.alerts()}
+    return {frozenset(a.labels.items() - added.items()): a.starts_at for a in alerts}
 
 
 def began_of(alert: Firing, began: Mapping[Labels, datetime]) -> datetime:

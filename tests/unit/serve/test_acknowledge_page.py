@@ -367,9 +367,9 @@ def test_the_status_page_does_not_wait_for_an_alertmanager_that_is_slow_and_tell
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(known.watch(pause))
-    held, began = known.glance()
-    assert {labels: a.by for labels, a in held.items()} == {frozenset(LABELS.items()): "花子"}
-    assert began == {}
+    seen = known.glance()
+    assert {labels: a.by for labels, a in seen.held.items()} == {frozenset(LABELS.items()): "花子"}
+    assert seen.began == {}
     assert waited[-1] == GLANCE
     assert set(waited[:-1]) == {8}
 

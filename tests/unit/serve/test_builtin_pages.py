@@ -3,15 +3,18 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 import httpx
 import pytest
+from fakes.alertmanager import FakeAlertmanager
 from orchestrator import client_of, make_app
 
+from techsapo_ops.adapters.alertmanager import Alert, Matcher
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
+from techsapo_ops.serve.acknowledgements import Acknowledgements
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.wallbounce.causes import Cause, advice
 
@@ -121,6 +124,43 @@ def test_the_status_page_is_told_what_fires_before_what_may_worst_first(tmp_path
     names = [alert["name"] for alert in told["alerts"]]
     assert names == ["ProviderDown", "BudgetHigh", "ConfigChanged", "MemoryHigh"]
     assert {b["warn_percent"] for b in told["costs"]["budget"]} == {80}
+
+
+def test_the_status_page_is_told_what_nobody_is_told_of_and_until_when(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    server = FakeAlertmanager()
+    now = datetime.now(UTC)
+    made = [
+        server.silence(
+            [Matcher("alertname", "=", "ProviderDown")], now, now + timedelta(hours=h), "ken", "new key"
+        )
+        for h in (1, 2)
+    ]
+    quiet = ("suppressed", True, ("critical",), now, tuple(made))
+    server.held = [
+        Alert({"alertname": "ProviderDown", "severity": "critical", "site": "tokyo"}, {}, *quiet),
+        Alert(
+            {"alertname": "BudgetHigh", "severity": "warning", "site": "tokyo"},
+            {},
+            "suppressed",
+            False,
+            (),
+            now,
+        ),
+        # Of the time before: it is about to fire again, and nobody would be told of that anyway.
+        Alert({"alertname": "MemoryHigh", "severity": "critical", "site": "tokyo"}, {}, *quiet),
+    ]
+    prometheus = Troubled("http://127.0.0.1:9")
+    kept = Acknowledgements(prometheus, server, {"site": "tokyo"})
+    report = StatusReport(app.health, prometheus, app.spending, app.audit, app.options, kept)
+    told = asyncio.run(report.body()).document()["alerts"]
+    assert [(alert["name"], alert["state"]) for alert in told] == [
+        ("ConfigChanged", "firing"),
+        ("MemoryHigh", "pending"),
+        ("ProviderDown", "silenced"),
+        ("BudgetHigh", "inhibited"),
+    ]
+    assert [alert["until"] for alert in told] == [None, None, server.silences()[0].ends.isoformat(), None]
 
 
 def test_both_languages_have_every_word() -> None:
