@@ -18,7 +18,7 @@ from mail_server import mail_server
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from slack import Message, incoming_webhook, parsed
 
-from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
@@ -126,7 +126,7 @@ def test_every_alert_is_told_with_what_to_do_and_links_that_open(name: str, told
     assert not any("<no value>" in text or "{{" in text for text in parts.values())
     message = as_slack(parts)
     assert message.title_link == f"{SITE}/runbooks/{name}"
-    assert len(message.links) >= 3
+    assert len(message.links) >= (2 if name == WATCHDOG else 3)  # nobody may silence that one
     steps = runbooks()[name].steps(locale)
     for text in (message.text, parts["techsapo.text"]):
         for step in steps:
