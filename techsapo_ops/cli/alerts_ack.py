@@ -39,7 +39,9 @@ def ack(
     by: Annotated[str | None, typer.Option("--by", help="Who has it.", show_default="you")] = None,
     comment: Annotated[str, typer.Option("--comment", "-c", help="What you do about it.")] = "",
     take_over: Annotated[bool, typer.Option("--take-over", help="Also where somebody else has it.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Nobody has it any more.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Nobody has it any more; with --by only what they have.")
+    ] = False,
     show: Annotated[bool, typer.Option("--list", help="List who has what.")] = False,
     *,
     place: SpecPlace,
@@ -73,7 +75,7 @@ def ack(
     if show:
         _list(held_now(stack, server), out)
     elif undo:
-        _undo(stack, server, only, out)
+        _undo(stack, server, only, None if by is None else who, out)
     else:
         _acknowledge(stack, server, only, claim, out)
 
@@ -111,13 +113,18 @@ def _acknowledge(
     out.next(f"`techsapo alerts ack {made[0].incident.alert} --undo` gives it back")
 
 
-def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], out: Output) -> None:
+def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
     found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
     if not found:
         raise OpsError(
             f"nobody has {' and '.join(str(m) for m in only)}",
             "`techsapo alerts ack --list` lists who has what",
         )
+    if by is not None:
+        others = "; ".join(str(each) for each in found if each.by != by)
+        found = [each for each in found if each.by == by]
+        if not found:
+            raise OpsError(f"{by} has none of it: {others}", "without --by it is given back, whoever has it")
     what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
     with recorded(stack.layout, "alerts ack --undo", what, out.warn):
         withdraw(server, found)

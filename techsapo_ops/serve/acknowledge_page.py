@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -98,10 +98,16 @@ class Form:
 
     signature: str
     by: str
-    hours: int
+    hours: int | None
+    """None for what the form does not offer."""
     comment: str
     take_over: bool
     chosen: frozenset[str]
+
+    @classmethod
+    def empty(cls, signature: str) -> Form:
+        """As somebody gets it who opens the link."""
+        return cls(signature, "", _USUAL_HOURS, "", False, frozenset())
 
     @classmethod
     def read(cls, body: bytes) -> Form:
@@ -109,12 +115,12 @@ class Form:
         text = body.decode("utf-8", "replace")
         fields = parse_qs(text) if len(body) <= _LONGEST_FORM and text.count("&") < _MOST_FIELDS else {}
         first = {name: values[0] for name, values in fields.items()}
-        hours = first.get("hours", "")
+        hours = first.get("hours", str(_USUAL_HOURS))
         known = hours.isascii() and hours.isdigit() and len(hours) < 4 and int(hours) in HOURS
         return cls(
             first.get("signature", ""),
             " ".join(first.get("by", "").split()),
-            int(hours) if known else _USUAL_HOURS,
+            int(hours) if known else None,
             " ".join(first.get("comment", "").split()),
             "take_over" in first,
             frozenset(fields.get("of", ())),
@@ -141,7 +147,7 @@ class _Pages:
         signature = request.query_params.get("signature", "")
         if not self.door.admits(str(request.state.client), name, signature):
             return self._refused(request, name)
-        return await self._form(request, name, signature)
+        return await self._form(request, name, Form.empty(signature))
 
     async def take(self, request: Request, name: str) -> Response:
         """Acknowledge what the form says."""
@@ -151,26 +157,35 @@ class _Pages:
         if not self.door.admits(str(request.state.client), name, form.signature):
             return self._refused(request, name)
         by = self.door.sign_in.user(request) or form.by
+        if form.hours is None:
+            return await self._form(request, name, form, error="unfit_hours", status=422)
         until = datetime.now(UTC) + timedelta(hours=form.hours)
         try:
             claim = Claim(by, until, form.comment, form.take_over)
             firing = await asyncio.to_thread(self._of, name)
             wanted = [each.incident for each in firing if _digest(each.incident) in form.chosen]
             if not wanted:
-                return await self._form(request, name, form.signature, error="none", status=422)
+                return await self._form(request, name, form, error="none", status=422)
             made = await asyncio.to_thread(self._take, wanted, claim)
         except Unfit as error:
-            return await self._form(request, name, form.signature, error=f"unfit_{error.field}", status=422)
+            return await self._form(request, name, form, error=f"unfit_{error.field}", status=422)
         except Taken:
-            return await self._form(request, name, form.signature, error="taken", status=409)
+            return await self._form(request, name, form, error="taken", status=409)
         except NotKept:
-            return await self._form(request, name, form.signature, error="not_kept", status=503)
+            return await self._form(request, name, form, error="not_kept", status=503)
         except HalfWay as error:
-            log.warning("Alert acknowledged, but not all of it", alert=name, by=by, error=error.message)
+            log.warning(
+                "Alert acknowledged, but not all of it",
+                alert=name,
+                by=by,
+                error=error.message,
+                **_from(request),
+            )
             return self._page(request, name, "halfway", 503, made=", ".join(map(str, error.made)))
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
-        log.info("Alert acknowledged", alert=name, by=by, of=[i.of for i in wanted], until=until.isoformat())
+        of = [each.incident.of for each in made]
+        log.info("Alert acknowledged", alert=name, by=by, of=of, until=until.isoformat(), **_from(request))
         return self._page(request, name, "done", done=[_done(each) for each in made])
 
     def _of(self, name: str) -> list[Fires]:
@@ -180,7 +195,7 @@ class _Pages:
         return () if self.kept is None else self.kept.take(wanted, claim)
 
     async def _form(
-        self, request: Request, name: str, signature: str, *, error: str = "", status: int = 200
+        self, request: Request, name: str, form: Form, *, error: str = "", status: int = 200
     ) -> Response:
         try:
             firing = await asyncio.to_thread(self._of, name)
@@ -188,13 +203,16 @@ class _Pages:
             return self._unknown(request, name, trouble)
         if not firing:
             return self._page(request, name, "over")
-        rows = [_row(each, number) for number, each in enumerate(firing)]
+        # What fires anew was not there to be chosen.
+        chosen = form.chosen & {_digest(each.incident) for each in firing} or None
+        rows = [_row(each, number, chosen) for number, each in enumerate(firing)]
         user = self.door.sign_in.user(request) or ""
-        values = {"rows": rows, "signature": signature, "user": user, "error": error}
+        values = {"rows": rows, "form": form, "user": user, "error": error}
         return self._page(request, name, "title", status, **values)
 
     def _refused(self, request: Request, name: str) -> Response:
-        log.info("Link to acknowledge an alert refused", refused=("signature", str(request.state.client)))
+        known = {"alert": name[:LONGEST_NAME], **_from(request)}
+        log.info("Link to acknowledge an alert refused", refused=("signature", known["client"]), **known)
         return self._page(request, name, "forged", 403)
 
     def _unknown(self, request: Request, name: str, error: Unreachable | ApiError) -> Response:
@@ -208,12 +226,16 @@ class _Pages:
             "alert": alert,
             "texts": words().items(),
             "all_hours": HOURS,
-            "usual": _USUAL_HOURS,
             "longest": {"name": LONGEST_NAME, "comment": LONGEST_COMMENT},
         }
         locale = asked_language(request) or self.locale
         content, media_type, _ = page_of("acknowledge", locale, **{**known, **values})
         return Response(content, status, media_type=media_type)
+
+
+def _from(request: Request) -> dict[str, str]:
+    """Where a request came from, for the log."""
+    return {"client": str(request.state.client), "requestId": str(request.state.request_id)}
 
 
 def _digest(incident: Incident) -> str:
@@ -222,7 +244,7 @@ def _digest(incident: Incident) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
-def _row(fires: Fires, number: int) -> dict[str, object]:
+def _row(fires: Fires, number: int, chosen: Collection[str] | None) -> dict[str, object]:
     incident, held = fires.incident, fires.held
     holder = None
     if held is not None:
@@ -232,6 +254,7 @@ def _row(fires: Fires, number: int) -> dict[str, object]:
         "since": moment_text(fires.since),
         "holder": holder,
         "value": _digest(incident),
+        "checked": chosen is None or _digest(incident) in chosen,
         "number": number,
     }
 

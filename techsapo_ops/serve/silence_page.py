@@ -92,7 +92,10 @@ def silence_routes(
         except (Unreachable, ApiError) as error:
             log.warning("An alert can't be silenced", alert=name, error=error.message)
             raise Problem(503, "unreachable", "Alertmanager does not answer") from None
-        log.info("Alert silenced", alert=name, by=by, until=until.isoformat(), silence=made)
+        log.info(
+            "Alert silenced", alert=name, by=by, until=until.isoformat(), silence=made,
+            client=str(request.state.client), requestId=request.state.request_id,
+        )  # fmt: skip
         return json_response({"id": made, "alert": name, "by": by, "until": until.isoformat()}, 201)
 
     router.add_api_route("/alerts/{name}/silence", form, methods=["GET", "HEAD"])

@@ -15,6 +15,7 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.cli import alerts_ack
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
+from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import (
     Incident,
     NotKept,
@@ -74,6 +75,20 @@ def test_what_somebody_gave_back_in_the_same_moment_is_named(
     shown = capsys.readouterr()
     assert "hanako has AppDown (instance=app-2) until" in shown.out
     assert "took or gave back AppDown (instance=app-1)" in shown.err
+
+
+def test_giving_back_by_a_name_leaves_what_others_have_and_says_whose_it_is(
+    server: FakeAlertmanager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ack(by="taro")
+    with pytest.raises(
+        OpsError, match=r"^hanako has none of it: taro has AppDown \(instance=app-1\), since "
+    ):
+        ack(undo=True, by="hanako")
+    assert len(server.active) == 2
+    ack(undo=True, by=None)
+    assert server.active == []
+    assert "taro had it" in capsys.readouterr().err
 
 
 def test_where_nothing_is_kept_the_command_fails_in_words(server: FakeAlertmanager) -> None:

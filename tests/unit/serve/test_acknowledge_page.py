@@ -13,16 +13,18 @@ import httpx
 import pytest
 from fakes.alertmanager import FakeAlertmanager, gone
 from orchestrator import client_of, make_spec
+from structlog.testing import capture_logs
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
+from techsapo_ops.serve.acknowledge_page import _digest
 from techsapo_ops.serve.acknowledgements import EVERY, GLANCE, Acknowledgements
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledgements
+from techsapo_ops.services.alertmanager.acknowledging import Claim, Incident, acknowledgements
 from techsapo_ops.services.alertmanager.signing import signature
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.monitoring import Prometheus as PrometheusSpec
@@ -195,11 +197,61 @@ def test_what_another_has_is_taken_over_only_by_saying_so(tmp_path: Path, kept: 
     assert kept.by == ["taro"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [({"comment": "x" * 301}, 422), ({"hours": "999999999"}, 422), ({}, 409)],
+)
+def test_a_form_that_is_refused_keeps_what_was_typed(
+    wrong: dict[str, str], status: int, tmp_path: Path, kept: Kept
+) -> None:
+    kept.firing = [{**LABELS, "instance": f"app-{n}", "since": "1700000000"} for n in (1, 2)]
+    run(tmp_path, lambda client: submit(client, by="hanako", of=first_of(kept)))
+
+    typed = {"by": 'taro "<i>', "hours": "24", "comment": 'see "<b>" & co'} | wrong
+    page = run(tmp_path, lambda client: submit(client, of=first_of(kept), **typed))
+    assert (page.status_code, kept.by) == (status, ["hanako"])
+    assert page.text.count('name="by" value="taro &#34;&lt;i&gt;"') == 2  # a form for each language
+    comment = wrong.get("comment", "see &#34;&lt;b&gt;&#34; &amp; co")
+    assert page.text.count(f'name="comment" value="{comment}"') == 2
+    assert page.text.count('<option value="24" selected>') == (0 if "hours" in wrong else 2)
+    boxes = re.findall(r'name="of" value="\w+"( checked)?>', page.text)
+    assert boxes == [" checked", "", " checked", ""]
+
+
+def first_of(kept: Kept) -> str:
+    """What stands in the form for the first that fires."""
+    first = min(kept.firing, key=str)
+    return _digest(Incident({k: v for k, v in first.items() if k != "since"}, first["since"]))
+
+
+@pytest.mark.parametrize("hours", ["0", "3", "999999999", "abc", "\u0668"])
+def test_a_time_that_the_form_does_not_offer_is_refused(hours: str, tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: submit(client, by="hanako", hours=hours))
+    assert (answer.status_code, kept.silences) == (422, [])
+    assert "Choose one of the times" in answer.text
+
+
+def test_the_log_says_who_acknowledged_what_from_where(tmp_path: Path, kept: Kept) -> None:
+    async def work(client: httpx.AsyncClient) -> None:
+        with capture_logs() as logs:
+            await submit(client, by="hanako")
+            await client.get(FORGED["another alert's"])
+            found.extend(line for line in logs if line["event"] in events)
+
+    found: list[Any] = []
+    events = ("Alert acknowledged", "Link to acknowledge an alert refused")
+    run(tmp_path, work)
+    assert [(line["event"], line["alert"], line["client"]) for line in found] == [
+        (event, "AppDown", "127.0.0.1") for event in events
+    ]
+    assert all(line["requestId"] for line in found)
+
+
 @pytest.mark.parametrize("by", ["", "  ", "x" * 65, "a\u202eb"])
 def test_a_name_is_asked_for(by: str, tmp_path: Path, kept: Kept) -> None:
     answer = run(tmp_path, lambda client: submit(client, by=by))
     assert (answer.status_code, kept.silences) == (422, [])
-    assert "Write a name" in answer.text
+    assert "Write a name of 1 to 64 characters, none of them invisible." in answer.text
 
 
 def test_who_signed_in_is_not_asked_for_a_name(tmp_path: Path, kept: Kept) -> None:
