@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from techsapo_ops.adapters.http import Answer
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
-_SENT = re.compile(r"alertmanager_notifications(_failed)?_total\{([^}]*)\} (\S+)")
+_SENT = re.compile(r"alertmanager_notification(s|s_failed|_requests|_requests_failed)_total\{([^}]*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -94,8 +95,14 @@ class Silence:
 class Sent:
     """Notifications of one integration (webhook, slack, …) since Alertmanager started."""
 
-    attempted: int
+    begun: int
+    """Notifications of which at least one request was begun."""
+    delivered: int
+    """Requests that the receiver took."""
     failed: int
+    """Requests that it refused, or that reached nobody. Most are tried again."""
+    given_up: int
+    """Notifications that are not tried again."""
 
 
 class Alertmanager(MonitoringServer):
@@ -116,10 +123,13 @@ class Alertmanager(MonitoringServer):
             for alert in self._list("alerts")
         )
 
-    def post(self, labels: Mapping[str, str], annotations: Mapping[str, str], ends: datetime) -> None:
-        """Hand an alert over that fires until `ends`; one that ends in the past is resolved."""
-        alert = {"labels": labels, "annotations": annotations, "endsAt": ends.isoformat()}
-        self._send("POST", "alerts", [alert])
+    def post(
+        self, labels: Mapping[str, str], annotations: Mapping[str, str], starts: datetime, ends: datetime
+    ) -> None:
+        """Hand an alert over that fires from `starts` to `ends`; one that ends in the past is resolved."""
+        # Without a beginning Alertmanager takes the end for it.
+        times = {"startsAt": starts.isoformat(), "endsAt": ends.isoformat()}
+        self._send("POST", "alerts", [{"labels": labels, "annotations": annotations, **times}])
 
     def silences(self) -> tuple[Silence, ...]:
         """All silences that it remembers, expired ones too."""
@@ -168,16 +178,16 @@ class Alertmanager(MonitoringServer):
     def sent(self, receiver: str) -> Mapping[str, Sent]:
         """Notifications to `receiver` by integration, as its own metrics count them; to all receivers where
         these don't name them.
+
+        A notification is counted before anything is sent: what arrived are the requests that did not fail.
         """
         text = self.fetch("metrics").text
-        found: dict[str, list[int]] = {}
-        for failed, labels, value in _SENT.findall(text):
+        found: dict[str, Counter[str]] = {}
+        for what, labels, value in _SENT.findall(text):
             told = dict(_LABEL.findall(labels))
-            integration = told.get("integration", "")
-            if told.get("receiver_name", receiver) != receiver:
-                continue
-            found.setdefault(integration, [0, 0])[bool(failed)] += int(float(value))
-        return {name: Sent(*counts) for name, counts in found.items()}
+            if told.get("receiver_name", receiver) == receiver:
+                found.setdefault(told.get("integration", ""), Counter())[what] += int(float(value))
+        return {name: _sent(counts) for name, counts in found.items()}
 
     def status(self) -> AlertmanagerStatus:
         """Version, configuration and cluster state."""
@@ -212,6 +222,11 @@ class Alertmanager(MonitoringServer):
         if not answer.ok:
             raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
         return answer
+
+
+def _sent(counts: Mapping[str, int]) -> Sent:
+    failed = counts["_requests_failed"]
+    return Sent(counts["s"], counts["_requests"] - failed, failed, counts["s_failed"])
 
 
 def _matcher(value: Mapping[str, Any]) -> Matcher:

@@ -42,11 +42,15 @@ class Note:
 
 @dataclass
 class Receiver:
-    """A webhook; `refused` are the paths that it answers 404."""
+    """A webhook; `refused` are the paths that it answers 404, `failing` 500, `hanging` not at all."""
 
     port: int = field(default_factory=free_port)
     notes: list[Note] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    over: threading.Event = field(default_factory=threading.Event)
+    """Nobody has to wait for an answer any more."""
 
     def url(self, receiver: str) -> str:
         return f"http://127.0.0.1:{self.port}/{receiver}"
@@ -107,8 +111,12 @@ def receiving() -> Iterator[Receiver]:
     class Handler(_Quiet):
         def do_POST(self) -> None:
             name, told_of = self.path.strip("/"), self.body()
-            if name in told.refused:
-                self.reply(404, {})
+            if name in told.hanging:
+                told.over.wait(60)
+                self.close_connection = True
+                return
+            if name in told.refused | told.failing:
+                self.reply(404 if name in told.refused else 500, {})
                 return
             for alert in told_of["alerts"]:
                 labels = alert["labels"]
@@ -116,7 +124,10 @@ def receiving() -> Iterator[Receiver]:
             self.reply(200, {})
 
     with _serve(told.port, Handler):
-        yield told
+        try:
+            yield told
+        finally:
+            told.over.set()
 
 
 @dataclass

@@ -95,6 +95,10 @@ class Stack:
             },
             "notifications": {
                 "critical": [{"kind": "webhook", "url": self.told.url("critical")}],
+                **{
+                    severity: [{"kind": "webhook", "url": self.told.url(severity)}]
+                    for severity in ("warning", "info")
+                },
                 "next": [
                     {"after": f"{(n + 1) * AFTER}s", "receivers": [
                         {"kind": "webhook", "url": self.told.url(f"next-{n}")}

@@ -23,6 +23,8 @@ from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
 from techsapo_ops.services.alertmanager.signing import signatures_file
 from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
@@ -109,6 +111,15 @@ def as_slack(parts: dict[str, str]) -> Message:
     return parsed(json.dumps({"attachments": [attachment]}).encode(), frozenset())
 
 
+def with_signatures(locale: str, folder: Path, copy: Path) -> Path:
+    """A copy of what is in `folder`, in which alerts have signed links."""
+    texts = shutil.copytree(folder / "alertmanager/templates", copy / "alertmanager/templates")
+    topology = topology_of(spec_of(locale=locale, app={"public_url": SITE}), copy)
+    signing_files.make(topology)
+    shutil.copy(signatures_file(topology.layout), texts / "z.tmpl")
+    return copy
+
+
 def opens(url: str) -> bool:
     """Whether the app has what `url` leads to."""
     path = url.removeprefix(SITE)
@@ -167,19 +178,58 @@ def test_a_message_links_to_acknowledging_as_long_as_nobody_has_one_of_its_alert
     holders: tuple[str, ...], linked: bool, told: Any, tmp_path: Path
 ) -> None:
     locale, folder, rules = told
-    copy = shutil.copytree(folder / "alertmanager/templates", tmp_path / "alertmanager/templates")
-    topology = topology_of(spec_of(locale=locale, app={"public_url": SITE}), tmp_path)
-    signing_files.make(topology)
-    shutil.copy(signatures_file(topology.layout), copy / "z.tmpl")
     data = group(rules["ProbeTargetFailing"])
     (one,) = data["alerts"]
     data["alerts"] = [{**one, "annotations": {**one["annotations"], "acknowledged_by": by}} for by in holders]
-    parts = rendered(tmp_path, data)
+    parts = rendered(with_signatures(locale, folder, tmp_path), data)
     link = "/alerts/ProbeTargetFailing/acknowledge?signature="
     assert [parts[p].count(link) for p in ("techsapo.text", "techsapo.slack.text")] == [int(linked)] * 2
     for by in filter(None, holders):
         assert by in parts["techsapo.text"]
     assert not any("\n\n\n" in text for text in parts.values())
+
+
+def test_slack_says_since_when_the_first_of_those_fires_that_still_do(told: Any) -> None:
+    _, folder, rules = told
+    data = group(rules["TargetDown"])
+    (one,) = data["alerts"]
+    times = [("resolved", "18:00"), ("firing", "20:30"), ("firing", "20:10"), ("firing", "20:20")]
+    data["alerts"] = [{**one, "status": s, "startsAt": f"2026-11-26T{t}:00Z"} for s, t in times]
+
+    def since() -> str:
+        return rendered(folder, data)["techsapo.slack.since.value"]
+
+    assert since() == moment_text(datetime(2026, 11, 26, 20, 10, tzinfo=UTC))
+    data["alerts"] = [{**each, "status": "resolved"} for each in data["alerts"]]
+    assert since() == moment_text(datetime(2026, 11, 26, 18, 0, tzinfo=UTC))
+
+
+def test_the_next_receivers_hear_since_when_the_alert_itself_fires(told: Any) -> None:
+    _, folder, rules = told
+    data = group(rules["AppDown"])
+    (one,) = data["alerts"]
+    began = "2026-11-26 19:45:00 JST"
+    data["alerts"] = [{**one, "annotations": {**one["annotations"], "fires_since": began}}]
+    parts = rendered(folder, data)
+    assert parts["techsapo.slack.since.value"] == began
+    assert f": {began}\n" in parts["techsapo.text"]
+    data["alerts"][0]["status"] = data["status"] = "resolved"
+    parts = rendered(folder, data)
+    assert all(f"\n{began} " in parts[part] for part in ("techsapo.text", "techsapo.slack.text"))
+
+
+@pytest.mark.parametrize("status", ["firing", "resolved"])
+def test_a_test_is_no_call_to_act(status: str, told: Any, tmp_path: Path) -> None:
+    locale, folder, rules = told
+    signed = with_signatures(locale, folder, tmp_path)
+    rule = rules["AppDown"]
+    parts = rendered(signed, group(rule, status=status, **{TEST_LABEL: "1"}))
+    over = {"en": ", resolved", "ja": " 復旧"}[locale] if status == "resolved" else ""
+    for part in ("techsapo.title", "techsapo.slack.title", "techsapo.slack.fallback"):
+        assert parts[part].startswith(f"[TEST{over}] AppDown")
+    assert parts["techsapo.color"] != "danger"
+    for part in ("techsapo.text", "techsapo.slack.text"):
+        assert "/acknowledge" not in parts[part]
 
 
 @pytest.mark.parametrize("name", ["ProviderDown", "TargetDown", "DiskFilling"])

@@ -15,11 +15,13 @@ import yaml
 from monitoring_stack import monitoring_files, spec_of
 from next_lab import AFTER, Stack, watched
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
     Taken,
     acknowledge,
 )
+from techsapo_ops.services.alertmanager.beginnings import moment_text
 
 pytestmark = pytest.mark.lab
 
@@ -36,6 +38,13 @@ CASES: dict[str, tuple[str, str, bool, list[tuple[str, str]]]] = {
     "away for a quarter of an hour": (f"{DOWN}9 {UP}14 {DOWN}40", "40m", True, []),
     "the next incident": (f"{DOWN}9 {UP}14 {DOWN}40", "41m", True, [("0", "1560")]),
 }
+
+
+def filled(annotations: dict[str, str], since: str) -> dict[str, str]:
+    """As Prometheus fills them in for an incident that began at `since`."""
+    moment, beginning = annotations["fires_since"], moment_text(datetime.fromtimestamp(int(since), UTC))
+    assert moment in annotations["summary"]
+    return {name: text.replace(moment, beginning) for name, text in annotations.items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -58,7 +67,7 @@ def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(name: str,
     told += [
         {
             "exp_labels": {**labels, "next": number, "since": since},
-            "exp_annotations": later[int(number)]["annotations"],
+            "exp_annotations": filled(later[int(number)]["annotations"], since),
         }
         for number, since in expected
     ]
@@ -175,6 +184,14 @@ def test_who_gives_it_back_leaves_it_to_the_next_receivers(stack: Stack) -> None
     assert stack.notes("next-0") == 0
     assert "hanako had it" in stack.techsapo("alerts", "ack", "AppDown", "--undo")
     stack.gets("next-0")
+    held = [a for a in stack.alertmanager.alerts() if a.labels["alertname"] == "AppDown"]
+    (began,) = {moment_text(a.starts_at) for a in held if "next" not in a.labels}
+    for alert in held:
+        if "next" in alert.labels:
+            assert alert.annotations["fires_since"] == began
+            assert (
+                f"Nobody had it when this was sent on; it began at {began}: " in alert.annotations["summary"]
+            )
     assert "nobody has" in stack.techsapo("alerts", "ack", "AppDown", "--undo", code=1)
 
 
@@ -216,3 +233,36 @@ def test_of_two_people_at_once_one_has_it(stack: Stack) -> None:
         had = [name for name in pool.map(take, names) if name is not None]
     assert had == stack.holders()
     assert len(had) == 1
+
+
+@pytest.mark.parametrize(
+    ("alert", "url", "said"),
+    [
+        ("ConfigChanged", "{hook}", "ConfigChanged reached info (webhook)"),
+        ("ConfigChanged", "{hook}/failing", "not delivered: webhook of receiver info failed, "),
+        ("ConfigChanged", "http://127.0.0.1:9/x", "not delivered: webhook of receiver info failed, "),
+        ("ConfigChanged", "no address", "not delivered: webhook of receiver info failed, "),
+        (
+            "TargetDown",
+            "{hook}/hanging",
+            "not delivered: webhook of receiver warning has not answered",
+        ),
+    ],
+)
+def test_a_synthetic_alert_that_nobody_took_is_not_called_delivered(
+    stack: Stack, alert: str, url: str, said: str
+) -> None:
+    receiver = alerts()[alert].severity
+    told, hook = stack.told, stack.told.url(receiver)
+    told.failing.add(f"{receiver}/failing")
+    told.hanging.add(f"{receiver}/hanging")
+    secret = stack.directory / f"secrets/notifications-{receiver}-0-url"
+    secret.write_text(url.format(hook=hook))
+    arrives = "reached" in said
+    # Alertmanager gives a notification up after ten seconds here.
+    within = "6" if "answered" in said else "60"
+    try:
+        assert said in stack.techsapo("alerts", "test", alert, "--within", within, code=int(not arrives))
+    finally:
+        secret.write_text(hook)
+    assert {n.receiver for n in told.notes} == ({receiver} if arrives else set())

@@ -18,7 +18,8 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of, try_out
+from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of
+from techsapo_ops.operations.watch.delivery import try_out
 from techsapo_ops.operations.watch.unreached import unreached_lines
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.stack.stack import Stack
@@ -157,8 +158,8 @@ def try_alert(
 ) -> None:
     """Send a synthetic alert to its receiver, and time its way there.
 
-    Alertmanager's own counters say when the receiver had it. The text says that it is a test; a second
-    notification follows when it resolves.
+    Alertmanager's own counters say when the receiver took it; what it does not take is said, with exit
+    code 1. The message says that it is a test; a second one follows when it resolves.
 
     Examples:
 

@@ -1,40 +1,31 @@
-"""What fires, what could, and whether a notification would arrive."""
+"""What fires, and what could."""
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
-import yaml
-
 from techsapo_ops.adapters.alertmanager import Alert as Held
-from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
+from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
+from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import began_of
-from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.loaded_configuration import Server, server_of
-from techsapo_ops.services.prometheus.alert_rules import alert_rule, help_with
+from techsapo_ops.services.prometheus.alert_rules import alert_rule
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
-from techsapo_ops.services.prometheus.scrape import own_commands
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
 ORDER: tuple[State, ...] = ("firing", "pending", "silenced", "inhibited", "unknown", "quiet", "off")
 """From what needs a look down to what does not."""
-POLL = 0.2
-"""Seconds between looks at Alertmanager's counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +52,6 @@ class Listing:
     alerts: tuple[Listed, ...]
     trouble: str = ""
     untold: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How a synthetic alert fared on its way: seconds until Alertmanager had told each of `integrations`."""
-
-    receiver: str
-    integrations: tuple[str, ...]
-    seconds: float
 
 
 def prometheus_of(stack: Stack) -> Prometheus | None:
@@ -157,94 +139,6 @@ def known(name: str) -> Alert:
         hint = did_you_mean(name, alerts()) or "`techsapo alerts list` lists them"
         raise OpsError(f"there is no alert {name}", hint, exit_code=2)
     return alert
-
-
-def try_out(
-    stack: Stack,
-    alert: Alert,
-    server: Alertmanager,
-    *,
-    within: float,
-    clock: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = time.sleep,
-) -> Delivery:
-    """Send a synthetic `alert` and wait, at most `within` seconds, until Alertmanager has told its receiver.
-
-    It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
-    group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
-    integration: one that a real alert sends there at that very moment can't be told apart. The alert ends
-    with this call.
-    Raises OpsError where it reaches nobody, was refused, or is not sent in time.
-    """
-    spec = stack.spec
-    receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
-    integrations = _integrations(server.status().config, receiver)
-    if not integrations:
-        raise OpsError(
-            f"{alert.name} goes to the receiver {receiver}, which tells nobody",
-            f"add a receiver to notifications.{receiver}, then `techsapo up`",
-        )
-    number = uuid.uuid4().hex[:8]
-    labels = {
-        "alertname": alert.name,
-        "severity": alert.severity,
-        "priority": alert.priority,
-        "service": f"test-{number}",
-        TEST_LABEL: number,
-    }
-    text = {
-        "ja": "これは通知の試験です。対応は要りません。",
-        "en": "This is a test of notifications. Nothing is wrong.",
-    }
-    annotations = {
-        "summary": f"[TEST] {alert.name}",
-        "description": text[spec.locale],
-        **help_with(spec, alert, own_commands(stack.topology)),
-    }
-    before, started = server.sent(receiver), clock()
-    server.post(labels, annotations, datetime.now(UTC) + timedelta(seconds=within + 60))
-    try:
-        while clock() - started < within:
-            pause(POLL)
-            now = server.sent(receiver)
-            failed = [i for i in integrations if _risen(before, now, i, "failed")]
-            if failed:
-                raise OpsError(
-                    f"Alertmanager could not deliver to {', '.join(failed)} of receiver {receiver}",
-                    "`techsapo logs alertmanager -n 20` has the receiver's answer",
-                )
-            if all(_risen(before, now, i, "attempted") for i in integrations):
-                return Delivery(receiver, integrations, clock() - started)
-        raise OpsError(f"no notification within {within:g} s", _why_late(spec, server, labels, alert))
-    finally:
-        server.post(labels, annotations, datetime.now(UTC))
-
-
-def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert: Alert) -> str:
-    held = next((a for a in server.alerts() if a.labels == labels), None)
-    if held is None:
-        return "Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`"
-    if held.silenced:
-        return "a silence matches it: `techsapo alerts silence --list` shows which"
-    if spec.notifications.business_hours is not None and alert.priority == "P2":
-        return "it may wait for notifications.business_hours, as alerts of priority P2 do"
-    return "monitoring.alertmanager.group_wait may be longer than that: wait longer with --within"
-
-
-def _integrations(config: str, receiver: str) -> tuple[str, ...]:
-    """The integrations of a receiver, as Alertmanager's metrics name them."""
-    receivers: Sequence[Mapping[str, Any]] = yaml.safe_load(config).get("receivers") or ()
-    for entry in receivers:
-        if entry["name"] == receiver:
-            return tuple(k.removesuffix("_configs") for k, v in entry.items() if k.endswith("_configs") and v)
-    return ()
-
-
-def _risen(before: Mapping[str, Sent], now: Mapping[str, Sent], integration: str, what: str) -> bool:
-    nothing = Sent(0, 0)
-    return bool(
-        getattr(now.get(integration, nothing), what) > getattr(before.get(integration, nothing), what)
-    )
 
 
 def _identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.rules import INCIDENT, INCIDENT_SINCE, NEXT, SINCE
-from techsapo_ops.services.prometheus.alert_rules import spoken
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
+_FIRES_SINCE = '{{ ($labels.since | toTime).Local.Format "2006-01-02 15:04:05 MST" }}'
+"""When the alert itself began, as messages say it; this one began `after` later."""
+# Somebody may have had it for a while, or have it by the time that this is repeated.
 _SUMMARY = {
-    "ja": "{after}以内にだれも対応を引き受けませんでした：",
-    "en": "Nobody acknowledged it within {after}: ",
+    "ja": "対応中の人がいなかったため送りました（発生 {since}）：",
+    "en": "Nobody had it when this was sent on; it began at {since}: ",
 }
 
 
@@ -34,7 +36,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     mine = f'{{alertname="{rule["alert"]}"}}'
     added = ", ".join(("alertname", *rule["labels"], SINCE))
     old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
-    # What reaches them is held by nobody: the app's metric names for a while who gave it back.
+    # Nobody's name: the app's metric has for a while that of who gave it back.
     told = {name: text for name, text in rule["annotations"].items() if name != "acknowledged_by"}
     return {name: value for name, value in rule.items() if name != "for"} | {
         "expr": (
@@ -44,6 +46,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
         "labels": {**rule["labels"], NEXT: str(number)},
         "annotations": {
             **told,
-            "summary": _SUMMARY[locale].replace("{after}", spoken(after, locale)) + told["summary"],
+            "summary": _SUMMARY[locale].replace("{since}", _FIRES_SINCE) + told["summary"],
+            "fires_since": _FIRES_SINCE,
         },
     }

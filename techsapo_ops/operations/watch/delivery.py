@@ -1,0 +1,151 @@
+"""Whether a notification would arrive: a synthetic alert on its way to its receiver."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import yaml
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
+from techsapo_ops.services.prometheus.alert_rules import help_with
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.stack import Stack
+
+POLL = 0.2
+"""Seconds between looks at Alertmanager's counters."""
+TRIES = 5
+"""So many requests that fail, and none that does not: the next ones will fail as well."""
+_HINT = "`techsapo logs alertmanager -n 20` says why"
+_DESCRIPTION = {
+    "ja": "これは通知の試験です。対応は要りません。",
+    "en": "This is a test of notifications. Nothing is wrong.",
+}
+_OF_A_TEST = ("runbook_url", "dashboard_url")
+"""What helps with a test: there is nothing to look at, to silence or to take on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a synthetic alert fared on its way: seconds until each of `integrations` had taken it."""
+
+    receiver: str
+    integrations: tuple[str, ...]
+    seconds: float
+
+
+def try_out(
+    stack: Stack,
+    alert: Alert,
+    server: Alertmanager,
+    *,
+    within: float,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Delivery:
+    """Send a synthetic `alert` and wait, at most `within` seconds, until its receiver has taken it.
+
+    It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
+    group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
+    integration: one that a real alert sends there at that very moment, or that is still tried from before,
+    can't be told apart. The alert ends with this call.
+    Raises OpsError where it reaches nobody, was refused, or is not taken in time.
+    """
+    spec = stack.spec
+    receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
+    wanted = _integrations(server.status().config, receiver)
+    if not wanted:
+        raise OpsError(
+            f"{alert.name} goes to the receiver {receiver}, which tells nobody",
+            f"add a receiver to notifications.{receiver}, then `techsapo up`",
+        )
+    number = uuid.uuid4().hex[:8]
+    labels = {
+        "alertname": alert.name,
+        "severity": alert.severity,
+        "priority": alert.priority,
+        "service": f"test-{number}",
+        TEST_LABEL: number,
+    }
+    help_ = help_with(spec, alert)
+    annotations = {
+        "summary": f"[TEST] {alert.name}",
+        "description": _DESCRIPTION[spec.locale],
+        **{name: help_[name] for name in _OF_A_TEST},
+    }
+    before, started, fires = server.sent(receiver), clock(), datetime.now(UTC)
+    server.post(labels, annotations, fires, fires + timedelta(seconds=within + 60))
+    try:
+        while True:
+            pause(POLL)
+            now, passed = server.sent(receiver), clock() - started
+            told = {name: _since(before, now, name) for name in wanted}
+            if all(told[name].delivered >= count for name, count in wanted.items()):
+                return Delivery(receiver, tuple(wanted), passed)
+            if why := _undelivered(told, wanted, receiver, within if passed >= within else None):
+                raise OpsError(f"not delivered: {why}", _HINT)
+            if passed >= within:
+                raise OpsError(f"no notification within {within:g} s", _why_late(spec, server, labels, alert))
+    finally:
+        server.post(labels, annotations, fires, datetime.now(UTC))
+
+
+def _undelivered(
+    told: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
+) -> str:
+    """Why what was sent has not arrived; "" while it may yet. `over` are the seconds that were waited in
+    vain.
+    """
+    for name, sent in told.items():
+        if sent.delivered >= wanted[name]:
+            continue
+        which = f"{name} of receiver {receiver}"
+        if wanted[name] > 1:
+            which = f"{wanted[name] - sent.delivered} of {wanted[name]} {which}"
+        if sent.given_up > 0 or sent.failed >= TRIES or (sent.failed > 0 and over is not None):
+            return f"{which} failed, {sent.failed} tr{'y' if sent.failed == 1 else 'ies'}"
+        if sent.begun > 0 and over is not None:
+            return f"{which} has not answered within {over:g} s"
+    return ""
+
+
+def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert: Alert) -> str:
+    held = next((a for a in server.alerts() if a.labels == labels), None)
+    if held is None:
+        return "Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`"
+    if held.silenced:
+        return "a silence matches it: `techsapo alerts silence --list` shows which"
+    if spec.notifications.business_hours is not None and alert.priority == "P2":
+        return "it may wait for notifications.business_hours, as alerts of priority P2 do"
+    return "monitoring.alertmanager.group_wait may be longer than that: wait longer with --within"
+
+
+def _integrations(config: str, receiver: str) -> dict[str, int]:
+    """How many a receiver has of each integration, as Alertmanager's metrics name them."""
+    receivers: Sequence[Mapping[str, Any]] = yaml.safe_load(config).get("receivers") or ()
+    for entry in receivers:
+        if entry["name"] == receiver:
+            return {
+                key.removesuffix("_configs"): len(configs)
+                for key, configs in entry.items()
+                if key.endswith("_configs") and configs
+            }
+    return {}
+
+
+def _since(before: Mapping[str, Sent], now: Mapping[str, Sent], integration: str) -> Sent:
+    nothing = Sent(0, 0, 0, 0)
+    old, new = before.get(integration, nothing), now.get(integration, nothing)
+    return Sent(
+        new.begun - old.begun,
+        new.delivered - old.delivered,
+        new.failed - old.failed,
+        new.given_up - old.given_up,
+    )

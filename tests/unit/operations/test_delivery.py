@@ -1,0 +1,126 @@
+"""When `techsapo alerts test` says that a notification arrived, by what Alertmanager counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.open_stacks import open_stack
+from monitoring_stack import spec_of, topology_of
+
+from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, AlertmanagerStatus, Sent
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.watch.delivery import Delivery, try_out
+
+HOOK, TWO_HOOKS = {"webhook_configs": [{}]}, {"webhook_configs": [{}, {}]}
+BOTH = {"slack_configs": [{}], "webhook_configs": [{}], "email_configs": []}
+BEFORE = Sent(begun=40, delivered=30, failed=20, given_up=10)
+
+
+class Counting(Alertmanager):
+    """Counts what it is told to: `steps` one after the other, the last for good."""
+
+    def __init__(self, receiver: Mapping[str, Any], steps: Sequence[Mapping[str, Sent]]) -> None:
+        super().__init__("http://alertmanager.test")
+        self._receiver, self._steps, self._looks = receiver, steps, -1
+        self.posted: list[tuple[Mapping[str, str], Mapping[str, str], datetime, datetime]] = []
+
+    def status(self) -> AlertmanagerStatus:
+        return AlertmanagerStatus("0", str({"receivers": [{"name": "critical", **self._receiver}]}), "")
+
+    def sent(self, receiver: str) -> Mapping[str, Sent]:
+        assert receiver == "critical"
+        self._looks += 1
+        if not self._looks:
+            return dict.fromkeys(("webhook", "slack"), BEFORE)
+        step = self._steps[min(self._looks, len(self._steps)) - 1]
+        nothing = Sent(0, 0, 0, 0)
+        return {name: added(BEFORE, step.get(name, nothing)) for name in ("webhook", "slack")}
+
+    def post(
+        self, labels: Mapping[str, str], annotations: Mapping[str, str], starts: datetime, ends: datetime
+    ) -> None:
+        self.posted.append((labels, annotations, starts, ends))
+
+    def alerts(self) -> tuple[Alert, ...]:
+        labels, annotations, starts, _ = self.posted[0]
+        return (Alert(labels, annotations, "active", False, ("critical",), starts),)
+
+
+def added(before: Sent, more: Sent) -> Sent:
+    return Sent(
+        before.begun + more.begun,
+        before.delivered + more.delivered,
+        before.failed + more.failed,
+        before.given_up + more.given_up,
+    )
+
+
+def tried(folder: Path, server: Counting, locale: str = "en") -> Delivery:
+    """Try MemoryHigh out, with a clock that goes on by 1 s at each look."""
+    spec = spec_of({"project": "t", "locale": locale, "app": {"public_url": "https://ops.example.com"}})
+    stack, passed = open_stack(topology_of(spec, folder)), iter(range(1000))
+    return try_out(
+        stack, alerts()["MemoryHigh"], server, within=30, clock=lambda: next(passed), pause=lambda _: None
+    )
+
+
+@pytest.mark.parametrize(
+    ("receiver", "steps"),
+    [
+        (HOOK, [{}, {"webhook": Sent(1, 0, 0, 0)}, {"webhook": Sent(1, 1, 0, 0)}]),
+        (HOOK, [{"webhook": Sent(1, 0, n, 0)} for n in range(5)] + [{"webhook": Sent(1, 1, 4, 0)}]),
+        (TWO_HOOKS, [{"webhook": Sent(2, 1, 0, 0)}, {"webhook": Sent(2, 2, 1, 0)}]),
+        (BOTH, [{"webhook": Sent(1, 1, 0, 0)}, {"webhook": Sent(1, 1, 0, 0), "slack": Sent(1, 1, 0, 0)}]),
+    ],
+)
+def test_it_arrived_once_every_integration_took_a_request(
+    receiver: Mapping[str, Any], steps: Sequence[Mapping[str, Sent]], tmp_path: Path
+) -> None:
+    arrived = tried(tmp_path, Counting(receiver, steps))
+    assert arrived.receiver == "critical"
+    assert arrived.seconds == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "sent", "why"),
+    [
+        (HOOK, {"webhook": Sent(1, 0, 0, 0)}, "webhook of receiver critical has not answered within 30 s"),
+        (HOOK, {"webhook": Sent(1, 0, 4, 0)}, "webhook of receiver critical failed, 4 tries"),
+        (HOOK, {"webhook": Sent(1, 0, 5, 0)}, "webhook of receiver critical failed, 5 tries"),
+        (HOOK, {"webhook": Sent(1, 0, 1, 1)}, "webhook of receiver critical failed, 1 try"),
+        (TWO_HOOKS, {"webhook": Sent(2, 1, 5, 0)}, "1 of 2 webhook of receiver critical failed, 5 tries"),
+        (
+            BOTH,
+            {"webhook": Sent(1, 1, 0, 0), "slack": Sent(1, 0, 0, 0)},
+            "slack of receiver critical has not",
+        ),
+    ],
+)
+def test_what_nobody_took_did_not_arrive(
+    receiver: Mapping[str, Any], sent: Mapping[str, Sent], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OpsError, match=f"^not delivered: {why}") as raised:
+        tried(tmp_path, Counting(receiver, [sent]))
+    assert raised.value.exit_code == 1
+
+
+def test_what_was_never_sent_may_wait_for_its_group(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="no notification within 30 s") as raised:
+        tried(tmp_path, Counting(HOOK, [{}]))
+    assert "group_wait" in raised.value.hint
+
+
+def test_the_alert_begins_now_ends_with_the_test_and_asks_nobody_to_act(tmp_path: Path) -> None:
+    server, begun = Counting(HOOK, [{"webhook": Sent(1, 1, 0, 0)}]), datetime.now(UTC)
+    tried(tmp_path, server)
+    (labels, annotations, starts, ends), over = server.posted
+    assert begun <= starts <= datetime.now(UTC) < ends
+    assert over[:3] == (labels, annotations, starts)
+    assert starts <= over[3] <= datetime.now(UTC)
+    assert "techsapo_test" in labels
+    assert set(annotations) == {"summary", "description", "runbook_url", "dashboard_url"}
