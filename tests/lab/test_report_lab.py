@@ -326,5 +326,7 @@ def test_a_real_prometheus_counts_a_week_across_restarts(tmp_path: Path) -> None
     assert told["refused"]["budget"]["budget_exhausted"] in {30, 31}
     (alert,) = told["alerts"]["alerts"]
     assert (alert["alert"], alert["times"]) == ("AppDown", 2)
+    # 12 minutes each, and five after the last sample of each, where no staleness marker was imported.
+    assert alert["minutes"] == pytest.approx(33, abs=2)
     assert told["down"]["minutes"] == {"app": pytest.approx(5.2, abs=0.2)}
     assert told["down"]["unmeasured_minutes"] > 6 * 1440

@@ -6,7 +6,7 @@ Counters begin anew with each restart, which `increase` knows; what it makes of 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,10 @@ from techsapo_ops.spec.models.base import seconds
 _ASKED_SECONDS = 20.0
 _UNTOLD = 2 * STEP / 60
 """Minutes without a look that nobody is told of."""
+_FINE = 30
+"""Seconds of a look that tells how long something fired."""
 _BUDGET = ("budget_exhausted", "budget_reserved", "over_request_budget")
+_HELD = "techsapo_alert_acknowledged"
 _FIRING = f'ALERTS{{alertstate="firing",alertname!="Watchdog",{NEXT}=""}}'
 
 
@@ -43,31 +46,28 @@ def refused(sources: Sources) -> tuple[list[str], dict[str, Any]]:
 
 
 def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
-    """The alerts that fired most often, then longest, and who acknowledged them."""
+    """The alerts that fired most often, then longest, and who had them when they ended, or has them now."""
     words = sources.words
     fired = {
         series.labels.get("alertname", ""): sorted(series.values)
         for series in sources.looks(f"max by (alertname) (max_over_time({_FIRING}[{STEP}s]))")
     }
-    by: dict[str, set[str]] = defaultdict(set)
-    held = "count by (alert, by) (max_over_time(techsapo_alert_acknowledged"
-    if fired:
-        for sample in sources.prometheus.query(f"{held}[{sources.days}d]) > 0)"):
-            by[sample.labels.get("alert", "")].add(sample.labels.get("by", ""))
-    found = sorted(((_times(t), len(t) * STEP / 60, name) for name, t in fired.items()), reverse=True)
+    by = _holders(sources, fired) if fired else {}
+    spent = _minutes(sources, fired) if fired else {}
+    found = sorted(((len(_ends(t)), spent[name], name) for name, t in fired.items()), reverse=True)
     shown = [
         words(
-            "alert_by" if by[name] else "alert",
+            "alert_by" if by.get(name) else "alert",
             name=named(name),
             count=count,
             time=words.span(minutes),
-            by=some(words, [named(who) for who in sorted(by[name])], 2),
+            by=some(words, [named(who) for who in sorted(by.get(name, ()))], 2),
         )
         for count, minutes, name in found
     ]
     return [some(words, shown) if shown else _nothing(sources, "alerts_none")], {
         "alerts": [
-            {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by[name])}
+            {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by.get(name, ()))}
             for count, minutes, name in found
         ]
     }
@@ -118,6 +118,33 @@ def _nothing(sources: Sources, none: str) -> str:
     return sources.words(none if sources.measured else "measured_nothing")
 
 
-def _times(moments: Iterable[float]) -> int:
-    """How often it began in these looks, the first included."""
-    return 1 + sum(later - sooner > 1.5 * STEP for sooner, later in pairwise(moments))
+def _ends(moments: Sequence[float]) -> list[float]:
+    """The last look of each time that it fired, by the looks at which it did, in order."""
+    return [a for a, b in pairwise(moments) if b - a > 1.5 * STEP] + [*moments[-1:]]
+
+
+def _minutes(sources: Sources, fired: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """For how long each alert fired: looks alone would make five minutes of one."""
+    count = f"count_over_time(max by (alertname) ({_FIRING})[{sources.days}d:{_FINE}s])"
+    counted = {s.labels.get("alertname", ""): s.value for s in sources.prometheus.query(count)}
+    return {
+        name: min(len(looks) * STEP / 60, max(counted.get(name, len(looks) * STEP) * _FINE / 60, 1.0))
+        for name, looks in fired.items()
+    }
+
+
+def _holders(sources: Sources, fired: Mapping[str, Sequence[float]]) -> dict[str, set[str]]:
+    """Who had each alert at the end of a time that it fired; of what fires now, who has it. Not who gave it
+    back before.
+    """
+    by: dict[str, set[str]] = defaultdict(set)
+    server, last = sources.prometheus, sources.now.timestamp() - STEP
+    fires = {s.labels.get("alertname", "") for s in server.query(f"max by (alertname) ({_FIRING})")}
+    for sample in server.query(f"max by (alert, by) ({_HELD})"):
+        by[sample.labels.get("alert", "")].add(sample.labels.get("by", ""))
+    for series in sources.looks(f"max by (alert, by) (max_over_time({_HELD}[{STEP}s]))"):
+        name = series.labels.get("alert", "")
+        ends = {end for end in _ends(fired.get(name, ())) if end <= last or name not in fires}
+        if ends & series.values.keys():
+            by[name].add(series.labels.get("by", ""))
+    return by

@@ -64,7 +64,7 @@ def declined(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     asked: list[Request] = [r for r in sources.rows.requests if r.day in this]
     count = sum(not r.accepted for r in asked)
     told = "declined" if asked else "declined_none"
-    return [sources.words(told, count=count, answers=len(asked))], {
+    return [sources.words(told, count=count, answers=len(asked), last=whole_days(sources)[1])], {
         "declined": count,
         "answers": len(asked),
     }

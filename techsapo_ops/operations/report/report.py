@@ -93,7 +93,7 @@ def report_of(stack: Stack, now: datetime, days: int = WEEK, server: Prometheus 
     asked = server or prometheus_of(stack)
     words = Words(stack.spec.locale)
     sources = Sources(stack, words, now, days, measured.patient(asked) if asked is not None else None)
-    first, last = money.whole_days(sources)
+    first, last = sources.begin.date(), now.date()
     environment = stack.layout.environment
     project = stack.spec.project if environment is None else f"{stack.spec.project} ({environment})"
     return Report(

@@ -53,13 +53,13 @@ def with_data(monkeypatch: pytest.MonkeyPatch, made: Stack, name: str) -> Report
     [
         (
             "ja",
-            "の週次レポート 2026-11-23〜2026-11-29",
+            "の週次レポート 2026-11-23〜2026-11-30",
             "取得できません（",
             "パッケージ一覧は 2026-11-29 08:00 のもの",
         ),
         (
             "en",
-            "report of 2026-11-23 to 2026-11-29",
+            "report of 2026-11-23 to 2026-11-30",
             "not available: ",
             "by the package lists of 2026-11-29 08:00",
         ),
@@ -96,13 +96,18 @@ def test_a_week_is_counted_by_whole_days_beside_the_one_before(
     made = with_data(monkeypatch, stack(tmp_path, locale="en"), "claude")
     told = made.to_json()["sections"]
     assert (told["cost"]["usd"], told["cost"]["usd_before"], told["cost"]["questions"]) == (7.0, 5.0, 2)
-    assert "$7.00 for 2 questions; $5.00 in the time before (+40%)" in made.text
+    assert "$7.00 for 2 questions up to 2026-11-29 (UTC); $5.00 in the time before (+40%)" in made.text
     assert "10% of the month's budget of $70.00" in made.text
     assert "$1.00 of it is simulated" in made.text
-    assert "Declined answers: 1 of 2" in made.text
+    assert "Declined answers: 1 of 2 up to 2026-11-29 (UTC)" in made.text
     assert "1 of 2 runs failed (backup 1×)" in made.text
-    assert "claude 2×, 20 min in all (acknowledged by claude0, claude1, 7 more)" in made.text
-    assert told["alerts"]["alerts"][1] == {"alert": "Other", "times": 1, "minutes": 5, "acknowledged_by": []}
+    assert "claude 2×, 18 min in all (acknowledged by claude0, claude1, 7 more)" in made.text
+    assert told["alerts"]["alerts"][1] == {
+        "alert": "Other",
+        "times": 1,
+        "minutes": 2.0,
+        "acknowledged_by": [],
+    }
     assert "nothing was measured for" in made.text
 
 

@@ -31,14 +31,15 @@ NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 MODEL = {"kind": "openai", "model": "gpt-4-0613", "api_key": "sk-x"}
 PAGES = {
     "en": """\
-shop: report of 2026-11-23 to 2026-11-29
-• Cost: $18.40 for 3 questions; $9.20 in the time before (+100%)
+shop: report of 2026-11-23 to 2026-11-30
+• Cost: $18.40 for 3 questions up to 2026-11-29 (UTC);
+   $9.20 in the time before (+100%)
    26% of the month's budget of $70.00
    claude $12.40 (+35%), gpt $6.00 (nothing before)
    $0.40 of it is simulated: nobody paid it
 • Refused questions: 3 for the budget (used up 3)
    12 for rate limits (plan free 12)
-• Declined answers: 1 of 3
+• Declined answers: 1 of 3 up to 2026-11-29 (UTC)
 • Down: redis 10 min
    nothing was measured for 2 h of it
 • Noisy alerts: LlmErrorsHigh 2×, 20 min in all (acknowledged by hanako)
@@ -52,14 +53,14 @@ shop: report of 2026-11-23 to 2026-11-29
    security updates of other packages on this host: 1
    the package lists are 12 days old: apt-get update""",
     "ja": """\
-shop の週次レポート 2026-11-23〜2026-11-29
-・費用：$18.40、質問 3 件。前の期間は $9.20（+100%）
+shop の週次レポート 2026-11-23〜2026-11-30
+・費用：2026-11-29（UTC）までに $18.40、質問 3 件。前の期間は $9.20（+100%）
    月の予算 $70.00 の 26%
    claude $12.40（+35%）、gpt $6.00（前の期間は 0）
    うち $0.40 は模擬プロバイダーの分で、実際には支払っていません
 ・断った質問：予算により 3 件（使い切り 3）
    レート制限により 12 件（プラン free 12）
-・控えた回答：3 件のうち 1 件
+・控えた回答：2026-11-29（UTC）までの 3 件のうち 1 件
 ・停止：redis 10 分
    期間のうち 2 時間は測定がありません
 ・多かったアラート：LlmErrorsHigh 2 回、計 20 分（対応：hanako）
@@ -75,10 +76,10 @@ shop の週次レポート 2026-11-23〜2026-11-29
 }
 FIRST = {
     "en": """\
-shop: report of 2026-11-23 to 2026-11-29
+shop: report of 2026-11-23 to 2026-11-30
 • Cost: no questions up to 2026-11-29 (UTC), nothing spent
 • Refused questions: none
-• Declined answers: no questions
+• Declined answers: no questions up to 2026-11-29 (UTC)
 • Down: nothing for a minute or longer
    measured since 2026-11-30 07:30; of before nothing is known
 • Noisy alerts: none fired
@@ -89,10 +90,10 @@ shop: report of 2026-11-23 to 2026-11-29
 • Updates: not known whether a service waits for a restart (job drift)
    newer packages are not known, there are no package lists: apt-get update""",
     "ja": """\
-shop の週次レポート 2026-11-23〜2026-11-29
+shop の週次レポート 2026-11-23〜2026-11-30
 ・費用：2026-11-29（UTC）までの質問はなく、費用もかかっていません
 ・断った質問：ありません
-・控えた回答：質問がありませんでした
+・控えた回答：2026-11-29（UTC）までの質問はありません
 ・停止：1 分以上応答しなかったものはありません
    測定は 2026-11-30 07:30 からです。それより前のことはわかりません
 ・多かったアラート：発生しませんでした
@@ -197,7 +198,8 @@ def test_a_prometheus_that_measured_nothing_says_so_and_not_that_there_was_nothi
 
 
 @pytest.mark.parametrize(
-    ("locale", "title"), [("en", "shop: report of 2026-11-29"), ("ja", "shop の 2026-11-29 のレポート")]
+    ("locale", "title"),
+    [("en", "shop: report of 2026-11-29 to 2026-11-30"), ("ja", "shop のレポート 2026-11-29〜2026-11-30")],
 )
 def test_one_day_is_called_by_its_date(locale: str, title: str, tmp_path: Path) -> None:
     stack, _ = made(tmp_path, locale, Unused(begun=None))
