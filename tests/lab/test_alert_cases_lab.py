@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,17 @@ import pytest
 import servers
 import yaml
 from alert_cases import JOBS_OFF, case_files, load_cases, with_its_recordings
+from alert_delays import at_most
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
 from monitoring_tools import alert_rules, passes, rules_of, tool
 
+from techsapo_ops.catalogue.alerts import alerts
+
 pytestmark = pytest.mark.lab
+
+_ROUTE = 'job="techsapo-app",instance="app-1",method="POST",route="/api/v1/generate"'
+HTTP = f'techsapo_http_requests_total{{{{{_ROUTE},status="{{status}}"}}}}'
+STREAMS = f"techsapo_http_failed_streams_total{{{_ROUTE}}}"
 
 
 @pytest.mark.parametrize("locale", ["ja", "en"])
@@ -27,6 +35,59 @@ def test_every_alert_fires_and_stays_silent_as_its_cases_say(locale: str, tmp_pa
         cases = every if locale == "ja" else {**every, "fires": every["fires"][:1], "silent": []}
         tests += case_files(with_its_recordings(rules[name], recordings), cases, tmp_path)
     passes("promtool", "test", "rules", *tests)
+
+
+@pytest.mark.parametrize("failed", [HTTP.format(status="502"), STREAMS])
+def test_an_outage_under_load_is_told_by_what_names_it_and_not_by_the_error_budget(
+    failed: str, tmp_path: Path
+) -> None:
+    """From 20 min on all fail, one a second: as whole answers, and as streams."""
+    files = monitoring_files(spec_of())
+    rules, recordings = alert_rules(files), rules_of(files, "recording")
+    names = ["AnalysesFailing", "RequestsFailing", "ErrorBudgetBurnFast"]
+    # The first is the budget's, before which nothing else is told: it waits as long as its route says.
+    waits = at_most(alerts()["ErrorBudgetBurnFast"]) - 150
+    fired, told = 22 * 60 + 45, 22 * 60 + 45 + waits
+    sums = 'techsapo_wallbounce_requests_total{{job="techsapo-app",instance="app-1",status="{}"}}'
+    good, bad = "0+15x80 1200+0x80", "0+0x80 15+15x79"
+    test = {
+        "interval": "15s",
+        "input_series": [
+            {"series": sums.format("success"), "values": good},
+            {"series": sums.format("error"), "values": bad},
+            {"series": HTTP.format(status="200"), "values": good if failed != STREAMS else "0+15x160"},
+            {"series": failed, "values": bad},
+        ],
+        "promql_expr_test": [
+            {"expr": f"count(ALERTS{{alertname='{name}',alertstate='firing'}})", "eval_time": f"{at:.0f}s",
+             "exp_samples": [{"labels": "{}", "value": 1}] if fires else []}
+            for name, at, fires in [
+                ("ErrorBudgetBurnFast", fired, True),
+                ("AnalysesFailing", fired, False),
+                ("AnalysesFailing", told, True),
+            ]
+        ],
+    }  # fmt: skip
+    of_these = [with_its_recordings(rules[name], recordings)["groups"] for name in names]
+    recorded = {rule["record"]: rule for groups in of_these for rule in groups[0]["rules"]}
+    groups = [
+        {"name": "recording", "rules": [r for r in recordings if r["record"] in recorded]},
+        {"name": "alert", "rules": [rules[name] for name in names]},
+    ]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": groups}), encoding="utf-8")
+    file = tmp_path / "test.yml"
+    file.write_text(
+        json.dumps(
+            {
+                "rule_files": ["rules.yml"],
+                "group_eval_order": ["recording", "alert"],
+                "evaluation_interval": "15s",
+                "tests": [test],
+            }
+        ),
+        encoding="utf-8",
+    )
+    passes("promtool", "test", "rules", file)
 
 
 def test_the_languages_differ_in_the_texts_of_rules_alone() -> None:

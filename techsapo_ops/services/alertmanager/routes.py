@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority, alerts
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.services.prometheus.alert_rules import duration_text
+from techsapo_ops.services.prometheus.alert_rules import duration_text, for_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.topology import Topology
@@ -30,10 +31,13 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
     its rest.
     """
     spec = topology.spec
-    muted = {effect for _, _, effects in mutes(topology) for effect in effects}
+    causes: dict[str, list[Alert]] = {}
+    for cause, _, effects in mutes(topology):
+        for effect in effects:
+            causes.setdefault(effect, []).append(alerts()[cause])
     own: dict[str, dict[str, Any]] = {}
     for alert in alerts().values():
-        if timing := _timing(spec, alert, muted=alert.name in muted):
+        if timing := _timing(spec, alert, causes.get(alert.name, ())):
             wanted = {**_hours(spec, alert.severity, alert.priority), **timing}
             route = own.setdefault(
                 repr((alert.severity, wanted)), {"receiver": alert.severity, "matchers": [], **wanted}
@@ -69,22 +73,38 @@ def _next(spec: Spec) -> Iterator[dict[str, Any]]:
         yield {"receiver": f"next.{number}", **wanted, "group_wait": "0s"}
 
 
-def _timing(spec: Spec, alert: Alert, *, muted: bool) -> dict[str, Any]:
+def _timing(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> dict[str, Any]:
     """How the alert is grouped and sent, where that is not as the spec says for all."""
-    settings, prometheus = spec.monitoring.alertmanager, spec.monitoring.prometheus
+    settings = spec.monitoring.alertmanager
     urgent = alert.severity == "critical" and (alert.priority == "P0" or bool(alert.apart))
     found: dict[str, Any] = {}
     if alert.apart:
         found["group_by"] = [*GROUP_BY, *alert.apart]
-    # A cause may be seen a scrape and an evaluation later than its effect.
-    patience = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)
-    if muted and patience > seconds(settings.group_wait):
+    patience = _patience(spec, alert, causes)
+    if causes and patience > seconds(settings.group_wait):
         found["group_wait"] = duration_text(patience)
-    elif urgent and not muted:
+    elif urgent and not causes:
         found["group_wait"] = "0s"
     if urgent and seconds(settings.group_interval) > seconds(QUICK_INTERVAL):
         found["group_interval"] = QUICK_INTERVAL
     return found
+
+
+def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:
+    """Seconds from when `alert` fires until each of `causes` would fire, too.
+
+    A cause may be seen a scrape and an evaluation later than its effect, and have to hold for longer. One
+    that the spec makes wait for very long holds nothing back for more than a group's interval.
+    """
+    prometheus = spec.monitoring.prometheus
+    every = seconds(prometheus.evaluation_interval)
+    seen = seconds(prometheus.scrape_interval) + every
+
+    def held(which: Alert) -> float:
+        return math.ceil(seconds(for_of(spec, which)) / every) * every
+
+    longest = max([0.0, *(held(cause) - held(alert) for cause in causes)])
+    return max(seen, min(seen + longest, seconds(spec.monitoring.alertmanager.group_interval)))
 
 
 def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:

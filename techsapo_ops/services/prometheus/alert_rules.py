@@ -93,6 +93,12 @@ def threshold_of(spec: Spec, alert: Alert) -> float | None:
     return related.get(alert.name, alert.threshold)
 
 
+def for_of(spec: Spec, alert: Alert) -> str:
+    """How long the expression of `alert` has to hold: the spec's own for it, else the catalogue's."""
+    settings = spec.monitoring.alerts.get(alert.name)
+    return _default_for(spec, alert) if settings is None or settings.for_ is None else settings.for_
+
+
 def alert_rule(
     spec: Spec, alert: Alert, jobs: Sequence[str], commands: Mapping[str, str] = _NONE
 ) -> dict[str, Any]:
@@ -100,7 +106,7 @@ def alert_rule(
     settings = spec.monitoring.alerts.get(alert.name)
     threshold = threshold_of(spec, alert)
     minimum = alert.minimum if settings is None or settings.minimum is None else settings.minimum
-    for_ = _default_for(spec, alert) if settings is None or settings.for_ is None else settings.for_
+    for_ = for_of(spec, alert)
     keep = alert.keep_firing_for
     if settings is not None and settings.keep_firing_for is not None:
         keep = settings.keep_firing_for

@@ -10,15 +10,17 @@ import pytest
 import yaml
 from monitoring_stack import monitoring_files, spec_of, topology_of
 
-from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
+from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 
 HOSTILE = ['"', "'", "\\", ";", "# x", "${x}", "a: b", "日本語", "%(x)s", " x ", "x" * 4000]
 SMTP = {"smarthost": "mail.example:587", "sender": "a@example.com", "password": "hunter2-mail"}
+BLACKBOX = {"blackbox": {"enabled": True}}
 
 
 def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
@@ -254,17 +256,40 @@ def test_what_cuts_users_off_and_each_provider_that_is_down_is_told_at_once() ->
 
 
 def test_an_alert_that_another_may_explain_waits_until_that_one_can_be_there() -> None:
-    """A scrape and an evaluation: else the effect is told first, now and then."""
+    """A scrape, an evaluation, and what the cause has to hold for longer: else the effect is told first."""
     slow = {
         "prometheus": {"scrape_interval": "1m", "evaluation_interval": "30s"},
-        "exporters": {"blackbox": {"enabled": True}},
+        "exporters": BLACKBOX,
     }
-    for name in (a.name for a in alerts().values() if a.muted_by):
-        assert by_name()[name]["group_wait"] == "30s"
-        assert by_name(monitoring=slow)[name]["group_wait"] == "1m30s"
+
+    def longest(alert: Alert) -> float:
+        return max([0.0, *(seconds(alerts()[c].for_) - seconds(alert.for_) for c in alert.muted_by)])
+
+    effects = [alert for alert in alerts().values() if alert.muted_by]
+    assert {a.name: longest(a) for a in effects if longest(a)} == {
+        "AuditErrors": 60,
+        "ErrorBudgetBurnFast": 180,
+        "PrometheusStorageFailing": 30,
+        "RedisErrors": 60,
+    }
+    waits = {name: seconds(route.get("group_wait", "0s")) for name, route in by_name().items()}
+    assert {a.name: waits[a.name] for a in effects} == {a.name: 30 + longest(a) for a in effects}
+    assert by_name(monitoring=slow)["ProbeFailing"]["group_wait"] == "1m30s"
     assert "MemoryHigh" not in by_name()
     assert "TargetDown" not in by_name(monitoring={"alertmanager": {"group_wait": "1m"}})
     assert "AuditErrors" not in by_name(mysql=None)
+
+
+def test_a_cause_that_the_spec_makes_wait_is_waited_for_no_longer_than_a_groups_interval() -> None:
+    def waits(redis_down: str, **alertmanager: str) -> str:
+        alert = {"RedisDown": {"for": redis_down}}
+        monitoring = {"alerts": alert, "alertmanager": alertmanager, "exporters": BLACKBOX}
+        return str(by_name(monitoring=monitoring)["RedisErrors"]["group_wait"])
+
+    assert waits("2m") == "2m30s"
+    assert waits("2m5s") == "2m45s"  # it fires at an evaluation
+    assert waits("1h") == "5m"
+    assert waits("1h", group_interval="10s") == "30s"
 
 
 def test_a_watcher_elsewhere_hears_every_minute_that_alerts_still_work() -> None:
