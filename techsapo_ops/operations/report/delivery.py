@@ -136,7 +136,7 @@ def _addresses(text: str) -> tuple[MailAddress, ...]:
 
 def _url(target: Target) -> str:
     url = getattr(target.receiver, "url", None)
-    return url.reveal() if url is not None else ""
+    return url.reveal().strip() if url is not None else ""
 
 
 def _escaped(text: str) -> str:

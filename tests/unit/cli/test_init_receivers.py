@@ -190,7 +190,7 @@ def test_on_a_terminal_it_asks_shows_no_secret_and_asks_again_for_what_is_no_url
     assert code == 0, screen
     assert "planted-secret" not in screen
     assert "write one of slack, email, webhook, none" in screen
-    assert "a URL starts with https:// or http://" in screen, "the reason, without the value"
+    assert "it does not start with https:// or http://" in screen, "the reason, without the value"
     told = written(tmp_path)
     assert told["notifications"]["critical"] == [{"kind": "slack", "url_file": "secrets/slack"}]
     assert told["app"]["public_url"] == "https://ops.example.com"

@@ -37,18 +37,18 @@ backup: {path: "$${A}"}
 
 
 def test_secrets_are_found_by_their_path_in_the_specs_order(loaded: Loader) -> None:
-    secrets = secrets_of(loaded(TEXT, files={"secrets/slack": "u"}).spec)
+    secrets = secrets_of(loaded(TEXT, files={"secrets/slack": "https://u"}).spec)
     assert [(path, s.reveal(), s.file) for path, s in secrets.items()] == [
         ("providers.gpt.api_key", "k1", None),
         ("monitoring.grafana.admin_password", "techsapo2024!", None),
-        ("notifications.critical.0.url", "u", "secrets/slack"),
-        ("notifications.next.0.receivers.0.url", "u", "secrets/slack"),
+        ("notifications.critical.0.url", "https://u", "secrets/slack"),
+        ("notifications.next.0.receivers.0.url", "https://u", "secrets/slack"),
         ("redis.password", "k3", None),
     ]
 
 
 def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
-    data = resolved(loaded(TEXT, files={"secrets/slack": "u"}).spec)
+    data = resolved(loaded(TEXT, files={"secrets/slack": "https://u"}).spec)
     assert data["providers"]["gpt"]["api_key"] == "********"
     assert data["providers"]["b"]["base_url"] == "https://********@host/v1"
     slack, raw = data["notifications"]["critical"]
@@ -70,7 +70,7 @@ def test_people_see_masks_files_and_every_default(loaded: Loader) -> None:
 
 
 def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(loaded: Loader) -> None:
-    data = to_yaml_data(loaded(TEXT, files={"secrets/slack": "u"}).spec, lambda path: f"/run/{path}")
+    data = to_yaml_data(loaded(TEXT, files={"secrets/slack": "https://u"}).spec, lambda path: f"/run/{path}")
     assert "api_key" not in data["providers"]["gpt"]
     assert data["providers"]["gpt"]["api_key_file"] == "/run/providers.gpt.api_key"
     assert data["notifications"]["critical"][0] == {
@@ -85,7 +85,7 @@ def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(lo
 def test_what_was_given_is_the_whole_spec_for_the_version_that_reads_it(loaded: Loader, name: str) -> None:
     example = Path(__file__).parents[3] / f"examples/{name}.yaml"
     text = example.read_text(encoding="utf-8") if example.exists() else TEXT
-    files, keys = {"secrets/slack": "u"}, {"OPENAI_API_KEY": "k", "SLACK_WEBHOOK_URL": "https://s"}
+    files, keys = {"secrets/slack": "https://u"}, {"OPENAI_API_KEY": "k", "SLACK_WEBHOOK_URL": "https://s"}
     spec = loaded(text, env=keys, files=files).spec
     given = as_given(spec)
     again = load(json.dumps(given), {}, files.__getitem__, cross_check=False).spec

@@ -248,7 +248,8 @@ def test_secrets_are_read_from_their_files_without_the_last_line_break(loaded: L
 
 def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
     text = (
-        "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: u}\n  warning: *all\n"
+        "project: x\nnotifications:\n  critical: &all\n    - &slack {kind: slack, url: 'https://u'}\n"
+        "  warning: *all\n"
         "  info: [{<<: *slack, channel: '#a'}]\n"
         "app: {instances: [&i {port: 4000, weight: 3}, {<<: *i, port: 4001}]}\n"
     )
@@ -302,7 +303,7 @@ def test_every_commented_line_of_the_init_template_works_when_it_is_taken_in(loa
     taken_in = re.sub(r"(?m)^# (?=[a-z]+:|  )", "", body)
     assert taken_in.count("\n#") < body.count("\n#") / 2
     keys = dict.fromkeys(re.findall(r"\$\{(\w+)\}", body), "k")
-    files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook", "secrets/watcher"), "s")
+    files = dict.fromkeys(("g", "secrets/slack", "secrets/webhook", "secrets/watcher"), "https://s")
     result = loaded(taken_in, env=keys, files=files, environment="production")
     real = {"gpt", "gemini", "claude", "openrouter", "ollama", "claude-sub"}
     assert set(result.spec.providers) == real
