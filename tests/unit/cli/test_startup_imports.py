@@ -41,7 +41,7 @@ LOW = {"cli", "errors", "operations", "services", "adapters", "stack", "spec"}
     [
         ("--help", set(), {"cli", "errors"}, 8),
         ("ps", set(), LOW | {"engines"}, 45),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"catalogue", "render"}, 65),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"catalogue", "render"}, 66),
     ],
 )
 def test_a_command_that_only_looks_imports_little(
