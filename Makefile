@@ -35,7 +35,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz ci coverage lint lab slowest bench bench-peers real-model picture sbom lock clean
+.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -44,6 +44,7 @@ help:
 	@echo "make uninstall  remove that command"
 	@echo "make test       install what the tests need, run linters and all tests"
 	@echo "make fuzz       the tests that make up their input, with fresh seeds and more of it"
+	@echo "make mutations  whether the cases of each alert notice that one of its numbers is another"
 	@echo "make ci         as CI does: the same, with a second look at what failed"
 	@echo "make coverage   the same as test, and which lines no test runs"
 	@echo "make slowest    the slowest tests and files of the last run"
@@ -118,6 +119,10 @@ test: $(VENV)/dev lab
 # What it finds is printed with the input; that one becomes an example of its test, and stays.
 fuzz: $(VENV)/dev lab
 	FUZZ=fresh $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 -m "hypothesis or fuzz"
+
+# Each threshold, minimum and duration of every alert is moved a step; what no case notices fails. ONLY=DiskFilling for one.
+mutations: $(VENV)/dev lab
+	MUTATIONS=all $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 tests/lab/test_alert_mutants_lab.py $(if $(ONLY),-k "$(ONLY)")
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
 ci: $(VENV)/dev lab

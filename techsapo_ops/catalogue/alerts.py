@@ -6,7 +6,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  those below or the spec's; {disks} selects the file systems that can fill up; {hung} is how
                  many seconds a scrape takes at least that was given up; {absent_targets} is absent() of
                  every scrape job but the app's, and of what an exporter says of its server
-    threshold    as the description says it; absent where there is nothing to set
+    threshold    as the description says it, or the field of the spec that says it, in percent; absent where
+                 there is nothing to set
     minimum      how many of what is counted there must be, so that one slow answer in an idle hour is no
                  alert; of what fills up, the percentage from which it matters; absent where nothing is
                  counted
@@ -64,6 +65,7 @@ class Alert:
     name: str
     expr: str
     threshold: float | None
+    threshold_field: str | None
     minimum: float | None
     for_: str
     keep_firing_for: str | None
@@ -78,6 +80,11 @@ class Alert:
     dashboard: str
     summary: Mapping[str, str]
     description: Mapping[str, str]
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether there is a number to set."""
+        return self.threshold is not None or self.threshold_field is not None
 
     @property
     def runbook(self) -> str:
@@ -133,10 +140,12 @@ def promql_number(value: float) -> str:
 
 def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
     threshold, minimum = entry.get("threshold"), entry.get("minimum")
+    field = threshold if isinstance(threshold, str) else None
     return Alert(
         name=name,
         expr=entry["expr"],
-        threshold=None if threshold is None else float(threshold),
+        threshold=None if threshold is None or field else float(threshold),
+        threshold_field=field,
         minimum=None if minimum is None else float(minimum),
         for_=entry["for"],
         keep_firing_for=entry.get("keep_firing_for"),

@@ -13,7 +13,6 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
-from techsapo_ops.catalogue.alerts import alerts as catalogue
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.errors import OpsError
@@ -82,7 +81,7 @@ class StatusReport:
                 period=labels["period"],
                 percent=percent,
                 limit_usd=self._limit(labels["period"]),
-                warn_percent=own.get("BudgetHigh", catalogue()["BudgetHigh"].threshold),
+                warn_percent=own.get("BudgetHigh", 100 * self._spending.budget.warn_at),
             )
             for labels, percent in self._spending.percent()
         ]

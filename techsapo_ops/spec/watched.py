@@ -87,8 +87,14 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
         if name not in known:
             yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
             continue
-        for field in ("threshold", "minimum", "window"):
-            if getattr(settings, field) is not None and getattr(known[name], field) is None:
+        alert = known[name]
+        own = {
+            "threshold": alert.has_threshold,
+            "minimum": alert.minimum is not None,
+            "window": alert.window is not None,
+        }
+        for field, there in own.items():
+            if getattr(settings, field) is not None and not there:
                 yield Finding((*path, field), f"{name} has no {field}", "remove it; `enabled` and `for` work")
         if settings.window is not None and known[name].window is not None:
             yield from _window(spec, (*path, "window"), settings.window)

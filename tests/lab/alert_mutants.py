@@ -13,23 +13,28 @@ from alert_cases import JOBS_OFF, case_files, load_cases, with_its_recordings
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 from monitoring_tools import alert_rules, rules_of, tool
 
-from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
 from techsapo_ops.services.prometheus.alert_rules import duration_text, threshold_of
 from techsapo_ops.spec.models.base import seconds
 
 
 def step(number: float) -> float:
-    """How far a threshold is moved: by 1, and where that is much or little, by a tenth of the way to 0 or 100."""
+    """How far a threshold is moved: by 1; where that is much or little, a tenth of the way to 0 or 100."""
     return 1 if 1 <= number <= 99 else min(abs(number), abs(100 - number)) / 10
 
 
 def moves(alert: Alert) -> Iterator[dict[str, Any]]:
-    """Changes to `alert`, in the words of the spec's monitoring.alerts, each of which makes another alert of it."""
+    """Changes to `alert` as the spec's monitoring.alerts says them; each makes another alert of it.
+
+    A case file's `steps` say by how much a number is moved where less can't be told from what it is.
+    """
+    steps = load_cases()[alert.name].get("steps", {})
     threshold = threshold_of(spec_of(), alert)
     if threshold is not None:
-        yield from ({"threshold": round(threshold + way * step(threshold), 6)} for way in (-1, 1))
+        by = steps.get("threshold", step(threshold))
+        yield from ({"threshold": round(threshold + way * by, 6)} for way in (-1, 1))
     if alert.minimum is not None and alert.minimum > 1:
-        yield from ({"minimum": alert.minimum + way} for way in (-1, 1))
+        yield from ({"minimum": alert.minimum + way * steps.get("minimum", 1)} for way in (-1, 1))
     lengths = {"for": alert.for_, "keep_firing_for": alert.keep_firing_for, "window": alert.window}
     for name, text in lengths.items():
         if length := seconds(text or "0s"):
@@ -40,9 +45,11 @@ def moves(alert: Alert) -> Iterator[dict[str, Any]]:
 
 @cache
 def _moved(number: int) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Every alert's rule with its change `number`, and the recording rules; alerts that have fewer are as they are."""
+    """Every alert's rule with its change `number`, as it is where it has fewer, and the recording rules."""
     changes = {
-        name: change for name, alert in alerts().items() for change in islice(moves(alert), number, number + 1)
+        name: change
+        for name, alert in alerts().items()
+        for change in islice(moves(alert), number, number + 1)
     }
     monitoring = {**EVERYTHING["monitoring"], "alerts": changes}
     files = monitoring_files(spec_of(schedule=JOBS_OFF, monitoring=monitoring))
@@ -51,15 +58,15 @@ def _moved(number: int) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]
 
 def unnoticed(name: str, folder: Path) -> list[str]:
     """The changes to the alert `name` with which all of its cases pass; in `folder` they are written down."""
-    cases, tests = load_cases()[name], {}
+    cases, tests = load_cases()[name], dict[str, list[Path]]()
     for number, change in enumerate(moves(alerts()[name])):
         rules, recordings = _moved(number)
-        rule = {**rules[name], "annotations": {"summary": rules[name]["annotations"]["summary"]}}
-        text = " ".join(f"{key} {value:g}" if key != "for" and not isinstance(value, str) else f"{key} {value}" for key, value in change.items())
-        (folder / str(number)).mkdir()
-        tests[text] = case_files(with_its_recordings(rule, recordings), cases, folder / str(number))
-    if not tests:
-        return []
+        rules[name]["annotations"].pop("acknowledged_by", None)  # a query each time: it has its own lab
+        below = folder / str(number)
+        below.mkdir()
+        ((key, value),) = change.items()
+        words = f"{key} {value if isinstance(value, str) else promql_number(value)}"
+        tests[words] = case_files(with_its_recordings(rules[name], recordings), cases, below)
     told = tool("promtool", "test", "rules", *(path for paths in tests.values() for path in paths)).stdout
     passed = set(re.findall(r"Unit Testing: +(\S+)\s+SUCCESS", told))
-    return [text for text, paths in tests.items() if all(str(path) in passed for path in paths)]
+    return [words for words, paths in tests.items() if all(str(path) in passed for path in paths)]

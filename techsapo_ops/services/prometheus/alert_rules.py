@@ -81,16 +81,17 @@ def duration_text(total: float) -> str:
 
 
 def threshold_of(spec: Spec, alert: Alert) -> float | None:
-    """The number that `alert` compares with: the spec's own for it, else what a related field says."""
+    """The number that `alert` compares with: the spec's own for it, else the catalogue's or its field's."""
     settings = spec.monitoring.alerts.get(alert.name)
     if settings is not None and settings.threshold is not None:
         return settings.threshold
-    related = {
-        "BudgetHigh": 100 * spec.budget.warn_at,
-        "ErrorBudgetBurnFast": spec.monitoring.availability_percent,
-        "ErrorBudgetBurnSlow": spec.monitoring.availability_percent,
+    if alert.threshold_field is None:
+        return alert.threshold
+    percent = {
+        "budget.warn_at": 100 * spec.budget.warn_at,
+        "monitoring.availability_percent": spec.monitoring.availability_percent,
     }
-    return related.get(alert.name, alert.threshold)
+    return percent[alert.threshold_field]
 
 
 def for_of(spec: Spec, alert: Alert) -> str:

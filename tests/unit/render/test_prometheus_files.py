@@ -259,6 +259,8 @@ def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -
     rules = alert_rules(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
     assert rules["BudgetHigh"]["expr"].endswith("> 50")
     assert "(100 - 99.9)" in rules["ErrorBudgetBurnFast"]["expr"]
+    assert alert_rules()["BudgetHigh"]["expr"].endswith("> 80")
+    assert "(100 - 99.5)" in alert_rules()["ErrorBudgetBurnSlow"]["expr"]
     own = alert_rules(budget={"warn_at": 0.5}, monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
     assert own["BudgetHigh"]["expr"].endswith("> 70")
 
