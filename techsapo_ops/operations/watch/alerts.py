@@ -76,17 +76,14 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
 
     None stands for a server that the stack does not run.
     """
-    held: Sequence[Held] = ()
     had: Mapping[frozenset[tuple[str, str]], Acknowledgement] = {}
-    untold = ""
+    # Each is asked for itself: what fires is what Prometheus says, also where nobody is told.
+    held, untold = _held(alertmanager) if alertmanager is not None else ((), "")
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
         trouble = "" if waiting is not None else "this stack runs no Prometheus"
-        if alertmanager is not None:
-            # What fires is what Prometheus says: that nobody is told is no reason not to show it here.
-            held, untold = _held(alertmanager)
-            if prometheus is not None and not untold:
-                had = holders(prometheus, alertmanager)
+        if prometheus is not None and alertmanager is not None and not untold:
+            had = holders(prometheus, alertmanager)
     except (Unreachable, ApiError) as error:
         waiting, had, trouble = None, {}, error.message
     found: list[Listed] = []
