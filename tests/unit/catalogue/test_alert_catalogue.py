@@ -29,7 +29,7 @@ def test_an_alert_is_complete_in_both_languages(alert: Alert) -> None:
         assert set(words) == {"ja", "en"}
         assert re.search(r"[ぁ-ん]", words["ja"])
         assert words["en"].isascii()
-    assert ("{threshold}" in alert.expr) == (alert.threshold is not None)
+    assert ("{threshold}" in alert.expr) == (alert.has_threshold)
     assert ("{minimum}" in alert.expr) == (alert.minimum is not None)
 
 
