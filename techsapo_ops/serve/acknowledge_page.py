@@ -131,8 +131,8 @@ def acknowledge_routes(locale: str, door: Door, kept: Acknowledgements | None) -
     """The routes of the page; `kept` is None where the stack has no Prometheus or no Alertmanager."""
     router = APIRouter(include_in_schema=False)
     pages = _Pages(locale, door, kept)
-    router.add_api_route(PATH, pages.ask, methods=["GET", "HEAD"])
-    router.add_api_route(PATH, pages.take, methods=["POST"])
+    # One route for all: of several, the first alone says which methods there are.
+    router.add_api_route(PATH, pages.answer, methods=["GET", "HEAD", "POST"])
     return router
 
 
@@ -141,6 +141,10 @@ class _Pages:
     locale: str
     door: Door
     kept: Acknowledgements | None
+
+    async def answer(self, request: Request, name: str) -> Response:
+        """A form that was sent is taken; everything else only asks."""
+        return await (self.take if request.method == "POST" else self.ask)(request, name)
 
     async def ask(self, request: Request, name: str) -> Response:
         """The form; nothing is changed."""

@@ -10,6 +10,7 @@ from techsapo_ops.serve.bodies.monitoring import Origin
 _ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
     (re.compile(r"\btechsapo_backups?_?"), "backups"),
     (re.compile(r"\btechsapo_cert_"), "certificates"),
+    (re.compile(r"\bprobe_ssl_"), "tls"),
     (re.compile(r"\btechsapo_(job|drift|costs)_"), "jobs"),
     (re.compile(r"\btechsapo[_:](wallbounce|llm|cache_hits)"), "questions"),
     (re.compile(r"\btechsapo[_:](http|auth|rate_limit|anomaly)"), "requests"),

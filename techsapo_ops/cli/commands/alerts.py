@@ -21,6 +21,7 @@ from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of
 from techsapo_ops.operations.watch.delivery import try_out
 from techsapo_ops.operations.watch.unreached import unreached_lines
+from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.stack.stack import Stack
 
@@ -201,13 +202,14 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
     elif not standing:
         out.say("There are no silences.")
     else:
+        held = {each.id: each for each in acknowledgements_of(standing)}
         rows = [
             (
                 s.id[:8],
-                ", ".join(str(m) for m in s.matchers),
+                f"acknowledged: {held[s.id].incident}" if s.id in held else ", ".join(map(str, s.matchers)),
                 moment_text(s.ends),
                 s.created_by,
-                s.comment,
+                held[s.id].own_comment if s.id in held else s.comment,
             )
             for s in standing
         ]

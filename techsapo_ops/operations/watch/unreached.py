@@ -21,13 +21,23 @@ def unreached_lines(spec: Spec) -> Iterator[str]:
     if "warning" in unreached and "critical" not in unreached:
         yield "warnings reach no one: add a receiver to notifications.warning"
     if "watchdog" in unreached:
-        watcher = "{watchdog: [{kind: webhook, url_file: secrets/watcher}]}"
-        yield (
-            "nobody notices when this stack can't tell any more: let a watcher elsewhere expect Watchdog, "
-            f"`notifications: {watcher}`"
-        )
+        yield f"nobody notices when this stack can't tell any more: {_watcher(spec)}"
     if "critical" not in unreached and leads_here_alone(spec):
         yield f"links in messages open on this host alone: write where the pages are opened, `{SETTING}`"
+
+
+def _watcher(spec: Spec) -> str:
+    told = spec.notifications
+    if told.is_example("watchdog"):
+        return "write a real watcher's address in place of the example's into notifications.watchdog"
+    if told.watchdog:
+        return (
+            "notifications.watchdog is on this host, which counts as none; let one elsewhere expect Watchdog"
+        )
+    return (
+        "let a watcher elsewhere expect Watchdog, "
+        "`notifications: {watchdog: [{kind: webhook, url_file: secrets/watcher}]}`"
+    )
 
 
 def look_at_notifications(topology: Topology) -> Iterator[HostFinding]:

@@ -12,7 +12,7 @@ from techsapo_ops.serve.bodies.health import HealthBody
 Words = Annotated[dict[str, str], Field(description="A text by language.")]
 
 
-Origin = Literal["questions", "requests", "backups", "certificates", "jobs", "scrapes"]
+Origin = Literal["questions", "requests", "backups", "certificates", "jobs", "tls", "scrapes"]
 
 
 class PanelBody(Body):

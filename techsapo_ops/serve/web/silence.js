@@ -1,6 +1,6 @@
 // The form that silences an alert: nothing happens before it is sent.
 
-import { headers, moment, setUp, word } from "/web/words.js";
+import { headers, setUp, stamp, word } from "/web/words.js";
 
 const form = document.getElementById("silence");
 const status = document.getElementById("status");
@@ -10,7 +10,7 @@ function draw() {
   if (!told) return;
   status.className = told.until ? "good" : "bad";
   status.textContent = told.until
-    ? `${word("silenceDone")} ${moment(new Date(told.until), { dateStyle: "medium", timeStyle: "short" })} (${told.id.slice(0, 8)}, ${told.by})`
+    ? `${word("silenceDone")} ${stamp(new Date(told.until))} (${told.id.slice(0, 8)}, ${told.by})`
     : told.detail;
 }
 

@@ -112,10 +112,11 @@ def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
 
 def acknowledgements(alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
     """Those that hold now, the first of each incident first."""
-    return _acknowledgements(alertmanager.silences())
+    return acknowledgements_of(alertmanager.silences())
 
 
-def _acknowledgements(silences: Iterable[Silence]) -> tuple[Acknowledgement, ...]:
+def acknowledgements_of(silences: Iterable[Silence]) -> tuple[Acknowledgement, ...]:
+    """Those of `silences` that are one and hold, the first of each incident first."""
     found = []
     for silence in silences:
         equal = {m.name: m.value for m in silence.matchers if m.operator == "="}
@@ -194,7 +195,7 @@ def _settled(
     """Which of those that were made hold. Ends the others, and those of `before` in whose place they are."""
     silences = alertmanager.silences()
     replaced = {old.id: old for old in before}
-    now = [a for a in _acknowledgements(silences) if a.id not in replaced]
+    now = [a for a in acknowledgements_of(silences) if a.id not in replaced]
     first = [a for i in made.values() if (a := holder(i, now)) is not None]
     own = tuple(a for a in first if a.id in made)
     kept = {a.id for a in own}

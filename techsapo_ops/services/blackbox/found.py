@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.services.blackbox.configuration import JOB
@@ -12,19 +12,21 @@ _ASKED = f'{{job="{JOB}",__name__=~"probe_(success|http_status_code|duration_sec
 _LOOK = "`techsapo logs blackbox-exporter`"
 
 
-def probe_parts(server: Prometheus) -> Iterator[HealthPart]:
-    """A row for each probe that was made. Raises Unreachable and ApiError."""
+def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iterator[HealthPart]:
+    """A row for each probe that was made; `urls` are what is asked, by name and scope. Raises Unreachable and
+    ApiError.
+    """
     values: dict[tuple[str, str], dict[str, float]] = {}
     for sample in server.query(_ASKED):
         labels = sample.labels
         values.setdefault((labels["name"], labels.get("scope", "")), {})[labels["__name__"]] = sample.value
-    for (name, _), found in sorted(values.items()):
+    for (name, scope), found in sorted(values.items()):
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
         # 0 is what it says where nobody answered, and of connections without HTTP.
         if well:
             said = f"HTTP {status}" if status else "connected"
         else:
-            said = f"HTTP {status}, not as expected" if status else "no answer, or no valid certificate"
+            said = f"HTTP {status}, not as expected" if status else _silent(urls.get((name, scope), ""))
         yield HealthPart(
             name=f"probe {name}",
             kind="probe",
@@ -33,3 +35,7 @@ def probe_parts(server: Prometheus) -> Iterator[HealthPart]:
             seconds=found.get("probe_duration_seconds"),
             hint="" if well else _LOOK,
         )
+
+
+def _silent(url: str) -> str:
+    return "no answer, or no valid certificate" if url.startswith("https:") else "no answer"

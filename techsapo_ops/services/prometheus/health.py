@@ -7,6 +7,7 @@ import time
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
+from techsapo_ops.services.blackbox.configuration import asked as asked_of
 from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
@@ -31,7 +32,8 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
         server = server_of(topology, service)
         asked = Prometheus(server.url, timeout=left, login=server.login)
         targets = asked.targets()
-        probes = tuple(probe_parts(asked)) if topology.has("blackbox-exporter") else ()
+        urls = {(each.name, each.scope): each.url for each in asked_of(topology)}
+        probes = tuple(probe_parts(asked, urls)) if topology.has("blackbox-exporter") else ()
     except OpsError as error:
         took = time.monotonic() - started
         return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))

@@ -140,6 +140,14 @@ def test_what_is_missing_or_nothing_for_a_spec_is_said_before_anything_is_writte
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_url_with_a_blank_in_it_is_refused_for_the_blank_without_showing_it(tmp_path: Path) -> None:
+    given = f"{HOOK} {HOOK}\n"
+    done = init(tmp_path, "--alerts", "slack", "--alerts-url-file", "-", given=given)
+    assert done.returncode == 2
+    assert "the receiver's URL is none: it has a blank in it" in done.stderr
+    assert HOOK not in done.stderr
+
+
 def test_without_a_terminal_nothing_is_asked_and_it_says_that_alerts_reach_no_one(tmp_path: Path) -> None:
     done = init(tmp_path)
     assert done.returncode == 0

@@ -19,8 +19,21 @@ def test_probes_of_one_name_and_two_scopes_are_a_row_each(monkeypatch: pytest.Mo
         series("target", "success", 1), series("target", "http_status_code", 200),
     )  # fmt: skip
     monkeypatch.setattr(Prometheus, "query", lambda *_: found)
-    parts = list(probe_parts(Prometheus("http://127.0.0.1:1")))
+    parts = list(probe_parts(Prometheus("http://127.0.0.1:1"), {}))
     assert [(p.name, p.status, p.detail) for p in parts] == [
         ("probe nginx", PartStatus.DOWN, "HTTP 502, not as expected"),
         ("probe nginx", PartStatus.HEALTHY, "HTTP 200"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("http://db.example:8080", "no answer"), ("https://db.example", "no answer, or no valid certificate")],
+)
+def test_a_certificate_is_spoken_of_where_there_has_to_be_one(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = {"__name__": "probe_success", "name": "db", "scope": "target", "job": "techsapo-probes"}
+    monkeypatch.setattr(Prometheus, "query", lambda *_: (Sample(labels, 0, 0.0),))
+    (part,) = probe_parts(Prometheus("http://127.0.0.1:1"), {("db", "target"): url})
+    assert part.detail == said

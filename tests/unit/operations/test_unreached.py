@@ -237,3 +237,25 @@ def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -
             return (await client.get("/api/v1/status")).json()
 
     assert asyncio.run(main())["unreached"] == ["critical", "warning", "info", "watchdog"]
+
+
+@pytest.mark.parametrize(
+    ("watchdog", "said"),
+    [
+        (HERE, "notifications.watchdog is on this host, which counts as none"),
+        ([{"kind": "webhook", "url": "https://watcher.example.com/x"}], "in place of the example's"),
+        ([], "`notifications: {watchdog: "),
+    ],
+)
+def test_a_watcher_that_counts_as_none_is_called_so(watchdog: list[dict[str, Any]], said: str) -> None:
+    (line,) = (
+        line
+        for line in unreached_lines(
+            spec(
+                **SITE,
+                notifications={"critical": SLACK, "warning": SLACK, "info": SLACK, "watchdog": watchdog},
+            )
+        )
+        if line.startswith("nobody notices")
+    )
+    assert said in line

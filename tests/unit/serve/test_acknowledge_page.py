@@ -153,6 +153,12 @@ def test_a_signature_that_is_not_of_this_alert_and_stack_lets_nobody_in(
     assert kept.silences == []
 
 
+def test_other_methods_are_told_which_there_are(tmp_path: Path, kept: Kept) -> None:
+    answer = run(tmp_path, lambda client: client.put("/alerts/AppDown/acknowledge"))
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].replace(" ", "").split(",")) == {"GET", "HEAD", "POST"}
+
+
 def test_without_its_key_no_link_works_any_more(tmp_path: Path, kept: Kept) -> None:
     async def work(client: httpx.AsyncClient) -> list[int]:
         before = await client.get(link())

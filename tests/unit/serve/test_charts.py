@@ -109,6 +109,7 @@ def test_no_more_applies_are_told_than_a_chart_can_mark() -> None:
         ("main", "Response time", "requests"),
         ("security", "Refused keys", "requests"),
         ("main", "CPU used", "scrapes"),
+        ("probes", "Certificates last for", "tls"),
     ],
 )
 def test_a_panel_knows_what_brings_its_figures(dashboard: str, title: str, origin: str) -> None:
