@@ -157,15 +157,19 @@ class Lab:
         assert self.stack.ask(2, "with a revoked key") == 200
 
     def end_key(self) -> None:
-        """A new key comes with a start of the app: one that was refused is left alone for minutes."""
+        """A new key comes with a start of the app: one that was refused is left alone for minutes.
+
+        An answer ends the alert, and not the start.
+        """
         self.stack.upstream.revoked.clear()
         self.start_second()
+        self._ask_until_all_answer(least=1)
 
-    def _ask_until_all_answer(self) -> None:
+    def _ask_until_all_answer(self, least: int = 12) -> None:
         """So many good answers that two failures are few beside them, and none of the vendors is down."""
         asked, deadline = 0, time.monotonic() + 60
         while time.monotonic() < deadline and (
-            asked < 12 or self.stack.told.last("ProviderDown") == "firing"
+            asked < least or self.stack.told.last("ProviderDown") == "firing"
         ):
             asked += 1
             assert self.stack.ask(2, f"again {time.monotonic()}") in (200, 502, 503)
@@ -256,8 +260,9 @@ class Lab:
         self.stack.many(8, lambda n: self.stack.ask(3, f"slow {n}"), at_once=8)
 
     def end_slow(self) -> None:
-        """A provider that failed is down until it is asked again, or the app began anew."""
+        """A provider that failed is down until it answers: that the app began anew is no sign of it."""
         self.start_third()
+        self._ask_until_all_answer(least=1)
         servers.wait_for(lambda: self.stack.told.last("ProviderDown") != "firing", what="no provider is down")
 
     def cause_loop(self) -> None:
