@@ -165,14 +165,14 @@ class Lab:
         self.start_second()
         self._ask_until_all_answer(least=1)
 
-    def _ask_until_all_answer(self, least: int = 12) -> None:
+    def _ask_until_all_answer(self, least: int = 12, of: int = 2) -> None:
         """So many good answers that two failures are few beside them, and none of the vendors is down."""
         asked, deadline = 0, time.monotonic() + 60
         while time.monotonic() < deadline and (
             asked < least or self.stack.told.last("ProviderDown") == "firing"
         ):
             asked += 1
-            assert self.stack.ask(2, f"again {time.monotonic()}") in (200, 502, 503)
+            assert self.stack.ask(of, f"again {time.monotonic()}") in (200, 502, 503)
             time.sleep(0.3)
 
     def cause_nginx(self) -> None:
@@ -262,7 +262,7 @@ class Lab:
     def end_slow(self) -> None:
         """A provider that failed is down until it answers: that the app began anew is no sign of it."""
         self.start_third()
-        self._ask_until_all_answer(least=1)
+        self._ask_until_all_answer(least=1, of=3)
         servers.wait_for(lambda: self.stack.told.last("ProviderDown") != "firing", what="no provider is down")
 
     def cause_loop(self) -> None:
