@@ -89,7 +89,10 @@ FAULTS = {
     "clock": Fault("nothing sets the clock", "ClockUnsynchronised", {}, {}),
     "slow": Fault(
         "a provider answers too late", "AnalysisSlow", {"task_type": "basic"},
-        {"ProviderDown": "what the end of a phase cuts off has failed"},
+        {
+            "ProviderDown": "what the end of a phase cuts off has failed",
+            "ConfigChanged": "a quick provider takes the slow one's place at its end",
+        },
     ),
     "loop": Fault("an instance crashes again and again", "ServiceRestarting", {"server": "app-3"}, {}),
 }  # fmt: skip
@@ -120,8 +123,8 @@ class Lab:
         vendors = {n: self.stack.upstream.provider(api_key=f"sk-{n}") for n in ("lab-a", "lab-b", "lab-c")}
         self.stack.start(2, providers=vendors, wallbounce={"breaker": {"cooldown": "1s"}})
 
-    def start_third(self) -> None:
-        self.stack.start(3, providers=SLOW, app=SOON)
+    def start_third(self, providers: dict[str, Any] = SLOW) -> None:
+        self.stack.start(3, providers=providers, app=SOON)
 
     def run(self, name: str) -> None:
         """Cause the fault, wait until somebody is told or in vain, end it, and wait for that to be told."""
@@ -261,7 +264,7 @@ class Lab:
 
     def end_slow(self) -> None:
         """A provider that failed is down until it answers: that the app began anew is no sign of it."""
-        self.start_third()
+        self.start_third(FREE)
         self._ask_until_all_answer(least=1, of=3)
         servers.wait_for(lambda: self.stack.told.last("ProviderDown") != "firing", what="no provider is down")
 
@@ -269,7 +272,7 @@ class Lab:
         for _ in range(3):
             before = self._third_began()
             self.stack.apps[3][1].kill()
-            self.start_third()
+            self.start_third(FREE)
             servers.wait_for(lambda before=before: self._third_began() not in ("", before))
 
     def _third_began(self) -> str:
