@@ -299,13 +299,16 @@ def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:
 
 
 def post(url: str, sent: list[dict[str, Any]], ends: timedelta) -> None:
-    """Hand alerts to Alertmanager as Prometheus does; with `ends` in the past they are resolved."""
+    """Hand alerts to Alertmanager as Prometheus does; with `ends` in the past they are resolved.
+
+    They begin now: of one that began longer ago than `group_wait` it tells before it has read the others.
+    """
     now = datetime.now(UTC)
     body = [
         {
             "labels": alert["labels"],
             "annotations": alert["annotations"],
-            "startsAt": (now - timedelta(minutes=1)).isoformat(),
+            "startsAt": min(now, now + ends).isoformat(),
             "endsAt": (now + ends).isoformat(),
         }
         for alert in sent
