@@ -1,4 +1,4 @@
-"""redis-py's connections, made so that whoever is cancelled while he sends a command really ends."""
+"""redis-py's connections, made so that a task that is cancelled while it sends a command really ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cancellable(client: C) -> C:
 
 class _Cancellable:
     """redis-py sends by asyncio.wait_for. Python 3.11's loses a cancellation that comes just when it is done,
-    and who waits for the end of the cancelled task waits for ever: https://github.com/python/cpython/issues/86296
+    and whatever waits for the end of the cancelled task waits for ever: https://github.com/python/cpython/issues/86296
     """
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
