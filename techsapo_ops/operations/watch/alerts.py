@@ -16,8 +16,9 @@ from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
-from techsapo_ops.services.alertmanager.beginnings import began_of
+from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
+from techsapo_ops.services.alertmanager.muted import muted
 from techsapo_ops.services.loaded_configuration import Server, server_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
@@ -76,7 +77,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
 
     None stands for a server that the stack does not run.
     """
-    had: Mapping[frozenset[tuple[str, str]], Acknowledgement] = {}
+    had: Mapping[Labels, Acknowledgement] = {}
     # Each is asked for itself: what fires is what Prometheus says, also where nobody is told.
     held, untold = _held(alertmanager) if alertmanager is not None else ((), "")
     try:
@@ -89,10 +90,8 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
     found: list[Listed] = []
     spec, topology = stack.spec, stack.topology
     # Prometheus adds these where it sends an alert, and shows it without them.
-    added = spec.monitoring.prometheus.external_labels.items()
-    sent = {frozenset(a.labels.items() - added): a for a in held}
-    muted = {labels: a for labels, a in sent.items() if a.state == "suppressed"}
-    began = {labels: a.starts_at for labels, a in sent.items()}
+    added = spec.monitoring.prometheus.external_labels
+    hushed, began = muted(held, (), added), beginnings(held, added)
     for alert in alerts().values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
@@ -107,9 +106,8 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
             found.append(quiet)
         for one in mine:
             state: State = "firing" if one.state == "firing" else "pending"
-            hushed = muted.get(_identity(one.labels))
-            if hushed is not None:
-                state = "silenced" if hushed.silenced else "inhibited"
+            if (mute := hushed.get(_identity(one.labels))) is not None:
+                state = mute.why
             summary = one.annotations.get("summary", "")
             holder = had.get(_identity(one.labels))
             since = began_of(one, began)
@@ -138,5 +136,5 @@ def known(name: str) -> Alert:
     return alert
 
 
-def _identity(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+def _identity(labels: Mapping[str, str]) -> Labels:
     return frozenset(labels.items())
