@@ -32,6 +32,7 @@ from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.door import Door
+from techsapo_ops.serve.drill import drill_routes
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
@@ -66,6 +67,7 @@ from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 from techsapo_ops.stores.audit.server import audit_server
+from techsapo_ops.stores.drill_seal import DrillSeal
 from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
@@ -165,9 +167,10 @@ class App:
             ),
             trail,
         )
+        idempotency = Idempotency(shared.replies, shared.lock("replying"))
         asking = Asking(
             answers,
-            Idempotency(shared.replies, shared.lock("replying")),
+            idempotency,
             AnswerLanguage(options.resolved_language(), spec.locale),
         )
 
@@ -198,7 +201,9 @@ class App:
         questions = (api_routes(gate, asking), chat_routes(gate, asking))
         for path in ANSWERING:
             metrics.start_route("POST", path)
+        drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
+            drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle),
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),

@@ -156,6 +156,10 @@ class Metrics:
         if seconds is not None:
             self._observe("techsapo_http_own_duration_seconds", seconds, request_id, method, route)
 
+    def drilled(self, kind: str, status: int) -> None:
+        """Count a request of a drill: get, post or stream. It counts nowhere else."""
+        self._count("techsapo_drill_requests_total", kind, "answered" if status < 400 else "failed")
+
     def stream_failed(self, method: str, route: str) -> None:
         """Count a stream that began well and ended with a failure of ours or of the vendors."""
         self._count("techsapo_http_failed_streams_total", method, route)

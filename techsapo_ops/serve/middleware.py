@@ -24,6 +24,8 @@ log = structlog.get_logger()
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STREAM = b"text/event-stream"
+DRILL = "drill"
+"""What the state of a drill's request has, once it was let in: which kind it is."""
 UNMATCHED = "unmatched"
 """The route of every path that there is not."""
 _PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
@@ -120,13 +122,19 @@ class Envelope:
             route = _route(scope)
             told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
             trace.ended(route if route != UNMATCHED else None, status or 499, told)
-            await self._anomalies.seen(scope, known=route != UNMATCHED)
+            if DRILL not in scope["state"]:
+                await self._anomalies.seen(scope, known=route != UNMATCHED)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float, sent: int | None) -> None:
         """Count and log a request; of a stream neither time nor the bytes `sent` say anything."""
         given = scope.get("method", "GET")  # a WebSocket has none
         method = given if given in _METHODS else "OTHER"
         route = _route(scope)
+        drill = scope["state"].get(DRILL)
+        if drill is not None:
+            self._metrics.drilled(drill, status)
+            log.debug("Request of a drill", requestId=request_id, method=method, route=route, status=status)
+            return
         self._metrics.http(method, route, status, None if sent is None else seconds, request_id)
         own = None
         if route in ANSWERING and not 400 <= status < 499:  # what is refused takes no time worth telling

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.server import AuditServer
+from techsapo_ops.stores.audit.spool import DRILL
 from techsapo_ops.stores.audit.tables import audit_engine, audit_tables, database_errors
 
 if TYPE_CHECKING:
@@ -205,7 +206,9 @@ def _read(connection: Connection, since: datetime, requests: list[Request], call
         table.c.time, table.c.cost_usd, table.c.cache, table.c.providers, table.c.confidence,
         table.c.threshold, table.c.accepted, table.c.simulated,
     )  # fmt: skip
-    found = connection.execute(sa.select(*wanted).where(table.c.time >= _naive(since))).all()
+    found = connection.execute(
+        sa.select(*wanted).where(table.c.time >= _naive(since), table.c.task_type != DRILL)
+    ).all()
     requests += [
         Request(
             r.time.strftime("%Y-%m-%d"), float(r.cost_usd), r.cache, tuple(sorted(json.loads(r.providers))),

@@ -15,7 +15,7 @@ from typing import Literal
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.costs import Report, report, spent_since
 from techsapo_ops.stores.audit.server import AuditServer
-from techsapo_ops.stores.audit.spool import AuditRow, Spool
+from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
@@ -239,7 +239,7 @@ class AuditLog:
             self._failed("insert", error)
             return False
         self._worked("insert")
-        self._written("success", len(rows))
+        self._written("success", sum(row.task_type != DRILL for row in rows))
         return True
 
     def _failed(self, operation: Operation, error: Exception) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 log = logging.getLogger("techsapo.audit")
 
+DRILL = "drill"
+"""Tier and status of the rows of drills, which no report counts: nobody asked, and nobody paid."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditCall:

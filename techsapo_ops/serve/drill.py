@@ -1,0 +1,129 @@
+"""What a drill asks: requests that cost nothing, and are counted by themselves.
+
+They go the way of every other: nginx, the middleware, Idempotency-Key, the audit log. What they leave out is
+the gate (their proof takes its place), the cache of answers, the places of `app.limits.concurrency`, and all
+that has to do with models and money.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from techsapo_ops.serve.auth import Caller
+from techsapo_ops.serve.body_route import body_route
+from techsapo_ops.serve.crowd import to_stream
+from techsapo_ops.serve.idempotency import Document, Idempotency
+from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.middleware import DRILL as STATE
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.responses import json_response, while_connected
+from techsapo_ops.serve.streams import EventStream, sse
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.stores.audit.spool import DRILL, AuditRow
+from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+
+PATH = "/api/v1/drill"
+STREAM_PATH = "/api/v1/drill/stream"
+EVERY = 0.25
+"""Seconds between two events of a stream."""
+STREAM_SECONDS = 600.0
+"""The longest that a stream stays open."""
+
+
+class DrillBody(BaseModel):
+    """What a drill's POST says."""
+
+    model_config = ConfigDict(extra="forbid")
+    seconds: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = 0.3
+    """How long the answer takes: as a model would."""
+
+
+def drill_routes(
+    seal: DrillSeal | None, idempotency: Idempotency, audit: AuditLog, instance: str, lifecycle: Lifecycle
+) -> APIRouter:
+    """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
+
+    async def admit(request: Request) -> Caller:
+        _admit(seal, request, "post")
+        return Caller(None, None, "")
+
+    router = APIRouter(route_class=body_route(admit), include_in_schema=False)
+
+    @router.get(PATH)
+    async def get(request: Request) -> Response:
+        _admit(seal, request, "get")
+        return json_response({"request_id": request.state.request_id, "instance": instance})
+
+    @router.post(PATH)
+    async def post(body: DrillBody, request: Request) -> Response:
+        async def work() -> Document:
+            return await _carried_out(audit, instance, str(request.state.request_id), body.seconds)
+
+        caller: Caller = request.state.caller
+        document = await while_connected(request, idempotency.once(request, caller, body, work))
+        return Response(status_code=499) if document is None else json_response(document)
+
+    @router.get(STREAM_PATH)
+    async def stream(request: Request) -> Response:
+        _admit(seal, request, "stream")
+        to_stream(request.scope)
+        return EventStream(
+            lambda: _events(instance, lifecycle),
+            lambda problem, number: sse(problem.document(number), "problem"),
+        )
+
+    return router
+
+
+def _admit(seal: DrillSeal | None, request: Request, kind: str) -> None:
+    proof = request.headers.get(HEADER, "")
+    name = str(request.state.request_id)
+    if seal is None or not seal.holds(proof, request.method, request.url.path, name):
+        raise Problem(401, "unauthorized", "that is for drills of this stack alone")
+    request.scope["state"][STATE] = kind
+
+
+async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:
+    """Take as long as asked, and write it down; `execution` tells one time from another."""
+    time, started, execution = datetime.now(UTC), perf_counter(), uuid.uuid4().hex
+    await asyncio.sleep(seconds)
+    audit.put(
+        AuditRow(
+            id=execution,
+            time=time,
+            instance=instance,
+            request_id=request_id,
+            user_id=None,
+            task_type=DRILL,
+            prompt_hash="",
+            providers=(),
+            confidence=None,
+            consensus=None,
+            accepted=None,
+            simulated=True,
+            cache="miss",
+            cost_usd=0.0,
+            status=DRILL,
+            processing_ms=round((perf_counter() - started) * 1000),
+        )
+    )
+    return {"request_id": request_id, "instance": instance, "execution": execution}
+
+
+async def _events(instance: str, lifecycle: Lifecycle) -> AsyncIterator[bytes]:
+    """An event after the other, until the instance drains or the stream is long enough."""
+    for number in range(round(STREAM_SECONDS / EVERY)):
+        if lifecycle.draining:
+            break
+        yield sse({"number": number, "instance": instance}, "drill")
+        await asyncio.sleep(EVERY)
+    yield sse({"instance": instance}, "end")

@@ -1,0 +1,92 @@
+"""Simulated traffic on a real instance: what it counts, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from orchestrator import serving
+from servers import Server, free_port, wait_for
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.spec.secret import Secret
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+def load(server: Server, **changed: object) -> Load:
+    key = (server.directory / ".techsapo/keys/app-key").read_text(encoding="ascii").strip()
+    made = Load(f"http://127.0.0.1:{server.port}", Secret(key), rate=20, seconds=60, work=0.01, timeout=20)
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_every_request_is_accounted_for_with_its_id(server: Server) -> None:
+    with Traffic(load(server, most=40)) as traffic:
+        wait_for(lambda: traffic.outcome().sent == 40, what="all of them answered")
+    done = traffic.outcome()
+    assert (done.sent, done.answered, done.unfinished, done.failed_count) == (40, 40, 0, 0)
+    assert (done.lost, done.retried, done.doubled, done.broken) == (0, 0, (), 0)
+    assert done.instances == {"app-1": 40}
+    assert len(done.written) == 20
+    assert len({r.id for r in done.requests}) == 40
+    assert len(done.streams[0].events) > 0
+    assert done.latency is not None
+    assert sum(good for good, _ in done.seconds_of()) == 40
+
+
+def test_what_a_killed_instance_does_not_answer_is_told_by_reason(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, Traffic(load(server, retries=0)) as traffic:
+        wait_for(lambda: traffic.outcome().answered > 4, what="traffic")
+        killed = traffic.now()
+        server.process.send_signal(signal.SIGKILL)
+        wait_for(lambda: traffic.outcome().failed_count > 4, what="failures")
+    done = traffic.outcome()
+    assert done.lost == done.failed_count > 4
+    assert "connection refused" in done.failed
+    assert done.broken > 0
+    assert done.settled_after(killed) is None
+    assert done.gap.seconds > 0
+
+
+def test_it_ends_with_its_block_whatever_ends_that(server: Server) -> None:
+    before = threading.active_count()
+    traffic = Traffic(load(server))
+    with suppress(KeyboardInterrupt), traffic:
+        wait_for(lambda: traffic.outcome().sent > 2, what="traffic")
+        interrupt()
+    assert not traffic.running
+    assert threading.active_count() == before
+    assert traffic.outcome().failed_count == 0
+
+
+def test_it_is_bounded_in_time_too(server: Server) -> None:
+    with Traffic(load(server, seconds=0.5)) as traffic:
+        wait_for(lambda: not traffic.running, what="its end")
+    assert 0 < traffic.outcome().sent <= 11
+
+
+def test_what_can_not_work_is_said_before_it_begins(server: Server) -> None:
+    with (
+        pytest.raises(OpsError, match=r"no simulated traffic.*refused"),
+        Traffic(load(server, url=f"http://127.0.0.1:{free_port()}")),
+    ):
+        pass
+    with pytest.raises(OpsError, match="HTTP 401"), Traffic(load(server, key=Secret("another"))):
+        pass

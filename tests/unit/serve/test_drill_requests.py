@@ -1,0 +1,120 @@
+"""A drill's requests go the way of all others, and are counted nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import httpx
+from orchestrator import client_of, make_spec
+
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.stores.audit.costs import read_rows
+from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+
+KEY = b"the app's"
+PATH = "/api/v1/drill"
+
+
+def whole(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
+    """A test that runs in an event loop of its own."""
+
+    @wraps(test)
+    def run(tmp_path: Path) -> None:
+        asyncio.run(test(tmp_path))
+
+    return run
+
+
+def made(directory: Path, key: bytes | None = KEY) -> App:
+    return App(Options(make_spec(), "app-1", directory / "data", app_key=key))
+
+
+def proven(name: str, method: str = "POST", path: str = PATH, key: bytes = KEY) -> dict[str, str]:
+    return {"X-Request-ID": name, HEADER: DrillSeal(key).proof(method, path, name)}
+
+
+async def counted(client: httpx.AsyncClient) -> Mapping[str, float]:
+    """Every series that is not 0, but for what the process itself measures of time."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    values = {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def rows(directory: Path) -> list[tuple[str, str, str, float]]:
+    with sqlite3.connect(directory / "data" / "audit.sqlite") as database:
+        return database.execute(
+            "SELECT request_id, task_type, status, cost_usd FROM audit_requests"
+        ).fetchall()
+
+
+@whole
+async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_path: Path) -> None:
+    async with client_of(made(tmp_path)) as client:
+        headers = {**proven("drill-1-1"), "Idempotency-Key": "drill-1-1"}
+        answers = [await client.post(PATH, json={"seconds": 0}, headers=headers) for _ in range(3)]
+    said = [answer.json() for answer in answers]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len({each["execution"] for each in said}) == 1
+    assert said[0]["instance"] == "app-1"
+    assert rows(tmp_path) == [("drill-1-1", "drill", "drill", 0)]
+
+
+@whole
+async def test_it_counts_in_its_own_series_alone_and_no_report_knows_of_it(tmp_path: Path) -> None:
+    async with client_of(made(tmp_path)) as client:
+        await counted(client)
+        before = await counted(client)
+        await client.post(PATH, json={"seconds": 0}, headers=proven("drill-1-1"))
+        await client.get(PATH, headers=proven("drill-1-2", "GET"))
+        await asyncio.sleep(0)
+        after = await counted(client)
+    grown = {name for name in after if after[name] != before.get(name) and name.startswith("techsapo")}
+    own = {
+        'techsapo_drill_requests_total{kind="get",result="answered"}',
+        'techsapo_drill_requests_total{kind="post",result="answered"}',
+    }
+    others = {name for name in grown - own if 'route="/metrics"' not in name and "event_loop" not in name}
+    assert own <= grown
+    assert {name for name in others if not name.startswith("techsapo_audit_operations_total")} == set()
+    found = read_rows(None, [tmp_path / "data" / "audit.sqlite"], datetime(2020, 1, 1, tzinfo=UTC))
+    assert found.requests == ()
+    assert len(rows(tmp_path)) == 1
+
+
+@whole
+async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody(tmp_path: Path) -> None:
+    async with client_of(made(tmp_path)) as client:
+        strange = await client.post(PATH, json={}, headers=proven("drill-1-1", key=b"another"))
+        borrowed = await client.post(PATH, json={}, headers={**proven("drill-1-1"), "X-Request-ID": "other"})
+        none = await client.get(f"{PATH}/stream")
+        series = await counted(client)
+    assert {answer.status_code for answer in (strange, borrowed, none)} == {401}
+    assert series[f'techsapo_http_requests_total{{method="POST",route="{PATH}",status="401"}}'] == 2
+    assert series['techsapo_errors_total{code="unauthorized"}'] == 3
+    assert not [name for name in series if name.startswith("techsapo_drill")]
+    assert rows(tmp_path) == []
+
+
+@whole
+async def test_an_app_without_a_key_of_its_stack_knows_no_drills(tmp_path: Path) -> None:
+    async with client_of(made(tmp_path, key=None)) as client:
+        answer = await client.get(PATH, headers=proven("drill-1-1", "GET"))
+    assert answer.status_code == 401
+
+
+@whole
+async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
+    async with client_of(made(tmp_path)) as client:
+        refused = await client.post(PATH, json={"prompt": "hello"}, headers=proven("drill-1-1"))
+        longer = await client.post(PATH, json={"seconds": 3600}, headers=proven("drill-1-2"))
+    assert (refused.status_code, longer.status_code) == (422, 422)
+    assert rows(tmp_path) == []
