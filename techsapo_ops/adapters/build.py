@@ -36,7 +36,8 @@ OPTIONAL = frozenset({"claude-agent-sdk", "opentelemetry-sdk", "opentelemetry-ex
 
 _CONTENT_DIGITS, _BASE_DIGITS = 10, 6
 _LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
-_MOVED = ((PACKAGED_LOCK, LOCK), (PACKAGED_OTEL_LOCK, OTEL_LOCK), (PACKAGED_TEMPLATES, TEMPLATES))
+MOVED = ((PACKAGED_LOCK, LOCK), (PACKAGED_OTEL_LOCK, OTEL_LOCK), (PACKAGED_TEMPLATES, TEMPLATES))
+"""Names inside a wheel, and those of the same beside a checkout's package."""
 _SITES = frozenset({"site-packages", "dist-packages"})
 _METADATA = (".dist-info", ".egg-info")
 _FRESH_NS = 2_000_000_000
@@ -111,7 +112,7 @@ def read_content(package: Path, kept: Path | None) -> Content:
 
 
 def _content_now(package: Path, kept: Path | None) -> Content:
-    looks = [(name, path, path.stat()) for name, path in _files(package)]
+    looks = [(name, path, path.stat()) for name, path in files_of(package)]
     key = hashlib.sha256(
         repr(
             [str(package), *((n, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for n, _, s in looks)]
@@ -127,10 +128,10 @@ def _content_now(package: Path, kept: Path | None) -> Content:
     return read
 
 
-def _files(package: Path) -> Iterator[tuple[str, Path]]:
-    """Each file and the name that it has in every way of installing, sorted by that name."""
+def files_of(package: Path) -> Iterator[tuple[str, Path]]:
+    """Each file of the `package` folder and its name in every way of installing, sorted by that name."""
     found = {f"{package.name}/{name}": path for name, path in _below(package)}
-    for inside, beside in _MOVED:
+    for inside, beside in MOVED:
         inner = f"{package.name}/{inside}"
         moved = {n: p for n, p in found.items() if n == inner or n.startswith(f"{inner}/")}
         for name, path in moved.items():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
@@ -18,12 +20,27 @@ _LOCKED = 11
 _WRONG_PASSWORD = 12
 """Exit codes of restic, from its manual's page on scripting."""
 _TAG = "techsapo"
+PART_TAG = "part"
+"""On a snapshot that has some of a stack's data alone, or what a restore put aside."""
+_PROJECT_TAG = "project="
+_BACKUP_TAG = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+_FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
 _LOGINS = (
     ("an S3", "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
     ("a REST", "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
 )
 """Each kind of login: whose it is, and both its fields with the variables in which restic looks for them."""
+
+
+def _time(text: str) -> datetime:
+    """A time of restic's, which has nanoseconds."""
+    return datetime.fromisoformat(_FRACTION.sub("", text)).astimezone(UTC)
+
+
+def project_tag(project: str) -> str:
+    """The tag of snapshots of that project."""
+    return f"{_PROJECT_TAG}{project}"
 
 
 def login(offsite: Offsite) -> dict[str, str]:
@@ -63,6 +80,36 @@ def restic_of(stack: Stack) -> Restic | None:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaySnapshot:
+    """One copy in the repository: `paths` as they were given to restic, `time` in UTC."""
+
+    id: str
+    time: datetime
+    host: str
+    paths: tuple[str, ...]
+    tags: tuple[str, ...]
+
+    @property
+    def backup(self) -> str:
+        """Id of the backup that it is a copy of; empty where no tag names one."""
+        return next((tag for tag in self.tags if _BACKUP_TAG.fullmatch(tag)), "")
+
+    @property
+    def project(self) -> str:
+        """The project; empty for a copy that a version before 0.2 made."""
+        return next((t.removeprefix(_PROJECT_TAG) for t in self.tags if t.startswith(_PROJECT_TAG)), "")
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has all that the stack had, as far as its tags say."""
+        return PART_TAG not in self.tags
+
+    def place(self, folder: str) -> str:
+        """The path in it whose last name is `folder`; empty where it has none."""
+        return next((path for path in self.paths if Path(path).name == folder), "")
+
+
+@dataclass(frozen=True, slots=True)
 class Restic:
     """One repository. `options` are restic's `-o KEY=VALUE`; credentials of S3 and the like come from the
     environment, as restic reads them.
@@ -76,14 +123,18 @@ class Restic:
     options: Mapping[str, str] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Variables that are added to that environment: what `login` returns."""
+    given: str = "backup.offsite"
+    """What names the repository and its password, for errors."""
 
-    def keep(self, id_: str, paths: Sequence[Path]) -> str:
-        """Copy `paths` as the snapshot of backup `id_`, check the repository; returns the snapshot's id.
+    def keep(self, id_: str, paths: Sequence[Path], tags: Sequence[str] = ()) -> str:
+        """Copy `paths` as the snapshot of backup `id_` with further `tags`, check the repository; returns the
+        snapshot's id.
 
         The repository is made when it is not there. Raises OpsError with restic's words.
         """
         self._require()
-        done = self._run("backup", "--json", "--tag", _TAG, "--tag", id_, *(str(p) for p in paths))
+        named = [word for tag in (_TAG, id_, *tags) for word in ("--tag", tag)]
+        done = self._run("backup", "--json", *named, *(str(p) for p in paths))
         self._checked("backup", done)
         summary = next(
             entry
@@ -98,17 +149,57 @@ class Restic:
 
         False where no snapshot of it has that folder. Raises OpsError with restic's words.
         """
-        listed = self._run("snapshots", "--json", "--tag", f"{_TAG},{id_}")
-        self._checked("snapshots", listed)
         found = [
-            f"{snapshot['id']}:{path}"
-            for snapshot in json.loads(listed.stdout)
-            for path in snapshot["paths"]
-            if Path(path).name == folder
+            f"{snapshot.id}:{snapshot.place(folder)}"
+            for snapshot in self.snapshots(id_)
+            if snapshot.place(folder)
         ]
         if found:
             self._checked("restore", self._run("restore", "--quiet", found[-1], "--target", str(target)))
         return bool(found)
+
+    def snapshots(self, id_: str = "") -> tuple[AwaySnapshot, ...]:
+        """What techsapo copied there, of backup `id_` or of all, oldest first. Raises OpsError."""
+        listed = self._run("snapshots", "--json", "--tag", f"{_TAG},{id_}" if id_ else _TAG)
+        self._checked("snapshots", listed)
+        try:
+            found = [
+                AwaySnapshot(
+                    str(each["id"]),
+                    _time(each["time"]),
+                    str(each.get("hostname", "")),
+                    tuple(map(str, each["paths"])),
+                    tuple(map(str, each.get("tags") or ())),
+                )
+                for each in json.loads(listed.stdout) or ()
+            ]
+        except (ValueError, KeyError, TypeError):
+            raise OpsError("restic snapshots answered what is no list of them", "update restic") from None
+        return tuple(sorted(found, key=lambda snapshot: snapshot.time))
+
+    def content(self, snapshot: str, path: str) -> bytes:
+        """What the file `path` of a snapshot holds; for small ones. Raises OpsError."""
+        done = self._run("dump", snapshot, path)
+        self._checked("dump", done)
+        return done.stdout
+
+    def size(self, snapshot: str) -> int:
+        """Bytes that a snapshot takes when it is restored. Raises OpsError."""
+        done = self._run("stats", "--json", "--mode", "restore-size", snapshot)
+        self._checked("stats", done)
+        return int(json.loads(done.stdout)["total_size"])
+
+    def restore(self, snapshot: str, target: Path) -> None:
+        """Put all of a snapshot below `target`, each path as it was, and read it back.
+
+        What a killed one has left there is gone on with. Raises OpsError, also where a part of it is missing.
+        """
+        done = self._run("restore", "--quiet", snapshot, "--target", str(target), "--verify")
+        self._checked("restore", done)
+
+    def check(self) -> None:
+        """See that everything which the repository's index names is there. Raises OpsError."""
+        self._checked("check", self._run("check", "--quiet"))
 
     def _require(self) -> None:
         if self.repository.startswith("s3:"):
@@ -143,12 +234,17 @@ class Restic:
         }
         return self.runner.run(Command(argv, env), timeout=_SECONDS)
 
+    @property
+    def _password_word(self) -> str:
+        return "backup.offsite.password" if self.given == "backup.offsite" else "the password"
+
     def _checked(self, what: str, done: Completed) -> None:
         if done.code == 0:
             return
         hint = {
             _LOCKED: "another restic is at work there; try again when it has ended",
-            _WRONG_PASSWORD: "backup.offsite.password is not the repository's",
-        }.get(done.code, "check backup.offsite, and that the place can be reached")
+            _WRONG_PASSWORD: f"{self._password_word} is not the repository's",
+            _NO_REPOSITORY: f"check {self.given}: there is no repository",
+        }.get(done.code, f"check {self.given}, and that the place can be reached")
         said = done.stderr.decode(errors="replace").strip() or done.output
         raise OpsError(f"restic {what} failed with code {done.code}: {said[-600:]}", hint)

@@ -95,7 +95,7 @@ def restore(
             _scratch(stack, intent, out)
         return
     if not dry_run:
-        operation.recover(stack, wait=wait, say=out.say)
+        operation.go_back_if_interrupted(stack, wait=wait, say=out.say)
     intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
     _unknown_origin(intent, out)
     if dry_run:

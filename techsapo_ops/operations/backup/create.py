@@ -15,7 +15,7 @@ from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repos
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import head_of
 from techsapo_ops.operations.backup.metrics import write_metrics
-from techsapo_ops.operations.backup.offsite import copy_away
+from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
 from techsapo_ops.operations.backup.restore_journal import require_none
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.stack import Stack
@@ -46,7 +46,7 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
     left_out: dict[str, str] = {}
     for kind in registry.kinds():
         if only and kind.name not in only:
-            left_out[kind.name] = "not asked for"
+            left_out[kind.name] = NOT_ASKED_FOR
             continue
         found = kind.sources(stack)
         if kind.too_secret and not isinstance(found, str):

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.files import private_folder
+from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup import registry
-from techsapo_ops.backup.offsite import Restic, restic_of
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup import description, registry
+from techsapo_ops.backup.description import Kept, What
+from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
+from techsapo_ops.operations.backup.kit import kit
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.stack import Stack
 
-_AWAY = "offsite"
+NOT_ASKED_FOR = "not asked for"
+"""Why a backup of some kinds alone has no more."""
+AWAY = "offsite"
 """Name of the folder that is here only until restic has copied it, and its name in the repository."""
 
 
@@ -29,17 +34,47 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> None:
     The result is noted beside the backup. Raises OpsError where that fails; the backup here stays.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    paths = [backup.folder, stack.layout.spec_file, *secret_paths(stack)]
     repository = repository_of(stack)
     try:
         with _secret_copies(stack, backup) as copies:
-            snapshot = away.keep(backup.id, [path for path in (*paths, *copies) if path.exists()])
+            kept = (*kept_paths(stack, backup), *_beside(kit(stack.layout), What.KIT))
+            kept += tuple(each for folder in copies for each in _beside(folder, What.COPIES))
+            with _described(stack, backup, kept) as described:
+                # A version before 0.2 fetches by hand what `secret_paths` names, so all of it stays in.
+                paths = [*(Path(each.content) for each in kept), *secret_paths(stack), described]
+                tags = (project_tag(stack.spec.project), *(() if is_whole(backup) else (PART_TAG,)))
+                snapshot = away.keep(backup.id, _outermost(paths), tags)
     except OpsError as error:
         repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
             f"the backup {backup.id} is whole here, but not off-site: {error.message}", error.hint
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+
+
+def is_whole(backup: Backup) -> bool:
+    """Whether a backup has all that the stack had then, and is no safety copy of a restore."""
+    manifest = backup.read()
+    return manifest.tag != SAFETY_TAG and NOT_ASKED_FOR not in manifest.left_out.values()
+
+
+def _beside(folder: Path, what: What) -> tuple[Kept, ...]:
+    found = kept_at(folder, what)
+    return (found,) if found is not None else ()
+
+
+def _outermost(paths: Sequence[Path]) -> list[Path]:
+    """`paths` that are there, links resolved, each once and none that lies below another."""
+    real = dict.fromkeys(path.resolve() for path in paths if path.exists())
+    return [path for path in real if not any(parent in real for parent in path.parents)]
+
+
+@contextmanager
+def _described(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Iterator[Path]:
+    """A folder with the description of what goes off-site."""
+    with _for_now(stack, description.FOLDER) as folder:
+        write_atomic(folder / description.FILE, describe(stack, backup, kept).text().encode(), 0o600)
+        yield folder
 
 
 @contextmanager
@@ -50,7 +85,7 @@ def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
     if not sources:
         yield ()
         return
-    with _for_now(stack, _AWAY) as folder:
+    with _for_now(stack, AWAY) as folder:
         for source in sources:
             source.take(folder, backup.id, lambda _: None)
         yield (folder,)
@@ -70,7 +105,7 @@ def secret_copy(stack: Stack, backup: Backup, kind: BackupKind) -> Iterator[tupl
             "set backup.offsite as it was when that backup was made",
         )
     with _for_now(stack, "offsite-back") as folder:
-        if not away.fetch(backup.id, _AWAY, folder):
+        if not away.fetch(backup.id, AWAY, folder):
             raise OpsError(
                 f"no copy of {kind.title} went off-site with {backup.id}",
                 f"`restic snapshots --tag {backup.id}` shows what did",

@@ -104,7 +104,7 @@ def perform(
     )
 
 
-def recover(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
+def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
     """Go back from a restore that was killed; returns the id of the backup that was brought back, if any."""
     layout = stack.layout
     left = interrupted(layout)

@@ -277,9 +277,9 @@ def test_a_note_is_no_link_and_no_pipe(tmp_path: Path) -> None:
 def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, files, gone = digest(checkout), build._files, [("pkg/gone.py", checkout / "gone.py")]
-    monkeypatch.setattr(build, "_files", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
+    whole, files, gone = digest(checkout), build.files_of, [("pkg/gone.py", checkout / "gone.py")]
+    monkeypatch.setattr(build, "files_of", lambda package: [*files(package), *(gone.pop() for _ in gone[:1])])
     assert digest(checkout) == whole
-    monkeypatch.setattr(build, "_files", lambda _: [("pkg/gone.py", checkout / "gone.py")])
+    monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
     with pytest.raises(OpsError, match="changes while it is read"):
         read_content(checkout, None)

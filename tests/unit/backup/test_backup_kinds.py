@@ -26,7 +26,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore import recover
+from techsapo_ops.operations.backup.restore import go_back_if_interrupted
 from techsapo_ops.operations.backup.restore_journal import interrupted, journal
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor import examine
@@ -224,5 +224,5 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
 def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
     journal(stack.layout, "", ("letters",), ())
     with pytest.raises(OpsError, match="does not know how to go back from letters"):
-        recover(stack)
+        go_back_if_interrupted(stack)
     assert interrupted(stack.layout) is not None

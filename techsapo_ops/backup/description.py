@@ -1,0 +1,224 @@
+"""What an off-site copy says of itself, so that an empty host can have the stack again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack import shapes
+
+VERSION = 1
+"""Of the form; a newer one is refused."""
+FILE = "description.json"
+FOLDER = "recovery-description"
+"""Name of the folder that holds FILE in the repository; here it is only until restic has copied it."""
+LONGEST = 4 * 1024 * 1024
+"""Bytes of a description."""
+_MOST = 10_000
+"""Paths that one may name."""
+
+
+class What(StrEnum):
+    """What a path that went off-site is."""
+
+    BACKUP = "backup"
+    SPEC = "spec"
+    VARIABLES = "variables"
+    SECRET = "secret"  # noqa: S105 - a word
+    FILE = "file"
+    TEMPLATES = "templates"
+    CONFIG_PATH = "config path"
+    KEYS = "keys"
+    BACKUP_KEYS = "backup keys"
+    CERTIFICATES = "certificates"
+    ACME = "acme accounts"
+    API_KEYS = "api keys"
+    ADMINISTRATION = "record of administration"
+    COPIES = "secret copies"
+    KIT = "kit"
+
+
+NOT_TAKEN: Mapping[str, str] = {
+    "generated files": "`up` makes them out of the spec",
+    "the ledger of applies": "it tells of the old host; the record of administration goes along",
+    "logs of services and records of jobs": "they tell of the old host",
+    "state of alerts, silences and tests of providers": "it is of the moment",
+}
+"""What of a stack never goes off-site, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A path that went off-site: `path` as the stack names it, `content` in the copy, links resolved.
+
+    `field` is the place in the spec that names it as `named`; both are empty for what no field names. `user`
+    and `group` are names of that host, empty where it had none for the numbers `uid` and `gid`.
+    """
+
+    path: str
+    content: str
+    what: str
+    folder: bool
+    mode: int
+    uid: int
+    gid: int
+    user: str = ""
+    group: str = ""
+    field: str = ""
+    named: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The stack that a backup is of, as it was when that went off-site."""
+
+    backup: str
+    project: str
+    taken: datetime
+    tool: str
+    build: str
+    python: str
+    engine: str
+    edition: int
+    """That which the stack began with."""
+    environment: str | None
+    """The overlay that was applied last."""
+    host: str
+    user: str
+    directory: str
+    """The folder of the spec."""
+    spec: str
+    """Name of the spec's file."""
+    state: str
+    schedule: str
+    """Who started the jobs: the spec's `schedule.by`."""
+    tracing: bool
+    """Whether the packages of requirements-otel.lock are needed."""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """Name and version of the server, by kind of part."""
+    kept: tuple[Kept, ...] = ()
+    variables: tuple[str, ...] = ()
+    """Variables that the spec reads and that were in the environment alone; their values did not go along."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """What did not go off-site, and why."""
+
+    def text(self) -> str:
+        """It as it is written."""
+        found = asdict(self) | {"version": VERSION, "taken": self.taken.isoformat()}
+        return json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+    def of(self, what: What) -> tuple[Kept, ...]:
+        """What of that kind went along."""
+        return tuple(kept for kept in self.kept if kept.what == what)
+
+
+def read(data: bytes, where: str) -> Description:
+    """The description in `data`, which may be anybody's: nothing is used before all of it has its shape.
+
+    Members that this version does not know are passed over. Raises OpsError for one that is damaged, or of a
+    newer form.
+    """
+    try:
+        if len(data) > LONGEST:
+            raise ValueError(where)
+        found = json.loads(data, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()
+        version = found["version"]
+        if not shapes.count(version):
+            raise ValueError(version)
+        if version > VERSION:
+            raise NewerFormError(
+                f"{where} was written by a newer techsapo (form {version}, this one knows {VERSION})",
+                "use that version, or a newer one",
+            )
+        if not _WHOLE(found):
+            raise ValueError(where)
+        kept = tuple(
+            Kept(**{name: each[name] for name in _KEPT_NAMES if name in each}) for each in found["kept"]
+        )
+        taken = datetime.fromisoformat(found["taken"]).astimezone(UTC)
+        plain = {name: found[name] for name in _PLAIN_NAMES}
+        return Description(**plain, taken=taken, kept=kept, variables=tuple(found["variables"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise OpsError(
+            f"{where} is damaged",
+            "choose another copy with --at, or bring the files back by hand (docs/backup.md)",
+        ) from None
+
+
+class NewerFormError(OpsError):
+    """A description that a newer version wrote."""
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(word)
+
+
+def _absolute(value: Any) -> bool:
+    """A plain absolute path."""
+    if not isinstance(value, str) or len(value) > 4096 or "\0" in value or not value.startswith("/"):
+        return False
+    return ".." not in PurePosixPath(value).parts and not value.startswith("//")
+
+
+def _name(value: Any) -> bool:
+    """The name of one file: no path."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) < 256
+        and not set(value) & {"/", "\0"}
+        and value not in {".", ".."}
+    )
+
+
+def _number(value: Any) -> bool:
+    return shapes.count(value) and value < 2**32
+
+
+def _line(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= 4096 and value.isprintable()
+
+
+_KEPT = shapes.has(
+    path=_absolute,
+    content=_absolute,
+    what=_line,
+    folder=shapes.flag,
+    mode=lambda value: shapes.count(value) and value < 0o10000,
+    uid=_number,
+    gid=_number,
+    also={"user": _line, "group": _line, "field": _line, "named": _line},
+)
+_KEPT_NAMES = tuple(Kept.__slots__)
+_PLAIN_NAMES = (
+    "backup", "project", "tool", "build", "python", "engine", "edition", "environment", "host", "user",
+    "directory", "spec", "state", "schedule", "tracing", "servers", "left",
+)  # fmt: skip
+_WHOLE = shapes.has(
+    backup=shapes.file_name,
+    project=shapes.file_name,
+    taken=shapes.text,
+    tool=_line,
+    build=_line,
+    python=_line,
+    engine=_line,
+    edition=lambda value: shapes.count(value) and 0 < value < 100,
+    environment=shapes.optional(_line),
+    host=_line,
+    user=_line,
+    directory=_absolute,
+    spec=_name,
+    state=_absolute,
+    schedule=_line,
+    tracing=shapes.flag,
+    servers=shapes.each(_line, _line),
+    kept=lambda value: isinstance(value, list) and len(value) <= _MOST and all(map(_KEPT, value)),
+    variables=lambda value: isinstance(value, list) and all(map(_line, value)),
+    left=shapes.each(_line, _line),
+)

@@ -1,0 +1,91 @@
+"""The description of an off-site copy: read back as written, and refused where anybody may mean harm."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from techsapo_ops.backup.description import Description, Kept, What, read
+from techsapo_ops.errors import OpsError
+
+KEPT = Kept(
+    "/srv/stack/techsapo.yaml", "/srv/stack/techsapo.yaml", What.SPEC, False, 0o640, 0, 0, "root", "root"
+)
+WHOLE = Description(
+    backup="20260131T020000Z",
+    project="shop",
+    taken=datetime(2026, 1, 31, 2, 0, 9, tzinfo=UTC),
+    tool="0.2.0",
+    build="0.2.0+3f2a9c1d04",
+    python="3.11.2",
+    engine="native",
+    edition=2,
+    environment="production",
+    host="old",
+    user="root",
+    directory="/srv/stack",
+    spec="techsapo.yaml",
+    state="/srv/stack/.techsapo",
+    schedule="cron",
+    tracing=False,
+    servers={"redis": "Redis 8.0.2"},
+    kept=(KEPT,),
+    variables=("SLACK_URL",),
+    left={"prometheus": "backup.prometheus is off"},
+)  # fmt: skip
+
+
+def changed(**members: Any) -> bytes:
+    return json.dumps({**json.loads(WHOLE.text()), **members}).encode()
+
+
+def test_it_is_read_as_it_was_written() -> None:
+    assert read(WHOLE.text().encode(), "it") == WHOLE
+
+
+def test_members_of_a_later_version_are_passed_over() -> None:
+    assert read(changed(colour="green"), "it") == WHOLE
+
+
+def test_a_newer_form_is_refused_with_words() -> None:
+    with pytest.raises(OpsError, match="was written by a newer techsapo"):
+        read(changed(version=2), "it")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"version": True},
+        {"directory": "srv"},
+        {"directory": "/srv/../etc"},
+        {"spec": "../techsapo.yaml"},
+        {"spec": "a/b.yaml"},
+        {"spec": ".."},
+        {"state": "/srv/\0"},
+        {"project": "../x"},
+        {"edition": 0},
+        {"environment": 7},
+        {"taken": "yesterday"},
+        {"kept": [{}]},
+        {"kept": {}},
+        {"kept": [json.loads(WHOLE.text())["kept"][0] | {"content": "/srv/../../etc/shadow"}]},
+        {"kept": [json.loads(WHOLE.text())["kept"][0] | {"mode": 0o104755}]},
+        {"kept": [json.loads(WHOLE.text())["kept"][0] | {"named": "a\nb"}]},
+        {"servers": {"redis": 8}},
+        {"variables": "A"},
+        {"host": "a\x1b[2Jb"},
+    ],
+    ids=str,
+)
+def test_what_could_mean_harm_is_refused(members: dict[str, Any]) -> None:
+    with pytest.raises(OpsError, match="is damaged"):
+        read(changed(**members), "it")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"null", b"\xff", b'{"version": 1}', b"[" * 100_000])
+def test_what_is_no_description_is_refused(data: bytes) -> None:
+    with pytest.raises(OpsError, match="is damaged"):
+        read(data, "it")
