@@ -15,12 +15,13 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import contents, dump
+from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.shapes import count, each, flag, has, optional, text
+from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _FACTS = has(
     routines=count,
     events=count,
     tables=each(has(rows=count, engine=optional(text), checksum=optional(text))),
+    also={"objects": each(sha256)},
 )
 
 
@@ -57,6 +59,7 @@ class MysqlBackup(BackupKind):
     throwaway = "mysql"
     tools = (Tool("mariadb-dump", "mariadb-client", "dumps the audit database"),)
     history = Binlog()
+    beside = BESIDE
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:

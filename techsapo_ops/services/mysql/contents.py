@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.services.mysql.quoting import literal, name
@@ -25,7 +25,7 @@ def begin(session: Session) -> dict[str, Any]:
 
 
 def collect(session: Session, database: str) -> dict[str, Any]:
-    """Tables with their rows and checksums, and how many views, triggers, routines and events there are."""
+    """Tables with their rows and checksums; views, triggers, routines and events, counted and by digest."""
     where = literal(database)
     tables = {}
     listed = session.ask(
@@ -39,7 +39,7 @@ def collect(session: Session, database: str) -> dict[str, Any]:
             "rows": int(session.one(f"SELECT COUNT(*) FROM {full}")),
             "checksum": session.ask(f"CHECKSUM TABLE {full}")[0][1],
         }
-    return {"tables": tables, **_others(session, database)}
+    return {"tables": tables, **_others(session, database), "objects": _objects(session, database)}
 
 
 def rows(session: Session, database: str) -> dict[str, int]:
@@ -77,10 +77,64 @@ def _others(session: Session, database: str) -> dict[str, int]:
     }
 
 
+_PARAMETERS = (
+    "(SELECT GROUP_CONCAT(CONCAT_WS(' ', ORDINAL_POSITION, PARAMETER_MODE, PARAMETER_NAME, DTD_IDENTIFIER) "
+    "ORDER BY ORDINAL_POSITION) FROM information_schema.PARAMETERS p WHERE p.SPECIFIC_SCHEMA = "
+    "r.ROUTINE_SCHEMA AND p.SPECIFIC_NAME = r.SPECIFIC_NAME AND p.ROUTINE_TYPE = r.ROUTINE_TYPE)"
+)
+_DEFINED = (
+    (
+        "CONCAT('view ', TABLE_NAME)",
+        ("VIEW_DEFINITION", "CHECK_OPTION", "SECURITY_TYPE", "DEFINER", "ALGORITHM"),
+        "VIEWS WHERE TABLE_SCHEMA",
+    ),
+    (
+        "CONCAT('trigger ', TRIGGER_NAME)",
+        (
+            "EVENT_OBJECT_TABLE", "ACTION_TIMING", "EVENT_MANIPULATION", "ACTION_ORDER", "ACTION_STATEMENT",
+            "SQL_MODE", "DEFINER",
+        ),
+        "TRIGGERS WHERE TRIGGER_SCHEMA",
+    ),
+    (
+        "CONCAT(LOWER(ROUTINE_TYPE), ' ', ROUTINE_NAME)",
+        (
+            _PARAMETERS, "DTD_IDENTIFIER", "ROUTINE_DEFINITION", "IS_DETERMINISTIC", "SQL_DATA_ACCESS",
+            "SECURITY_TYPE", "SQL_MODE", "ROUTINE_COMMENT", "DEFINER",
+        ),
+        "ROUTINES r WHERE ROUTINE_SCHEMA",
+    ),
+    (
+        "CONCAT('event ', EVENT_NAME)",
+        (
+            "EVENT_DEFINITION", "EVENT_TYPE", "EXECUTE_AT", "INTERVAL_VALUE", "INTERVAL_FIELD", "STARTS",
+            "ENDS", "STATUS", "ON_COMPLETION", "SQL_MODE", "TIME_ZONE", "DEFINER",
+        ),
+        # One whose time has come is dropped by the server itself, when it is loaded too.
+        "EVENTS WHERE (ON_COMPLETION = 'PRESERVE' OR COALESCE(EXECUTE_AT, ENDS) IS NULL) AND EVENT_SCHEMA",
+    ),
+)  # fmt: skip
+"""What is neither a table nor a row: its name, what it is made of, and where the server tells of it."""
+
+
+def _objects(session: Session, database: str) -> dict[str, str]:
+    """Digests of views, triggers, routines and events by kind and name, such as `procedure tidy`."""
+    found: dict[str, str] = {}
+    for title, columns, source in _DEFINED:
+        whole = ", ".join(f"COALESCE({column}, '-')" for column in columns)
+        listed = session.ask(
+            f"SELECT {title}, SHA2(CONCAT_WS('|', {whole}), 256) FROM information_schema.{source} = "
+            f"{literal(database)} ORDER BY 1"
+        )
+        found.update((each, digest) for each, digest in listed)
+    return found
+
+
 def differences(facts: Mapping[str, Any], session: Session, database: str, *, checksums: bool) -> list[str]:
     """How a restored database differs from the facts of its backup, one sentence each.
 
-    `checksums` is False where the server's version differs: CHECKSUM TABLE depends on the row format.
+    `checksums` is False where the server's version differs: CHECKSUM TABLE depends on the row format, and
+    the text of a definition on who prints it.
     """
     found = collect(session, database)
     wrong = []
@@ -102,9 +156,23 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
             wrong.append(
                 f"table {table} has other content: checksum {after['checksum']}, not {before['checksum']}"
             )
-    wrong += [
+    objects: Mapping[str, str] | None = facts.get("objects")
+    if objects is not None:
+        return [*wrong, *_other_objects(objects, found["objects"], definitions=checksums)]
+    wrong += [  # a backup of before objects were told apart
         f"there are {found[key]} {key}, not {facts[key]}"
         for key in ("views", "triggers", "routines", "events")
         if found[key] != facts[key]
     ]
     return wrong
+
+
+def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definitions: bool) -> Iterator[str]:
+    """One sentence for each that is missing, new or another; another server may write one differently."""
+    for each in sorted({*was, *now}):
+        if each not in now:
+            yield f"{each} is missing"
+        elif each not in was:
+            yield f"{each} was not there"
+        elif definitions and was[each] != now[each]:
+            yield f"{each} is another"
