@@ -26,7 +26,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     wanted = in_order(topology, select(topology, only))
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
-    why = f"does not run the installed build, {build()}"
+    why = f"does not run what is installed, build {build()}"
     behind = [Step(Action.RESTART, name, why) for name in observed.behind]
     if only:
         return Plan((*behind, *steps))

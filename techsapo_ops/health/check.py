@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from techsapo_ops.adapters.http import preload
+from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
@@ -27,6 +28,7 @@ from techsapo_ops.stack.topology import Topology
 
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25
+_UPDATE = "techsapo_update_info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,31 @@ def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPar
 
 
 def _updates(stack: Stack) -> tuple[HealthPart, ...]:
-    """What still runs from before an update, if anything. It works, so it is no fault."""
+    """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works."""
     try:
         services = stack.engine.observe().services.values()
     except OpsError as error:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
-    found = [service for service in services if service.replaced]
+    found = [
+        (f"{s.name} {s.replaced}", "techsapo up" if s.drift else f"techsapo restart {s.name}")
+        for s in services
+        if s.replaced
+    ]
+    found += _seen_waiting(stack)
     if not found:
         return ()
-    detail = "; ".join(f"{service.name} {service.replaced}" for service in found)
-    hint = "`techsapo up`" if found[0].drift else f"`techsapo restart {found[0].name}`"
-    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=hint),)
+    detail = "; ".join(what for what, _ in found)
+    return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
+
+
+def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:
+    """Images, packages and the kernel, and the commands that they need, as the job drift saw them last."""
+    words = {"image": "has another image", "package": "has a security update", "kernel": "needs a reboot"}
+    try:
+        told = [s.labels for s in read_textfile(stack.layout.textfiles, "drift") if s.metric == _UPDATE]
+    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+        return []
+    return [(f"{t['item']} {words[t['kind']]}", t["command"]) for t in told if t.get("kind") in words]
 
 
 def _certificates(topology: Topology, now: datetime, timeout: float) -> Iterator[_Job]:

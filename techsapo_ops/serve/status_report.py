@@ -1,8 +1,9 @@
-"""What the Status page shows: health, alerts, jobs and costs."""
+"""What the Status page shows: health, alerts, jobs, updates and costs."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ from techsapo_ops.serve.bodies.monitoring import (
     ProviderCostBody,
     RecommendedBody,
     StatusBody,
+    UpdateBody,
+    UpdatesBody,
 )
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
@@ -46,6 +49,10 @@ _JOBS = {
     "next_run": "techsapo_job_next_run_timestamp_seconds",
 }
 """What jobs leave for node exporter's textfile collector."""
+_WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
+_LISTS = "techsapo_package_lists_timestamp_seconds"
+_STALE_SECONDS = 7 * 86_400
+"""Package lists of longer ago say little about what is newer now."""
 
 
 class StatusReport:
@@ -71,7 +78,9 @@ class StatusReport:
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        (_, health), (watched, alerts, jobs) = await asyncio.gather(self._health.detailed(), self._watched())
+        (_, health), (watched, alerts, jobs, updates) = await asyncio.gather(
+            self._health.detailed(), self._watched()
+        )
         spent = await asyncio.to_thread(_costs, self._audit)
         own = await asyncio.to_thread(self._options.thresholds)
         exposed = await asyncio.to_thread(self._options.exposures)
@@ -92,23 +101,27 @@ class StatusReport:
             alerts=alerts,
             unreached=list(unreached),
             jobs=jobs,
+            updates=updates,
             costs=CostsBody(budget=budget, month=spent),
         )
 
-    async def _watched(self) -> tuple[str, list[AlertBody] | None, list[JobBody] | None]:
+    async def _watched(
+        self,
+    ) -> tuple[str, list[AlertBody] | None, list[JobBody] | None, UpdatesBody | None]:
         """What Prometheus tells, and who has which alert, which none of it waits for long."""
         if self._prometheus is None:
-            return "absent", None, None
+            return "absent", None, None, None
         kept = self._acknowledgements
         try:
-            firing, jobs, seen = await asyncio.gather(
+            firing, jobs, updates, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
                 asyncio.to_thread(_jobs, self._prometheus),
+                asyncio.to_thread(_updates, self._prometheus),
                 asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
-            return "unreachable", None, None
-        return "ready", _alerts(firing, seen), jobs
+            return "unreachable", None, None, None
+        return "ready", _alerts(firing, seen), jobs, updates
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
@@ -166,6 +179,27 @@ def _jobs(prometheus: Prometheus) -> list[JobBody]:
         for sample in prometheus.query(metric):
             rows.setdefault(sample.labels.get("name", ""), dict.fromkeys(_JOBS))[key] = sample.value
     return [JobBody(name=name, **rows[name]) for name in sorted(rows)]
+
+
+def _updates(prometheus: Prometheus) -> UpdatesBody | None:
+    """What the job drift saw waiting for a restart or an update; None where it never looked."""
+    if not prometheus.query(_WAITING):
+        return None
+    waiting = [
+        UpdateBody(
+            kind=sample.labels.get("kind", ""),
+            name=sample.labels.get("item", ""),
+            services=[name for name in sample.labels.get("services", "").split(",") if name],
+            command=sample.labels.get("command", ""),
+        )
+        for sample in prometheus.query(_UPDATE)
+    ]
+    fetched = max((sample.value for sample in prometheus.query(_LISTS)), default=None)
+    return UpdatesBody(
+        waiting=sorted(waiting, key=lambda each: (each.kind, each.name)),
+        lists_fetched=fetched,
+        lists_stale=fetched is not None and time.time() - fetched > _STALE_SECONDS,
+    )
 
 
 def _costs(audit: AuditLog) -> MonthBody | None:

@@ -206,7 +206,10 @@ def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
             "summary": "down",
         }
         alert |= {"instance": "", "runbook": "", "acknowledged": None, **until}
-        told |= {"jobs": [job], "alerts": [alert], "watched": "ready"}
+        update = {"kind": "package", "name": "libssl3t64", "services": ["redis"]}
+        update |= {"command": "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"}
+        updates = {"waiting": [update], "lists_fetched": 1.0, "lists_stale": True}
+        told |= {"jobs": [job], "alerts": [alert], "watched": "ready", "updates": updates}
         window = open_window(1200, 900)
         window.page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
         window.page.goto(f"{app.url}/status")
@@ -218,6 +221,9 @@ def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
             expect(told_of_jobs).to_contain_text(said)
         expect(window.page.locator("#alerts li")).to_contain_text("サイレンス中")
         expect(window.page.locator("#alerts li")).to_contain_text("終了 ")
+        expect(window.page.locator("#updates li")).to_contain_text("セキュリティ更新")
+        expect(window.page.locator("#updates li")).to_contain_text("then techsapo restart redis")
+        expect(window.page.locator("#updates > p")).to_contain_text("apt-get update")
 
 
 def test_the_status_page_says_which_provider_is_left_alone_and_why(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,7 @@ from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.jobs.starters import look_at_starters
 from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
+from techsapo_ops.operations.waiting import Found, findings, look
 from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -73,7 +75,8 @@ def doctor(
             _print(refused, out)
         raise typer.Exit(1)
     stack = open_stack(project)
-    diagnosis = _examined(project, stack)
+    waiting = look(stack, time.time())
+    diagnosis = _examined(project, stack, waiting)
     done: Repair | None = None
     if fix and (diagnosis.packages or diagnosis.wants_user):
         if not diagnosis.root:
@@ -83,12 +86,12 @@ def doctor(
                 "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
             )
         done = _repair(diagnosis, stack.topology, out)
-        diagnosis = _examined(project, open_stack(project))
+        diagnosis = _examined(project, open_stack(project), waiting)
     if out.as_json:
-        out.json(_value(diagnosis, done))
+        out.json({**_value(diagnosis, done), "updates": _updates(waiting)})
     else:
         _print(diagnosis, out)
-        _say_next(diagnosis, out, _as_root(place.file, place.environment))
+        _say_next(diagnosis, out, _as_root(place.file, place.environment), _next(stack, waiting))
     raise typer.Exit(0 if diagnosis.complete else 1)
 
 
@@ -100,7 +103,7 @@ def _project(file: Path, environment: str | None) -> Project:
     return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
 
 
-def _examined(project: Project, stack: Stack) -> Diagnosis:
+def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:
     today = datetime.now(UTC).date()
     also = (
         *look_at_templates(project.overrides),
@@ -114,6 +117,7 @@ def _examined(project: Project, stack: Stack) -> Diagnosis:
         *look_at_services(stack.topology),
         *look_at_notifications(stack.topology),
         *look_at_starters(stack.topology, stack.runner),
+        *findings(waiting),
     )
     return examine(stack, host_report(project, stack.topology), also)
 
@@ -132,13 +136,24 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
     return done
 
 
-def _say_next(diagnosis: Diagnosis, out: Output, fix: str) -> None:
+def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
         out.next(f"install by your system's means (Debian's names): {' '.join(diagnosis.packages)}")
     elif diagnosis.packages or diagnosis.wants_user:
         out.next(fix)
-    elif diagnosis.complete:
-        out.next("techsapo up")
+    elif diagnosis.complete and then:
+        out.next(then)
+
+
+def _next(stack: Stack, waiting: Found) -> str:
+    """What to do where nothing is missing: begin, or the first of what waits; empty where nothing does."""
+    try:
+        running = stack.engine.observe().running
+    except OpsError:  # Docker does not answer, say: whoever looked at it has told so
+        return ""
+    if not running:
+        return "techsapo up"
+    return waiting.waiting[0].commands[0] if waiting.waiting else ""
 
 
 def _as_root(file: Path, environment: str | None) -> str:
@@ -188,3 +203,23 @@ def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:
             "user_added": done.user_added,
         }
     return value
+
+
+def _updates(found: Found) -> dict[str, Any]:
+    return {
+        "waiting": [
+            {
+                "kind": each.kind,
+                "name": each.name,
+                "detail": each.detail,
+                "services": list(each.services),
+                "commands": list(each.commands),
+            }
+            for each in found.waiting
+        ],
+        "newer_packages": list(found.newer),
+        "security_updates_of_others": found.others,
+        "lists_fetched": datetime.fromtimestamp(found.fetched, UTC).isoformat() if found.fetched else None,
+        "lists_stale_days": found.stale_days,
+        "unknown": list(found.unknown),
+    }

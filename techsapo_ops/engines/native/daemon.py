@@ -14,7 +14,8 @@ from pathlib import Path
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.launch import STATE_VARIABLE
-from techsapo_ops.engines.native.supervisor import Supervisor, is_somebody_elses
+from techsapo_ops.engines.native.supervisor import PID_FILE, Supervisor, is_somebody_elses
+from techsapo_ops.engines.native.supervisor import session as supervisor_session
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 
@@ -83,13 +84,13 @@ def shut_down(layout: Layout) -> int:
     Also for a supervisord that is dead, does not answer, or has only just been started.
     """
     supervisor = Supervisor(layout.supervisor_socket, timeout=5)
-    session = members.session(layout.run)  # it removes its pid file when it ends
+    session = supervisor_session(layout.run)  # it removes its pid file when it ends
     if supervisor.shutdown():
         found = members.find(layout.state, layout.run, session)
         masters = [p for p in found if members.is_supervisor(p)]
         members.wait_ended(masters, STOP_SECONDS)
     leftovers = members.end_all(layout.state, layout.run, grace=STOP_SECONDS, supervisor=session)
-    (layout.run / members.PID_FILE).unlink(missing_ok=True)
+    (layout.run / PID_FILE).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         if not is_somebody_elses(layout.socket_dir):
             layout.supervisor_socket.unlink(missing_ok=True)

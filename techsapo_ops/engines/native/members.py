@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
+from techsapo_ops.engines.native.supervisor import session
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import service_users
 
@@ -20,24 +20,9 @@ if TYPE_CHECKING:
     import psutil
 
 
-PID_FILE = "supervisord.pid"
-
-
 def members_folder(run: Path) -> Path:
     """Folder of the files that the stack's processes keep open; see `launch.hold_membership`."""
     return run / MEMBERS
-
-
-def session(run: Path) -> int | None:
-    """The session of the stack's supervisord: its pid, as it wrote it down itself; None where it did not.
-
-    The kernel gives the number to no other process while one of that session lives.
-    """
-    try:
-        with os.fdopen(open_file(run / PID_FILE, os.O_RDONLY), encoding="ascii") as file:
-            return int(file.read(32))
-    except (OSError, ValueError):  # none was started, or it ended well
-        return None
 
 
 def find(state: Path, run: Path, supervisor: int | None = None) -> list[psutil.Process]:

@@ -14,7 +14,7 @@ from techsapo_ops.adapters.build import build, is_other, noted
 from techsapo_ops.adapters.replaced import replaced_files
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
-from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
+from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STOP_MARGIN = 10.0
 """Seconds beyond a program's own stop time, after which supervisord has killed it."""
+SUPERVISOR = "supervisord"
 _SAMPLE_SECONDS = 0.2
 _NOTE_SECONDS = 10.0
 """How long the scheduler may take to note which build it runs: its imports take less than one."""
@@ -83,7 +84,13 @@ class NativeStack:
                 for name, record in records.items()
             },
             (SCHEDULER,) if scheduler_is_behind(self.layout, processes.get(SCHEDULER)) else (),
+            self._supervisor_replaced(),
         )
+
+    def _supervisor_replaced(self) -> Mapping[str, str]:
+        pid = session(self.layout.run)
+        words = _replaced(pid) if pid is not None else ""
+        return {SUPERVISOR: words} if words else {}
 
     def _with_build(self, seen: ObservedService) -> ObservedService:
         if seen.kind != App.facts.kind or seen.pid is None:
@@ -217,12 +224,14 @@ def _memory(process: psutil.Process) -> int:
 
 
 def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
-    """Whether the scheduler's `process` runs another build than the one installed.
+    """Whether the scheduler's `process` runs another build than the one installed, or replaced files.
 
     One that has only just begun will say so soon.
     """
     if process is None or process.pid is None:
         return False
+    if replaced_files(process.pid):
+        return True
     found = noted(layout.scheduler_build, process.pid)
     if not found and process.started is not None:
         return time.time() - process.started.timestamp() > _NOTE_SECONDS
@@ -230,11 +239,14 @@ def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
 
 
 def _with_replaced(seen: ObservedService) -> ObservedService:
-    files = replaced_files(seen.pid) if seen.pid is not None else ()
-    if not files:
-        return seen
+    return replace(seen, replaced=_replaced(seen.pid)) if seen.pid is not None else seen
+
+
+def _replaced(pid: int) -> str:
+    """What the process runs that an update has replaced, in words."""
+    files = replaced_files(pid)
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return replace(seen, replaced=f"still runs {files[0]}{more} from before an update")
+    return f"still runs {files[0]}{more} from before an update" if files else ""
 
 
 def _observed(

@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import State
 
+PID_FILE = "supervisord.pid"
 _STATES = {
     "STOPPED": State.STOPPED,
     "STARTING": State.STARTING,
@@ -54,6 +56,18 @@ class Process:
     started: datetime | None
     exit_code: int | None
     error: str
+
+
+def session(run: Path) -> int | None:
+    """The session of the stack's supervisord: its pid, as it wrote it down itself; None where it did not.
+
+    The kernel gives the number to no other process while one of that session lives.
+    """
+    try:
+        with os.fdopen(open_file(run / PID_FILE, os.O_RDONLY), encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):  # none was started, or it ended well
+        return None
 
 
 def is_somebody_elses(socket_dir: Path) -> bool:

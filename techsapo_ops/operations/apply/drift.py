@@ -71,7 +71,7 @@ def drift(history: History) -> DriftReport:
             for odd in running.prove(snapshot.desired, (), strangers=True)
         ),
     ]
-    return DriftReport(current, tuple(findings), tuple(found.observed.services))
+    return DriftReport(current, tuple(findings), (*found.observed.services, *found.observed.beside))
 
 
 def _applies(history: History) -> Iterator[DriftFinding]:
@@ -130,6 +130,9 @@ def _updates(found: StackPlan) -> Iterator[DriftFinding]:
         if seen.replaced:
             command = "up" if name in steps else f"restart {name}"
             yield DriftFinding("update", name, f"{seen.replaced}: `techsapo {command}` starts it anew")
+    for name, why in found.observed.beside.items():
+        again = "`techsapo down`, then `techsapo up` start it anew, with all services"
+        yield DriftFinding("update", name, f"{why}: {again}")
 
 
 def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:

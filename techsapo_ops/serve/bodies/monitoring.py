@@ -175,8 +175,27 @@ class ExposureBody(Body):
     accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
 
 
+class UpdateBody(Body):
+    """Something that waits for a restart or an update, and the commands that it needs."""
+
+    kind: Annotated[str, Field(description="`replaced`, `build`, `image`, `package` or `kernel`.")]
+    name: str
+    services: list[str]
+    command: str
+
+
+class UpdatesBody(Body):
+    """What waits for a restart or an update, as the job `drift` last saw it."""
+
+    waiting: list[UpdateBody]
+    lists_fetched: Annotated[Number | None, Field(description="When apt fetched its lists (Unix seconds).")]
+    lists_stale: Annotated[bool, Field(description="Whether the lists are too old to be believed.")]
+
+
 class StatusBody(Body):
-    """Health, exposures, alerts, jobs and costs; alerts and jobs are null where no Prometheus tells them."""
+    """Health, exposures, alerts, jobs, updates and costs; alerts, jobs and updates are null where no
+    Prometheus tells them.
+    """
 
     health: HealthBody
     exposures: list[ExposureBody]
@@ -190,4 +209,5 @@ class StatusBody(Body):
         ),
     ]
     jobs: list[JobBody] | None
+    updates: Annotated[UpdatesBody | None, Field(description="Also null while the job `drift` never looked.")]
     costs: CostsBody

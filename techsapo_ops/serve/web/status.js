@@ -1,4 +1,4 @@
-// The Status page: health, alerts, jobs and costs, asked for again every ten seconds.
+// The Status page: health, updates, alerts, jobs and costs, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
 import { element, get, moment, number, setUp, stamp, word } from "/web/words.js";
@@ -53,6 +53,19 @@ function drawExposures() {
   const list = element("ul", "facts");
   for (const { rule, message, accepted } of shown.exposures) list.append(line(rule, element("span", `badge ${accepted === null ? "warn" : "dim"}`, word(accepted === null ? "exposed" : "meant")), accepted === null ? message : `${message} · ${accepted}`));
   document.getElementById("exposures").replaceChildren(...(shown.exposures.length ? [element("h3", "", word("exposuresTitle")), list] : []));
+}
+
+/** What waits for a restart or an update, and by which command; nothing where nobody looked or nothing waits. */
+function drawUpdates() {
+  const { updates } = shown;
+  const parts = [];
+  if (updates?.waiting.length) {
+    const list = element("ul", "facts");
+    for (const { kind, name, services, command } of updates.waiting) list.append(line(name, element("span", "badge warn", word("updateKinds")[kind] ?? kind), [services.filter((service) => service !== name).join(", "), command].filter(Boolean).join(" · ")));
+    parts.push(list);
+  }
+  if (updates?.lists_stale) parts.push(element("p", "dim", word("listsStale")));
+  document.getElementById("updates").replaceChildren(...(parts.length ? [element("h3", "", word("updatesTitle")), ...parts] : []));
 }
 
 function unknown() {
@@ -149,6 +162,7 @@ function draw() {
   if (shown) {
     drawHealth();
     drawExposures();
+    drawUpdates();
     drawAlerts();
     drawJobs();
     drawCosts();

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from techsapo_ops.adapters import owners
 from techsapo_ops.engines.native.daemon import service_environment
 from techsapo_ops.engines.native.recorded import NativeStack
-from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
+from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import container_login
@@ -20,6 +23,7 @@ from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
+from techsapo_ops.stack.observed import State
 
 RECORD = Record("app", "app", "127.0.0.1", 4000, None, ("redis",), 10, "f", "c", {"app/x": "d"}, True, 5.5)
 
@@ -119,6 +123,41 @@ def test_without_a_supervisor_everything_known_is_stopped(tmp_path: Path) -> Non
     assert not observed.running
     assert str(observed.services["app"].state) == "stopped"
     assert observed.services["app"].fingerprint == "", "its start did not finish"
+
+
+def test_a_supervisor_and_a_scheduler_that_run_replaced_files_are_named(tmp_path: Path) -> None:
+    program = Path(shutil.copy("/bin/cat", tmp_path / "cat"))
+    layout = Layout(tmp_path, tmp_path / "generated")
+    layout.run.mkdir()
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write(b"x\n")
+        running.stdin.flush()
+        running.stdout.readline()
+        (layout.run / "supervisord.pid").write_text(f"{running.pid}\n")
+        stack = NativeStack(layout)
+        stack.supervisor = OnlyScheduler(running.pid)
+        assert (stack.observe().beside, stack.observe().behind) == ({}, ())
+        shutil.copy("/bin/cat", tmp_path / "new")
+        (tmp_path / "new").rename(program)
+        seen = stack.observe()
+        running.stdin.close()
+    assert seen.beside == {"supervisord": f"still runs {program} from before an update"}
+    assert seen.behind == ("scheduler",)
+
+
+class OnlyScheduler(Supervisor):
+    """A supervisord that has just started the process `pid` as the scheduler."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(Path("unused.sock"))
+        self._pid = pid
+
+    def processes(self) -> dict[str, Process]:
+        return {
+            "scheduler": Process("scheduler", State.RUNNING, False, self._pid, datetime.now(UTC), None, "")
+        }
 
 
 def test_a_socket_file_that_nobody_listens_on_is_no_supervisor(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from techsapo_ops.adapters import disk
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
@@ -338,6 +339,21 @@ def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
     (part,) = [p for p in report.probes if p.kind == "updates"]
     assert (part.detail, part.hint) == (f"redis {old}", hint)
     assert report.status is Status.HEALTHY
+
+
+def test_what_the_job_drift_saw_waiting_is_told_too(tmp_path: Path) -> None:
+    command = "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"
+    told = [("package", "libssl3t64", command), ("replaced", "redis", "techsapo restart redis")]
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        topology = stack(tmp_path, port)
+        samples = (
+            Sample("techsapo_update_info", 1, {"kind": k, "item": n, "services": "redis", "command": c})
+            for k, n, c in told
+        )
+        write_textfile(topology.layout.textfiles, "drift", samples)
+        report = check(open_stack(topology, Seen()), timeout=2.0, now=NOW)
+    (part,) = [p for p in report.probes if p.kind == "updates"]
+    assert (part.detail, part.hint) == ("libssl3t64 has a security update", f"`{command}`")
 
 
 def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_path: Path) -> None:

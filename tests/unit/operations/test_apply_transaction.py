@@ -20,6 +20,7 @@ from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import drift as drift_job
 from techsapo_ops.stack.engine import Action
+from techsapo_ops.stack.stack import Stack
 
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
 
@@ -326,6 +327,21 @@ def test_the_job_says_of_each_service_whether_an_update_replaced_what_it_runs(pr
     assert samples["techsapo_drift_findings", "update"] == 1
     assert samples["techsapo_drift_findings", "service"] == 0
     assert told == [f"update redis {old}: `techsapo restart redis` starts it anew"]
+    assert samples["techsapo_updates_waiting", "replaced"] == 1
+    assert samples["techsapo_updates_waiting", "kernel"] == 0
+    assert samples["techsapo_update_info", "replaced", "redis", "redis", "techsapo restart redis"] == 1
+
+
+def test_the_job_looks_for_drift_also_where_the_spec_can_not_be_read(project: Project) -> None:
+    project.up()
+    told: list[str] = []
+
+    def broken() -> Stack:
+        raise OpsError("techsapo.yaml:3: no such field")
+
+    result = drift_job.run(JobContext(project.stack().layout, broken, project.history, told.append))
+    assert told == ["updates were not looked for: techsapo.yaml:3: no such field"]
+    assert not [s for s in result.samples if s.metric == "techsapo_updates_waiting"]
 
 
 @pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])
