@@ -71,6 +71,18 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file that a later run goes by, such as a note of work under way, where it is there.
+
+    A power cut does not bring it back once this returns. Raises OSError.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    sync_directory(path.parent)
+
+
 def read_text(path: Path, *, what: str = "file") -> str:
     """Text of a UTF-8 file. Raises OpsError that names `what` and the path."""
     try:

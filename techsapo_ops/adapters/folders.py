@@ -46,7 +46,7 @@ def open_folder(path: Path, *, make: int | None = None) -> int:
 def _open(path: Path, make: int | None) -> int:
     base, below = _split(path)
     if make is not None:
-        base.mkdir(mode=0o777 if below else make, parents=True, exist_ok=True)
+        _make_base(base, 0o777 if below else make)
     if below or base.name == STATE_DIRECTORY:
         _own_link(base)
     descriptor = os.open(base, FOLDER)
@@ -144,6 +144,20 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     return descriptor
 
 
+def _make_base(base: Path, mode: int) -> None:
+    """Make the folder and what is missing above it; their names are on disk when this returns."""
+    missing = [folder for folder in (base, *base.parents) if not folder.exists()]
+    if not missing:
+        return
+    base.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        descriptor = os.open(folder.parent, FOLDER)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _state(path: Path) -> Path | None:
     """The state directory that `path` is, or lies in."""
     parts = path.parts
@@ -170,6 +184,7 @@ def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) ->
                 os.mkdir(name, mode, dir_fd=folder)
             except FileExistsError:
                 continue
+            os.fsync(folder)  # a file that is on disk in a folder that is not would be lost with it
         except OSError as error:
             if error.errno not in _LINK_ERRORS:
                 raise

@@ -85,6 +85,7 @@ class NoFollowFile:
             if folder is not None:
                 with suppress(FileNotFoundError):  # nothing to remove
                     os.unlink(self.path.name, dir_fd=folder)
+                    _sync(folder)
 
     @contextmanager
     def _folder(self, *, make: bool) -> Iterator[int | None]:
@@ -105,6 +106,7 @@ class NoFollowFile:
                 if make:
                     with suppress(FileExistsError):  # then it is opened
                         os.mkdir(part, 0o755, dir_fd=folder)
+                        _sync(folder)
                 below = os.open(part, _FOLDER, dir_fd=folder)
                 os.close(folder)
                 folder = below

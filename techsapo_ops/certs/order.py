@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from techsapo_ops.adapters.acme import AcmeError, AcmeServer
 from techsapo_ops.adapters.acme_messages import Authorization, Challenge, Order, pause
-from techsapo_ops.adapters.files import private_folder, write_atomic
+from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
 from techsapo_ops.certs.account import Account
 from techsapo_ops.certs.challenges import Proof, Responder
 from techsapo_ops.certs.material import (
@@ -116,8 +116,8 @@ class Orders:
 
     def drop(self, name: str) -> None:
         """Forget an order, when its certificate is stored or it has come to nothing."""
-        self._file(name).unlink(missing_ok=True)
-        self._key(name).unlink(missing_ok=True)
+        remove_file(self._file(name))
+        remove_file(self._key(name))
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.json"

@@ -192,6 +192,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
     hint = {
         **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
+        "audit_unavailable": "its disk takes nothing (`df -h` there); asked again, it costs nothing",
         "overloaded": "try again in a moment",
         "key_busy": "ask fewer questions at once with this key, or try again in a moment",
         "too_many_connections": "keep fewer connections open, or raise `app.limits.client_connections`",

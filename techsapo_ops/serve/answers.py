@@ -84,6 +84,7 @@ class PendingAnswer:
             raise
         own = _reused(shared, request)
         request.settled(own)
+        await request.written()
         return own
 
 
@@ -213,6 +214,7 @@ class Answers:
             request.failed("internal_error", BROKE)
             raise
         request.settled(found)
+        await request.written()
         return found
 
     async def _at_work(

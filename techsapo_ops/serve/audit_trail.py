@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -14,6 +16,7 @@ from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
+from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.spending import Event as SpendingEvent
 from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
@@ -27,6 +30,8 @@ from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
 log = structlog.get_logger()
 
+RETRY_AFTER = 10.0
+"""Seconds after which a disk may have room again."""
 OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
 
 
@@ -36,6 +41,8 @@ _ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
 """Of these the reasons that are no failure of ours: there is no money for it, or the key asks too much."""
 
 
+KEPT_WITHIN = 30.0
+"""Seconds in which a row is on disk, or its answer is not given."""
 _ECHO = 16
 """Characters in a row that a vendor's words and the question share by no chance."""
 
@@ -88,6 +95,8 @@ class AuditedRequest:
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""
+    kept: Future[bool] | None = None
+    """Told whether its row is on disk, where answers wait for that."""
     joined: bool = False
     """Whether it waits for the analysis of another request, which that one counts."""
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -128,6 +137,28 @@ class AuditedRequest:
         )
         status = "accepted" if answer.accepted else "below_threshold"
         self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
+
+    async def written(self) -> None:
+        """Wait until no power cut takes its row, where the spec says `audit.durability: answered`.
+
+        Raises Problem where neither disk nor database takes it: then there is no answer. What the analysis
+        found is kept, and costs nothing when it is asked again.
+        """
+        if self.kept is None:
+            return
+        try:
+            async with asyncio.timeout(KEPT_WITHIN):
+                kept = await asyncio.wrap_future(self.kept)
+        except TimeoutError:
+            kept = False
+        if not kept:
+            log.error("An answer is held back: its audit row is not on disk", **self._who())
+            raise Problem(
+                503,
+                "audit_unavailable",
+                "the answer is there, but its row of the audit log can't be put on disk; ask again later",
+                retry_after=RETRY_AFTER,
+            )
 
     def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
         """There is no answer; `failures` are those of the providers that were asked."""
@@ -199,7 +230,7 @@ class AuditedRequest:
         hit = answer is not None and answer.cache == "hit"
         account = None if hit else self.account
         prompt = self.prompt
-        self.trail.audit.put(
+        self.kept = self.trail.audit.put(
             AuditRow(
                 id=uuid.uuid4().hex,
                 time=self.time,

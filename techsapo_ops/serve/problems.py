@@ -20,6 +20,7 @@ from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, Prob
 log = structlog.get_logger()
 
 Code = Literal[
+    "audit_unavailable",
     "body_too_large",
     "budget_exhausted",
     "budget_reserved",

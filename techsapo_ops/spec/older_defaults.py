@@ -58,6 +58,7 @@ SAFER: tuple[SaferDefault, ...] = (
     ),
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
     SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
+    SaferDefault(("audit", "durability"), "answers do not wait for their audit rows"),
     SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),
     SaferDefault(
         ("providers", "NAME", "provider", "require_parameters"),

@@ -49,7 +49,7 @@ class Problem:
 def problem_at(mark: Mark, path: Path, message: str, hint: str = "") -> Problem:
     """A problem that stays on one line and harmless in a terminal, whatever keys and values hold."""
     where = shown(dotted(path), 200)
-    return Problem(mark.line, mark.column, where, shown(message, 500), shown(hint, 500))
+    return Problem(mark.line, mark.column, where, shown(message, 1500), shown(hint, 500))
 
 
 class SpecError(OpsError):

@@ -7,6 +7,8 @@ import os
 import secrets
 from pathlib import Path
 
+from techsapo_ops.adapters.files import sync_directory
+
 log = logging.getLogger("techsapo.key")
 
 _BYTES = 24
@@ -41,6 +43,7 @@ def _make(path: Path) -> None:
             os.fsync(file.fileno())
         # A link, unlike a rename, never takes the place of a key that another has made meanwhile.
         os.link(beside, path, follow_symlinks=False)
+        sync_directory(path.parent)
     except FileExistsError:
         return
     finally:

@@ -113,6 +113,7 @@ def serve(
     from techsapo_ops.services.alertmanager.kind import Alertmanager
     from techsapo_ops.services.alertmanager.signing import key_file
     from techsapo_ops.services.prometheus.kind import Prometheus
+    from techsapo_ops.spec.durability import durable_answers
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stores.shared_key import shared_key
 
@@ -132,6 +133,7 @@ def serve(
         calibration=calibration,
         auth=_auth(spec, project, host, published=rendered),
         refuse_other_hosts=_chosen(spec.app.refuse_other_hosts, spec, project),
+        durable_audit=_chosen(durable_answers(spec.audit), spec, project),
         key_shares=_chosen(spec.app.limits.key_shares, spec, project),
         keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,

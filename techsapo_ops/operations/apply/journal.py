@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 
 BEGUN, FILES, PREPARED, SERVICES, READ_BACK, BACK = (
@@ -57,7 +57,7 @@ class Journal:
         Returns what Ledger.record does.
         """
         forgotten = self._ledger.record(entry)
-        self.path.unlink(missing_ok=True)
+        remove_file(self.path)
         self._note = None
         return forgotten
 
@@ -65,7 +65,7 @@ class Journal:
         """Record an apply that was killed as failed and return it; None when there was none."""
         note = self._read()
         if note is None:
-            self.path.unlink(missing_ok=True)
+            remove_file(self.path)
             return None
         entry = None
         if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
@@ -75,7 +75,7 @@ class Journal:
                 note.entry, result="failed", reason=f"interrupted {where}{done}", seconds=self._seconds(note)
             )
             self._ledger.record(entry)
-        self.path.unlink(missing_ok=True)
+        remove_file(self.path)
         return entry
 
     def _seconds(self, note: Note) -> float:

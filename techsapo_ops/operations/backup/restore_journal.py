@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.files import read_text, remove_file, write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 
@@ -32,7 +32,7 @@ def journal(layout: Layout, safety: str, kinds: Sequence[str], apps: Sequence[st
 
 def finished(layout: Layout) -> None:
     """The data is whole again."""
-    _path(layout).unlink(missing_ok=True)
+    remove_file(_path(layout))
 
 
 def interrupted(layout: Layout) -> Interrupted | None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.process import Command, Runner, split_command
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.material import names_of
@@ -136,6 +137,7 @@ def install(work: Deployment) -> None:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(work.store.chain)
         temporary.replace(link)
+        sync_directory(link.parent)
     except OSError as error:
         raise OpsError(
             f"cannot link {link} to certificate {work.store.name}: {error.strerror}",

@@ -256,7 +256,11 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
+    durability: Literal["answered", "relaxed"] | None = None
+    """answered: an answer is given only once its row is on disk, so that neither a kill -9 nor a power cut
+    leaves one without. relaxed: those of `flush_interval` may be lost. Empty: as the edition has it."""
     flush_interval: Duration = "200ms"
-    """How long rows wait in memory to be written together: what a kill -9 of the app loses at most."""
+    """How long rows gather for one write to the database; with `durability: relaxed` what a kill -9 of the
+    app, or a power cut, loses at most."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

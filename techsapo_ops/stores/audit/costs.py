@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ENOUGH = 20
 """Fewest requests from which a pair of providers is judged."""
+_NAMED = 500
+"""Ids in one list of a statement."""
 T = TypeVar("T")
 By = Literal["provider", "model", "day"]
 
@@ -124,9 +126,17 @@ class Report:
 
 
 def spent_since(
-    mysql: AuditServer | None, sqlite: Path, since: datetime, key_id: str | None, *, simulated: bool = True
+    mysql: AuditServer | None,
+    sqlite: Path,
+    since: datetime,
+    key_id: str | None,
+    *,
+    simulated: bool = True,
+    without: Sequence[str] = (),
 ) -> float:
     """USD charged since `since`, of one API key or, with None, of all; `simulated` money too, or not.
+
+    The rows with the ids `without` are left out: those that are counted elsewhere.
 
     Raises SQLAlchemyError or OSError.
     """
@@ -138,6 +148,8 @@ def spent_since(
     wanted = sa.select(sa.func.sum(requests.c.cost_usd)).where(requests.c.time >= _naive(since))
     if key_id is not None:
         wanted = wanted.where(requests.c.key_id == key_id)
+    for n in range(0, len(without), _NAMED):
+        wanted = wanted.where(requests.c.id.not_in(without[n : n + _NAMED]))
     if not simulated:
         wanted = wanted.where(requests.c.simulated == sa.false())
 

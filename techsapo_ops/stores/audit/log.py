@@ -1,4 +1,4 @@
-"""The audit log: rows are written by a thread of their own, in batches, and spooled while they can't be."""
+"""The audit log: a thread of its own writes rows, in batches; while that fails they wait on disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Literal
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stores.audit.costs import Report, report, spent_since
+from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
@@ -26,6 +28,8 @@ RETRY = 1.0
 PROBE = 15.0
 """Seconds between signs of life asked of an idle database."""
 Operation = Literal["insert", "ping", "read"]
+_MAYBE_WRITTEN = 5_000
+"""How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
 MAX_HELD = 50_000
 """Rows kept in memory while neither the database nor the disk takes them."""
 
@@ -50,8 +54,12 @@ class AuditLog:
 
     `written` is told how many rows were written ("success") or had to wait ("error"), `operated` of each
     operation on the database and whether it succeeded, both from any thread. Rows are gathered for
-    `flush_interval` seconds into a batch: what a kill -9 of this process can lose. The database is
-    MySQL/MariaDB where `mysql` is given, else audit.sqlite in `directory`, which also holds the spool.
+    `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is given, else
+    audit.sqlite in `directory`, which also holds the spool.
+
+    With `durable` each row is in the spool, on disk, before `put`'s future says so, and the spool is what
+    batches are made of: whether the database is quick, slow or away, an answer waits for this disk alone.
+    Without it a batch is what a kill -9 of this process, or a power cut, can lose.
     Raises OpsError when the spool of an earlier run can't be read.
     """
 
@@ -63,11 +71,12 @@ class AuditLog:
         operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,
         *,
         flush_interval: float = 0.2,
+        durable: bool = False,
     ) -> None:
         self._mysql = mysql
         self._directory = directory
         try:
-            self._spool = Spool(directory / "audit-spool.jsonl")
+            self._spool = Spool(directory / "audit-spool.jsonl", stays=durable)
         except OSError as error:
             raise OpsError(
                 f"cannot read {directory / 'audit-spool.jsonl'}: {error.strerror}", "check who owns it"
@@ -75,7 +84,8 @@ class AuditLog:
         self._written = written
         self._operated = operated
         self._flush_interval = flush_interval
-        self._queue: queue.SimpleQueue[AuditRow | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
+        self._intake = Intake(self._spool, self._look, self._refused) if durable else None
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = f"{mysql.database} on {mysql.host}:{mysql.port}" if mysql else "audit.sqlite"
         self._errors = 0
@@ -83,22 +93,36 @@ class AuditLog:
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._spooled = self._spool.rows
+        self._counted = self._spooled
+        """Rows in the spool that `written` was told of."""
         self._held: list[AuditRow] = []
         self._retry_at = 0.0
 
     def start(self) -> None:
         """Start the writer."""
         self._thread.start()
+        if self._intake is not None:
+            self._intake.start()
 
-    def put(self, row: AuditRow) -> None:
-        """Hand a row over; returns at once."""
+    def put(self, row: AuditRow) -> Future[bool] | None:
+        """Hand a row over; returns at once.
+
+        Where rows are durable, the future is told whether this one is: not where neither the disk nor the
+        database takes it, though it is tried on from memory.
+        """
+        if self._intake is not None:
+            return self._intake.put(row)
         self._queue.put(row)
+        return None
 
     def close(self, timeout: float = 10.0) -> None:
         """Write or spool what is waiting and stop, within `timeout` seconds."""
-        self._queue.put(None)
+        started = time.monotonic()
         self._closing.set()
-        self._thread.join(timeout)
+        if self._intake is not None:
+            self._intake.close(timeout)
+        self._queue.put(None)
+        self._thread.join(max(0.0, started + timeout - time.monotonic()))
         if self._thread.is_alive():
             log.error("The audit writer did not stop in time", extra={"waiting": self._queue.qsize()})
 
@@ -113,13 +137,18 @@ class AuditLog:
         can't be read. Blocks: call it in a thread.
         """
         try:
-            waiting = [
-                row.cost_usd
+            waiting = {
+                row.id: row.cost_usd
                 for row in self._spool.read()
                 if row.time >= since and key_id in (None, row.key_id) and (simulated or not row.simulated)
-            ]
+            }
             written = spent_since(
-                self._mysql, self._directory / "audit.sqlite", since, key_id, simulated=simulated
+                self._mysql,
+                self._directory / "audit.sqlite",
+                since,
+                key_id,
+                simulated=simulated,
+                without=tuple(waiting)[:_MAYBE_WRITTEN],
             )
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
@@ -130,7 +159,7 @@ class AuditLog:
             self._operated("read", False)
             return 0.0
         self._operated("read", True)
-        return written + sum(waiting)
+        return written + sum(waiting.values())
 
     @property
     def consecutive_errors(self) -> int:
@@ -140,17 +169,20 @@ class AuditLog:
     @property
     def alive(self) -> bool:
         """Whether the writer runs."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and (self._intake is None or self._intake.alive)
 
     def status(self) -> AuditStatus:
         """How the audit log does now."""
         healthy = self.alive and self._ready.is_set() and self._errors == 0
+        waiting = self._queue.qsize() + len(self._held)
+        if self._intake is not None:
+            waiting = self._intake.waiting() + len(self._held)
         return AuditStatus(
             in_use="mysql" if self._mysql else "sqlite",
             healthy=healthy,
             detail=self._where if healthy else f"{self._where}: {self._last_error}",
             consecutive_errors=self._errors,
-            waiting=self._queue.qsize() + len(self._held),
+            waiting=waiting,
             spooled=self._spooled,
         )
 
@@ -170,8 +202,25 @@ class AuditLog:
                 if time.monotonic() >= self._retry_at:
                     self._probe(store)
                 probed = time.monotonic()
-            self._spooled = spool.rows
+            if self._intake is not None and self._errors and (new := spool.rows - self._counted) > 0:
+                self._written("error", new)
+                self._counted += new
+            # Where all rows pass through the spool, those are meant that the database keeps waiting.
+            self._spooled = spool.rows if self._intake is None or self._errors else 0
         store.close()
+        try:
+            spool.close()
+        except OSError:
+            return  # an empty file is as good
+
+    def _look(self) -> None:
+        """The spool has rows."""
+        self._queue.put("look")
+
+    def _refused(self, rows: list[AuditRow]) -> None:
+        """The disk does not take rows; the database may."""
+        for row in rows:
+            self._queue.put(row)
 
     def _gather(self) -> tuple[list[AuditRow], bool]:
         """Wait for rows; False with the last ones.
@@ -181,11 +230,13 @@ class AuditLog:
         """
         rows: list[AuditRow] = []
         try:
-            row = self._queue.get(timeout=RETRY)
+            more = self._intake is not None and self._spool.rows and not self._errors
+            row = self._queue.get(timeout=max(self._flush_interval, 0.001) if more else RETRY)
             if self._queue.qsize() < BATCH:
                 self._closing.wait(self._flush_interval)
             while row is not None:
-                rows.append(row)
+                if row != "look":
+                    rows.append(row)
                 if len(rows) == BATCH:
                     return rows, True
                 row = self._queue.get_nowait()
@@ -202,7 +253,10 @@ class AuditLog:
         self._written("error", new)
         try:
             spool.append(rows)
+            self._counted += len(rows)
+            self._tell(rows, kept=True)
         except OSError as error:
+            self._tell(rows, kept=False)
             self._held = rows[-MAX_HELD:]
             lost = len(rows) - len(self._held)
             log.error(
@@ -212,17 +266,33 @@ class AuditLog:
 
     def _replay(self, store: AuditStore, spool: Spool) -> None:
         batch: list[AuditRow] = []
-        total = spool.rows
-        for row in spool.read():
+        end, total = spool.end, 0
+        for total, row in enumerate(spool.read(end), 1):  # noqa: B007 - used after the loop
             batch.append(row)
             if len(batch) == BATCH:
                 if not self._insert(store, batch):
-                    return
+                    break
                 batch = []
-        if batch and not self._insert(store, batch):
-            return
-        spool.clear()
-        log.info("Spooled audit rows were written", extra={"rows": total})
+        else:
+            if not batch or self._insert(store, batch):
+                self._drop(spool, end, total)
+
+    def _drop(self, spool: Spool, end: int, rows: int) -> None:
+        try:
+            spool.drop(end, rows)
+        except (OSError, OpsError) as error:
+            # What is written a second time at the next start makes no second row.
+            log.error(
+                "Audit rows that are written can't be taken from the spool", extra={"error": str(error)}
+            )
+            self._retry_at = time.monotonic() + RETRY
+        if self._counted:
+            log.info("Spooled audit rows were written", extra={"rows": rows})
+        self._counted = 0
+
+    def _tell(self, rows: list[AuditRow], *, kept: bool) -> None:
+        if self._intake is not None:
+            self._intake.tell(rows, kept=kept)
 
     def _probe(self, store: AuditStore) -> None:
         try:
@@ -239,6 +309,7 @@ class AuditLog:
             self._failed("insert", error)
             return False
         self._worked("insert")
+        self._tell(rows, kept=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.files import sync_directory, write_atomic
+
 log = logging.getLogger("techsapo.audit")
+_LONG = 4 << 20
+"""Bytes of rows that are in the database, from which on the file is written anew without them."""
 
 DRILL = "drill"
 """Tier and status of the rows of drills, which no report counts: nobody asked, and nobody paid."""
@@ -82,49 +87,95 @@ class AuditRow:
 
 
 class Spool:
-    """A JSONL file. Only one thread of one process may use it."""
+    """A JSONL file. One thread may add to it while another one replays it; of one process only.
 
-    def __init__(self, path: Path) -> None:
+    With `stays` the file is not removed with its last row: it is used all the time. Raises OSError where it
+    can't be read.
+    """
+
+    def __init__(self, path: Path, *, stays: bool = False) -> None:
         self.path = path
+        self._stays = stays
+        self._lock = threading.Lock()
+        self._start = 0
+        """What lies before it is in the database."""
+        self._end = path.stat().st_size if path.exists() else 0
         self.rows = sum(1 for _ in self.read())
 
-    def append(self, rows: list[AuditRow]) -> None:
-        """Add rows; they are on disk when this returns. Raises OSError."""
-        torn = self._ends_torn()
-        descriptor = os.open(
-            self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-            start = file.tell()
-            try:
-                file.write(("\n" if torn else "") + "".join(row.to_json() + "\n" for row in rows))
-                file.flush()
-                os.fsync(descriptor)
-            except OSError:
-                # Half a batch must not be replayed beside the whole one that the caller keeps.
-                os.ftruncate(descriptor, start)
-                raise
-        self.rows += len(rows)
+    @property
+    def end(self) -> int:
+        """Where the last row ends, for `drop`."""
+        return self._end
 
-    def read(self) -> Iterator[AuditRow]:
-        """The waiting rows; a line torn by a crash is passed over and reported."""
+    def append(self, rows: list[AuditRow]) -> bool:
+        """Add rows, to none or to others (False); they are on disk when this returns. Raises OSError."""
+        content = "".join(row.to_json() + "\n" for row in rows)
+        with self._lock:
+            torn, new = self._ends_torn(), not self.path.exists()
+            descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+            )
+            with os.fdopen(descriptor, "ab") as file:
+                start = file.seek(0, os.SEEK_END)
+                try:
+                    file.write((("\n" if torn else "") + content).encode())
+                    file.flush()
+                    os.fsync(descriptor)
+                    if new:
+                        sync_directory(self.path.parent)
+                except OSError:
+                    # Half a batch must not be replayed beside the whole one that the caller keeps.
+                    os.ftruncate(descriptor, start)
+                    raise
+                self._end = file.tell()
+            self.rows += len(rows)
+            return self.rows == len(rows)
+
+    def read(self, until: int | None = None) -> Iterator[AuditRow]:
+        """The rows that wait now, or before `until`; a line torn by a crash is passed over and reported."""
+        with self._lock:
+            place, end = self._start, self._end if until is None else until
         if not self.path.exists():
             return
-        with self.path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, 1):
+        with self.path.open("rb") as file:
+            file.seek(place)
+            for line in file:
+                if place >= end:
+                    return
+                place += len(line)
                 if not line.strip():
                     continue
                 try:
-                    yield AuditRow.from_json(line)
+                    yield AuditRow.from_json(line.decode(errors="replace"))
                 except (ValueError, KeyError, TypeError):
                     log.error(
-                        "A spooled audit row can't be read", extra={"file": str(self.path), "line": number}
+                        "A spooled audit row can't be read",
+                        extra={"file": str(self.path), "ends_at_byte": place},
                     )
 
-    def clear(self) -> None:
-        """Forget all rows, after they are in the database. Raises OSError."""
-        self.path.unlink(missing_ok=True)
-        self.rows = 0
+    def drop(self, end: int, rows: int) -> None:
+        """Forget the `rows` before `end`, after they are in the database. Raises OSError or OpsError."""
+        with self._lock:
+            self.rows -= rows
+            self._start = end
+            if end == self._end:
+                if self._stays:
+                    os.truncate(self.path, 0)
+                else:
+                    self.path.unlink(missing_ok=True)
+                self._start = self._end = 0
+            elif end > _LONG:
+                with self.path.open("rb") as file:
+                    file.seek(end)
+                    rest = file.read()
+                write_atomic(self.path, rest, 0o600)
+                self._start, self._end = 0, len(rest)
+
+    def close(self) -> None:
+        """Remove the file where nothing waits in it. Raises OSError."""
+        with self._lock:
+            if self.rows == 0 and self._start == self._end:
+                self.path.unlink(missing_ok=True)
 
     def _ends_torn(self) -> bool:
         try:

@@ -228,7 +228,7 @@ def _die_at(step: int) -> None:
     os.replace, os.unlink, os.fsync = dying(os.replace), dying(os.unlink), dying(os.fsync)
 
 
-STEPS = 25
+STEPS = 40
 """fsync, rename and unlink calls of one write of NEW over OLD, with some to spare."""
 
 

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from pathlib import Path
+
+import httpx
+import pytest
+from orchestrator import client_of, make_app, make_spec
+
+from techsapo_ops.serve import audit_trail
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.stores.audit.spool import AuditRow
+
+URL = "/api/v1/generate"
+STREAM = {"Accept": "text/event-stream"}
+
+
+def held_back(app: App, monkeypatch: pytest.MonkeyPatch) -> list[Future[bool]]:
+    futures: list[Future[bool]] = []
+
+    def put(_row: AuditRow) -> Future[bool]:
+        futures.append(Future())
+        return futures[-1]
+
+    monkeypatch.setattr(app.audit, "put", put)
+    return futures
+
+
+async def some(futures: list[Future[bool]]) -> None:
+    for _ in range(6000):
+        if futures:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("no row came")
+
+
+@pytest.mark.parametrize("headers", [{}, STREAM])
+def test_no_answer_is_given_before_its_row_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    app = make_app(tmp_path)
+
+    async def main() -> httpx.Response:
+        async with client_of(app) as client:
+            futures = held_back(app, monkeypatch)
+            asked = asyncio.create_task(client.post(URL, json={"prompt": "502"}, headers=headers))
+            await some(futures)
+            done, _ = await asyncio.wait([asked], timeout=0.2)
+            assert not done
+            futures[0].set_result(True)
+            return await asked
+
+    answer = asyncio.run(main())
+    assert answer.status_code == 200
+    assert "confidence" in answer.text
+
+
+def test_an_answer_whose_row_no_disk_takes_is_held_back_and_costs_nothing_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+
+    async def main() -> tuple[httpx.Response, httpx.Response]:
+        async with client_of(app) as client:
+            with monkeypatch.context() as patch:
+                futures = held_back(app, patch)
+                asked = asyncio.create_task(client.post(URL, json={"prompt": "502"}))
+                await some(futures)
+                futures[0].set_result(False)
+                refused = await asked
+            return refused, await client.post(URL, json={"prompt": "502"})
+
+    refused, again = asyncio.run(main())
+    assert (refused.status_code, refused.json()["code"]) == (503, "audit_unavailable")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (again.status_code, again.json()["cache"]) == (200, "hit")
+
+
+def test_a_disk_that_hangs_holds_an_answer_back_for_a_bounded_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(tmp_path)
+    monkeypatch.setattr(audit_trail, "KEPT_WITHIN", 0.05)
+
+    async def main() -> httpx.Response:
+        async with client_of(app) as client:
+            with monkeypatch.context() as patch:
+                held_back(app, patch)
+                return await client.post(URL, json={"prompt": "502"})
+
+    assert asyncio.run(main()).json()["code"] == "audit_unavailable"
+
+
+def test_where_the_spec_says_relaxed_nobody_waits(tmp_path: Path) -> None:
+    app = App(Options(make_spec(), "app-1", tmp_path / "data", durable_audit=False))
+
+    async def main() -> httpx.Response:
+        async with client_of(app) as client:
+            return await client.post(URL, json={"prompt": "502"})
+
+    assert asyncio.run(main()).status_code == 200
+    assert not (tmp_path / "data/audit-spool.jsonl").exists()
