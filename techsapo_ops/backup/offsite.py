@@ -19,6 +19,9 @@ _NO_REPOSITORY = 10
 _LOCKED = 11
 _WRONG_PASSWORD = 12
 """Exit codes of restic, from its manual's page on scripting."""
+OLDEST = (0, 17, 1)
+"""From which on there are these codes: the first two came with 0.17.0, that of the password with 0.17.1."""
+_VERSION_SECONDS = 20.0
 _TAG = "techsapo"
 PART_TAG = "part"
 """On a snapshot that has some of a stack's data alone, or what a restore put aside."""
@@ -57,6 +60,24 @@ def login(offsite: Offsite) -> dict[str, str]:
         if name is not None and value is not None:
             found |= {user_variable: name, secret_variable: value.reveal()}
     return found
+
+
+def version_of(runner: Runner, binary: str) -> tuple[int, ...]:
+    """Of the restic at `binary`, such as (0, 18, 0); empty where it does not say. Raises OpsError."""
+    said = runner.run(Command((binary, "version")), timeout=_VERSION_SECONDS).output
+    found = re.search(r"^restic (\d+(?:\.\d+)*)", said, re.MULTILINE)
+    return tuple(map(int, found[1].split("."))) if found is not None else ()
+
+
+def too_old(version: tuple[int, ...]) -> str:
+    """What is wrong with a restic of that version, in words; empty where nothing is."""
+    if not version or version >= OLDEST:
+        return ""
+    told, least = (".".join(map(str, each)) for each in (version, OLDEST))
+    return (
+        f"restic {told} is older than {least}: it does not say by its exit code that there is no repository, "
+        "that one is locked or the password wrong, so nothing is copied"
+    )
 
 
 def restic_of(stack: Stack) -> Restic | None:
@@ -234,6 +255,10 @@ class Restic:
         }
         return self.runner.run(Command(argv, env), timeout=_SECONDS)
 
+    def version(self) -> tuple[int, ...]:
+        """Of the program, such as (0, 18, 0); empty where it does not say. Raises OpsError."""
+        return version_of(self.runner, self.binary)
+
     @property
     def _password_word(self) -> str:
         return "backup.offsite.password" if self.given == "backup.offsite" else "the password"
@@ -246,5 +271,7 @@ class Restic:
             _WRONG_PASSWORD: f"{self._password_word} is not the repository's",
             _NO_REPOSITORY: f"check {self.given}: there is no repository",
         }.get(done.code, f"check {self.given}, and that the place can be reached")
+        if old := too_old(self.version()):
+            hint = f"{old}; {hint}"
         said = done.stderr.decode(errors="replace").strip() or done.output
         raise OpsError(f"restic {what} failed with code {done.code}: {said[-600:]}", hint)

@@ -116,6 +116,10 @@ class Repository:
             raise OpsError(f"{many} {word}", "`techsapo backup list` shows them all")
         return found[0]
 
+    def unreadable_after(self, backup: Backup) -> tuple[Backup, ...]:
+        """The backups that were begun after `backup`, by their ids, and whose manifest can't be read."""
+        return tuple(b for b in self.backups() if b.manifest is None and b.id > backup.id)
+
     def begin(self, now: datetime) -> tuple[str, Path, int]:
         """Id, folder and sequence of a new backup; what killed ones left is removed first.
 

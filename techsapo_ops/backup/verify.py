@@ -13,6 +13,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import LONGEST
 from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
+from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.shapes import file_name
@@ -53,6 +54,8 @@ class Verification:
     """Its origin: a word of origin.State."""
     note: str = ""
     """What is not wrong, and is to be known."""
+    passed_over: tuple[str, ...] = ()
+    """Newer backups whose manifest can't be read, and why, where the newest was asked for."""
 
     @property
     def ok(self) -> bool:
@@ -140,8 +143,10 @@ def verify_deep(
 ) -> Verification:
     """Restore every part of `backup` on trial; `seconds` of each is how long its data took to come back.
 
-    Raises OpsError where a throwaway server can't be had, which says nothing of the backup.
+    Raises OpsError where a throwaway server can't be had, or has no room, which says nothing of the backup.
     """
+    if backup.manifest is not None:
+        require_room(stack, backup.manifest.parts, at_once=False)
     return _looked(backup, "deep", at, lambda part: _tried(stack, backup, part, told))
 
 

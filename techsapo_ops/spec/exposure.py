@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from techsapo_ops.spec.edition import FIRST, LATEST, PRODUCTION, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.findings import Context, Finding
@@ -32,6 +33,8 @@ class Exposure:
 
 
 _SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
+_PLAIN = re.compile(r"(?P<kind>rest|s3):(?P<url>http://.*)", re.IGNORECASE | re.DOTALL)
+"""A repository that restic reaches without TLS."""
 _BY_PROGRAM = ("sftp:", "rclone:")
 """Repositories that restic reaches by another program."""
 
@@ -254,6 +257,22 @@ def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
         yield Exposure("redis-plain-text", path, message, "add `redis: {tls: true}`", uses)
 
 
+def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+    """restic encrypts what it copies; who logs in how, and what is copied when, goes as the address says."""
+    offsite = spec.backup.offsite
+    found = _PLAIN.match(offsite.restic) if offsite is not None else None
+    host = urlsplit(found["url"]).hostname if found is not None else None
+    if found is None or not host or is_loopback(host):
+        return
+    readable = "its login, and what is copied when," if found["kind"] == "rest" else "what is copied when"
+    yield Exposure(
+        "offsite-plain-http",
+        ("backup", "offsite", "restic"),
+        f"backups go to {host} by plain HTTP: {readable} can be read on the way, and be cut off",
+        f"{found['kind']}:https://…, or an sftp: repository",
+    )
+
+
 _LOOKS: tuple[Callable[[Spec, Deployment], Iterator[Exposure]], ...] = (
-    _app, _nginx, _redis, _monitoring, _grafana,
+    _app, _nginx, _redis, _monitoring, _grafana, _offsite,
 )  # fmt: skip

@@ -140,6 +140,10 @@ class BackupKind(ABC):
         """A throwaway server that holds a part, for the length of a with block; see `throwaway`."""
         raise NotImplementedError(self.name)
 
+    def trial_bytes(self, part: Part) -> int:
+        """About how much room a throwaway server with a part takes, in bytes."""
+        return part.raw_bytes
+
     def client(self, scratch: Scratch) -> Command:  # noqa: ARG002 - a shell needs nothing of it
         """What a person starts in the container of a throwaway server to look around."""
         return Command(("sh",))

@@ -89,6 +89,14 @@ def test_no_accounts_password_stands_in_the_binlog_and_rows_do(lab: Project) -> 
     assert [w for w in (*passwords, *hashes) if w.encode() in told + raw] == []
 
 
+def test_temporary_tables_are_the_stacks_own_so_that_no_other_mariadb_removes_them(lab: Project) -> None:
+    with Root(lab) as sql:
+        sql.execute("SELECT @@tmpdir")
+        folder = Path(str(sql.fetchone()[0]))  # type: ignore[index] # it answers
+    assert folder == lab.layout.data / "mysql-tmp"
+    assert folder.stat().st_uid == (lab.layout.data / "mysql").stat().st_uid
+
+
 def test_it_is_whole_and_restores_to_the_facts(lab: Project, backup: Backup) -> None:
     assert json.loads(lab.run("backup", "verify", backup.id, "--json").stdout)["ok"] is True
     time.sleep(

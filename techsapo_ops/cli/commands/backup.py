@@ -212,7 +212,7 @@ def verify(
         out.json({**asdict(found), "ok": found.ok})
     else:
         _show(found, out)
-    if not found.ok:
+    if not found.ok or found.passed_over:
         raise typer.Exit(1)
 
 
@@ -230,6 +230,10 @@ def _show(found: Verification, out: Output) -> None:
         out.say(f"{found.id} {how} ({found.seconds:.1f} s)")
     else:
         out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
+    for sentence in found.passed_over:
+        out.warn(f"a newer backup was passed over: {sentence}")
+    if found.ok and found.passed_over:
+        out.next("`techsapo backup` makes another")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
@@ -94,7 +95,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
                 _clock(s.last.started if s.last else None),
                 s.last.result if s.last else "-",
                 _took(s.last),
-                (s.last.error or s.last.summary) if s.last else "",
+                ((s.last.error or s.last.summary) if s.last else "") or _title(s),
             )
             for s in found
         ],
@@ -280,10 +281,15 @@ def _run_json(run: Run, log: str | None = None) -> dict[str, Any]:
     return value if log is None else {**value, "log": log}
 
 
+def _title(found: JobStatus) -> str:
+    return jobs()[found.job.name].title["en"]
+
+
 def _status_json(found: JobStatus) -> dict[str, Any]:
     job = found.job
     return {
         "name": job.name,
+        "title": _title(found),
         "schedule": job.at,
         "next": found.next.isoformat() if found.next is not None else None,
         "timeout": job.timeout,

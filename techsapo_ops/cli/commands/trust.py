@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +13,11 @@ import typer
 from techsapo_ops.adapters.ownership import group_name, user_name
 from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, read_allowed, write_allowed
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import begin_anyway, ending
 from techsapo_ops.operations.root_trust import allow
 
 if TYPE_CHECKING:
@@ -43,7 +47,9 @@ def add(folder: FolderArgument) -> None:
     if made is None:
         out.say(f"root alone may change {folder.resolve()}: nothing to allow")
         return
-    out.say(f"root trusts {_whom(made)} in {made.folder}, by {TRUSTED_FOLDERS}")
+    what = {"folder": str(made.folder), "users": sorted(made.users), "groups": sorted(made.groups)}
+    with _noted(made.folder, "trust add", what, out):
+        out.say(f"root trusts {_whom(made)} in {made.folder}, by {TRUSTED_FOLDERS}")
 
 
 @app.command()
@@ -60,8 +66,10 @@ def remove(folder: FolderArgument) -> None:
     left = [allowed for allowed in known if allowed.folder not in named]
     if len(left) == len(known):
         raise OpsError(f"{folder.resolve()} was not allowed", "`techsapo trust list` shows what is")
-    write_allowed(left)
-    Output().say(f"root no longer trusts others in {folder.resolve()}")
+    out, real = Output(), folder.resolve()
+    with _noted(real, "trust remove", {"folder": str(real)}, out):
+        write_allowed(left)
+    out.say(f"root no longer trusts others in {folder.resolve()}")
 
 
 @app.command(name="list")
@@ -101,6 +109,17 @@ def _value(allowed: Allowed) -> dict[str, Any]:
 def _whom(allowed: Allowed) -> str:
     users = [user_name(uid) for uid in sorted(allowed.users)]
     return ", ".join([*users, *(f"the group {group_name(gid)}" for gid in sorted(allowed.groups))])
+
+
+@contextmanager
+def _noted(folder: Path, action: str, what: dict[str, Any], out: Output) -> Iterator[None]:
+    """Record it with the stack in `folder`; where there is none, there is no record that it belongs to."""
+    layout = layout_beside(folder / DEFAULT_SPEC, trusted=False)
+    if layout.state.is_symlink() or not layout.state.is_dir():
+        yield
+        return
+    with ending(begin_anyway(layout, action, what, out.warn), out.warn):
+        yield
 
 
 def _root_only() -> None:

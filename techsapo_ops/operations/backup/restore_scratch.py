@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.stack.engine import Scratch
@@ -26,6 +27,7 @@ def into_scratch(
         if kind.too_secret:
             look = f"`restic restore latest --tag {intent.backup.id} --target FOLDER` fetches it"
         raise OpsError(f"{kind.name} needs no server to be looked at", look)
+    require_room(stack, [part for part, _ in held], at_once=True)
     with ExitStack() as servers:
         made: dict[str, Scratch] = {}
         for part, kind in held:

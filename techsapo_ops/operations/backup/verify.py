@@ -24,7 +24,8 @@ def verify_backup(
 ) -> Verification:
     """Look at one backup, `deep` by restoring it, and write the result down beside it.
 
-    What is wrong with the backup is in the result. Raises OpsError where it could not be looked at.
+    What is wrong with the backup is in the result, and what `latest` passed over. Raises OpsError where it
+    could not be looked at.
     """
     repository = repository_of(stack)
     backup = repository.find(word)
@@ -40,5 +41,8 @@ def verify_backup(
             found = with_origin(looked, origin)
         found = replace(found, note="; ".join(filter(None, (found.note, lost))))
         repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
+        if word == "latest":
+            unread = repository.unreadable_after(backup)
+            found = replace(found, passed_over=tuple(f"{b.id} can't be read: {b.damage}" for b in unread))
         write_metrics(repository, stack.layout)
     return found

@@ -35,6 +35,11 @@ def verify(context: JobContext) -> JobResult:
         raise OpsError(
             f"{found.id} is no good: {'; '.join(found.sentences)}", "`techsapo backup` makes another"
         )
+    if found.passed_over:
+        raise OpsError(
+            f"{found.id} restores, but a newer backup is no good: {'; '.join(found.passed_over)}",
+            "`techsapo backup` makes another",
+        )
     return JobResult(f"{found.id} restores, in {found.seconds:.1f} s")
 
 

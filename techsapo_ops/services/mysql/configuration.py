@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.accounts import statements, unlogged
@@ -12,6 +13,7 @@ from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 MY_CNF = "mysql/my.cnf"
+TEMPORARY = "mysql-tmp"
 INIT_SQL = "mysql-init/grants.sql"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -37,6 +39,7 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         login=mysql.user,
         buffer_pool=size_bytes(mysql.buffer_pool),
         quote=my_cnf_quote,
+        temporary=str(folder) if (folder := temporary_folder(topology)) is not None else None,
     )
     files = (RenderedFile(MY_CNF, content, owner="mysql"),)
     if not places.from_images:
@@ -55,6 +58,16 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         "EXECUTE IMMEDIATE IF(@@log_bin, 'RESET MASTER', 'DO 0');\n"
     )
     return (*files, RenderedFile(INIT_SQL, sql))
+
+
+def temporary_folder(topology: Topology) -> Path | None:
+    """Where MariaDB keeps its temporary tables; None where its own choice, /tmp, is the stack's alone.
+
+    A MariaDB that starts removes what lies in its folder for them, in /tmp also another stack's. The value is
+    a list, divided by colons.
+    """
+    folder = topology.layout.data / TEMPORARY
+    return None if topology.places.from_images or ":" in str(folder) else folder
 
 
 def my_cnf_quote(text: str) -> str:

@@ -20,6 +20,7 @@ from techsapo_ops.services.mysql.accounts import (
     statements,
     unlogged,
 )
+from techsapo_ops.services.mysql.configuration import temporary_folder
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -44,6 +45,8 @@ def prepare(mysql: Mysql, topology: Topology, runner: Runner) -> None:
     sql = init_sql(mysql, passwords, root)
     write_atomic(layout.mysql_init, sql.encode(), 0o600, owners.ids(service.user))
     install(topology.data_dir(service), topology, service.user, runner)
+    if (temporary := temporary_folder(topology)) is not None:
+        owners.data_folder(temporary, service.user)
 
 
 def init_sql(mysql: Mysql, passwords: Passwords, root: Secret) -> str:

@@ -36,7 +36,8 @@ TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
 """Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
-    "nginx-plain-http", "prometheus-without-login", "redis-plain-text", "redis-without-login",
+    "nginx-plain-http", "offsite-plain-http", "prometheus-without-login", "redis-plain-text",
+    "redis-without-login",
 ]  # fmt: skip
 """The rules of docs/exposure.md on what others may reach; the names are stable."""
 AT_ONCE = "critical-at-once"

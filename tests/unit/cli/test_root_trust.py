@@ -292,6 +292,20 @@ def test_a_group_that_may_write_is_allowed_by_its_number(project: Path) -> None:
     refused(techsapo(project, "validate"), project)
 
 
+def test_whom_root_was_told_to_trust_is_recorded_with_the_stack(project: Path) -> None:
+    owned_by(ALICE, project, project / "techsapo.yaml")
+    techsapo(project, "trust", "add", str(project))
+    assert not (project / ".techsapo").exists(), "there is no stack yet that it would belong to"
+    (project / ".techsapo").mkdir()
+    owned_by(ALICE, project / ".techsapo")
+    techsapo(project, "trust", "add", str(project))
+    techsapo(project, "trust", "remove", str(project))
+    record = project / ".techsapo" / "administration" / "record.jsonl"
+    actions = [json.loads(line)["action"] for line in record.read_text().splitlines()]
+    assert actions == ["trust add", "trust add", "trust remove", "trust remove"]
+    assert record.stat().st_uid == ALICE
+
+
 def test_what_everyone_may_write_is_not_allowed_and_roots_own_needs_it_not(project: Path) -> None:
     same = techsapo(project, "trust", "add", ".")
     assert (same.returncode, "nothing to allow" in same.stderr) == (0, True)

@@ -85,6 +85,16 @@ def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_leng
     assert "someone" in file.content
 
 
+def test_temporary_tables_are_the_stacks_own_on_this_host(tmp_path: Path) -> None:
+    wanted = spec(mysql={})
+    (native,) = mysql_files(topology(wanted, tmp_path), Templates())
+    assert f'tmpdir = "{tmp_path}/.techsapo/data/mysql-tmp"' in native.content
+    (colon,) = mysql_files(topology(wanted, tmp_path / "a:b"), Templates())
+    assert "tmpdir" not in colon.content, "it would be a list of two"
+    file, *_ = mysql_files(topology(wanted, tmp_path, "compose"), Templates())
+    assert "tmpdir" not in file.content, "a container has a /tmp of its own"
+
+
 def test_mariadb_of_root_without_its_user_is_told_to_run_as_root(tmp_path: Path) -> None:
     wanted = spec(mysql={})
     (alone,) = mysql_files(topology(wanted, tmp_path, facts=host(root=True)), Templates())

@@ -1,0 +1,51 @@
+"""What doctor says of the backups: who may change their folder, and the program that copies them off-site."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from techsapo_ops.adapters.ownership import Doubt, Judge
+from techsapo_ops.adapters.trust import read_allowed, trusted_users
+from techsapo_ops.backup.offsite import too_old, version_of
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.stack import Stack
+
+RESTIC = "restic"
+
+
+def folder_doubts(stack: Stack) -> tuple[Doubt, ...]:
+    """Who else may write the folder of the backups, or one on the way to it, where the spec has it elsewhere
+    than in the state directory. Raises OpsError where it can't be looked at.
+
+    Nobody is refused by it, as backups know who made them (docs/backup.md); but whoever may write there can
+    delete them, and whoever owns it can read them.
+    """
+    folder = repository_of(stack).path.absolute()
+    if folder.is_relative_to(stack.layout.state):
+        return ()  # root looks at that before anything else, and others may write what is their own
+    judge = Judge(trusted_users(os.environ) | {os.geteuid()}, read_allowed(), scope=folder)
+    judge.way(folder)
+    return tuple(judge.doubts)
+
+
+def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
+    """What others may do to the backups, and whether restic is one that we can rely on."""
+    try:
+        for doubt in folder_doubts(stack):
+            can = f"{doubt}: who may write there can delete backups, and who owns it can read them"
+            yield HostFinding("backups", "backup.path", Level.WARNING, can, doubt.cure)
+    except OpsError as error:
+        yield HostFinding("backups", "backup.path", Level.WARNING, error.message, error.hint or "")
+    binary = stack.topology.host.binaries.get(RESTIC)
+    if stack.spec.backup.offsite is None or binary is None:
+        return
+    try:
+        old = too_old(version_of(stack.runner, binary))
+    except OpsError as error:
+        old = error.message
+    if old:
+        remedy = "a newer one is in Debian's backports, or at restic's own releases"
+        yield HostFinding("backups", RESTIC, Level.WARNING, old, remedy)

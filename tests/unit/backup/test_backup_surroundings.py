@@ -1,0 +1,165 @@
+"""What is said of backups before they are needed: one that unreadable, no room, others' folders, restic."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes.open_stacks import with_backup
+from projects import only_redis
+from typer.testing import CliRunner
+
+from techsapo_ops.adapters.disk import Room
+from techsapo_ops.backup import trial_room
+from techsapo_ops.backup.offsite import restic_of, too_old
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.trial_room import require_room
+from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.doctor_backups import look_at_backups
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.jobs import backup as jobs
+from techsapo_ops.spec.models.data import Backup
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.places import COMPOSE
+from techsapo_ops.stack.stack import Stack
+
+GIB = 1024**3
+SOMEBODY = 54321
+
+
+@pytest.fixture
+def spec_file(tmp_path: Path) -> Path:
+    import yaml
+
+    file = tmp_path / "techsapo.yaml"
+    file.write_text(yaml.safe_dump({**only_redis(), "engine": "native"}, allow_unicode=True))
+    return file
+
+
+@pytest.fixture
+def stack(spec_file: Path) -> Stack:
+    return open_stack(open_project(spec_file))
+
+
+def test_a_newest_backup_whose_manifest_can_not_be_read_is_told_where_the_newest_is_verified(
+    stack: Stack, spec_file: Path
+) -> None:
+    first, second = (create_backup(stack, only=("config",)).backup for _ in range(2))
+    (second.folder / "manifest.json").write_text("{")
+    found = verify_backup(stack)
+    assert (found.id, found.ok) == (first.id, True)
+    assert found.passed_over == (f"{second.id} can't be read: {repository_of(stack).find(second.id).damage}",)
+    said = CliRunner().invoke(app, ["backup", "verify", "--file", str(spec_file)])
+    assert said.exit_code == 1
+    assert f"a newer backup was passed over: {second.id}" in said.stderr
+    context = JobContext(stack.layout, lambda: stack, None, [].append)  # type: ignore[arg-type] # not asked
+    with pytest.raises(OpsError, match=f"{first.id} restores, but a newer backup is no good: {second.id}"):
+        jobs.verify(context)
+    assert verify_backup(stack, first.id).passed_over == (), "that one was asked for by its id"
+    (first.folder / "manifest.json").rename(first.folder / "kept")
+    (second.folder / "manifest.json").unlink()
+    with pytest.raises(OpsError, match=r"every backup .* is damaged"):
+        verify_backup(stack)
+
+
+def part(kind: str, raw: int) -> Part:
+    return Part(kind, "f.zst", 1, raw, "0" * 64, 0.1, "Redis 8", {})
+
+
+@pytest.mark.parametrize(
+    ("parts", "at_once", "needed"),
+    [
+        ([part("redis", 3 * GIB), part("redis", 3 * GIB)], False, ""),
+        ([part("redis", 3 * GIB), part("redis", 3 * GIB)], True, "6 GB in STATE, 2 GB more"),
+        ([part("mysql", 2 * GIB)], False, "4 GB in STATE, 256 MB more"),
+        ([part("config", 9 * GIB)], True, ""),
+        ([part("unknown", 9 * GIB)], True, ""),
+        ([], False, ""),
+    ],
+)
+def test_a_trial_that_would_not_fit_says_how_much_it_needs_and_begins_nothing(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, parts: list[Part], at_once: bool, needed: str
+) -> None:
+    stack.layout.state.mkdir()
+    monkeypatch.setattr(trial_room, "room", lambda place: Room(place, 4 * GIB, 9 * GIB, 0.4, 0.9, False))
+    if not needed:
+        require_room(stack, parts, at_once=at_once)
+        return
+    with pytest.raises(OpsError) as told:
+        require_room(stack, parts, at_once=at_once)
+    wanted = needed.replace("STATE", str(stack.layout.state))
+    assert f"needs about {wanted} than is free" in told.value.message
+    assert "--deep" in (told.value.hint or "")
+
+
+def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that_can_not_be_seen(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stack = replace(stack, topology=replace(stack.topology, places=COMPOSE))
+    monkeypatch.setattr(trial_room, "DOCKER", tmp_path / "docker")
+    monkeypatch.setattr(trial_room, "room", lambda place: Room(place, 0, 1, 0.0, 0.0, False))
+    require_room(stack, [part("redis", GIB)], at_once=True)
+    (tmp_path / "docker").mkdir()
+    with pytest.raises(OpsError, match=f"needs about 1 GB in {tmp_path}/docker"):
+        require_room(stack, [part("redis", GIB)], at_once=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [((0, 14, 0), True), ((0, 17, 0), True), ((0, 17, 1), False), ((1,), False), ((), False)],
+)
+def test_a_restic_without_the_exit_codes_that_we_go_by_is_too_old(
+    version: tuple[int, ...], old: bool
+) -> None:
+    assert bool(too_old(version)) == old
+
+
+def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, tmp_path: Path) -> None:
+    restic = tmp_path / "restic"
+    restic.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = version ] && { echo "restic 0.14.0 compiled with go1.19.8 on linux/amd64"; exit 0; }\n'
+        'echo "Fatal: unable to open config file" >&2; exit 1\n'
+    )
+    restic.chmod(0o755)
+    host = replace(stack.topology.host, binaries={**stack.topology.host.binaries, "restic": str(restic)})
+    stack = replace(stack, topology=replace(stack.topology, host=host))
+    stack = with_backup(
+        stack, Backup.model_validate({"offsite": {"restic": str(tmp_path / "away"), "password": Secret("x")}})
+    )
+    (told,) = look_at_backups(stack)
+    assert (told.name, told.level) == ("restic", Level.WARNING)
+    assert "restic 0.14.0 is older than 0.17.1" in told.detail
+    away = restic_of(stack)
+    assert away is not None
+    with pytest.raises(OpsError) as failed:
+        away.keep("20260131T020000Z", [tmp_path])
+    assert "restic 0.14.0 is older than 0.17.1" in (failed.value.hint or "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+@pytest.mark.parametrize(
+    ("owner", "mode", "told"),
+    [(0, 0o700, ""), (SOMEBODY, 0o755, "is owned by uid 54321"), (0, 0o777, "can be written by everyone")],
+)
+def test_a_folder_of_backups_that_others_may_write_is_told_and_used(
+    stack: Stack, tmp_path: Path, owner: int, mode: int, told: str
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, owner, 0)
+    stack = with_backup(stack, Backup.model_validate({"path": str(folder)}))
+    found = [f for f in look_at_backups(stack) if str(folder) in f.detail]
+    assert [(f.name, f.level) for f in found] == ([("backup.path", Level.WARNING)] if told else [])
+    assert all(told in f.detail and str(folder) in f.remedy for f in found)
+    assert create_backup(stack, only=("config",)).backup.folder.parent == folder
