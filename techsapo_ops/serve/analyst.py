@@ -50,9 +50,12 @@ class Analyst:
         """
         task_type = request.task_type
         account = request.account = Account.of(self._spending, request.caller.key, request.request_id)
+        memory = request.memory
         worst = self._wallbounce.worst_case(question, task_type)
         with self._tracing.analysis(task_type, request.request_id) as trace:
             try:
+                if memory is not None:
+                    await memory.begin(account, request.request_id)
                 if self._limit is None or worst <= self._limit:  # else the analysis refuses before it spends
                     await account.open(worst)
                 analysis: Analysis = await self._wallbounce.analyse(
@@ -61,9 +64,10 @@ class Analyst:
                     payer=trace.payer(account),
                     hear=trace.hearing(hear),
                     wait=request.wait,
+                    memory=memory,
                 )
             finally:
-                await asyncio.shield(account.close())
+                await asyncio.shield(account.close() if memory is None else memory.close(account))
         answer = answer_body(analysis, self._wallbounce, request.request_id, account)
         answer.processing_ms = request.elapsed_ms()
         answer.masked = dict(request.masked)

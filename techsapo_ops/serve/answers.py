@@ -15,6 +15,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.progress import Elsewhere, ProgressEvent, Step, as_document
+from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.serve.shares import RETRY_AFTER, Shares
 from techsapo_ops.spec.models.app import Limits, MaskLevel
 from techsapo_ops.spec.models.base import seconds
@@ -165,20 +166,25 @@ class Answers:
         *,
         request_id: str,
         caller: Caller,
+        memory: RequestMemory | None = None,
     ) -> AsyncIterator[PendingAnswer]:
         """Ask; the analysis is cancelled at the end of the block where nobody waits for it any more.
+
+        With a `memory` another instance can go on with it, or this one does.
 
         Raises Problem for a prompt that is not accepted.
         """
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
-        request.masked = question.masker.found
+        request.masked, request.memory = question.masker.found, memory
         key = self._kept.key(question, task_type)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
         async def again() -> AnswerBody:
-            asking = self.asking(prompt, task_type, language, request_id=request_id, caller=caller)
+            asking = self.asking(
+                prompt, task_type, language, request_id=request_id, caller=caller, memory=memory
+            )
             async with asking as pending:
                 return await pending.answer()
 

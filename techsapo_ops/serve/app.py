@@ -152,6 +152,7 @@ class App:
         self.spending = spending = open_spending(
             spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
+        shared.journals.life = spending.life
         self.lifecycle.at_warm.append(lambda: tell_of_tiers(wallbounce, spending))
         setting = answer_setting(options, instance.build)
         answers = Answers(
@@ -168,7 +169,9 @@ class App:
             ),
             trail,
         )
-        idempotency = Idempotency(shared.replies, shared.lock("replying"))
+        idempotency = Idempotency(
+            shared.replies, shared.lock("replying"), shared.journals, metrics.taken_over
+        )
         asking = Asking(
             answers,
             idempotency,

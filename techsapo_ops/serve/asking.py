@@ -18,6 +18,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.idempotency import Document, Idempotency
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.question import Composed
 from techsapo_ops.wallbounce.tiers import TaskType
@@ -83,13 +84,14 @@ class Asking:
     ) -> Document:
         caller: Caller = request.state.caller
 
-        async def work() -> Document:
+        async def work(memory: RequestMemory | None) -> Document:
             async with self._answers.asking(
                 asked.prompt,
                 asked.task_type,
                 asked.language,
                 request_id=request.state.request_id,
                 caller=caller,
+                memory=memory,
             ) as pending:
                 time = OwnTime.of(request.scope)
                 time.wait = pending.wait

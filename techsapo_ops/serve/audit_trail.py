@@ -17,6 +17,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.serve.spending import Event as SpendingEvent
 from techsapo_ops.serve.spending import LostReservation
 from techsapo_ops.stores.audit.log import AuditLog
@@ -92,6 +93,8 @@ class AuditedRequest:
     caller: Caller
     wait: VendorWait
     """How long its analysis waits for vendors, and whether for one of them as long as it may."""
+    memory: RequestMemory | None = None
+    """By which another instance could go on with it, or this one does; None without an Idempotency-Key."""
     account: Account | None = None
     masked: Mapping[str, int] = field(default_factory=dict)
     """What was masked in its prompt before it left for the vendors."""

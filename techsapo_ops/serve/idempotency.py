@@ -1,4 +1,4 @@
-"""Idempotency-Key: the same request sent twice is carried out once."""
+"""Idempotency-Key: the same request sent twice is carried out once, also where its instance dies."""
 
 from __future__ import annotations
 
@@ -10,39 +10,66 @@ from typing import Any, Never
 
 from pydantic import BaseModel
 from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+from typing_extensions import override
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.request_memory import Count, RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import Flight, Flights, SharedLock
+from techsapo_ops.stores.flights import Flight, Flights, Held, SharedLock
+from techsapo_ops.stores.request_journal import RequestJournals
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""
+RETRIED = "x-techsapo-retried"
+"""Header by which nginx says that it would send a request to another instance, should this one die."""
+ONCE = "@techsapo_once"
+"""Where nginx sends a request that is not to be sent twice."""
 _SANE = re.compile(r"[\x21-\x7e]{1,255}")
 
 Document = dict[str, Any]
+Work = Callable[[RequestMemory | None], Awaitable[Document]]
+
+
+class SendOnce(Problem):
+    """The key can't be kept now, and nginx would send the request again: it must send it in another way."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "invalid_request", "only nginx can be told to send this once")
+
+    @override
+    def answer(self, scope: Scope) -> Response:
+        return Response(status_code=self.status, headers={"X-Accel-Redirect": ONCE})
 
 
 class Idempotency:
-    """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems."""
+    """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems.
 
-    def __init__(self, kept: AnswerCache, lock: SharedLock) -> None:
+    What providers replied is written to a journal, so that the instance that goes on with a request of one
+    that died asks nobody twice. `count` hears of it.
+    """
+
+    def __init__(
+        self, kept: AnswerCache, lock: SharedLock, journals: RequestJournals, count: Count = lambda _: None
+    ) -> None:
         self._kept = kept
         self._lock = lock
+        self._journals = journals
+        self._count = count
         self._flights = Flights[Document, Never]()
 
-    async def once(
-        self, request: Request, caller: Caller, body: BaseModel, work: Callable[[], Awaitable[Document]]
-    ) -> Document:
+    async def once(self, request: Request, caller: Caller, body: BaseModel, work: Work) -> Document:
         """What `work` gives, or gave when this key came first; one that is under way is waited for.
 
         Raises Problem where the key came with another body before.
         """
         key = request.headers.get("idempotency-key")
         if key is None:
-            return await work()
+            return await work(None)
         if not _SANE.fullmatch(key):
             raise Problem(422, "invalid_request", "Idempotency-Key must be 1 to 255 printable characters")
         sent = hashlib.sha256(
@@ -50,14 +77,19 @@ class Idempotency:
         ).hexdigest()
         name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
 
-        async def fly(_: Flight[Document, Never]) -> Document:
-            async def first() -> Document:
-                reply = {"sent": sent, "document": await work()}
-                await self._kept.set(name, dump(reply), KEEP)
-                return reply
-
-            reply, _here = await self._lock.run(name, lambda: self._found(name), first)
+        async def first(held: Held | None) -> Document:
+            if held is None:
+                self._not_kept(request)
+                return await self._keep(name, sent, await work(None))
+            journal = await self._journals.opened(name, held, sent)
+            if journal.left.head is not None and journal.left.head.get("sent") != sent:
+                raise _reused()
+            reply = await self._keep(name, sent, await work(RequestMemory(journal, self._count)))
+            await journal.forget()
             return reply
+
+        async def fly(_: Flight[Document, Never]) -> Document:
+            return await self._lock.run_once(name, lambda: self._found(name), first)
 
         flight, mine = self._flights.board(name, fly)
         time = OwnTime.of(request.scope)
@@ -65,16 +97,32 @@ class Idempotency:
         with flight.aboard():
             reply = await flight.result()
         if reply["sent"] != sent:
-            raise Problem(422, "idempotency_key_reused", "this Idempotency-Key came with another body before")
+            raise _reused()
         document: Document = reply["document"]
         if not mine or document["request_id"] != request.state.request_id:
             time.elsewhere = True
-            request.state.headers = {
-                **getattr(request.state, "headers", {}),
-                "Idempotency-Replayed": "true",
-            }
+            _tell(request, "Idempotency-Replayed", "true")
         return document
+
+    def _not_kept(self, request: Request) -> None:
+        """Say that another instance will not know of this request. Raises SendOnce where nginx must know."""
+        if self._lock.shared and request.headers.get(RETRIED):
+            raise SendOnce
+        _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
+
+    async def _keep(self, name: str, sent: str, document: Document) -> Document:
+        reply = {"sent": sent, "document": document}
+        await self._kept.set(name, dump(reply), KEEP)
+        return reply
 
     async def _found(self, name: str) -> Document | None:
         raw = await self._kept.get(name)
         return None if raw is None else dict(load(raw))
+
+
+def _reused() -> Problem:
+    return Problem(422, "idempotency_key_reused", "this Idempotency-Key came with another body before")
+
+
+def _tell(request: Request, header: str, value: str) -> None:
+    request.state.headers = {**getattr(request.state, "headers", {}), header: value}

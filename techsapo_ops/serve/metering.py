@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -51,6 +52,31 @@ class Account:
         return cls(spending, spending.ledgers(key) if spending.counts else (), owner)
 
     @property
+    def payer(self) -> dict[str, Any]:
+        """Who pays from which ledgers, as another instance would go on with it."""
+        ledgers = [[e.scope, e.period, e.name, e.limit] for e in self._ledgers]
+        return {"owner": self._id, "ledgers": ledgers}
+
+    async def take_over(self, payer: Mapping[str, Any]) -> bool:
+        """Pay as `payer`, an instance that died; False where what it had reserved was booked by now."""
+        if not self._ledgers:
+            return True
+        ledgers = tuple(Ledger(*each) for each in payer["ledgers"])
+        held = await self._spending.store.adopt(payer["owner"], ledgers, self._spending.life)
+        if held is None:
+            return False
+        self._id, self._ledgers, self._reserved = payer["owner"], ledgers, held
+        return True
+
+    def carry(self, charge: Charge) -> None:
+        """Pay for a call of an instance that died, which counted it itself."""
+        self._book(charge, nano(charge.cost_usd or 0.0))
+
+    def hand_over(self) -> None:
+        """Another instance goes on with the request, and pays for all of it."""
+        self._ledgers, self.spent, self.tokens, self.calls = (), 0, Tokens(), []
+
+    @property
     def spent_usd(self) -> float:
         """USD charged so far."""
         return self.spent / NANO
@@ -63,10 +89,12 @@ class Account:
         return found
 
     async def open(self, usd: float) -> None:
-        """Reserve `usd`. Raises Problem, where only reservations are in the way after a short wait."""
+        """Reserve `usd` beside what is spent. Raises Problem, where only reservations are in the way after a
+        short wait.
+        """
         for wait in (*WAITS, None):
             try:
-                await self._reserve(nano(usd))
+                await self._reserve(max(0, self.spent + nano(usd) - self._reserved))
             except OverBudget as error:
                 if not error.passing or wait is None:
                     raise self._spending.refusal(error) from None
@@ -94,10 +122,13 @@ class Account:
         """
         cost = held if charge.cost_usd is None else nano(charge.cost_usd)
         self._pending -= held
-        self.spent += cost
-        self.tokens += charge.tokens
         self.uncertain |= charge.status == CUT_OFF and held > 0
         self._spending.booked(charge.provider, charge.model, cost / NANO)
+        self._book(charge, cost)
+
+    def _book(self, charge: Charge, cost: int) -> None:
+        self.spent += cost
+        self.tokens += charge.tokens
         self.calls.append(
             AuditCall(
                 charge.provider,

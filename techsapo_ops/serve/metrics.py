@@ -240,6 +240,10 @@ class Metrics:
         """A function that counts a value kept for `use` that carries no seal of this stack."""
         return lambda: self._count("techsapo_redis_forged_total", use)
 
+    def taken_over(self, outcome: str) -> None:
+        """Count a call of an instance that died, by what became of it here."""
+        self._count("techsapo_taken_over_calls_total", outcome)
+
     def _start_at_0(self, providers: Sequence[Provider]) -> None:
         known = {
             "provider": [{"provider": p.name, "model": p.model} for p in providers],

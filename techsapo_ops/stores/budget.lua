@@ -28,7 +28,7 @@ end
 local action, id, amount, life, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local ledgers = #KEYS / 2
 
-if action == 'reserve' or action == 'settle' then
+if action == 'reserve' or action == 'settle' or action == 'adopt' then
   for n = 1, ledgers do
     if spent(n) < 0 then return {'unknown', n, {}, {}} end
   end
@@ -49,6 +49,21 @@ elseif action == 'settle' then
     redis.call('HDEL', KEYS[2 * n], id)
     redis.call('INCRBY', KEYS[2 * n - 1], amount)
   end
+elseif action == 'adopt' then
+  -- Who goes on with a request goes on with its money; the index answered is what is reserved, and 1.
+  local least = nil
+  for n = 1, ledgers do
+    held(n)
+    local before = redis.call('HGET', KEYS[2 * n], id)
+    local had = before and tonumber(string.match(before, ' (%d+)$'))
+    if not had then return {'none', 0, {}, lost} end
+    least = math.min(least or had, had)
+  end
+  for n = 1, ledgers do
+    local had = tonumber(string.match(redis.call('HGET', KEYS[2 * n], id), ' (%d+)$'))
+    redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, had))
+  end
+  return {'ok', least + 1, {}, lost}
 elseif action == 'seed' then
   for n = 1, ledgers do
     redis.call('SET', KEYS[2 * n - 1], amount, 'NX', 'EX', keep)

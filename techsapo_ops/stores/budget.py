@@ -23,7 +23,9 @@ _KEEP = 40 * 86400
 """Seconds for which Redis keeps a ledger: longer than its month."""
 _TRIAL = Ledger("-", "day", "trial", 0)
 """One that nobody spends from; it is kept for a second."""
-_DONE_BY: dict[str, Operation] = {"read": "read", "reserve": "write", "seed": "write", "settle": "release"}
+_DONE_BY: dict[str, Operation] = {
+    "read": "read", "reserve": "write", "adopt": "write", "seed": "write", "settle": "release"
+}  # fmt: skip
 """By action of the script, what it asks of Redis."""
 _TRIALS: dict[Operation, tuple[str, ...]] = {
     "read": ("read",), "write": ("seed", "reserve"), "release": ("seed", "reserve", "settle")
@@ -98,6 +100,17 @@ class BudgetStore:
         if reply.status == "refused":
             raise OverBudget(ledgers[reply.at], reply.balances[0], amount)
         return self._seen(ledgers, reply)
+
+    async def adopt(self, owner: str, ledgers: Sequence[Ledger], life: float) -> int | None:
+        """Go on with what an instance that died had reserved as `owner`, for `life` seconds: how much it is.
+
+        None where it holds nothing: it was settled, or booked since its life was over; or Redis is away.
+        """
+        try:
+            reply = await self._run("adopt", owner, ledgers, 0, math.ceil(life), ())
+        except Away:
+            return None
+        return reply.at if reply.status == "ok" else None
 
     async def settle(self, owner: str, ledgers: Sequence[Ledger], amount: int) -> list[Balance]:
         """Book `amount` and give back whatever `owner` holds."""

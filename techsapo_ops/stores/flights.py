@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from techsapo_ops.adapters.redis import Away, RedisLink
@@ -96,13 +97,24 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-LOCK_LIFE = 6.0
-"""Seconds after which the lock of an instance that died is free."""
-RENEW = 2.0
+LOCK_LIFE = 2.0
+"""Seconds after which the lock of an instance that died is free. An event loop that stands still for longer
+loses it as well: what must not be done twice asks `Held.lost`, and Redis, before it goes on.
+"""
+RENEW = 0.5
 POLL = 0.05
 _MINE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
 _RELEASE = _MINE + "return redis.call('DEL', KEYS[1])"
 _RENEW = _MINE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+
+
+class Held:
+    """A lock that was had: its `name` in Redis, the `token` of who had it. `lost`: another may have it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.token = uuid.uuid4().hex
+        self.lost = asyncio.Event()
 
 
 class SharedLock:
@@ -111,6 +123,11 @@ class SharedLock:
     def __init__(self, link: RedisLink, prefix: str) -> None:
         self._link = link
         self._prefix = prefix
+
+    @property
+    def shared(self) -> bool:
+        """Whether there is a Redis that other instances see it in."""
+        return self._link.configured
 
     async def run(
         self,
@@ -125,52 +142,106 @@ class SharedLock:
         True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
         each look that another one still has it.
         """
-        if not self._link.configured:
-            there = await found()
-            return (await work(), True) if there is None else (there, False)
-        name, token = self._prefix + key, uuid.uuid4().hex
-        while True:
-            try:
-                mine = await self._link.call(
-                    lambda redis: redis.set(name, token, nx=True, px=int(LOCK_LIFE * 1000))
-                )
-            except Away:
-                there = await found()
-                return (await work(), True) if there is None else (there, False)
-            if mine:
-                break
-            there = await found()
-            if there is not None:
-                return there, False
-            waiting()
-            await asyncio.sleep(POLL)
-        renewal = asyncio.create_task(self._renew(name, token))
-        try:
+        held = await self._taken(key, found, waiting)
+        if not isinstance(held, Held | None):
+            return held.value, False
+        async with self._renewed(held):
             there = await found()  # it may have been finished between our look and our lock
             return (await work(), True) if there is None else (there, False)
-        finally:
-            renewal.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewal
-            with suppress(Away):  # then the lock ends by itself
-                await asyncio.shield(self._release(name, token))
+
+    async def run_once(
+        self, key: str, found: Callable[[], Awaitable[T | None]], work: Callable[[Held | None], Awaitable[T]]
+    ) -> T:
+        """As `run`, for `work` that must not go on once another instance may have begun it too.
+
+        It is cancelled then, and what that one makes waited for. It is told the lock, None without Redis.
+        """
+        while True:
+            held = await self._taken(key, found, lambda: None)
+            if not isinstance(held, Held | None):
+                return held.value
+            async with self._renewed(held):
+                there = await found()
+                if there is not None:
+                    return there
+                if held is None:
+                    return await work(None)
+                working = asyncio.ensure_future(work(held))
+                losing = asyncio.ensure_future(held.lost.wait())
+                try:
+                    await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+                    if working.done():
+                        return working.result()
+                finally:
+                    for task in (working, losing):
+                        task.cancel()
+                    await asyncio.wait({working, losing})
+                    if working.done() and not working.cancelled():
+                        working.exception()  # looked at
 
     async def try_again(self) -> None:
         """Take a lock that nobody else wants and give it back, where Redis refused one of the two."""
         if not self._link.failing:
             return
-        name, token = self._prefix + "trial", uuid.uuid4().hex
+        held = Held(self._prefix + "trial")
         with suppress(Away):
-            await self._link.call(lambda redis: redis.set(name, token, nx=True, px=1000))
-            await self._release(name, token)
+            await self._link.call(lambda redis: redis.set(held.name, held.token, nx=True, px=1000))
+            await self._release(held)
 
-    async def _release(self, name: str, token: str) -> None:
-        await self._link.call(lambda redis: redis.eval(_RELEASE, 1, name, token), "release")
+    async def _taken(
+        self, key: str, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
+    ) -> Held | _There[T] | None:
+        """The lock, or what another one made meanwhile; None where Redis keeps no locks now."""
+        held = Held(self._prefix + key)
+        if not self._link.configured:
+            return None
+        while True:
+            try:
+                mine = await self._link.call(
+                    lambda redis: redis.set(held.name, held.token, nx=True, px=int(LOCK_LIFE * 1000))
+                )
+            except Away:
+                return None
+            if mine:
+                return held
+            there = await found()
+            if there is not None:
+                return _There(there)
+            waiting()
+            await asyncio.sleep(POLL)
 
-    async def _renew(self, name: str, token: str) -> None:
+    @asynccontextmanager
+    async def _renewed(self, held: Held | None) -> AsyncIterator[None]:
+        """Renew `held` during the block, and give it back at its end."""
+        if held is None:
+            yield
+            return
+        renewal = asyncio.create_task(self._renew(held))
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal
+            with suppress(Away):  # then the lock ends by itself
+                await asyncio.shield(self._release(held))
+
+    async def _release(self, held: Held) -> None:
+        await self._link.call(lambda redis: redis.eval(_RELEASE, 1, held.name, held.token), "release")
+
+    async def _renew(self, held: Held) -> None:
+        life = str(int(LOCK_LIFE * 1000))
         while True:
             await asyncio.sleep(RENEW)
             with suppress(Away):  # the lock may end, and another instance do the work once more
-                await self._link.call(
-                    lambda redis: redis.eval(_RENEW, 1, name, token, str(int(LOCK_LIFE * 1000))), "release"
-                )
+                if not await self._link.call(
+                    lambda redis: redis.eval(_RENEW, 1, held.name, held.token, life), "release"
+                ):
+                    held.lost.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _There(Generic[T]):
+    """What another instance has made."""
+
+    value: T

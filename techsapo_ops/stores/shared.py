@@ -14,10 +14,12 @@ from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.seal import Seal
 
 KEPT_ANSWERS = "sealed-answer"
 KEPT_REPLIES = "sealed-reply"
+BEGUN = "sealed-journal"
 """Parts of keys in Redis. Version 0.1 kept `answer` and `reply`; what carries a seal it can't read."""
 
 
@@ -50,6 +52,8 @@ class Shared:
         self.replies = kept(KEPT_REPLIES, "replies")
         self._money = RedisLink(server, "budgets", counter("budgets"))
         self._locks = RedisLink(server, "single flight", counter("locks"))
+        self._begun = RedisLink(server, "requests under way", counter("journals"))
+        self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""
@@ -85,6 +89,7 @@ class Shared:
             *limits,
             ("budgets", self._money.close),
             ("locks", self._locks.close),
+            ("journals of requests", self._begun.close),
             ("kept replies", self.replies.close),
             ("answer cache", self.answers.close),
         ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.events import Event, Observer, Phase
@@ -46,6 +47,32 @@ class Payer(Protocol):
         ...
 
 
+class Memory(Protocol):
+    """What is known of one analysis that another instance began, and what this one adds for the next."""
+
+    @property
+    def seed(self) -> int:
+        """What chance decides in this analysis, whoever goes on with it."""
+        ...
+
+    @property
+    def answered(self) -> Sequence[str]:
+        """Names of the providers whose answers are known."""
+        ...
+
+    def reply(self, call: str) -> Any | None:
+        """The reply to `call` as JSON has it, where it is known."""
+        ...
+
+    async def asking(self, call: str, usd: float) -> None:
+        """`call` is about to be made, for `usd` at worst."""
+        ...
+
+    async def ended(self, call: str, usd: float, reply: Any | None = None) -> None:
+        """`call` ended so: what it cost, and its reply as JSON has it, where there is one."""
+        ...
+
+
 def nobody(event: Event) -> None:
     """Let an event pass."""
 
@@ -63,5 +90,7 @@ class AnalysisContext:
     """Hears of every event, in order, on the event loop."""
     payer: Payer | None = None
     """None where nothing is reserved or booked."""
+    memory: Memory | None = None
+    """None where nobody could go on with the analysis."""
     wait: VendorWait = field(default_factory=VendorWait)
     """How long vendors were waited for, and whether one of them was for as long as it may be."""

@@ -10,8 +10,9 @@ from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
 from techsapo_ops.wallbounce.commands import read_table
-from techsapo_ops.wallbounce.context import AnalysisContext, Payer, nobody
+from techsapo_ops.wallbounce.context import AnalysisContext, Memory, Payer, nobody
 from techsapo_ops.wallbounce.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.decorators.recalled import Recalled
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import PASSING, Failure
@@ -50,7 +51,7 @@ class WallBounce:
         turn: Callable[[Provider], Turn] = lambda _: Turn.WELL,
         draw: Callable[[], random.Random] = _unforeseeable,
     ) -> None:
-        self._providers: tuple[Provider, ...] = tuple(Reported(Bounded(p)) for p in providers)
+        self._providers: tuple[Provider, ...] = tuple(Reported(Recalled(Bounded(p))) for p in providers)
         self._policy = policy
         self._observers = tuple(observers)
         self.calibration = calibration or Calibration()
@@ -78,14 +79,15 @@ class WallBounce:
         payer: Payer | None = None,
         hear: Observer = nobody,
         wait: VendorWait | None = None,
+        memory: Memory | None = None,
     ) -> Analysis:
         """Ask the tier's providers at once and settle on one answer, or decline with the reason.
 
         A failing provider is left out; cancelling this cancels every call under way. `payer` pays for the
         calls, and is asked before each bounce and escalation whether it can. `hear` is told of the events
-        of this analysis, after the observers; `wait` counts how long vendors are waited for. Raises
-        AnalysisError when there is no provider, when the worst case costs more than one request may, or
-        when all fail.
+        of this analysis, after the observers; `wait` counts how long vendors are waited for; `memory` knows
+        what an instance that died was answered to this question. Raises AnalysisError when there is no
+        provider, when the worst case costs more than one request may, or when all fail.
         """
 
         def tell(event: Event) -> None:
@@ -93,7 +95,7 @@ class WallBounce:
                 observer(event)
             hear(event)
 
-        context = AnalysisContext(task_type, tell, payer, wait or VendorWait())
+        context = AnalysisContext(task_type, tell, payer, memory, wait or VendorWait())
         try:
             return await self._analyse(question, context)
         except AnalysisError as error:
@@ -101,21 +103,25 @@ class WallBounce:
             raise
 
     async def _analyse(self, question: Question, context: AnalysisContext) -> Analysis:
-        providers = self._in_order(context.task_type)
+        memory = context.memory
+        providers = self._in_order(context.task_type, () if memory is None else memory.answered)
         if not providers:
             raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
         self._check_budget(providers[: self.rule(context.task_type).providers], question)
         calls = Calls(question, context)
-        run = Run(calls, providers, self._policy, self.calibration, self._draw(), self._afford(calls))
+        draw = self._draw() if memory is None else random.Random(memory.seed)  # noqa: S311 - drawn as above
+        run = Run(calls, providers, self._policy, self.calibration, draw, self._afford(calls))
         if not await run.answers():
             raise _all_failed(run.failures)
         analysis = await run.settle()
         context.tell(Settled(question.request_id, analysis, run.agreement()))
         return analysis
 
-    def _in_order(self, task_type: TaskType) -> tuple[Provider, ...]:
-        """The providers in the order in which they are asked now."""
-        return in_order(self._providers, self._turn, self.rule(task_type).providers)
+    def _in_order(self, task_type: TaskType, answered: Sequence[str] = ()) -> tuple[Provider, ...]:
+        """The providers in the order in which they are asked now; those that have `answered` come first."""
+        order = in_order(self._providers, self._turn, self.rule(task_type).providers)
+        known = tuple(p for p in self._providers if p.name in answered)
+        return (*known, *(p for p in order if p not in known))
 
     def _afford(self, calls: Calls) -> Afford:
         """Whether more may be spent: within the limit of one request, and by who pays."""
