@@ -16,6 +16,7 @@ from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.cli.asking_again import Twice
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
@@ -131,18 +132,26 @@ def _running(candidates: list[str], trust: Trust) -> str:
 
 
 def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON that the orchestrator answers. Raises OpsError with what it said instead."""
-    url = f"{asked.peer.url}{path}"
-    try:
-        answer = send(
-            url,
-            _content(body),
-            headers={"Content-Type": "application/json", **asked.peer.headers},
-            timeout=asked.timeout,
-            trust=asked.peer.trust,
-        )
-    except Unreachable as error:
-        raise _silent(url, error) from None
+    """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
+
+    Where it gives no answer, or one that may pass, it is asked once more; it pays for one.
+    """
+    url, twice = f"{asked.peer.url}{path}", Twice(asked.timeout)
+    while True:
+        try:
+            answer = send(
+                url,
+                _content(body),
+                headers={"Content-Type": "application/json", **asked.peer.headers, **twice.headers},
+                timeout=asked.timeout,
+                trust=asked.peer.trust,
+            )
+        except Unreachable as error:
+            if twice.after(error):
+                continue
+            raise _silent(url, error) from None
+        if answer.ok or not twice.after(answer.status):
+            break
     told = _parsed(url, answer.status, answer.body)
     if not answer.ok:
         raise _refused(answer.status, told)
@@ -213,24 +222,33 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
 def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Events of an answer as they come, each with its document; the last one is `verdict`.
 
-    Raises OpsError with what the orchestrator said instead, and where it ends without a verdict.
+    As `post`, it asks once more; the events then begin anew. Raises OpsError with what the orchestrator said
+    instead, and where it ends without a verdict.
     """
-    url = f"{asked.peer.url}{path}"
-    name = ""
-    try:
-        for event in events(
-            url,
-            headers={"Content-Type": "application/json", **asked.peer.headers},
-            content=_content(body),
-            timeout=asked.timeout,
-            trust=asked.peer.trust,
-        ):
-            told = _parsed(url, event.status, event.data)
-            if event.status != 200 or event.name == "problem":
-                raise _refused(int(told.get("status", event.status)), told)
-            name = event.name
-            yield name, told
-    except Unreachable as error:
-        raise _silent(url, error) from None
+    url, twice = f"{asked.peer.url}{path}", Twice(asked.timeout)
+    name, more = "", True
+    while more:
+        more = False
+        try:
+            for event in events(
+                url,
+                headers={"Content-Type": "application/json", **asked.peer.headers, **twice.headers},
+                content=_content(body),
+                timeout=asked.timeout,
+                trust=asked.peer.trust,
+            ):
+                told = _parsed(url, event.status, event.data)
+                if event.status != 200 or event.name == "problem":
+                    status = int(told.get("status", event.status))
+                    more = twice.after(status)
+                    if more:
+                        break
+                    raise _refused(status, told)
+                name = event.name
+                yield name, told
+        except Unreachable as error:
+            more = twice.after(error)
+            if not more:
+                raise _silent(url, error) from None
     if name != "verdict":
         raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")

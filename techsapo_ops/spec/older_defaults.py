@@ -57,6 +57,11 @@ SAFER: tuple[SaferDefault, ...] = (
         ("redis", "accounts"), "no login at Redis", lambda s: s.redis.enabled and s.redis.password is None
     ),
     SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
+    SaferDefault(
+        ("nginx", "retry_keyed"),
+        "a question is lost with the instance that works on it",
+        lambda s: s.runs_nginx and s.redis.enabled,
+    ),
     SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
     SaferDefault(("audit", "durability"), "answers do not wait for their audit rows"),
     SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),

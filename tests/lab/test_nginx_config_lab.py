@@ -67,7 +67,16 @@ class Backend:
 
             def do_POST(self) -> None:
                 outer.posts += 1
-                self.rfile.read(int(self.headers["Content-Length"]))
+                outer.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+                if outer.dies:
+                    self.close_connection = True
+                    return
+                if outer.sends_back and self.headers.get("X-Techsapo-Retried"):
+                    self.send_response(409)
+                    self.send_header("X-Accel-Redirect", "@techsapo_once")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self.do_GET()
 
             def _stream(self) -> None:
@@ -84,6 +93,9 @@ class Backend:
 
         self.status = 200
         self.posts = 0
+        self.bodies: list[bytes] = []
+        self.dies = False
+        self.sends_back = False
         self.connections: list[socket.socket] = []
         self.release = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -203,6 +215,79 @@ def test_a_get_answered_503_goes_to_another_instance_and_a_post_is_not_repeated(
         except urllib.error.HTTPError as error:
             error.close()
         assert sum(b.posts for b in nginx.backends) == before + 1
+
+
+def post(nginx: Edge, path: str, headers: dict[str, str]) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{nginx.port}{path}", data=b'{"prompt": "x"}', headers=headers, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+KEYED = {"Idempotency-Key": "k-1"}
+
+
+@pytest.mark.parametrize("path", ["/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"])
+def test_a_post_is_sent_to_the_next_instance_where_it_carries_a_key(tmp_path: Path, path: str) -> None:
+    with edge(tmp_path, edition=2) as nginx:
+        for backend in nginx.backends[:2]:
+            backend.dies = True
+        status, told = post(nginx, path, KEYED)
+        assert (status, told["port"]) == (200, nginx.backends[2].port)
+        assert told["headers"]["X-Techsapo-Retried"] == "1"
+        assert [b.bodies for b in nginx.backends] == [[b'{"prompt": "x"}']] * 3
+
+
+def test_a_post_without_a_key_or_to_another_path_is_sent_once(tmp_path: Path) -> None:
+    with edge(tmp_path, edition=2) as nginx:
+        for backend in nginx.backends:
+            backend.dies = True
+        for path, headers in (("/api/v1/generate", {}), ("/api/v1/alerts/X/silence", KEYED)):
+            before = sum(b.posts for b in nginx.backends)
+            status, told = post(nginx, path, {**headers, "X-Techsapo-Retried": "1"})
+            assert (status, told["code"]) == (502, "unreachable")
+            assert sum(b.posts for b in nginx.backends) == before + 1
+            time.sleep(0.1)
+
+
+def test_while_keys_cant_be_kept_a_post_is_sent_once(tmp_path: Path) -> None:
+    with edge(tmp_path, edition=2) as nginx:
+        for backend in nginx.backends:
+            backend.sends_back = True
+        status, told = post(nginx, "/api/v1/generate", KEYED)
+        assert status == 200
+        assert "X-Techsapo-Retried" not in told["headers"]
+        assert [body for b in nginx.backends for body in b.bodies] == [b'{"prompt": "x"}'] * 2
+        assert len({b.port for b in nginx.backends if b.posts}) <= 2
+
+
+def test_a_stack_whose_instances_share_nothing_sends_no_post_twice(tmp_path: Path) -> None:
+    with edge(tmp_path, edition=2, redis={"enabled": False}) as nginx:
+        for backend in nginx.backends:
+            backend.dies = True
+        assert post(nginx, "/api/v1/generate", KEYED)[0] == 502
+        assert sum(b.posts for b in nginx.backends) == 1
+
+
+def test_an_older_stack_keeps_its_configuration(tmp_path: Path) -> None:
+    with edge(tmp_path, edition=1) as nginx:
+        for backend in nginx.backends:
+            backend.dies = True
+        assert post(nginx, "/api/v1/generate", KEYED)[0] == 502
+        assert sum(b.posts for b in nginx.backends) == 1
+
+
+def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
+    with edge(tmp_path, edition=2) as nginx:
+        for backend in nginx.backends:
+            backend.stop()
+        status, told = post(nginx, "/api/v1/generate", KEYED)
+        assert (status, told["code"]) == (502, "unreachable")
 
 
 def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:

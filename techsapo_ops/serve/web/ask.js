@@ -256,14 +256,43 @@ function asIn(language) {
   return language ? { language } : {};
 }
 
-async function request(signal, live) {
+/** A name of its own for a question. Not crypto.randomUUID, which pages by plain http don't have. */
+function freshKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The question as it is sent: the same again where it was not answered, so that it is paid once. */
+function question() {
   const tier = new FormData(form).get("tier");
-  const response = await fetch("/api/v1/generate", {
-    method: "POST",
-    headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream" }),
-    body: JSON.stringify({ prompt: prompt.value, task_type: tier, ...asIn(chosenLanguage()) }),
-    signal,
+  const body = JSON.stringify({ prompt: prompt.value, task_type: tier, ...asIn(chosenLanguage()) });
+  return { body, headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream", "Idempotency-Key": freshKey() }) };
+}
+
+/** Whether to send a question again: its answer broke off, or its instance ended. */
+function again(signal) {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else {
+      setTimeout(resolve, 1000);
+      signal.addEventListener("abort", resolve, { once: true });
+    }
   });
+}
+
+async function request(signal, live) {
+  const sent = question();
+  try {
+    const told = await attempt(sent, signal, live);
+    if (told.answer || ![undefined, 502, 503, 504].includes(told.problem?.status)) return told;
+  } catch (error) {
+    if (signal.aborted) throw error;
+  }
+  await again(signal);
+  return attempt(sent, signal, { started: performance.now(), providers: {}, log: [] });
+}
+
+async function attempt(sent, signal, live) {
+  const response = await fetch("/api/v1/generate", { method: "POST", ...sent, signal });
   if (!response.ok) {
     const body = await response.json().catch(() => ({ title: `HTTP ${response.status}`, detail: word("badReply") }));
     if (response.status === 401 && !headers().Authorization) body.detail = word("keyNeeded");

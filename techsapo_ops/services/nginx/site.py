@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.nginx.limits import (
     BODY_SECONDS,
@@ -23,6 +24,7 @@ from techsapo_ops.services.nginx.limits import (
 )
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.hsts import hsts_header
+from techsapo_ops.spec.keyed import retries_keyed
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import SignIn
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -77,6 +79,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         tls=certificate is not None,
         redirect=spec.nginx.redirect,
         redirect_host=_redirect_host(spec),
+        keyed_paths=ANSWERING if retries_keyed(spec, topology.edition) else (),
         hsts=hsts_header(spec, topology.edition),
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,

@@ -50,6 +50,9 @@ class Nginx(Section):
     """Keep to HTTPS for all names below as well, whoever serves them."""
     redirect: bool = True
     """Send plain HTTP to HTTPS where there is a certificate."""
+    retry_keyed: bool | None = None
+    """Send a question with an Idempotency-Key to the next instance where one dies over it: the app keeps what
+    providers have replied. Without Redis it has no effect. Default: from edition 2 on."""
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
     """Requests a second from one address, and twice as many at once; more are answered 429."""
 

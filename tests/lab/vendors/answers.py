@@ -95,6 +95,6 @@ PLAYS = {
     *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "proxy-page", "all-thought", "no-schema",
     "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",
     "cut-off", "cut-off-in-claims", "filtered", "uncounted", "never-streams", "error-midway", "busy-midway",
-    "cut-midway", "ends-midway", "endless",
+    "cut-midway", "ends-midway", "endless", "held", "held-grades", "thinks",
 }  # fmt: skip
 """Models that only the lab knows, each named after what it does."""

@@ -104,5 +104,7 @@ class Vendor:
     """The only key that is let in; None: any."""
     listed: int = 0
     """How often its models were asked for."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    """Until it is set, the models `held` and, of grades, `held-grades` keep their callers waiting."""
     retires: dict[str, date] = field(default_factory=dict)
     """Day on which its list of models says that one of them ends."""

@@ -46,6 +46,10 @@ async def play(seen: Vendor, wire: Wire, request: web.Request, asked: Asked) -> 
         return web.json_response(told, status=400)
     if asked.body.get("stream") and model not in {"other-shape", "list", "html", "never-streams"}:
         return await _stream(seen, wire, request, asked)
+    if model == "held" or (model == "held-grades" and "answers" in asked.user):
+        await seen.released.wait()
+    if model == "thinks":
+        await asyncio.sleep(0.3)
     if model == "slow":
         await _generate(seen)
     if model in {"huge", "huge-chunked", "bomb"}:

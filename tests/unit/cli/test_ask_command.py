@@ -72,6 +72,9 @@ class Orchestrator(ThreadingHTTPServer):
         self.ping = (200, "pong\n")
         self.kind = "application/json"
         self.reply: tuple[int, bytes] = (200, json.dumps(ANSWER).encode())
+        self.before: list[tuple[int, bytes] | None] = []
+        """What is answered before `reply`, one after the other; None: the connection is cut."""
+        self.keys: list[str] = []
 
     @property
     def url(self) -> str:
@@ -86,7 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self._send(*self.server.reply)
+        self.server.keys.append(self.headers["Idempotency-Key"])
+        reply = self.server.before.pop(0) if self.server.before else self.server.reply
+        if reply is not None:
+            self._send(*reply)
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -116,6 +122,12 @@ def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question is sent again without a pause."""
+    monkeypatch.setattr("techsapo_ops.cli.asking_again.PAUSE", 0.0)
+
+
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr("sys.argv", ["techsapo", "ask", *arguments])
     with pytest.raises(SystemExit) as ended:
@@ -137,6 +149,48 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
     assert "sim-a simulated-1 answered 0.41 s $0.001230" in told
     assert "sim-b simulated-2 failed: timeout 60.00 s $0.000000" in told
     assert told[-1].startswith("simulated:")
+
+
+EVENT = "event: verdict\ndata: " + json.dumps(ANSWER) + "\n\n"
+
+
+@pytest.mark.parametrize("failure", [None, (502, b"<html>"), (503, json.dumps(PROBLEM).encode()), (504, b"")])
+def test_a_question_is_sent_again_once_by_the_same_key(
+    orchestrator: Orchestrator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: tuple[int, bytes] | None,
+) -> None:
+    orchestrator.before = [failure]
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    assert "asking once more" in capsys.readouterr().err
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
+    first, again, fresh = orchestrator.keys
+    assert first == again != fresh
+
+
+def test_a_stream_that_breaks_off_is_asked_for_again_by_the_same_key(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orchestrator.kind, orchestrator.reply = "text/event-stream", (200, EVENT.encode())
+    orchestrator.before = [None]
+    assert ask(monkeypatch, "x", "--stream", "--url", orchestrator.url) == 0
+    assert "asking once more" in capsys.readouterr().err
+    assert len(orchestrator.keys) == 2
+    assert len(set(orchestrator.keys)) == 1
+
+
+def test_a_question_is_not_sent_a_third_time_nor_after_a_refusal(
+    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orchestrator.before = [None, None]
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    assert len(orchestrator.asked) == 2
+    refused = {**PROBLEM, "status": 422, "code": "invalid_request"}
+    orchestrator.reply = (422, json.dumps(refused).encode())
+    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
+    assert len(orchestrator.asked) == 3
+    capsys.readouterr()
 
 
 def test_why_a_provider_failed_is_said_in_words(
