@@ -65,7 +65,7 @@ def drill_routes(
 
     @router.post(PATH)
     async def post(body: DrillBody, request: Request) -> Response:
-        async def work() -> Document:
+        async def work(_: object) -> Document:
             return await _carried_out(audit, instance, str(request.state.request_id), body.seconds)
 
         caller: Caller = request.state.caller

@@ -100,6 +100,7 @@ def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_p
     assert names == [
         "budgets",
         "locks",
+        "journals of requests",
         "kept replies",
         "answer cache",
         "providers",
