@@ -76,6 +76,14 @@ class Runner(Protocol):
         ...
 
 
+class TimedOut(OpsError):
+    """A program that had to be stopped. `said` is what it had written to its standard error by then."""
+
+    def __init__(self, command: Command, seconds: float, said: str = "") -> None:
+        super().__init__(f"`{command}` did not end within {seconds:g} s and was stopped")
+        self.said = said
+
+
 class SubprocessRunner:
     """The real Runner."""
 
@@ -105,7 +113,7 @@ class SubprocessRunner:
         except BaseException as error:
             _end(process)
             if isinstance(error, subprocess.TimeoutExpired):
-                raise OpsError(f"`{command}` did not end within {timeout:g} s and was stopped") from None
+                raise TimedOut(command, timeout, (error.stderr or b"").decode(errors="replace")) from None
             raise
         return Completed(command, process.returncode, stdout, stderr)
 

@@ -19,7 +19,9 @@ _LONGEST = 4 * 1024 * 1024
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checks in the file `path`, by `quick`, `deep` and `offsite`; those of another shape are left out.
+    """The checks in the file `path`, by `quick`, `deep`, `offsite` and `offsite_deep`.
+
+    Those of another shape are left out.
 
     Empty where there is none, or none that can be read: then they are to be made anew.
     """
@@ -59,7 +61,13 @@ _PART = shapes.has(
     seconds=shapes.number,
     problems=lambda value: isinstance(value, list) and all(map(shapes.text, value)),
 )
-_LOOKED = shapes.has(
+LOOKED = shapes.has(
     ok=_flag, at=_moment, parts=lambda value: isinstance(value, list) and all(map(_PART, value))
 )
-_SHAPES = {"quick": _LOOKED, "deep": _LOOKED, "offsite": shapes.has(ok=_flag, at=_moment)}
+"""The shape of a look at a backup."""
+_SHAPES = {
+    "quick": LOOKED,
+    "deep": LOOKED,
+    "offsite_deep": LOOKED,
+    "offsite": shapes.has(ok=_flag, at=_moment),
+}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
@@ -29,6 +29,9 @@ _PROJECT_TAG = "project="
 _BACKUP_TAG = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 _FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
+PATIENCE = 60.0
+"""Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
+_LOCK_WAIT = "2m"
 _LOGINS = (
     ("an S3", "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
     ("a REST", "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
@@ -165,11 +168,16 @@ class Restic:
         self._checked("check", self._run("check", "--quiet"))
         return str(summary["snapshot_id"])[:12]
 
+    def reach(self) -> None:
+        """See within PATIENCE seconds that the repository answers and takes the password. Raises OpsError."""
+        self._checked("cat config", self._run("cat", "config", "--no-lock", seconds=PATIENCE))
+
     def fetch(self, id_: str, folder: str, target: Path) -> bool:
         """Put into `target` what the folder of the name `folder` held when backup `id_` was copied.
 
         False where no snapshot of it has that folder. Raises OpsError with restic's words.
         """
+        self.reach()
         found = [
             f"{snapshot.id}:{snapshot.place(folder)}"
             for snapshot in self.snapshots(id_)
@@ -215,7 +223,8 @@ class Restic:
 
         What a killed one has left there is gone on with. Raises OpsError, also where a part of it is missing.
         """
-        done = self._run("restore", "--quiet", snapshot, "--target", str(target), "--verify")
+        words = ("--quiet", snapshot, "--target", str(target), "--verify")
+        done = self._run("restore", "--retry-lock", _LOCK_WAIT, *words)
         self._checked("restore", done)
 
     def check(self) -> None:
@@ -226,26 +235,26 @@ class Restic:
         if self.repository.startswith("s3:"):
             # In a bucket that is not there, restic looks for its repository again and again for 15 minutes,
             # and only `init` makes the bucket; where there is a repository, `init` ends at once.
-            made = self._run("init")
+            made = self._run("init", seconds=PATIENCE)
             if made.code == 0:
                 return
             if b"already" not in made.stderr:
                 self._checked("init", made)
-        found = self._run("cat", "config")
+        found = self._run("cat", "config", seconds=PATIENCE)
         if found.code == _NO_REPOSITORY:
             self._checked("init", self._run("init"))
         else:
             self._checked("cat config", found)
 
-    def _run(self, *words: str) -> Completed:
-        done = self._once(*words)
+    def _run(self, *words: str, seconds: float = _SECONDS) -> Completed:
+        done = self._once(*words, seconds=seconds)
         if done.code == _LOCKED:
             # The lock of a killed restic goes, or no later copy would succeed; that of one at work stays.
-            self._once("unlock")
-            done = self._once(*words)
+            self._once("unlock", seconds=seconds)
+            done = self._once(*words, seconds=seconds)
         return done
 
-    def _once(self, *words: str) -> Completed:
+    def _once(self, *words: str, seconds: float) -> Completed:
         options = [word for key, value in self.options.items() for word in ("-o", f"{key}={value}")]
         argv = (self.binary, "--cache-dir", str(self.cache), *options, *words)
         env = {
@@ -253,7 +262,14 @@ class Restic:
             "RESTIC_PASSWORD": self.password.reveal(),
             "RESTIC_REPOSITORY": self.repository,
         }
-        return self.runner.run(Command(argv, env), timeout=_SECONDS)
+        try:
+            return self.runner.run(Command(argv, env), timeout=seconds)
+        except TimedOut as error:
+            last = (error.said.strip() or "it said nothing").splitlines()[-1]
+            raise OpsError(
+                f"restic {words[0]} had no answer of the repository within {seconds:g} s: {last}",
+                f"check {self.given}, and that the place can be reached",
+            ) from None
 
     def version(self) -> tuple[int, ...]:
         """Of the program, such as (0, 18, 0); empty where it does not say. Raises OpsError."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,10 +24,12 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY, may_be_link
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.adapters.trust import read_allowed, trusted_users, write_allowed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, PROOF_FOLDER
 
 _SHOWN = 4
 
+_FETCHED = frozenset({PROOF_FOLDER})
+"""Folders of what came back from off-site, with the owners and modes that it had there; gone after a look."""
 _OF_SERVICES = {"data", "scratch"}
 """Below these in the state directory each folder is some service's own; root opens them by descriptor."""
 
@@ -199,6 +202,8 @@ class ProjectJudge(Judge):
         """
         self.way(state)
         for top in entries(state):
+            if top.name in _FETCHED and _private(top):
+                continue
             if top.is_dir(follow_symlinks=False):
                 self.look(top.path, passed=True)
                 for inner in entries(Path(top.path)):
@@ -219,6 +224,12 @@ class ProjectJudge(Judge):
                 self._doubt(Path(entry.path), why, cure, is_link=True, everyone=True)
         elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
             self.look(entry.path)
+
+
+def _private(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of root's that nobody else comes into."""
+    facts = entry.stat(follow_symlinks=False)
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == 0 and not stat.S_IMODE(facts.st_mode) & 0o077
 
 
 @cache

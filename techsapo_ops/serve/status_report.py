@@ -21,6 +21,7 @@ from techsapo_ops.serve.acknowledgements import Acknowledgements, Glance
 from techsapo_ops.serve.bodies.monitoring import (
     AcknowledgedBody,
     AlertBody,
+    BackupsBody,
     BudgetBody,
     CostsBody,
     ExposureBody,
@@ -49,6 +50,14 @@ _JOBS = {
     "next_run": "techsapo_job_next_run_timestamp_seconds",
 }
 """What jobs leave for node exporter's textfile collector."""
+_BACKUPS = {
+    "newest": "techsapo_backup_newest_timestamp_seconds",
+    "verified": "techsapo_backup_newest_verified_timestamp_seconds",
+    "ok": "techsapo_backup_last_verification_success",
+    "offsite_verified": "techsapo_backup_offsite_verified_timestamp_seconds",
+    "offsite_ok": "techsapo_backup_offsite_last_verification_success",
+}
+"""What the backups leave there."""
 _WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
 _LISTS = "techsapo_package_lists_timestamp_seconds"
 _STALE_SECONDS = 7 * 86_400
@@ -78,7 +87,7 @@ class StatusReport:
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        (_, health), (watched, alerts, jobs, updates) = await asyncio.gather(
+        (_, health), (watched, alerts, jobs, backups, updates) = await asyncio.gather(
             self._health.detailed(), self._watched()
         )
         spent = await asyncio.to_thread(_costs, self._audit)
@@ -101,27 +110,29 @@ class StatusReport:
             alerts=alerts,
             unreached=list(unreached),
             jobs=jobs,
+            backups=backups,
             updates=updates,
             costs=CostsBody(budget=budget, month=spent),
         )
 
     async def _watched(
         self,
-    ) -> tuple[str, list[AlertBody] | None, list[JobBody] | None, UpdatesBody | None]:
+    ) -> tuple[str, list[AlertBody] | None, list[JobBody] | None, BackupsBody | None, UpdatesBody | None]:
         """What Prometheus tells, and who has which alert, which none of it waits for long."""
         if self._prometheus is None:
-            return "absent", None, None, None
+            return "absent", None, None, None, None
         kept = self._acknowledgements
         try:
-            firing, jobs, updates, seen = await asyncio.gather(
+            firing, jobs, backups, updates, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
                 asyncio.to_thread(_jobs, self._prometheus),
+                asyncio.to_thread(_backups, self._prometheus),
                 asyncio.to_thread(_updates, self._prometheus),
                 asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
-            return "unreachable", None, None, None
-        return "ready", _alerts(firing, seen), jobs, updates
+            return "unreachable", None, None, None, None
+        return "ready", _alerts(firing, seen), jobs, backups, updates
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
@@ -200,6 +211,15 @@ def _updates(prometheus: Prometheus) -> UpdatesBody | None:
         lists_fetched=fetched,
         lists_stale=fetched is not None and time.time() - fetched > _STALE_SECONDS,
     )
+
+
+def _backups(prometheus: Prometheus) -> BackupsBody:
+    """What is known of the backups here and off-site."""
+    found: dict[str, float | None] = {}
+    for key, metric in _BACKUPS.items():
+        found[key] = max((sample.value for sample in prometheus.query(metric)), default=None)
+    good = {key: None if found[key] is None else found[key] == 1 for key in ("ok", "offsite_ok")}
+    return BackupsBody.model_validate({**found, **good})
 
 
 def _costs(audit: AuditLog) -> MonthBody | None:

@@ -81,6 +81,11 @@ SAFER: tuple[SaferDefault, ...] = (
         "nobody asks the front as users do",
         _may_be_probed,
     ),
+    SaferDefault(
+        ("schedule", "verify_offsite"),
+        "nobody sees whether the off-site copies come back",
+        lambda s: s.backup.offsite is not None and s.schedule.by != "none",
+    ),
     SaferDefault(("schedule", "report"), "no weekly report is sent", lambda s: s.schedule.by != "none"),
 )
 """As in the table of docs/upgrade.md, which a test compares."""

@@ -11,6 +11,8 @@ from techsapo_ops.spec.edition import FIRST, Edition
 
 OVERRIDES = "template-overrides"
 """Folder beside the spec whose templates come before ours, where the spec names no other one."""
+PROOF_FOLDER = "offsite-proof"
+"""Where in the state directory a copy from off-site lies while it is looked at."""
 OLD_OVERRIDES = "templates"
 """Where version 0.1 read them from. In a checkout that holds the spec too, it is the folder of ours."""
 SCHEDULER = "scheduler"

@@ -209,6 +209,14 @@ def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
         update = {"kind": "package", "name": "libssl3t64", "services": ["redis"]}
         update |= {"command": "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"}
         updates = {"waiting": [update], "lists_fetched": 1.0, "lists_stale": True}
+        backups = {
+            "newest": last,
+            "verified": last,
+            "ok": True,
+            "offsite_verified": None,
+            "offsite_ok": False,
+        }
+        told |= {"backups": backups}
         told |= {"jobs": [job], "alerts": [alert], "watched": "ready", "updates": updates}
         window = open_window(1200, 900)
         window.page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
@@ -221,6 +229,8 @@ def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
             expect(told_of_jobs).to_contain_text(said)
         expect(window.page.locator("#alerts li")).to_contain_text("サイレンス中")
         expect(window.page.locator("#alerts li")).to_contain_text("終了 ")
+        expect(window.page.locator("#backups li")).to_have_count(3)
+        expect(window.page.locator("#backups .bad")).to_have_count(1)
         expect(window.page.locator("#updates li")).to_contain_text("セキュリティ更新")
         expect(window.page.locator("#updates li")).to_contain_text("then techsapo restart redis")
         expect(window.page.locator("#updates > p")).to_contain_text("apt-get update")

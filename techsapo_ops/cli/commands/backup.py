@@ -26,8 +26,10 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.create import create_backup, select
+from techsapo_ops.operations.backup.proof import LEVEL
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.backup.verify_offsite import verify_offsite
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.repository import Repository
@@ -191,6 +193,9 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
     ] = False,
+    offsite: Annotated[
+        bool, typer.Option("--offsite", help="Fetch it from off-site, restore that on trial, and compare.")
+    ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
@@ -198,16 +203,24 @@ def verify(
 ) -> None:
     """See whether a backup is whole; --deep: whether it restores to what was backed up.
 
+    With --offsite the copy in the off-site repository is fetched, with the spec, keys and secrets beside it,
+    and nothing of the folder here is read: the newest copy, or that of an id, also where it is gone here.
+
     Examples:
 
       techsapo backup verify
 
       techsapo backup verify --deep --json
+
+      techsapo backup verify --offsite
     """
     stack = open_stack(place.open())
     word = "latest" if latest else which
     with Bars(out, repository_of(stack)) as bars:
-        found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
+        if offsite:
+            found = verify_offsite(stack, word, wait=wait, say=bars.say, told=bars.told)
+        else:
+            found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
     if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
@@ -216,18 +229,26 @@ def verify(
         raise typer.Exit(1)
 
 
+_GOOD = {
+    "quick": "is whole",
+    "deep": "restores to what was backed up",
+    LEVEL: "came back from off-site, and restores to what was backed up",
+}
+
+
 def _show(found: Verification, out: Output) -> None:
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
     if rows and not (out.quiet and found.ok):
-        took = "came back in" if found.level == "deep" else "took"
+        took = "took" if found.level == "quick" else "came back in"
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in found.sentences:
         out.data(f"{found.id}: {sentence}")
     if found.note:
         out.say(f"{found.id} is {found.note}")
     if found.ok:
-        how = "restores to what was backed up" if found.level == "deep" else "is whole"
-        out.say(f"{found.id} {how} ({found.seconds:.1f} s)")
+        out.say(f"{found.id} {_GOOD[found.level]} ({found.seconds:.1f} s)")
+    elif found.level == LEVEL:
+        out.next("`techsapo backup` copies another there; `techsapo runbook BackupOffsiteVerificationFailed`")
     else:
         out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
     for sentence in found.passed_over:

@@ -13,6 +13,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import Watch
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.proof import LEVEL
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -114,6 +115,8 @@ def state(checks: dict[str, Any]) -> str:
             break
     if checks.get("offsite", {}).get("ok"):
         told.append("off-site")
+    if LEVEL in checks:
+        told.append("came back" if checks[LEVEL]["ok"] else "did not come back")
     return ", ".join(told) or "not yet"
 
 

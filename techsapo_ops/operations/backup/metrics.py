@@ -7,6 +7,7 @@ from datetime import datetime
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.backup.repository import SAFETY_TAG, Repository
+from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.stack.layout import Layout
 
 NAME = "backups"
@@ -15,7 +16,22 @@ NAME = "backups"
 
 def write_metrics(repository: Repository, layout: Layout) -> None:
     """Tell of all backups as they are now. Raises OpsError where the file can't be written."""
-    write_textfile(layout.textfiles, NAME, samples(repository))
+    write_textfile(layout.textfiles, NAME, (*samples(repository), *offsite_samples(layout)))
+
+
+def offsite_samples(layout: Layout) -> Iterator[Sample]:
+    """The series of what was fetched from off-site; none before the first look."""
+    known = proofs(layout)
+    if last := known.get("last"):
+        at = datetime.fromisoformat(last["at"]).timestamp()
+        yield Sample("techsapo_backup_offsite_last_verification_timestamp_seconds", at)
+        yield Sample("techsapo_backup_offsite_last_verification_success", float(bool(last["ok"])))
+    if good := known.get("good"):
+        at = datetime.fromisoformat(good["at"]).timestamp()
+        yield Sample("techsapo_backup_offsite_verified_timestamp_seconds", at)
+        for part in good["parts"]:
+            source = {"source": part["kind"]}
+            yield Sample("techsapo_backup_offsite_recovery_seconds", part["seconds"], source)
 
 
 def samples(repository: Repository) -> Iterator[Sample]:

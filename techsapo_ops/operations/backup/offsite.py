@@ -72,7 +72,7 @@ def _outermost(paths: Sequence[Path]) -> list[Path]:
 @contextmanager
 def _described(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Iterator[Path]:
     """A folder with the description of what goes off-site."""
-    with _for_now(stack, description.FOLDER) as folder:
+    with for_now(stack, description.FOLDER) as folder:
         write_atomic(folder / description.FILE, describe(stack, backup, kept).text().encode(), 0o600)
         yield folder
 
@@ -85,7 +85,7 @@ def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
     if not sources:
         yield ()
         return
-    with _for_now(stack, AWAY) as folder:
+    with for_now(stack, AWAY) as folder:
         for source in sources:
             source.take(folder, backup.id, lambda _: None)
         yield (folder,)
@@ -104,7 +104,7 @@ def secret_copy(stack: Stack, backup: Backup, kind: BackupKind) -> Iterator[tupl
             f"{title} is off-site alone, and the spec has no backup.offsite",
             "set backup.offsite as it was when that backup was made",
         )
-    with _for_now(stack, "offsite-back") as folder:
+    with for_now(stack, "offsite-back") as folder:
         if not away.fetch(backup.id, AWAY, folder):
             raise OpsError(
                 f"no copy of {kind.title} went off-site with {backup.id}",
@@ -115,7 +115,7 @@ def secret_copy(stack: Stack, backup: Backup, kind: BackupKind) -> Iterator[tupl
 
 
 @contextmanager
-def _for_now(stack: Stack, name: str) -> Iterator[Path]:
+def for_now(stack: Stack, name: str) -> Iterator[Path]:
     """A private folder in the state directory, gone after the block."""
     state = stack.layout.state
     folder = state / name

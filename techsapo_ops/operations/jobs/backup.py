@@ -1,10 +1,11 @@
-"""The jobs `backup`, `verify` and `prune`; the operations themselves tell Prometheus of the backups."""
+"""The jobs of backups; the operations themselves tell Prometheus of the backups."""
 
 from __future__ import annotations
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import verify_offsite as operation
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.backup.verify import verify_backup
@@ -41,6 +42,19 @@ def verify(context: JobContext) -> JobResult:
             "`techsapo backup` makes another",
         )
     return JobResult(f"{found.id} restores, in {found.seconds:.1f} s")
+
+
+def verify_offsite(context: JobContext) -> JobResult:
+    """Fetch the newest off-site copy and restore it on trial. Raises OpsError for one that is no good."""
+    found = operation.verify_offsite(context.stack(), wait=_WAIT, say=context.tell)
+    for sentence in found.sentences:
+        context.tell(sentence)
+    if not found.ok:
+        raise OpsError(
+            f"the off-site copy of {found.id} is no good: {'; '.join(found.sentences)}",
+            "`techsapo backup` copies another there",
+        )
+    return JobResult(f"{found.id} came back from off-site and restores, in {found.seconds:.1f} s")
 
 
 def prune(context: JobContext) -> JobResult:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime
 from typing import Any
 
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.operations.backup.metrics import samples
+from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.status import status
 from techsapo_ops.operations.report.section import Sources, named, some
@@ -38,16 +40,27 @@ def backups(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         "last_verification_failed": bad,
     }
     lines = [words("backup_bad")] if bad else []
+    away = proofs(sources.stack.layout)
+    if sources.stack.spec.backup.offsite is not None:
+        came = datetime.fromisoformat(away["good"]["at"]).timestamp() if "good" in away else None
+        facts["offsite_proved"] = sources.iso(came)
+        facts["offsite_failed"] = "last" in away and not away["last"]["ok"]
+        if facts["offsite_failed"]:
+            lines.append(words("backup_away_bad"))
+        elif came is not None:
+            lines.append(words("backup_away", when=sources.clock(came)))
+        elif sources.stack.spec.schedule.verify_offsite is not None:
+            lines.append(words("backup_never_away"))
     if newest is None:
         return [words("backup_none"), *lines], facts
-    lines.insert(0, words("backup_newest", when=sources.clock(newest)))
+    first = [words("backup_newest", when=sources.clock(newest))]
     if proved is None or minutes is None:
-        lines.append(words("backup_unproved"))
+        first.append(words("backup_unproved"))
     else:
         late = "backup_late" if minutes > promised else "backup_time"
-        lines.append(words("backup_proved", when=sources.clock(proved)))
-        lines.append(words(late, minutes=f"{minutes:.1f}", promised=f"{promised:g}"))
-    return [words.joined(lines)], facts
+        first.append(words("backup_proved", when=sources.clock(proved)))
+        first.append(words(late, minutes=f"{minutes:.1f}", promised=f"{promised:g}"))
+    return [words.joined(first), words.joined(lines)] if lines else [words.joined(first)], facts
 
 
 def job_runs(sources: Sources) -> tuple[list[str], dict[str, Any]]:

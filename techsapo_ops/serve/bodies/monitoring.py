@@ -192,9 +192,21 @@ class UpdatesBody(Body):
     lists_stale: Annotated[bool, Field(description="Whether the lists are too old to be believed.")]
 
 
+class BackupsBody(Body):
+    """When the newest backup began, the newest that restored, and when an off-site copy last came back (Unix
+    seconds); `ok` and `offsite_ok` are how the last look at each ended. Null is what nobody has seen.
+    """
+
+    newest: Number | None
+    verified: Number | None
+    ok: bool | None
+    offsite_verified: Number | None
+    offsite_ok: bool | None
+
+
 class StatusBody(Body):
-    """Health, exposures, alerts, jobs, updates and costs; alerts, jobs and updates are null where no
-    Prometheus tells them.
+    """Health, exposures, alerts, jobs, backups, updates and costs; alerts, jobs, backups and updates are null
+    where no Prometheus tells them.
     """
 
     health: HealthBody
@@ -209,5 +221,6 @@ class StatusBody(Body):
         ),
     ]
     jobs: list[JobBody] | None
+    backups: BackupsBody | None
     updates: Annotated[UpdatesBody | None, Field(description="Also null while the job `drift` never looked.")]
     costs: CostsBody

@@ -1,4 +1,4 @@
-// The Status page: health, updates, alerts, jobs and costs, asked for again every ten seconds.
+// The Status page: health, updates, alerts, jobs, backups and costs, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
 import { element, get, moment, number, setUp, stamp, word } from "/web/words.js";
@@ -135,6 +135,18 @@ function drawJobs() {
   host.replaceChildren(...(lately && ran ? [] : [missing]), table);
 }
 
+/** The newest backup, the newest that restored, and the last copy that came back from off-site. */
+function drawBackups() {
+  const { backups } = shown;
+  const list = element("ul", "facts");
+  const looked = (name, ok, at) => line(name, element("span", `badge ${ok === false ? "bad" : at === null ? "dim" : "good"}`, word(ok === false ? "failed" : at === null ? "neverRun" : "ok")), at === null ? "" : when(at));
+  if (backups && backups.newest !== null) {
+    list.append(line(word("newestBackup"), element("span", "", when(backups.newest))), looked(word("restoredOnTrial"), backups.ok, backups.verified));
+    if (backups.offsite_ok !== null) list.append(looked(word("cameBack"), backups.offsite_ok, backups.offsite_verified));
+  }
+  document.getElementById("backups").replaceChildren(...(list.children.length ? [element("h3", "", word("backupsTitle")), list] : []));
+}
+
 function drawCosts() {
   const { budget, month } = shown.costs;
   const list = element("dl", "budget");
@@ -165,6 +177,7 @@ function draw() {
     drawUpdates();
     drawAlerts();
     drawJobs();
+    drawBackups();
     drawCosts();
   }
   if (trouble) {

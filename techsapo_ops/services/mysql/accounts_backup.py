@@ -74,7 +74,7 @@ class _OfAccounts(BackupKind):
             with session(door, timeout=60) as asking:
                 found = own_accounts.collect(asking, stack.spec.mysql)
         except OpsError as error:
-            return f"MariaDB can't be asked: {error.message}"
+            return f"MariaDB can't be asked: {error.message.splitlines()[0]}"
         if not found:
             return "MariaDB has no account but the tool's own"
         return [_Taken(self.name, door, stack.spec.mysql)]

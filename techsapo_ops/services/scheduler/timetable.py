@@ -24,8 +24,9 @@ def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
     if spec.schedule.by != "service":
         return ()
     data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping", "ping_file"}}})
-    if data["report"] is None:  # as before there was one: a stack without it need not start anything anew
-        del data["report"]
+    for later in ("report", "verify_offsite"):
+        if data[later] is None:  # as before there was one: a stack without it need not start anything anew
+            del data[later]
     return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)
 
 

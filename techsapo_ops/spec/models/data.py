@@ -131,8 +131,10 @@ class Backup(Section):
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 
 
-JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs", "report"]
+JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite"]
 
+VERIFY_OFFSITE = "0 5 * * 0"
+"""When a copy is fetched from off-site where the spec says nothing, from edition 2 on: Sundays at 5."""
 REPORT = "0 8 * * 1"
 """When the weekly report comes where the spec says nothing, from edition 2 on: Mondays at 8."""
 
@@ -175,6 +177,9 @@ class Schedule(Section):
     """When costs are summed up."""
     report: Cron | None = None
     """When the weekly report is sent; default: in edition 2, Mondays at 08:00."""
+    verify_offsite: Cron | None = None
+    """When a backup is fetched from off-site and restored on trial; default: in edition 2, with
+    `backup.offsite`, Sundays at 05:00."""
     jobs: dict[JobName, JobSettings] = {}
     """Changes to how jobs run, by job name: timeout, retries, ping."""
 
@@ -182,11 +187,15 @@ class Schedule(Section):
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
 
-    def of_edition(self, edition: Edition) -> Schedule:
-        """With what `edition` of the defaults has where nothing is said; null is said, too."""
-        if edition == FIRST or "report" in self.model_fields_set:
+    def of_edition(self, edition: Edition, *, offsite: bool) -> Schedule:
+        """With what `edition` of the defaults has where nothing is said; null is said, too.
+
+        `offsite`: whether backups are copied to a second place.
+        """
+        if edition == FIRST:
             return self
-        return self.model_copy(update={"report": REPORT})
+        times = {"report": REPORT, **({"verify_offsite": VERIFY_OFFSITE} if offsite else {})}
+        return self.model_copy(update={k: v for k, v in times.items() if k not in self.model_fields_set})
 
 
 class Syslog(Section):

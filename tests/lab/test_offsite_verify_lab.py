@@ -1,0 +1,245 @@
+"""What is off-site is fetched, restored on trial and compared, and what is wrong with it is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from backup_lab import Root, backed_up, killed, stack_of
+from fakes.open_stacks import with_backup
+from projects import Project, only_redis, project
+from servers import free_port
+
+from techsapo_ops.adapters.disk import Room
+from techsapo_ops.backup import offsite
+from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import verify_offsite as operation
+from techsapo_ops.operations.backup.proof import LEVEL, proofs
+from techsapo_ops.operations.backup.verify_offsite import verify_offsite
+from techsapo_ops.stack.stack import Stack
+
+pytestmark = pytest.mark.lab
+
+PASSWORD = "of the repository"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A stack with a repository beside it, an account of its own in MariaDB, and one backup."""
+    place = tmp_path_factory.mktemp("away 別") / "repository"
+    spec = only_redis(
+        mysql={"port": free_port()}, backup={"offsite": {"restic": str(place), "password": PASSWORD}}
+    )
+    with project(spec) as made:
+        made.run("up")
+        with Root(made) as sql:
+            sql.execute("CREATE USER 'reporting'@'%' IDENTIFIED BY 'a password'")
+            sql.execute("CREATE PROCEDURE nothing() SELECT 1")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def backup(lab: Project) -> Backup:
+    return backed_up(lab)
+
+
+@pytest.fixture
+def copied(lab: Project, backup: Backup, tmp_path: Path) -> tuple[Stack, Path]:
+    """The stack with a copy of the repository, to be damaged."""
+    stack = stack_of(lab)
+    assert stack.spec.backup.offsite is not None
+    place = tmp_path / "repository"
+    shutil.copytree(stack.spec.backup.offsite.restic, place)
+    away = stack.spec.backup.offsite.model_copy(update={"restic": str(place)})
+    return with_backup(stack, stack.spec.backup.model_copy(update={"offsite": away})), place
+
+
+def restic(place: Path, *words: str) -> bytes:
+    environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(place)}
+    argv = ["restic", "--no-cache", *words]
+    return subprocess.run(argv, env=environment, capture_output=True, check=True, timeout=120).stdout
+
+
+def left(stack: Stack) -> list[str]:
+    return [p.name for p in stack.layout.state.iterdir() if p.name.startswith("offsite") and p.is_dir()]
+
+
+def test_a_copy_that_comes_back_is_noted_and_told_of(lab: Project, backup: Backup) -> None:
+    done = json.loads(lab.run("backup", "verify", "--offsite", "--json").stdout)
+    assert (done["id"], done["ok"], done["authentication"]) == (backup.id, True, "authenticated")
+    assert [part["kind"] for part in done["parts"]] == [
+        "fetching", "redis", "mysql", "accounts", "config", "logins", "files", "wheel",
+    ]  # fmt: skip
+    assert left(stack_of(lab)) == []
+    shown = json.loads(lab.run("backup", "show", "--json").stdout)
+    assert shown["checks"][LEVEL]["ok"] is True
+    assert "came back" in lab.run("backup", "list").stdout
+    text = (lab.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 1.0' in text
+    assert 'techsapo_backup_offsite_recovery_seconds{name="backups",source="mysql"}' in text
+    assert subprocess.run(["promtool", "check", "metrics"], input=text.encode(), check=False).returncode == 0
+    said = lab.run("backup", "verify", "--offsite", backup.id[:12])
+    assert f"{backup.id} came back from off-site, and restores to what was backed up" in said.stderr
+
+
+def test_a_backup_that_is_gone_here_is_fetched_all_the_same_and_its_proof_stays(
+    copied: tuple[Stack, Path], backup: Backup, tmp_path: Path
+) -> None:
+    stack, _ = copied
+    elsewhere = stack.spec.backup.model_copy(update={"path": str(tmp_path / "none")})
+    found = verify_offsite(with_backup(stack, elsewhere), backup.id)
+    assert found.ok, found.sentences
+    assert proofs(stack.layout)["good"]["id"] == backup.id
+    with pytest.raises(OpsError, match="no backup 2001"):
+        verify_offsite(stack, "2001")
+
+
+def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: Backup) -> None:
+    killed(lab, "event == 'open' and '/offsite-proof/' in name", "backup", "verify", "--offsite")
+    assert left(stack_of(lab)) == ["offsite-proof"]
+    lab.run("backup", "verify", "--offsite")
+    assert left(stack_of(lab)) == []
+
+
+def packs(place: Path) -> list[Path]:
+    return sorted((p for p in (place / "data").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed"])
+def test_a_pack_that_is_missing_or_changed_is_a_copy_that_does_not_come_back(
+    damage: str, copied: tuple[Stack, Path], lab: Project
+) -> None:
+    stack, place = copied
+    largest = packs(place)[-1]
+    if damage == "missing":
+        largest.unlink()
+    else:
+        data = bytearray(largest.read_bytes())
+        for at in range(0, len(data), 997):
+            data[at] ^= 1
+        largest.chmod(0o600)
+        largest.write_bytes(bytes(data))
+    found = verify_offsite(stack)
+    assert not found.ok
+    assert "it does not come back" in found.sentences[0]
+    assert left(stack) == []
+    text = (lab.layout.textfiles / "backups.prom").read_text()
+    assert 'techsapo_backup_offsite_last_verification_success{name="backups"} 0.0' in text
+    assert "techsapo_backup_offsite_verified_timestamp_seconds" in text
+    assert {"last", "good"} == proofs(stack.layout).keys()
+
+
+def again(place: Path, lab: Project, paths: list[str], backup: Backup) -> None:
+    """A further snapshot of that backup with these paths, as whoever has the password could make it."""
+    tags = ("techsapo", backup.id, "project=lab")
+    restic(place, "backup", *(word for tag in tags for word in ("--tag", tag)), *paths)
+
+
+def test_another_manifest_and_a_link_in_place_of_the_backup_are_found(
+    copied: tuple[Stack, Path], lab: Project, backup: Backup, tmp_path: Path
+) -> None:
+    stack, place = copied
+    keys = str(lab.layout.backup_keys)
+    folder = tmp_path / "planted" / backup.id
+    shutil.copytree(backup.folder, folder)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"tag": ""', '"tag": "mine"'))
+    again(place, lab, [str(folder), keys], backup)
+    found = verify_offsite(stack)
+    assert "tampered" in found.sentences[0]
+    shutil.rmtree(folder)
+    folder.symlink_to(backup.folder)
+    again(place, lab, [str(folder), keys], backup)
+    assert verify_offsite(stack).sentences == (f"{backup.id} did not come back",)
+    again(place, lab, [str(backup.folder)], backup)
+    assert verify_offsite(stack).sentences == ("it has no key of the backups in it",)
+
+
+def test_a_file_beside_it_that_is_not_as_here_is_named_and_one_that_changed_since_is_none_of_its_faults(
+    copied: tuple[Stack, Path], lab: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, _ = copied
+    before = lab.layout.spec_file.read_bytes()
+    lab.layout.spec_file.write_bytes(before + b"# changed since\n")
+    try:
+        found = verify_offsite(stack)
+        assert found.ok, found.sentences
+        assert next(p.note for p in found.parts if p.kind == "files") == "1 files are others here since then"
+        monkeypatch.setattr(operation, "_since", lambda _path, _taken: False)
+        assert verify_offsite(stack).sentences == (
+            f"files: {lab.layout.spec_file.resolve()} is another than its copy",
+        )
+    finally:
+        lab.layout.spec_file.write_bytes(before)
+
+
+def test_a_wrong_password_and_no_room_are_said_and_nothing_is_noted(
+    copied: tuple[Stack, Path], lab: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, place = copied
+    before = proofs(stack.layout)
+    assert stack.spec.backup.offsite is not None
+    lab.write(backup={"offsite": {"restic": str(place), "password": "another"}})
+    try:
+        said = lab.run("backup", "verify", "--offsite", code=1).stderr
+        assert "backup.offsite.password is not the repository's" in said
+        lab.write(backup={})
+        assert "has no backup.offsite" in lab.run("backup", "verify", "--offsite", code=2).stderr
+    finally:
+        lab.write(backup={"offsite": {"restic": str(place), "password": PASSWORD}})
+    monkeypatch.setattr(operation, "room", lambda folder: Room(folder, 1000, 10**9, 0.0, 0.5, False))
+    with pytest.raises(OpsError, match=r"to look at, and .* has 1000 B free"):
+        verify_offsite(stack)
+    assert proofs(stack.layout) == before
+    assert left(stack) == []
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            while True:
+                try:
+                    taken.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(60)
+            for each in taken:
+                each.close()
+
+
+def test_a_repository_that_refuses_or_never_answers_is_given_up_soon_and_said(
+    copied: tuple[Stack, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, _ = copied
+    monkeypatch.setattr(offsite, "PATIENCE", 2.0)
+    assert stack.spec.backup.offsite is not None
+    with deaf() as silent:
+        for port, why in ((free_port(), "connection refused"), (silent, "within 2 s")):
+            away = stack.spec.backup.offsite.model_copy(update={"restic": f"rest:http://127.0.0.1:{port}/me"})
+            changed = with_backup(stack, stack.spec.backup.model_copy(update={"offsite": away}))
+            with pytest.raises(OpsError, match=why) as told:
+                verify_offsite(changed)
+            assert "can be reached" in told.value.hint
+    assert left(stack) == []
+    assert repository_of(stack).backups()
