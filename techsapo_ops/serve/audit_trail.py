@@ -147,21 +147,7 @@ class AuditedRequest:
         Raises Problem where neither disk nor database takes it: then there is no answer. What the analysis
         found is kept, and costs nothing when it is asked again.
         """
-        if self.kept is None:
-            return
-        try:
-            async with asyncio.timeout(KEPT_WITHIN):
-                kept = await asyncio.wrap_future(self.kept)
-        except TimeoutError:
-            kept = False
-        if not kept:
-            log.error("An answer is held back: its audit row is not on disk", **self._who())
-            raise Problem(
-                503,
-                "audit_unavailable",
-                "the answer is there, but its row of the audit log can't be put on disk; ask again later",
-                retry_after=RETRY_AFTER,
-            )
+        await on_disk(self.kept, self.request_id)
 
     def failed(self, code: str, detail: str, failures: Sequence[Failure] = ()) -> None:
         """There is no answer; `failures` are those of the providers that were asked."""
@@ -257,6 +243,25 @@ class AuditedRequest:
                 threshold=answer.thresholds.confidence if answer is not None else None,
                 calls=tuple(account.calls) if account is not None else (),
             )
+        )
+
+
+async def on_disk(kept: Future[bool] | None, request_id: str) -> None:
+    """Wait until the row whose future `kept` is, where there is one, is on disk. Raises Problem."""
+    if kept is None:
+        return
+    try:
+        async with asyncio.timeout(KEPT_WITHIN):
+            there = await asyncio.wrap_future(kept)
+    except TimeoutError:
+        there = False
+    if not there:
+        log.error("An answer is held back: its audit row is not on disk", requestId=request_id)
+        raise Problem(
+            503,
+            "audit_unavailable",
+            "the answer is there, but its row of the audit log can't be put on disk; ask again later",
+            retry_after=RETRY_AFTER,
         )
 
 

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from techsapo_ops.serve.audit_trail import on_disk
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.crowd import to_stream
@@ -96,7 +97,7 @@ async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds:
     """Take as long as asked, and write it down; `execution` tells one time from another."""
     time, started, execution = datetime.now(UTC), perf_counter(), uuid.uuid4().hex
     await asyncio.sleep(seconds)
-    audit.put(
+    kept = audit.put(
         AuditRow(
             id=execution,
             time=time,
@@ -116,6 +117,7 @@ async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds:
             processing_ms=round((perf_counter() - started) * 1000),
         )
     )
+    await on_disk(kept, request_id)
     return {"request_id": request_id, "instance": instance, "execution": execution}
 
 

@@ -6,6 +6,7 @@ import sys
 
 from tests.bench import (
     analyses,
+    audit_rows,
     backups,
     calibration,
     certificates,
@@ -24,6 +25,7 @@ BENCHES = (
     idle_up,
     providers,
     analyses,
+    audit_rows,
     calibration,
     scrape,
     streams,

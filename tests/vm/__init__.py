@@ -1,0 +1,1 @@
+"""A real machine with a power cord: `make vm-lab`."""

@@ -1,0 +1,187 @@
+"""The stack on the machine: how it is set up, cut off, found again, and what of it is compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.vm.machine import Machine
+from tests.vm.traffic import Traffic, asking
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+THERE = "/root/techsapo"
+IN = f"cd {THERE} && "
+HEALTHY = 600.0
+"""Seconds after which a stack that is not healthy counts as not come back."""
+NOW = "THE-MOMENT-HAS-COME"
+
+
+@dataclass
+class Outcome:
+    """What one scenario found; `problems` is empty where all of it is as promised."""
+
+    name: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass
+class Known:
+    """What the stack has told somebody, so that it must know it ever after."""
+
+    answered: list[str] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
+    applies: int = 0
+    backups: set[str] = field(default_factory=set)
+
+
+class Lab:
+    """One machine and what was told about its stack."""
+
+    def __init__(self, machine: Machine, reports: Path) -> None:
+        self.machine = machine
+        self.reports = reports
+        self.known = Known()
+        self.port = 8080
+
+    def clone(self) -> None:
+        """The repository as it is committed, as a clone there."""
+        bundle = self.machine.folder / "techsapo.bundle"
+        subprocess.run(["git", "bundle", "create", "-q", str(bundle), "HEAD"], cwd=REPOSITORY, check=True)
+        self.machine.send(bundle, "/root/techsapo.bundle")
+        self.machine.run(
+            f"test -d {THERE} || git clone -q /root/techsapo.bundle {THERE}; cd {THERE} && "
+            "git fetch -q /root/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD"
+        )
+
+    def healthy(self, began: float) -> float:
+        """Seconds from `began` until the stack is healthy. Raises RuntimeError with what it says instead."""
+        found = self.machine.run("true", check=False)
+        while time.monotonic() - began < HEALTHY:
+            found = self.machine.run(IN + "techsapo health --json", check=False, timeout=120)
+            if found.returncode == 0:
+                return time.monotonic() - began
+            time.sleep(2)
+        raise RuntimeError(f"not healthy after {HEALTHY:g} s: {found.stdout[-1500:]}{found.stderr[-500:]}")
+
+    def wanted(self, command: str, when: str) -> str:
+        """`command`, beside a watcher that says NOW once `when`, a shell's condition, holds."""
+        return f"{IN}(until {when}; do sleep .05; done; echo {NOW}) & {IN}{command}; code=$?; echo ENDED $code; wait"
+
+    def cut_off(self, name: str, command: str | None, when: str, after: float = 0.0) -> Outcome:
+        """Cut the power `after` seconds after `when` holds while `command` runs, under traffic; boot and look.
+
+        Without a command the traffic alone goes on for `after` seconds.
+        """
+        outcome = Outcome(name)
+        print(f"\n{name}", flush=True)
+        said = self.reports / f"{name.replace(' ', '-')}.log"
+        said.unlink(missing_ok=True)
+        with self.machine.reached(self.port) as port, asking(port) as traffic:
+            self._some_answers(traffic)
+            if command is not None:
+                running = self.machine.begin(self.wanted(command, when), said)
+                self._moment(said, running)
+            time.sleep(after)
+            self.machine.cut()
+            cut_at = len(traffic.answered)
+            traffic.stop()
+        ended = "ENDED" in said.read_text() if said.exists() else False
+        outcome.figures |= {"answered": cut_at, "command ended before": ended}
+        self.known.answered += traffic.answered
+        if said.exists():
+            self.known.keys |= {
+                line.split()[1] for line in said.read_text().splitlines() if line.startswith("MADE ")
+            }
+        self.after(outcome)
+        return outcome
+
+    def after(self, outcome: Outcome) -> None:
+        """Boot, wait, and compare what is there with what was told."""
+        began = time.monotonic()
+        outcome.figures["login after"] = round(self.machine.boot(), 1)
+        try:
+            outcome.figures["healthy after"] = round(self.healthy(began), 1)
+        except RuntimeError as error:
+            outcome.problems.append(str(error))
+        self.compare(outcome)
+
+    def look(self) -> dict[str, Any]:
+        """What is on disk there. Rows that wait in a file get into the database first."""
+        for _ in range(20):
+            found: dict[str, Any] = json.loads(
+                self.machine.run(IN + ".venv/bin/python -", feed=(HERE / "look.py").read_bytes()).stdout
+            )
+            if not found["waiting"]:
+                return found
+            time.sleep(3)
+        return found
+
+    def compare(self, outcome: Outcome) -> None:
+        """Add to `outcome` what of the things that were told is not there, and what is not whole."""
+        found = self.look()
+        (self.reports / f"{outcome.name.replace(' ', '-')}.json").write_text(json.dumps(found, indent=1))
+        rows, known = Counter(found["rows"]), self.known
+        missing = [each for each in known.answered if each not in rows]
+        outcome.figures |= {"answers in all": len(known.answered), "without a row": len(missing)}
+        outcome.figures["rows"] = len(found["rows"])
+        problems = outcome.problems
+        if missing:
+            problems.append(f"{len(missing)} answers without a row: {missing[:5]}")
+        if found["waiting"]:
+            problems.append(f"{found['waiting']} rows wait on disk")
+        if found["torn"]:
+            problems.append(f"files that are not whole: {found['torn']}")
+        for name in ("history", "chain", "keys", "backups"):
+            if found[name]["code"] != 0:
+                problems.append(f"{name}: {found[name]['code']} {found[name]['said'][-600:]}")
+        gone = known.keys - {key for key in known.keys if f'"{key}"' in found["keys"]["said"]}
+        if gone:
+            problems.append(f"keys that were shown and are not there: {sorted(gone)}")
+        applies = found["history"]["said"].count('"result"')
+        if applies < known.applies:
+            problems.append(f"{applies} applies, and there were {known.applies}")
+        known.applies = max(known.applies, applies)
+        lost = {each for each in known.backups if each not in found["backups"]["said"]}
+        if lost:
+            problems.append(f"backups that were there and are not: {sorted(lost)}")
+        if known.backups and found["verify"]["code"] != 0:
+            problems.append(f"backup verify: {found['verify']['code']} {found['verify']['said'][-600:]}")
+        if found["plan"]["code"] not in {0, 100}:
+            problems.append(f"plan: {found['plan']['code']} {found['plan']['said'][-600:]}")
+        outcome.figures["plan"] = "clean" if found["plan"]["code"] == 0 else found["plan"]["said"][:200]
+
+    def finish(self, outcome: Outcome, command: str) -> None:
+        """The command that completes or undoes what was cut; what it says is kept."""
+        done = self.machine.run(IN + command, check=False, timeout=900)
+        outcome.said += [f"$ {command}", *(done.stdout + done.stderr).strip().splitlines()[-12:]]
+        if done.returncode != 0:
+            outcome.problems.append(f"{command}: {done.returncode} {(done.stdout + done.stderr)[-800:]}")
+        plan = self.machine.run(IN + "techsapo plan --quiet", check=False)
+        if plan.returncode != 0:
+            outcome.problems.append(f"plan after it: {plan.returncode} {(plan.stdout + plan.stderr)[-600:]}")
+
+    def _some_answers(self, traffic: Traffic) -> None:
+        deadline = time.monotonic() + 120
+        while len(traffic.answered) < 8:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no answers: {traffic.refused} refused")
+            time.sleep(0.2)
+
+    def _moment(self, said: Path, running: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + 900
+        while NOW not in said.read_text():
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the moment did not come: {said.read_text()[-2000:]}")
+            time.sleep(0.02)

@@ -1,0 +1,75 @@
+"""Run there, by the stack's own Python, in the project's folder: what is on disk, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+STATE = Path(".techsapo")
+TOOL = ".venv/bin/techsapo"
+
+
+def said(*argv: str, **variables: str) -> tuple[int, str]:
+    done = subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+    )
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def rows() -> tuple[list[str], int]:
+    """Request ids in the audit database, and how many rows wait on disk."""
+    found: list[str] = []
+    for file in STATE.glob("data/*/audit.sqlite"):
+        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+            found += [row[0] for row in db.execute("SELECT request_id FROM audit_requests")]
+    if "mysql:" in Path("techsapo.yaml").read_text():
+        _, password = said(TOOL, "secrets", "show", "mysql-root")
+        select = "SELECT request_id FROM techsapo_audit.audit_requests"
+        code, text = said("mariadb", "-h127.0.0.1", "-uroot", "-N", "-e", select, MYSQL_PWD=password)
+        if code != 0:
+            raise SystemExit(text)
+        found += text.split()
+    waiting = [file.read_text().count("\n") for file in STATE.glob("data/*/audit-spool.jsonl")]
+    return found, sum(waiting)
+
+
+def torn() -> list[str]:
+    """Files of ours that are no whole JSON, and what a killed write left beside one."""
+    bad = []
+    for file in STATE.rglob("*.json"):
+        if "data" in file.parts and "app" not in str(file):
+            continue
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            bad.append(str(file))
+    return bad
+
+
+def main() -> None:
+    found, waiting = rows()
+    result: dict[str, Any] = {"rows": found, "waiting": waiting, "torn": torn()}
+    for name, argv in {
+        "plan": ("plan", "--json"),
+        "history": ("history", "--json", "-n", "100"),
+        "chain": ("audit", "verify", "--json"),
+        "keys": ("keys", "list", "--json"),
+        "backups": ("backup", "list", "--json"),
+        "verify": ("backup", "verify", "--json"),
+    }.items():
+        code, text = said(TOOL, *argv)
+        result[name] = {"code": code, "said": text[-20000:]}
+    json.dump(result, sys.stdout)
+
+
+main()

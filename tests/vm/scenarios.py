@@ -1,0 +1,223 @@
+"""What is tried on the machine, one after the other on the same disk: each cut meets what the ones before left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests.vm.lab import IN, THERE, Lab, Outcome
+
+SPEC = """project: techsapo
+app:
+  instances:
+    - {port: 4000, weight: 3}
+    - {port: 4001, weight: 2}
+    - {port: 4002, weight: 1, backup: true}
+mysql: {}
+nginx: {tls_listen: 8443}
+certificates:
+  techsapo: {source: self-signed, names: [localhost]}
+schedule: {by: systemd}
+backup:
+  offsite: {restic: /srv/offsite, password_file: secrets/restic}
+"""
+CHANGED = "sed -i 's/^app:$/app:\\n  limits: {concurrency: 60}/' techsapo.yaml"
+BACK = "sed -i '/^  limits: {concurrency: 60}$/d' techsapo.yaml"
+
+
+def fresh(lab: Lab) -> Outcome:
+    """README's first command on a fresh machine, from a clone."""
+    outcome = Outcome("fresh machine")
+    lab.machine.fresh()
+    outcome.figures["login after"] = round(lab.machine.boot(), 1)
+    lab.clone()
+    began = time.monotonic()
+    done = lab.machine.run(IN + "make up", timeout=3600)
+    outcome.figures["make up"] = round(time.monotonic() - began, 1)
+    outcome.said += done.stdout.strip().splitlines()[-24:]
+    outcome.figures["healthy after"] = round(lab.healthy(time.monotonic()), 1)
+    asked = lab.machine.run(IN + "techsapo ask Dockerコンテナが起動しない --json", check=False)
+    if asked.returncode not in {0, 100} or "request_id" not in asked.stdout:
+        outcome.problems.append(
+            f"techsapo ask: {asked.returncode} {asked.stdout[-300:]} {asked.stderr[-300:]}"
+        )
+    return outcome
+
+
+def booted(lab: Lab) -> Outcome:
+    """The two lines of docs/running.md, then a boot as one switches a machine off and on."""
+    outcome = Outcome("boot")
+    lab.machine.run(
+        IN + "cp .techsapo/generated/systemd/techsapo.service /etc/systemd/system/ "
+        "&& systemctl enable techsapo.service"
+    )
+    outcome.said += lab.machine.run("systemd-analyze security techsapo.service | tail -1").stdout.splitlines()
+    lab.machine.off()
+    lab.after(outcome)
+    unit = lab.machine.run(
+        "systemctl is-active techsapo.service; systemctl is-failed '*' | head", check=False
+    )
+    outcome.figures["techsapo.service"] = unit.stdout.split()[0]
+    _failed_units(lab, outcome)
+    return outcome
+
+
+def whole(lab: Lab) -> Outcome:
+    """The rest of a stack: MariaDB, TLS, backups off-site, and jobs by systemd's timers; then a boot."""
+    outcome = Outcome("everything and timers")
+    machine = lab.machine
+    machine.run(
+        f"mkdir -p {THERE}/secrets && umask 077 && head -c 24 /dev/urandom | base64 > {THERE}/secrets/restic"
+    )
+    machine.run(f"cat > {THERE}/techsapo.yaml", feed=SPEC.encode())
+    began = time.monotonic()
+    machine.run(IN + "techsapo doctor --fix --quiet", check=False, timeout=1800)
+    outcome.figures["doctor --fix"] = round(time.monotonic() - began, 1)
+    began = time.monotonic()
+    done = machine.run(IN + "techsapo up --yes", timeout=1800)
+    outcome.figures["up"] = round(time.monotonic() - began, 1)
+    outcome.said += done.stdout.strip().splitlines()[-20:]
+    done = machine.run(IN + "techsapo cron install --systemd", check=False)
+    outcome.said += (done.stdout + done.stderr).strip().splitlines()[-6:]
+    machine.run("cp /root/techsapo/.techsapo/generated/systemd/techsapo.service /etc/systemd/system/")
+    began = time.monotonic()
+    done = machine.run(IN + "techsapo backup", timeout=1800)
+    outcome.figures["backup"] = round(time.monotonic() - began, 1)
+    outcome.said += done.stdout.strip().splitlines()[-8:]
+    _know_backups(lab)
+    machine.off()
+    lab.known.applies = 0
+    lab.after(outcome)
+    timers = machine.run(
+        "systemctl list-timers --all --no-legend | grep techsapo | awk '{print $(NF-1)}'"
+    ).stdout.split()
+    outcome.figures["timers"] = len(timers)
+    if not timers:
+        outcome.problems.append("no timer of the stack is there after the boot")
+    status = machine.run(IN + "techsapo cron status --systemd", check=False)
+    if status.returncode != 0:
+        outcome.problems.append(f"cron status: {status.returncode} {status.stdout}{status.stderr}")
+    # A timer's service, really started by systemd: the quickest of the jobs.
+    job = next((timer for timer in timers if "drift" in timer), timers[0] if timers else "")
+    if job:
+        ran = machine.run(
+            f"systemctl start {job.replace('.timer', '.service')}; systemctl show -p Result {job.replace('.timer', '.service')}",
+            check=False,
+            timeout=600,
+        )
+        outcome.figures[job.replace(".timer", ".service")] = ran.stdout.strip()
+        if "Result=success" not in ran.stdout:
+            outcome.problems.append(f"{job}: {ran.stdout} {ran.stderr}")
+    _failed_units(lab, outcome)
+    return outcome
+
+
+def traffic_sqlite(lab: Lab) -> Outcome:
+    """The power is cut while questions are answered; the audit log is SQLite."""
+    return lab.cut_off("traffic with SQLite", None, "true", after=6)
+
+
+def traffic_mariadb(lab: Lab) -> Outcome:
+    """The same with MariaDB."""
+    return lab.cut_off("traffic with MariaDB", None, "true", after=6)
+
+
+def up_early(lab: Lab) -> Outcome:
+    """`up` has noted what it is about to do."""
+    lab.machine.run(IN + CHANGED)
+    outcome = lab.cut_off("up early", "techsapo up --yes", "test -e .techsapo/ledger/journal.json")
+    lab.finish(outcome, "techsapo up --yes")
+    return outcome
+
+
+def up_late(lab: Lab) -> Outcome:
+    """`up` has restarted the first instances and not the last."""
+    lab.machine.run(IN + BACK)
+    noted = "grep -qs '\"app-[12]\"' .techsapo/ledger/journal.json"
+    outcome = lab.cut_off("up late", "techsapo up --yes", noted, after=1)
+    lab.finish(outcome, "techsapo up --yes")
+    return outcome
+
+
+def backup(lab: Lab) -> Outcome:
+    """A backup is half written."""
+    outcome = lab.cut_off(
+        "backup", "techsapo backup", "ls -d .techsapo/backups/*.partial >/dev/null 2>&1", after=1.5
+    )
+    lab.finish(outcome, "techsapo backup")
+    _know_backups(lab)
+    return outcome
+
+
+def offsite(lab: Lab) -> Outcome:
+    """restic copies a backup to the other place."""
+    outcome = lab.cut_off("off-site copy", "techsapo backup", "pgrep -x restic >/dev/null", after=1)
+    lab.finish(outcome, "techsapo backup")
+    _know_backups(lab)
+    return outcome
+
+
+def restore(lab: Lab) -> Outcome:
+    """A restore has begun to replace the data. What was answered since the backup is gone with it, as it should."""
+    outcome = lab.cut_off("restore", "techsapo restore --yes", "test -e .techsapo/restore.json", after=2)
+    found = lab.machine.run(IN + "ls .techsapo/restore.json", check=False)
+    outcome.figures["interrupted"] = found.returncode == 0
+    if found.returncode == 0:
+        lab.finish(outcome, "techsapo restore --yes")
+        # It goes back to what was there before: every row is there again.
+        lab.compare(outcome)
+    return outcome
+
+
+def certificate(lab: Lab) -> Outcome:
+    """A certificate is put into use."""
+    lab.machine.run(IN + "rm -rf .techsapo/certs/techsapo/versions/.new-*", check=False)
+    before = (
+        lab.machine.run(IN + "stat -c %Y .techsapo/certs/techsapo/state.json", check=False).stdout.strip()
+        or "0"
+    )
+    when = f'test "$(stat -c %Y .techsapo/certs/techsapo/state.json 2>/dev/null || echo 0)" != {before}'
+    outcome = lab.cut_off("certificate deploy", "techsapo certs deploy", when)
+    lab.finish(outcome, "techsapo certs deploy")
+    status = lab.machine.run(IN + "techsapo certs status", check=False)
+    if status.returncode != 0:
+        outcome.problems.append(f"certs status: {status.stdout} {status.stderr}")
+    return outcome
+
+
+def keys(lab: Lab) -> Outcome:
+    """Keys are made one after the other; those that were shown must open the API ever after."""
+    loop = "bash -c 'for n in $(seq 40); do techsapo keys create key-$n >/dev/null && echo MADE key-$n; done'"
+    outcome = lab.cut_off(
+        "keys",
+        loop,
+        "grep -qs key-3 .techsapo/keys/api/keys.json .techsapo/api-keys.json .techsapo/*/*keys*.json",
+        after=1,
+    )
+    outcome.figures["keys that were shown"] = len(lab.known.keys)
+    return outcome
+
+
+def restart(lab: Lab) -> Outcome:
+    """One instance after the other is started anew."""
+    outcome = lab.cut_off("restart", "techsapo restart app", "true", after=12)
+    lab.finish(outcome, "techsapo up --yes")
+    return outcome
+
+
+def _know_backups(lab: Lab) -> None:
+    listed = lab.machine.run(IN + "ls .techsapo/backups").stdout.split()
+    lab.known.backups |= {name for name in listed if name[:8].isdigit() and "." not in name}
+
+
+def _failed_units(lab: Lab, outcome: Outcome) -> None:
+    failed = lab.machine.run("systemctl list-units --failed --no-legend --plain", check=False).stdout.strip()
+    if failed:
+        outcome.problems.append(f"units that failed: {failed}")
+
+
+FIRST: tuple[Callable[[Lab], Outcome], ...] = (fresh, booted, traffic_sqlite, whole)
+"""Those that make the machine on which the others are tried."""
+CUTS: tuple[Callable[[Lab], Outcome], ...] = (
+    traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart,
+)  # fmt: skip
