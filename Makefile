@@ -35,7 +35,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model picture sbom lock clean
+.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model vm-lab picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -51,6 +51,7 @@ help:
 	@echo "make bench      start-up and speed, as ratios to a baseline of the same run"
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
+	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
@@ -155,6 +156,12 @@ bench-peers: $(VENV)/dev .venv-peers/bin/litellm
 # llama.cpp's server and a model of 98 MB, built once into .real-model; two providers on it.
 real-model: $(VENV)/dev
 	$(BIN)/python -m tests.real_model
+
+# A Debian in qemu whose power is cut; as root, most of an hour without KVM. ONLY="traffic_mariadb keys" for some of it.
+VM_PARTS := qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs debootstrap:debootstrap ssh:openssh-client
+vm-lab: LAB_PARTS := $(VM_PARTS)
+vm-lab: $(VENV)/dev lab
+	$(BIN)/python -m tests.vm $(ONLY)
 
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev

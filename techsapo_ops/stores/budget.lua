@@ -64,6 +64,11 @@ elseif action == 'adopt' then
     redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, had))
   end
   return {'ok', least + 1, {}, lost}
+elseif action == 'raise' then
+  for n = 1, ledgers do
+    local known = spent(n)
+    if known >= 0 and known < amount then redis.call('INCRBY', KEYS[2 * n - 1], amount - known) end
+  end
 elseif action == 'seed' then
   for n = 1, ledgers do
     redis.call('SET', KEYS[2 * n - 1], amount, 'NX', 'EX', keep)

@@ -24,7 +24,8 @@ _KEEP = 40 * 86400
 _TRIAL = Ledger("-", "day", "trial", 0)
 """One that nobody spends from; it is kept for a second."""
 _DONE_BY: dict[str, Operation] = {
-    "read": "read", "reserve": "write", "adopt": "write", "seed": "write", "settle": "release"
+    "read": "read", "reserve": "write", "adopt": "write", "seed": "write", "raise": "write",
+    "settle": "release",
 }  # fmt: skip
 """By action of the script, what it asks of Redis."""
 _TRIALS: dict[Operation, tuple[str, ...]] = {
@@ -68,8 +69,9 @@ class BudgetStore:
     With Redis, one script checks and reserves all ledgers of a request at once, so that instances together
     never go beyond a limit. While Redis is away each instance goes on alone from what it saw last, and books
     what it spent meanwhile once Redis is back. A ledger that Redis does not know (a new period, lost data)
-    starts with what the audit log says. A reservation whose owner died is booked whole after its life, and
-    `lost` is told of it once by the instance that finds it.
+    starts with what the audit log says, and one of which it knows less is raised to that: after a power cut
+    it has what it last saved, up to an hour old. A reservation whose owner died is booked whole after its
+    life, and `lost` is told of it once by the instance that finds it.
     """
 
     def __init__(
@@ -86,6 +88,9 @@ class BudgetStore:
         self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
         self._local: dict[str, _LocalLedger] = {}
         self._seeding = asyncio.Lock()
+        self._compared: set[str] = set()
+        """Keys of the ledgers that were compared with the audit log since this process began."""
+        self._comparing: set[asyncio.Task[None]] = set()
 
     async def reserve(self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float) -> list[Balance]:
         """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget.
@@ -185,6 +190,7 @@ class BudgetStore:
 
     def _seen(self, ledgers: Sequence[Ledger], reply: _Reply) -> list[Balance]:
         for ledger, balance in zip(ledgers, reply.balances, strict=True):
+            self._compare_once(ledger)
             local = self._local.get(ledger.key)
             if local is None:
                 self._forget_before(ledger)
@@ -214,6 +220,22 @@ class BudgetStore:
             for n in missing:
                 await self._seed(ledgers[n])
 
+    def _compare_once(self, ledger: Ledger) -> None:
+        """Beside the questions that wait: the audit log of a long month takes a second to add up."""
+        if ledger.key in self._compared:
+            return
+        self._compared.add(ledger.key)
+        task = asyncio.create_task(self._raise(ledger))
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+
+    async def _raise(self, ledger: Ledger) -> None:
+        """See that Redis has at least what the audit log says."""
+        try:
+            await self._call("raise", "", [ledger], await self._spent_before(ledger), 0, ())
+        except Away:
+            self._compared.discard(ledger.key)
+
     async def _seed(self, ledger: Ledger) -> None:
         async with self._seeding:
             (balance,) = (await self._call("read", "", [ledger], 0, 0, ())).balances
@@ -222,6 +244,7 @@ class BudgetStore:
             known = self._local.get(ledger.key)
             base = max(await self._spent_before(ledger), known.base if known else 0)
             await self._call("seed", "", [ledger], base, 0, ())
+            self._compared.add(ledger.key)
 
     async def _pay_debts(self, ledgers: Sequence[Ledger]) -> None:
         """Book in Redis what was spent while it was away."""

@@ -133,7 +133,8 @@ def served(
 ) -> Iterator[tuple[int, Any]]:
     """`techsapo serve` with one provider of each of `kinds`; its port and how to start it.
 
-    `durability` is the audit log's. As at every start but the first, the audit database is there: only to make it alembic is imported (10 MB).
+    `durability` is the audit log's.
+    As at every start but the first, the audit database is there: only to make it alembic is imported (10 MB).
     """
     from techsapo_ops.stores.audit.tables import AuditStore
 

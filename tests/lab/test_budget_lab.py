@@ -154,6 +154,27 @@ def test_a_ledger_that_redis_lost_starts_with_what_the_audit_log_says(server: Se
     asyncio.run(main())
 
 
+def test_what_an_old_snapshot_of_redis_lacks_after_a_power_cut_is_charged_again_from_the_audit_log(
+    server: Server,
+) -> None:
+    async def main() -> None:
+        before, after = stores(server, 1)[0], stores(server, 1, spent=NANO)[0]
+        day = ledger(1.5)
+        await before.settle(
+            "a", [day], NANO // 10
+        )  # all that the snapshot has; the log knows of a whole dollar
+        deadline = time.monotonic() + 60
+        while (await after.balances([day]))[0].spent < NANO:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        with pytest.raises(OverBudget):
+            await after.reserve("b", [day], NANO, 60)
+        await after.settle("c", [day], NANO // 10)
+        assert (await after.balances([day]))[0].spent == NANO + NANO // 10, "once, not with every look"
+
+    asyncio.run(main())
+
+
 PRICED = {name: {**p, "price": {"input": 0.0, "output": 50.0}} for name, p in QUICK.items()}
 
 

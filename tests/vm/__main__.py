@@ -1,4 +1,4 @@
-"""`make vm-lab`: all scenarios, or those named on the command line; a report as JSON and Markdown in .vm-lab/reports."""
+"""`make vm-lab`: all scenarios, or those that are named; a report as JSON and Markdown in .vm-lab/reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.vm.lab import Lab, Outcome
 from tests.vm.machine import Machine
 from tests.vm.scenarios import CUTS, FIRST
 
+Scenario = Callable[[Lab], Outcome]
 FOLDER = Path(".vm-lab")
 
 
@@ -29,12 +31,11 @@ def main() -> int:
     machine = Machine(debian, FOLDER.resolve() / "machine")
     lab = Lab(machine, reports)
     outcomes: list[Outcome] = []
-    kept = FOLDER.resolve() / "whole.qcow2"
+    kept = FOLDER.resolve() / "whole.img"
     first = FIRST if not wanted else tuple(each for each in FIRST if each.__name__ in wanted)
     cuts = CUTS if not wanted else tuple(each for each in CUTS if each.__name__ in wanted)
     try:
-        for scenario in first:
-            outcomes.append(_tried(scenario, lab))
+        _try_all(first, lab, outcomes)
         if cuts:
             if not first:
                 machine.fresh(kept)
@@ -45,18 +46,22 @@ def main() -> int:
                 machine.keep(kept)
                 machine.boot()
                 lab.healthy(time.monotonic())
-            for scenario in cuts:
-                outcomes.append(_tried(scenario, lab))
+            _try_all(cuts, lab, outcomes)
     finally:
         machine.off()
         _report(outcomes, reports)
     return 1 if any(outcome.problems for outcome in outcomes) else 0
 
 
-def _tried(scenario, lab: Lab) -> Outcome:  # type: ignore[no-untyped-def]
+def _try_all(scenarios: Sequence[Scenario], lab: Lab, outcomes: list[Outcome]) -> None:
+    for scenario in scenarios:
+        outcomes.append(_tried(scenario, lab))  # noqa: PERF401 - each is there for the report before the next
+
+
+def _tried(scenario: Scenario, lab: Lab) -> Outcome:
     began = time.monotonic()
     try:
-        outcome: Outcome = scenario(lab)
+        outcome = scenario(lab)
     except Exception as error:  # noqa: BLE001 - the others are tried all the same
         traceback.print_exc()
         outcome = Outcome(scenario.__name__, problems=[f"{type(error).__name__}: {error}"])

@@ -1,6 +1,6 @@
 """The disk of a fresh Debian machine, made once and kept: debootstrap, a kernel, and an SSH key.
 
-Mirrors and package indexes are this host's own, found when the disk is made; nothing of them is in the repository.
+Mirrors and package indexes are this host's own, found when the disk is made, and stand in no file of ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Address=10.0.2.15/24
 Gateway=10.0.2.2
 DNS=10.0.2.3
 """
-_KEEP = """# A page is written to disk when a program flushes it, and not before: what nobody flushed is lost with the power.
+_KEEP = """# What no program flushes is not written for an hour, so that it is lost with the power.
 vm.dirty_expire_centisecs = 360000
 vm.dirty_writeback_centisecs = 0
 vm.dirty_background_ratio = 60

@@ -77,10 +77,11 @@ class Lab:
 
     def wanted(self, command: str, when: str) -> str:
         """`command`, beside a watcher that says NOW once `when`, a shell's condition, holds."""
-        return f"{IN}(until {when}; do sleep .05; done; echo {NOW}) & {IN}{command}; code=$?; echo ENDED $code; wait"
+        watcher = f"(until {when}; do sleep .05; done; echo {NOW}) &"
+        return f"{IN}{{ {watcher} {command}; code=$?; echo ENDED $code; wait; }}"
 
     def cut_off(self, name: str, command: str | None, when: str, after: float = 0.0) -> Outcome:
-        """Cut the power `after` seconds after `when` holds while `command` runs, under traffic; boot and look.
+        """Cut the power `after` seconds after `when` holds while `command` runs, under traffic; then look.
 
         Without a command the traffic alone goes on for `after` seconds.
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,26 +25,23 @@ _KERNEL = (
 
 
 class Machine:
-    """One machine with a disk of its own, a thin layer on the image's; what it says is in `console.log`."""
+    """One machine with a disk of its own, like the image's at first; what it says is in `console.log`."""
 
     def __init__(self, image: Image, folder: Path) -> None:
         self.image = image
         self.folder = folder
-        self.disk = folder / "disk.qcow2"
+        self.disk = folder / "disk.img"
         self._door = _free_port()
         self._qemu: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
-    def fresh(self, below: Path | None = None) -> None:
-        """A new disk on that of the image, or on `below`, in a moment."""
-        self.disk.unlink(missing_ok=True)
-        form = "raw" if below is None else "qcow2"
-        argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", form, "-b", str(below or self.image.disk)]
-        subprocess.run([*argv, str(self.disk)], check=True)
+    def fresh(self, kept: Path | None = None) -> None:
+        """A new disk like that of the image, or like `kept`; only what is in use is copied."""
+        _copy(kept or self.image.disk, self.disk)
 
     def keep(self, copy: Path) -> None:
         """Keep a copy of the disk, of the machine switched off."""
-        shutil.copyfile(self.disk, copy)
+        _copy(self.disk, copy)
 
     def boot(self) -> float:
         """Switch it on; seconds until one can log in."""
@@ -56,7 +52,7 @@ class Machine:
                 "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max",
                 "-m", MEMORY, "-smp", PROCESSORS,
                 "-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append", _KERNEL,
-                "-drive", f"file={self.disk},format=qcow2,if=virtio,cache=writeback",
+                "-drive", f"file={self.disk},format=raw,if=virtio,cache=writeback",
                 "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self._door}-:22",
                 "-device", "virtio-net-pci,netdev=n", "-device", "virtio-rng-pci",
                 "-display", "none", "-serial", "stdio", "-no-reboot",
@@ -143,6 +139,10 @@ class Machine:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{what}: not within {seconds:g} s; see {self.folder / 'console.log'}")
             time.sleep(0.5)
+
+
+def _copy(disk: Path, to: Path) -> None:
+    subprocess.run(["cp", "--reflink=auto", "--sparse=always", str(disk), str(to)], check=True)
 
 
 def _answers(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""What is tried on the machine, one after the other on the same disk: each cut meets what the ones before left."""
+"""What is tried on the machine, on the same disk: each cut meets what the ones before have left."""
 
 from __future__ import annotations
 
@@ -100,12 +100,10 @@ def whole(lab: Lab) -> Outcome:
     # A timer's service, really started by systemd: the quickest of the jobs.
     job = next((timer for timer in timers if "drift" in timer), timers[0] if timers else "")
     if job:
-        ran = machine.run(
-            f"systemctl start {job.replace('.timer', '.service')}; systemctl show -p Result {job.replace('.timer', '.service')}",
-            check=False,
-            timeout=600,
-        )
-        outcome.figures[job.replace(".timer", ".service")] = ran.stdout.strip()
+        unit = job.replace(".timer", ".service")
+        started = f"systemctl start {unit}; systemctl show -p Result {unit}"
+        ran = machine.run(started, check=False, timeout=600)
+        outcome.figures[unit] = ran.stdout.strip()
         if "Result=success" not in ran.stdout:
             outcome.problems.append(f"{job}: {ran.stdout} {ran.stderr}")
     _failed_units(lab, outcome)
@@ -158,7 +156,7 @@ def offsite(lab: Lab) -> Outcome:
 
 
 def restore(lab: Lab) -> Outcome:
-    """A restore has begun to replace the data. What was answered since the backup is gone with it, as it should."""
+    """A restore has begun to replace the data."""
     outcome = lab.cut_off("restore", "techsapo restore --yes", "test -e .techsapo/restore.json", after=2)
     found = lab.machine.run(IN + "ls .techsapo/restore.json", check=False)
     outcome.figures["interrupted"] = found.returncode == 0
