@@ -51,6 +51,10 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
 WATCHDOG = "Watchdog"
 """The alert that always fires, so that its absence tells that nothing else is told either."""
+DRILL = "Drill"
+"""The alert that a drill lets fire: nothing is wrong."""
+DRILL_LABEL = "drill"
+"""Label, with the value `true`, of what a drill sends."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|erofs|iso9660|udf|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'

@@ -51,6 +51,9 @@ COMMANDS: dict[str, LazyEntry] = {
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
     "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
+    "drill": LazyEntry(
+        "drill", "app", "Try failures out, time them, and compare with the objectives.", _DATA
+    ),
     "providers": LazyEntry("providers", "app", "List the providers and their models, or test them.", _ASK),
     "serve": LazyEntry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
     "ask": LazyEntry("ask", "ask", "Ask the running orchestrator a question.", _ASK),

@@ -32,7 +32,7 @@ from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.door import Door
-from techsapo_ops.serve.drill import drill_routes
+from techsapo_ops.serve.drill import DrillAlert, drill_routes
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
@@ -205,9 +205,11 @@ class App:
         questions = (api_routes(gate, asking), chat_routes(gate, asking))
         for path in ANSWERING:
             metrics.start_route("POST", path)
+        drill_alert = DrillAlert()
+        metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
-            drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle),
+            drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),

@@ -8,8 +8,9 @@ that has to do with models and money.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.crowd import to_stream
 from techsapo_ops.serve.idempotency import Document, Idempotency
 from techsapo_ops.serve.lifecycle import Lifecycle
+from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.middleware import DRILL as STATE
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
@@ -34,6 +36,9 @@ from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 PATH = "/api/v1/drill"
 STREAM_PATH = "/api/v1/drill/stream"
+ALERT_PATH = "/api/v1/drill/alert"
+ALERT_SECONDS = 1800.0
+"""The longest for which the alert of a drill fires."""
 EVERY = 0.25
 """Seconds between two events of a stream."""
 STREAM_SECONDS = 600.0
@@ -48,8 +53,36 @@ class DrillBody(BaseModel):
     """How long the answer takes: as a model would."""
 
 
+class AlertBody(BaseModel):
+    """For how long the alert of a drill fires from now on; 0 ends it."""
+
+    model_config = ConfigDict(extra="forbid")
+    seconds: Annotated[float, Field(ge=0, le=ALERT_SECONDS, allow_inf_nan=False)]
+
+
+class DrillAlert:
+    """Until when this instance makes the alert of a drill fire. It forgets with its process."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._until = 0.0
+
+    def fire(self, seconds: float) -> None:
+        """Fire for so long, and no longer."""
+        self._until = self._now() + seconds
+
+    def samples(self) -> Sequence[Sample]:
+        """The end of it, as seconds since 1970; nothing once it is over."""
+        return [({}, self._until)] if self._until > self._now() else []
+
+
 def drill_routes(
-    seal: DrillSeal | None, idempotency: Idempotency, audit: AuditLog, instance: str, lifecycle: Lifecycle
+    seal: DrillSeal | None,
+    idempotency: Idempotency,
+    audit: AuditLog,
+    instance: str,
+    lifecycle: Lifecycle,
+    alert: DrillAlert,
 ) -> APIRouter:
     """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
 
@@ -73,6 +106,11 @@ def drill_routes(
         document = await while_connected(request, idempotency.once(request, caller, body, work))
         return Response(status_code=499) if document is None else json_response(document)
 
+    @router.post(ALERT_PATH)
+    async def fire(body: AlertBody, request: Request) -> Response:
+        alert.fire(body.seconds)
+        return json_response({"request_id": request.state.request_id, "instance": instance})
+
     @router.get(STREAM_PATH)
     async def stream(request: Request) -> Response:
         _admit(seal, request, "stream")
@@ -95,12 +133,12 @@ def _admit(seal: DrillSeal | None, request: Request, kind: str) -> None:
 
 async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:
     """Take as long as asked, and write it down; `execution` tells one time from another."""
-    time, started, execution = datetime.now(UTC), perf_counter(), uuid.uuid4().hex
+    began, started, execution = datetime.now(UTC), perf_counter(), uuid.uuid4().hex
     await asyncio.sleep(seconds)
     kept = audit.put(
         AuditRow(
             id=execution,
-            time=time,
+            time=began,
             instance=instance,
             request_id=request_id,
             user_id=None,

@@ -170,6 +170,11 @@ class Layout:
         return self.state / "textfile"
 
     @property
+    def drills(self) -> Path:
+        """Reports of drills, and what one under way has made."""
+        return self.state / "drills"
+
+    @property
     def jobs(self) -> Path:
         """One folder a job: its lock, and a record and a log for each run."""
         return self.state / "jobs"

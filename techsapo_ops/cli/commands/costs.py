@@ -15,7 +15,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.operations.watch.costs import costs as operation
-from techsapo_ops.operations.watch.costs import rows_here
+from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
 from techsapo_ops.stores.audit.costs import ENOUGH
 from techsapo_ops.stores.audit.server import audit_server
 
@@ -37,6 +37,9 @@ def costs(
     rows: Annotated[
         bool, typer.Option("--rows", hidden=True, help="What another techsapo sums up, as the app sees it.")
     ] = False,
+    drill: Annotated[
+        str | None, typer.Option("--drill", hidden=True, help="With --rows: of the drill of these ids.")
+    ] = None,
     data: Annotated[
         Path, typer.Option("--data", hidden=True, help="Folder of the app's audit log.")
     ] = Path(),
@@ -55,7 +58,10 @@ def costs(
         here = open_project(place.file, cross_check=False)
         spec = stores.spec(here.spec)
         server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql)
-        out.json(rows_here(server, data, days).to_json())
+        if drill is not None:
+            out.json(dict(drill_rows_here(server, data, drill)))
+        else:
+            out.json(rows_here(server, data, days).to_json())
         return
     project = place.open()
     found = operation(open_stack(project), days, by.value)

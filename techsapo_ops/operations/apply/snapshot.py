@@ -44,6 +44,7 @@ _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Limits: ("client_connections", "client_streams", "connections", "key_shares"),
     Exporters: ("blackbox",),
     Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
+    Spec: ("objectives",),
 }
 """Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
 

@@ -22,7 +22,7 @@ _FINE = 30
 """Seconds of a look that tells how long something fired."""
 _BUDGET = ("budget_exhausted", "budget_reserved", "over_request_budget")
 _HELD = "techsapo_alert_acknowledged"
-_FIRING = f'ALERTS{{alertstate="firing",alertname!="Watchdog",{NEXT}=""}}'
+_FIRING = f'ALERTS{{alertstate="firing",alertname!~"Watchdog|Drill",{NEXT}=""}}'
 
 
 def patient(server: Prometheus) -> Prometheus:

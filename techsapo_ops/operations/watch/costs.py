@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed
@@ -19,12 +21,13 @@ from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.stores.audit.costs import By, Report, Rows, read_rows, summed
+from techsapo_ops.stores.audit.costs import By, Report, Rows, read_drill_rows, read_rows, summed
 from techsapo_ops.stores.audit.server import AuditServer, audit_server
 
 AUDIT = "audit.sqlite"
 _DATABASE = Mysql.facts.kind
 _READ_SECONDS = 300.0
+T = TypeVar("T")
 
 
 def first_day(days: int) -> datetime:
@@ -39,15 +42,47 @@ def costs(stack: Stack, days: int, by: By) -> Report:
 
 def rows_of(stack: Stack, days: int) -> Rows:
     """What they are summed up from, likewise."""
+    return _read(
+        stack,
+        ("--days", str(days)),
+        lambda mysql, databases: read_rows(mysql, databases, first_day(days)),
+        Rows.from_json,
+        Rows(),
+    )
+
+
+def drill_rows_of(stack: Stack, prefix: str) -> Counter[str]:
+    """How many rows each request of a drill has whose id begins with `prefix`. Raises OpsError."""
+    return _read(
+        stack,
+        ("--drill", prefix),
+        lambda mysql, databases: read_drill_rows(mysql, databases, prefix),
+        lambda value: Counter({str(name): int(count) for name, count in value.items()}),
+        Counter(),
+    )
+
+
+def _read(
+    stack: Stack,
+    options: Sequence[str],
+    here: Callable[[AuditServer | None, Sequence[Path]], T],
+    parse: Callable[[Any], T],
+    nothing: T,
+) -> T:
+    """All rows, from `here` where this user may read them, else as `costs --rows` with `options` prints."""
     topology = stack.topology
-    if topology.places.isolated:
-        return sum(_from_containers(stack, days), Rows())
-    mysql = _mysql(stack)
+    mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
-    databases = sorted(topology.layout.data.glob(f"{first.kind}*/{AUDIT}"))
-    if mysql is None and first.user is not None:
-        return sum(_as_its_user(stack, databases, days), Rows())
-    return read_rows(mysql, databases, first_day(days))
+    if topology.places.isolated:
+        found = _from_containers(stack, options)
+    else:
+        databases = sorted(topology.layout.data.glob(f"{first.kind}*/{AUDIT}"))
+        if mysql is not None or first.user is None:
+            return here(mysql, databases)
+        found = _as_its_user(stack, databases, options)
+    for done, name in found:
+        nothing = nothing + _parsed(done, name, parse)  # type: ignore[operator]
+    return nothing
 
 
 def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
@@ -58,25 +93,33 @@ def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
     return read_rows(server, databases, first_day(days))
 
 
-def _as_its_user(stack: Stack, databases: Sequence[Path], days: int) -> Iterator[Rows]:
+def drill_rows_here(server: AuditServer | None, data: Path, prefix: str) -> Counter[str]:
+    """As rows_here, of the drill whose request ids begin with `prefix`. Raises OpsError."""
+    databases = [path for path in (data / AUDIT,) if path.exists()]
+    return read_drill_rows(server, databases, prefix)
+
+
+def _as_its_user(
+    stack: Stack, databases: Sequence[Path], options: Sequence[str]
+) -> Iterator[tuple[Completed, str]]:
     """As the app's user, whose folders they are in: root would follow a link that is put there."""
     topology = stack.topology
     for database in databases:
         name = database.parent.name
         argv = (
-            topology.host.python, "-P", "-m", "techsapo_ops", "costs", "--rows", "--days", str(days),
+            topology.host.python, "-P", "-m", "techsapo_ops", "costs", "--rows", *options,
             "--file", str(topology.config_dir() / APP_SPEC), "--data", str(database.parent),
         )  # fmt: skip
         asked = stack.engine.beside(name, Command(argv), image_of=_apps(topology)[0].name)
-        yield _rows(stack.runner.run(asked, timeout=_READ_SECONDS), name)
+        yield stack.runner.run(asked, timeout=_READ_SECONDS), name
 
 
-def _from_containers(stack: Stack, days: int) -> Iterator[Rows]:
+def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Completed, str]]:
     """MariaDB is private to the stack and an SQLite file is in its instance's volume: the app reads both."""
     topology = stack.topology
     apps = _apps(topology)
     argv = (
-        "python", "-m", "techsapo_ops", "costs", "--rows", "--days", str(days),
+        "python", "-m", "techsapo_ops", "costs", "--rows", *options,
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
         *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
     )  # fmt: skip
@@ -89,23 +132,23 @@ def _from_containers(stack: Stack, days: int) -> Iterator[Rows]:
                 "the audit database can't be reached: no instance of the app runs", "`techsapo up` starts it"
             )
         asked = stack.engine.enter(running[0].name, Command(argv))
-        yield _rows(stack.runner.run(asked, timeout=_READ_SECONDS), running[0].name)
+        yield stack.runner.run(asked, timeout=_READ_SECONDS), running[0].name
         return
     for app in apps:
         if stack.engine.reaches(app.name):
             beside = stack.engine.beside(app.name, Command(argv))
-            yield _rows(stack.runner.run(beside, timeout=_READ_SECONDS), app.name)
+            yield stack.runner.run(beside, timeout=_READ_SECONDS), app.name
     if stack.engine.reaches(apps[0].name):
         for name in stack.engine.left(apps[0].kind):
             beside = stack.engine.beside(name, Command(argv), image_of=apps[0].name)
-            yield _rows(stack.runner.run(beside, timeout=_READ_SECONDS), name)
+            yield stack.runner.run(beside, timeout=_READ_SECONDS), name
 
 
 def _apps(topology: Topology) -> tuple[Service, ...]:
     return tuple(service for service in topology.services if service.facts.runs_package)
 
 
-def _rows(done: Completed, app: str) -> Rows:
+def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
     if done.code != 0:
         said = done.output.splitlines() or [f"exit code {done.code}"]
         raise OpsError(
@@ -113,8 +156,8 @@ def _rows(done: Completed, app: str) -> Rows:
             "`techsapo health` says more",
         )
     try:
-        return Rows.from_json(json.loads(done.stdout))
-    except (ValueError, LookupError, TypeError):
+        return parse(json.loads(done.stdout))
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise OpsError(
             f"{app} answers in a way that this version does not understand",
             "`techsapo up` brings its image up to date",

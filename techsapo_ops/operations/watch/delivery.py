@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
-from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
+from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG, Alert
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.prometheus.alert_rules import help_with
@@ -27,6 +27,11 @@ _HINT = "`techsapo logs alertmanager -n 20` says why"
 _DESCRIPTION = {
     "ja": "これは通知の試験です。対応は要りません。",
     "en": "This is a test of notifications. Nothing is wrong.",
+}
+_DRILL = {"ja": "訓練", "en": "DRILL"}
+_DRILL_DESCRIPTION = {
+    "ja": "これは訓練です。障害は起きていません。対応は要りません。",
+    "en": "This is a drill. Nothing is wrong, and nothing is to be done.",
 }
 _OF_A_TEST = ("runbook_url", "dashboard_url")
 """What helps with a test: there is nothing to look at, to silence or to take on."""
@@ -47,10 +52,11 @@ def try_out(
     server: Alertmanager,
     *,
     within: float,
+    drill: bool = False,
     clock: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = time.sleep,
 ) -> Delivery:
-    """Send a synthetic `alert` and wait, at most `within` seconds, until its receiver has taken it.
+    """Send a synthetic `alert`, as a test or for a `drill`, and wait, at most `within` seconds, until its
+    receiver has taken it.
 
     It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
     group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
@@ -60,7 +66,7 @@ def try_out(
     """
     spec = stack.spec
     receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
-    wanted = _integrations(server.status().config, receiver)
+    wanted = integrations_of(server.status().config, receiver)
     if not wanted:
         raise OpsError(
             f"{alert.name} goes to the receiver {receiver}, which tells nobody",
@@ -73,23 +79,24 @@ def try_out(
         "priority": alert.priority,
         "service": f"test-{number}",
         TEST_LABEL: number,
+        **({DRILL_LABEL: "true"} if drill else {}),
     }
     help_ = help_with(spec, alert)
     annotations = {
-        "summary": f"[TEST] {alert.name}",
-        "description": _DESCRIPTION[spec.locale],
+        "summary": f"[{_DRILL[spec.locale] if drill else 'TEST'}] {alert.name}",
+        "description": (_DRILL_DESCRIPTION if drill else _DESCRIPTION)[spec.locale],
         **{name: help_[name] for name in _OF_A_TEST},
     }
     before, started, fires = server.sent(receiver), clock(), datetime.now(UTC)
     server.post(labels, annotations, fires, fires + timedelta(seconds=within + 60))
     try:
         while True:
-            pause(POLL)
+            stack.pause(POLL)
             now, passed = server.sent(receiver), clock() - started
-            told = {name: _since(before, now, name) for name in wanted}
+            told = {name: sent_since(before, now, name) for name in wanted}
             if all(told[name].delivered >= count for name, count in wanted.items()):
                 return Delivery(receiver, tuple(wanted), passed)
-            if why := _undelivered(told, wanted, receiver, within if passed >= within else None):
+            if why := undelivered(told, wanted, receiver, within if passed >= within else None):
                 raise OpsError(f"not delivered: {why}", _HINT)
             if passed >= within:
                 raise OpsError(f"no notification within {within:g} s", _why_late(spec, server, labels, alert))
@@ -97,7 +104,7 @@ def try_out(
         server.post(labels, annotations, fires, datetime.now(UTC))
 
 
-def _undelivered(
+def undelivered(
     told: Mapping[str, Sent], wanted: Mapping[str, int], receiver: str, over: float | None
 ) -> str:
     """Why what was sent has not arrived; "" while it may yet. `over` are the seconds that were waited in
@@ -127,7 +134,7 @@ def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert
     return "monitoring.alertmanager.group_wait may be longer than that: wait longer with --within"
 
 
-def _integrations(config: str, receiver: str) -> dict[str, int]:
+def integrations_of(config: str, receiver: str) -> dict[str, int]:
     """How many a receiver has of each integration, as Alertmanager's metrics name them."""
     receivers: Sequence[Mapping[str, Any]] = yaml.safe_load(config).get("receivers") or ()
     for entry in receivers:
@@ -140,7 +147,7 @@ def _integrations(config: str, receiver: str) -> dict[str, int]:
     return {}
 
 
-def _since(before: Mapping[str, Sent], now: Mapping[str, Sent], integration: str) -> Sent:
+def sent_since(before: Mapping[str, Sent], now: Mapping[str, Sent], integration: str) -> Sent:
     nothing = Sent(0, 0, 0, 0)
     old, new = before.get(integration, nothing), now.get(integration, nothing)
     return Sent(

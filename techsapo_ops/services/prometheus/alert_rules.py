@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, WATCHDOG, Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.services.prometheus.holder_text import holder_text
 from techsapo_ops.spec.models import Spec
@@ -133,6 +133,8 @@ def alert_rule(
         return words.replace("{for}", spoken(seconds(for_), spec.locale))
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
+    if alert.name == DRILL:
+        rule["labels"][DRILL_LABEL] = "true"
     rule["annotations"] = {
         "summary": text(alert.summary[spec.locale]),
         "description": text(alert.description[spec.locale]),

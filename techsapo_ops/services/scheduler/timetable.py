@@ -24,7 +24,7 @@ def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
     if spec.schedule.by != "service":
         return ()
     data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping", "ping_file"}}})
-    for later in ("report", "verify_offsite"):
+    for later in ("report", "verify_offsite", "drill_restore", "drill_alert"):
         if data[later] is None:  # as before there was one: a stack without it need not start anything anew
             del data[later]
     return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)

@@ -131,12 +131,20 @@ class Backup(Section):
     """Back up Prometheus's samples too; starts it with its admin API: see `monitoring.prometheus.login`."""
 
 
-JobName = Literal["backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite"]
+JobName = Literal[
+    "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_restore",
+    "drill_alert",
+]  # fmt: skip
 
 VERIFY_OFFSITE = "0 5 * * 0"
 """When a copy is fetched from off-site where the spec says nothing, from edition 2 on: Sundays at 5."""
 REPORT = "0 8 * * 1"
 """When the weekly report comes where the spec says nothing, from edition 2 on: Mondays at 8."""
+
+DRILL_RESTORE = "0 5 1 * *"
+"""When the drill of a restore comes by itself, from edition 2 on: on the first of each month at 5."""
+DRILL_ALERT = "30 10 * * 3"
+"""When the drill of an alert does: on Wednesdays at 10:30, when somebody is there to see it."""
 
 
 class JobSettings(Section):
@@ -180,6 +188,10 @@ class Schedule(Section):
     verify_offsite: Cron | None = None
     """When a backup is fetched from off-site and restored on trial; default: in edition 2, with
     `backup.offsite`, Sundays at 05:00."""
+    drill_restore: Cron | None = None
+    """When a restore is drilled; default: in edition 2, on the first of each month at 05:00."""
+    drill_alert: Cron | None = None
+    """When an alert is drilled; default: in edition 2, Wednesdays at 10:30."""
     jobs: dict[JobName, JobSettings] = {}
     """Changes to how jobs run, by job name: timeout, retries, ping."""
 
@@ -194,8 +206,24 @@ class Schedule(Section):
         """
         if edition == FIRST:
             return self
-        times = {"report": REPORT, **({"verify_offsite": VERIFY_OFFSITE} if offsite else {})}
+        times = {
+            "report": REPORT,
+            "drill_restore": DRILL_RESTORE,
+            "drill_alert": DRILL_ALERT,
+            **({"verify_offsite": VERIFY_OFFSITE} if offsite else {}),
+        }
         return self.model_copy(update={k: v for k, v in times.items() if k not in self.model_fields_set})
+
+
+class Objectives(Section):
+    """What drills are compared with; the defaults are the guide's."""
+
+    failover: PositiveDuration = "30s"
+    """From the loss of an app instance until users are answered again."""
+    data: PositiveDuration = "15m"
+    """From the begin of a restore until all data is back."""
+    service: PositiveDuration = "60m"
+    """Until everything runs again: an instance, or the whole stack on an empty host."""
 
 
 class Syslog(Section):

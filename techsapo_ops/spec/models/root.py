@@ -17,7 +17,7 @@ from techsapo_ops.spec.models.base import (
     Text,
     is_loopback,
 )
-from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Redis, Schedule
+from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Objectives, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
 from techsapo_ops.spec.models.monitoring import Monitoring
 from techsapo_ops.spec.models.notifications import Notifications
@@ -85,6 +85,8 @@ class Spec(Section):
     """Where backups go and how long they stay."""
     schedule: Schedule = Field(default_factory=Schedule.model_construct)
     """When jobs run."""
+    objectives: Objectives = Field(default_factory=Objectives.model_construct)
+    """How soon the service, and its data, are to be back after a failure."""
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged and how long it is kept."""
     images: dict[ImageName, ImageReference] = {}

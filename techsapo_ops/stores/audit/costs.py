@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
@@ -168,11 +168,35 @@ def read_rows(mysql: AuditServer | None, databases: Sequence[Path], since: datet
     """What `summed` needs of MySQL, or of SQLite files. Raises OpsError."""
     requests: list[Request] = []
     calls: list[Call] = []
+
+    def read(connection: Connection) -> None:
+        _read(connection, since, requests, calls)
+
+    _from_each(mysql, databases, read)
+    return Rows(tuple(requests), tuple(calls))
+
+
+def read_drill_rows(mysql: AuditServer | None, databases: Sequence[Path], prefix: str) -> Counter[str]:
+    """How many rows the drill has whose request ids begin with `prefix`, by id. Raises OpsError."""
+    import sqlalchemy as sa
+
+    found: Counter[str] = Counter()
+    table, _ = audit_tables()
+    wanted = sa.select(table.c.request_id).where(
+        table.c.task_type == DRILL, table.c.request_id.startswith(prefix, autoescape=True)
+    )
+
+    def read(connection: Connection) -> None:
+        found.update(str(name) for (name,) in connection.execute(wanted))
+
+    _from_each(mysql, databases, read)
+    return found
+
+
+def _from_each(
+    mysql: AuditServer | None, databases: Sequence[Path], read: Callable[[Connection], None]
+) -> None:
     for sqlite in [Path()] if mysql else databases:
-
-        def read(connection: Connection) -> None:
-            _read(connection, since, requests, calls)
-
         try:
             _with_connection(mysql, sqlite, read)
         except database_errors() as error:
@@ -180,7 +204,6 @@ def read_rows(mysql: AuditServer | None, databases: Sequence[Path], since: datet
             raise OpsError(
                 f"the audit database can't be read: {cause}", "`techsapo health` says more"
             ) from None
-    return Rows(tuple(requests), tuple(calls))
 
 
 def summed(rows: Rows, since: datetime, by: By) -> Report:

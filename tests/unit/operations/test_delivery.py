@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,8 @@ def added(before: Sent, more: Sent) -> Sent:
 def tried(folder: Path, server: Counting, locale: str = "en") -> Delivery:
     """Try MemoryHigh out, with a clock that goes on by 1 s at each look."""
     spec = spec_of({"project": "t", "locale": locale, "app": {"public_url": "https://ops.example.com"}})
-    stack, passed = open_stack(topology_of(spec, folder)), iter(range(1000))
-    return try_out(
-        stack, alerts()["MemoryHigh"], server, within=30, clock=lambda: next(passed), pause=lambda _: None
-    )
+    stack, passed = replace(open_stack(topology_of(spec, folder)), pause=lambda _: None), iter(range(1000))
+    return try_out(stack, alerts()["MemoryHigh"], server, within=30, clock=lambda: next(passed))
 
 
 @pytest.mark.parametrize(

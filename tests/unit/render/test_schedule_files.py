@@ -39,11 +39,14 @@ def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str, tmp_pat
     assert "[program:scheduler]" not in files["supervisor/supervisord.conf"].content
 
 
+BY_EDITION = {"report", "verify_offsite", "drill_restore", "drill_alert"}
+"""Jobs that have no time unless the spec names one, or the loader by its edition."""
+
+
 def test_the_jobs_that_somebody_starts_are_expected(tmp_path: Path) -> None:
     wanted = spec(schedule={"drift": None})
     files = rendered(wanted, topology(wanted, tmp_path))
-    # These have no time unless the spec names one, or the loader by its edition.
-    assert expected(files, RULES) == set(jobs()) - {"drift", "report", "verify_offsite"}
+    assert expected(files, RULES) == set(jobs()) - {"drift", *BY_EDITION}
     assert expected(files, f"docker/config/{RULES}") == set()
 
 
@@ -64,4 +67,4 @@ def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
 def test_cron_starts_the_jobs_of_containers_too(tmp_path: Path) -> None:
     wanted = spec(schedule={"by": "cron"})
     files = rendered(wanted, topology(wanted, tmp_path, "compose"))
-    assert expected(files, f"docker/config/{RULES}") == set(jobs()) - {"report", "verify_offsite"}
+    assert expected(files, f"docker/config/{RULES}") == set(jobs()) - BY_EDITION

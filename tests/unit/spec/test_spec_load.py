@@ -14,7 +14,7 @@ from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.data import REPORT, Schedule
+from techsapo_ops.spec.models.data import DRILL_ALERT, DRILL_RESTORE, REPORT, Schedule
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -25,9 +25,12 @@ REAL = """
 """
 
 
+LATER = Schedule(report=REPORT, drill_restore=DRILL_RESTORE, drill_alert=DRILL_ALERT)
+
+
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=Schedule(report=REPORT))
+    assert result.spec == Spec(project="techsapo", schedule=LATER)
     assert list(result.spec.providers) == ["sim-a", "sim-b", "sim-c"]
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)

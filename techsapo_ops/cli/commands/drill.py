@@ -1,0 +1,187 @@
+"""`techsapo drill`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import (
+    BackupArgument,
+    JsonOutput,
+    JsonQuietOutput,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.views.drills import list_reports, show_report
+from techsapo_ops.operations.drills.kept import find, reports
+from techsapo_ops.operations.drills.report import Drill
+from techsapo_ops.operations.drills.run import Work, perform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from techsapo_ops.stack.stack import Stack
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Try failures out and time them, e.g. `techsapo drill restore`.",
+)
+
+
+@app.command()
+def restore(
+    which: BackupArgument = "latest",
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Restore the newest backup into throwaway servers, compare, and time it.
+
+    Nothing of the stack is touched. Exit code 1 where it takes longer than `objectives.data`, or does not
+    restore to what was backed up.
+
+    Examples:
+
+      techsapo drill restore
+    """
+    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.cli.views.backups import Bars
+    from techsapo_ops.operations.drills.restoring import drill_restore
+
+    stack = open_stack(place.open())
+    now = datetime.now(UTC)
+    with Bars(out, repository_of(stack)) as bars:
+        _drill(
+            stack, "restore", {"backup": which},
+            lambda begin: drill_restore(stack, begin, which=which, now=now, wait=wait, told=bars.told),
+            out,
+        )  # fmt: skip
+
+
+@app.command()
+def alert(
+    also: Annotated[
+        Literal["warning", "critical"] | None,
+        typer.Option("--also", help="Send one of this severity too, through Alertmanager alone."),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: JsonQuietOutput,
+) -> None:
+    """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of info.
+
+    Messages say that it is a drill. Nobody is woken: outside business hours receivers are left out, and
+    --also critical is refused. Looks at the dead man's switch (Watchdog) too.
+
+    Examples:
+
+      techsapo drill alert
+
+      techsapo drill alert --also warning
+    """
+    from techsapo_ops.operations.drills.alerting import drill_alert
+
+    stack = open_stack(place.open())
+    now = datetime.now(UTC)
+    _drill(
+        stack, "alert", {"also": also},
+        lambda begin: drill_alert(stack, begin, also=also, now=now, say=out.say), out,
+    )  # fmt: skip
+
+
+@app.command(name="failover-app")
+def failover_app(
+    rate: Annotated[
+        float, typer.Option("--rate", min=1, max=100, help="Simulated requests a second.")
+    ] = 10.0,
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    out: JsonQuietOutput,
+) -> None:
+    """Kill the busiest instance of the app, and see what users would notice.
+
+    This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
+    first. It is not begun, and stopped at once, while an apply or a backup runs, a critical alert fires,
+    users' requests fail, or another instance is not ready.
+
+    Examples:
+
+      techsapo drill failover-app
+
+      techsapo drill failover-app --yes --json
+    """
+    from techsapo_ops.operations.drills.failover import chosen
+    from techsapo_ops.operations.drills.failover import failover_app as operation
+    from techsapo_ops.operations.drills.target import load_of
+
+    stack = open_stack(place.open())
+    victim = chosen(stack)
+    out.say(
+        f"{victim.name} (weight {victim.weight}, pid {victim.pid}) will be killed, while it runs for users"
+    )
+    out.say(f"meanwhile {', '.join(victim.others)} answer{'s' if len(victim.others) == 1 else ''}")
+    if not confirm("kill it?", yes=yes):
+        out.say("nothing was done; --yes begins without asking")
+        raise typer.Exit(1)
+    load = load_of(stack, rate=rate, seconds=300.0)
+    _drill(
+        stack, "failover-app", {"instance": victim.name, "run": load.run},
+        lambda begin: operation(stack, begin, load=load, say=out.say), out,
+    )  # fmt: skip
+
+
+@app.command(name="list")
+def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
+    """List the drills, the newest last.
+
+    Examples:
+
+      techsapo drill list
+    """
+    found = reports(open_stack(place.open()).layout)
+    if out.as_json:
+        out.json({"drills": [report.to_json() for report in found]})
+        return
+    list_reports(found, out)
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")] = "latest",
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Show the report of a drill.
+
+    Examples:
+
+      techsapo drill show
+
+      techsapo drill show 20260131T100000Z --json
+    """
+    layout = open_stack(place.open()).layout
+    report = find(layout, which)
+    if out.as_json:
+        out.json(report.to_json())
+        return
+    show_report(report, out)
+
+
+def _drill(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
+    report, file = perform(stack, drill, what, work, warn=out.warn)
+    if out.as_json:
+        out.json({**report.to_json(), "file": str(file)})
+    else:
+        show_report(report, out)
+        out.say(f"report: {file}")
+    if not report.ok:
+        raise typer.Exit(1)

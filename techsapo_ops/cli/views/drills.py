@@ -1,0 +1,74 @@
+"""Drills on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from techsapo_ops.catalogue.drills import DrillWords
+from techsapo_ops.cli.output import Output
+from techsapo_ops.operations.drills.chart import chart
+from techsapo_ops.operations.drills.page import number
+from techsapo_ops.operations.drills.report import Report
+
+_WORDS = DrillWords("en")
+
+
+def list_reports(found: Sequence[Report], out: Output) -> None:
+    """A line for each."""
+    if not found:
+        out.say("no drill has been made yet")
+        out.next("techsapo drill restore")
+        return
+    rows = [
+        (
+            report.id,
+            "ok" if report.ok else "missed",
+            ", ".join(f"{_WORDS(p.name)} {number(p.seconds)} s" for p in report.phases if p.objective),
+            "; ".join(map(_WORDS, report.missed)),
+        )
+        for report in found
+    ]
+    out.table(("id", "state", "took", "missed"), rows)
+
+
+def show_report(report: Report, out: Output) -> None:
+    """One drill: times beside their objectives, counts, its course, and what was wrong."""
+    if not (out.quiet and report.ok):
+        _figures(report, out)
+    for line in (*([f"stopped: {report.stopped}"] if report.stopped else []), *report.problems):
+        out.data(f"{report.drill}: {line}")
+    for note in report.notes:
+        out.say(note)
+    if report.ok:
+        out.say(f"{report.id}: the objectives are met")
+    else:
+        out.say(f"{report.id} missed: {'; '.join(map(_WORDS, report.missed))}")
+
+
+def _figures(report: Report, out: Output) -> None:
+    if report.phases:
+        rows = [
+            (
+                _WORDS(phase.name),
+                f"{number(phase.seconds)} s" if phase.seconds is not None else "never",
+                f"{number(phase.objective)} s" if phase.objective is not None else "",
+                "" if phase.objective is None else "ok" if phase.ok else "missed",
+            )
+            for phase in report.phases
+        ]
+        out.table(("phase", "took", "objective", "state"), rows, right=("took", "objective"))
+    if report.counts:
+        out.data("")
+        out.table(
+            ("what", "value"),
+            [(_WORDS(name), number(value)) for name, value in report.counts.items()],
+            right=("value",),
+        )
+    if drawn := chart(report.columns, report.marks, ("answered", "failed")):
+        out.data(f"\n{drawn}")
+    for reason, count in report.reasons.items():
+        out.data(f"failed: {reason}, {count}")
+    for seen in report.alerts:
+        out.data(f"alert: {seen.alert} ({seen.state}) after {seen.after:.1f} s")
+    for name, fact in report.facts.items():
+        out.data(f"{name}: {fact}")

@@ -1,0 +1,340 @@
+"""The drill of a failover: one instance of the app is killed, under simulated traffic."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+
+import psutil
+
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.journal import Journal
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.drills.guards import Guards
+from techsapo_ops.operations.drills.load import Load, Outcome
+from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.target import load_of
+from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.operations.drills.written import written
+from techsapo_ops.operations.watch.alerts import prometheus_of
+from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.nginx.kind import Nginx
+from techsapo_ops.services.probing import ask
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.observed import ObservedService, State
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+
+QUIET = 3.0
+"""Seconds of traffic before the fault, to compare with."""
+AFTER = 3.0
+"""Seconds of traffic after everything is back."""
+MOST = 120.0
+"""Seconds after which an instance that has not come back is started by the drill itself."""
+ASKED_AGAIN = 20.0
+"""Seconds for which nginx may pass over an instance that is back; it does so for 5 after a failure."""
+POLL = 0.05
+PROBE_SECONDS = 2.0
+_RUNS = frozenset({State.RUNNING, State.STARTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """The instance that is killed: `pid` as this host sees it, since `created` (seconds since 1970)."""
+
+    service: Service
+    pid: int
+    created: float
+    weight: int
+    others: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in the stack."""
+        return self.service.name
+
+
+@dataclass(slots=True)
+class Fault:
+    """What the drill has seen, as seconds since the traffic began."""
+
+    killed: float | None = None
+    gone: float | None = None
+    back: float | None = None
+    stopped: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def chosen(stack: Stack) -> Victim:
+    """The instance with the most traffic. Raises OpsError where the loss of one can't be made up for."""
+    topology = stack.topology
+    if not topology.has(Nginx.facts.kind):
+        raise OpsError(
+            "no nginx stands in front of the app: nobody would take over", "`nginx: {enabled: true}`"
+        )
+    spec = {i.port: i for i in stack.spec.app.resolved_instances}
+    observed = stack.engine.observe().services
+    apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
+    if len(apps) < 2:
+        raise OpsError(
+            f"{len(apps)} instance{'' if len(apps) == 1 else 's'} of the app run: users would be cut off",
+            "run two or more (app.instances); `techsapo ps` shows those that there are",
+        )
+    ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)
+    first, pid = ranked[0], observed[ranked[0].name].pid
+    if not pid:
+        raise OpsError(f"the engine does not say which process {first.name} is", "`techsapo ps`")
+    try:
+        created = psutil.Process(pid).create_time()
+    except psutil.Error as error:
+        raise OpsError(f"{first.name} (pid {pid}) can't be looked at: {error}", "`techsapo ps`") from None
+    return Victim(first, pid, created, spec[first.port].weight, tuple(s.name for s in apps if s is not first))
+
+
+def failover_app(
+    stack: Stack,
+    begin: Callable[[float], Report],
+    *,
+    load: Load | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    guards: Guards | None = None,
+    within: float = MOST,
+) -> Report:
+    """Kill the busiest instance and see what users would notice. `begin` makes the report to fill in, of
+    a drill that took so long.
+
+    No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
+    against it. Afterwards, and whatever ends it, the instance runs again.
+    """
+    load = load or load_of(stack, seconds=QUIET + within + ASKED_AGAIN + AFTER + 30, timeout=10.0)
+    with _alone(stack):
+        victim = chosen(stack)
+        ready = _readiness(stack)
+        guards = guards or Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
+        reasons = guards.before()
+        if not ready(victim.name):
+            reasons = (*reasons, f"{victim.name} itself is not ready")
+        if reasons:
+            raise OpsError(f"the drill was not begun: {'; '.join(reasons)}", "`techsapo health`, then again")
+        fault = Fault()
+        started = time.monotonic()
+        with Traffic(load) as traffic:
+            say(f"traffic runs: {load.rate:g} requests a second, ids {load.prefix}…")
+            try:
+                _course(stack, victim, traffic, guards, fault, say, within)
+            finally:
+                if fault.killed is not None:
+                    _bring_back(stack, victim, ready, fault, say)
+        outcome = traffic.outcome()
+        report = begin(time.monotonic() - started)
+        return _filled(stack, report, victim, load, outcome, fault, guards)
+
+
+def hindrance(stack: Stack) -> str:
+    """What is under way that a fault would do harm to; "" for nothing."""
+    if Journal(Ledger(stack.layout.state)).path.exists():
+        return "an apply was cut short: `techsapo up` completes it"
+    return ""
+
+
+@contextmanager
+def _alone(stack: Stack) -> Iterator[None]:
+    """Keep every apply, restart, restore and backup from beginning, and be refused while one runs."""
+    with ExitStack() as held:
+        held.enter_context(exclusive(stack.layout.state / "lock"))
+        repository = repository_of(stack)
+        if repository.path.is_dir():
+            held.enter_context(repository.lock())
+        yield
+
+
+def _runs(seen: ObservedService | None) -> bool:
+    return seen is not None and seen.state in _RUNS
+
+
+def _readiness(stack: Stack) -> Callable[[str], bool]:
+    topology = stack.topology
+    services = {service.name: service for service in topology.services}
+    isolated = any(not topology.published(s) for s in topology.of_kind(App.facts.kind))
+    inside = stack.engine.prober_inside() if isolated else None
+
+    def ready(name: str) -> bool:
+        service = services[name]
+        if inside is not None and not topology.published(service):
+            return inside(service, PROBE_SECONDS).ok
+        return ask(topology, service, PROBE_SECONDS).ok
+
+    return ready
+
+
+def _course(
+    stack: Stack,
+    victim: Victim,
+    traffic: Traffic,
+    guards: Guards,
+    fault: Fault,
+    say: Callable[[str], None],
+    within: float,
+) -> None:
+    if _guarded(stack, traffic, guards, fault, lambda: traffic.now() >= QUIET):
+        return
+    ready = guards.ready
+    guards.fault()
+    fault.killed = traffic.now()
+    _kill(victim)
+    say(f"{victim.name} (pid {victim.pid}) was killed")
+    over = threading.Event()
+    watching = threading.Thread(
+        target=_watch, args=(victim, ready, traffic, fault, over), name="drill watch", daemon=True
+    )
+    watching.start()
+    try:
+        until = fault.killed + within
+        if _guarded(stack, traffic, guards, fault, lambda: fault.back is not None or traffic.now() >= until):
+            return
+        if fault.back is None:
+            return
+        say(f"{victim.name} is ready again after {fault.back - fault.killed:.1f} s")
+        killed, again = fault.killed, fault.back + ASKED_AGAIN
+
+        def asked() -> bool:
+            found = traffic.outcome().instance_after(victim.name, killed)
+            return found is not None or traffic.now() >= again
+
+        if _guarded(stack, traffic, guards, fault, asked):
+            return
+        end = traffic.now() + AFTER
+        _guarded(stack, traffic, guards, fault, lambda: traffic.now() >= end)
+    finally:
+        over.set()
+        watching.join(PROBE_SECONDS + 1)
+
+
+def _guarded(stack: Stack, traffic: Traffic, guards: Guards, fault: Fault, done: Callable[[], bool]) -> bool:
+    """Wait until `done`; True where a guard, or the end of the traffic, came first."""
+    while not done():
+        why = guards.during()
+        if not why and not traffic.running:
+            why = "the simulated traffic ended"
+        if why:
+            fault.stopped = why
+            return True
+        stack.pause(POLL)
+    return False
+
+
+def _kill(victim: Victim) -> None:
+    """Kill the very process that was chosen: its number may be another's by now. Raises OpsError."""
+    try:
+        process = psutil.Process(victim.pid)
+        if process.create_time() != victim.created:
+            raise OpsError(f"{victim.name} has started anew by itself: nothing was killed", "begin again")
+        process.kill()
+    except psutil.AccessDenied:
+        raise OpsError(
+            f"{victim.name} (pid {victim.pid}) is another user's", "run the drill as root, or as that user"
+        ) from None
+    except psutil.NoSuchProcess:
+        raise OpsError(f"{victim.name} ended by itself: nothing was killed", "`techsapo ps`") from None
+
+
+def _watch(
+    victim: Victim, ready: Callable[[str], bool], traffic: Traffic, fault: Fault, over: threading.Event
+) -> None:
+    """Ask the killed instance until it is ready again, and note when it was gone, and when back."""
+    while not over.is_set() and fault.back is None:
+        well = ready(victim.name)
+        if not well and fault.gone is None:
+            fault.gone = traffic.now()
+        if well and (fault.gone is not None or not psutil.pid_exists(victim.pid)):
+            fault.back = traffic.now()
+        over.wait(POLL)
+
+
+def _bring_back(
+    stack: Stack, victim: Victim, ready: Callable[[str], bool], fault: Fault, say: Callable[[str], None]
+) -> None:
+    """Start the instance where its engine has not done so."""
+    until = time.monotonic() + 30
+    while not ready(victim.name):
+        if time.monotonic() >= until:
+            say(f"{victim.name} has not come back by itself; starting it")
+            fault.notes.append(f"{victim.name} did not come back by itself: the drill started it")
+            Step(Action.RESTART, victim.name, "left by a drill").perform(stack.engine)
+            return
+        stack.pause(POLL)
+
+
+def _filled(
+    stack: Stack,
+    report: Report,
+    victim: Victim,
+    load: Load,
+    outcome: Outcome,
+    fault: Fault,
+    guards: Guards,
+) -> Report:
+    objectives = stack.spec.objectives
+    killed = fault.killed
+    phases: list[Phase] = []
+    lost_writes: float | None = None
+    doubled = set(outcome.doubled)
+    notes = [*fault.notes, *filter(None, [guards.unwatched])]
+    if killed is not None:
+        gone = None if fault.gone is None else fault.gone - killed
+        back = None if fault.back is None else fault.back - killed
+        phases = [
+            Phase("detection", gone),
+            Phase("failover", outcome.settled_after(killed), seconds(objectives.failover)),
+            Phase("recovery", back, seconds(objectives.service)),
+            Phase("asked_again", outcome.instance_after(victim.name, killed)),
+        ]
+        rows = written(stack, load.prefix, outcome.written)
+        lost_writes = len(rows.lost)
+        doubled |= set(rows.doubled)
+        if rows.lost:
+            notes.append(f"without a row in the audit log: {_some(rows.lost)}")
+        if doubled:
+            notes.append(f"carried out twice: {_some(sorted(doubled))}")
+    stream, latency = outcome.stream_gap, outcome.latency
+    marks = {} if killed is None else {"killed": killed}
+    if fault.back is not None:
+        marks["ready"] = fault.back
+    return replace(
+        report,
+        phases=tuple(phases),
+        counts={
+            "sent": outcome.sent,
+            "answered": outcome.answered,
+            "failed": outcome.failed_count,
+            "retried": outcome.retried,
+            "lost": outcome.lost,
+            "doubled": len(doubled),
+            "lost_writes": lost_writes,
+            "unfinished": outcome.unfinished,
+            "longest_gap": round(outcome.gap.seconds, 3),
+            "longest_stream_gap": None if stream is None else round(stream.seconds, 3),
+            "streams_broken": outcome.broken,
+            "latency_median": None if latency is None else round(latency.median, 3),
+            "latency_longest": None if latency is None else round(latency.longest, 3),
+        },
+        zero=("doubled", "lost_writes"),
+        reasons=dict(outcome.failed),
+        facts={"killed": f"{victim.name} (weight {victim.weight})", "run": load.run},
+        alerts=tuple(guards.seen),
+        notes=tuple(notes),
+        stopped=fault.stopped,
+        columns=tuple(outcome.seconds_of()),
+        marks=marks,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

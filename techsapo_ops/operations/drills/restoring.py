@@ -1,0 +1,53 @@
+"""The drill of a restore: the newest backup, in throwaway servers, compared and timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.stack import Stack
+
+
+def drill_restore(
+    stack: Stack,
+    begin: Callable[[float], Report],
+    *,
+    which: str = "latest",
+    now: datetime,
+    wait: float = 0.0,
+    told: Callable[[str, int], None] = lambda _kind, _bytes: None,
+) -> Report:
+    """Restore a backup on trial, as `backup verify --deep` does, and compare its time with `objectives.data`.
+
+    Nothing of the stack itself is touched. What came since the backup was begun would be lost: that age is
+    told, as `lost_seconds`. Raises OpsError where the trial can't be made, which says nothing of the backup.
+    """
+    backup = repository_of(stack).find(which)
+    started = time.monotonic()
+    found = verify_backup(stack, backup.id, deep=True, wait=wait, told=told)
+    took = time.monotonic() - started
+    data = sum(part.seconds for part in found.parts)
+    # Where it does not restore there is no time in which it did.
+    phase = Phase("data", round(data, 3) if found.ok else None, seconds(stack.spec.objectives.data))
+    manifest = backup.manifest
+    age = None if manifest is None else round((now - manifest.started).total_seconds())
+    return replace(
+        begin(took),
+        phases=(phase,),
+        counts={
+            "lost_seconds": age,
+            **{f"{part.kind}_seconds": part.seconds for part in found.parts},
+        },
+        facts={
+            "backup": backup.id,
+            **{part.kind: "restored, and equal" if part.ok else "not as backed up" for part in found.parts},
+        },
+        problems=tuple(found.sentences) if not found.ok else (),
+        notes=tuple(filter(None, [found.note, *(f"{p.kind}: {p.note}" for p in found.parts if p.note)])),
+    )

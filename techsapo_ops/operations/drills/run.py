@@ -1,0 +1,57 @@
+"""One drill from its begin to its report: alone, recorded, kept, and told to Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import Warn, recorded
+from techsapo_ops.operations.drills.kept import keep
+from techsapo_ops.operations.drills.left import clean
+from techsapo_ops.operations.drills.metrics import write_metrics
+from techsapo_ops.operations.drills.page import page
+from techsapo_ops.operations.drills.report import Drill, Report
+from techsapo_ops.stack.stack import Stack
+
+Work = Callable[[Callable[[float], Report]], Report]
+"""Does a drill; it is given what makes the report of one that took so many seconds."""
+
+
+def perform(
+    stack: Stack,
+    drill: Drill,
+    what: Mapping[str, Any],
+    work: Work,
+    *,
+    warn: Warn,
+    now: datetime | None = None,
+) -> tuple[Report, Path]:
+    """Do `work` as the one drill of this stack; the report, and the file with its page.
+
+    What a drill that was killed has left is removed first. It is recorded like every other administration,
+    and not begun where that is not possible. Raises OpsError where it could not be done.
+    """
+    at = now or datetime.now(UTC)
+    name = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{drill}"
+
+    def begin(took: float) -> Report:
+        return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3), ())
+
+    with exclusive(stack.layout.state / "drill.lock", what="a drill"):
+        for line in clean(stack.layout):
+            warn(line)
+        with recorded(stack.layout, f"drill {drill}", {"id": name, **what}, warn) as known:
+            report = work(begin)
+            known["ok"] = report.ok
+            known["missed"] = list(report.missed)
+        file = keep(stack.layout, report, page(report, stack.spec.locale))
+        try:
+            write_metrics(stack.layout)
+        except OpsError as error:
+            warn(f"Prometheus is not told of it: {error.message}")
+    return report, file

@@ -1,0 +1,41 @@
+"""Where simulated traffic goes in: the front of the stack, as users come to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import psutil
+
+from techsapo_ops.adapters.address import Address, reachable_host
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.stack import Stack
+
+
+def front(spec: Spec) -> str:
+    """The URL at which this host reaches nginx, or the app where none runs."""
+    if not spec.runs_nginx:
+        return Address(reachable_host(spec.app.host), spec.app.resolved_instances[0].port).url()
+    tls = spec.served_certificate is not None
+    port = spec.nginx.tls_listen if tls else spec.nginx.listen
+    return Address(reachable_host(spec.nginx.host), port).url(scheme="https" if tls else "http")
+
+
+def load_of(stack: Stack, **changed: Any) -> Load:
+    """Traffic to the front of `stack`, as Load has it but for what is `changed`.
+
+    Raises OpsError where this user can't read the app's key, which proves that it is a drill.
+    """
+    path = stack.layout.app_key
+    if not path.exists():
+        raise OpsError(f"there is no {path}", "`techsapo up` makes it and starts the stack")
+    key = Secret(read_text(path, what="key of the app").strip())
+    own = {each.address for found in psutil.net_if_addrs().values() for each in found}
+    here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
+    trust = Trust(own=stack.layout.certs, here=here)
+    return replace(Load(front(stack.spec).rstrip("/"), key, trust=trust), **changed)
