@@ -53,10 +53,10 @@ class SpecChoice:
 
 
 _file = (Annotated[Path, typer.Option("--file", "-f", help="The spec.", show_default=True)], DEFAULT_SPEC)
-_environment = (
-    Annotated[str | None, typer.Option("--environment", "-e", help="Overlay to apply, from `environments`.")],
-    None,
-)
+EnvironmentOption = Annotated[
+    str | None, typer.Option("--environment", "-e", help="Overlay to apply, from `environments`.")
+]
+_environment = (EnvironmentOption, None)
 _json = (Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")], False)
 _quiet = (QuietOption, False)
 _verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")], False)

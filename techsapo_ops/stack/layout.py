@@ -20,6 +20,9 @@ SCHEDULER = "scheduler"
 SCHEDULER_STOP_SECONDS = 25
 """How long it may take to end the runs that are under way."""
 
+RECOVERY = "recovery"
+"""Folder in the state directory of a recovery that is under way: `techsapo recover`."""
+
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
 
@@ -113,6 +116,11 @@ class Layout:
     def backup_keys(self) -> Path:
         """The key of the backups' manifests; not in `keys`, which is removed with the data."""
         return self.state / "backup-keys"
+
+    @property
+    def recovery_journal(self) -> Path:
+        """How far a recovery has come; it is there while one is under way."""
+        return self.state / RECOVERY / "journal.json"
 
     @property
     def backup_checks(self) -> Path:

@@ -83,6 +83,11 @@ def create_backup(
     Raises OpsError; then nothing is kept, but for a backup that is whole here and not off-site.
     """
     require_none(stack.layout)
+    if stack.layout.recovery_journal.exists():
+        raise OpsError(
+            "this stack is being recovered: a backup of now would hold half of it",
+            "complete that first: the same `techsapo recover` again, or `techsapo recover --abandon`",
+        )
     selection, away = select(stack, only), restic_of(stack)
     repository = repository_of(stack)
     with repository.lock(wait):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import MAC, Origin, State
@@ -36,6 +37,8 @@ class Intent:
     targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     """By kind, every file that is written, for the kinds of which files are."""
     origin: Origin = field(default_factory=lambda: Origin(State.AUTHENTICATED))
+    copies: Path | None = None
+    """Where what goes off-site alone is already, so that the repository need not be asked again."""
 
     @property
     def stopped(self) -> tuple[str, ...]:
@@ -58,8 +61,11 @@ def intend(
     until: datetime | None = None,
     *,
     unauthenticated: bool = False,
+    copies: Path | None = None,
 ) -> Intent:
     """See whether a backup can be brought back, and what that would replace; touches nothing.
+
+    `copies` is a folder with what of it went off-site alone, where that has been fetched.
 
     Raises OpsError for a backup that is not whole or was tampered with, for one of which nothing tells the
     origin unless `unauthenticated` allows that, for a server that does not run, or one that is older than the
@@ -79,7 +85,7 @@ def intend(
     if until is not None and word == "latest":
         chosen = _before(repository, only[0], until)
     origin = _require_origin(repository, chosen, unauthenticated)
-    parts, left = _choose(stack, chosen, only)
+    parts, left = _choose(stack, chosen, only, copies)
     _require_whole(stack, chosen, parts)
     observed = stack.engine.observe()
     for part in parts:
@@ -100,7 +106,7 @@ def intend(
     services = [service for service in stack.topology.services if service.kind in stopped]
     apps = tuple(service.name for service in services if service.name in observed.services)
     absent = tuple(kind for kind, there in now.items() if not there)
-    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin)
+    return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin, copies)
 
 
 def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
@@ -138,14 +144,16 @@ def _before(repository: Repository, name: str, until: datetime) -> Backup:
     return fit[-1]
 
 
-def _choose(stack: Stack, backup: Backup, only: Sequence[str]) -> tuple[tuple[Part, ...], Mapping[str, str]]:
+def _choose(
+    stack: Stack, backup: Backup, only: Sequence[str], copies: Path | None
+) -> tuple[tuple[Part, ...], Mapping[str, str]]:
     """The parts that come back, and by kind why others stay, though nobody said so. Raises OpsError."""
     manifest = backup.read()
     names = only or [kind.name for kind in registry.kinds() if not kind.by_name_only]
     wanted = [part for part in manifest.parts if part.source in names]
     for kind in registry.kinds():
         if kind.too_secret and kind.name in only:
-            with secret_copy(stack, backup, kind) as (part, _):
+            with secret_copy(stack, backup, kind, copies) as (part, _):
                 wanted.append(part)
     missing = [kind for kind in only if kind not in {part.source for part in wanted}]
     if missing or not wanted:

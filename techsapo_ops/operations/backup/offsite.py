@@ -92,11 +92,17 @@ def _secret_copies(stack: Stack, backup: Backup) -> Iterator[tuple[Path, ...]]:
 
 
 @contextmanager
-def secret_copy(stack: Stack, backup: Backup, kind: BackupKind) -> Iterator[tuple[Part, PackedReader]]:
-    """What of `kind` went off-site with `backup`: here for the block alone.
+def secret_copy(
+    stack: Stack, backup: Backup, kind: BackupKind, copies: Path | None = None
+) -> Iterator[tuple[Part, PackedReader]]:
+    """What of `kind` went off-site with `backup`: here for the block alone, or in `copies` already.
 
     Raises OpsError where there is none, or where the repository can't be read.
     """
+    if copies is not None:
+        part = kind.fetched(copies)
+        yield part, PackedReader(copies / part.file, limit=part.raw_bytes, expected=part.sha256)
+        return
     away = restic_of(stack)
     title = f"{kind.title[0].upper()}{kind.title[1:]}"
     if away is None:

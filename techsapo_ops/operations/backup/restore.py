@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import monotonic
 
 from techsapo_ops.adapters.packed import PackedReader
@@ -43,12 +44,14 @@ def perform(
     intent: Intent,
     *,
     wait: float = 0.0,
+    aside: bool = True,
     say: Say = lambda _: None,
     told: Told = lambda _kind, _bytes: None,
 ) -> Restored:
     """Stop the app, back up what is there, bring the backup back, start the app, see that all is well.
 
     When something fails, or at Ctrl-C, the state from before is brought back. Raises OpsError saying so.
+    Without `aside` nothing is backed up first: of a stack that was just made nobody wants anything back.
     """
     began = monotonic()
     layout = stack.layout
@@ -68,14 +71,14 @@ def perform(
             for name in intent.apps:
                 say(f"stopping {name}")
                 stack.engine.halt(name)
-            if present:
+            if present and aside:
                 say("backing up what is there")
                 safety = put_aside(stack, present, wait)
             journal(layout, safety.id if safety is not None else "", replaced, intent.apps)
             for part in intent.parts:
                 say(f"restoring {part.kind}")
                 start = monotonic()
-                _bring_back(stack, intent.backup, part, told)
+                _bring_back(stack, intent.backup, part, told, intent.copies)
                 if replay is not None:
                     say(f"replaying {intent.log} to {intent.until:%Y-%m-%d %H:%M:%S} UTC")
                     replay(None)
@@ -175,20 +178,20 @@ def _prepared(stack: Stack, intent: Intent) -> Replay | None:
     return history.prepare(stack, part, intent.until)
 
 
-def _bring_back(stack: Stack, backup: Backup, part: Part, told: Told) -> None:
+def _bring_back(stack: Stack, backup: Backup, part: Part, told: Told, copies: Path | None = None) -> None:
     kind = registry.of(part)
-    with _content(stack, backup, part) as reader:
+    with _content(stack, backup, part, copies) as reader:
         kind.bring_back(stack, part, reader, partial(told, part.kind))
 
 
 @contextmanager
-def _content(stack: Stack, backup: Backup, part: Part) -> Iterator[PackedReader]:
+def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> Iterator[PackedReader]:
     """What a part holds, also one that is off-site alone. Raises OpsError."""
     kind = registry.of(part)
     if not kind.too_secret:
         yield backup.reader(part)
         return
-    with secret_copy(stack, backup, kind) as (found, reader):
+    with secret_copy(stack, backup, kind, copies) as (found, reader):
         if found.sha256 != part.sha256:
             raise OpsError(f"another copy of {kind.title} came than a moment ago", "try again")
         yield reader

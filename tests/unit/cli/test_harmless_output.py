@@ -206,7 +206,7 @@ def test_wrong_usage_repeats_nothing_that_acts(tmp_path: Path, words: list[str])
 
 DOORS = {"output.py", "console.py"}
 _PRINTS = {"print", "echo", "secho", "prompt", "confirm", "Console", "stdout.write", "stderr.write"}
-_SAID_BY_US = {("restore.py", "prompt"), ("first_receivers.py", "prompt")}
+_SAID_BY_US = {("restore.py", "prompt"), ("recover.py", "prompt"), ("first_receivers.py", "prompt")}
 """Questions without a word from elsewhere."""
 
 

@@ -1,0 +1,210 @@
+"""`techsapo recover`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.options import DryRunOption, EngineOption, EnvironmentOption, JsonQuietOutput, YesOption
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.recover_doors import RecoverDoors
+from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.views.recovery import look_json, recovered_json, show_look, show_recovered
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.stop import down
+from techsapo_ops.operations.recover.journal import Asked, Desk
+from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
+from techsapo_ops.spec.secret import Secret
+
+
+def recover(
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="REPOSITORY", help="As restic names it: s3:…, sftp:…, rest:…, a folder."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="The newest copy of then or before, not of now."),
+    ] = None,
+    into: Annotated[
+        Path, typer.Option("--into", metavar="FOLDER", help="Folder of the stack.", show_default=True)
+    ] = Path(),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Write into the spec, e.g. nginx.listen=8080."),
+    ] = None,
+    engine: EngineOption = None,
+    environment: EnvironmentOption = None,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
+    ] = None,
+    project: Annotated[
+        str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
+    ] = "",
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", metavar="FILE", help="Holds the repository's password.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of restic's.")
+    ] = None,
+    abandon: Annotated[
+        bool, typer.Option("--abandon", help="Remove what a recovery that did not end has made.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    *,
+    out: JsonQuietOutput,
+) -> None:
+    """Bring the whole service back on an empty host, from the off-site repository and its password alone.
+
+    Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
+    starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
+    Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
+    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them.
+
+    Examples:
+
+      techsapo recover --from s3:https://s3.example.com/backups --into /srv/techsapo
+
+      techsapo recover --from /mnt/backups --at 2026-01-31T14:00:00 --dry-run
+
+      techsapo recover --from sftp:me@backup:/techsapo --engine compose --set nginx.listen=8080
+
+      techsapo recover --abandon --into /srv/techsapo
+    """
+    into = into.expanduser().resolve()
+    require_trust(into / "techsapo.yaml")
+    desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)
+    if abandon:
+        _abandon(desk, doors, out, yes)
+        return
+    if repository is None:
+        raise OpsError(
+            "--from is missing: the repository, as restic names it",
+            "e.g. --from s3:https://s3.example.com/backups",
+            exit_code=2,
+        )
+    asked = Asked(
+        _place(repository),
+        _time(at),
+        project,
+        tuple(settings or ()),
+        engine,
+        environment,
+        tuple(without or ()),
+    )
+    restic = _restic(asked.repository, password_file, option or [], desk)
+    with desk.lock():
+        recovery = Recovery(restic, into, desk, doors, out.say)
+        known = desk.read() is not None
+        recovery.begin(asked)
+        try:
+            recovery.fetch()
+            look = recovery.look()
+        except BaseException:
+            if dry_run and not known:
+                desk.clear()
+            raise
+        if look is not None:
+            if not out.as_json:
+                show_look(look, out)
+            if dry_run:
+                if not known:
+                    desk.clear()
+                if out.as_json:
+                    out.json(look_json(look))
+                out.next("the same without --dry-run recovers it")
+                raise typer.Exit(1 if look.blockers else 0)
+            if look.blockers:
+                first, remedy = look.blockers[0]
+                raise OpsError(
+                    f"it can't be recovered as it is: {first}",
+                    f"{remedy}; then the same command goes on, or `techsapo recover --abandon`",
+                )
+            if not confirm("recover it?", yes=yes):
+                out.say("nothing was placed; what was fetched stays until the same command or --abandon")
+                raise typer.Exit(1)
+            recovery.approve()
+        elif dry_run:
+            raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")
+        done = recovery.run(look)
+    if out.as_json:
+        out.json(recovered_json(done))
+    else:
+        show_recovered(done, out)
+    if done.remaining:
+        raise typer.Exit(1)
+    where = "" if Path(done.spec).parent == Path.cwd() else f"cd {Path(done.spec).parent} && "
+    out.next(f"{where}techsapo health")
+
+
+def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool) -> None:
+    if desk.read() is None:
+        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
+    if not confirm(f"Remove all that this recovery made in {desk.state.parent}?", yes=yes):
+        raise OpsError("nothing was removed", "pass --yes where nobody can be asked")
+    for gone in remove_what_was_made(
+        desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn)
+    ):
+        out.say(f"removed {gone}")
+
+
+def _place(repository: str) -> str:
+    return repository if ":" in repository else str(Path(repository).expanduser().absolute())
+
+
+def _time(text: str | None) -> str:
+    if text is None:
+        return ""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
+    except ValueError:
+        raise OpsError(
+            f"--at: {text!r} is not a time",
+            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
+            exit_code=2,
+        ) from None
+
+
+def _restic(place: str, password_file: Path | None, options: list[str], desk: Desk) -> Restic:
+    binary = shutil.which("restic")
+    if binary is None:
+        raise OpsError("restic is not on PATH", "apt-get install restic")
+    pairs = {}
+    for each in options:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise OpsError(f"-o {each}: there is no `=`", "write -o KEY=VALUE, as restic has it", exit_code=2)
+        pairs[key] = value
+    cache = desk.folder / "restic-cache"
+    return Restic(runner(), binary, place, _password(password_file), cache, pairs, given="--from")
+
+
+def _password(file: Path | None) -> Secret:
+    named = file or (
+        Path(os.environ["RESTIC_PASSWORD_FILE"]) if os.environ.get("RESTIC_PASSWORD_FILE") else None
+    )
+    if named is not None:
+        value = read_text(named, what="password").rstrip("\r\n")
+    elif not (value := os.environ.get("RESTIC_PASSWORD", "")) and interactive():
+        value = typer.prompt("password of the repository", hide_input=True, err=True)
+    if not value:
+        raise OpsError(
+            "the repository's password is missing",
+            "name a file with --password-file, or set RESTIC_PASSWORD",
+            exit_code=2,
+        )
+    return Secret(value)

@@ -1,0 +1,105 @@
+"""What a recovery needs of the command line: the stack of a spec before it is placed, and after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.cli.environment import acting_user, runner
+from techsapo_ops.cli.host_tables import TableChoice
+from techsapo_ops.cli.job_runs import run_context
+from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.project import Project, open_project, read_secret_from
+from techsapo_ops.cli.views.apply import Progress
+from techsapo_ops.engines.opening import Opening
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.outcome import Listener
+from techsapo_ops.operations.audit_database import AuditDatabase
+from techsapo_ops.operations.doctor import examine
+from techsapo_ops.operations.jobs.timetable import announce
+from techsapo_ops.operations.recover.look import Draft, Prospect
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.dotenv import parse_dotenv
+from techsapo_ops.spec.edition import Deployment, Edition
+from techsapo_ops.spec.load import load
+from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverDoors:
+    """The doors of a recovery; `out` is told how the stack comes up."""
+
+    out: Output
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told how an apply goes."""
+        return Progress(self.out)
+
+    def prospect(self, draft: Draft, engine: str | None) -> Prospect:
+        """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
+        deployment = Deployment(draft.environment, cast(Edition, draft.edition))
+        loaded = load(
+            draft.text, _variables(draft), lambda path: _secret(draft, path), filename=str(draft.file),
+            deployment=deployment,
+        )  # fmt: skip
+        project = Project(draft.file, loaded, cast(Edition, draft.edition))
+        topology, _ = choose_engine(project, cast("EngineName | None", engine))
+        opening = Opening(runner())
+        stack = Stack(
+            topology=topology,
+            engine=opening.engine(topology),
+            runner=opening.runner,
+            directory=project.directory,
+            templates=Templates(),
+            engines=Opening(runner()).engine,
+            user=acting_user(),
+            following=AuditDatabase(opening.runner),
+        )
+        diagnosis = examine(stack, host_report(project, topology))
+        return Prospect(stack, diagnosis, there=_there(stack))
+
+    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
+        """The stack of the spec that was placed. Raises OpsError."""
+        project = open_project(file, environment)
+        return open_stack(project, cast("EngineName | None", engine), tell=self.out.say)
+
+    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
+        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
+        project = open_project(file, environment)
+        table = TableChoice(systemd=by == "systemd").open(project)
+        table.install()
+        announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
+        return table.show().where
+
+    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+        """Take that back."""
+        TableChoice(systemd=by == "systemd").open(open_project(file, environment)).remove()
+
+
+def _variables(draft: Draft) -> Mapping[str, str]:
+    """The variables of this process over those of the `.env` that came along."""
+    if draft.dotenv is None:
+        return os.environ
+    return {**parse_dotenv(read_text(draft.dotenv), filename=str(draft.dotenv)), **os.environ}
+
+
+def _secret(draft: Draft, path: str) -> str:
+    there = draft.files.get(path)
+    if there is not None:
+        return there.read_text(encoding="utf-8")
+    return read_secret_from(draft.file.parent)(path)
+
+
+def _there(stack: Stack) -> tuple[str, ...]:
+    """Services of a stack of this name that this host has already."""
+    try:
+        return tuple(stack.engine.observe().services)
+    except OpsError:  # the engine is not there: the diagnosis says so
+        return ()

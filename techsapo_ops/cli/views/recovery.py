@@ -1,0 +1,121 @@
+"""How a recovery looks: the one screen before it, and the table of times after it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.backup.description import NOT_TAKEN
+from techsapo_ops.operations.recover.look import age
+from techsapo_ops.operations.recover.run import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.operations.recover.look import Look
+    from techsapo_ops.operations.recover.run import Recovered
+
+_TITLES = {
+    "fetch": "fetch the copy",
+    "place": "place spec, secrets, keys",
+    "up": "start the stack",
+    "restore": "restore and compare the data",
+    "certificates": "certificates",
+    "schedule": "schedule",
+    "health": "health",
+}
+
+
+def span(seconds: float) -> str:
+    """A length of time for a person: `3 h 12 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def show_look(look: Look, out: Output) -> None:
+    """The screen: what comes back, from when, what does not and why, what is different here."""
+    then = look.copied.description
+    moment = look.copied.backup.read().started.astimezone()
+    origin = f" on {then.host}" if then.host else ""
+    out.say(f"{then.project}, backup {then.backup}{origin}, into {look.draft.file.parent}")
+    out.say(
+        f"data of {moment:%Y-%m-%d %H:%M:%S}: what came in the {span(age(look.copied))} since then is lost"
+    )
+    out.table(
+        ("what", "comes back", "from"),
+        [(row.kind, row.holds if not row.why else "no", row.server) for row in look.rows],
+    )
+    files: dict[str, int] = {}
+    for each in look.places.placements:
+        files[each.kept.what] = files.get(each.kept.what, 0) + 1
+    out.say("with it: spec, " + ", ".join(what for what in files if what != "backup"))
+    if look.differs:
+        out.table(("different here", "then", "now"), look.differs)
+    cannot = [(what, why) for what, why in look.cannot if what not in NOT_TAKEN]
+    if cannot:
+        out.table(("does not come back", "why"), cannot)
+    if len(cannot) < len(look.cannot):
+        out.say("never in a copy: " + "; ".join(what for what, _ in look.cannot if what in NOT_TAKEN))
+    for note in look.notes:
+        out.say(f"note: {note}")
+    for what, remedy in look.blockers:
+        out.warn(f"{what} ({remedy})" if remedy else what)
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """The same with stable keys."""
+    then = look.copied.description
+    return {
+        "backup": then.backup,
+        "snapshot": look.choice.snapshot.id,
+        "project": then.project,
+        "host": then.host,
+        "data_of": look.copied.backup.read().started.isoformat(),
+        "lost_seconds": round(age(look.copied)),
+        "into": str(look.draft.file.parent),
+        "engine": look.prospect.stack.topology.engine,
+        "authentication": str(look.copied.origin.state),
+        "described": look.copied.described,
+        "parts": [asdict(row) for row in look.rows],
+        "files": [
+            {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
+            for p in look.places.placements
+        ],
+        "differs": [{"what": what, "then": before, "now": now} for what, before, now in look.differs],
+        "cannot": [{"what": what, "why": why} for what, why in look.cannot],
+        "notes": list(look.notes),
+        "blockers": [{"what": what, "try": remedy} for what, remedy in look.blockers],
+    }
+
+
+def show_recovered(done: Recovered, out: Output) -> None:
+    """The table of times beside the guide's, and what is left to do."""
+    rows = [(_TITLES[step], f"{seconds:.1f} s", "") for step, seconds in done.seconds.items()]
+    first = len([step for step in done.seconds if step in DATA_STEPS])
+    rows.insert(first, ("data back", f"{done.data_seconds:.1f} s", f"{DATA_MINUTES} min"))
+    rows.append(("whole service back", f"{done.whole_seconds:.1f} s", f"{WHOLE_MINUTES} min"))
+    out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
+    out.say("without operating system, DNS and package downloads, and without waiting for answers")
+    for what, remedy in done.remaining:
+        out.warn(f"{what} ({remedy})" if remedy else what)
+
+
+def recovered_json(done: Recovered) -> dict[str, Any]:
+    """The same with stable keys."""
+    return {
+        "spec": done.spec,
+        "backup": done.backup,
+        "snapshot": done.snapshot,
+        "status": done.status,
+        "seconds": dict(done.seconds),
+        "data_seconds": done.data_seconds,
+        "whole_seconds": done.whole_seconds,
+        "guide": {"data_minutes": DATA_MINUTES, "whole_minutes": WHOLE_MINUTES},
+        "without": ["operating system", "DNS", "package downloads"],
+        "remaining": [{"what": what, "try": remedy} for what, remedy in done.remaining],
+    }

@@ -1,0 +1,204 @@
+"""A copy as it was fetched: what it says of itself, and where in it everything is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.adapters.packed import open_plain
+from techsapo_ops.backup import description as descriptions
+from techsapo_ops.backup.description import FILE, FOLDER, LONGEST, NOT_TAKEN, Description, Kept, What
+from techsapo_ops.backup.offsite import AwaySnapshot
+from techsapo_ops.backup.origin import Keyring, Origin, State
+from techsapo_ops.backup.repository import Backup, Repository
+from techsapo_ops.backup.verify import check_sums
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.kit import install_commands
+from techsapo_ops.operations.backup.offsite import AWAY
+from techsapo_ops.spec.edition import FIRST
+
+_STATE_FOLDERS = {
+    "keys": What.KEYS,
+    "backup-keys": What.BACKUP_KEYS,
+    "acme": What.ACME,
+    AWAY: What.COPIES,
+}
+"""What a copy of before 0.2 holds of the state directory that is of use elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy below `root`. `described` is False for one of before 0.2, of which `description` was guessed."""
+
+    root: Path
+    description: Description
+    backup: Backup
+    origin: Origin
+    described: bool
+
+    def at(self, content: str) -> Path:
+        """Where what was `content` on the old host lies here."""
+        return self.root / content.lstrip("/")
+
+    @property
+    def copies(self) -> Path | None:
+        """The folder with what goes off-site alone, such as Grafana's database."""
+        found = self.description.of(What.COPIES)
+        return self.at(found[0].content) if found else None
+
+    @property
+    def kit(self) -> Path | None:
+        """The folder with the wheel of the version of then."""
+        found = self.description.of(What.KIT)
+        return self.at(found[0].content) if found else None
+
+
+def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None) -> Copied:
+    """What was fetched into `root`, looked at in whole: description, manifest, digests, MAC.
+
+    `elsewhere` is where the backup's folder has been moved to already. Raises OpsError for what is damaged,
+    was tampered with, or is newer than this version can read; that names the wheel which came along.
+    """
+    place = snapshot.place(FOLDER)
+    kits = sorted(root.rglob("techsapo_ops-*.whl"))
+    try:
+        described = _read(root / place.lstrip("/") / FILE) if place else None
+        folder = _backup_folder(root, described, snapshot)
+        if elsewhere is not None and not folder.exists():
+            folder = elsewhere
+        backup = next((each for each in Repository(folder.parent).backups() if each.id == folder.name), None)
+        if backup is None:
+            raise OpsError(f"the copy holds no backup {folder.name}", "choose another one with --at")
+        backup.read()
+    except OpsError as error:
+        if "newer techsapo" in error.message and kits:
+            commands = install_commands(str(kits[-1].parent), tracing=described is None or described.tracing)
+            raise OpsError(
+                f"{error.message}\nthe version of then came along: {kits[-1].name}",
+                f"in a virtual environment: {'; '.join(commands)}; then the same `techsapo recover` again",
+            ) from None
+        raise
+    description = described or _guessed(root, snapshot, backup)
+    if wrong := check_sums(backup):
+        raise OpsError(f"{backup.id} did not come whole: {'; '.join(wrong)}", "choose another one with --at")
+    keys = next((root / kept.content.lstrip("/") for kept in description.of(What.BACKUP_KEYS)), None)
+    ring = Keyring(keys) if keys is not None else None
+    origin = (
+        Repository(folder.parent, ring).origin(backup)
+        if ring is not None
+        else Origin(State.UNAUTHENTICATED, "no key of backups came along")
+    )
+    if origin.state is State.TAMPERED:
+        raise OpsError(
+            f"{backup.id} was tampered with before it went off-site, or is damaged: {origin.why}",
+            'choose another one with --at; docs/backup.md, "Whose backup it is"',
+        )
+    return Copied(root, description, backup, origin, described is not None)
+
+
+def _read(path: Path) -> Description:
+    try:
+        with open_plain(path) as file:
+            data = file.read(LONGEST + 1)
+    except OSError as error:
+        raise OpsError(
+            f"the copy's description can't be read: {error.strerror}", "choose another one with --at"
+        ) from None
+    return descriptions.read(data, f"{FILE} of the copy")
+
+
+def _backup_folder(root: Path, described: Description | None, snapshot: AwaySnapshot) -> Path:
+    if described is not None:
+        found = [kept.content for kept in described.of(What.BACKUP)]
+    else:
+        found = [path for path in snapshot.paths if snapshot.backup and Path(path).name == snapshot.backup]
+    if not found:
+        raise OpsError("the copy holds no backup", "choose another one with --at")
+    return root / found[0].lstrip("/")
+
+
+def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
+    """The description that a copy of before 0.2 lacks, by the paths that restic was given."""
+    manifest = backup.read()
+    state = next(
+        (
+            Path(*path.parts[: path.parts.index(STATE_DIRECTORY) + 1])
+            for path in map(Path, snapshot.paths)
+            if STATE_DIRECTORY in path.parts
+        ),
+        None,
+    )
+    specs = [p for p in map(Path, snapshot.paths) if p.suffix in {".yaml", ".yml"} and _file(root, p)]
+    spec = next((p for p in specs if state is None or p.parent == state.parent), None)
+    if spec is None:
+        raise OpsError(
+            f"the copy {snapshot.id[:8]} is of before 0.2, and which of its files is the spec can't be told",
+            "fetch it with restic and bring it back by hand (docs/backup.md)",
+        )
+    state = state or spec.parent / STATE_DIRECTORY
+    return Description(
+        backup=backup.id,
+        project=manifest.project,
+        taken=snapshot.time.astimezone(UTC),
+        tool=manifest.tool,
+        build="",
+        python="",
+        engine=manifest.engine,
+        edition=FIRST,
+        environment=None,
+        host=snapshot.host,
+        user="",
+        directory=str(spec.parent),
+        spec=spec.name,
+        state=str(state),
+        schedule="",
+        tracing=False,
+        servers={part.kind: part.server for part in manifest.parts if part.server},
+        kept=tuple(_guess_kept(root, snapshot, state, spec)),
+        left={
+            **NOT_TAKEN,
+            **manifest.left_out,
+            "record of administration": "a version before 0.2 left it out",
+        },
+    )
+
+
+def _guess_kept(root: Path, snapshot: AwaySnapshot, state: Path, spec: Path) -> Iterator[Kept]:
+    for path in map(Path, snapshot.paths):
+        if path == spec:
+            what = What.SPEC
+        elif path.name == snapshot.backup:
+            what = What.BACKUP
+        elif path == spec.parent / ".env":
+            what = What.VARIABLES
+        elif path.is_relative_to(state):
+            if path.parent != state or path.name not in _STATE_FOLDERS:
+                continue  # certificates without their chains, and what `up` makes anew
+            what = _STATE_FOLDERS[path.name]
+        else:
+            what = What.SECRET
+        try:
+            facts = (root / str(path).lstrip("/")).lstat()
+        except OSError:
+            continue
+        if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+            continue  # restic kept a link itself then
+        named = str(path) if what is What.SECRET else ""
+        yield Kept(
+            str(path), str(path), what, stat.S_ISDIR(facts.st_mode), stat.S_IMODE(facts.st_mode) & 0o777,
+            facts.st_uid, facts.st_gid, named=named,
+        )  # fmt: skip
+
+
+def _file(root: Path, path: Path) -> bool:
+    return os.path.isfile(root / str(path).lstrip("/"))  # noqa: PTH113 - False where it can't be looked at
+
+
+def lost_since(copied: Copied, now: datetime) -> float:
+    """Seconds between the moment that the data is of and `now`."""
+    return max((now - copied.backup.read().started).total_seconds(), 0.0)

@@ -1,0 +1,170 @@
+"""How far a recovery has come: what a killed one goes on from, and all that `--abandon` may remove."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.errors import OpsError
+from techsapo_ops.stack import shapes
+from techsapo_ops.stack.layout import RECOVERY, Layout
+
+FETCHED = "fetched"
+PREPARED = "prepared"
+_VERSION = 1
+STEPS = ("fetch", "place", "up", "restore", "certificates", "schedule", "health")
+"""In their order, each done once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user wants: it has to be the same when a recovery goes on."""
+
+    repository: str
+    at: str = ""
+    """A time (ISO 8601, UTC) that the copy may not be younger than; empty for the newest."""
+    project: str = ""
+    settings: tuple[str, ...] = ()
+    """`PATH=VALUE` each, written into the spec."""
+    engine: str | None = None
+    environment: str | None = None
+    without: tuple[str, ...] = ()
+    """Kinds of data that are not restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A recovery under way. `done` has the seconds that each step took, `made` what lies outside the state
+    directory and was not there before.
+    """
+
+    asked: Asked
+    snapshot: str
+    backup: str
+    approved: bool = False
+    done: dict[str, float] = field(default_factory=dict)
+    made: tuple[str, ...] = ()
+    spec: str = ""
+    """Path of the spec, once it is placed."""
+    environment: str | None = None
+    engine: str | None = None
+    """The engine that was chosen."""
+    schedule: str = ""
+    """Where the schedule was installed outside the stack: `cron` or `systemd`."""
+
+    def has(self, step: str) -> bool:
+        """Whether that step is done."""
+        return step in self.done
+
+
+class Desk:
+    """The private folder of a recovery into the state directory `state`, and its journal."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.folder = state / RECOVERY
+        self.fetched = self.folder / FETCHED
+        self.prepared = self.folder / PREPARED
+        self._path = Layout(state, state).recovery_journal
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only recovery into this folder. Raises OpsError, also where there is a stack already.
+
+        What was made for it is gone after the block where no recovery was begun.
+        """
+        there = others(self.state)
+        if there and not self._path.exists():
+            raise OpsError(
+                f"{self.state.parent} has a stack already: {self.state} holds {', '.join(there[:4])}",
+                "recover --into another folder; nothing was touched",
+            )
+        private_folder(self.folder, self.state)
+        with exclusive(self.folder / "lock", what="this recovery"):
+            try:
+                yield
+            finally:
+                if self.folder.exists() and not self._path.exists():
+                    self.clear()
+
+    def clear(self) -> None:
+        """Remove the folder of the recovery, and the state directory where it holds nothing else."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        if self.state.exists() and not others(self.state):
+            shutil.rmtree(self.state)
+
+    def read(self) -> Journal | None:
+        """The recovery that did not end; None where there is none. Raises OpsError for a damaged journal."""
+        if not self._path.exists():
+            return None
+        try:
+            found = json.loads(read_text(self._path, what="journal of a recovery"))
+            if found.pop("version") != _VERSION or not _WHOLE(found):
+                raise ValueError
+            asked = found.pop("asked")
+            asked = Asked(
+                **{**asked, "settings": tuple(asked["settings"]), "without": tuple(asked["without"])}
+            )
+            return Journal(**{**found, "asked": asked, "made": tuple(found["made"])})
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise OpsError(
+                f"{self._path} is damaged, or another version's",
+                "`techsapo recover --abandon` begins anew; the repository has everything still",
+            ) from None
+
+    def write(self, journal: Journal) -> Journal:
+        """Make it the journal, on disk before this returns. Raises OpsError."""
+        text = json.dumps({"version": _VERSION, **asdict(journal)}, ensure_ascii=False, indent=1)
+        write_atomic(self._path, f"{text}\n".encode(), 0o600)
+        return journal
+
+    def done(self, journal: Journal, step: str, seconds: float) -> Journal:
+        """Note that a step is done."""
+        return self.write(replace(journal, done={**journal.done, step: round(seconds, 3)}))
+
+    def making(self, journal: Journal, path: Path) -> Journal:
+        """Note that `path`, which is not there yet, is about to be made."""
+        if str(path) in journal.made:
+            return journal
+        return self.write(replace(journal, made=(*journal.made, str(path))))
+
+
+def others(state: Path) -> list[str]:
+    """What the state directory holds beside a recovery."""
+    if not os.path.lexists(state):
+        return []
+    ours = {RECOVERY, ".gitignore"}
+    return sorted(path.name for path in state.iterdir() if path.name not in ours)
+
+
+_text: Callable[[Any], bool] = shapes.text
+_texts = lambda value: isinstance(value, list) and all(map(shapes.text, value))  # noqa: E731 - a shape
+_WHOLE = shapes.has(
+    asked=shapes.has(
+        repository=_text,
+        at=_text,
+        project=_text,
+        settings=_texts,
+        engine=shapes.optional(_text),
+        environment=shapes.optional(_text),
+        without=_texts,
+    ),
+    snapshot=_text,
+    backup=_text,
+    approved=shapes.flag,
+    done=shapes.each(shapes.number),
+    made=_texts,
+    spec=_text,
+    environment=shapes.optional(_text),
+    engine=shapes.optional(_text),
+    schedule=_text,
+)

@@ -1,0 +1,288 @@
+"""What a recovery would do on this host: looked at before anything is placed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.disk import human, room
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.description import What
+from techsapo_ops.backup.origin import State
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.outcome import Listener
+from techsapo_ops.operations.doctor import Diagnosis
+from techsapo_ops.operations.recover.choice import Choice
+from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.recover.journal import Asked
+from techsapo_ops.operations.recover.placing import Places
+from techsapo_ops.spec.edit import repointed, with_value
+from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.diagnosis import Level
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The spec as it would be placed: its text, and where what it names is now."""
+
+    text: str
+    file: Path
+    environment: str | None
+    edition: int
+    dotenv: Path | None
+    files: Mapping[str, Path]
+    """The file by the name that the spec has for it, for those that are not in their place yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """The stack that a draft would be on this host, before anything of it is there."""
+
+    stack: Stack
+    diagnosis: Diagnosis
+    warnings: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    """What runs on this host of a stack of this name already."""
+
+
+class Doors(Protocol):
+    """How a recovery reaches what the command line builds."""
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told how an apply goes."""
+        ...
+
+    def prospect(self, draft: Draft, engine: str | None) -> Prospect:
+        """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
+        ...
+
+    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
+        """The stack of the spec that was placed. Raises OpsError."""
+        ...
+
+    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
+        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
+        ...
+
+    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+        """Take that back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A part of the data: what it holds, what it was of, and why it can't come back, where it can't."""
+
+    kind: str
+    holds: str
+    server: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a recovery would do. `blockers` (what, what to try) keep it from going on."""
+
+    choice: Choice
+    copied: Copied
+    draft: Draft
+    places: Places
+    prospect: Prospect
+    rows: tuple[Row, ...]
+    cannot: tuple[tuple[str, str], ...]
+    differs: tuple[tuple[str, str, str], ...]
+    notes: tuple[str, ...]
+    blockers: tuple[tuple[str, str], ...]
+    restored: tuple[str, ...] = field(default=())
+    """Kinds of parts that come back, as `restore --only` names them."""
+
+
+def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
+    """The spec of the copy with what has to be another here. Raises OpsError for a wrong setting."""
+    description = copied.description
+    (kept,) = description.of(What.SPEC)
+    text = read_text(copied.at(kept.content), what="spec of the copy")
+    environment = asked.environment or description.environment
+    text = repointed(text, places.repointed)
+    if asked.engine is not None:  # else the next `up` would move the stack back
+        text = with_value(text, "engine", asked.engine, environment=environment)
+    for setting in asked.settings:
+        path, equals, value = setting.partition("=")
+        if not equals or not path:
+            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
+        try:
+            plain = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise OpsError(
+                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
+            ) from None
+        text = with_value(text, path, plain, environment=environment)
+    files = {}
+    dotenv = None
+    for each in places.placements:
+        if each.kept.what == What.VARIABLES:
+            dotenv = each.source
+        for name in (each.kept.named, places.repointed.get(each.kept.named, "")):
+            if name:
+                files[name] = each.source
+    return Draft(text, into / description.spec, environment, description.edition, dotenv, files)
+
+
+def look_at(
+    choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
+) -> Look:
+    """All of it as values; nothing is changed."""
+    rows, restored = _rows(copied, prospect.stack, asked)
+    cannot = tuple(_cannot(copied, rows, prospect.stack))
+    return Look(
+        choice, copied, draft, places, prospect, rows, cannot,
+        tuple(_differs(copied, prospect, places, draft)), tuple(_notes(copied, prospect, choice)),
+        tuple(_blockers(copied, prospect, rows, draft)), restored,
+    )  # fmt: skip
+
+
+def _rows(copied: Copied, stack: Stack, asked: Asked) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    rows, names = [], []
+    parts = list(copied.backup.read().parts)
+    if copied.copies is not None:
+        parts += [
+            _fetched(copied.copies, kind.name) for kind in registry.kinds() if _came(copied.copies, kind.name)
+        ]
+    for part in parts:
+        kind = registry.find(part.source)
+        if kind is not None and kind.is_configuration:
+            continue
+        holds = registry.describe(part) if kind is not None else ""
+        if kind is None:
+            why = "this version does not know it: docs/backup.md shows how to unpack it by hand"
+        elif part.source in asked.without or part.kind in asked.without:
+            why = "left out by --without"
+        else:
+            why = kind.homeless(stack, part.kind)
+        rows.append(Row(part.kind, holds, part.server, why))
+        if not why:
+            names.append(part.source)
+    return tuple(rows), tuple(dict.fromkeys(names))
+
+
+def _came(copies: Path, name: str) -> bool:
+    kind = registry.find(name)
+    return kind is not None and bool(kind.too_secret) and copies.is_dir() and any(copies.glob(f"{name}-*"))
+
+
+def _fetched(copies: Path, name: str) -> Part:
+    kind = registry.find(name)
+    assert kind is not None  # noqa: S101 - see _came
+    return kind.fetched(copies)
+
+
+def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:
+    yield from ((row.kind, row.why) for row in rows if row.why)
+    names = {row.kind.partition(":")[0] for row in rows}
+    for what, why in copied.description.left.items():
+        kind = registry.find(what)
+        if what not in names and not (kind is not None and kind.homeless(stack, what)):
+            yield what, why
+    for name, history in registry.histories().items():
+        if name in names:
+            yield f"what {history.title} has after the copy", "it was on the old host alone"
+
+
+def _differs(
+    copied: Copied, prospect: Prospect, places: Places, draft: Draft
+) -> Iterable[tuple[str, str, str]]:
+    then, stack = copied.description, prospect.stack
+    facts = (
+        ("engine", then.engine, stack.topology.engine),
+        ("folder", then.directory, str(stack.directory)),
+        ("user", then.user, stack.user),
+        ("techsapo", then.tool, __version__),
+        ("environment", then.environment or "none", draft.environment or "none"),
+    )
+    yield from ((what, before, now) for what, before, now in facts if before and before != now)
+    yield from ((each.kept.what, each.kept.path, f"{each.target}: {each.why}") for each in places.moved)
+
+
+def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
+    spec = prospect.stack.spec
+    if not copied.described:
+        yield (
+            "the copy is of before 0.2 and does not describe itself: templates, API keys and "
+            "backup.config.paths come out of the configuration's archive, certificates are issued again, the "
+            "overlay is the one that -e names, and secrets that were links then are missing"
+        )
+    if copied.origin.state is not State.AUTHENTICATED:
+        yield f"the backup is unauthenticated ({copied.origin.why}); it came out of the encrypted repository"
+    if choice.parts:
+        newest = choice.parts[-1].time.astimezone()
+        yield (
+            f"later copies that hold a part alone are passed over: {len(choice.parts)}, the newest of "
+            f"{newest:%Y-%m-%d %H:%M:%S}"
+        )
+    names = sorted({name for each in spec.certificates.values() for name in each.names})
+    if names:
+        yield (
+            f"DNS is not moved: until {', '.join(names)} lead here, the old host is asked, and no public CA "
+            "renews a certificate"
+        )
+    if spec.backup.offsite is not None:
+        yield (
+            "if the old host lives again, two stacks write into the same repository: its jobs can't be "
+            "reached from here. Stop them there, or --set another backup.offsite.restic"
+        )
+    yield from prospect.warnings
+
+
+def _blockers(
+    copied: Copied, prospect: Prospect, rows: Sequence[Row], draft: Draft
+) -> Iterable[tuple[str, str]]:
+    stack = prospect.stack
+    if prospect.there:
+        yield (
+            f"a stack named {stack.spec.project} is on this host already: {', '.join(prospect.there)}",
+            "recover on an empty host, or `techsapo down --volumes` where that one lies",
+        )
+    for found in prospect.diagnosis.findings:
+        if found.level is Level.MISSING and found.topic in {"port", "state", "python", "docker"}:
+            yield f"{found.name}: {found.detail}", found.remedy
+    absent = {each.kind: each for each in stack.topology.absent}
+    for row in rows:
+        kind = registry.find(row.kind.partition(":")[0])
+        gone = absent.get(kind.service(row.kind)) if kind is not None else None
+        if gone is not None and row.why != "left out by --without":
+            yield (
+                f"{row.kind} can't come back: {gone.reason}",
+                f"{gone.remedy}; or --without {row.kind.partition(':')[0]}",
+            )
+    raw = sum(part.raw_bytes for part in copied.backup.read().parts)
+    free = room(draft.file.parent).free_bytes
+    if raw > free:
+        yield (
+            f"the data takes {human(raw)}, and {draft.file.parent} has {human(free)} free",
+            "make room, or recover --into a folder on another disk",
+        )
+
+
+def restorable(copied: Copied, stack: Stack, asked: Asked) -> tuple[str, ...]:
+    """The kinds of data that come back, as `restore --only` names them."""
+    return _rows(copied, stack, asked)[1]
+
+
+def missing_variables(copied: Copied) -> tuple[str, ...]:
+    """Variables that the spec read out of the old host's environment alone and that are not set here."""
+    return tuple(name for name in copied.description.variables if name not in os.environ)
+
+
+def age(copied: Copied) -> float:
+    """Seconds from the moment of the data to now."""
+    return max((datetime.now(UTC) - copied.backup.read().started).total_seconds(), 0.0)

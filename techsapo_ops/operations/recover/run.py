@@ -1,0 +1,364 @@
+"""The steps of a recovery: each noted when it is done, so that the same command goes on after kill -9."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from techsapo_ops.adapters.disk import human, room
+from techsapo_ops.adapters.files import private_folder, write_atomic
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.description import What
+from techsapo_ops.backup.offsite import AwaySnapshot, Restic
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.up import up
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.restore import go_back_if_interrupted, perform
+from techsapo_ops.operations.certificates.needs import certificates_of
+from techsapo_ops.operations.certificates.renew import renew
+from techsapo_ops.operations.recover.choice import Choice, choose
+from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.look import Doors, Look, draft_of, look_at, missing_variables, restorable
+from techsapo_ops.operations.recover.placing import Places, places_in, put, require_free
+from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
+
+DATA_MINUTES, WHOLE_MINUTES = 15, 60
+"""The guide's numbers: the data is back, and the whole service."""
+DATA_STEPS = ("fetch", "place", "up", "restore")
+_SLACK = 64 * 1024 * 1024
+"""Bytes that a fetch leaves free."""
+_HEALTH_SECONDS = 90
+_PROBE_SECONDS = 5.0
+_LOCK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A recovery that is through. `remaining` is what did not work, and what to try."""
+
+    spec: str
+    backup: str
+    snapshot: str
+    seconds: Mapping[str, float]
+    status: str
+    remaining: tuple[tuple[str, str], ...]
+
+    @property
+    def data_seconds(self) -> float:
+        """Until all data was back and compared."""
+        return round(sum(self.seconds.get(step, 0.0) for step in DATA_STEPS), 3)
+
+    @property
+    def whole_seconds(self) -> float:
+        """Until the whole service was."""
+        return round(sum(self.seconds.values()), 3)
+
+
+@dataclass(slots=True)
+class Recovery:
+    """One recovery into the folder `into`, an absolute path without links; its lock is held."""
+
+    restic: Restic
+    into: Path
+    desk: Desk
+    doors: Doors
+    say: Callable[[str], None]
+    journal: Journal | None = None
+
+    def begin(self, asked: Asked) -> Journal:
+        """Choose the copy, or go on with the recovery that did not end. Raises OpsError."""
+        found = self.desk.read()
+        if found is not None:
+            self._require_same(found.asked, asked)
+            if not found.has("place"):
+                found = self.desk.write(replace(found, asked=asked))
+            self.say(f"going on with the recovery of {found.backup or found.snapshot[:8]}")
+            self.journal = found
+            return found
+        at = datetime.fromisoformat(asked.at) if asked.at else None
+        chosen = choose(self.restic.snapshots(), at, asked.project)
+        found = Journal(asked, chosen.snapshot.id, chosen.snapshot.backup)
+        self.journal = self.desk.write(found)
+        return found
+
+    def _require_same(self, before: Asked, now: Asked) -> None:
+        for what, then, wanted in (
+            ("--from", before.repository, now.repository),
+            ("--at", before.at, now.at),
+            ("--project", before.project, now.project),
+        ):
+            if then != wanted:
+                raise OpsError(
+                    f"a recovery into {self.into} is under way with {what} {then or 'left out'}, not "
+                    f"{wanted or 'left out'}",
+                    "go on with the same command, or remove what it made: `techsapo recover --abandon`",
+                )
+        placed = (self.desk.read() or Journal(before, "", "")).has("place")
+        if placed and asdict(before) != asdict(now):
+            raise OpsError(
+                "a recovery is under way, and its spec is placed already: --set, --engine, -e and --without "
+                "can't be others now",
+                "go on with the same command and change the spec then, or `techsapo recover --abandon`",
+            )
+
+    def fetch(self) -> None:
+        """Bring the copy here, into the private folder. Raises OpsError."""
+        journal = self._journal()
+        if journal.has("fetch"):
+            return
+        began = time.monotonic()
+        size, free = self.restic.size(journal.snapshot), room(self.desk.folder).free_bytes
+        if size + _SLACK > free:
+            raise OpsError(
+                f"the copy takes {human(size)}, and {self.into} has {human(free)} free",
+                "make room, or recover --into a folder on another disk; nothing was fetched",
+            )
+        self.say(f"fetching {journal.backup or journal.snapshot[:8]}, {human(size)}")
+        private_folder(self.desk.fetched, self.desk.state)
+        try:
+            self.restic.restore(journal.snapshot, self.desk.fetched)
+        except OpsError as error:
+            raise OpsError(
+                f"the copy did not come whole: {error.message}",
+                f"{error.hint}; `restic check` says what the repository lacks, an earlier copy may be whole: "
+                "--abandon, then --at",
+            ) from None
+        self._done("fetch", began)
+
+    def look(self) -> Look | None:
+        """What is going to be done here; None once the files are placed. Raises OpsError."""
+        journal = self._journal()
+        if journal.has("place"):
+            return None
+        choice = self._choice(journal)
+        copied = self._copied(choice.snapshot)
+        places = self._places(copied)
+        draft = draft_of(copied, places, journal.asked, self.into)
+        if os.path.lexists(draft.file) and str(draft.file) not in journal.made:
+            raise OpsError(
+                f"{self.into} has a stack already: {draft.file} is there",
+                "recover --into another folder; nothing was touched",
+            )
+        require_free(places, frozenset(journal.made))
+        if lacking := missing_variables(copied):
+            self.doors.listener.warn(
+                f"set in the old host's environment alone, and not here: {', '.join(lacking)}"
+            )
+        prospect = self.doors.prospect(draft, journal.asked.engine)
+        return look_at(choice, copied, places, draft, prospect, journal.asked)
+
+    def approve(self) -> None:
+        """Note that somebody has agreed to it."""
+        self.journal = self.desk.write(replace(self._journal(), approved=True))
+
+    def run(self, look: Look | None) -> Recovered:
+        """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""
+        if look is not None:
+            self._place(look)
+        journal = self._journal()
+        file = Path(journal.spec)
+        layout = Layout(self.desk.state, self.desk.state / "generated", file)
+        what = {
+            "from": journal.asked.repository, "snapshot": journal.snapshot, "backup": journal.backup,
+            "done before": sorted(journal.done),
+        }  # fmt: skip
+        remaining: list[tuple[str, str]] = []
+        with recorded(layout, "recover", what, self.doors.listener.warn) as known:
+            stack = self._open()
+            self._step("up", lambda: self._up(stack))
+            self._step("restore", lambda: self._restore(stack))
+            self._step("certificates", lambda: remaining.extend(self._certificates(stack)))
+            self._step("schedule", lambda: remaining.extend(self._schedule(stack, file)))
+            status: list[str] = ["healthy"]
+            self._step("health", lambda: status.append(self._health(stack)))
+            journal = self._journal()
+            if status[-1] != "healthy":
+                remaining.append((f"health says {status[-1]}", "techsapo health"))
+            known["seconds"] = round(sum(journal.done.values()), 1)
+        self.desk.clear()
+        return Recovered(
+            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], tuple(remaining)
+        )
+
+    # What each step does
+
+    def _place(self, look: Look) -> None:
+        began = time.monotonic()
+        for path in (self.into, self.desk.state):
+            with opened(path, make=0o755):
+                pass
+        copied = look.copied
+        state = Layout(self.desk.state, self.desk.state)
+        if copied.described:
+            write_atomic(state.edition_note, f"{copied.description.edition}\n".encode())
+        left = []
+        for each in look.places.placements:
+            if not each.there:
+                left += put(each, self.desk.prepared, self.into, self._making)
+        for name in left:
+            self.doors.listener.warn(f"{name} is a link that leads elsewhere; it was left out")
+        self._making(look.draft.file)
+        (spec,) = copied.description.of(What.SPEC)
+        write_atomic(look.draft.file, look.draft.text.encode(), spec.mode & 0o777)
+        self.journal = self.desk.write(
+            replace(
+                self._journal(), backup=copied.backup.id, spec=str(look.draft.file),
+                environment=look.draft.environment, engine=look.prospect.stack.topology.engine,
+            )
+        )  # fmt: skip
+        if not copied.described:
+            self._unpack_configuration(look)
+        self._done("place", began)
+
+    def _unpack_configuration(self, look: Look) -> None:
+        """What a copy of before 0.2 has in the archive of the configuration alone."""
+        stack = self._open()
+        manifest = look.copied.backup.read()
+        names = [
+            part.source
+            for part in manifest.parts
+            if (kind := registry.find(part.source)) is not None and kind.is_configuration
+        ]
+        if names:
+            intent = intend(stack, manifest.id, names, unauthenticated=True)
+            perform(stack, intent, aside=False, say=self.say)
+            write_atomic(look.draft.file, look.draft.text.encode(), 0o600)
+
+    def _up(self, stack: Stack) -> None:
+        owner = keys_owner(stack.topology)
+        keys = stack.layout.api_keys
+        if owner is not None and keys.exists():
+            os.chown(keys, *owner, follow_symlinks=False)
+        self.say("starting the stack")
+        report = up(stack, self.doors.listener, wait=_LOCK_SECONDS)
+        if report is not None and report.failures:
+            failed = [outcome for outcome in report.failures if outcome.error is not None]
+            said = "; ".join(f"{o.step.service}: {o.error.message}" for o in failed if o.error is not None)
+            raise OpsError(
+                f"not every service started: {said}", "`techsapo logs` tells more; then the same again"
+            )
+
+    def _restore(self, stack: Stack) -> None:
+        go_back_if_interrupted(stack, wait=_LOCK_SECONDS, say=self.say)
+        copied = self._copied(self._snapshot())
+        names = restorable(copied, stack, self._journal().asked)
+        if not names:
+            self.say("there is no data to restore")
+            return
+        intent = intend(stack, copied.backup.id, names, unauthenticated=True, copies=copied.copies)
+        perform(stack, intent, wait=_LOCK_SECONDS, aside=False, say=self.say)
+
+    def _certificates(self, stack: Stack) -> list[tuple[str, str]]:
+        certificates = certificates_of(stack, self.say)
+        if not list(certificates.kept()):
+            return []
+        found = renew(certificates, wait=_LOCK_SECONDS)
+        return [
+            (each.error.message, each.error.hint or f"techsapo certs renew {each.name}")
+            for each in found
+            if each.error is not None
+        ]
+
+    def _schedule(self, stack: Stack, file: Path) -> list[tuple[str, str]]:
+        by = stack.spec.schedule.by
+        if by not in {"cron", "systemd"}:
+            return []
+        self.journal = self.desk.write(replace(self._journal(), schedule=by))
+        try:
+            where = self.doors.install_schedule(file, self._journal().environment, by)
+        except OpsError as error:
+            option = " --systemd" if by == "systemd" else ""
+            return [(f"the schedule: {error.message}", error.hint or f"techsapo cron install{option}")]
+        self.say(f"the schedule is in {where}")
+        return []
+
+    def _health(self, stack: Stack) -> str:
+        deadline = time.monotonic() + _HEALTH_SECONDS
+        while True:
+            report = check(stack, timeout=_PROBE_SECONDS, now=datetime.now(UTC))
+            if report.status.value == "healthy" or time.monotonic() > deadline:
+                return report.status.value
+            stack.pause(1.0)
+
+    # Small things
+
+    def _journal(self) -> Journal:
+        if self.journal is None:
+            raise AssertionError("begin was not called")
+        return self.journal
+
+    def _making(self, path: Path) -> None:
+        self.journal = self.desk.making(self._journal(), path)
+
+    def _done(self, step: str, began: float) -> None:
+        self.journal = self.desk.done(self._journal(), step, time.monotonic() - began)
+
+    def _step(self, step: str, work: Callable[[], object]) -> None:
+        if not self._journal().has(step):
+            began = time.monotonic()
+            work()
+            self._done(step, began)
+
+    def _open(self) -> Stack:
+        journal = self._journal()
+        return self.doors.open(Path(journal.spec), journal.environment, journal.engine)
+
+    def _snapshot(self) -> AwaySnapshot:
+        return self._choice(self._journal()).snapshot
+
+    def _choice(self, journal: Journal) -> Choice:
+        known = self.restic.snapshots()
+        snapshot = next((each for each in known if each.id == journal.snapshot), None)
+        if snapshot is None:
+            raise OpsError(
+                f"the copy {journal.snapshot[:8]} is no longer in the repository",
+                "`techsapo recover --abandon`, then begin anew",
+            )
+        at = datetime.fromisoformat(journal.asked.at) if journal.asked.at else None
+        return Choice(
+            snapshot,
+            tuple(
+                e for e in known
+                if e.time > snapshot.time and not e.whole and e.project == snapshot.project
+                and (at is None or e.time <= at)
+            ),
+        )  # fmt: skip
+
+    def _copied(self, snapshot: AwaySnapshot) -> Copied:
+        moved = [Path(path) for path in self._journal().made if Path(path).name == snapshot.backup]
+        return read_copy(self.desk.fetched, snapshot, moved[0] if moved else None)
+
+    def _places(self, copied: Copied) -> Places:
+        return places_in(copied, self.into, frozenset(self._journal().made))
+
+
+def abandon(desk: Desk, doors: Doors, stop: Callable[[Path], object]) -> tuple[str, ...]:
+    """Remove what a recovery that did not end has made, and nothing else; returns what that was.
+
+    `stop` ends what runs of the stack of a spec, and removes its data. Raises OpsError where there is none.
+    """
+    journal = desk.read()
+    if journal is None:
+        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
+    if journal.spec:
+        stop(Path(journal.spec))
+    if journal.schedule:
+        doors.remove_schedule(Path(journal.spec), journal.environment, journal.schedule)
+    gone = []
+    for path in map(Path, reversed(journal.made)):
+        if os.path.lexists(path) and not path.is_relative_to(desk.state):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            gone.append(str(path))
+    shutil.rmtree(desk.state)
+    return (*gone, str(desk.state))

@@ -1,0 +1,128 @@
+"""Writes single values into the text of a spec; all else stays as it is, comments too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.source import parse
+
+_WIDE = 1_000_000
+
+
+def with_value(text: str, path: str, value: Any, *, environment: str | None = None) -> str:
+    """`text` with `value`, plain data, at the dotted `path`; keys that are missing on the way are added.
+
+    Where the overlay of `environment` has a value there, that one is changed too. Raises SpecError for a text
+    that is no spec, OpsError for a path that leads through a value.
+    """
+    parse(text, "the spec")  # bounds its depth
+    text = _put(text, (), path.split("."), value)
+    overlay = _child(_child(yaml.compose(text), "environments"), environment) if environment else None
+    if environment and overlay is not None and _reaches(overlay, path.split(".")):
+        text = _put(text, ("environments", environment), path.split("."), value)
+    return text
+
+
+def repointed(text: str, places: Mapping[str, str]) -> str:
+    """`text` with every scalar that is a key of `places` replaced by its value. Raises SpecError."""
+    parse(text, "the spec")
+    found = [node for node in _scalars(yaml.compose(text)) if node.value in places]
+    for node in reversed(found):
+        text = _replaced(text, node, places[node.value])
+    return text
+
+
+def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
+    node: yaml.Node | None = yaml.compose(text)
+    for word in top:
+        node = _child(node, word)
+    done = 0
+    while done < len(words):
+        if isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None:
+            return _replaced(text, node, _nested(words[done:], value))
+        if not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
+            there = ".".join(words[:done])
+            raise OpsError(
+                f"{'.'.join(words)}: {there} is a value, not a section", "check the path", exit_code=2
+            )
+        taken = _step(node, words[done:])
+        if taken is None:
+            if isinstance(node, yaml.SequenceNode):
+                raise OpsError(f"{'.'.join(words)}: there is no {words[done]} in that list", exit_code=2)
+            return _added(text, node, words[done], _nested(words[done + 1 :], value))
+        count, node = taken
+        done += count
+    assert node is not None  # noqa: S101 - a path has a word
+    return _replaced(text, node, value)
+
+
+def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
+    """The child that the first of `words` name, and how many: a key may have dots in it."""
+    for count in range(len(words), 0, -1):
+        found = _child(node, ".".join(words[:count]))
+        if found is not None:
+            return count, found
+    return None
+
+
+def _reaches(node: yaml.Node, words: list[str]) -> bool:
+    while words:
+        taken = _step(node, words)
+        if taken is None:
+            return False
+        words, node = words[taken[0] :], taken[1]
+    return True
+
+
+def _child(node: yaml.Node | None, word: str | None) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((value for key, value in node.value if key.value == word), None)
+    if isinstance(node, yaml.SequenceNode) and word and word.isascii() and word.isdigit():
+        return node.value[int(word)] if int(word) < len(node.value) else None
+    return None
+
+
+def _nested(words: list[str], value: Any) -> Any:
+    for word in reversed(words):
+        value = {word: value}
+    return value
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, allow_unicode=True, width=_WIDE, sort_keys=False
+    )
+    return text.removesuffix("\n").removesuffix("\n...").strip()
+
+
+def _replaced(text: str, node: yaml.Node, value: Any) -> str:
+    start, end = node.start_mark.index, node.end_mark.index
+    if start == end:  # nothing stands behind the colon
+        return f"{text[:start]} {_flow(value)}{text[end:]}"
+    # A collection in block style ends where the next token begins.
+    end = start + len(text[start:end].rstrip())
+    return f"{text[:start]}{_flow(value)}{text[end:]}"
+
+
+def _added(text: str, node: yaml.MappingNode, key: str, value: Any) -> str:
+    if node.flow_style:
+        comma = ", " if node.value else ""
+        at = node.start_mark.index + 1
+        return f"{text[:at]}{_flow(key)}: {_flow(value)}{comma}{text[at:]}"
+    first = node.value[0][0].start_mark
+    return f"{text[: first.index]}{_flow(key)}: {_flow(value)}\n{' ' * first.column}{text[first.index :]}"
+
+
+def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _scalars(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _scalars(value)

@@ -1,0 +1,258 @@
+"""`techsapo recover`: a small stack is gone, and comes back from its off-site repository alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import warm
+import yaml
+from backup_lab import PASSWORD as REDIS_PASSWORD
+from projects import Project, kill_all, only_redis, project
+from redis import Redis
+from servers import free_port, running, tcp_open
+
+from techsapo_ops.operations.recover.journal import STEPS
+
+pytestmark = pytest.mark.lab
+
+PASSWORD = 'the "repository\'s" own'
+FAULT = Path(__file__).with_name("fault_recover.py")
+MARK = "# ours, and back"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A stack that is gone: its repository, the folder that it was in, and what it held."""
+
+    repository: Path
+    directory: Path
+    spec: dict[str, Any]
+    backup: str
+    facts: dict[str, Any]
+
+
+def facts(made: Project) -> dict[str, Any]:
+    """What has to be the same before and after."""
+    with Redis(port=made.spec["redis"]["port"], password=REDIS_PASSWORD, decode_responses=True) as redis:
+        kept = redis.get("kept")
+    state = made.state
+    with closing(sqlite3.connect(next((state / "data").rglob("audit.sqlite")))) as audit:
+        questions = audit.execute("SELECT id, prompt_hash FROM audit_requests ORDER BY id").fetchall()
+    assert questions
+    return {
+        "redis": kept,
+        "questions": questions,
+        "certificate": (state / "certs/shop/privkey.pem").read_bytes(),
+        "api keys": (state / "api-keys/keys.json").read_bytes(),
+        "backup key": (state / "backup-keys/key.json").read_bytes(),
+        "passwords": {p.name: p.read_bytes() for p in (state / "keys").iterdir() if p.name.endswith("-key")},
+        "templates": MARK in (state / "generated/redis/redis.conf").read_text(),
+        "overlay": "33554432" in (state / "generated/redis/redis.conf").read_text(),
+        "dotenv": (made.directory / ".env").read_text(),
+    }
+
+
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory: pytest.TempPathFactory) -> Gone:
+    """A stack with something of every kind; only its repository and a file outside of its folder are left."""
+    top = tmp_path_factory.mktemp("recover")
+    repository, outside = top / "away 別の所", top / "etc"
+    outside.mkdir()
+    spec = only_redis(
+        redis={"port": free_port(), "password": REDIS_PASSWORD},
+        backup={"offsite": {"restic": str(repository), "password_file": str(outside / "restic")}},
+        certificates={"shop": {"source": "self-signed", "names": ["shop.test"]}},
+        schedule={"by": "none"},
+        environments={"lab": {"redis": {"maxmemory": "32M"}}},
+    )
+    (outside / "restic").write_text(PASSWORD)
+    (outside / "restic").chmod(0o600)
+    with project(spec, name="old") as made:
+        template = (
+            f'{{% extends "builtin/redis/redis.conf.j2" %}}{{% block extra %}}{MARK}\n{{% endblock %}}\n'
+        )
+        made.override("redis/redis.conf.j2", template)
+        (made.directory / ".env").write_text("OWN=1\n")
+        made.run("up", "-e", "lab")
+        made.run("keys", "create", "me", "-e", "lab")
+        made.run("ask", "なぜ?", "-e", "lab")
+        with Redis(port=spec["redis"]["port"], password=REDIS_PASSWORD) as redis:
+            redis.set("kept", "価値")
+        found = json.loads(made.run("backup", "-e", "lab", "--json").stdout)
+        made.run("backup", "--only", "config", "-e", "lab")
+        before = facts(made)
+        spec = made.spec
+    shutil.rmtree(outside)
+    return Gone(repository, made.directory, spec, found["id"], before)
+
+
+@contextmanager
+def empty_host(gone: Gone) -> Iterator[Project]:
+    """A folder with nothing in it; what runs out of it is gone at the end."""
+    top = Path(tempfile.mkdtemp(prefix="techsapo-lab-"))
+    top.chmod(0o755)
+    made = Project.__new__(Project)
+    made.directory, made.spec = top / "new", gone.spec
+    made.environment, made.launcher, made.python = {"RESTIC_PASSWORD": PASSWORD}, (), sys.executable
+    made.directory.mkdir()
+    try:
+        yield made
+    finally:
+        kill_all(made)
+        shutil.rmtree(top)
+        shutil.rmtree(gone.repository.parent / "etc", ignore_errors=True)
+
+
+def recover(host: Project, gone: Gone, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return host.run("recover", "--from", str(gone.repository), *words, code=code, timeout=180)
+
+
+def test_all_of_it_comes_back_with_its_facts_and_its_times(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
+        assert looked["backup"] == gone.backup  # not the later one, of the configuration alone
+        assert [part["kind"] for part in looked["parts"]] == ["redis", "sqlite:app"]
+        assert {"what": "folder", "then": str(gone.directory), "now": str(host.directory)} in looked[
+            "differs"
+        ]
+        assert looked["blockers"] == []
+        assert any("two stacks write into the same repository" in note for note in looked["notes"])
+        assert list(host.directory.iterdir()) == []
+        refused = recover(host, gone, code=1).stderr
+        assert "nothing was placed" in refused
+        assert [p.name for p in host.directory.iterdir()] == [".techsapo"]
+        done = json.loads(recover(host, gone, "--yes", "--json").stdout)
+        assert tuple(done["seconds"]) == STEPS
+        assert (done["status"], done["remaining"]) == ("healthy", [])
+        assert done["data_seconds"] < done["whole_seconds"]
+        assert facts(host) == gone.facts
+        outside = gone.repository.parent / "etc/restic"
+        assert (outside.read_text(), outside.stat().st_mode & 0o777) == (PASSWORD, 0o600)
+        assert not (host.state / "recovery").exists()
+        shown = host.run("backup", "list", "--json", "-e", "lab").stdout
+        assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
+        told = json.loads(host.run("audit", "show", "--json").stdout)
+        assert any(each["action"] == "recover" and each["outcome"] == "done" for each in told)
+        assert json.loads(host.run("audit", "verify", "--json").stdout)["ok"] is True
+        again = recover(host, gone, "--yes", code=1).stderr
+        assert "has a stack already" in again
+        host.run("backup", "-e", "lab")
+
+
+POINTS = ("fetching", "fetch", "placing", "moving", "place", "up", "restoring", *STEPS[3:])
+
+
+def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        argv = ("recover", "--from", str(gone.repository), "--yes")
+        for point in POINTS:
+            killed = warm.run(
+                [sys.executable, FAULT, point, *argv],
+                {**os.environ, **host.environment}, cwd=host.directory, text=True, timeout=180,
+            )  # fmt: skip
+            assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
+            if point == "fetch":
+                other = recover(host, gone, "--at", "2001-01-01", "--yes", code=1).stderr
+                assert "is under way with --at left out, not 2001" in other
+            if point == "up":
+                assert "is being recovered" in host.run("backup", "-e", "lab", code=1).stderr
+                other = recover(host, gone, "--set", "redis.maxmemory=1G", "--yes", code=1).stderr
+                assert "its spec is placed already" in other
+        done = json.loads(recover(host, gone, "--yes", "--json").stdout)
+        assert tuple(done["seconds"]) == STEPS
+        assert facts(host) == gone.facts
+
+
+def test_given_up_half_way_it_takes_away_what_it_made_and_nothing_else(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        (host.directory / "mine.txt").write_text("mine")
+        argv = ("recover", "--from", str(gone.repository), "--yes")
+        killed = warm.run(
+            [sys.executable, FAULT, "up", *argv],
+            {**os.environ, **host.environment}, cwd=host.directory, text=True, timeout=180,
+        )  # fmt: skip
+        assert killed.returncode == -signal.SIGKILL
+        assert "nothing was removed" in host.run("recover", "--abandon", code=1).stderr
+        host.run("recover", "--abandon", "--yes")
+        host.assert_gone()
+        assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
+        assert not (gone.repository.parent / "etc/restic").exists()
+        assert "no recovery is under way" in host.run("recover", "--abandon", "--yes", code=1).stderr
+
+
+def test_other_ports_and_a_spec_field_are_set_and_a_taken_port_is_said_before_anything_is_placed(
+    gone: Gone,
+) -> None:
+    port = gone.spec["app"]["port"]
+    with empty_host(gone) as host:
+        argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+        with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
+            refused = recover(host, gone, "--yes", code=1).stderr
+            assert f"port {port}: wanted by app, taken by" in refused
+            assert not (host.directory / "techsapo.yaml").exists()
+            other = free_port()
+            done = recover(host, gone, "--set", f"app.port={other}", "--yes")
+            assert "whole service back" in done.stdout
+            spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
+            assert spec["app"]["port"] == other
+            assert facts(host) == gone.facts
+
+
+def test_what_is_there_is_never_overwritten(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        (host.directory / "techsapo.yaml").write_text("project: other\n")
+        assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
+        host.run("recover", "--abandon", "--yes")
+        assert (host.directory / "techsapo.yaml").read_text() == "project: other\n"
+        assert [p.name for p in host.directory.iterdir()] == ["techsapo.yaml"]
+        (host.directory / "techsapo.yaml").unlink()
+        outside = gone.repository.parent / "etc"
+        outside.mkdir()
+        (outside / "restic").write_text("another's")
+        recover(host, gone, "--yes")
+        assert (outside / "restic").read_text() == "another's"
+        assert (host.directory / "recovered/restic").read_text() == PASSWORD
+        spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
+        assert spec["backup"]["offsite"]["password_file"] == "recovered/restic"
+        assert facts(host) == gone.facts
+
+
+def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tmp_path: Path) -> None:
+    with empty_host(gone) as host:
+
+        def refused(*words: str, code: int = 1) -> str:
+            said = host.run("recover", "--yes", *words, code=code).stderr
+            assert list(host.directory.iterdir()) == []
+            return said
+
+        there = str(gone.repository)
+        assert "there is no repository" in refused("--from", str(tmp_path / "none"))
+        assert "there is no copy from then or before" in refused("--from", there, "--at", "2001-01-01")
+        assert "no copy of shop" in refused("--from", there, "--project", "shop")
+        assert "is not a time" in refused("--from", there, "--at", "noon", code=2)
+        assert "--from is missing" in refused(code=2)
+        host.environment = {"RESTIC_PASSWORD": "wrong"}
+        assert "the password is not the repository's" in refused("--from", there)
+        host.environment = {"RESTIC_PASSWORD": ""}
+        assert "password is missing" in refused("--from", there, code=2)
+        host.environment = {"RESTIC_PASSWORD": PASSWORD}
+        half = shutil.copytree(gone.repository, tmp_path / "half")
+        for pack in (p for p in (half / "data").rglob("*") if p.is_file()):
+            pack.unlink()
+        said = host.run("recover", "--from", str(half), "--yes", code=1).stderr
+        assert "restic" in said
+        host.run("recover", "--abandon", "--yes")
+        assert list(host.directory.iterdir()) == []
