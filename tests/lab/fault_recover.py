@@ -1,7 +1,7 @@
 """Runs `techsapo` and kills it with SIGKILL at one point of a recovery: `python fault_recover.py POINT …`.
 
 A point is a step after which it dies (`fetch`, `place`, …), `fetching` (half of the copy is here), `placing`
-(the first file is in its place), `moving` (the backup's folder is), `restoring` (data is about to be replaced).
+(the first file is in its place), `moving` (the backup's folder is), `restoring` (data is to be replaced).
 The product itself knows nothing of it.
 """
 

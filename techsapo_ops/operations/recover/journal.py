@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import RECOVERY, Layout
@@ -87,6 +89,11 @@ class Desk:
                 f"{self.state.parent} has a stack already: {self.state} holds {', '.join(there[:4])}",
                 "recover --into another folder; nothing was touched",
             )
+        try:
+            with opened(self.state, make=0o755):  # services of other users have to reach what is in it
+                pass
+        except OSError as error:
+            raise cannot_write(self.state, error) from None
         private_folder(self.folder, self.state)
         with exclusive(self.folder / "lock", what="this recovery"):
             try:
