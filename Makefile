@@ -35,7 +35,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model vm-lab picture sbom lock clean
+.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -52,6 +52,7 @@ help:
 	@echo "make bench-peers  the same load on LiteLLM's proxy, installed into .venv-peers"
 	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
 	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
+	@echo "make recovery-lab  lose a stack of 50 MB of Redis and a million rows, bring it back on an empty host, time it"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
@@ -162,6 +163,10 @@ VM_PARTS := qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs debootstrap:debo
 vm-lab: LAB_PARTS := $(VM_PARTS)
 vm-lab: $(VENV)/dev lab
 	$(BIN)/python -m tests.vm $(ONLY)
+
+# S3, SFTP and REST, both engines, kill -9 at each step; as root. Its report is dist/recovery/report.md.
+recovery-lab: $(VENV)/dev lab
+	$(BIN)/python -m tests.recovery
 
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev

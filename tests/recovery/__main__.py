@@ -1,0 +1,140 @@
+"""`make recovery-lab`: lose a stack of 50 MB of Redis and a million audit rows, over and over; bring it back.
+
+Needs root, Docker and what `make lab` installs; takes about half an hour. Ends with 1 where a fact is another
+after a recovery, something remained to be done, or one took more than five minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
+from docker_lab import DockerLab, docker_lab
+from projects import another_user
+from servers import free_port
+
+from tests.recovery.cells import STEPS, Cell, Outcome, empty_folder, raw, recovered
+from tests.recovery.hosts import Host, Wire, new_host, old_host, wire
+from tests.recovery.places import PLACES, Place
+from tests.recovery.report import Report
+from tests.recovery.stack import BIG, SMALL, Size, lost_stack, offsite
+
+STRANGER = 54321
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def everybodys_python(folder: Path) -> str:
+    """A Python with our packages that any user may run, where there is one; empty where there is none."""
+    minor = f"python3.{sys.version_info.minor}"
+    found = shutil.which(minor, path="/usr/bin:/usr/local/bin")
+    if found is None:
+        return ""
+    subprocess.run([found, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    site = folder / "venv/lib" / minor / "site-packages"
+    (site / "lab.pth").write_text(f"{REPOSITORY}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    python = str(folder / "venv/bin/python")
+    for path in (folder, *folder.parents):
+        if path != Path("/tmp") and path.is_relative_to("/tmp"):  # noqa: S108 - our own, below it
+            path.chmod(path.stat().st_mode | 0o055)
+    argv = [*another_user(STRANGER), python, "-c", "import techsapo_ops, uvicorn"]
+    return "" if subprocess.run(argv, check=False, capture_output=True).returncode else python
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.recovery", description=__doc__)
+    parser.add_argument("--small", action="store_true", help="little data, to try the lab itself")
+    parser.add_argument("--only", default="", help="cells whose title holds this")
+    parser.add_argument("--engine", choices=("native", "compose", "both"), default="both")
+    parser.add_argument("--to", type=Path, default=Path("dist/recovery"), help="where the report goes")
+    asked = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("it makes networks and users' files: run it as root")
+    size = SMALL if asked.small else BIG
+    report = Report(size, f"{platform.machine()}, {os.cpu_count()} processors, {platform.release()}")
+    with tempfile.TemporaryDirectory(prefix="techsapo-places-") as name, wire() as on, ExitStack() as parts:
+        folder = Path(name)
+        places = [parts.enter_context(make(folder / make.__name__, on.address)) for make in PLACES]
+        lab = parts.enter_context(docker_lab()) if asked.engine != "native" else None
+        if asked.engine != "compose":
+            _native(size, folder / "native", places, on, lab, report, asked.only)
+        if lab is not None:
+            _compose(size, folder / "compose", places, on, lab, report, asked.only)
+    report.write(asked.to)
+    print(report.markdown())
+    return 0 if report.ok else 1
+
+
+def _native(
+    size: Size, folder: Path, places: list[Place], on: Wire, lab: DockerLab | None, report: Report, only: str
+) -> None:
+    with lost_stack(size, folder, None) as service:
+        ids = [offsite(service, place) for place in places]
+        facts = service.facts()
+        report.lost(f"native: {', '.join(ids)}", facts)
+        service.wipe()
+        _, _, rest = places
+        others = tuple(
+            word for path in ("app.port", "redis.port", "nginx.listen", "nginx.tls_listen")
+            for word in ("--set", f"{path}={free_port()}")
+        )  # fmt: skip
+        cells = [Cell(f"native, {place.name}", place) for place in places]
+        cells.append(Cell("native, REST, other ports", rest, words=others))
+        if python := everybodys_python(folder):
+            stranger = another_user(STRANGER)
+            cells.append(Cell("native, REST, another user", rest, launcher=stranger, python=python))
+        cells += [Cell(f"native, REST, killed in {step}", rest, killed_in=step) for step in STEPS]
+        for number, cell in enumerate(cells):
+            if only in cell.title:
+                with new_host(on) as host:
+                    report.cell(_one(cell, host, facts, size, first=number < len(places)))
+                    if number < len(places):
+                        report.raw(cell, raw(cell, host))
+        if lab is not None and only in (title := "native to compose, S3"):
+            images = tuple(
+                word for kind, image in lab.images.items() for word in ("--set", f"images.{kind}={image}")
+            )
+            with old_host() as host:
+                cell = Cell(title, places[0], words=("--engine", "compose", *images))
+                report.cell(_one(cell, host, facts, size))
+
+
+def _compose(
+    size: Size, folder: Path, places: list[Place], on: Wire, lab: DockerLab, report: Report, only: str
+) -> None:
+    with lost_stack(size, folder, lab) as service:
+        ids = [offsite(service, place) for place in places]
+        facts = service.facts()
+        report.lost(f"compose: {', '.join(ids)}", facts)
+        service.wipe()
+        for place in places:
+            cell = Cell(f"compose, {place.name}", place)
+            if only in cell.title:
+                with old_host() as host:  # the daemon publishes its ports on this machine's network
+                    report.cell(_one(cell, host, facts, size))
+        cell = Cell("compose to native, REST", places[2], words=("--engine", "native"))
+        if only in cell.title:
+            with new_host(on) as host:
+                report.cell(_one(cell, host, facts, size))
+
+
+def _one(cell: Cell, host: Host, facts: dict[str, str], size: Size, *, first: bool = False) -> Outcome:
+    with empty_folder() as folder:
+        outcome, service = recovered(cell, host, folder, facts, size, timed_dry=first)
+        service.wipe()
+        print(f"{cell.title}: {outcome.wall:.1f} s {'' if outcome.ok else 'NOT WELL'}", file=sys.stderr)
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())
