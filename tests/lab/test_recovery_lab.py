@@ -17,7 +17,7 @@ from servers import free_port
 from tests.recovery.cells import Cell, empty_folder, recovered
 from tests.recovery.hosts import Wire, new_host, wire
 from tests.recovery.places import PLACES, Place
-from tests.recovery.stack import SMALL, lost_stack, offsite
+from tests.recovery.stack import SMALL, copied_away, lost_stack
 
 pytestmark = [
     pytest.mark.lab,
@@ -40,8 +40,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
     with wire() as on, ExitStack() as parts:
         places = [parts.enter_context(make(folder / make.__name__, on.address)) for make in PLACES]
         service = parts.enter_context(lost_stack(SMALL, folder / "stack", None))
-        for place in places:
-            offsite(service, place)
+        copied_away(service, places)
         facts = service.facts()
         service.wipe()
         yield Lost({place.name: place for place in places}, facts, on)

@@ -28,7 +28,7 @@ from tests.recovery.cells import STEPS, Cell, Outcome, empty_folder, raw, recove
 from tests.recovery.hosts import Host, Wire, new_host, old_host, wire
 from tests.recovery.places import PLACES, Place
 from tests.recovery.report import Report
-from tests.recovery.stack import BIG, SMALL, Size, lost_stack, offsite
+from tests.recovery.stack import BIG, SMALL, Size, copied_away, lost_stack
 
 STRANGER = 54321
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def _native(
     size: Size, folder: Path, places: list[Place], on: Wire, lab: DockerLab | None, report: Report, only: str
 ) -> None:
     with lost_stack(size, folder, None) as service:
-        ids = [offsite(service, place) for place in places]
+        ids = copied_away(service, places)
         facts = service.facts()
         report.lost(f"native: {', '.join(ids)}", facts)
         service.wipe()
@@ -113,7 +113,7 @@ def _compose(
     size: Size, folder: Path, places: list[Place], on: Wire, lab: DockerLab, report: Report, only: str
 ) -> None:
     with lost_stack(size, folder, lab) as service:
-        ids = [offsite(service, place) for place in places]
+        ids = copied_away(service, places)
         facts = service.facts()
         report.lost(f"compose: {', '.join(ids)}", facts)
         service.wipe()

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,17 +191,19 @@ def lost_stack(size: Size, folder: Path, lab: DockerLab | None) -> Iterator[Serv
         made.run("up", "--yes", timeout=300)
         made.run("certs", "issue", timeout=120)
         made.run("keys", "create", "ci")
-        made.run("cron", "install")
         service = Service(made, host, size, in_containers=lab is not None)
         service.fill()
         yield service
         made.directory.mkdir(exist_ok=True)  # it was lost
 
 
-def offsite(service: Service, place: Place) -> str:
-    """Have the stack copied to `place`, by a backup of all; returns its id."""
-    service.project.write(backup={"offsite": place.offsite})
-    made = json.loads(service.project.run("backup", "--json", timeout=600).stdout)
-    assert made["checks"]["offsite"]["ok"] is True, made["checks"]
-    id_: str = made["id"]
-    return id_
+def copied_away(service: Service, places: Sequence[Place]) -> list[str]:
+    """Have the stack copied to each of `places`, by backups of all, and its jobs started by cron; the ids."""
+    ids = []
+    for place in places:
+        service.project.write(backup={"offsite": place.offsite})
+        made = json.loads(service.project.run("backup", "--json", timeout=600).stdout)
+        assert made["checks"]["offsite"]["ok"] is True, made["checks"]
+        ids.append(made["id"])
+    service.project.run("cron", "install")
+    return ids
