@@ -22,6 +22,8 @@ _WRONG_PASSWORD = 12
 OLDEST = (0, 17, 1)
 """From which on there are these codes: the first two came with 0.17.0, that of the password with 0.17.1."""
 _VERSION_SECONDS = 20.0
+_READING = frozenset({"snapshots", "dump", "stats", "restore", "check", "cat"})
+_NO_LOCK = b"unable to create lock in backend"
 _TAG = "techsapo"
 PART_TAG = "part"
 """On a snapshot that has some of a stack's data alone, or what a restore put aside."""
@@ -252,6 +254,9 @@ class Restic:
             # The lock of a killed restic goes, or no later copy would succeed; that of one at work stays.
             self._once("unlock", seconds=seconds)
             done = self._once(*words, seconds=seconds)
+        elif done.code != 0 and words[0] in _READING and _NO_LOCK in done.stdout + done.stderr:
+            # Who may only read can leave no lock, and needs none where nobody prunes meanwhile.
+            done = self._once("--no-lock", *words, seconds=seconds)
         return done
 
     def _once(self, *words: str, seconds: float) -> Completed:

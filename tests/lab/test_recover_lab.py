@@ -20,15 +20,16 @@ import pytest
 import warm
 import yaml
 from backup_lab import PASSWORD as REDIS_PASSWORD
-from projects import Project, kill_all, only_redis, project
+from projects import Project, another_user, kill_all, only_redis, project
 from redis import Redis
 from servers import free_port, running, tcp_open
 
-from techsapo_ops.operations.recover.journal import STEPS
+from techsapo_ops.operations.recover.journal import STEPS, Desk
 
 pytestmark = pytest.mark.lab
 
 PASSWORD = 'the "repository\'s" own'
+NOBODY = 65534
 FAULT = Path(__file__).with_name("fault_recover.py")
 MARK = "# ours, and back"
 
@@ -94,9 +95,24 @@ def gone(tmp_path_factory: pytest.TempPathFactory) -> Gone:
         found = json.loads(made.run("backup", "-e", "lab", "--json").stdout)
         made.run("backup", "--only", "config", "-e", "lab")
         before = facts(made)
+        old_copy(made, found["id"], top / "away-of-before")
         spec = made.spec
     shutil.rmtree(outside)
     return Gone(repository, made.directory, spec, found["id"], before)
+
+
+def old_copy(made: Project, backup: str, repository: Path) -> None:
+    """A copy as a version before 0.2 made it: some paths, and not a word on what they are."""
+    state = made.state
+    paths = [
+        state / "backups" / backup, made.directory / "techsapo.yaml", made.directory / ".env", state / "keys",
+        state / "backup-keys", state / "certs/shop/privkey.pem", repository.parent / "etc/restic",
+    ]  # fmt: skip
+    restic = ["restic", "--no-cache", "-q", "-r", repository]
+    environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+    subprocess.run([*restic, "init"], env=environment, check=True, stdout=subprocess.DEVNULL)
+    tags = ("--tag", "techsapo", "--tag", backup)
+    subprocess.run([*restic, "backup", *tags, *paths], env=environment, check=True)
 
 
 @contextmanager
@@ -228,6 +244,59 @@ def test_what_is_there_is_never_overwritten(gone: Gone) -> None:
         spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
         assert spec["backup"]["offsite"]["password_file"] == "recovered/restic"
         assert facts(host) == gone.facts
+
+
+def test_a_copy_of_before_that_does_not_describe_itself_comes_back_with_what_it_has(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        repository = str(gone.repository.parent / "away-of-before")
+        argv = ("recover", "--from", repository, "-e", "lab")
+        looked = json.loads(host.run(*argv, "--dry-run", "--json").stdout)
+        assert looked["described"] is False
+        assert any("is of before 0.2" in note for note in looked["notes"])
+        words = (*argv, "--set", "app.drain=1s", "--yes", "--json")
+        done = json.loads(host.run(*words, timeout=180).stdout)
+        assert done["status"] == "healthy"
+        back = facts(host)
+        assert back.pop("certificate") != gone.facts["certificate"]  # issued again
+        assert back == {name: value for name, value in gone.facts.items() if name != "certificate"}
+        spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
+        assert spec["app"]["drain"] == "1s"
+
+
+def test_who_may_only_read_the_repository_looks_too_and_is_told_what_they_can_not_write(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        os.chown(host.directory, NOBODY, NOBODY)
+        host.launcher = another_user(NOBODY)
+        host.environment["HOME"] = str(host.directory)
+        looked = json.loads(recover(host, gone, "--dry-run", "--json").stdout)
+        (secret,) = [each for each in looked["files"] if each["what"] == "secret"]
+        assert secret["target"] == str(host.directory / "recovered/restic")
+        assert "can't be written by this user" in secret["why"]
+        assert [each["now"] for each in looked["differs"] if each["what"] == "user"] == ["nobody"]
+
+
+def test_a_planted_link_a_full_disk_and_a_second_recovery_are_said_and_lose_nothing(
+    gone: Gone, tmp_path: Path
+) -> None:
+    with empty_host(gone) as host:
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        (host.directory / "template-overrides").symlink_to(mine)
+        said = recover(host, gone, "--yes", code=1).stderr
+        assert "template-overrides is there already, and nothing is overwritten" in said
+        assert list(mine.iterdir()) == []
+        (host.directory / "template-overrides").unlink()
+        with Desk(host.state).lock():
+            assert "is at work on this recovery" in recover(host, gone, "--yes", code=1).stderr
+        small = host.directory / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "tmpfs", small], check=True)
+        try:
+            said = recover(host, gone, "--into", str(small), "--yes", code=1).stderr
+            assert "small has " in said
+            assert "nothing was fetched" in said
+        finally:
+            subprocess.run(["umount", small], check=True)
 
 
 def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tmp_path: Path) -> None:

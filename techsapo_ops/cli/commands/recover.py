@@ -14,7 +14,14 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.options import DryRunOption, EngineOption, EnvironmentOption, JsonQuietOutput, YesOption
+from techsapo_ops.cli.options import (
+    DryRunOption,
+    EngineOption,
+    EnvironmentOption,
+    JsonQuietOutput,
+    WaitOption,
+    YesOption,
+)
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
@@ -65,6 +72,7 @@ def recover(
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
+    wait: WaitOption = 0.0,
     *,
     out: JsonQuietOutput,
 ) -> None:
@@ -107,7 +115,7 @@ def recover(
         tuple(without or ()),
     )
     restic = _restic(asked.repository, password_file, option or [], desk)
-    with desk.lock():
+    with desk.lock(wait):
         recovery = Recovery(restic, into, desk, doors, out.say)
         known = desk.read() is not None
         recovery.begin(asked)

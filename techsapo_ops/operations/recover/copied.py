@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
+from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup import description as descriptions
@@ -66,6 +68,7 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     """
     place = snapshot.place(FOLDER)
     kits = sorted(root.rglob("techsapo_ops-*.whl"))
+    described: Description | None = None
     try:
         described = _read(root / place.lstrip("/") / FILE) if place else None
         folder = _backup_folder(root, described, snapshot)
@@ -74,6 +77,12 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         backup = next((each for each in Repository(folder.parent).backups() if each.id == folder.name), None)
         if backup is None:
             raise OpsError(f"the copy holds no backup {folder.name}", "choose another one with --at")
+        tool = described.tool if described is not None else backup.read().tool
+        if _version(tool) > _version(__version__):
+            raise OpsError(
+                f"the copy was made by a newer techsapo ({tool}, this one is {__version__})",
+                "use that version",
+            )
         backup.read()
     except OpsError as error:
         if "newer techsapo" in error.message and kits:
@@ -199,6 +208,5 @@ def _file(root: Path, path: Path) -> bool:
     return os.path.isfile(root / str(path).lstrip("/"))  # noqa: PTH113 - False where it can't be looked at
 
 
-def lost_since(copied: Copied, now: datetime) -> float:
-    """Seconds between the moment that the data is of and `now`."""
-    return max((now - copied.backup.read().started).total_seconds(), 0.0)
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d{1,9}", text)[:3]))

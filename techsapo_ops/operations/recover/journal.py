@@ -78,8 +78,10 @@ class Desk:
         self._path = Layout(state, state).recovery_journal
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only recovery into this folder. Raises OpsError, also where there is a stack already.
+    def lock(self, wait: float = 0.0) -> Iterator[None]:
+        """Be the only recovery into this folder, waiting up to `wait` seconds for that.
+
+        Raises OpsError, also where there is a stack already.
 
         What was made for it is gone after the block where no recovery was begun.
         """
@@ -95,7 +97,7 @@ class Desk:
         except OSError as error:
             raise cannot_write(self.state, error) from None
         private_folder(self.folder, self.state)
-        with exclusive(self.folder / "lock", what="this recovery"):
+        with exclusive(self.folder / "lock", wait=wait, what="this recovery"):
             try:
                 yield
             finally:

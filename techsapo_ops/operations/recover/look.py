@@ -26,8 +26,10 @@ from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.spec.edit import repointed, with_value
 from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +170,18 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> tuple[tuple[Row, ...], 
         elif part.source in asked.without or part.kind in asked.without:
             why = "left out by --without"
         else:
-            why = kind.homeless(stack, part.kind)
+            gone = _absent(stack, kind, part.kind)
+            why = gone.reason if gone is not None else kind.homeless(stack, part.kind)
         rows.append(Row(part.kind, holds, part.server, why))
         if not why:
             names.append(part.source)
     return tuple(rows), tuple(dict.fromkeys(names))
+
+
+def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
+    """The service that this host lacks for a part."""
+    service = kind.service(part)
+    return next((each for each in stack.topology.absent if each.kind == service), None)
 
 
 def _came(copies: Path, name: str) -> bool:
@@ -255,15 +264,13 @@ def _blockers(
     for found in prospect.diagnosis.findings:
         if found.level is Level.MISSING and found.topic in {"port", "state", "python", "docker"}:
             yield f"{found.name}: {found.detail}", found.remedy
-    absent = {each.kind: each for each in stack.topology.absent}
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
-        gone = absent.get(kind.service(row.kind)) if kind is not None else None
-        if gone is not None and row.why != "left out by --without":
-            yield (
-                f"{row.kind} can't come back: {gone.reason}",
-                f"{gone.remedy}; or --without {row.kind.partition(':')[0]}",
-            )
+        gone = _absent(stack, kind, row.kind) if kind is not None else None
+        if kind is not None and gone is not None and row.why == gone.reason:
+            packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
+            remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
+            yield f"{row.kind} can't come back: {gone.reason}", f"{remedy}; or --without {kind.name}"
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
     free = room(draft.file.parent).free_bytes
     if raw > free:

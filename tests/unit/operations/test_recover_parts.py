@@ -1,0 +1,243 @@
+"""Parts of a recovery without servers: which copy, where things go, what is refused."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
+from techsapo_ops.backup.origin import Keyring, State
+from techsapo_ops.backup.repository import Repository
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.choice import choose
+from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.placing import places_in, put, require_free
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+OLD = Path("/srv/old")
+
+
+def snapshot(hours: int, *tags: str, project: str = "shop") -> AwaySnapshot:
+    tag = (f"project={project}",) if project else ()
+    paths = ("/srv/old/techsapo.yaml", f"/srv/old/.techsapo/{FOLDER}")
+    return AwaySnapshot(
+        f"{hours:064d}", NOON + timedelta(hours=hours), "old", paths, ("techsapo", *tag, *tags)
+    )
+
+
+def test_the_newest_whole_copy_is_taken_and_later_parts_are_told_of() -> None:
+    found = choose([snapshot(0), snapshot(1), snapshot(2, PART_TAG)], None, "")
+    assert found.snapshot == snapshot(1)
+    assert found.parts == (snapshot(2, PART_TAG),)
+
+
+def test_of_a_moment_the_newest_before_it_is_taken() -> None:
+    assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "").snapshot == snapshot(0)
+    with pytest.raises(OpsError, match="no copy from then or before"):
+        choose([snapshot(0)], NOON - timedelta(seconds=1), "")
+
+
+def test_of_several_stacks_one_has_to_be_named() -> None:
+    both = [snapshot(0), snapshot(1, project="blog")]
+    with pytest.raises(OpsError, match="several stacks: blog, shop"):
+        choose(both, None, "")
+    assert choose(both, None, "shop").snapshot == snapshot(0)
+    with pytest.raises(OpsError, match="no copy of news"):
+        choose(both, None, "news")
+
+
+@pytest.mark.parametrize("known", [[], [snapshot(0, PART_TAG)]], ids=["empty", "parts alone"])
+def test_a_repository_without_a_whole_copy_is_refused(known: list[AwaySnapshot]) -> None:
+    with pytest.raises(OpsError):
+        choose(known, None, "")
+
+
+def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> Kept:
+    return Kept(path, path, what, folder, mode, 0, 0, named=named)
+
+
+def described(*paths: Kept) -> Description:
+    return Description(
+        "20260131T020000Z", "shop", NOON, "0.2.0", "0.2.0+1", "3.11", "native", 2, None, "old", "root",
+        str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", "none", False, kept=paths,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copied:
+    """A copy as it is fetched, of a stack in /srv/old."""
+    root = tmp_path / "fetched"
+    files = {
+        "/srv/old/techsapo.yaml": "project: shop\n",
+        "/srv/old/secrets/slack": "hook",
+        "/srv/old/.techsapo/keys/app-key": "key",
+        "/etc/shop/restic": "pw",
+    }
+    for name, text in files.items():
+        path = root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o640)
+    backups = root / "srv/old/.techsapo/backups"
+    backups.mkdir()
+    ring = Keyring(root / "srv/old/.techsapo/backup-keys")
+    ring.make({})
+    repository = Repository(backups, ring)
+    id_, partial, sequence = repository.begin(NOON)
+    repository.commit(partial, replace(Manifest.draft("shop", "native"), id=id_, sequence=sequence))
+    description = replace(
+        described(
+            kept("/srv/old/techsapo.yaml", What.SPEC),
+            kept(str(Path("/srv/old/.techsapo/backups") / id_), What.BACKUP, folder=True, mode=0o700),
+            kept("/srv/old/.techsapo/keys", What.KEYS, folder=True),
+            kept("/srv/old/.techsapo/backup-keys", What.BACKUP_KEYS, folder=True),
+            kept("/srv/old/secrets/slack", What.SECRET, named="secrets/slack", mode=0o640),
+            kept(str(tmp_path / "etc/restic"), What.SECRET, named=str(tmp_path / "etc/restic")),
+        ),
+        backup=id_,
+    )
+    (root / str(tmp_path).lstrip("/") / "etc").mkdir(parents=True)
+    (root / str(tmp_path / "etc/restic").lstrip("/")).write_text("pw")
+    folder = root / "srv/old/.techsapo" / FOLDER
+    folder.mkdir()
+    (folder / FILE).write_text(description.text())
+    return read_copy(root, snapshot(0), None)
+
+
+def test_a_copy_is_read_with_the_keys_that_came_along(copy: Copied) -> None:
+    assert copy.origin.state is State.AUTHENTICATED
+    assert copy.description.project == "shop"
+
+
+def test_a_copy_with_another_manifest_or_a_lost_byte_is_refused(copy: Copied) -> None:
+    path = copy.backup.folder / "manifest.json"
+    path.write_text(path.read_text().replace('"native"', '"nativ"'))
+    with pytest.raises(OpsError, match="did not come whole"):
+        read_copy(copy.root, snapshot(0), None)
+
+
+@pytest.mark.parametrize("name", ["description", "manifest", "version"])
+def test_a_newer_form_names_the_wheel_that_came_along(copy: Copied, name: str) -> None:
+    wheel = copy.root / "srv/old/.techsapo/recovery-kit/1/techsapo_ops-9.0.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_bytes(b"")
+    path = copy.root / "srv/old/.techsapo" / FOLDER / FILE
+    if name == "manifest":
+        path = copy.backup.folder / "manifest.json"
+    newer = {"tool": "9.0.0"} if name == "version" else {"version": 9}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **newer}))
+    with pytest.raises(OpsError, match="newer techsapo") as caught:
+        read_copy(copy.root, snapshot(0), None)
+    assert "techsapo_ops-9.0.0" in caught.value.message
+    assert f"pip install --no-deps --require-hashes -r {wheel.parent}/requirements.lock" in caught.value.hint
+
+
+def test_everything_goes_below_the_new_folder_and_outside_files_where_they_were(
+    copy: Copied, tmp_path: Path
+) -> None:
+    (tmp_path / "etc").mkdir()
+    found = places_in(copy, tmp_path / "new")
+    targets = {each.kept.named or each.kept.what: each.target for each in found.placements}
+    assert targets == {
+        "backup": tmp_path / "new/.techsapo/backups" / copy.backup.id,
+        "keys": tmp_path / "new/.techsapo/keys",
+        "backup keys": tmp_path / "new/.techsapo/backup-keys",
+        "secrets/slack": tmp_path / "new/secrets/slack",
+        str(tmp_path / "etc/restic"): tmp_path / "etc/restic",
+    }
+    assert found.repointed == {}
+
+
+def test_what_is_named_by_a_path_in_the_old_folder_is_named_in_the_new_one(
+    copy: Copied, tmp_path: Path
+) -> None:
+    absolute = kept("/srv/old/secrets/slack", What.SECRET, named="/srv/old/secrets/slack")
+    changed = replace(copy, description=replace(copy.description, kept=(absolute,)))
+    found = places_in(changed, tmp_path / "new")
+    assert found.placements[0].target == tmp_path / "new/secrets/slack"
+    assert found.repointed == {"/srv/old/secrets/slack": "secrets/slack"}
+
+
+def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, tmp_path: Path) -> None:
+    other = tmp_path / "etc/restic"
+    other.parent.mkdir()
+    other.write_text("another's")
+    found = places_in(copy, tmp_path / "new")
+    assert found.repointed == {str(other): "recovered/restic"}
+    assert [each.target for each in found.moved] == [tmp_path / "new/recovered/restic"]
+    other.write_text("pw")  # the same
+    assert [each.there for each in places_in(copy, tmp_path / "new").placements][-1] is True
+
+
+def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Path) -> None:
+    into = tmp_path / "new"
+    (into / ".techsapo").mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    (copy.root / "srv/old/.techsapo/keys/live").symlink_to("app-key")
+    (copy.root / "srv/old/.techsapo/keys/away").symlink_to("/etc/shadow")
+    told: list[Path] = []
+    left = []
+    for _ in range(2):  # as after a kill
+        for each in places_in(copy, into, frozenset(map(str, told))).placements:
+            left += put(each, tmp_path / "prepared", into, told.append)
+    keys = into / ".techsapo/keys"
+    assert (keys / "app-key").read_text() == (keys / "live").read_text() == "key"
+    assert not (keys / "away").is_symlink()
+    assert "away" in left
+    assert stat.S_IMODE((into / "secrets/slack").stat().st_mode) == 0o640
+    assert (into / ".techsapo/backups" / copy.backup.id / "manifest.json").is_file()
+    assert not copy.backup.folder.exists()  # moved, not copied
+    again = read_copy(copy.root, snapshot(0), into / ".techsapo/backups" / copy.backup.id)
+    assert again.backup.id == copy.backup.id
+
+
+def test_what_stands_in_the_way_is_named(copy: Copied, tmp_path: Path) -> None:
+    there = tmp_path / "new/secrets/slack"
+    there.parent.mkdir(parents=True)
+    there.symlink_to("/etc/passwd")
+    with pytest.raises(OpsError, match="secrets/slack is there already"):
+        require_free(places_in(copy, tmp_path / "new"), frozenset())
+
+
+def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "etc").symlink_to(tmp_path / "elsewhere")
+    (secret,) = [e for e in places_in(copy, tmp_path / "new").placements if e.kept.named.endswith("restic")]
+    with pytest.raises(OpsError, match="symbolic link"):
+        put(secret, tmp_path / "prepared", tmp_path / "new", lambda _: None)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / ".techsapo")
+    journal = Journal(Asked("/away", settings=("app.port=1",), without=("redis",)), "1" * 64, "x")
+    with desk.lock():
+        desk.write(journal)
+    assert desk.read() == journal
+    path = desk.folder / "journal.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for text in (
+        "",
+        "[]",
+        "{}",
+        json.dumps({"version": 1, "asked": {}}),
+        path.read_text().replace('"x"', "7"),
+    ):
+        path.write_text(text)
+        with pytest.raises(OpsError, match="is damaged"):
+            desk.read()
+
+
+def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
+    (tmp_path / ".techsapo/ledger").mkdir(parents=True)
+    with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
+        pass
+    assert [path.name for path in (tmp_path / ".techsapo").iterdir()] == ["ledger"]

@@ -1,0 +1,88 @@
+"""Single values written into the text of a spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.edit import repointed, with_value
+
+TEXT = """\
+# a stack
+project: shop
+app:
+  port: 4000   # the usual one
+  instances:
+    - {name: app-1, port: 4001}
+    - name: app-2
+      port: 4002
+redis: {port: 6379}
+mysql:
+providers:
+  gpt-4.1: {kind: openai, api_key_file: /etc/keys/openai}
+environments:
+  production:
+    app: {port: 5000}
+"""
+
+
+def at(text: str, *path: str | int) -> Any:
+    found = yaml.safe_load(text)
+    for step in path:
+        found = found[step]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("app.port", 4100, ("app", "port")),
+        ("app.drain", "5s", ("app", "drain")),
+        ("app.auth.required", True, ("app", "auth", "required")),
+        ("app.instances.1.port", 4202, ("app", "instances", 1, "port")),
+        ("app.instances.0.weight", 3, ("app", "instances", 0, "weight")),
+        ("redis.port", 6400, ("redis", "port")),
+        ("redis.maxmemory", "1G", ("redis", "maxmemory")),
+        ("mysql.port", 3310, ("mysql", "port")),
+        ("providers.gpt-4.1.model", "x: y", ("providers", "gpt-4.1", "model")),
+        ("nginx.listen", 8080, ("nginx", "listen")),
+        ("redis", {"port": 1}, ("redis",)),
+        ("app", {"port": 1}, ("app",)),
+        ("backup.offsite", None, ("backup", "offsite")),
+        ("project", "値 #", ("project",)),
+    ],
+)
+def test_the_value_is_there_and_all_else_is_as_it_was(path: str, value: Any, place: tuple[Any, ...]) -> None:
+    edited = with_value(TEXT, path, value)
+    assert at(edited, *place) == value
+    before, after = yaml.safe_load(TEXT), yaml.safe_load(edited)
+    other = {key for key in before if key != place[0]}
+    assert {key: before[key] for key in other} == {key: after[key] for key in other}
+    assert "# a stack" in edited
+
+
+def test_a_comment_behind_a_value_stays() -> None:
+    assert "port: 4100   # the usual one" in with_value(TEXT, "app.port", 4100)
+
+
+def test_where_the_overlay_has_it_too_that_one_is_changed_as_well() -> None:
+    edited = with_value(TEXT, "app.port", 1, environment="production")
+    assert at(edited, "app", "port") == at(edited, "environments", "production", "app", "port") == 1
+    other = with_value(TEXT, "redis.port", 1, environment="production")
+    assert at(other, "environments", "production") == {"app": {"port": 5000}}
+
+
+@pytest.mark.parametrize("path", ["project.name", "app.instances.7.port", "app.port.x"])
+def test_a_path_that_leads_through_a_value_is_refused(path: str) -> None:
+    with pytest.raises(OpsError):
+        with_value(TEXT, path, 1)
+
+
+def test_each_scalar_that_names_a_place_is_pointed_elsewhere_and_no_other() -> None:
+    edited = repointed(TEXT, {"/etc/keys/openai": "recovered/openai", "shop": "other"})
+    assert at(edited, "providers", "gpt-4.1", "api_key_file") == "recovered/openai"
+    assert at(edited, "project") == "other"
+    assert repointed(TEXT, {}) == TEXT
