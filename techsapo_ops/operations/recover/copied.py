@@ -86,7 +86,9 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         backup.read()
     except OpsError as error:
         if "newer techsapo" in error.message and kits:
-            commands = install_commands(str(kits[-1].parent), tracing=described is None or described.tracing)
+            commands = install_commands(
+                str(kits[-1].parent), tracing=described is not None and described.tracing
+            )
             raise OpsError(
                 f"{error.message}\nthe version of then came along: {kits[-1].name}",
                 f"in a virtual environment: {'; '.join(commands)}; then the same `techsapo recover` again",
