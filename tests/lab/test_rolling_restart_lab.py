@@ -205,3 +205,24 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     installed.edit(str(file), "raise SystemExit('broken on purpose')\n", "")
     assert actions(json.loads(stack.run("up", "--json").stdout)["steps"])["app-2"] == "nothing"
     assert stack.run("plan").stdout == "up to date\n"
+
+
+def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_noticed(stack: Project) -> None:
+    stack.write(app={**stack.spec["app"], "drain": "1s"})
+    stack.run("up")
+    wait_for(lambda: both_answer(stack), what="both instances asked by nginx")
+    before = stack.pids()
+    told = json.loads(stack.run("restart", "app", "--probe", "--json").stdout)
+    after = stack.pids()
+    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
+    assert [turn["service"] for turn in told["restarted"]] == ["app-1", "app-2"]
+    assert (told["well"], told["failed"], told["streams_broken"], told["doubled"]) == (True, 0, 0, [])
+    assert all(turn["requests"] > 10 for turn in told["restarted"])
+    assert told["longest_gap_seconds"] > 0
+
+
+def test_a_probed_restart_that_somebody_would_notice_ends_with_1(stack: Project) -> None:
+    probed = stack.run("restart", "nginx", "--probe", "--json", code=1)
+    told = json.loads(probed.stdout)
+    assert told["well"] is False
+    assert told["failed"] + told["streams_broken"] > 0

@@ -2,34 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
+from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.apply.stop import restart as perform
+
+RATE = 20.0
+"""Simulated requests a second: enough to see a gap of a tenth of a second. Each is sent once."""
+SECONDS, WORK, TIMEOUT = 900.0, 0.2, 30.0
+"""How long they go on at most, how long a POST takes the app, and how long an answer is waited for."""
 
 
 def restart(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
     ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Send simulated requests meanwhile, and say which of them failed."),
+    ] = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: QuietOutput,
+    out: JsonQuietOutput,
 ) -> None:
     """Restart services one at a time, each until it is ready.
 
-    They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec.
+    They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec. With
+    --probe, GETs, keyed POSTs and a stream go through nginx all the while: they ask no provider, cost
+    nothing, and count in no objective. It exits 1 where one of them failed.
 
     Examples:
 
       techsapo restart app
 
+      techsapo restart app --probe
+
       techsapo restart
     """
     stack = open_stack(place.open())
-    names = perform(stack.engine, tuple(services or ()), wait=wait, say=out.say, pause=stack.pause)
-    out.say(f"restarted {', '.join(names)}")
+    names = tuple(services or ())
+    if not probe:
+        done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
+        out.json({"restarted": list(done)}) if out.as_json else out.say(f"restarted {', '.join(done)}")
+        return
+
+    from techsapo_ops.operations.drills.probed import restart_probed  # httpx and asyncio: for this alone
+    from techsapo_ops.operations.drills.target import load_of
+
+    load = load_of(stack, rate=RATE, seconds=SECONDS, retries=0, work=WORK, timeout=TIMEOUT)
+    probed = restart_probed(stack.engine, names, load, wait=wait, say=out.say, pause=stack.pause)
+    _show(out, probed)
+    if probed.error is not None:
+        raise probed.error
+    if not probed.well:
+        raise typer.Exit(1)
+
+
+def _show(out: Output, probed: Any) -> None:
+    outcome = probed.outcome
+    if out.as_json:
+        out.json(
+            {
+                "well": probed.well,
+                "requests": outcome.sent,
+                "failed": outcome.failed_count,
+                "reasons": dict(outcome.failed),
+                "longest_gap_seconds": round(outcome.gap.seconds, 3),
+                "streams_broken": outcome.broken,
+                "longest_stream_gap_seconds": round(outcome.stream_gap.seconds, 3),
+                "doubled": list(outcome.doubled),
+                "restarted": [
+                    {
+                        "service": turn.service,
+                        "seconds": round(turn.ended - turn.began, 3),
+                        "requests": turn.requests,
+                        "failed": turn.failed,
+                        "longest_gap_seconds": round(turn.gap, 3),
+                        "longest_stream_gap_seconds": round(turn.stream_gap, 3),
+                    }
+                    for turn in probed.turns
+                ],
+            }
+        )
+        return
+    out.table(
+        ("SERVICE", "REQUESTS", "FAILED", "LONGEST GAP", "STREAM'S GAP"),
+        [
+            (turn.service, turn.requests, turn.failed, f"{turn.gap:.2f} s", f"{turn.stream_gap:.2f} s")
+            for turn in probed.turns
+        ],
+        right=("REQUESTS", "FAILED", "LONGEST GAP", "STREAM'S GAP"),
+    )
+    out.data(f"requests  {outcome.sent}, {outcome.failed_count} failed")
+    for reason, count in outcome.failed.items():
+        out.data(f"failed    {count}: {reason}")
+    ended = sum(held.ended for held in outcome.streams)
+    out.data(f"stream    ended by the app {ended} times, broke off {outcome.broken} times")
+    if not probed.well and probed.error is None:
+        out.next("`techsapo logs app nginx --since 5m` shows what happened")

@@ -48,11 +48,13 @@ def restart(
     wait: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
+    turn: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
 
-    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. Returns
-    their names. Raises OpsError when nothing runs, GateError for the first that does not come back.
+    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. `turn` is
+    told each name before it is its turn. Returns their names. Raises OpsError when nothing runs, GateError
+    for the first that does not come back.
     """
     with locked(running.layout, wait):
         names = running_names(running, services)
@@ -61,6 +63,7 @@ def restart(
         for name in names:
             step = Step(Action.RESTART, name, "asked for")
             rolling.before(step, observed.services[name].kind)
+            turn(name)
             step.perform(running)
         return names
 
