@@ -36,6 +36,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
     "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
+    "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
     "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),

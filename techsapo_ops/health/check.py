@@ -22,6 +22,7 @@ from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -55,9 +56,10 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
     jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]
+    closed = _maintenance(stack, now)
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
-    parts = (*_at_once(jobs, timeout), *tests, *absent)
+    parts = (*_at_once(jobs, timeout), *closed, *tests, *absent)
     return HealthReport(parts, time.monotonic() - started, held.found())
 
 
@@ -95,6 +97,16 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         return ()
     detail = "; ".join(what for what, _ in found)
     return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
+
+
+def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
+    """That users are turned away: meant, until the time when it was to end is over."""
+    found = maintenance_of(stack.layout)
+    if found is None:
+        return ()
+    status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
+    hint = "`techsapo maintenance off` lets users in again"
+    return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
 
 
 def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:

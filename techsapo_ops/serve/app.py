@@ -29,6 +29,7 @@ from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.chosen_tracing import tracing_of
+from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.door import Door
@@ -239,6 +240,8 @@ class App:
         api.add_middleware(
             Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
         )
+        # Where nginx stands before it, that one answers, and the app goes on for who asks it directly.
+        api.add_middleware(Closed, folder=None if spec.runs_nginx else options.maintenance)
         self._clean_ups = CleanUps()
 
     async def start(self) -> None:

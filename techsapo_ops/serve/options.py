@@ -59,6 +59,8 @@ class Options:
     """The alerts' thresholds that the pages draw, as they are now."""
     exposures: Callable[[], Sequence[Mapping[str, str | None]]] = tuple
     """What others may reach, by rule, and the reason where that is meant; as it is now."""
+    maintenance: Path | None = None
+    """The folder that says whether maintenance goes on; None by hand."""
     unreached: Callable[[], Sequence[str]] = tuple
     """Which lists of `notifications` have no receiver; as it is now."""
 

@@ -26,6 +26,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     CostsBody,
     ExposureBody,
     JobBody,
+    MaintenanceBody,
     MonthBody,
     ProviderCostBody,
     RecommendedBody,
@@ -39,6 +40,7 @@ from techsapo_ops.serve.spending import Spending
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.beginnings import began_of
 from techsapo_ops.services.alertmanager.muted import Muted
+from techsapo_ops.stack.maintenance import told_in
 from techsapo_ops.stores.audit.log import AuditLog
 
 log = structlog.get_logger()
@@ -94,6 +96,8 @@ class StatusReport:
         own = await asyncio.to_thread(self._options.thresholds)
         exposed = await asyncio.to_thread(self._options.exposures)
         unreached = await asyncio.to_thread(self._options.unreached)
+        folder = self._options.maintenance
+        closed = await asyncio.to_thread(told_in, folder) if folder is not None else None
         budget = [
             BudgetBody(
                 period=labels["period"],
@@ -105,6 +109,13 @@ class StatusReport:
         ]
         return StatusBody(
             health=health,
+            maintenance=None
+            if closed is None
+            else MaintenanceBody(
+                detail=closed.detail,
+                until=closed.until.isoformat() if closed.until is not None else None,
+                forgotten=closed.forgotten,
+            ),
             exposures=[ExposureBody.model_validate(each) for each in exposed],
             watched=watched,
             alerts=alerts,

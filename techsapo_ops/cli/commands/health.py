@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3
 _REDRAW = 2.0
-_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates"})
+_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance"})
 """Kinds of parts that are no service."""
 
 

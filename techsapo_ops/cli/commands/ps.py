@@ -8,6 +8,7 @@ from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.services import age, service_json
+from techsapo_ops.stack.maintenance import maintenance_of
 
 
 def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
@@ -23,12 +24,14 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     """
     stack = recorded_stack(place.file)
     observed = stack.observe()
+    closed = maintenance_of(stack.layout)
     now = datetime.now(UTC)
     if out.as_json:
         out.json(
             {
                 "running": observed.running,
                 "build": build(),
+                "maintenance": None if closed is None else closed.to_json(),
                 "services": [service_json(s, now) for s in observed.services.values()],
             }
         )
@@ -54,6 +57,8 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         ],
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
     )
+    if closed is not None:
+        out.say(f"{closed}; `techsapo maintenance off` ends it")
     if not observed.running:
         out.say(stack.gone)
         out.next("techsapo up")

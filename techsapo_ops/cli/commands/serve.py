@@ -115,6 +115,7 @@ def serve(
     from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.spec.durability import durable_answers
     from techsapo_ops.spec.masking import mask_level
+    from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.shared_key import shared_key
 
     lines = configure_logs(spec.logs, instance)
@@ -147,6 +148,7 @@ def serve(
         mask=mask_level(spec, _edition(spec, project)),
         exposures=_exposures(project, exposures),
         unreached=_unreached(project, unreached),
+        maintenance=place.file.parent / FOLDER if rendered else None,
     )
     ports = [i.port for i in spec.app.resolved_instances]
     try:

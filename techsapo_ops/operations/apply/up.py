@@ -16,6 +16,7 @@ from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.transaction import Transaction
+from techsapo_ops.operations.maintenance import follow
 from techsapo_ops.stack.engine import Action, Running
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Absent
@@ -88,6 +89,7 @@ def up(
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
+        follow(stack.layout)  # maintenance goes on in folders that are new
         require_applied(applied)
         current = applied.back.snapshot if applied.back is not None else None
         rows = stack_rows(current or found.wanted, stack.engine, applied)

@@ -204,12 +204,21 @@ class BackupsBody(Body):
     offsite_ok: bool | None
 
 
+class MaintenanceBody(Body):
+    """Users are told to come back later. `forgotten`: the time when that was to end is over."""
+
+    detail: str
+    until: str | None
+    forgotten: bool
+
+
 class StatusBody(Body):
     """Health, exposures, alerts, jobs, backups, updates and costs; alerts, jobs, backups and updates are null
     where no Prometheus tells them.
     """
 
     health: HealthBody
+    maintenance: Annotated[MaintenanceBody | None, Field(description="Null where none goes on.")]
     exposures: list[ExposureBody]
     watched: Literal["ready", "unreachable", "absent"]
     alerts: list[AlertBody] | None

@@ -72,6 +72,14 @@ function unknown() {
   return element("p", "dim", word(shown.watched === "absent" ? "notWatched" : "watchLost"));
 }
 
+/** That users are turned away, where that is so. */
+function closed() {
+  const { maintenance } = shown;
+  if (!maintenance) return [];
+  const until = maintenance.until ? ` · ${word(maintenance.forgotten ? "maintenanceOver" : "maintenanceUntil")} ${stamp(new Date(maintenance.until))}` : "";
+  return [element("p", maintenance.forgotten ? "bad" : "warn", `${word("maintenance")}: ${maintenance.detail}${until}`)];
+}
+
 /** That nobody is told, where that is so: the page may be all that tells. */
 function untold() {
   const { unreached } = shown;
@@ -107,7 +115,7 @@ function drawAlerts() {
     }
     list.append(item);
   }
-  host.replaceChildren(...untold(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));
+  host.replaceChildren(...closed(), ...untold(), shown.alerts.length ? list : element("p", "good", word("noAlerts")));
 }
 
 function drawJobs() {

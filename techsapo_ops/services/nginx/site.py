@@ -30,6 +30,7 @@ from techsapo_ops.spec.models.app import SignIn
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.maintenance import FOLDER, OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -80,6 +81,11 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         redirect=spec.nginx.redirect,
         redirect_host=_redirect_host(spec),
         keyed_paths=ANSWERING if retries_keyed(spec, topology.edition) else (),
+        maintenance=_maintenance(topology, service),
+        maintenance_page=PAGE,
+        maintenance_problem=PROBLEM,
+        maintenance_open=OPEN_PATHS,
+        maintenance_retry_after=RETRY_AFTER,
         hsts=hsts_header(spec, topology.edition),
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
@@ -92,6 +98,12 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
     digest = hashlib.sha256(content.encode()).hexdigest()
     return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)), *_sign_in_files(signing_in))
+
+
+def _maintenance(topology: Topology, service: Service) -> str:
+    """The folder whose files say that maintenance goes on, as nginx finds it from its own folder."""
+    folder = Path(topology.config_dir()) / "nginx" / FOLDER
+    return str(folder) if topology.places.isolated else os.path.relpath(folder, topology.data_dir(service))
 
 
 def _sign_in_files(signing_in: SignIn | None) -> tuple[RenderedFile, ...]:

@@ -1,0 +1,109 @@
+"""`techsapo maintenance`: users are told to come back later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.maintenance import turn_off, turn_on
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
+
+app = CommandGroup(
+    no_args_is_help=True, help="Tell users to come back later, e.g. `techsapo maintenance on`."
+)
+
+
+@app.command()
+def on(
+    message: Annotated[str, typer.Option("--message", help="What users are told, in your words.")] = "",
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="When it is to end: e.g. 2h, or 2026-12-01T06:00.", show_default="open"),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: JsonOutput,
+) -> None:
+    """Answer users 503 with a page, or for programs a problem document, until `off`.
+
+    The app, the jobs and monitoring go on; /ping, /health and /metrics are answered. It lasts over `up`,
+    `restart` and a reboot. Alerts of what users notice are silenced until then.
+
+    Examples:
+
+      techsapo maintenance on
+
+      techsapo maintenance on --until 2h --message "新しいディスクに移行します"
+    """
+    ends = _until(until)
+    stack = open_stack(place.open())
+    with locked(stack.layout, 0.0):
+        made = turn_on(stack, message, ends, acting_user(), out.warn)
+    _show(out, made)
+    if not out.as_json:
+        out.next("`techsapo maintenance off` lets users in again")
+
+
+@app.command()
+def off(*, place: SpecPlace, out: JsonOutput) -> None:
+    """Let users in again.
+
+    Examples:
+
+      techsapo maintenance off
+    """
+    stack = open_stack(place.open())
+    with locked(stack.layout, 0.0):
+        ended = turn_off(stack, out.warn)
+    if out.as_json:
+        out.json({"on": False, "ended": None if ended is None else ended.to_json()})
+    else:
+        out.say("users are let in again" if ended is not None else "no maintenance goes on")
+
+
+@app.command()
+def status(*, place: SpecFile, out: JsonOutput) -> None:
+    """Say whether maintenance goes on, since when, by whom and until when.
+
+    Examples:
+
+      techsapo maintenance status
+    """
+    _show(out, maintenance_of(layout_beside(place.file)))
+
+
+def _show(out: Output, found: Maintenance | None) -> None:
+    if out.as_json:
+        told = {} if found is None else {**found.to_json(), "forgotten": found.forgotten()}
+        out.json({"on": found is not None, **told})
+    else:
+        out.data(str(found) if found is not None else "no maintenance goes on")
+
+
+def _until(given: str | None) -> datetime | None:
+    """A moment, or a length from now on. Raises OpsError for what is neither, or is over."""
+    if given is None:
+        return None
+    try:
+        ends = datetime.fromisoformat(given).astimezone(UTC)
+    except (ValueError, OverflowError):
+        try:
+            ends = datetime.now(UTC) + timedelta(seconds=seconds(given))
+        except (ValueError, OverflowError):
+            raise OpsError(
+                f"--until: {given!r} is no time", "write e.g. 2h, or 2026-12-01T06:00", exit_code=2
+            ) from None
+    if ends <= datetime.now(UTC):
+        raise OpsError(f"--until: {given} is over", "name a time to come", exit_code=2)
+    return ends

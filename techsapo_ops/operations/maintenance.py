@@ -1,0 +1,173 @@
+"""Turn maintenance on and off: users are told to come back later, and everything else goes on."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
+from techsapo_ops.adapters.files import remove_file, write_atomic
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.watch.alerts import alertmanager_of
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.maintenance import (
+    PAGE,
+    PROBLEM,
+    RETRY_AFTER,
+    Maintenance,
+    folders,
+    maintenance_of,
+    note,
+)
+from techsapo_ops.stack.stack import Stack
+
+Say = Callable[[str], None]
+LONGEST_MESSAGE = 500
+LONGEST_SILENCE = timedelta(hours=24)
+"""Of one that nobody said an end for."""
+SILENCED = (
+    "RequestsFailing", "ResponseTimeHigh", "ResponseTimeSlow", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow",
+    "ProbeTargetFailing", "ProbeSlow",
+)  # fmt: skip
+"""Alerts of what users notice, who know by now. What a stack is made of is watched on."""
+
+
+def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: Say) -> Maintenance:
+    """Tell users to come back later, from now on; again where it goes on, with other words.
+
+    Raises OpsError where that can't be recorded or written: then nothing is changed, or the next call
+    finishes it. `warn` is told where the silence was not made.
+    """
+    if len(message) > LONGEST_MESSAGE or not message.replace("\n", " ").isprintable():
+        raise OpsError(
+            f"--message: at most {LONGEST_MESSAGE} characters that can be printed", "shorten it", exit_code=2
+        )
+    before = maintenance_of(stack.layout)
+    made = Maintenance(message.strip(), before.since if before else datetime.now(UTC), until, by)
+    what = {"message": made.message, "until": None if until is None else until.isoformat(timespec="seconds")}
+    with recorded(stack.layout, "maintenance on", what, warn):
+        if before is not None:
+            _expire(stack, before, warn)
+        _noted(stack.layout, made)
+        made = replace(made, silence=_silence(stack, made, warn))
+        _noted(stack.layout, made)
+        follow(stack.layout)
+    return made
+
+
+def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
+    """Let users in again; what ended, or None where nothing went on. Raises OpsError as `turn_on`."""
+    before = maintenance_of(stack.layout)
+    if before is None:
+        follow(stack.layout)
+        return None
+    with recorded(stack.layout, "maintenance off", {"since": before.since.isoformat()}, warn):
+        try:
+            remove_file(note(stack.layout))
+        except OSError as error:
+            raise OpsError(f"cannot remove {note(stack.layout)}: {error.strerror}") from None
+        follow(stack.layout)
+        _expire(stack, before, warn)
+    return before
+
+
+def follow(layout: Layout) -> None:
+    """Let nginx and the app have what the note says: after a kill in the middle, or new folders."""
+    found = maintenance_of(layout)
+    for folder in folders(layout):
+        if found is None:
+            try:
+                remove_file(folder / PROBLEM)
+            except OSError as error:
+                raise OpsError(f"cannot remove {folder / PROBLEM}: {error.strerror}") from None
+            continue
+        folder.mkdir(mode=0o755, exist_ok=True)
+        folder.chmod(0o755)
+        write_atomic(folder / PAGE, page(found).encode())
+        write_atomic(folder / PROBLEM, problem(found).encode())
+
+
+def page(found: Maintenance) -> str:
+    """What a browser shows, in both languages."""
+    told = f"<p>{html.escape(found.message)}</p>" if found.message else ""
+    until = until_ja = ""
+    if found.until is not None:
+        when = f"{found.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        until, until_ja = f" We expect to be back at {when}.", f"{when} ごろに再開する予定です。"
+    return f"""<!doctype html>
+<html lang="ja">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="robots" content="noindex">
+<title>メンテナンス中 / Maintenance</title>
+</head>
+<body>
+<main>
+<h1>メンテナンス中です</h1>
+<p>しばらくしてから、もう一度お試しください。{until_ja}</p>
+{told}
+<section lang="en">
+<h1>Down for maintenance</h1>
+<p>Please try again later.{until}</p>
+</section>
+</main>
+</body>
+</html>
+"""
+
+
+def problem(found: Maintenance) -> str:
+    """What a program reads: RFC 9457, and OpenAI's shape under `error`."""
+    detail = f"down for maintenance: {found.message}" if found.message else "down for maintenance"
+    value = {
+        "type": "urn:techsapo:problem:maintenance",
+        "title": "Service Unavailable",
+        "status": 503,
+        "code": "maintenance",
+        "detail": detail,
+        "retry_after": RETRY_AFTER,
+        **({} if found.until is None else {"until": found.until.isoformat(timespec="seconds")}),
+        "error": {"message": detail, "type": "server_error", "param": None, "code": "maintenance"},
+    }
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _noted(layout: Layout, made: Maintenance) -> None:
+    write_atomic(note(layout), (json.dumps(made.to_json(), ensure_ascii=False) + "\n").encode())
+
+
+def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
+    """The id of a silence of what users notice, or "": without Alertmanager nobody is told anyway."""
+    server = _alertmanager(stack)
+    if server is None:
+        return ""
+    now = datetime.now(UTC)
+    ends = max(made.until or now + LONGEST_SILENCE, now + timedelta(minutes=1))
+    matcher = Matcher("alertname", "=~", "|".join(SILENCED))
+    try:
+        return server.silence([matcher], now, ends, made.by, f"maintenance: {made.message}"[:300])
+    except OpsError as error:
+        warn(f"alerts of what users notice are not silenced: {error.message}")
+        return ""
+
+
+def _expire(stack: Stack, before: Maintenance, warn: Say) -> None:
+    server = _alertmanager(stack)
+    if server is None or not before.silence:
+        return
+    try:
+        server.expire(before.silence)
+    except OpsError as error:
+        warn(f"silence {before.silence} is not ended: {error.message}")
+
+
+def _alertmanager(stack: Stack) -> Alertmanager | None:
+    with suppress(OpsError):
+        return alertmanager_of(stack)
+    return None

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+from orchestrator import client_of, make_spec
+
+from techsapo_ops.serve import closed
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
+from techsapo_ops.stack.maintenance import PAGE, PROBLEM
+
+TOLD = {"status": 503, "code": "maintenance", "detail": "down for maintenance: new disk"}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request looks."""
+    monkeypatch.setattr(closed, "LOOK", 0.0)
+
+
+def app_in(directory: Path, **sections: object) -> App:
+    return App(Options(make_spec(**sections), "app-1", directory / "data", maintenance=directory))
+
+
+def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
+    app = app_in(tmp_path)
+
+    async def main() -> None:
+        async with client_of(app) as client:
+
+            async def ask(accept: str = "*/*") -> httpx.Response:
+                return await client.post("/api/v1/generate", json={"prompt": "x"}, headers={"Accept": accept})
+
+            assert (await ask()).status_code == 200
+            before = app.metrics.render("")[0]
+            (tmp_path / PAGE).write_text("<h1>later</h1>")
+            (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
+            told = await ask()
+            assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
+            assert told.headers["content-type"] == "application/problem+json"
+            assert (await ask("text/html")).text == "<h1>later</h1>"
+            counted = [line for line in app.metrics.render("")[0].splitlines() if b"generate" in line]
+            assert counted == [line for line in before.splitlines() if b"generate" in line]
+            assert (await client.get("/ping")).status_code == 200
+            status = (await client.get("/api/v1/status")).json()
+            assert status["maintenance"]["detail"] == TOLD["detail"]
+            (tmp_path / PROBLEM).unlink()
+            assert (await ask()).status_code == 200
+
+    asyncio.run(main())
+
+
+def test_behind_nginx_the_app_goes_on_for_who_asks_it_directly(tmp_path: Path) -> None:
+    (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
+    app = app_in(tmp_path, nginx={"enabled": True})
+
+    async def main() -> int:
+        async with client_of(app) as client:
+            return (await client.post("/api/v1/generate", json={"prompt": "x"})).status_code
+
+    assert asyncio.run(main()) == 200
