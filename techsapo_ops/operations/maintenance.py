@@ -16,6 +16,7 @@ from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
+    ALONE,
     PAGE,
     PROBLEM,
     RETRY_AFTER,
@@ -89,6 +90,8 @@ def follow(layout: Layout) -> None:
         folder.mkdir(mode=0o755, exist_ok=True)
         folder.chmod(0o755)
         write_atomic(folder / PAGE, page(found).encode())
+        fronted = any((folder.parent.parent / "nginx").glob("nginx.conf"))
+        (folder / ALONE).unlink(missing_ok=True) if fronted else write_atomic(folder / ALONE, b"")
         write_atomic(folder / PROBLEM, problem(found).encode())
 
 

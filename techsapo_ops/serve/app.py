@@ -240,8 +240,7 @@ class App:
         api.add_middleware(
             Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
         )
-        # Where nginx stands before it, that one answers, and the app goes on for who asks it directly.
-        api.add_middleware(Closed, folder=None if spec.runs_nginx else options.maintenance)
+        api.add_middleware(Closed, folder=options.maintenance)
         self._clean_ups = CleanUps()
 
     async def start(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from techsapo_ops.stack.maintenance import OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
+from techsapo_ops.stack.maintenance import ALONE, OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
 
 LOOK = 0.5
 """Seconds between two looks at whether it goes on."""
@@ -41,7 +41,7 @@ class Closed:
     def _goes_on(self) -> bool:
         now = time.monotonic()
         if self._folder is not None and now - self._looked >= LOOK:
-            self._looked, self._on = now, (self._folder / PROBLEM).exists()
+            self._looked, self._on = now, all((self._folder / name).exists() for name in (PROBLEM, ALONE))
         return self._on
 
     def _answer(self, scope: Scope) -> Response:

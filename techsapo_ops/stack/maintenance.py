@@ -18,6 +18,8 @@ from techsapo_ops.stack.layout import Layout
 NOTE = "maintenance.json"
 FOLDER = "maintenance"
 PAGE, PROBLEM = "page.html", "problem.json"
+ALONE = "alone"
+"""File beside them where no nginx stands before the app, which then turns users away itself."""
 RETRY_AFTER = 120
 """Seconds after which a client is told to try again."""
 OPEN_PATHS = (

@@ -11,7 +11,7 @@ from orchestrator import client_of, make_spec
 from techsapo_ops.serve import closed
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.stack.maintenance import PAGE, PROBLEM
+from techsapo_ops.stack.maintenance import ALONE, PAGE, PROBLEM
 
 TOLD = {"status": 503, "code": "maintenance", "detail": "down for maintenance: new disk"}
 
@@ -22,8 +22,8 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closed, "LOOK", 0.0)
 
 
-def app_in(directory: Path, **sections: object) -> App:
-    return App(Options(make_spec(**sections), "app-1", directory / "data", maintenance=directory))
+def app_in(directory: Path) -> App:
+    return App(Options(make_spec(), "app-1", directory / "data", maintenance=directory))
 
 
 def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_path: Path) -> None:
@@ -39,6 +39,7 @@ def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_pa
             before = app.metrics.render("")[0]
             (tmp_path / PAGE).write_text("<h1>later</h1>")
             (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
+            (tmp_path / ALONE).touch()
             told = await ask()
             assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "120", TOLD)
             assert told.headers["content-type"] == "application/problem+json"
@@ -56,7 +57,7 @@ def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_pa
 
 def test_behind_nginx_the_app_goes_on_for_who_asks_it_directly(tmp_path: Path) -> None:
     (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
-    app = app_in(tmp_path, nginx={"enabled": True})
+    app = app_in(tmp_path)
 
     async def main() -> int:
         async with client_of(app) as client:
