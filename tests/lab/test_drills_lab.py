@@ -77,7 +77,7 @@ def test_the_busiest_instance_is_killed_and_what_users_notice_is_told(stack: Pro
     listed = json.loads(stack.run("drill", "list", "--json").stdout)["drills"]
     assert listed[-1]["id"] == report["id"]
     assert "app-1 (weight 3)" in stack.run("drill", "show").stdout
-    recorded = stack.run("audit", "--json").stdout
+    recorded = stack.run("audit", "show", "--json").stdout
     assert "drill failover-app" in recorded
     # Users' own series know nothing of it.
     assert series(stack, "techsapo_drill_requests_total") > 0
