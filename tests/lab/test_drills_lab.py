@@ -11,17 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from projects import Project, project, small_spec
 from servers import free_port, wait_for
 
 from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.engines.native import members
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Project]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     hooks = f"http://127.0.0.1:{free_port()}/"  # nobody listens there: what is sent, fails
     spec = small_spec(engine="native", nginx={"listen": free_port()}, locale="en")
     spec["app"] = {
@@ -30,6 +32,12 @@ def stack() -> Iterator[Project]:
     }
     spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     spec["monitoring"]["alertmanager"] |= {"group_wait": "1s"}
+    away = tmp_path_factory.mktemp("away")
+    (away / "password").write_text("the repository's own")
+    (away / "password").chmod(0o600)
+    spec["backup"] = {
+        "offsite": {"restic": str(away / "repository"), "password_file": str(away / "password")}
+    }
     spec["notifications"] = {"critical": [{"kind": "webhook", "url": hooks}]}
     with project(spec) as made:
         made.run("up")
@@ -179,5 +187,36 @@ def test_a_restore_is_timed_and_a_missed_objective_is_exit_1(stack: Project) -> 
     assert missed["missed"] == ["data"]
     text = (stack.state / "textfile" / "drills.prom").read_text(encoding="utf-8")
     assert 'techsapo_drill_last_success{drill="restore",name="drills"} 0.0' in text
-    assert 'techsapo_drill_last_success{drill="alert",name="drills"} 1.0' in text
     stack.write(objectives={})
+
+
+def test_the_whole_stack_is_recovered_beside_the_live_one_and_is_gone_again(stack: Project) -> None:
+    stack.run("backup")
+    before = stack.pids()
+    report = drilled(stack, "recover")
+    assert report["ok"], report
+    assert phases(report)["data"] is not None
+    assert report["facts"]["health"] == "healthy"
+    assert stack.pids() == before
+    assert not list(stack.state.glob("drill-*"))
+
+
+def scratch_members(stack: Project) -> list[psutil.Process]:
+    """Every process of the copies that drills have made."""
+    states = [folder / "stack" / ".techsapo" for folder in stack.state.glob("drill-*")]
+    return [process for state in states for process in members.find(state, state / "run")]
+
+
+def test_a_drill_of_a_recovery_that_is_killed_is_cleaned_up_by_the_next_drill(stack: Project) -> None:
+    stack.run("backup")
+    process = stack.popen("drill", "recover")
+    wait_for(lambda: len(scratch_members(stack)) > 1, what="the scratch copy")
+    process.kill()
+    process.communicate(timeout=60)
+    left = scratch_members(stack)
+    assert left
+    done = stack.run("drill", "restore")
+    assert "it is removed" in done.stderr
+    assert not list(stack.state.glob("drill-*"))
+    psutil.wait_procs(left, timeout=60)
+    assert not [each for each in left if each.is_running()]

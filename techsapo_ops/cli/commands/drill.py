@@ -138,6 +138,29 @@ def failover_app(
     )  # fmt: skip
 
 
+@app.command()
+def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
+    """Recover the whole stack from the off-site repository, into a scratch copy, and time it.
+
+    The copy has a folder, ports and a project of its own, no schedule, no receivers and no certificates, and
+    is gone afterwards. The live stack is not touched.
+
+    Examples:
+
+      techsapo drill recover
+    """
+    from techsapo_ops.cli.recover_doors import RecoverDoors
+    from techsapo_ops.operations.drills.load import fresh_run
+    from techsapo_ops.operations.drills.recovering import drill_recover
+
+    stack = open_stack(place.open())
+    name = fresh_run()
+    _drill(
+        stack, "recover", {"scratch": name},
+        lambda begin: drill_recover(stack, begin, RecoverDoors(out), name=name, say=out.say), out,
+    )  # fmt: skip
+
+
 @app.command(name="list")
 def list_drills(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the drills, the newest last.

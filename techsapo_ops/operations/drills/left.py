@@ -1,49 +1,62 @@
-"""What a drill makes beside the stack is noted before it is made: one that was killed leaves nothing."""
+"""What a drill makes beside the stack has a name of its own: of one that was killed nothing is left."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from techsapo_ops.adapters.files import private_folder
-from techsapo_ops.engines.native.recorded import NativeStack
+from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
+from techsapo_ops.adapters.packed import cannot_write
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.engines.opening import recorded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.layout import Layout
 
-SCRATCH = "scratch-"
-"""How the folder of a scratch stack begins, below `drills`."""
+SCRATCH = "drill-"
+"""How the folder of a scratch stack begins, in the state directory: other users' services reach into it."""
 
 
 @contextmanager
-def scratch(layout: Layout, name: str) -> Iterator[Path]:
-    """A folder for one drill's own stack; what runs in it is stopped, and it is gone, after the block."""
-    folder = layout.drills / f"{SCRATCH}{name}"
-    private_folder(folder, layout.state)
+def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
+    """A folder for one drill's own stack; what runs in it is stopped, and it is gone, after the block.
+
+    Raises OpsError where it can't be made, or removed.
+    """
+    folder = layout.state / f"{SCRATCH}{name}"
+    try:
+        with opened(folder, make=0o755):
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from None
     try:
         yield folder
     finally:
-        _remove(folder)
+        _remove(folder, runner)
 
 
-def clean(layout: Layout) -> Iterator[str]:
+def clean(layout: Layout, runner: Runner) -> Iterator[str]:
     """Stop and remove what killed drills have left; a line for each. The caller is the one drill."""
     try:
-        found = sorted(p for p in layout.drills.iterdir() if p.name.startswith(SCRATCH) and p.is_dir())
+        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(SCRATCH))
     except OSError:
         return
     for folder in found:
-        if folder.is_symlink():
+        if folder.is_symlink() or not folder.is_dir():
             continue
-        _remove(folder)
+        _remove(folder, runner)
         yield f"a drill that was cut short had left {folder.name}: it is removed"
 
 
-def _remove(folder: Path) -> None:
-    for state in sorted(folder.glob("*/.techsapo")):
-        with suppress(OpsError):
-            NativeStack(Layout(state=state, config=state / "generated")).stop(remove_data=True)
+def _remove(folder: Path, runner: Runner) -> None:
+    state = folder / "stack" / STATE_DIRECTORY
+    if os.path.lexists(state):
+        with suppress(OpsError):  # one that was never brought up
+            recorded(Layout(state, state / "generated", folder / "stack" / "techsapo.yaml"), runner).stop(
+                remove_data=True
+            )
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         raise OpsError(f"cannot remove {folder}, which a drill has made", "remove it by hand")

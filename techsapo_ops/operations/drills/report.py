@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 Drill = Literal["restore", "alert", "failover-app", "recover"]
 DRILLS: tuple[Drill, ...] = ("restore", "alert", "failover-app", "recover")
-PhaseName = Literal["detection", "failover", "recovery", "asked_again", "handed_on", "delivery", "data"]
+PhaseName = Literal[
+    "detection", "failover", "recovery", "asked_again", "handed_on", "delivery", "data", "service"
+]
 VERSION = 1
 
 

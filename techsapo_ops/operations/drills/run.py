@@ -43,7 +43,7 @@ def perform(
         return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3), ())
 
     with exclusive(stack.layout.state / "drill.lock", what="a drill"):
-        for line in clean(stack.layout):
+        for line in clean(stack.layout, stack.runner):
             warn(line)
         with recorded(stack.layout, f"drill {drill}", {"id": name, **what}, warn) as known:
             report = work(begin)

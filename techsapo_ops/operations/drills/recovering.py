@@ -1,0 +1,150 @@
+"""The drill of a recovery: the whole stack from its off-site repository, in a scratch copy."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.backup.offsite import restic_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.drills.left import scratch
+from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.recover.journal import Asked, Desk
+from techsapo_ops.operations.recover.look import Doors, Look, age
+from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.spec.edition import edition_of
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.ports import taken_ports
+from techsapo_ops.stack.stack import Stack
+
+NAME = "drill-"
+"""How the project of a scratch copy begins."""
+_OFF: tuple[tuple[str, Any], ...] = (
+    ("schedule", {"by": "none"}),
+    ("notifications", None),
+    ("certificates", None),
+    ("nginx.certificate", None),
+    ("backup.offsite", None),
+    ("app.tracing", None),
+    ("logs.syslog", None),
+)
+"""What the scratch copy has not: nothing of it may write elsewhere, order anything, or tell anybody."""
+_LOOPBACK = "127.0.0.1"
+_HERE = ("app.host", "nginx.host", "redis.host")
+
+
+def drill_recover(
+    stack: Stack,
+    begin: Callable[[float], Report],
+    doors: Doors,
+    *,
+    name: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Recover the newest off-site copy into a folder of its own, with ports and a project of its own.
+
+    It has no schedule, no receivers, no certificates to order and no second place, and is gone afterwards.
+    `doors` open stacks, `name` tells it from others. The live stack is not touched. Raises OpsError where it
+    can't be begun, or does not come back.
+    """
+    restic = restic_of(stack)
+    if restic is None:
+        raise OpsError(
+            "there is no second place to recover from", "set backup.offsite, then `techsapo backup`"
+        )
+    objectives = stack.spec.objectives
+    with scratch(stack.layout, stack.runner, name) as folder:
+        into = folder / "stack"
+        into.mkdir(mode=0o755)
+        desk = Desk(into / STATE_DIRECTORY)
+        with desk.lock():
+            recovery = Recovery(restic, into, desk, doors, say)
+            asked = Asked(restic.repository, project=stack.spec.project, engine=stack.engine.name)
+            recovery.begin(asked)
+            recovery.fetch()
+            first = _look(recovery)
+            settings = tuple(_settings(first.prospect.stack, name))
+            recovery.begin(replace(asked, settings=settings))
+            look = _look(recovery)
+            _refuse_outside(look, into)
+            if look.blockers:
+                what, remedy = look.blockers[0]
+                raise OpsError(f"it can't be recovered here: {what}", remedy)
+            recovery.approve()
+            done = recovery.run(look)
+        return replace(
+            begin(done.whole_seconds),
+            phases=(
+                Phase("data", done.data_seconds, seconds(objectives.data)),
+                Phase("service", done.whole_seconds, seconds(objectives.service)),
+            ),
+            counts={
+                "lost_seconds": round(age(look.copied)),
+                **{f"{step}_seconds": took for step, took in done.seconds.items()},
+            },
+            facts={"backup": done.backup, "snapshot": done.snapshot, "health": done.status},
+            problems=tuple(what for what, _ in done.remaining),
+            notes=tuple(_notes(look)),
+        )
+
+
+def _look(recovery: Recovery) -> Look:
+    look = recovery.look()
+    if look is None:
+        raise AssertionError("a recovery that has just begun has placed its files")
+    return look
+
+
+def _refuse_outside(look: Look, into: Path) -> None:
+    """Raises OpsError where something would be put outside of the scratch copy."""
+    outside = [p.target for p in look.places.placements if not p.there and not p.target.is_relative_to(into)]
+    if outside:
+        raise OpsError(
+            f"the drill would write outside of its folder: {', '.join(map(str, outside[:3]))} is not on this "
+            "host any more",
+            "put it back, or take it out of the spec; then `techsapo backup` and the drill again",
+        )
+
+
+def _settings(stack: Stack, name: str) -> Iterator[str]:
+    """`PATH=VALUE` of all that is another in a scratch copy of `stack`."""
+    spec = stack.spec
+    values = {"project": f"{NAME}{name}"[:40].rstrip("-"), **dict(_wanted(spec))}
+    edition = edition_of(spec.edition, stack.layout.environment, stack.layout.began_with)
+    taken = list(taken_ports(spec, edition))
+    for each, port in zip(taken, _free(len(taken)), strict=True):
+        values[".".join(map(str, each.path))] = port
+    return (f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in values.items())
+
+
+def _wanted(spec: Spec) -> Iterator[tuple[str, Any]]:
+    for path, value in _OFF:
+        yield path, value
+    for path in _HERE:
+        section: Any = getattr(spec, path.partition(".")[0])
+        if getattr(section, "enabled", True) is not False:
+            yield path, _LOOPBACK
+
+
+def _free(count: int) -> list[int]:
+    """So many ports that nobody listens on, all different: each is held until the last one is found."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for each in held:
+            each.bind((_LOOPBACK, 0))
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+def _notes(look: Look) -> Iterator[str]:
+    yield "without operating system, DNS, package downloads, certificates and schedule"
+    for what, why in look.cannot:
+        yield f"not back: {what}: {why}"
