@@ -24,6 +24,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     BackupsBody,
     BudgetBody,
     CostsBody,
+    DrillBody,
     ExposureBody,
     JobBody,
     MaintenanceBody,
@@ -60,6 +61,12 @@ _BACKUPS = {
     "offsite_ok": "techsapo_backup_offsite_last_verification_success",
 }
 """What the backups leave there."""
+_DRILLS = {
+    "last_run": "techsapo_drill_last_run_timestamp_seconds",
+    "last_success": "techsapo_drill_last_success_timestamp_seconds",
+    "ok": "techsapo_drill_last_success",
+}
+"""What the drills leave there."""
 _WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
 _LISTS = "techsapo_package_lists_timestamp_seconds"
 _STALE_SECONDS = 7 * 86_400
@@ -230,7 +237,24 @@ def _backups(prometheus: Prometheus) -> BackupsBody:
     for key, metric in _BACKUPS.items():
         found[key] = max((sample.value for sample in prometheus.query(metric)), default=None)
     good = {key: None if found[key] is None else found[key] == 1 for key in ("ok", "offsite_ok")}
-    return BackupsBody.model_validate({**found, **good})
+    return BackupsBody.model_validate({**found, **good, "drills": _drills(prometheus)})
+
+
+def _drills(prometheus: Prometheus) -> list[DrillBody]:
+    """The newest of each drill."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for key, metric in _DRILLS.items():
+        for sample in prometheus.query(metric):
+            rows.setdefault(sample.labels.get("drill", ""), dict.fromkeys(_DRILLS))[key] = sample.value
+    return [
+        DrillBody(
+            name=name,
+            last_run=row["last_run"],
+            last_success=row["last_success"],
+            ok=None if row["ok"] is None else row["ok"] == 1,
+        )
+        for name, row in sorted(rows.items())
+    ]
 
 
 def _costs(audit: AuditLog) -> MonthBody | None:

@@ -86,6 +86,14 @@ SAFER: tuple[SaferDefault, ...] = (
         "nobody sees whether the off-site copies come back",
         lambda s: s.backup.offsite is not None and s.schedule.by != "none",
     ),
+    SaferDefault(
+        ("schedule", "drill_restore"), "no restore is drilled by itself", lambda s: s.schedule.by != "none"
+    ),
+    SaferDefault(
+        ("schedule", "drill_alert"),
+        "no alert is drilled by itself",
+        lambda s: s.schedule.by != "none" and s.monitoring.alertmanager.enabled,
+    ),
     SaferDefault(("schedule", "report"), "no weekly report is sent", lambda s: s.schedule.by != "none"),
 )
 """As in the table of docs/upgrade.md, which a test compares."""

@@ -13,6 +13,7 @@ from techsapo_ops.operations.backup.metrics import samples
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.status import status
+from techsapo_ops.operations.drills.kept import newest
 from techsapo_ops.operations.report.section import Sources, named, some
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.services.prometheus.alert_rules import threshold_of
@@ -61,6 +62,29 @@ def backups(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         first.append(words("backup_proved", when=sources.clock(proved)))
         first.append(words(late, minutes=f"{minutes:.1f}", promised=f"{promised:g}"))
     return [words.joined(first), words.joined(lines)] if lines else [words.joined(first)], facts
+
+
+def drills(sources: Sources) -> tuple[list[str], dict[str, Any]]:
+    """The newest of each drill, and whether it met its objectives."""
+    words = sources.words
+    found = newest(sources.stack.layout)
+    facts = {
+        "drills": [
+            {"drill": r.drill, "at": r.started.isoformat(), "ok": r.ok, "missed": list(r.missed)}
+            for r in found.values()
+        ]
+    }
+    if not found:
+        return [words("drills_none")], facts
+    shown = [
+        words(
+            "drill_met" if report.ok else "drill_missed",
+            name=drill,
+            when=sources.clock(report.started.timestamp()),
+        )
+        for drill, report in found.items()
+    ]
+    return [some(words, shown, 4)], facts
 
 
 def job_runs(sources: Sources) -> tuple[list[str], dict[str, Any]]:

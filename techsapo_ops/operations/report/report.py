@@ -28,6 +28,7 @@ _SECTIONS = (
     ("down", measured.down),
     ("alerts", measured.noisy),
     ("backups", kept.backups),
+    ("drills", kept.drills),
     ("jobs", kept.job_runs),
     ("certificates", kept.certificates),
     ("models", kept.models),

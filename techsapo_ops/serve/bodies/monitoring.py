@@ -192,6 +192,17 @@ class UpdatesBody(Body):
     lists_stale: Annotated[bool, Field(description="Whether the lists are too old to be believed.")]
 
 
+class DrillBody(Body):
+    """A drill: when its newest began, and the newest that met its objectives (Unix seconds); `ok` is whether
+    the newest one did.
+    """
+
+    name: str
+    last_run: Number | None
+    last_success: Number | None
+    ok: bool | None
+
+
 class BackupsBody(Body):
     """When the newest backup began, the newest that restored, and when an off-site copy last came back (Unix
     seconds); `ok` and `offsite_ok` are how the last look at each ended. Null is what nobody has seen.
@@ -202,6 +213,7 @@ class BackupsBody(Body):
     ok: bool | None
     offsite_verified: Number | None
     offsite_ok: bool | None
+    drills: list[DrillBody]
 
 
 class MaintenanceBody(Body):

@@ -152,6 +152,7 @@ function drawBackups() {
     list.append(line(word("newestBackup"), element("span", "", when(backups.newest))), looked(word("restoredOnTrial"), backups.ok, backups.verified));
     if (backups.offsite_ok !== null) list.append(looked(word("cameBack"), backups.offsite_ok, backups.offsite_verified));
   }
+  for (const drill of backups?.drills ?? []) list.append(looked(`${word("drill")} ${drill.name}`, drill.ok, drill.last_run));
   document.getElementById("backups").replaceChildren(...(list.children.length ? [element("h3", "", word("backupsTitle")), list] : []));
 }
 
