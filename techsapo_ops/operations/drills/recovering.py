@@ -18,9 +18,9 @@ from techsapo_ops.operations.recover.journal import Asked, Desk
 from techsapo_ops.operations.recover.look import Doors, Look, age
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.edition import edition_of
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.base import is_loopback, seconds
 from techsapo_ops.spec.ports import taken_ports
+from techsapo_ops.spec.problems import dotted
 from techsapo_ops.stack.stack import Stack
 
 NAME = "drill-"
@@ -36,7 +36,6 @@ _OFF: tuple[tuple[str, Any], ...] = (
 )
 """What the scratch copy has not: nothing of it may write elsewhere, order anything, or tell anybody."""
 _LOOPBACK = "127.0.0.1"
-_HERE = ("app.host", "nginx.host", "redis.host")
 
 
 def drill_recover(
@@ -115,21 +114,15 @@ def _refuse_outside(look: Look, into: Path) -> None:
 def _settings(stack: Stack, name: str) -> Iterator[str]:
     """`PATH=VALUE` of all that is another in a scratch copy of `stack`."""
     spec = stack.spec
-    values = {"project": f"{NAME}{name}"[:40].rstrip("-"), **dict(_wanted(spec))}
+    values: dict[str, Any] = {"project": f"{NAME}{name}", **dict(_OFF)}
     edition = edition_of(spec.edition, stack.layout.environment, stack.layout.began_with)
     taken = list(taken_ports(spec, edition))
     for each, port in zip(taken, _free(len(taken)), strict=True):
-        values[".".join(map(str, each.path))] = port
+        values[dotted(each.path)] = port
+        if not is_loopback(each.host):
+            section = each.path[:1] if each.path[0] == "app" else each.path[:-1]
+            values[dotted((*section, "host"))] = _LOOPBACK
     return (f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in values.items())
-
-
-def _wanted(spec: Spec) -> Iterator[tuple[str, Any]]:
-    for path, value in _OFF:
-        yield path, value
-    for path in _HERE:
-        section: Any = getattr(spec, path.partition(".")[0])
-        if getattr(section, "enabled", True) is not False:
-            yield path, _LOOPBACK
 
 
 def _free(count: int) -> list[int]:

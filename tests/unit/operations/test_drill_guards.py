@@ -1,0 +1,144 @@
+"""What a drill is not begun with, and stopped at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.adapters.prometheus import Firing, Sample
+from techsapo_ops.operations.drills.guards import Guards
+
+NOW = datetime(2026, 11, 27, tzinfo=UTC)
+
+
+def firing(name: str, severity: str = "critical", state: str = "firing", **labels: str) -> Firing:
+    return Firing({"alertname": name, "severity": severity, **labels}, {}, state, NOW)
+
+
+@dataclass
+class Server:
+    """A Prometheus in memory: what fires, and how many of users' requests failed of how many."""
+
+    fires: Sequence[Firing] = ()
+    failed: float = 0
+    asked: float = 100
+    away: bool = False
+
+    def alerts(self) -> Sequence[Firing]:
+        if self.away:
+            raise Unreachable("http://prometheus", "connection refused")
+        return self.fires
+
+    def query(self, expression: str) -> Sequence[Sample]:
+        value = self.failed if 'status=~"5.."' in expression else self.asked
+        return (Sample({}, value, 0.0),)
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        self.now += 10
+        return self.now
+
+
+@dataclass
+class Stand:
+    """A drill's surroundings, which a test changes."""
+
+    server: Server = field(default_factory=Server)
+    ready: dict[str, bool] = field(default_factory=lambda: {"app-2": True})
+    hindered: str = ""
+
+    def guards(self) -> Guards:
+        return Guards(
+            self.server,  # type: ignore[arg-type]
+            ("app-2",),
+            lambda name: self.ready[name],
+            lambda: self.hindered,
+            Clock(),
+        )
+
+
+CHANGES: Mapping[str, tuple[dict[str, object], str]] = {
+    "a critical alert": ({"fires": (firing("RedisDown"),)}, "critical alert RedisDown"),
+    "users' errors": ({"failed": 6.0}, "6% of users' requests fail"),
+    "no Prometheus": ({"away": True}, "connection refused"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str) -> None:
+    changed, words = CHANGES[name]
+    stand = Stand()
+    for key, value in changed.items():
+        setattr(stand.server, key, value)
+    assert any(words in why for why in stand.guards().before())
+
+    stand = Stand()
+    guards = stand.guards()
+    assert guards.before() == ()
+    guards.fault()
+    assert guards.during() == ""
+    for key, value in changed.items():
+        setattr(stand.server, key, value)
+    assert words in guards.during()
+
+
+def test_another_instance_that_is_not_ready_does_so_too() -> None:
+    stand = Stand()
+    guards = stand.guards()
+    assert guards.before() == ()
+    stand.ready["app-2"] = False
+    assert "app-2 is not ready" in guards.during()
+    assert any("app-2" in why for why in stand.guards().before())
+
+
+def test_so_does_what_is_under_way() -> None:
+    stand = Stand(hindered="an apply was cut short")
+    assert stand.guards().before() == ("an apply was cut short",)
+    assert stand.guards().during() == "an apply was cut short"
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        firing("Watchdog"),
+        firing("Drill", drill="true"),
+        firing("DiskFilling", severity="warning"),
+        firing("AppDown", state="pending"),
+    ],
+)
+def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
+    stand = Stand(Server(fires=(quiet,)))
+    assert stand.guards().before() == ()
+    assert stand.guards().during() == ""
+
+
+@pytest.mark.parametrize(("failed", "asked"), [(2, 2), (5, 100), (0, 0), (float("nan"), float("nan"))])
+def test_few_errors_of_users_stop_no_drill(failed: float, asked: float) -> None:
+    stand = Stand(Server(failed=failed, asked=asked))
+    assert stand.guards().before() == ()
+    assert stand.guards().during() == ""
+
+
+def test_alerts_are_told_with_how_late_they_were_and_those_of_before_are_not() -> None:
+    stand = Stand(Server(fires=(firing("DiskFilling", severity="warning"),)))
+    guards = stand.guards()
+    assert guards.before() == ()
+    guards.fault()  # at 10
+    stand.server.fires = (*stand.server.fires, firing("AppDown", state="pending"))
+    assert guards.during() == ""  # looks at 20, notes at 30
+    assert [(seen.alert, seen.state, seen.after) for seen in guards.seen] == [("AppDown", "pending", 20.0)]
+
+
+def test_without_prometheus_it_says_what_was_not_watched() -> None:
+    guards = Guards(None, ("app-2",), lambda _: True)
+    assert guards.before() == ()
+    assert "not watched" in guards.unwatched
+    assert guards.during() == ""
