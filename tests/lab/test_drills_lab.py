@@ -101,6 +101,10 @@ def test_it_is_not_begun_while_another_techsapo_is_at_work(stack: Project) -> No
     assert "is at work" in refused.stderr
     assert stack.pids() == before
     assert not stack.run("drill", "failover-app", code=1).stdout  # nobody said --yes
+    stack.run("maintenance", "on", "--message", "new disk")
+    closed = stack.run("drill", "failover-app", "--yes", code=1)
+    stack.run("maintenance", "off")
+    assert "not begun: maintenance since" in closed.stderr
     assert stack.pids() == before
 
 

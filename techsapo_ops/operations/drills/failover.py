@@ -15,6 +15,7 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.backup.restore_journal import interrupted
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
@@ -27,6 +28,7 @@ from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -138,8 +140,12 @@ def failover_app(
 
 def hindrance(stack: Stack) -> str:
     """What is under way that a fault would do harm to; "" for nothing."""
+    if (closed := maintenance_of(stack.layout)) is not None:
+        return str(closed)
     if Journal(Ledger(stack.layout.state)).path.exists():
         return "an apply was cut short: `techsapo up` completes it"
+    if interrupted(stack.layout) is not None:
+        return "a restore was cut short: `techsapo restore` completes it"
     return ""
 
 

@@ -120,8 +120,8 @@ def _settings(stack: Stack, name: str) -> Iterator[str]:
     for each, port in zip(taken, _free(len(taken)), strict=True):
         values[dotted(each.path)] = port
         if not is_loopback(each.host):
-            section = each.path[:1] if each.path[0] == "app" else each.path[:-1]
-            values[dotted((*section, "host"))] = _LOOPBACK
+            named = next((path for path in each.uses if path[-1] == "host"), (*each.path[:-1], "host"))
+            values[dotted(named)] = _LOOPBACK
     return (f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in values.items())
 
 

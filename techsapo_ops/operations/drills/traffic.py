@@ -243,6 +243,7 @@ def look(load: Load) -> None:
     hints = {
         404: "the app that runs is of an older version: `techsapo up`",
         401: "the app that runs has another key than `.techsapo/keys/app-key`: `techsapo restart app`",
+        503: "`techsapo maintenance status` and `techsapo health` say why",
         429: "this host sends too much already: nginx.client_rate",
     }
     raise OpsError(
