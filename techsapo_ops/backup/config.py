@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
+from techsapo_ops.adapters.files import private_folder, read_text, remove_file, write_atomic
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import PackedReader, Stream, cannot_write
 from techsapo_ops.adapters.tarball import ArchiveError, entries
@@ -160,7 +160,7 @@ class ConfigBackup(BackupKind):
     @override
     def forget(self, stack: Stack, kind: str) -> None:
         folder = _beside(stack)
-        (folder / _INDEX).unlink(missing_ok=True)  # half a folder without it means nothing
+        remove_file(folder / _INDEX)  # half a folder without it means nothing
         for each_folder in (folder, stack.layout.state / _UNPACKED):
             if each_folder.exists():
                 shutil.rmtree(each_folder)
@@ -169,7 +169,7 @@ class ConfigBackup(BackupKind):
 def _put_aside(stack: Stack, places: Sequence[NoFollowFile]) -> None:
     """Copy what is there beside: as it is, secrets too, which a backup here does not hold."""
     folder = _beside(stack)
-    (folder / _INDEX).unlink(missing_ok=True)
+    remove_file(folder / _INDEX)
     if folder.exists():
         shutil.rmtree(folder)
     private_folder(folder, stack.layout.state)

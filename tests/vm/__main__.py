@@ -1,4 +1,7 @@
-"""`make vm-lab`: all scenarios, or those that are named; a report as JSON and Markdown in .vm-lab/reports."""
+"""`make vm-lab`: all scenarios, or those that are named, which go on with the machine of the run before.
+
+The report is in .vm-lab/reports, as JSON and Markdown: each scenario as it went the last time.
+"""
 
 from __future__ import annotations
 
@@ -7,98 +10,82 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.vm import image
 from tests.vm.lab import Lab, Outcome
 from tests.vm.machine import Machine
-from tests.vm.scenarios import CUTS, FIRST
+from tests.vm.scenarios import ALL
 
-Scenario = Callable[[Lab], Outcome]
-FOLDER = Path(".vm-lab")
+FOLDER = Path(".vm-lab").resolve()
+REPORTS = FOLDER / "reports"
 
 
 def main() -> int:
     """Exit 1 where a scenario found a problem."""
-    wanted = sys.argv[1:]
-    began = time.monotonic()
-    debian = image.made(FOLDER.resolve())
-    print(f"image: {time.monotonic() - began:.0f} s", flush=True)
-    reports = FOLDER.resolve() / "reports"
-    reports.mkdir(exist_ok=True)
-    machine = Machine(debian, FOLDER.resolve() / "machine")
-    lab = Lab(machine, reports)
-    outcomes: list[Outcome] = []
-    kept = FOLDER.resolve() / "whole.img"
-    first = FIRST if not wanted else tuple(each for each in FIRST if each.__name__ in wanted)
-    cuts = CUTS if not wanted else tuple(each for each in CUTS if each.__name__ in wanted)
+    names = sys.argv[1:] or [scenario.__name__ for scenario in ALL]
+    if unknown := set(names) - {scenario.__name__ for scenario in ALL}:
+        raise SystemExit(
+            f"no such scenario: {', '.join(unknown)}; there are {', '.join(s.__name__ for s in ALL)}"
+        )
+    machine = Machine(image.made(FOLDER), FOLDER / "machine")
+    REPORTS.mkdir(exist_ok=True)
+    lab = Lab(machine, REPORTS)
+    problems = 0
     try:
-        _try_all(first, lab, outcomes)
-        if cuts:
-            if not first:
-                machine.fresh(kept)
-                machine.boot()
-                lab.healthy(time.monotonic())
-            elif not kept.exists() or not wanted:
-                machine.off()
-                machine.keep(kept)
-                machine.boot()
-                lab.healthy(time.monotonic())
-            _try_all(cuts, lab, outcomes)
+        if ALL[0].__name__ not in names:
+            lab.go_on()
+        for scenario in ALL:
+            if scenario.__name__ in names:
+                problems += _tried(scenario, lab)
     finally:
         machine.off()
-        _report(outcomes, reports)
-    return 1 if any(outcome.problems for outcome in outcomes) else 0
+    print(f"\nreport: {_report()}")
+    return 1 if problems else 0
 
 
-def _try_all(scenarios: Sequence[Scenario], lab: Lab, outcomes: list[Outcome]) -> None:
-    for scenario in scenarios:
-        outcomes.append(_tried(scenario, lab))  # noqa: PERF401 - each is there for the report before the next
-
-
-def _tried(scenario: Scenario, lab: Lab) -> Outcome:
+def _tried(scenario: Callable[[Lab], Outcome], lab: Lab) -> int:
+    """How many problems it found."""
     began = time.monotonic()
+    print(f"\n{scenario.__name__} …", flush=True)
     try:
         outcome = scenario(lab)
     except Exception as error:  # noqa: BLE001 - the others are tried all the same
         traceback.print_exc()
         outcome = Outcome(scenario.__name__, problems=[f"{type(error).__name__}: {error}"])
     outcome.figures["took"] = round(time.monotonic() - began, 1)
-    print(
-        f"{outcome.name}: {outcome.figures}",
-        *outcome.said,
-        *(f"PROBLEM {p}" for p in outcome.problems),
-        sep="\n  ",
-        flush=True,
+    problems = [f"PROBLEM {problem}" for problem in outcome.problems]
+    print(f"{outcome.name}: {outcome.figures}", *outcome.said, *problems, sep="\n  ", flush=True)
+    git = ("git", "rev-parse", "--short", "HEAD")
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    noted = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit, **outcome.to_json()}
+    (REPORTS / f"outcome-{scenario.__name__}.json").write_text(
+        json.dumps(noted, ensure_ascii=False, indent=1)
     )
-    return outcome
+    lab.remember()
+    return len(problems)
 
 
-def _report(outcomes: list[Outcome], folder: Path) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    whole = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit.stdout.strip(),
-        "outcomes": [outcome.to_json() for outcome in outcomes],
-    }
-    (folder / "vm-lab.json").write_text(json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
+def _report() -> Path:
+    files = [REPORTS / f"outcome-{scenario.__name__}.json" for scenario in ALL]
+    outcomes = [json.loads(file.read_text()) for file in files if file.exists()]
+    whole = REPORTS / "vm-lab.json"
+    whole.write_text(json.dumps(outcomes, ensure_ascii=False, indent=1) + "\n")
     lines = [
-        f"# Power cuts, {whole['time']}, {whole['commit']}",
+        "# Power cuts",
         "",
-        "| Scenario | Figures | Problems |",
-        "| --- | --- | --- |",
+        "| Scenario | When, commit | Figures | Problems |",
+        "| --- | --- | --- | --- |",
     ]
     for outcome in outcomes:
-        figures = ", ".join(f"{name} {value}" for name, value in outcome.figures.items())
-        lines.append(
-            f"| {outcome.name} | {figures} | {'; '.join(outcome.problems) or 'none'} |".replace("\n", " ")
-        )
-    (folder / "vm-lab.md").write_text("\n".join(lines) + "\n")
-    print(f"\nreport: {folder / 'vm-lab.md'}")
+        figures = ", ".join(f"{name} {value}" for name, value in outcome["figures"].items())
+        problems = "; ".join(outcome["problems"]) or "none"
+        when = f"{outcome['time']}, {outcome['commit']}"
+        lines.append(f"| {outcome['name']} | {when} | {figures} | {problems} |".replace("\n", " "))
+    (page := whole.with_suffix(".md")).write_text("\n".join(lines) + "\n")
+    return page
 
 
 if __name__ == "__main__":

@@ -55,6 +55,20 @@ class Lab:
         self.known = Known()
         self.port = 8080
 
+    def remember(self) -> None:
+        """Note what was told, for a run that goes on with this machine."""
+        noted = {**asdict(self.known), "keys": sorted(self.known.keys), "backups": sorted(self.known.backups)}
+        (self.machine.folder / "known.json").write_text(json.dumps(noted))
+
+    def go_on(self) -> None:
+        """Switch on the machine of the run before."""
+        noted = json.loads((self.machine.folder / "known.json").read_text())
+        self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
+        began = time.monotonic()
+        self.machine.boot()
+        self.clone()
+        self.healthy(began)
+
     def clone(self) -> None:
         """The repository as it is committed, as a clone there."""
         bundle = self.machine.folder / "techsapo.bundle"
@@ -86,7 +100,6 @@ class Lab:
         Without a command the traffic alone goes on for `after` seconds.
         """
         outcome = Outcome(name)
-        print(f"\n{name}", flush=True)
         said = self.reports / f"{name.replace(' ', '-')}.log"
         said.unlink(missing_ok=True)
         with self.machine.reached(self.port) as port, asking(port) as traffic:

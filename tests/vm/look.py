@@ -32,7 +32,7 @@ def rows() -> tuple[list[str], int]:
     for file in STATE.glob("data/*/audit.sqlite"):
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
             found += [row[0] for row in db.execute("SELECT request_id FROM audit_requests")]
-    if "mysql:" in Path("techsapo.yaml").read_text():
+    if "\nmysql:" in Path("techsapo.yaml").read_text():
         _, password = said(TOOL, "secrets", "show", "mysql-root")
         select = "SELECT request_id FROM techsapo_audit.audit_requests"
         code, text = said("mariadb", "-h127.0.0.1", "-uroot", "-N", "-e", select, MYSQL_PWD=password)
