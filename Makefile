@@ -58,11 +58,13 @@ help:
 
 # A lock names all that is installed, so pip looks up no further package. Otherwise a pip before 23.3, as Python 3.11
 # brings it, takes the newest version of what is needed with an extra, and refuses that one: the lock has no hash of it.
+# pip flushes nothing: without `sync` a power cut leaves empty files, and a stack that does not come back.
 $(VENV)/runtime: requirements.lock pyproject.toml techsapo_ops/__init__.py
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "installing the Python packages of requirements.lock into $(VENV)"
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@sync -f $(VENV) 2>/dev/null || sync
 	@touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/runtime

@@ -66,8 +66,11 @@ class Lab:
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
         began = time.monotonic()
         self.machine.boot()
+        self.healthy(began)  # before its code is another: `up` is at work
+        before = self.machine.run(IN + "git rev-parse HEAD").stdout
         self.clone()
-        self.healthy(began)
+        if self.machine.run(IN + "git rev-parse HEAD").stdout != before:
+            self.machine.run(IN + "make install && techsapo up --yes", timeout=1800)
 
     def clone(self) -> None:
         """The repository as it is committed, as a clone there."""
@@ -76,7 +79,7 @@ class Lab:
         self.machine.send(bundle, "/root/techsapo.bundle")
         self.machine.run(
             f"test -d {THERE} || git clone -q /root/techsapo.bundle {THERE}; cd {THERE} && "
-            "git fetch -q /root/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD"
+            "git fetch -q /root/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD && sync"
         )
 
     def healthy(self, began: float) -> float:

@@ -70,7 +70,7 @@ def whole(lab: Lab) -> Outcome:
     )
     machine.run(f"cat > {THERE}/techsapo.yaml", feed=SPEC.encode())
     began = time.monotonic()
-    machine.run(IN + "techsapo doctor --fix --quiet", check=False, timeout=1800)
+    machine.run(IN + "techsapo doctor --fix --quiet; sync", check=False, timeout=1800)
     outcome.figures["doctor --fix"] = round(time.monotonic() - began, 1)
     began = time.monotonic()
     done = machine.run(IN + "techsapo up --yes", timeout=1800)

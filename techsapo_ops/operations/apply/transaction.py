@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -257,6 +258,10 @@ class Transaction:
             steps=tuple(done for o in self._work.outcomes if (done := o.recorded) is not None),
             images=dict(observed.images) if observed is not None else {},
         )
+        if any(recorded.version != entry.version for recorded in self._ledger.entries()[-1:]):
+            # Neither git nor pip flushes what it writes. After a power cut the half of a new version may be
+            # there that no longer starts, of an apply that was said to be done.
+            os.sync()
         try:
             forgotten = self._journal.commit(entry)
         except OpsError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fakes.memory_project import MemoryProject, refuses
 
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply import transaction
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.journal import Journal
@@ -54,6 +56,19 @@ def test_an_apply_is_recorded_with_who_what_and_how(project: Project) -> None:
     assert (entry.user, entry.command, entry.result) == ("alice", "up", "ok")
     assert [(s.action, s.service) for s in entry.steps] == [("create", "redis"), ("create", "app")]
     assert ("redis/redis.conf", "added") in entry.files
+
+
+def test_a_new_version_is_on_disk_before_its_apply_is_recorded_and_no_other_apply_waits_for_that(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applies: list[int] = []
+    monkeypatch.setattr(os, "sync", lambda: applies.append(len(project.ledger.entries())))
+    project.up()
+    project.up("512M")
+    assert not applies
+    monkeypatch.setattr(transaction, "build", lambda: "0.3.0+0000000000.000000")
+    project.up("1G")
+    assert applies == [2]
 
 
 def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project) -> None:
