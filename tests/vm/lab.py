@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 THERE = "/root/techsapo"
 IN = f"cd {THERE} && "
-HEALTHY = 600.0
+HEALTHY = 1200.0
 """Seconds after which a stack that is not healthy counts as not come back."""
 NOW = "THE-MOMENT-HAS-COME"
 
@@ -66,11 +66,14 @@ class Lab:
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
         began = time.monotonic()
         self.machine.boot()
-        self.healthy(began)  # before its code is another: `up` is at work
-        before = self.machine.run(IN + "git rev-parse HEAD").stdout
-        self.clone()
-        if self.machine.run(IN + "git rev-parse HEAD").stdout != before:
-            self.machine.run(IN + "make install && techsapo up --yes", timeout=1800)
+        here = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True)
+        if self.machine.run(IN + "git rev-parse HEAD").stdout.encode() != here.stdout:
+            self.machine.run(
+                "systemctl stop techsapo.service", check=False
+            )  # `up` of the old code is at work
+            self.clone()
+            self.machine.run(IN + "make install && systemctl start techsapo.service", timeout=2400)
+        self.healthy(began)
 
     def clone(self) -> None:
         """The repository as it is committed, as a clone there."""
