@@ -51,7 +51,8 @@ MODES = {
 }  # fmt: skip
 """Calls that set a file's mode, and which of their arguments it is."""
 BY_THE_SERVICE_MANAGER = {
-    "Type", "RemainAfterExit", "Restart", "RestartSec", "ExecStart", "ExecReload", "ExecStop", "TimeoutStartSec", "TimeoutStopSec",
+    "Type", "RemainAfterExit", "Restart", "RestartSec", "ExecStart", "ExecReload", "ExecStop",
+    "TimeoutStartSec", "TimeoutStopSec",
     "KillMode", "LimitNOFILE", "SystemCallErrorNumber", "SystemCallArchitectures", "WorkingDirectory",
     "Environment", "Nice",
 }  # fmt: skip

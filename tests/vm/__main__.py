@@ -36,7 +36,7 @@ def main() -> int:
     problems = 0
     try:
         if ALL[0].__name__ not in names:
-            lab.go_on()
+            lab.go_on(up=names[0] != "whole")
         for scenario in ALL:
             if scenario.__name__ in names:
                 problems += _tried(scenario, lab)

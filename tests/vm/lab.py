@@ -60,8 +60,8 @@ class Lab:
         noted = {**asdict(self.known), "keys": sorted(self.known.keys), "backups": sorted(self.known.backups)}
         (self.machine.folder / "known.json").write_text(json.dumps(noted))
 
-    def go_on(self) -> None:
-        """Switch on the machine of the run before."""
+    def go_on(self, *, up: bool = True) -> None:
+        """Switch on the machine of the run before; where `up`, its stack has to come back."""
         noted = json.loads((self.machine.folder / "known.json").read_text())
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
         began = time.monotonic()
@@ -72,8 +72,11 @@ class Lab:
                 "systemctl stop techsapo.service", check=False
             )  # `up` of the old code is at work
             self.clone()
-            self.machine.run(IN + "make install && systemctl start techsapo.service", timeout=2400)
-        self.healthy(began)
+            self.machine.run(IN + "make install", timeout=2400)
+            if up:
+                self.machine.run("systemctl start techsapo.service", timeout=2400)
+        if up:
+            self.healthy(began)
 
     def clone(self) -> None:
         """The repository as it is committed, as a clone there."""
