@@ -17,7 +17,11 @@ nginx: {tls_listen: 8443}
 monitoring:
   prometheus: {enabled: false}
   alertmanager: {enabled: false}
-  exporters: {node: {enabled: false}, redis: {enabled: false}, mysqld: {enabled: false}, nginx: {enabled: false}}
+  exporters:
+    node: {enabled: false}
+    redis: {enabled: false}
+    mysqld: {enabled: false}
+    nginx: {enabled: false}
 certificates:
   techsapo: {source: self-signed, names: [localhost]}
 schedule: {by: systemd}
@@ -66,8 +70,10 @@ def booted(lab: Lab) -> Outcome:
 
 
 def whole(lab: Lab) -> Outcome:
-    """MariaDB, TLS, backups off-site, and jobs by systemd's timers; then a boot. What watches a stack is left out
-    from here on: without KVM it takes half of the machine."""
+    """MariaDB, TLS, backups off-site, and jobs by systemd's timers; then a boot.
+
+    What watches a stack is left out from here on: without KVM it takes half of the machine.
+    """
     outcome = Outcome("everything and timers")
     machine = lab.machine
     machine.run(
