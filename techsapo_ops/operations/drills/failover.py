@@ -85,7 +85,7 @@ def chosen(stack: Stack) -> Victim:
     apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
     if len(apps) < 2:
         raise OpsError(
-            f"{len(apps)} instance{'' if len(apps) == 1 else 's'} of the app run: users would be cut off",
+            f"{len(apps)} instance{' of the app runs' if len(apps) == 1 else 's of the app run'}: users would be cut off",
             "run two or more (app.instances); `techsapo ps` shows those that there are",
         )
     ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)

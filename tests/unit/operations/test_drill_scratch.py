@@ -1,0 +1,107 @@
+"""What a drill has made is gone afterwards, and whom it kills is said beforehand."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.open_stacks import Seen, open_stack
+from monitoring_stack import spec_of, topology_of
+
+from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.drills.failover import chosen
+from techsapo_ops.operations.drills.left import clean, scratch
+from techsapo_ops.operations.drills.target import front
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.observed import ObservedService, State
+from techsapo_ops.stack.stack import Stack
+
+INSTANCES = [
+    {"port": 4000, "weight": 2},
+    {"port": 4001, "weight": 3},
+    {"port": 4002, "weight": 9, "backup": True},
+]
+
+
+def running(*names: str, pid: int | None = 1) -> Seen:
+    """An engine on which these instances run."""
+    return Seen(*(ObservedService(n, "app", State.RUNNING, pid=pid) for n in names))
+
+
+def stack(folder: Path, engine: Seen, **sections: Any) -> Stack:
+    spec = spec_of({"project": "t", "app": {"instances": INSTANCES}, **sections})
+    return replace(open_stack(topology_of(spec, folder), engine), pause=lambda _: None)
+
+
+def test_the_instance_with_the_highest_weight_is_chosen_and_a_backup_last(tmp_path: Path) -> None:
+    victim = chosen(stack(tmp_path, running("app-1", "app-2", "app-3")))
+    assert (victim.name, victim.weight, victim.others) == ("app-2", 3, ("app-1", "app-3"))
+    assert chosen(stack(tmp_path, running("app-1", "app-3"))).name == "app-1"
+
+
+@pytest.mark.parametrize(
+    ("engine", "sections", "words"),
+    [
+        (running("app-1"), {}, "1 instance of the app runs"),
+        (running(), {}, "0 instances"),
+        (running("app-1", "app-2"), {"nginx": {"enabled": False}}, "no nginx"),
+        (running("app-1", "app-2", pid=None), {}, "which process app-2 is"),
+    ],
+)
+def test_nobody_is_chosen_where_users_would_be_cut_off(
+    engine: Seen, sections: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OpsError, match=words):
+        chosen(stack(tmp_path, engine, **sections))
+
+
+@pytest.mark.parametrize(
+    ("sections", "url"),
+    [
+        ({"nginx": {"listen": 8081}}, "http://127.0.0.1:8081"),
+        ({"nginx": {"host": "0.0.0.0", "listen": 8081}}, "http://127.0.0.1:8081"),
+        (
+            {
+                "certificates": {"s": {"source": "self-signed", "names": ["s.test"]}},
+                "nginx": {"tls_listen": 8443},
+            },
+            "https://127.0.0.1:8443",
+        ),
+        ({"app": {"port": 4100}, "nginx": {"enabled": False}}, "http://127.0.0.1:4100"),
+    ],
+)
+def test_traffic_goes_in_where_users_do(sections: dict[str, Any], url: str) -> None:
+    spec = spec_of({"project": "t", "app": {"instances": INSTANCES}, **sections})
+    assert front(spec).rstrip("/") == url
+
+
+def layout(tmp_path: Path) -> Layout:
+    state = tmp_path / ".techsapo"
+    state.mkdir()
+    return Layout(state, state / "generated")
+
+
+def test_a_scratch_folder_is_gone_whatever_ends_its_block(tmp_path: Path) -> None:
+    where, runner = layout(tmp_path), SubprocessRunner()
+    with suppress(KeyboardInterrupt), scratch(where, runner, "a") as folder:
+        (folder / "stack").mkdir()
+        raise KeyboardInterrupt
+    assert list(where.state.iterdir()) == []
+
+
+def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_path: Path) -> None:
+    where, runner = layout(tmp_path), SubprocessRunner()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (where.state / "drill-link").symlink_to(elsewhere)
+    (where.state / "drill-left" / "stack").mkdir(parents=True)
+    (where.state / "drill-left" / "stack" / "kept").symlink_to(elsewhere)
+    (where.state / "drills").mkdir()
+    assert list(clean(where, runner)) == ["a drill that was cut short had left drill-left: it is removed"]
+    assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
+    assert (elsewhere / "kept").exists()
