@@ -6,7 +6,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  those below or the spec's; {disks} selects the file systems that can fill up; {hung} is how
                  many seconds a scrape takes at least that was given up; {absent_targets} is absent() of
                  every scrape job but the app's, and of what an exporter says of its server
-    threshold    as the description says it, or the field of the spec that says it, in percent; absent where
+    threshold    as the description says it, or the field of the spec that says it (a share in percent, a
+                 time in minutes); absent where
                  there is nothing to set
     minimum      how many of what is counted there must be, so that one slow answer in an idle hour is no
                  alert; of what fills up, the percentage from which it matters; absent where nothing is

@@ -84,8 +84,9 @@ def chosen(stack: Stack) -> Victim:
     observed = stack.engine.observe().services
     apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
     if len(apps) < 2:
+        many = "1 instance of the app runs" if len(apps) == 1 else "no instance of the app runs"
         raise OpsError(
-            f"{len(apps)} instance{' of the app runs' if len(apps) == 1 else 's of the app run'}: users would be cut off",
+            f"{many}: users would be cut off",
             "run two or more (app.instances); `techsapo ps` shows those that there are",
         )
     ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)

@@ -47,7 +47,7 @@ def test_the_instance_with_the_highest_weight_is_chosen_and_a_backup_last(tmp_pa
     ("engine", "sections", "words"),
     [
         (running("app-1"), {}, "1 instance of the app runs"),
-        (running(), {}, "0 instances"),
+        (running(), {}, "no instance"),
         (running("app-1", "app-2"), {"nginx": {"enabled": False}}, "no nginx"),
         (running("app-1", "app-2", pid=None), {}, "which process app-2 is"),
     ],
