@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -98,8 +98,11 @@ def _secret(draft: Draft, path: str) -> str:
 
 
 def _there(stack: Stack) -> tuple[str, ...]:
-    """Services of a stack of this name that this host has already."""
+    """Services of a stack of this name that this host has already, and volumes with their data."""
+    nothing = stack.engines(replace(stack.topology, services=()))
+    kinds = dict.fromkeys(service.kind for service in stack.topology.services)
     try:
-        return tuple(stack.engine.observe().services)
+        data = [f"data of {name}" for kind in kinds for name in nothing.left(kind)]
+        return (*stack.engine.observe().services, *data)
     except OpsError:  # the engine is not there: the diagnosis says so
         return ()

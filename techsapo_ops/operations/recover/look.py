@@ -197,6 +197,8 @@ def _fetched(copies: Path, name: str) -> Part:
 
 def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:
     yield from ((row.kind, row.why) for row in rows if row.why)
+    for each in stack.topology.absent:
+        yield f"{each.kind} does not run here", f"{each.reason}: {each.remedy}"
     names = {row.kind.partition(":")[0] for row in rows}
     for what, why in copied.description.left.items():
         kind = registry.find(what)
@@ -261,9 +263,11 @@ def _blockers(
             f"a stack named {stack.spec.project} is on this host already: {', '.join(prospect.there)}",
             "recover on an empty host, or `techsapo down --volumes` where that one lies",
         )
+    absent = {each.kind for each in stack.topology.absent}
     for found in prospect.diagnosis.findings:
-        if found.level is Level.MISSING and found.topic in {"port", "state", "python", "docker"}:
-            yield f"{found.name}: {found.detail}", found.remedy
+        if found.level is Level.MISSING and found.name not in absent:
+            install = f"apt-get install {found.package}" if found.package else ""
+            yield f"{found.name}: {found.detail}", found.remedy or install
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
         gone = _absent(stack, kind, row.kind) if kind is not None else None

@@ -129,12 +129,25 @@ class Recovery:
         try:
             self.restic.restore(journal.snapshot, self.desk.fetched)
         except OpsError as error:
-            raise OpsError(
-                f"the copy did not come whole: {error.message}",
-                f"{error.hint}; `restic check` says what the repository lacks, an earlier copy may be whole: "
-                "--abandon, then --at",
-            ) from None
+            raise self._half(error) from None
         self._done("fetch", began)
+
+    def _half(self, error: OpsError) -> OpsError:
+        """What is said of a copy that did not come whole: what the repository lacks, if anything."""
+        try:
+            self.restic.check()
+        except OpsError as found:
+            lacks = [
+                line for line in found.message.splitlines() if "does not exist" in line or "pack" in line
+            ]
+            if lacks:
+                return OpsError(
+                    f"the repository is half there, so the copy did not come whole: "
+                    f"{lacks[0].removeprefix('restic check failed with code 1: ').strip()}"
+                    + (f" (and {len(lacks) - 1} more)" if len(lacks) > 1 else ""),
+                    "another --at may be whole (--abandon first); restic's manual tells how to repair it",
+                )
+        return OpsError(f"the copy did not come whole: {error.message}", f"{error.hint}; then the same again")
 
     def look(self) -> Look | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
