@@ -30,6 +30,11 @@ pytestmark = pytest.mark.lab
 
 PASSWORD = 'the "repository\'s" own'
 NOBODY = 65534
+OWN_CRONTAB = (
+    "unshare", "--mount", "sh", "-c",
+    'mount -t tmpfs none /var/spool/cron/crontabs && "$@" && crontab -l', "sh",
+)  # fmt: skip
+"""What starts a command with a crontab of its own, and prints that after it."""
 FAULT = Path(__file__).with_name("fault_recover.py")
 MARK = "# ours, and back"
 
@@ -220,8 +225,12 @@ def test_other_ports_and_a_spec_field_are_set_and_a_taken_port_is_said_before_an
             assert f"port {port}: wanted by app, taken by" in refused
             assert not (host.directory / "techsapo.yaml").exists()
             other = free_port()
-            done = recover(host, gone, "--set", f"app.port={other}", "--yes")
+            host.launcher = OWN_CRONTAB
+            words = ("--set", f"app.port={other}", "--set", "schedule.by=cron", "--yes")
+            done = recover(host, gone, *words)
+            host.launcher = ()
             assert "whole service back" in done.stdout
+            assert f"jobs run backup --file {host.directory}/techsapo.yaml" in done.stdout  # the crontab
             spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
             assert spec["app"]["port"] == other
             assert facts(host) == gone.facts
