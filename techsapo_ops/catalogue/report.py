@@ -1,4 +1,4 @@
-"""The words of the weekly report, loaded from report.yaml."""
+"""The words of what is told in whole pages: of the weekly report in report.yaml, of the card in card.yaml."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ class Words:
     """The words in one language, `ja` or `en`."""
 
     locale: str
+    file: str = "report.yaml"
 
     def __call__(self, name: str, /, **values: object) -> str:
         """The words of that name, with `values` filled in."""
-        return _words()[name][self.locale].format(**values)
+        return _words(self.file)[name][self.locale].format(**values)
 
     def joined(self, parts: list[str]) -> str:
         """Several in a row."""
@@ -32,7 +33,7 @@ class Words:
 
 
 @cache
-def _words() -> Mapping[str, Mapping[str, str]]:
-    text = (files("techsapo_ops.catalogue") / "report.yaml").read_text(encoding="utf-8")
+def _words(file: str) -> Mapping[str, Mapping[str, str]]:
+    text = (files("techsapo_ops.catalogue") / file).read_text(encoding="utf-8")
     loaded: Mapping[str, Mapping[str, str]] = yaml.safe_load(text)
     return loaded

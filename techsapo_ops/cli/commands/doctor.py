@@ -23,6 +23,7 @@ from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_backups import look_at_backups
+from techsapo_ops.operations.doctor_card import look_at_card
 from techsapo_ops.operations.doctor_exposure import look_at_exposure
 from techsapo_ops.operations.doctor_models import look_at_models
 from techsapo_ops.operations.doctor_providers import look_at_tests
@@ -117,6 +118,7 @@ def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:
         *look_at_tests(stack.topology, today),
         *look_at_services(stack.topology),
         *look_at_backups(stack),
+        *look_at_card(stack),
         *look_at_notifications(stack.topology),
         *look_at_starters(stack.topology, stack.runner),
         *findings(waiting),

@@ -92,7 +92,7 @@ def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Descriptio
         tracing=spec.app.tracing is not None,
         servers={part.kind: part.server for part in manifest.parts if part.server},
         kept=kept,
-        variables=_variables(stack),
+        variables=variables(stack),
         left={**NOT_TAKEN, **manifest.left_out, **_beyond(stack)},
     )
 
@@ -158,7 +158,7 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
     )  # fmt: skip
 
 
-def _variables(stack: Stack) -> tuple[str, ...]:
+def variables(stack: Stack) -> tuple[str, ...]:
     """Names of the variables of the spec that are set in this environment and not in `.env`."""
     file, dotenv = stack.layout.spec_file, stack.directory / ".env"
     used = set(_VARIABLE.findall(read_text(file, what="spec"))) if file.is_file() else set()

@@ -95,6 +95,9 @@ class Offsite(Section):
     """Password of the repository."""
     password_file: FilePath | None = None
     """File that holds the password, in place of `password`."""
+    password_kept: Text | None = None
+    """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
+    password itself: it is printed on the recovery card."""
     access_key_id: Text | None = None
     """Access key of an S3 repository; default: AWS_ACCESS_KEY_ID of the environment, which cron has not."""
     secret_access_key: Secret | None = None

@@ -87,6 +87,8 @@ class Spec(Section):
     """When jobs run."""
     objectives: Objectives = Field(default_factory=Objectives.model_construct)
     """How soon the service, and its data, are to be back after a failure."""
+    contacts: tuple[Text, ...] | None = None
+    """Whom to call when this host is gone, in your words: `Kimura, +81 3 …`; for the recovery card."""
     logs: Logs = Field(default_factory=Logs.model_construct)
     """What is logged and how long it is kept."""
     images: dict[ImageName, ImageReference] = {}

@@ -1,0 +1,246 @@
+"""What the recovery card of a stack says, apart from words and layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.packed import open_plain
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.describing import variables
+from techsapo_ops.operations.backup.proof import proofs
+from techsapo_ops.services.registry import facts as facts_of_kinds
+from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.stack.stack import Stack
+
+_NOTE = "recovery-card.json"
+_LONGEST = 1024 * 1024
+_BEFORE = ("restic", "python3-venv")
+"""Packages without which the first command is not there."""
+_LEAST_ROOM = 10 * 1024**3
+_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+_MOVING = ("copied", "proved", "proof_seconds", "proof", "room", "host", "variables", "version")
+"""Facts that change by themselves, or with who asks: no reason to print the card anew. The version that is
+installed from it is that of the newest copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One card. Paths and addresses are those of the stack; nothing of it is secret."""
+
+    project: str
+    host: str
+    version: str
+    repository: str
+    password_kept: str
+    logins: tuple[str, ...]
+    """Names of the variables that restic reads its login from."""
+    secret_logins: tuple[str, ...]
+    """Those of them that are not to be shown while they are typed."""
+    options: Mapping[str, str]
+    """restic's `-o`."""
+    variables: tuple[str, ...]
+    """Names of the variables that the spec reads, and that are in no copy."""
+    directory: str
+    engine: str
+    packages: tuple[str, ...]
+    tracing: bool
+    names: tuple[str, ...]
+    ports: tuple[int, ...]
+    contacts: tuple[str, ...]
+    room: int
+    """Bytes that the new machine should have free."""
+    copied: datetime | None
+    """When the newest copy went off-site."""
+    proved: datetime | None
+    """When a copy was last fetched and restored on trial, `proof` its backup, and how long that took."""
+    proof: str = ""
+    proof_seconds: float = 0.0
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """What somebody would look for on it in vain, and which field says it."""
+        found = []
+        if not self.password_kept:
+            found.append("it does not say where the password is: set backup.offsite.password_kept")
+        if not self.contacts:
+            found.append("it does not say whom to call: set contacts")
+        if self.proved is None:
+            found.append("no copy was ever proved: `techsapo backup verify --offsite`")
+        if self.copied is None:
+            found.append("no copy is known to be off-site: `techsapo backup`")
+        if ":" not in self.repository:
+            found.append(
+                f"{self.repository} is a folder: where it lies on this host's disks, it is lost with them"
+            )
+        return tuple(found)
+
+
+def card_of(stack: Stack) -> Card:
+    """The card of `stack` as it is now. Raises OpsError without a second place: then nothing comes back."""
+    offsite = stack.spec.backup.offsite
+    if offsite is None:
+        raise OpsError(
+            "the spec has no backup.offsite: when this host is gone, nothing of it is left",
+            'docs/backup.md, "A second place", shows how to have one',
+            exit_code=2,
+        )
+    place = (
+        offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
+    )
+    logins, hidden = _logins(place)
+    away = [
+        datetime.fromisoformat(check["at"])
+        for backup in repository_of(stack).backups()
+        if (check := repository_of(stack).checks(backup).get("offsite", {})).get("ok")
+    ]
+    good = proofs(stack.layout).get("good")
+    size = sum(part.raw_bytes for b in repository_of(stack).ours()[-1:] for part in b.read().parts)
+    return Card(
+        project=stack.spec.project,
+        host=socket.gethostname(),
+        version=__version__,
+        repository=_LOGIN.sub("", place),
+        password_kept=offsite.password_kept or "",
+        logins=logins,
+        secret_logins=hidden,
+        options=dict(offsite.options),
+        variables=variables(stack),
+        directory=str(stack.directory),
+        engine=stack.topology.engine,
+        packages=_packages(stack),
+        tracing=stack.spec.app.tracing is not None,
+        names=host_names(stack.spec),
+        ports=_ports(stack),
+        contacts=stack.spec.contacts or (),
+        room=_LEAST_ROOM + 4 * size,
+        copied=max(away, default=None),
+        proved=datetime.fromisoformat(good["at"]) if good else None,
+        proof=str(good["id"]) if good else "",
+        proof_seconds=float(good["seconds"]) if good else 0.0,
+    )
+
+
+def _logins(place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Variables of the login, and those among them that are secret, by the kind of repository."""
+    by_kind = {
+        "s3": (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY",)),
+        "rest": (("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"), ("RESTIC_REST_PASSWORD",)),
+        "b2": (("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"), ("B2_ACCOUNT_KEY",)),
+        "azure": (("AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY"), ("AZURE_ACCOUNT_KEY",)),
+    }
+    return by_kind.get(place.partition(":")[0], ((), ()))
+
+
+def _packages(stack: Stack) -> tuple[str, ...]:
+    if stack.topology.engine == "compose":
+        return (*_BEFORE, "docker.io", "docker-compose")
+    kinds = {service.kind for service in stack.topology.services}
+    found = [known.package for kind, known in facts_of_kinds().items() if kind in kinds and known.package]
+    tools = [
+        tool.package
+        for kind in registry.kinds()
+        if kind.throwaway in kinds or kind.service(kind.name) in kinds
+        for tool in kind.tools
+    ]
+    return tuple(dict.fromkeys((*_BEFORE, *found, *tools)))
+
+
+def _ports(stack: Stack) -> tuple[int, ...]:
+    """Those that users come in by, where that is from elsewhere than this host."""
+    spec = stack.spec
+    if not spec.exposed:
+        return ()
+    if not spec.runs_nginx:
+        return (spec.app.port,)
+    return (spec.nginx.listen, *((spec.nginx.tls_listen,) if spec.served_certificate is not None else ()))
+
+
+def commands(card: Card) -> dict[str, tuple[str, ...]]:
+    """What is typed on a bare machine, by step: `packages`, `logins`, `kit`, `recover`."""
+    options = "".join(f" -o {shlex.quote(f'{key}={value}')}" for key, value in card.options.items())
+    lock = "requirements-otel.lock" if card.tracing else "requirements.lock"
+    venv = "/opt/techsapo"
+    return {
+        "packages": ("apt-get update", *_folded("apt-get install -y", card.packages)),
+        "logins": (
+            *_assigned("RESTIC_REPOSITORY", card.repository),
+            *(
+                f"read -r{'s' if name in (*card.secret_logins, 'RESTIC_PASSWORD') else ''}p "
+                f"'{name}: ' {name}; export {name}"
+                for name in (*card.logins, "RESTIC_PASSWORD", *card.variables)
+            ),
+        ),
+        "kit": (
+            f"restic{options} restore latest --tag techsapo,project={card.project} \\",
+            "  --include recovery-kit --target /root/kit",
+            "KIT=$(dirname \"$(find /root/kit -name 'techsapo_ops-*.whl')\")",
+            f"python3 -m venv {venv}",
+            f"{venv}/bin/pip install --no-deps --require-hashes \\",
+            f'  -r "$KIT"/{lock}',
+            f'{venv}/bin/pip install --no-deps "$KIT"/techsapo_ops-*.whl',
+        ),
+        "recover": (
+            f'{venv}/bin/techsapo recover{options} --from "$RESTIC_REPOSITORY" \\',
+            f"  --project {card.project} --into {shlex.quote(card.directory)}",
+        ),
+    }
+
+
+def _folded(command: str, words: tuple[str, ...], most: int = 70) -> list[str]:
+    """One command on several lines, none of them longer than a page has columns."""
+    lines, line = [], command
+    for word in words:
+        if len(line) + 1 + len(word) > most:
+            lines.append(f"{line} \\")
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}"
+    return [*lines, line]
+
+
+def _assigned(name: str, value: str, most: int = 44) -> list[str]:
+    """`value` in a variable, in parts that fit a line: nobody copies a line right that breaks anywhere."""
+    parts = [value[at : at + most] for at in range(0, len(value), most)] or [""]
+    lines = [f"{name}={shlex.quote(parts[0])}"]
+    lines += [f"{name}=${name}{shlex.quote(part)}" for part in parts[1:]]
+    return [*lines, f"export {name}"]
+
+
+def facts_to_compare(card: Card) -> dict[str, str]:
+    """A digest of each fact that a printed card would be wrong by."""
+    found = asdict(card)
+    names = [f.name for f in fields(card) if f.name not in _MOVING]
+    return {
+        name: hashlib.sha256(json.dumps(found[name], sort_keys=True, default=str).encode()).hexdigest()
+        for name in names
+    }
+
+
+def note_printed(stack: Stack, card: Card) -> None:
+    """Note what was printed and when. Raises OpsError where it can't be written."""
+    note = {"printed": datetime.now(UTC).isoformat(timespec="seconds"), "facts": facts_to_compare(card)}
+    write_atomic(stack.layout.state / _NOTE, (json.dumps(note, indent=1) + "\n").encode(), 0o600)
+
+
+def printed(stack: Stack) -> tuple[datetime, Mapping[str, str]] | None:
+    """When the card was last printed and what it said; None where it never was, or that can't be read."""
+    try:
+        with open_plain(stack.layout.state / _NOTE) as file:
+            found: Any = json.loads(file.read(_LONGEST))
+        at = datetime.fromisoformat(found["printed"])
+        return at, {str(key): str(value) for key, value in found["facts"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -1,0 +1,174 @@
+"""The recovery card on one A4 page: as plain text, and as HTML that prints the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+
+from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.catalogue.report import Words
+from techsapo_ops.operations.card.facts import Card, commands
+from techsapo_ops.operations.report.page import width, wrapped
+
+COLUMNS = 80
+LINES = 66
+"""Of an A4 page at ten characters an inch and six lines."""
+_MOST = 6
+"""Names of a list that are printed."""
+_LONGEST = 300
+"""Characters of one value from the spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading with facts by name, or with lines to type."""
+
+    heading: str
+    facts: tuple[tuple[str, str], ...] = ()
+    steps: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    note: str = ""
+
+
+def blocks(card: Card, locale: str, now: datetime) -> Iterator[Block]:
+    """What stands on the card, from top to bottom."""
+    say = Words(locale, "card.yaml")
+    typed = commands(card)
+    yield Block(
+        say("need"),
+        (
+            (say("repository"), card.repository),
+            (say("password"), card.password_kept or say("password_unknown")),
+            (say("logins"), _login(card, say)),
+            *(
+                ((say("variables"), say("variables_kept", names=_some(card.variables, say))),)
+                if card.variables
+                else ()
+            ),
+            (say("machine"), say("machine_is", room=human(card.room))),
+            (say("call"), _some(card.contacts, say) or say("call_unknown")),
+        ),
+    )
+    yield Block(
+        say("steps"),
+        steps=tuple(
+            (f"{number}. {say(f'step_{name}', version=card.version)}", typed[name])
+            for number, name in enumerate(("packages", "logins", "kit", "recover"), 1)
+        ),
+        note=say("asks"),
+    )
+    yield Block(
+        say("after"),
+        (
+            (say("dns"), say("dns_to", names=_some(card.names, say)) if card.names else say("dns_none")),
+            (say("ports"), say("separator").join(map(str, card.ports)) or say("ports_none")),
+            (say("see"), say("see_is", tool="/opt/techsapo/bin/techsapo")),
+        ),
+    )
+    proved = (
+        say("proved_is", when=_day(card.proved, now), id=card.proof, time=_time(card.proof_seconds, say))
+        if card.proved is not None
+        else say("proved_never")
+    )
+    copied = _day(card.copied, now) if card.copied is not None else say("copied_never")
+    yield Block(
+        say("known"),
+        (
+            (say("proved"), proved),
+            (say("copied"), copied),
+            (say("made"), say("made_is", version=card.version, host=card.host)),
+        ),
+    )
+
+
+def text(card: Card, locale: str, now: datetime) -> str:
+    """The card as plain text that fits the page. `now` is aware; times are told by its zone."""
+    say = Words(locale, "card.yaml")
+    title, when = say("title", project=card.project), say("printed", when=f"{now:%Y-%m-%d %H:%M}")
+    lines = [title + " " * max(2, COLUMNS - width(title) - width(when)) + when]
+    lines += wrapped(say("keep"), COLUMNS)
+    for block in blocks(card, locale, now):
+        lines += ["", block.heading, "-" * min(width(block.heading), COLUMNS)]
+        longest = max((width(name) for name, _ in block.facts), default=0)
+        for name, value in block.facts:
+            lead = f"{name}{' ' * (longest - width(name))}  "
+            lines += wrapped(lead + _line(value), COLUMNS, " " * (longest + 2))
+        for title_, typed in block.steps:
+            lines += [*wrapped(title_, COLUMNS), *(f"    {line}" for line in typed)]
+        if block.note:
+            lines += wrapped(block.note, COLUMNS)
+    return "\n".join(lines) + "\n"
+
+
+_STYLE = """
+@page { size: A4; margin: 14mm }
+body { font: 10.5pt/1.4 system-ui, sans-serif; max-width: 182mm; margin: 1em auto; color: #000 }
+html { background: #fff }
+header { display: flex; justify-content: space-between; align-items: baseline; border-bottom: 2px solid #000 }
+h1 { font-size: 16pt; margin: 0 } h2 { font-size: 11.5pt; margin: .9em 0 .3em }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em; margin: 0 } dt { color: #444 }
+dd { margin: 0; overflow-wrap: anywhere } ol { margin: 0; padding: 0; list-style: none }
+pre { font: 9pt/1.35 monospace; border: 1px solid #888; padding: .4em .6em; margin: .2em 0 .5em }
+pre { white-space: pre-wrap }
+@media print { body { margin: 0 } pre, dl { break-inside: avoid } }
+""".strip()
+
+
+def html(card: Card, locale: str, now: datetime) -> str:
+    """The card as one file without anything from elsewhere."""
+    say = Words(locale, "card.yaml")
+    parts = [
+        f'<!doctype html>\n<html lang="{locale}"><head><meta charset="utf-8">',
+        f"<title>{escape(say('title', project=card.project))}</title><style>{_STYLE}</style></head><body>",
+        f"<header><h1>{escape(say('title', project=card.project))}</h1>",
+        f"<span>{escape(say('printed', when=f'{now:%Y-%m-%d %H:%M}'))}</span></header>",
+        f"<p>{escape(say('keep'))}</p>",
+    ]
+    for block in blocks(card, locale, now):
+        parts.append(f"<section><h2>{escape(block.heading)}</h2>")
+        if block.facts:
+            rows = (f"<dt>{escape(name)}</dt><dd>{escape(_line(value))}</dd>" for name, value in block.facts)
+            parts.append(f"<dl>{''.join(rows)}</dl>")
+        if block.steps:
+            steps = (
+                f"<li>{escape(title)}<pre>{escape(chr(10).join(typed))}</pre></li>"
+                for title, typed in block.steps
+            )
+            parts.append(f"<ol>{''.join(steps)}</ol>")
+        if block.note:
+            parts.append(f"<p>{escape(block.note)}</p>")
+        parts.append("</section>")
+    return "\n".join([*parts, "</body></html>\n"])
+
+
+def _login(card: Card, say: Words) -> str:
+    if card.logins:
+        return say("logins_kept", names=say("separator").join(card.logins))
+    kind, colon, rest = card.repository.partition(":")
+    if not colon:
+        return say("login_disk")
+    return say("login_ssh", place=rest.lstrip("/")) if kind == "sftp" else say("logins_none")
+
+
+def _some(values: Sequence[str], say: Words) -> str:
+    shown = [_line(value) for value in values[:_MOST]]
+    if len(values) > _MOST:
+        shown.append(say("more", count=len(values) - _MOST))
+    return say("separator").join(shown)
+
+
+def _line(value: str) -> str:
+    found = " ".join(harmless(value).split())
+    return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
+
+
+def _day(moment: datetime, now: datetime) -> str:
+    return f"{moment.astimezone(now.tzinfo):%Y-%m-%d %H:%M}"
+
+
+def _time(seconds: float, say: Words) -> str:
+    return (
+        say("seconds", count=round(seconds)) if seconds < 90 else say("minutes", count=f"{seconds / 60:.1f}")
+    )

@@ -1,0 +1,143 @@
+"""`techsapo recover card`: one page in both languages, without a secret, that says when it is out of date."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from techsapo_ops.cli.main import app
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.operations.card.page import COLUMNS, LINES
+from techsapo_ops.operations.doctor_card import look_at_card
+from techsapo_ops.operations.report.page import width
+
+SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address")
+PLACES = (
+    "s3:https://s3.example.com/backups/of/shop",
+    "sftp:backup@storage.example.com:/techsapo",
+    "rest:https://me:s3cret-in-the-address@rest.example.com/me/" + "long-" * 40,
+    "/mnt/away/shop's own",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of a project, which is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, place: str = PLACES[0], **more: Any) -> None:
+    offsite = {"restic": place, "password": SECRETS[0], **more.pop("offsite", {})}
+    spec = {"project": "shop", "backup": {"offsite": offsite}, "mysql": {}, **more}
+    (folder / "techsapo.yaml").write_text(yaml.safe_dump(spec, allow_unicode=True))
+
+
+def card(*words: str) -> str:
+    done = CliRunner().invoke(app, ["recover", "card", *words])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+@pytest.mark.parametrize("place", PLACES)
+def test_it_fits_one_page_whatever_the_spec_holds(locale: str, place: str, folder: Path) -> None:
+    names = [f"{'long-' * 8}{number}.example.com" for number in range(30)]
+    write(
+        folder, place, contacts=[f"当番 {n} " + "+81 3 1234 5678 " * 4 for n in range(9)],
+        offsite={"password_kept": "3 号室の金庫。" * 8, "options": {"sftp.args": "-i /root/.ssh/backup key"}},
+        certificates={"site": {"names": names, "source": "self-signed"}},
+        nginx={"enabled": True, "host": "0.0.0.0"},  # noqa: S104 - as a server has it
+    )  # fmt: skip
+    lines = card("--lang", locale).splitlines()
+    assert len(lines) <= LINES
+    assert [line for line in lines if width(line) > COLUMNS] == []
+    told = "\n".join(lines)
+    assert "8080, 8443" in told.replace("、", ", ")
+    assert names[0] in told
+    assert "--into" in told
+
+
+def test_no_secret_is_on_it_and_what_is_missing_is_said(folder: Path) -> None:
+    login = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRETS[1]}
+    write(folder, PLACES[0], offsite=login)
+    page = folder / "card.html"
+    done = CliRunner().invoke(app, ["recover", "card", "--json", "--html", str(page), "-o", "card.txt"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert "AWS_SECRET_ACCESS_KEY" in told["text"]
+    written = page.read_text() + (folder / "card.txt").read_text() + done.output
+    written += (folder / ".techsapo/recovery-card.json").read_text()
+    assert [secret for secret in SECRETS if secret in written] == []
+    said = " ".join(told["lacking"])
+    assert "backup.offsite.password_kept" in said
+    assert "set contacts" in said
+    assert "techsapo backup verify --offsite" in said
+    write(folder, PLACES[2])
+    assert [secret for secret in SECRETS if secret in card()] == []
+
+
+class _Page(HTMLParser):
+    """Every attribute and every text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attributes: list[str] = []
+        self.texts: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_its_html_needs_nothing_from_elsewhere_and_runs_nothing(folder: Path) -> None:
+    write(folder, contacts=["<script>alert(1)</script>\n\x1b[31mred"], locale="en")
+    card("--html", "card.html")
+    text = (folder / "card.html").read_text()
+    page = _Page()
+    page.feed(text)
+    assert not {"src", "href"} & set(page.attributes)
+    assert "script" not in page.tags
+    assert "<script>alert(1)</script>" in "".join(page.texts)
+    assert "\x1b" not in text
+    assert '<html lang="en">' in text
+    assert "@page { size: A4" in text
+    assert not re.search(r"url\(|@import", text)
+
+
+def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
+    def found() -> list[tuple[str, str]]:
+        stack = open_stack(open_project(folder / "techsapo.yaml"))
+        return [(str(finding.level), finding.detail) for finding in look_at_card(stack)]
+
+    write(folder)
+    assert [detail for _, detail in found()] == ["none was printed yet"]
+    card()
+    assert found() == []
+    write(folder, PLACES[1], contacts=["Kimura"])
+    ((level, detail),) = found()
+    assert level == "warning"
+    assert detail.endswith("is out of date: repository, logins, secret logins, contacts")
+    card()
+    assert found() == []
+    (folder / ".techsapo/recovery-card.json").write_text("{")
+    assert [detail for _, detail in found()] == ["none was printed yet"]
+
+
+def test_without_a_second_place_there_is_no_card(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: shop\n")
+    done = CliRunner().invoke(app, ["recover", "card"])
+    assert done.exit_code != 0
+    assert "nothing of it is left" in str(done.exception)
