@@ -53,7 +53,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
     "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
     "recover": LazyEntry(
-        "recover", "recover", "Bring the whole service back on an empty host, from off-site.", _DATA
+        "recover", "app", "Bring the whole service back on an empty host, from off-site.", _DATA
     ),
     "drill": LazyEntry(
         "drill", "app", "Try failures out, time them, and compare with the objectives.", _DATA

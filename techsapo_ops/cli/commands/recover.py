@@ -13,6 +13,8 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.commands.recover_card import card
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.options import (
     DryRunOption,
@@ -34,8 +36,16 @@ from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
 from techsapo_ops.spec.secret import Secret
 
+app = CommandGroup(
+    invoke_without_command=True,
+    help="Bring the whole service back on an empty host, from off-site; print the card for that day.",
+)
+app.command()(card)
 
+
+@app.callback()
 def recover(
+    context: typer.Context,
     repository: Annotated[
         str | None,
         typer.Option(
@@ -91,8 +101,12 @@ def recover(
 
       techsapo recover --from sftp:me@backup:/techsapo --engine compose --set nginx.listen=8080
 
+      techsapo recover card --html card.html
+
       techsapo recover --abandon --into /srv/techsapo
     """
+    if context.invoked_subcommand is not None:
+        return
     into = into.expanduser().resolve()
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)

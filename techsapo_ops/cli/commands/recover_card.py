@@ -59,6 +59,7 @@ def card(
         told = asdict(made) | {
             "copied": made.copied.isoformat() if made.copied is not None else None,
             "proved": made.proved.isoformat() if made.proved is not None else None,
+            "drilled": made.drilled.isoformat() if made.drilled is not None else None,
         }
         out.json({**told, "commands": commands(made), "lacking": list(made.lacking), "text": text})
     elif output is None and web is None:

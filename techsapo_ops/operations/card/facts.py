@@ -7,7 +7,7 @@ import json
 import re
 import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.describing import variables
 from techsapo_ops.operations.backup.proof import proofs
+from techsapo_ops.operations.drills.kept import newest
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.stack.stack import Stack
@@ -31,7 +32,18 @@ _BEFORE = ("restic", "python3-venv")
 """Packages without which the first command is not there."""
 _LEAST_ROOM = 10 * 1024**3
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
-_MOVING = ("copied", "proved", "proof_seconds", "proof", "room", "host", "variables", "version")
+_MOVING = (
+    "copied",
+    "proved",
+    "proof_seconds",
+    "proof",
+    "room",
+    "host",
+    "variables",
+    "version",
+    "drilled",
+    "drill_seconds",
+)
 """Facts that change by themselves, or with who asks: no reason to print the card anew. The version that is
 installed from it is that of the newest copy."""
 
@@ -68,6 +80,9 @@ class Card:
     """When a copy was last fetched and restored on trial, `proof` its backup, and how long that took."""
     proof: str = ""
     proof_seconds: float = 0.0
+    drilled: datetime | None = None
+    """When a recovery was last drilled, and how long it took."""
+    drill_seconds: float = 0.0
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -106,6 +121,7 @@ def card_of(stack: Stack) -> Card:
         for backup in repository_of(stack).backups()
         if (check := repository_of(stack).checks(backup).get("offsite", {})).get("ok")
     ]
+    drill = newest(stack.layout).get("recover")
     good = proofs(stack.layout).get("good")
     size = sum(part.raw_bytes for b in repository_of(stack).ours()[-1:] for part in b.read().parts)
     return Card(
@@ -130,6 +146,8 @@ def card_of(stack: Stack) -> Card:
         proved=datetime.fromisoformat(good["at"]) if good else None,
         proof=str(good["id"]) if good else "",
         proof_seconds=float(good["seconds"]) if good else 0.0,
+        drilled=drill.started if drill is not None else None,
+        drill_seconds=drill.seconds if drill is not None else 0.0,
     )
 
 
@@ -170,22 +188,43 @@ def _ports(stack: Stack) -> tuple[int, ...]:
 
 def commands(card: Card) -> dict[str, tuple[str, ...]]:
     """What is typed on a bare machine, by step: `packages`, `logins`, `kit`, `recover`."""
-    options = "".join(f" -o {shlex.quote(f'{key}={value}')}" for key, value in card.options.items())
+    options = [f"O{number}" for number, _ in enumerate(card.options, 1)]
+    with_options = [word for name in options for word in ("-o", f'"${name}"')]
     lock = "requirements-otel.lock" if card.tracing else "requirements.lock"
     venv = "/opt/techsapo"
     return {
-        "packages": ("apt-get update", *_folded("apt-get install -y", card.packages)),
+        "packages": _installing(card),
         "logins": (
-            *_assigned("RESTIC_REPOSITORY", card.repository),
+            "set -a",
+            *_assigned("R", card.repository),
+            "RESTIC_REPOSITORY=$R",
+            *_assigned("INTO", card.directory),
             *(
-                f"read -r{'s' if name in (*card.secret_logins, 'RESTIC_PASSWORD') else ''}p "
-                f"'{name}: ' {name}; export {name}"
+                line
+                for name, each in zip(options, card.options.items(), strict=True)
+                for line in _assigned(name, "=".join(each))
+            ),
+            *(
+                f"read -r{'s' if name in (*card.secret_logins, 'RESTIC_PASSWORD') else ''}p '{name}: ' {name}"
                 for name in (*card.logins, "RESTIC_PASSWORD", *card.variables)
             ),
+            "set +a",
         ),
         "kit": (
-            f"restic{options} restore latest --tag techsapo,project={card.project} \\",
-            "  --include recovery-kit --target /root/kit",
+            *_folded(
+                "restic",
+                (
+                    *with_options,
+                    "restore",
+                    "latest",
+                    "--tag",
+                    f"techsapo,project={card.project}",
+                    "--include",
+                    "recovery-kit",
+                    "--target",
+                    "/root/kit",
+                ),
+            ),
             "KIT=$(dirname \"$(find /root/kit -name 'techsapo_ops-*.whl')\")",
             f"python3 -m venv {venv}",
             f"{venv}/bin/pip install --no-deps --require-hashes \\",
@@ -193,13 +232,40 @@ def commands(card: Card) -> dict[str, tuple[str, ...]]:
             f'{venv}/bin/pip install --no-deps "$KIT"/techsapo_ops-*.whl',
         ),
         "recover": (
-            f'{venv}/bin/techsapo recover{options} --from "$RESTIC_REPOSITORY" \\',
-            f"  --project {card.project} --into {shlex.quote(card.directory)}",
+            *_folded(
+                f"{venv}/bin/techsapo recover",
+                (
+                    *with_options,
+                    "--from",
+                    '"$RESTIC_REPOSITORY"',
+                    "--project",
+                    card.project,
+                    "--into",
+                    '"$INTO"',
+                ),
+            ),
         ),
     }
 
 
-def _folded(command: str, words: tuple[str, ...], most: int = 70) -> list[str]:
+def _installing(card: Card) -> tuple[str, ...]:
+    own = [package for package in card.packages if package not in _BEFORE]
+    if card.engine == "compose":  # Docker's daemon is to run
+        return ("apt-get update", *_folded("apt-get install -y", card.packages))
+    return (
+        # Debian starts what it installs, now and at each boot, on ports that the stack needs.
+        "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d",
+        "chmod +x /usr/sbin/policy-rc.d",
+        *_assigned("P", " ".join(own)),
+        "apt-get update",
+        f"apt-get install -y {' '.join(_BEFORE)} $P",
+        "dpkg -L $P | sed -n 's,.*/system/\\([^@]*[.]service\\)$,\\1,p' | \\",
+        "  xargs -r systemctl disable",
+        "rm /usr/sbin/policy-rc.d",
+    )
+
+
+def _folded(command: str, words: Sequence[str], most: int = 70) -> list[str]:
     """One command on several lines, none of them longer than a page has columns."""
     lines, line = [], command
     for word in words:
@@ -211,12 +277,10 @@ def _folded(command: str, words: tuple[str, ...], most: int = 70) -> list[str]:
     return [*lines, line]
 
 
-def _assigned(name: str, value: str, most: int = 44) -> list[str]:
+def _assigned(name: str, value: str, most: int = 60) -> list[str]:
     """`value` in a variable, in parts that fit a line: nobody copies a line right that breaks anywhere."""
     parts = [value[at : at + most] for at in range(0, len(value), most)] or [""]
-    lines = [f"{name}={shlex.quote(parts[0])}"]
-    lines += [f"{name}=${name}{shlex.quote(part)}" for part in parts[1:]]
-    return [*lines, f"export {name}"]
+    return [f"{name}={f'${name}' if number else ''}{shlex.quote(part)}" for number, part in enumerate(parts)]
 
 
 def facts_to_compare(card: Card) -> dict[str, str]:

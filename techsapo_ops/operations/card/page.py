@@ -18,6 +18,8 @@ LINES = 66
 """Of an A4 page at ten characters an inch and six lines."""
 _MOST = 6
 """Names of a list that are printed."""
+_NAME = 100
+_SHORT = 120
 _LONGEST = 300
 """Characters of one value from the spec."""
 
@@ -32,7 +34,7 @@ class Block:
     note: str = ""
 
 
-def blocks(card: Card, locale: str, now: datetime) -> Iterator[Block]:
+def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterator[Block]:
     """What stands on the card, from top to bottom."""
     say = Words(locale, "card.yaml")
     typed = commands(card)
@@ -43,12 +45,12 @@ def blocks(card: Card, locale: str, now: datetime) -> Iterator[Block]:
             (say("password"), card.password_kept or say("password_unknown")),
             (say("logins"), _login(card, say)),
             *(
-                ((say("variables"), say("variables_kept", names=_some(card.variables, say))),)
+                ((say("variables"), say("variables_kept", names=_some(card.variables, say, most))),)
                 if card.variables
                 else ()
             ),
             (say("machine"), say("machine_is", room=human(card.room))),
-            (say("call"), _some(card.contacts, say) or say("call_unknown")),
+            (say("call"), _some(card.contacts, say, most) or say("call_unknown")),
         ),
     )
     yield Block(
@@ -62,9 +64,12 @@ def blocks(card: Card, locale: str, now: datetime) -> Iterator[Block]:
     yield Block(
         say("after"),
         (
-            (say("dns"), say("dns_to", names=_some(card.names, say)) if card.names else say("dns_none")),
+            (
+                say("dns"),
+                say("dns_to", names=_some(card.names, say, most)) if card.names else say("dns_none"),
+            ),
             (say("ports"), say("separator").join(map(str, card.ports)) or say("ports_none")),
-            (say("see"), say("see_is", tool="/opt/techsapo/bin/techsapo")),
+            (say("see"), say("see_is", tool="/opt/techsapo/bin/techsapo", folder=card.directory)),
         ),
     )
     proved = (
@@ -72,34 +77,55 @@ def blocks(card: Card, locale: str, now: datetime) -> Iterator[Block]:
         if card.proved is not None
         else say("proved_never")
     )
+    drilled = (
+        ((say("drill"), say("drill_is", when=_day(card.drilled, now), time=_time(card.drill_seconds, say))),)
+        if card.drilled is not None
+        else ()
+    )
     copied = _day(card.copied, now) if card.copied is not None else say("copied_never")
     yield Block(
         say("known"),
         (
             (say("proved"), proved),
             (say("copied"), copied),
+            *drilled,
             (say("made"), say("made_is", version=card.version, host=card.host)),
         ),
     )
 
 
 def text(card: Card, locale: str, now: datetime) -> str:
-    """The card as plain text that fits the page. `now` is aware; times are told by its zone."""
+    """The card as plain text that fits the page. `now` is aware; times are told by its zone.
+
+    Where the spec has much to say, lines below headings go first, then names of lists, then blank lines.
+    """
+    lines = list(_lines(card, locale, now, _MOST, ruled=True))
+    for most in (_MOST, 3, 1):
+        if len(lines) > LINES:
+            lines = list(_lines(card, locale, now, most, ruled=False))
+    return "\n".join(lines) + "\n"
+
+
+def _lines(card: Card, locale: str, now: datetime, most: int, *, ruled: bool) -> Iterator[str]:
     say = Words(locale, "card.yaml")
     title, when = say("title", project=card.project), say("printed", when=f"{now:%Y-%m-%d %H:%M}")
-    lines = [title + " " * max(2, COLUMNS - width(title) - width(when)) + when]
-    lines += wrapped(say("keep"), COLUMNS)
-    for block in blocks(card, locale, now):
-        lines += ["", block.heading, "-" * min(width(block.heading), COLUMNS)]
+    yield title + " " * max(2, COLUMNS - width(title) - width(when)) + when
+    yield from wrapped(say("keep"), COLUMNS)
+    for block in blocks(card, locale, now, most):
+        if most > 1:
+            yield ""
+        yield block.heading
+        if ruled:
+            yield "-" * min(width(block.heading), COLUMNS)
         longest = max((width(name) for name, _ in block.facts), default=0)
         for name, value in block.facts:
+            value = _line(value, _LONGEST if most > 1 else _SHORT)
             lead = f"{name}{' ' * (longest - width(name))}  "
-            lines += wrapped(lead + _line(value), COLUMNS, " " * (longest + 2))
-        for title_, typed in block.steps:
-            lines += [*wrapped(title_, COLUMNS), *(f"    {line}" for line in typed)]
+            yield from wrapped(lead + value, COLUMNS, " " * (longest + 2))
+        for step, typed in block.steps:
+            yield from (*wrapped(step, COLUMNS), *(f"  {line}" for line in typed))
         if block.note:
-            lines += wrapped(block.note, COLUMNS)
-    return "\n".join(lines) + "\n"
+            yield from wrapped(block.note, COLUMNS)
 
 
 _STYLE = """
@@ -152,16 +178,16 @@ def _login(card: Card, say: Words) -> str:
     return say("login_ssh", place=rest.lstrip("/")) if kind == "sftp" else say("logins_none")
 
 
-def _some(values: Sequence[str], say: Words) -> str:
-    shown = [_line(value) for value in values[:_MOST]]
-    if len(values) > _MOST:
-        shown.append(say("more", count=len(values) - _MOST))
+def _some(values: Sequence[str], say: Words, most: int) -> str:
+    shown = [_line(value, _NAME) for value in values[:most]]
+    if len(values) > most:
+        shown.append(say("more", count=len(values) - most))
     return say("separator").join(shown)
 
 
-def _line(value: str) -> str:
+def _line(value: str, most: int = _LONGEST) -> str:
     found = " ".join(harmless(value).split())
-    return found if len(found) <= _LONGEST else found[: _LONGEST - 1] + "…"
+    return found if len(found) <= most else found[: most - 1] + "…"
 
 
 def _day(moment: datetime, now: datetime) -> str:
