@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pymysql
 import pytest
+from backup_lab import Root
 from projects import only_redis, project
 from servers import free_port
 
@@ -38,6 +40,9 @@ def test_its_commands_bring_the_stack_back_on_an_empty_host(tmp_path: Path) -> N
     spec = only_redis(backup={"offsite": offsite}, contacts=["Kimura"], mysql={"port": free_port()})
     with project(spec) as made:
         made.run("up")
+        with Root(made) as sql:
+            sql.execute("CREATE USER 'reporting'@'%' IDENTIFIED BY 'a password'")
+            sql.execute("GRANT SELECT ON techsapo_audit.* TO 'reporting'@'%'")
         made.run("backup")
         card = made.run("recover", "card", "--lang", "en").stdout
         made.run("down", "--volumes", "--yes")
@@ -76,4 +81,7 @@ def test_its_commands_bring_the_stack_back_on_an_empty_host(tmp_path: Path) -> N
         assert "mariadb-server" in installed
         assert not (bare / "policy-rc.d").exists()
         made.well()
-        assert "redis" in made.run("ps").stdout
+        # The operator's own account came back with its password.
+        port = made.spec["mysql"]["port"]
+        account = {"user": "reporting", "password": "a password", "database": "techsapo_audit"}
+        pymysql.connect(host="127.0.0.1", port=port, **account).close()

@@ -36,10 +36,7 @@ from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
 from techsapo_ops.spec.secret import Secret
 
-app = CommandGroup(
-    invoke_without_command=True,
-    help="Bring the whole service back on an empty host, from off-site; print the card for that day.",
-)
+app = CommandGroup(invoke_without_command=True)
 app.command()(card)
 
 

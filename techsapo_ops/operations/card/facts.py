@@ -66,7 +66,8 @@ class Card:
     variables: tuple[str, ...]
     """Names of the variables that the spec reads, and that are in no copy."""
     directory: str
-    engine: str
+    from_images: bool
+    """Whether Docker runs the services."""
     packages: tuple[str, ...]
     tracing: bool
     names: tuple[str, ...]
@@ -135,7 +136,7 @@ def card_of(stack: Stack) -> Card:
         options=dict(offsite.options),
         variables=variables(stack),
         directory=str(stack.directory),
-        engine=stack.topology.engine,
+        from_images=stack.topology.places.from_images,
         packages=_packages(stack),
         tracing=stack.spec.app.tracing is not None,
         names=host_names(stack.spec),
@@ -163,7 +164,7 @@ def _logins(place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _packages(stack: Stack) -> tuple[str, ...]:
-    if stack.topology.engine == "compose":
+    if stack.topology.places.from_images:
         return (*_BEFORE, "docker.io", "docker-compose")
     kinds = {service.kind for service in stack.topology.services}
     found = [known.package for kind, known in facts_of_kinds().items() if kind in kinds and known.package]
@@ -250,7 +251,7 @@ def commands(card: Card) -> dict[str, tuple[str, ...]]:
 
 def _installing(card: Card) -> tuple[str, ...]:
     own = [package for package in card.packages if package not in _BEFORE]
-    if card.engine == "compose":  # Docker's daemon is to run
+    if card.from_images:  # Docker's daemon is to run
         return ("apt-get update", *_folded("apt-get install -y", card.packages))
     return (
         # Debian starts what it installs, now and at each boot, on ports that the stack needs.

@@ -225,7 +225,7 @@ class LoginsBackup(_OfAccounts):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        return "", f"{_counted(len(self._waiting(stack)))} without a password"
+        return "", ""  # none is replaced: only accounts that wait for one get one
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
