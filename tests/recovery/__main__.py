@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def everybodys_python(folder: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.recovery", description=__doc__)
     parser.add_argument("--small", action="store_true", help="little data, to try the lab itself")
-    parser.add_argument("--only", default="", help="cells whose title holds this")
+    parser.add_argument("--only", default="", help="cells whose title holds this expression")
     parser.add_argument("--engine", choices=("native", "compose", "both"), default="both")
     parser.add_argument("--to", type=Path, default=Path("dist/recovery"), help="where the report goes")
     asked = parser.parse_args()
@@ -95,12 +96,12 @@ def _native(
             cells.append(Cell("native, REST, another user", rest, launcher=stranger, python=python))
         cells += [Cell(f"native, REST, killed in {step}", rest, killed_in=step) for step in STEPS]
         for number, cell in enumerate(cells):
-            if only in cell.title:
+            if re.search(only, cell.title):
                 with new_host(on) as host:
                     report.cell(_one(cell, host, facts, size, first=number < len(places)))
                     if number < len(places):
-                        report.raw(cell, raw(cell, host))
-        if lab is not None and only in (title := "native to compose, S3"):
+                        report.raw(cell, raw(cell, host, load=not report.raws))
+        if lab is not None and re.search(only, title := "native to compose, S3"):
             images = tuple(
                 word for kind, image in lab.images.items() for word in ("--set", f"images.{kind}={image}")
             )
@@ -119,11 +120,11 @@ def _compose(
         service.wipe()
         for place in places:
             cell = Cell(f"compose, {place.name}", place)
-            if only in cell.title:
+            if re.search(only, cell.title):
                 with old_host() as host:  # the daemon publishes its ports on this machine's network
                     report.cell(_one(cell, host, facts, size))
         cell = Cell("compose to native, REST", places[2], words=("--engine", "native"))
-        if only in cell.title:
+        if re.search(only, cell.title):
             with new_host(on) as host:
                 report.cell(_one(cell, host, facts, size))
 

@@ -160,8 +160,8 @@ def _at(journal: Path, before: Sequence[str]) -> bool:
     return journal.exists() and set(before) <= set(done)
 
 
-def raw(cell: Cell, host: Host) -> dict[str, float]:
-    """Seconds that the ordinary tools take: restic for the files, mariadb and redis-server for the data."""
+def raw(cell: Cell, host: Host, *, load: bool) -> dict[str, float]:
+    """Seconds of the ordinary tools: restic for the files; to `load` the data, redis-server and mariadb."""
     with tempfile.TemporaryDirectory(prefix="techsapo-raw-") as name:
         top = Path(name)
         argv = [
@@ -170,6 +170,8 @@ def raw(cell: Cell, host: Host) -> dict[str, float]:
         ]  # fmt: skip
         environment = {**os.environ, **cell.place.environment, "RESTIC_PASSWORD": PASSWORD}
         found = {"restic restore": _timed(argv, environment)}
+        if not load:
+            return found
         (dump,) = (top / "back").rglob("redis-*.rdb.zst")
         (top / "redis").mkdir()
         began = time.monotonic()

@@ -34,7 +34,8 @@ _DIGEST = (
 _ROWS = (
     "INSERT INTO audit_requests (id, time, instance, request_id, task_type, prompt_hash, providers, "
     "confidence, consensus, accepted, simulated, cache, cost_usd, status, processing_ms) SELECT MD5(seq), "
-    "TIMESTAMP'2026-01-01' + INTERVAL seq SECOND, 'app', SHA1(seq), 'basic', SHA2(seq, 256), '[\"sim-a\"]', "
+    "TIMESTAMP'2026-01-01 00:00:00' + INTERVAL seq SECOND, 'app', SHA1(seq), 'basic', SHA2(seq, 256), "
+    "'[\"sim-a\"]', "
     "0.9, 0.8, 1, 1, 'miss', 0.001, 'accepted', seq % 999 FROM seq_{first}_to_{last}"
 )
 _AT_ONCE = 8192
