@@ -24,7 +24,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY, may_be_link
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.adapters.trust import read_allowed, trusted_users, write_allowed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, PROOF_FOLDER
+from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, PROOF_FOLDER, RECOVERY
 
 _SHOWN = 4
 
@@ -33,8 +33,9 @@ _FETCHED = frozenset({PROOF_FOLDER})
 _OF_SERVICES = {"data", "scratch"}
 """Below these in the state directory each folder is some service's own; root opens them by descriptor."""
 
-_MANY = {"backups", "jobs", "restic-cache"}
-"""Below these are many files that root does not act by: they are authenticated, or only shown."""
+_MANY = {"backups", "jobs", "restic-cache", RECOVERY}
+"""Below these are many files that root does not act by: they are authenticated, or only shown; and what a
+recovery has fetched, in a folder of root's alone, where each file has its owner of the old host."""
 
 
 class UntrustedError(OpsError):

@@ -251,6 +251,18 @@ def test_data_folders_of_services_are_their_own(project: Path) -> None:
     assert techsapo(project, "ps").returncode == 0
 
 
+def test_what_a_recovery_fetched_has_its_owners_of_the_old_host(project: Path) -> None:
+    folder = project / ".techsapo/recovery"
+    fetched = folder / "fetched/srv/old/techsapo.yaml"
+    fetched.parent.mkdir(parents=True)
+    fetched.touch()
+    owned_by(ALICE, fetched)
+    folder.chmod(0o700)
+    assert techsapo(project, "ps").returncode == 0
+    owned_by(ALICE, folder)
+    refused(techsapo(project, "ps"), folder)
+
+
 @pytest.mark.parametrize("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
 def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: Path, name: str) -> None:
     """Its owner can write into it, also where the folders are root's by now."""
