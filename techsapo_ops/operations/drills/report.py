@@ -82,7 +82,14 @@ class Report:
             "form": VERSION,
             **asdict(self),
             "started": self.started.isoformat(timespec="milliseconds"),
-            "phases": [{**asdict(phase), "ok": phase.ok} for phase in self.phases],
+            "phases": [
+                {
+                    **asdict(phase),
+                    "seconds": None if phase.seconds is None else round(phase.seconds, 3),
+                    "ok": phase.ok,
+                }
+                for phase in self.phases
+            ],
             "ok": self.ok,
             "missed": list(self.missed),
         }
