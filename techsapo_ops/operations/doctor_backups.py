@@ -10,6 +10,7 @@ from techsapo_ops.adapters.trust import read_allowed, trusted_users
 from techsapo_ops.backup.offsite import too_old, version_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
@@ -39,6 +40,7 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
             yield HostFinding("backups", "backup.path", Level.WARNING, can, doubt.cure)
     except OpsError as error:
         yield HostFinding("backups", "backup.path", Level.WARNING, error.message, error.hint or "")
+    yield from _proof(stack)
     binary = stack.topology.host.binaries.get(RESTIC)
     if stack.spec.backup.offsite is None or binary is None:
         return
@@ -49,3 +51,16 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     if old:
         remedy = "a newer one is in Debian's backports, or at restic's own releases"
         yield HostFinding("backups", RESTIC, Level.WARNING, old, remedy)
+
+
+def _proof(stack: Stack) -> Iterator[HostFinding]:
+    """Whether the off-site copies are known to come back; nothing for a stack without a second place."""
+    if stack.spec.backup.offsite is None:
+        return
+    known, remedy = proofs(stack.layout), "`techsapo backup verify --offsite`"
+    if "last" in known and not known["last"]["ok"]:
+        said = f"the off-site copy of {known['last']['id']} did not come back"
+        yield HostFinding("backups", "backup.offsite", Level.WARNING, said, remedy)
+    elif "good" not in known:
+        said = "nobody has seen yet whether the off-site copies come back"
+        yield HostFinding("backups", "backup.offsite", Level.NOTE, said, remedy)

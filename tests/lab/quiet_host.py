@@ -39,6 +39,8 @@ def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scrape
         for what, value in {
             "newest_timestamp_seconds": 0.0, "newest_verified_timestamp_seconds": 0.0,
             "last_verification_success": 1.0,
+            # Two weeks are not over in this one.
+            "offsite_verified_timestamp_seconds": 0.0, "offsite_last_verification_success": 1.0,
         }.items()
     ]  # fmt: skip
     found += [left("techsapo_service_replaced", name="drift", service=s) for s in ("app-1", "nginx")]

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.operations.backup.proof import note_proof, proofs
 from techsapo_ops.operations.card.page import COLUMNS, LINES
+from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.doctor_card import look_at_card
 from techsapo_ops.operations.report.page import width
 
@@ -140,3 +142,19 @@ def test_without_a_second_place_there_is_no_card(folder: Path) -> None:
     done = CliRunner().invoke(app, ["recover", "card"])
     assert done.exit_code != 0
     assert "nothing of it is left" in str(done.exception)
+
+
+def test_doctor_says_whether_a_copy_ever_came_back(folder: Path) -> None:
+    write(folder)
+    stack = open_stack(open_project(folder / "techsapo.yaml"))
+
+    def found() -> list[str]:
+        return [finding.detail for finding in look_at_backups(stack) if finding.name == "backup.offsite"]
+
+    look = {"id": "20260131T020000Z", "at": "2026-01-31T02:00:00+00:00", "parts": [], "seconds": 1.0}
+    assert found() == ["nobody has seen yet whether the off-site copies come back"]
+    note_proof(stack.layout, {**look, "ok": True})
+    assert found() == []
+    note_proof(stack.layout, {**look, "ok": False})
+    assert found() == ["the off-site copy of 20260131T020000Z did not come back"]
+    assert proofs(stack.layout)["good"]["ok"] is True
