@@ -118,7 +118,11 @@ class Recovery:
         if journal.has("fetch"):
             return
         began = time.monotonic()
-        size, free = self.restic.size(journal.snapshot), room(self.desk.folder).free_bytes
+        try:
+            size = self.restic.size(journal.snapshot)
+        except OpsError as error:
+            raise self._half(error) from None
+        free = room(self.desk.folder).free_bytes
         if size + _SLACK > free:
             raise OpsError(
                 f"the copy takes {human(size)}, and {self.into} has {human(free)} free",
@@ -137,14 +141,12 @@ class Recovery:
         try:
             self.restic.check()
         except OpsError as found:
-            lacks = [
-                line for line in found.message.splitlines() if "does not exist" in line or "pack" in line
-            ]
-            if lacks:
+            said = found.message.splitlines()
+            lacks = [line for line in said if "does not exist" in line or "no such file" in line]
+            if lacks or "damaged" in found.message:
+                what = (lacks or said)[0].removeprefix("restic check failed with code 1: ").strip()
                 return OpsError(
-                    f"the repository is half there, so the copy did not come whole: "
-                    f"{lacks[0].removeprefix('restic check failed with code 1: ').strip()}"
-                    + (f" (and {len(lacks) - 1} more)" if len(lacks) > 1 else ""),
+                    f"the repository is half there, so the copy did not come whole: {what[:300]}",
                     "another --at may be whole (--abandon first); restic's manual tells how to repair it",
                 )
         return OpsError(f"the copy did not come whole: {error.message}", f"{error.hint}; then the same again")
