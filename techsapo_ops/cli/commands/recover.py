@@ -151,7 +151,7 @@ def recover(
                 first, remedy = look.blockers[0]
                 raise OpsError(
                     f"it can't be recovered as it is: {first}",
-                    f"{remedy}; then the same command goes on, or `techsapo recover --abandon`",
+                    f"{remedy or 'see to it'}; then the same again, or `techsapo recover --abandon`",
                 )
             if not confirm("recover it?", yes=yes):
                 out.say("nothing was placed; what was fetched stays until the same command or --abandon")
