@@ -10,12 +10,12 @@ import argparse
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
@@ -35,21 +35,24 @@ STRANGER = 54321
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def everybodys_python(folder: Path) -> str:
-    """A Python with our packages that any user may run, where there is one; empty where there is none."""
-    minor = f"python3.{sys.version_info.minor}"
-    found = shutil.which(minor, path="/usr/bin:/usr/local/bin")
-    if found is None:
-        return ""
-    subprocess.run([found, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
-    site = folder / "venv/lib" / minor / "site-packages"
-    (site / "lab.pth").write_text(f"{REPOSITORY}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    python = str(folder / "venv/bin/python")
-    for path in (folder, *folder.parents):
-        if path != Path("/tmp") and path.is_relative_to("/tmp"):  # noqa: S108 - our own, below it
-            path.chmod(path.stat().st_mode | 0o055)
-    argv = [*another_user(STRANGER), python, "-c", "import techsapo_ops, uvicorn"]
-    return "" if subprocess.run(argv, check=False, capture_output=True).returncode else python
+@contextmanager
+def everybodys_python(folder: Path) -> Iterator[str]:
+    """This Python with our packages where any user may run it: its own place may be root's alone."""
+    shown = folder / "python"
+    shown.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", sys.base_prefix, str(shown)], check=True)
+    try:
+        minor = f"python3.{sys.version_info.minor}"
+        venv = folder / "venv"
+        subprocess.run([shown / "bin" / minor, "-m", "venv", "--without-pip", venv], check=True)
+        site = venv / "lib" / minor / "site-packages"
+        (site / "lab.pth").write_text(f"{REPOSITORY}\n{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+        for path in (folder, *folder.parents):
+            if path != Path(tempfile.gettempdir()) and path.is_relative_to(tempfile.gettempdir()):
+                path.chmod(path.stat().st_mode | 0o055)
+        yield str(venv / "bin/python")
+    finally:
+        subprocess.run(["umount", str(shown)], check=True)
 
 
 def main() -> int:
@@ -79,7 +82,7 @@ def main() -> int:
 def _native(
     size: Size, folder: Path, places: list[Place], on: Wire, lab: DockerLab | None, report: Report, only: str
 ) -> None:
-    with lost_stack(size, folder, None) as service:
+    with lost_stack(size, folder, None) as service, ExitStack() as parts:
         ids = copied_away(service, places)
         facts = service.facts()
         report.lost(f"native: {', '.join(ids)}", facts)
@@ -91,9 +94,9 @@ def _native(
         )  # fmt: skip
         cells = [Cell(f"native, {place.name}", place) for place in places]
         cells.append(Cell("native, REST, other ports", rest, words=others))
-        if python := everybodys_python(folder):
-            stranger = another_user(STRANGER)
-            cells.append(Cell("native, REST, another user", rest, launcher=stranger, python=python))
+        python = parts.enter_context(everybodys_python(folder / "everybody"))
+        stranger = another_user(STRANGER)
+        cells.append(Cell("native, REST, another user", rest, launcher=stranger, python=python))
         cells += [Cell(f"native, REST, killed in {step}", rest, killed_in=step) for step in STEPS]
         for number, cell in enumerate(cells):
             if re.search(only, cell.title):
