@@ -53,7 +53,7 @@ class Lab:
         self.machine = machine
         self.reports = reports
         self.known = Known()
-        self.port = 8080
+        self.port = 4000
 
     def remember(self) -> None:
         """Note what was told, for a run that goes on with this machine."""
@@ -103,10 +103,13 @@ class Lab:
         watcher = f"(until {when}; do sleep .05; done; echo {NOW}) &"
         return f"{IN}{{ {watcher} {command}; code=$?; echo ENDED $code; wait; }}"
 
-    def cut_off(self, name: str, command: str | None, when: str, after: float = 0.0) -> Outcome:
+    def cut_off(
+        self, name: str, command: str | None, when: str, after: float = 0.0, first: str | None = None
+    ) -> Outcome:
         """Cut the power `after` seconds after `when` holds while `command` runs, under traffic; then look.
 
-        Without a command the traffic alone goes on for `after` seconds.
+        Without a command the traffic alone goes on for `after` seconds. `first` is what is to be done by hand
+        after the boot, before the stack is well again.
         """
         outcome = Outcome(name)
         said = self.reports / f"{name.replace(' ', '-')}.log"
@@ -127,13 +130,18 @@ class Lab:
             self.known.keys |= {
                 line.split()[1] for line in said.read_text().splitlines() if line.startswith("MADE ")
             }
-        self.after(outcome)
+        self.after(outcome, first)
         return outcome
 
-    def after(self, outcome: Outcome) -> None:
+    def after(self, outcome: Outcome, first: str | None = None) -> None:
         """Boot, wait, and compare what is there with what was told."""
         began = time.monotonic()
         outcome.figures["login after"] = round(self.machine.boot(), 1)
+        if first is not None:
+            self.machine.run(
+                "while [ $(systemctl is-active techsapo.service) = activating ]; do sleep 1; done"
+            )
+            self.finish(outcome, first)
         try:
             outcome.figures["healthy after"] = round(self.healthy(began), 1)
         except RuntimeError as error:
