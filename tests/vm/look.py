@@ -23,7 +23,7 @@ def said(*argv: str, **variables: str) -> tuple[int, str]:
         env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
     )
-    return done.returncode, (done.stdout + done.stderr).strip()
+    return done.returncode, (done.stdout or done.stderr).strip()
 
 
 def rows() -> tuple[list[str], int]:

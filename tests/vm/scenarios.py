@@ -84,7 +84,7 @@ def whole(lab: Lab) -> Outcome:
     machine.run(IN + "techsapo doctor --fix --quiet; sync", check=False, timeout=1800)
     outcome.figures["doctor --fix"] = round(time.monotonic() - began, 1)
     began = time.monotonic()
-    done = machine.run(IN + "techsapo up --yes", timeout=1800)
+    done = machine.run(IN + "techsapo up --yes --timeout 300", timeout=1800)
     outcome.figures["up"] = round(time.monotonic() - began, 1)
     outcome.said += done.stdout.strip().splitlines()[-20:]
     done = machine.run(IN + "techsapo cron install --systemd", check=False)
@@ -133,8 +133,10 @@ def traffic_mariadb(lab: Lab) -> Outcome:
 def up_early(lab: Lab) -> Outcome:
     """`up` has noted what it is about to do."""
     lab.machine.run(IN + CHANGED)
-    outcome = lab.cut_off("up early", "techsapo up --yes", "test -e .techsapo/ledger/journal.json")
-    lab.finish(outcome, "techsapo up --yes")
+    outcome = lab.cut_off(
+        "up early", "techsapo up --yes --timeout 300", "test -e .techsapo/ledger/journal.json"
+    )
+    lab.finish(outcome, "techsapo up --yes --timeout 300")
     return outcome
 
 
@@ -142,8 +144,8 @@ def up_late(lab: Lab) -> Outcome:
     """`up` has restarted the first instances and not the last."""
     lab.machine.run(IN + BACK)
     noted = "grep -qs '\"app-[12]\"' .techsapo/ledger/journal.json"
-    outcome = lab.cut_off("up late", "techsapo up --yes", noted, after=1)
-    lab.finish(outcome, "techsapo up --yes")
+    outcome = lab.cut_off("up late", "techsapo up --yes --timeout 300", noted, after=1)
+    lab.finish(outcome, "techsapo up --yes --timeout 300")
     return outcome
 
 
@@ -204,7 +206,7 @@ def keys(lab: Lab) -> Outcome:
 def restart(lab: Lab) -> Outcome:
     """One instance after the other is started anew."""
     outcome = lab.cut_off("restart", "techsapo restart app", "true", after=12)
-    lab.finish(outcome, "techsapo up --yes")
+    lab.finish(outcome, "techsapo up --yes --timeout 300")
     return outcome
 
 
