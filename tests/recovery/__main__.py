@@ -10,6 +10,7 @@ import argparse
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -64,6 +65,7 @@ def main() -> int:
     asked = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("it makes networks and users' files: run it as root")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what runs, and the bridge, go then too
     size = SMALL if asked.small else BIG
     report = Report(size, f"{platform.machine()}, {os.cpu_count()} processors, {platform.release()}")
     with tempfile.TemporaryDirectory(prefix="techsapo-places-") as name, wire() as on, ExitStack() as parts:
