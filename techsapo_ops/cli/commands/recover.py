@@ -108,7 +108,7 @@ def recover(
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)
     if abandon:
-        _abandon(desk, doors, out, yes)
+        _abandon(desk, doors, out, yes, wait)
         return
     if repository is None:
         raise OpsError(
@@ -170,13 +170,13 @@ def recover(
     out.next(f"{where}techsapo health")
 
 
-def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool) -> None:
+def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
     if desk.read() is None:
         raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
     if not confirm(f"Remove all that this recovery made in {desk.state.parent}?", yes=yes):
         raise OpsError("nothing was removed", "pass --yes where nobody can be asked")
     for gone in remove_what_was_made(
-        desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn)
+        desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn), wait=wait
     ):
         out.say(f"removed {gone}")
 

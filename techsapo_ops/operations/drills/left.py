@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, opened
@@ -53,10 +53,14 @@ def clean(layout: Layout, runner: Runner) -> Iterator[str]:
 def _remove(folder: Path, runner: Runner) -> None:
     state = folder / "stack" / STATE_DIRECTORY
     if os.path.lexists(state):
-        with suppress(OpsError):  # one that was never brought up
-            recorded(Layout(state, state / "generated", folder / "stack" / "techsapo.yaml"), runner).stop(
-                remove_data=True
-            )
+        file = folder / "stack" / "techsapo.yaml"
+        try:
+            recorded(Layout(state, state / "generated", file), runner).stop(remove_data=True)
+        except OpsError as error:  # without the folder nobody would find what runs
+            raise OpsError(
+                f"what a drill has begun in {folder} can't be stopped: {error.message}",
+                f"the next drill tries again; by hand: `techsapo down --volumes --file {file}`",
+            ) from None
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         raise OpsError(f"cannot remove {folder}, which a drill has made", "remove it by hand")

@@ -127,7 +127,8 @@ class Desk:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
                 f"{self._path} is damaged, or another version's",
-                "`techsapo recover --abandon` begins anew; the repository has everything still",
+                f"go on with the version that began it; or `techsapo down --volumes` in {self.state.parent}, "
+                f"and remove {self.state}: the repository has everything still",
             ) from None
 
     def write(self, journal: Journal) -> Journal:

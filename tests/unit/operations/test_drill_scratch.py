@@ -12,6 +12,7 @@ from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.engines.state import StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.failover import chosen
 from techsapo_ops.operations.drills.left import clean, scratch
@@ -105,3 +106,13 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_p
     assert list(clean(where, runner)) == ["a drill that was cut short had left drill-left: it is removed"]
     assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
     assert (elsewhere / "kept").exists()
+
+
+def test_what_can_not_be_stopped_stays_where_somebody_finds_it(tmp_path: Path) -> None:
+    where, runner = layout(tmp_path), SubprocessRunner()
+    state = where.state / "drill-left/stack/.techsapo"
+    state.mkdir(parents=True)
+    StateFile(state, engine="another").save({})
+    with pytest.raises(OpsError, match="drill-left can't be stopped: the stack was brought up by the engine"):
+        list(clean(where, runner))
+    assert state.exists()
