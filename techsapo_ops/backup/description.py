@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -182,13 +183,23 @@ def _number(value: Any) -> bool:
 
 
 def _line(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 4096 and value.isprintable()
+    """A line without what moves a cursor or turns text around; a space of any width is one."""
+    return (
+        isinstance(value, str)
+        and len(value) <= 4096
+        and not any(unicodedata.category(each) in _UNSEEN or each in _TURNING for each in value)
+    )
 
 
+_UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+_KINDS = frozenset(map(str, What))
 _KEPT = shapes.has(
     path=_absolute,
     content=_absolute,
-    what=_line,
+    what=lambda value: value in _KINDS,
     folder=shapes.flag,
     mode=lambda value: shapes.count(value) and value < 0o10000,
     uid=_number,
@@ -213,7 +224,7 @@ _WHOLE = shapes.has(
     host=_line,
     user=_line,
     directory=_absolute,
-    spec=_name,
+    spec=lambda value: _name(value) and _line(value),
     state=_absolute,
     schedule=_line,
     tracing=shapes.flag,

@@ -32,6 +32,7 @@ from techsapo_ops.cli.views.recovery import look_json, recovered_json, show_look
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.recover.journal import Asked, Desk
+from techsapo_ops.operations.recover.look import values_of
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
 from techsapo_ops.spec.secret import Secret
@@ -116,6 +117,7 @@ def recover(
             "e.g. --from s3:https://s3.example.com/backups",
             exit_code=2,
         )
+    values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
     asked = Asked(
         _place(repository),
         _time(at),
@@ -190,7 +192,7 @@ def _time(text: str | None) -> str:
         return ""
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise OpsError(
             f"--at: {text!r} is not a time",
             "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     "fetch": "fetch the copy",
-    "place": "place spec, secrets, keys",
+    "place": "check it, place spec, secrets, keys",
     "up": "start the stack",
     "restore": "restore and compare the data",
     "certificates": "certificates",
@@ -54,6 +54,8 @@ def show_look(look: Look, out: Output) -> None:
     for each in look.places.placements:
         files[each.kept.what] = files.get(each.kept.what, 0) + 1
     out.say("with it: spec, " + ", ".join(what for what in files if what != "backup"))
+    if outside := look.places.outside(look.draft.file.parent):
+        out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
     if look.differs:
         out.table(("different here", "then", "now"), look.differs)
     cannot = [(what, why) for what, why in look.cannot if what not in NOT_TAKEN]
@@ -99,6 +101,7 @@ def show_recovered(done: Recovered, out: Output) -> None:
     first = len([step for step in done.seconds if step in DATA_STEPS])
     rows.insert(first, ("data back", f"{done.data_seconds:.1f} s", f"{DATA_MINUTES} min"))
     rows.append(("whole service back", f"{done.whole_seconds:.1f} s", f"{WHOLE_MINUTES} min"))
+    rows.append(("since the first command", f"{done.since_began:.1f} s", ""))
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
     out.say("without operating system, DNS and package downloads, and without waiting for answers")
     for what, remedy in done.remaining:
@@ -115,6 +118,7 @@ def recovered_json(done: Recovered) -> dict[str, Any]:
         "seconds": dict(done.seconds),
         "data_seconds": done.data_seconds,
         "whole_seconds": done.whole_seconds,
+        "since_began_seconds": done.since_began,
         "guide": {"data_minutes": DATA_MINUTES, "whole_minutes": WHOLE_MINUTES},
         "without": ["operating system", "DNS", "package downloads"],
         "remaining": [{"what": what, "try": remedy} for what, remedy in done.remaining],

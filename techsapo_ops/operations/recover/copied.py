@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,10 +71,14 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     kits = sorted(root.rglob("techsapo_ops-*.whl"))
     described: Description | None = None
     try:
-        described = _read(root / place.lstrip("/") / FILE) if place else None
+        described = _read(root, place) if place else None
         folder = _backup_folder(root, described, snapshot)
         if elsewhere is not None and not folder.exists():
             folder = elsewhere
+        elif not is_plain(root, folder, folder=True):
+            raise OpsError(f"{folder.name} did not come back", "choose another one with --at")
+        if described is not None:
+            _require_plain(root, described, moved=elsewhere is not None)
         backup = next((each for each in Repository(folder.parent).backups() if each.id == folder.name), None)
         if backup is None:
             raise OpsError(f"the copy holds no backup {folder.name}", "choose another one with --at")
@@ -87,7 +92,7 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     except OpsError as error:
         if "newer techsapo" in error.message and kits:
             commands = install_commands(
-                str(kits[-1].parent), tracing=described is not None and described.tracing
+                shlex.quote(str(kits[-1].parent)), tracing=described is not None and described.tracing
             )
             raise OpsError(
                 f"{error.message}\nthe version of then came along: {kits[-1].name}",
@@ -112,8 +117,43 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     return Copied(root, description, backup, origin, described is not None)
 
 
-def _read(path: Path) -> Description:
+def is_plain(root: Path, path: Path, *, folder: bool) -> bool:
+    """Whether `path` is a regular file or a folder of the copy in `root`: a link on the way would lead to
+    what is on this host.
+    """
     try:
+        kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(path.parents), path)]
+    except (OSError, ValueError):
+        return False
+    below = len(root.parts)
+    wanted = stat.S_IFDIR if folder else stat.S_IFREG
+    return all(kind == stat.S_IFDIR for kind in kinds[below:-1]) and kinds[-1] == wanted
+
+
+def _require_plain(root: Path, described: Description, *, moved: bool) -> None:
+    """Raise OpsError where the copy has not what its description names, or has it twice."""
+    for what in (What.SPEC, What.BACKUP):
+        if len(described.of(what)) != 1:
+            raise OpsError(
+                f"the copy's description names {len(described.of(what))} of {what}, not one",
+                "choose another one with --at",
+            )
+    for kept in described.kept:
+        if moved and kept.what == What.BACKUP:
+            continue
+        kind = "folder" if kept.folder else "file"
+        if not is_plain(root, root / kept.content.lstrip("/"), folder=kept.folder):
+            raise OpsError(
+                f"the copy has no {kind} {kept.content}, or a link in its place",
+                "choose another one with --at, or bring the files back by hand (docs/backup.md)",
+            )
+
+
+def _read(root: Path, place: str) -> Description:
+    path = root / place.lstrip("/") / FILE
+    try:
+        if not is_plain(root, path.parent, folder=True):
+            raise OSError(errno.ENOTDIR, "it is no folder")
         with open_plain(path) as file:
             data = file.read(LONGEST + 1)
     except OSError as error:
@@ -144,7 +184,11 @@ def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
         ),
         None,
     )
-    specs = [p for p in map(Path, snapshot.paths) if p.suffix in {".yaml", ".yml"} and _file(root, p)]
+    specs = [
+        path
+        for path in map(Path, snapshot.paths)
+        if path.suffix in {".yaml", ".yml"} and is_plain(root, root / str(path).lstrip("/"), folder=False)
+    ]
     spec = next((p for p in specs if state is None or p.parent == state.parent), None)
     if spec is None:
         raise OpsError(
@@ -193,21 +237,15 @@ def _guess_kept(root: Path, snapshot: AwaySnapshot, state: Path, spec: Path) -> 
             what = _STATE_FOLDERS[path.name]
         else:
             what = What.SECRET
-        try:
-            facts = (root / str(path).lstrip("/")).lstat()
-        except OSError:
-            continue
-        if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+        copy = root / str(path).lstrip("/")
+        if not (is_plain(root, copy, folder=False) or is_plain(root, copy, folder=True)):
             continue  # restic kept a link itself then
+        facts = copy.lstat()
         named = str(path) if what is What.SECRET else ""
         yield Kept(
             str(path), str(path), what, stat.S_ISDIR(facts.st_mode), stat.S_IMODE(facts.st_mode) & 0o777,
             facts.st_uid, facts.st_gid, named=named,
         )  # fmt: skip
-
-
-def _file(root: Path, path: Path) -> bool:
-    return os.path.isfile(root / str(path).lstrip("/"))  # noqa: PTH113 - False where it can't be looked at
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -61,6 +61,8 @@ class Journal:
     """The engine that was chosen."""
     schedule: str = ""
     """Where the schedule was installed outside the stack: `cron` or `systemd`."""
+    began: str = ""
+    """When it was first asked for (ISO 8601, UTC): a step that is killed notes no seconds."""
 
     def has(self, step: str) -> bool:
         """Whether that step is done."""
@@ -107,9 +109,16 @@ class Desk:
     def clear(self) -> None:
         """Remove the folder of the recovery, and the state directory where it holds nothing else."""
         if self.folder.exists():
+            # The journal goes last: what is killed here is gone on with by the same command.
+            _empty(self.folder, self._path)
             shutil.rmtree(self.folder)
         if self.state.exists() and not others(self.state):
             shutil.rmtree(self.state)
+
+    def remove(self) -> None:
+        """Remove the whole state directory, the journal last."""
+        _empty(self.state, self.folder)
+        self.clear()
 
     def read(self) -> Journal | None:
         """The recovery that did not end; None where there is none. Raises OpsError for a damaged journal."""
@@ -148,6 +157,13 @@ class Desk:
         return self.write(replace(journal, made=(*journal.made, str(path))))
 
 
+def _empty(folder: Path, but: Path) -> None:
+    """Remove all that is in `folder` but that."""
+    for path in folder.iterdir():
+        if path != but:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def others(state: Path) -> list[str]:
     """What the state directory holds beside a recovery."""
     if not os.path.lexists(state):
@@ -177,4 +193,5 @@ _WHOLE = shapes.has(
     environment=shapes.optional(_text),
     engine=shapes.optional(_text),
     schedule=_text,
+    also={"began": _text},
 )

@@ -118,17 +118,8 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
         text = with_value(text, "engine", asked.engine, environment=environment)
-    for setting in asked.settings:
-        path, equals, value = setting.partition("=")
-        if not equals or not path:
-            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
-        try:
-            plain = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise OpsError(
-                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
-            ) from None
-        text = with_value(text, path, plain, environment=environment)
+    for path, value in values_of(asked.settings):
+        text = with_value(text, path, value, environment=environment)
     files = {}
     dotenv = None
     for each in places.placements:
@@ -138,6 +129,22 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
             if name:
                 files[name] = each.source
     return Draft(text, into / description.spec, environment, description.edition, dotenv, files)
+
+
+def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
+    """Place in the spec and value of each `PATH=VALUE`. Raises OpsError for what is none."""
+    found = []
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals or not path:
+            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
+        try:
+            found.append((path, yaml.safe_load(value)))
+        except yaml.YAMLError:
+            raise OpsError(
+                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
+            ) from None
+    return found
 
 
 def look_at(

@@ -20,6 +20,8 @@ from techsapo_ops.operations.recover.copied import Copied
 
 BESIDE = "recovered"
 """Folder beside the spec for what can't be put where it was."""
+MODES = 0o775
+"""Of all that is placed: neither setuid nor what others may write."""
 _NOWHERE = frozenset({What.COPIES, What.KIT, What.SPEC})
 """What is used where it was fetched, and the spec, which is written with its changes."""
 
@@ -49,6 +51,10 @@ class Places:
     def backup(self) -> Placement:
         """That of the backup's folder."""
         return next(each for each in self.placements if each.kept.what == What.BACKUP)
+
+    def outside(self, into: Path) -> tuple[Placement, ...]:
+        """Those that are written outside of the stack's folder `into`."""
+        return tuple(p for p in self.placements if not p.there and not p.target.is_relative_to(into))
 
     @property
     def moved(self) -> tuple[Placement, ...]:
@@ -80,6 +86,9 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
             if os.path.lexists(target):
                 there = _same(source, target)
                 why = "" if there else f"another {'folder' if kept.folder else 'file'} is at {target}"
+            elif not kept.named:
+                # Of what the spec does not name nothing says that it belongs there: /etc/cron.d is as good.
+                why = f"it was {kept.path}, which the spec does not name"
             elif not os.access(existing(target.parent), os.W_OK | os.X_OK):
                 why = f"{existing(target.parent)} can't be written by this user"
             if why:
@@ -155,7 +164,7 @@ def put(placement: Placement, prepared: Path, into: Path, making: Callable[[Path
             return []
         if not kept.folder:
             with placement.source.open("rb") as content:
-                NoFollowFile(target).put(content, kept.mode)
+                NoFollowFile(target).put(content, kept.mode & MODES)
             return []
         if prepared.exists():
             shutil.rmtree(prepared)
@@ -187,14 +196,14 @@ def _copy(source: Path, target: Path) -> list[str]:
             (target / name).mkdir(mode=0o700)
         elif stat.S_ISREG(facts.st_mode):
             shutil.copyfile(path, target / name, follow_symlinks=False)
-            (target / name).chmod(stat.S_IMODE(facts.st_mode) & 0o777)
+            (target / name).chmod(facts.st_mode & MODES)
         elif stat.S_ISLNK(facts.st_mode) and _stays(path.readlink()):
             (target / name).symlink_to(path.readlink())
         else:
             left.append(str(name))
     folders = [(path, facts) for path, facts in _below(source) if stat.S_ISDIR(facts.st_mode)]
     for path, facts in (*reversed(folders), (source, source.lstat())):
-        (target / path.relative_to(source)).chmod(stat.S_IMODE(facts.st_mode) & 0o777)
+        (target / path.relative_to(source)).chmod(facts.st_mode & MODES)
     return left
 
 
@@ -212,7 +221,7 @@ def _each(placement: Placement) -> list[str]:
             file = NoFollowFile(placement.target / name)
             if file.look() is None:
                 with path.open("rb") as content:
-                    file.put(content, facts.st_mode & 0o777)
+                    file.put(content, facts.st_mode & MODES)
         elif not stat.S_ISDIR(facts.st_mode):
             left.append(str(name))
     return left

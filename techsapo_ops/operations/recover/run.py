@@ -28,7 +28,7 @@ from techsapo_ops.operations.recover.choice import Choice, choose
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.look import Doors, Look, draft_of, look_at, missing_variables, restorable
-from techsapo_ops.operations.recover.placing import Places, places_in, put, require_free
+from techsapo_ops.operations.recover.placing import MODES, Places, places_in, put, require_free
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
@@ -53,6 +53,8 @@ class Recovered:
     seconds: Mapping[str, float]
     status: str
     remaining: tuple[tuple[str, str], ...]
+    since_began: float = 0.0
+    """Seconds since it was first asked for, with what was waited for, cut short and done again."""
 
     @property
     def data_seconds(self) -> float:
@@ -75,6 +77,8 @@ class Recovery:
     doors: Doors
     say: Callable[[str], None]
     journal: Journal | None = None
+    looked: float = 0.0
+    """Seconds that the look took: it reads every byte of the copy, so it is work of the recovery."""
 
     def begin(self, asked: Asked) -> Journal:
         """Choose the copy, or go on with the recovery that did not end. Raises OpsError."""
@@ -88,7 +92,8 @@ class Recovery:
             return found
         at = datetime.fromisoformat(asked.at) if asked.at else None
         chosen = choose(self.restic.snapshots(), at, asked.project)
-        found = Journal(asked, chosen.snapshot.id, chosen.snapshot.backup)
+        now = datetime.now(UTC).isoformat()
+        found = Journal(asked, chosen.snapshot.id, chosen.snapshot.backup, began=now)
         self.journal = self.desk.write(found)
         return found
 
@@ -156,6 +161,7 @@ class Recovery:
         journal = self._journal()
         if journal.has("place"):
             return None
+        began = time.monotonic()
         choice = self._choice(journal)
         copied = self._copied(choice.snapshot)
         places = self._places(copied)
@@ -171,7 +177,9 @@ class Recovery:
                 f"set in the old host's environment alone, and not here: {', '.join(lacking)}"
             )
         prospect = self.doors.prospect(draft, journal.asked.engine)
-        return look_at(choice, copied, places, draft, prospect, journal.asked)
+        found = look_at(choice, copied, places, draft, prospect, journal.asked)
+        self.looked = time.monotonic() - began
+        return found
 
     def approve(self) -> None:
         """Note that somebody has agreed to it."""
@@ -203,13 +211,14 @@ class Recovery:
             known["seconds"] = round(sum(journal.done.values()), 1)
         self.desk.clear()
         return Recovered(
-            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], tuple(remaining)
-        )
+            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], tuple(remaining),
+            _since(journal.began),
+        )  # fmt: skip
 
     # What each step does
 
     def _place(self, look: Look) -> None:
-        began = time.monotonic()
+        began = time.monotonic() - self.looked
         for path in (self.into, self.desk.state):
             with opened(path, make=0o755):
                 pass
@@ -225,7 +234,7 @@ class Recovery:
             self.doors.listener.warn(f"{name} is a link that leads elsewhere; it was left out")
         self._making(look.draft.file)
         (spec,) = copied.description.of(What.SPEC)
-        write_atomic(look.draft.file, look.draft.text.encode(), spec.mode & 0o777)
+        write_atomic(look.draft.file, look.draft.text.encode(), spec.mode & MODES)
         self.journal = self.desk.write(
             replace(
                 self._journal(), backup=copied.backup.id, spec=str(look.draft.file),
@@ -358,6 +367,13 @@ class Recovery:
         return places_in(copied, self.into, frozenset(self._journal().made))
 
 
+def _since(began: str) -> float:
+    """Seconds since that moment by the clock of this host; 0 where it was set back."""
+    if not began:
+        return 0.0
+    return round(max((datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds(), 0.0), 3)
+
+
 def abandon(
     desk: Desk, doors: Doors, stop: Callable[[Path], object], *, wait: float = 0.0
 ) -> tuple[str, ...]:
@@ -383,5 +399,5 @@ def abandon(
             if os.path.lexists(path) and not path.is_relative_to(desk.state):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 gone.append(str(path))
-        shutil.rmtree(desk.state)
+        desk.remove()
     return (*gone, str(desk.state))

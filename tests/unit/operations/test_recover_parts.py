@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -283,3 +285,108 @@ def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Pat
         abandon(desk, cast(Doors, NoDoors()), stopped.append)
     assert not stopped
     assert (tmp_path / "etc/restic").exists()
+
+
+def told_again(copy: Copied, *more: Kept, but: str = "") -> None:
+    """Let the description name `more`, and nothing of the kind `but`."""
+    kept_ones = tuple(each for each in copy.description.kept if each.what != but)
+    text = replace(copy.description, kept=(*kept_ones, *more)).text()
+    (copy.root / "srv/old/.techsapo" / FOLDER / FILE).write_text(text)
+
+
+@pytest.mark.parametrize("form", ["file", "folder above", "fifo", "missing", "another kind"])
+def test_a_path_of_the_copy_that_is_none_is_refused_before_it_is_read(
+    copy: Copied, tmp_path: Path, form: str
+) -> None:
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "shadow").write_text("this host's")
+    taken = copy.root / "srv/taken"
+    if form == "file":
+        taken.symlink_to(host / "shadow")
+    elif form == "folder above":
+        (copy.root / "srv/host").symlink_to(host)
+        taken = copy.root / "srv/host/shadow"
+    elif form == "fifo":
+        os.mkfifo(taken)
+    elif form == "another kind":
+        taken.mkdir()
+    told_again(copy, kept(f"/{taken.relative_to(copy.root)}", What.SECRET, named="secrets/taken"))
+    with pytest.raises(OpsError, match=r"the copy has no file /srv/.*, or a link in its place"):
+        read_copy(copy.root, snapshot(0), None)
+
+
+def test_a_backup_that_a_link_leads_to_stays_where_it_is(copy: Copied, tmp_path: Path) -> None:
+    host = tmp_path / "host"
+    shutil.move(copy.backup.folder.parent, host)
+    copy.backup.folder.parent.symlink_to(host)
+    with pytest.raises(OpsError, match="did not come back"):
+        read_copy(copy.root, snapshot(0), None)
+    assert (host / copy.backup.id / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_description_with_no_spec_or_two_is_refused(copy: Copied, count: int) -> None:
+    told_again(copy, *[kept("/srv/old/techsapo.yaml", What.SPEC)] * count, but="spec")
+    with pytest.raises(OpsError, match=f"names {count} of spec, not one"):
+        read_copy(copy.root, snapshot(0), None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("what", "whatever"), ("named", "a\nb"), ("named", "a\u202eb")], ids=repr
+)
+def test_a_description_with_words_that_nobody_wrote_is_refused(copy: Copied, name: str, value: str) -> None:
+    told_again(copy, replace(copy.description.kept[-1], **{name: value}))
+    with pytest.raises(OpsError, match="is damaged"):
+        read_copy(copy.root, snapshot(0), None)
+
+
+def test_a_name_with_a_wide_space_is_a_name(copy: Copied) -> None:
+    told_again(copy, replace(copy.description.kept[4], named="secrets/秘密\u3000鍵"))
+    assert read_copy(copy.root, snapshot(0), None).description.kept[-1].named == "secrets/秘密\u3000鍵"
+
+
+def test_what_the_spec_does_not_name_is_put_nowhere_outside_and_no_mode_lets_others_write(
+    copy: Copied, tmp_path: Path
+) -> None:
+    planted = replace(kept(str(tmp_path / "etc/restic"), What.FILE, mode=0o6777), path=f"{tmp_path}/cron.d/x")
+    changed = replace(copy, description=replace(copy.description, kept=(planted,)))
+    into = tmp_path / "new"
+    into.mkdir()
+    (found,) = places_in(changed, into).placements
+    assert found.target == into / "recovered/x"
+    assert "which the spec does not name" in found.why
+    put(found, tmp_path / "prepared", into, lambda _: None)
+    assert stat.S_IMODE(found.target.stat().st_mode) == 0o775
+
+
+def test_the_words_to_install_the_version_of_then_are_harmless_in_a_shell(copy: Copied) -> None:
+    folder = copy.root / "srv/$(id) x"
+    folder.mkdir()
+    (folder / "techsapo_ops-9.0.0-py3-none-any.whl").write_bytes(b"")
+    path = copy.root / "srv/old/.techsapo" / FOLDER / FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), "tool": "9.0.0"}))
+    with pytest.raises(OpsError, match="newer techsapo") as caught:
+        read_copy(copy.root, snapshot(0), None)
+    assert f"-r '{folder}'/requirements.lock" in caught.value.hint
+
+
+def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path / ".techsapo")
+    seen: list[bool] = []
+    remove = shutil.rmtree
+
+    def watched(path: Path) -> None:
+        seen.append((desk.folder / "journal.json").exists())
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    with desk.lock():
+        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
+        desk.fetched.mkdir()
+        (desk.state / "data").mkdir()
+        desk.remove()
+    assert seen == [True, True, True, False]
+    assert not desk.state.exists()
