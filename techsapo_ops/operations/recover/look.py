@@ -24,6 +24,7 @@ from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
+from techsapo_ops.operations.recover.servers import too_old
 from techsapo_ops.spec.edit import repointed, with_value
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
@@ -282,6 +283,7 @@ def _blockers(
             packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
             yield f"{row.kind} can't come back: {gone.reason}", f"{remedy}; or --without {kind.name}"
+    yield from too_old(((row.kind, row.server) for row in rows if not row.why), stack)
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
     free = room(draft.file.parent).free_bytes
     if raw > free:

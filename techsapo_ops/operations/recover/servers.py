@@ -1,0 +1,93 @@
+"""Whether this host's servers are too old for the data of a copy, seen before any of them is started."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from techsapo_ops.adapters.docker import full_reference
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.backup import registry
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+
+_NUMBERS = re.compile(r"(?<![\w.])v?=?(\d+(?:\.\d+)+)")
+_TAG = re.compile(r"v?(\d+(?:\.\d+)*)(?![\w.])")
+_SECONDS = 20.0
+
+
+def too_old(data: Iterable[tuple[str, str]], stack: Stack) -> Iterator[tuple[str, str]]:
+    """What is older here than what was backed up, and what to try; each server once.
+
+    `data` are kinds of parts, and program and version that each was backed up from. What can't be told, as of
+    an image of another name, is left to the restore, which asks the server that runs.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part, server in data:
+        kind = registry.find(part.partition(":")[0])
+        if kind is not None and kind.throwaway and version_in(server):
+            found.setdefault(kind.throwaway, []).append((part, server))
+    for name, held in found.items():
+        service = next(iter(stack.topology.of_kind(name)), None)
+        here = version_here(stack, service) if service is not None else ""
+        part, server = held[0]
+        if service is not None and here and _older(here, version_in(server)):
+            ours = f"{server.partition(' ')[0]} {here} of {_where(stack, name)}"
+            without = " ".join(f"--without {each}" for each, _ in held)
+            yield (
+                f"{part} was backed up from {server}, and {ours} is older",
+                f"{_remedy(stack, service, version_in(server))}; or {without}",
+            )
+
+
+def version_here(stack: Stack, service: Service) -> str:
+    """Version of what will run for `service`, in digits and dots; empty where nothing tells it."""
+    if stack.topology.engine == "compose":
+        return _of_image(stack, service)
+    if service.binary is None:
+        return ""
+    try:
+        done = stack.runner.run(Command((service.binary, "--version")), timeout=_SECONDS)
+    except OpsError:
+        return ""
+    return version_in(done.output.replace(service.binary, "")) if done.code == 0 else ""
+
+
+def version_in(text: str) -> str:
+    """The first version that a program's words hold: `8.0.2` of `Redis server v=8.0.2 sha=…`."""
+    found = _NUMBERS.search(text)
+    return found[1] if found else ""
+
+
+def _of_image(stack: Stack, service: Service) -> str:
+    """By the tag, and of images of the well-known name alone: anybody's own may count its versions anew."""
+    spec, kind = stack.spec, kind_of(service)
+    if kind.built_from(spec):
+        return ""
+    wanted = full_reference(spec.images.get(kind.name, service.facts.image))  # type: ignore[call-overload] # a kind
+    name, _, tag = wanted.partition("@")[0].rpartition(":")
+    known = full_reference(service.facts.image).rpartition(":")[0]
+    registry_host, _, path = name.partition("/")
+    if path and (registry_host == "localhost" or {".", ":"} & set(registry_host)):  # Docker's own rule
+        name = path.removeprefix("library/")
+    found = _TAG.match(tag)
+    return found[1] if found and name == known else ""
+
+
+def _older(here: str, made: str) -> bool:
+    """As far as both tell: `8` is not older than `8.4`. What follows the second number is of no matter."""
+    ours, theirs = ([int(number) for number in text.split(".")[:2]] for text in (here, made))
+    return ours < theirs[: len(ours)]
+
+
+def _where(stack: Stack, name: str) -> str:
+    return f"images.{name}" if stack.topology.engine == "compose" else "this host"
+
+
+def _remedy(stack: Stack, service: Service, made: str) -> str:
+    if stack.topology.engine == "compose":
+        image = full_reference(service.facts.image).rpartition(":")[0]
+        return f"name a newer image, e.g. --set images.{service.kind}={image}:{'.'.join(made.split('.')[:2])}"
+    return f"update {service.facts.package or service.kind} ({service.binary})"
