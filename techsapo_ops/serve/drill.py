@@ -8,6 +8,7 @@ that has to do with models and money.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +18,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from techsapo_ops.serve.audit_trail import on_disk
@@ -43,6 +45,8 @@ EVERY = 0.25
 """Seconds between two events of a stream."""
 STREAM_SECONDS = 600.0
 """The longest that a stream stays open."""
+_LENGTH = re.compile(r"[0-9]{1,3}")
+"""Bytes of a body that is looked at before its proof is."""
 
 
 class DrillBody(BaseModel):
@@ -87,14 +91,14 @@ def drill_routes(
     """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
 
     async def admit(request: Request) -> Caller:
-        _admit(seal, request, "post")
+        await _admit(seal, request, "post")
         return Caller(None, None, "")
 
     router = APIRouter(route_class=body_route(admit), include_in_schema=False)
 
     @router.get(PATH)
     async def get(request: Request) -> Response:
-        _admit(seal, request, "get")
+        await _admit(seal, request, "get")
         return json_response({"request_id": request.state.request_id, "instance": instance})
 
     @router.post(PATH)
@@ -113,7 +117,7 @@ def drill_routes(
 
     @router.get(STREAM_PATH)
     async def stream(request: Request) -> Response:
-        _admit(seal, request, "stream")
+        await _admit(seal, request, "stream")
         to_stream(request.scope)
         return EventStream(
             lambda: _events(instance, lifecycle),
@@ -123,12 +127,32 @@ def drill_routes(
     return router
 
 
-def _admit(seal: DrillSeal | None, request: Request, kind: str) -> None:
+async def _admit(seal: DrillSeal | None, request: Request, kind: str) -> None:
+    """Raises Problem for a request that its proof was not made for, body and key too."""
     proof = request.headers.get(HEADER, "")
-    name = str(request.state.request_id)
-    if seal is None or not seal.holds(proof, request.method, request.url.path, name):
-        raise Problem(401, "unauthorized", "that is for drills of this stack alone")
+    name, path = str(request.state.request_id), str(request.scope["path"])
+    # Sent again with another key, a request that was overheard would be a new one.
+    key = request.headers.get("idempotency-key")
+    if seal is None or not proof or (kind == "post" and path == PATH and key != name):
+        raise _refused()
+    length = request.headers.get("content-length", "" if "transfer-encoding" in request.headers else "0")
+    if not _LENGTH.fullmatch(length):  # nobody is let in yet
+        raise _refused()
+    if not seal.holds(proof, request.method, path, name, await _sent(request)):
+        raise _refused()
     request.scope["state"][STATE] = kind
+
+
+async def _sent(request: Request) -> bytes:
+    """The body. Raises Problem where it does not come."""
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise _refused() from None
+
+
+def _refused() -> Problem:
+    return Problem(401, "unauthorized", "that is for drills of this stack alone")
 
 
 async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The proof that a request is a drill's: made with the app's key, for that one request, for some minutes.
 
 Who has the proof of one request may send that request again, which changes nothing; they can make no other.
-HMAC-SHA-256 (RFC 2104) over the version of the form, the end of its time, method, path and id of the request.
+HMAC-SHA-256 (RFC 2104) over the version of the form, the end of its time, method, path, id and body of the
+request.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ class DrillSeal:
         self._key = key
         self._now = now
 
-    def proof(self, method: str, path: str, request_id: str) -> str:
+    def proof(self, method: str, path: str, request_id: str, body: bytes = b"") -> str:
         """The value of HEADER for one request."""
         ends = int(self._now() + LIFE)
-        return f"{FORM} {ends} {self._mac(ends, method, path, request_id)}"
+        return f"{FORM} {ends} {self._mac(ends, method, path, request_id, body)}"
 
-    def holds(self, proof: str, method: str, path: str, request_id: str) -> bool:
+    def holds(self, proof: str, method: str, path: str, request_id: str, body: bytes = b"") -> bool:
         """Whether `proof` was made for this request by this key, and its time is not over."""
         found = _PROOF.fullmatch(proof)
         if found is None:
@@ -43,9 +44,9 @@ class DrillSeal:
         ends = int(found["ends"])
         if not self._now() <= ends <= self._now() + MOST_LIFE:
             return False
-        return hmac.compare_digest(found["mac"], self._mac(ends, method, path, request_id))
+        return hmac.compare_digest(found["mac"], self._mac(ends, method, path, request_id, body))
 
-    def _mac(self, ends: int, method: str, path: str, request_id: str) -> str:
-        parts = (FORM, str(ends), method, path, request_id)
+    def _mac(self, ends: int, method: str, path: str, request_id: str, body: bytes) -> str:
+        parts = (FORM, str(ends), method, path, request_id, hashlib.sha256(body).hexdigest())
         message = _PURPOSE + b"".join(b"\0%d " % len(part.encode()) + part.encode() for part in parts)
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()

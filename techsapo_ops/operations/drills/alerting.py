@@ -190,15 +190,16 @@ def _known(prometheus: Prometheus) -> None:
 def _post(load: Load, name: str, lasting: float) -> str:
     """Tell one instance for how long the alert fires; returns its name. Raises OpsError."""
     seal = DrillSeal(load.key.reveal().encode())
+    body = json.dumps({"seconds": lasting}).encode()
     headers = {
         "X-Request-ID": name,
-        HEADER: seal.proof("POST", PATH, name),
+        HEADER: seal.proof("POST", PATH, name, body),
         "Content-Type": "application/json",
     }
     try:
         answer = send(
             load.url + PATH,
-            json.dumps({"seconds": lasting}).encode(),
+            body,
             timeout=load.timeout,
             headers=headers,
             trust=load.trust,

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.http import Unreachable, fetch, preload, way
 from techsapo_ops.adapters.reasons import causes, os_reason
@@ -169,15 +169,16 @@ class Traffic:
         import httpx
 
         began, method = self.now(), request.kind.upper()
-        sent: dict[str, Any] = {}
-        headers = _headers(self._seal, method, PATH, request.id)
+        body = b""
         if request.kind == "post":
-            sent["json"] = {"seconds": self._load.work}
-            headers["Idempotency-Key"] = request.id
+            body = json.dumps({"seconds": self._load.work}).encode()
+        headers = _headers(self._seal, method, PATH, request.id, body)
+        if body:
+            headers |= {"Idempotency-Key": request.id, "Content-Type": "application/json"}
         try:
             async with asyncio.timeout(self._load.timeout):
                 answer = await client.request(
-                    method, self._load.url + PATH, headers=headers, extensions=self._way, **sent
+                    method, self._load.url + PATH, headers=headers, extensions=self._way, content=body or None
                 )
         except TimeoutError:
             return Attempt(began, self.now(), 0, f"no answer within {self._load.timeout:g} s")
@@ -252,8 +253,8 @@ def look(load: Load) -> None:
     )
 
 
-def _headers(seal: DrillSeal, method: str, path: str, name: str) -> dict[str, str]:
-    return {"X-Request-ID": name, HEADER: seal.proof(method, path, name)}
+def _headers(seal: DrillSeal, method: str, path: str, name: str, body: bytes = b"") -> dict[str, str]:
+    return {"X-Request-ID": name, HEADER: seal.proof(method, path, name, body)}
 
 
 def _reason(error: Exception, timeout: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
@@ -36,8 +37,19 @@ def made(directory: Path, key: bytes | None = KEY) -> App:
     return App(Options(make_spec(), "app-1", directory / "data", app_key=key))
 
 
-def proven(name: str, method: str = "POST", path: str = PATH, key: bytes = KEY) -> dict[str, str]:
-    return {"X-Request-ID": name, HEADER: DrillSeal(key).proof(method, path, name)}
+def proven(
+    name: str, method: str = "POST", path: str = PATH, key: bytes = KEY, body: bytes = b""
+) -> dict[str, str]:
+    return {"X-Request-ID": name, HEADER: DrillSeal(key).proof(method, path, name, body)}
+
+
+async def post(
+    client: httpx.AsyncClient, name: str, body: Any, path: str = PATH, **headers: str
+) -> httpx.Response:
+    """What a drill sends as `name`, with `headers` in place of its own."""
+    sent = json.dumps(body).encode()
+    own = {**proven(name, path=path, body=sent), "Idempotency-Key": name, "Content-Type": "application/json"}
+    return await client.post(path, content=sent, headers={**own, **headers})
 
 
 async def counted(client: httpx.AsyncClient) -> Mapping[str, float]:
@@ -59,8 +71,7 @@ def rows(directory: Path) -> list[tuple[str, str, str, float]]:
 @whole
 async def test_one_is_carried_out_once_whatever_number_of_times_it_is_sent(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
-        headers = {**proven("drill-1-1"), "Idempotency-Key": "drill-1-1"}
-        answers = [await client.post(PATH, json={"seconds": 0}, headers=headers) for _ in range(3)]
+        answers = [await post(client, "drill-1-1", {"seconds": 0}) for _ in range(3)]
     said = [answer.json() for answer in answers]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert len({each["execution"] for each in said}) == 1
@@ -73,7 +84,7 @@ async def test_it_counts_in_its_own_series_alone_and_no_report_knows_of_it(tmp_p
     async with client_of(made(tmp_path)) as client:
         await counted(client)
         before = await counted(client)
-        await client.post(PATH, json={"seconds": 0}, headers=proven("drill-1-1"))
+        await post(client, "drill-1-1", {"seconds": 0})
         await client.get(PATH, headers=proven("drill-1-2", "GET"))
         await asyncio.sleep(0)
         after = await counted(client)
@@ -114,7 +125,31 @@ async def test_an_app_without_a_key_of_its_stack_knows_no_drills(tmp_path: Path)
 @whole
 async def test_a_drill_gets_no_answer_to_a_question(tmp_path: Path) -> None:
     async with client_of(made(tmp_path)) as client:
-        refused = await client.post(PATH, json={"prompt": "hello"}, headers=proven("drill-1-1"))
-        longer = await client.post(PATH, json={"seconds": 3600}, headers=proven("drill-1-2"))
+        refused = await post(client, "drill-1-1", {"prompt": "hello"})
+        longer = await post(client, "drill-1-2", {"seconds": 3600})
     assert (refused.status_code, longer.status_code) == (422, 422)
+    assert rows(tmp_path) == []
+
+
+@whole
+async def test_what_is_overheard_can_not_become_another_request(tmp_path: Path) -> None:
+    alert = "/api/v1/drill/alert"
+    async with client_of(made(tmp_path)) as client:
+        heard = {**proven("drill-1-1", body=b'{"seconds": 0}'), "Content-Type": "application/json"}
+        again = [
+            await client.post(PATH, content=body, headers={**heard, **key})
+            for body, key in (
+                (b'{"seconds": 0}', {}),
+                (b'{"seconds": 0}', {"Idempotency-Key": "another"}),
+                (b'{"seconds": 30}', {"Idempotency-Key": "drill-1-1"}),
+                (b" " * 1000, {"Idempotency-Key": "drill-1-1"}),
+            )
+        ]
+        ending = {
+            **proven("drill-1-2", path=alert, body=b'{"seconds": 0}'), "Content-Type": "application/json"
+        }  # fmt: skip
+        fired = await client.post(alert, content=b'{"seconds": 1800}', headers=ending)
+        ended = await client.post(alert, content=b'{"seconds": 0}', headers=ending)
+    assert {answer.status_code for answer in again} == {401}
+    assert (fired.status_code, ended.status_code) == (401, 200)
     assert rows(tmp_path) == []

@@ -44,6 +44,11 @@ def test_what_is_no_proof_is_refused(proof: str) -> None:
     assert not seal().holds(proof, *ASKED)
 
 
+def test_a_proof_holds_for_no_other_body() -> None:
+    assert not seal().holds(PROOF, *ASKED, b"{}")
+    assert seal().holds(seal().proof(*ASKED, b"{}"), *ASKED, b"{}")
+
+
 def test_another_stack_s_proof_is_refused() -> None:
     assert not seal(b"other").holds(PROOF, *ASKED)
 
