@@ -109,6 +109,24 @@ def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: 
     assert left(stack_of(lab)) == []
 
 
+def test_copies_that_somebody_removed_from_the_server_are_missed(
+    copied: tuple[Stack, Path], lab: Project, backup: Backup
+) -> None:
+    stack, place = copied
+    newer = backed_up(lab)
+    repository = repository_of(stack)
+    try:
+        found = verify_offsite(stack)  # the copy of the repository is of before
+        assert not found.ok
+        assert found.id == backup.id
+        assert found.sentences[0].startswith(f"{newer.id}, which went off-site, is no longer there")
+        assert verify_offsite(stack, backup.id).ok
+    finally:
+        with repository.lock():
+            repository.remove(newer)
+    assert verify_offsite(stack).ok
+
+
 def packs(place: Path) -> list[Path]:
     return sorted((p for p in (place / "data").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 

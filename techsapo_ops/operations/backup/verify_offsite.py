@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,8 @@ from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import PartResult, Verification, few, refused, verify_deep, with_origin
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.metrics import write_metrics
-from techsapo_ops.operations.backup.offsite import AWAY, for_now
-from techsapo_ops.operations.backup.proof import LEVEL, note_proof
+from techsapo_ops.operations.backup.offsite import AWAY, for_now, is_whole
+from techsapo_ops.operations.backup.proof import LEVEL, note_proof, proofs
 from techsapo_ops.stack.layout import PROOF_FOLDER
 from techsapo_ops.stack.stack import Stack
 
@@ -87,7 +87,8 @@ def verify_offsite(
         began = monotonic()
         say(f"asking {_place(away)}")
         away.reach()
-        snapshot = _chosen(stack, away, word)
+        ours = _ours(stack, away)
+        snapshot = _chosen(ours, word)
         with for_now(stack, PROOF_FOLDER) as folder:
             _require_room(away, snapshot, folder)
             say(f"fetching {snapshot.backup} of {snapshot.time:%Y-%m-%d %H:%M} UTC")
@@ -97,6 +98,8 @@ def verify_offsite(
                 found = Verification(snapshot.backup, LEVEL, at, (), (failed,))
             else:
                 found = _looked(stack, snapshot, folder, at, told)
+        if word == "latest" and (gone := _gone(stack, ours)):
+            found = replace(found, problems=(gone, *found.problems))
         fetched = PartResult("fetching", (), round(fetching, 3))
         found = replace(
             found, level=LEVEL, parts=(fetched, *found.parts), seconds=round(monotonic() - began, 3)
@@ -117,8 +120,8 @@ def _place(away: Restic) -> str:
     return f"the {kind} repository" if colon else f"the repository {away.repository}"
 
 
-def _chosen(stack: Stack, away: Restic, word: str) -> AwaySnapshot:
-    """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
+def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
+    """The copies of this stack, oldest first. Raises OpsError where there is none."""
     known = [found for found in away.snapshots() if found.backup]
     tag, place = project_tag(stack.spec.project), str(repository_of(stack).path.resolve())
     # Two stacks may share a repository; a copy of before 0.2 is told by its path.
@@ -127,17 +130,44 @@ def _chosen(stack: Stack, away: Restic, word: str) -> AwaySnapshot:
         for found in known
         if tag in found.tags or (not found.project and any(path.startswith(place) for path in found.paths))
     ]
-    if word != "latest":
-        ours = [found for found in ours if found.backup.startswith(word)]
-    elif whole := [found for found in ours if found.whole]:
-        ours = whole
     if not ours:
-        which = "no backup" if word == "latest" else f"no backup {word}"
         raise OpsError(
-            f"{which} of this stack is off-site: the repository has {len(known)} copies of others",
+            f"no backup of this stack is off-site: the repository has {len(known)} copies of others",
             "`techsapo backup` copies one there",
         )
-    return ours[-1]
+    return ours
+
+
+def _chosen(ours: Sequence[AwaySnapshot], word: str) -> AwaySnapshot:
+    """The newest copy of all that this stack had, or the newest of the backup that `word` begins."""
+    if word == "latest":
+        return next((found for found in reversed(ours) if found.whole), ours[-1])
+    found = [each for each in ours if each.backup.startswith(word)]
+    if not found:
+        raise OpsError(f"no backup {word} of this stack is off-site", "`techsapo backup` copies one there")
+    return found[-1]
+
+
+def _gone(stack: Stack, ours: Sequence[AwaySnapshot]) -> str:
+    """What was copied there last and is no longer there, in words; "" for nothing.
+
+    Who may write to the server needs no password to remove copies, or to put an old repository back.
+    """
+    repository = repository_of(stack)
+    copied = {
+        backup.id
+        for backup in repository.ours()
+        if repository.checks(backup).get("offsite", {}).get("ok") and is_whole(backup)
+    }
+    copied |= {found["good"]["id"] for found in (proofs(stack.layout),) if "good" in found}
+    there = {found.backup for found in ours}
+    newest = max(copied, default="")
+    if not newest or newest in there or newest < max(there):
+        return ""
+    return (
+        f"{newest}, which went off-site, is no longer there: somebody removed it, or the repository is an "
+        "older one"
+    )
 
 
 def _require_room(away: Restic, snapshot: AwaySnapshot, folder: Path) -> None:

@@ -31,7 +31,7 @@ _LONGEST = 1024 * 1024
 _BEFORE = ("restic", "python3-venv")
 """Packages without which the first command is not there."""
 _LEAST_ROOM = 10 * 1024**3
-_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 _MOVING = (
     "copied",
     "proved",

@@ -21,11 +21,11 @@ from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.doctor_card import look_at_card
 from techsapo_ops.operations.report.page import width
 
-SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address")
+SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (
     "s3:https://s3.example.com/backups/of/shop",
     "sftp:backup@storage.example.com:/techsapo",
-    "rest:https://me:s3cret-in-the-address@rest.example.com/me/" + "long-" * 40,
+    "rest:https://me:s3cret-in-the-address@rest-of-it@rest.example.com/me/" + "long-" * 40,
     "/mnt/away/shop's own",
 )
 
