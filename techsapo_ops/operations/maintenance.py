@@ -36,6 +36,8 @@ SILENCED = (
     "ProbeTargetFailing", "ProbeSlow",
 )  # fmt: skip
 """Alerts of what users notice, who know by now. What a stack is made of is watched on."""
+_MATCHER = Matcher("alertname", "=~", "|".join(SILENCED))
+_COMMENT = "maintenance: "
 
 
 def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: Say) -> Maintenance:
@@ -53,7 +55,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
     what = {"message": made.message, "until": None if until is None else until.isoformat(timespec="seconds")}
     with recorded(stack.layout, "maintenance on", what, warn):
         if before is not None:
-            _expire(stack, before, warn)
+            _expire(stack, warn)
         _noted(stack.layout, made)
         made = replace(made, silence=_silence(stack, made, warn))
         _noted(stack.layout, made)
@@ -66,6 +68,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
     before = maintenance_of(stack.layout)
     if before is None:
         follow(stack.layout)
+        _expire(stack, lambda _: None)  # of one that was killed after its note had gone
         return None
     with recorded(stack.layout, "maintenance off", {"since": before.since.isoformat()}, warn):
         try:
@@ -73,7 +76,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
         except OSError as error:
             raise OpsError(f"cannot remove {note(stack.layout)}: {error.strerror}") from None
         follow(stack.layout)
-        _expire(stack, before, warn)
+        _expire(stack, warn)
     return before
 
 
@@ -152,22 +155,25 @@ def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
         return ""
     now = datetime.now(UTC)
     ends = max(made.until or now + LONGEST_SILENCE, now + timedelta(minutes=1))
-    matcher = Matcher("alertname", "=~", "|".join(SILENCED))
     try:
-        return server.silence([matcher], now, ends, made.by, f"maintenance: {made.message}"[:300])
+        return server.silence([_MATCHER], now, ends, made.by, f"{_COMMENT}{made.message}"[:300])
     except OpsError as error:
         warn(f"alerts of what users notice are not silenced: {error.message}")
         return ""
 
 
-def _expire(stack: Stack, before: Maintenance, warn: Say) -> None:
+def _expire(stack: Stack, warn: Say) -> None:
+    """End every silence of a maintenance: what was killed may have made one and not noted its id."""
     server = _alertmanager(stack)
-    if server is None or not before.silence:
+    if server is None:
         return
     try:
-        server.expire(before.silence)
+        for silence in server.silences():
+            ours = silence.matchers == (_MATCHER,) and silence.comment.startswith(_COMMENT.strip())
+            if ours and silence.state != "expired":
+                server.expire(silence.id)
     except OpsError as error:
-        warn(f"silence {before.silence} is not ended: {error.message}")
+        warn(f"the silence of the maintenance is not ended: {error.message}")
 
 
 def _alertmanager(stack: Stack) -> Alertmanager | None:

@@ -22,6 +22,7 @@ MESSAGE = "新しいディスクへ <b>移行</b> & more"
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Project]:
     spec = only_redis(engine="native", nginx={"listen": free_port()})
+    spec["monitoring"]["alertmanager"]["enabled"] = True
     spec["app"] = {
         "drain": "0s",
         "instances": [{"port": free_port(), "weight": 3}, {"port": free_port(), "weight": 2}],
@@ -108,10 +109,13 @@ def test_one_that_was_killed_in_the_middle_is_finished_by_the_next(stack: Projec
     (folder / "problem.json").unlink()  # as a kill between the note and the switch leaves it
     assert not closed(stack)
     assert status(stack)["on"] is True
+    assert "does not know of the maintenance" in stack.run("drift", code=100).stdout
     stack.run("up")
     assert closed(stack)
     note.unlink()  # as a kill between the note's end and the switch's leaves it
     assert closed(stack)
+    told = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
+    assert ("maintenance", "nginx") in [(each["kind"], each["name"]) for each in told]
     stack.run("maintenance", "off")
     assert not closed(stack)
 
@@ -129,6 +133,34 @@ def test_a_kill_9_at_any_moment_leaves_one_or_the_other(stack: Project) -> None:
     assert closed(stack)
     stack.run("maintenance", "off")
     assert not closed(stack)
+
+
+def silences(stack: Project) -> list[dict[str, Any]]:
+    """Those that Alertmanager goes by."""
+    return [s for s in stack.ask("alertmanager", "api/v2/silences") if s["status"]["state"] == "active"]
+
+
+def test_what_users_notice_is_silenced_until_it_ends_and_nothing_else(stack: Project) -> None:
+    other = json.loads(stack.run("alerts", "silence", "MemoryHigh", "-c", "other", "--json").stdout)["id"]
+    stack.run("maintenance", "on", "--until", "2h", "--message", "first")
+    stack.run("maintenance", "on", "--until", "3h", "--message", "second")
+    (mine,) = [s for s in silences(stack) if s["id"] != other]
+    assert mine["comment"] == "maintenance: second"
+    (matcher,) = mine["matchers"]
+    assert (matcher["name"], matcher["isRegex"], matcher["isEqual"]) == ("alertname", True, True)
+    assert {"RequestsFailing", "ProbeTargetFailing"} <= set(matcher["value"].split("|"))
+    assert "DiskFull" not in matcher["value"]
+    ends = datetime.fromisoformat(mine["endsAt"]) - datetime.now(UTC)
+    assert timedelta(hours=2) < ends <= timedelta(hours=3)
+    note = stack.directory / ".techsapo/maintenance.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "silence": ""}))  # killed before it was noted
+    stack.run("maintenance", "off")
+    assert [s["id"] for s in silences(stack)] == [other]
+    stack.run("maintenance", "on")
+    note.unlink()  # killed between the note's end and the silence's
+    stack.run("maintenance", "off")
+    assert [s["id"] for s in silences(stack)] == [other]
+    stack.run("alerts", "silence", "--expire", other)
 
 
 def test_one_that_was_forgotten_makes_the_stack_degraded(stack: Project) -> None:

@@ -16,10 +16,11 @@ from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action
+from techsapo_ops.stack.maintenance import at_odds
 from techsapo_ops.stack.observed import Observed
 
 EDITED = "was edited by hand"
-Kind = Literal["apply", "file", "service", "stranger", "update"]
+Kind = Literal["apply", "file", "maintenance", "service", "stranger", "update"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,10 @@ def drift(history: History) -> DriftReport:
     findings = [
         *_applies(history),
         *_files(snapshot.desired),
+        *(
+            DriftFinding("maintenance", name, what)
+            for name, what in at_odds(snapshot.desired.topology.layout)
+        ),
         *_services(found),
         *_updates(found),
         *(

@@ -10,6 +10,7 @@ from techsapo_ops.stack.maintenance import (
     ALONE,
     PROBLEM,
     Maintenance,
+    at_odds,
     maintenance_of,
     note,
     told_in,
@@ -55,3 +56,19 @@ def test_a_note_that_can_not_be_read_is_one(tmp_path: Path) -> None:
 
 def test_the_page_shows_a_message_as_words() -> None:
     assert "new &lt;disk&gt;" in page(ON)
+
+
+def test_a_note_and_a_switch_that_disagree_are_told(tmp_path: Path) -> None:
+    layout = stack(tmp_path, "nginx", "app")
+    assert list(at_odds(layout)) == []
+    note(layout).write_text(json.dumps(ON.to_json()))
+    told = dict(at_odds(layout))
+    assert set(told) == {"nginx", "app"}
+    assert "`techsapo up`" in told["nginx"]
+    follow(layout)
+    assert list(at_odds(layout)) == []
+    note(layout).unlink()
+    (layout.config / "app" / "maintenance" / PROBLEM).unlink()
+    told = dict(at_odds(layout))
+    assert set(told) == {"nginx"}
+    assert "`techsapo maintenance off`" in told["nginx"]
