@@ -80,12 +80,15 @@ class Idempotency:
         async def first(held: Held | None) -> Document:
             if held is None:
                 self._not_kept(request)
-                return await self._keep(name, sent, await work(None))
+                return (await self._keep(name, sent, await work(None)))[0]
             journal = await self._journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
-            reply = await self._keep(name, sent, await work(RequestMemory(journal, self._count)))
-            await journal.forget()
+            reply, shared = await self._keep(name, sent, await work(RequestMemory(journal, self._count)))
+            if shared:
+                await journal.forget()
+            else:  # what it has of the replies is all that another instance will know
+                _tell(request, "Idempotency-Kept", "no")
             return reply
 
         async def fly(_: Flight[Document, Never]) -> Document:
@@ -110,10 +113,10 @@ class Idempotency:
             raise SendOnce
         _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
 
-    async def _keep(self, name: str, sent: str, document: Document) -> Document:
+    async def _keep(self, name: str, sent: str, document: Document) -> tuple[Document, bool]:
+        """What is kept, and whether other instances have it."""
         reply = {"sent": sent, "document": document}
-        await self._kept.set(name, dump(reply), KEEP)
-        return reply
+        return reply, await self._kept.set(name, dump(reply), KEEP)
 
     async def _found(self, name: str) -> Document | None:
         raw = await self._kept.get(name)

@@ -144,8 +144,8 @@ class AnswerCache:
                     return kept
         return self._memory.get(key)
 
-    async def set(self, key: str, value: bytes, ttl: float) -> None:
-        """Keep `value` for `ttl` seconds."""
+    async def set(self, key: str, value: bytes, ttl: float) -> bool:
+        """Keep `value` for `ttl` seconds; whether other instances have it."""
         if self._redis is not None and time.monotonic() >= self._paused_until:
             from redis import RedisError
 
@@ -156,8 +156,9 @@ class AnswerCache:
                 self._failed("write", error)
             else:
                 self._worked("write")
-                return
+                return True
         self._memory.set(key, value, ttl)
+        return False
 
     async def check(self) -> CacheStatus:
         """Ask Redis whether it is there (also during a pause), and again for what it failed at, and say which

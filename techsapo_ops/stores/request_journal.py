@@ -17,12 +17,12 @@ from techsapo_ops.adapters.redis import Away, RedisLink
 from techsapo_ops.stores.flights import Held
 from techsapo_ops.stores.seal import Forged, Seal
 
-MOST_LINES = 200
-"""Lines of one attempt that are kept: calls, and how they ended."""
+MOST_LINES = 2000
+"""Lines of one attempt that are kept: calls, and how they ended. No analysis makes so many."""
 MOST_REPLY = 256 * 1024
 """Bytes of one reply that is kept; of a longer one only what it cost."""
 MOST_BYTES = 4 * 1024 * 1024
-"""Bytes of all."""
+"""Bytes of all replies of one attempt; of those beyond it, too, only what they cost."""
 _HEAD, _CLOSED, _BEGUN, _ENDED = "head", "closed", "begun ", "ended "
 _WRITE = (
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
@@ -113,7 +113,9 @@ class RequestJournal:
         Where it can't be written, `call` is as one that nobody knows the end of.
         """
         value = dump({"usd": usd, "reply": reply})
-        if len(value) > MOST_REPLY:
+        self._size += len(value)
+        if len(value) > MOST_REPLY or self._size > MOST_BYTES:
+            self._size -= len(value)
             value = dump({"usd": usd, "reply": None})
         with suppress(LostLock):
             await self._write(f"{_ENDED}{call} {self._attempt}", value)
@@ -122,7 +124,7 @@ class RequestJournal:
         """Write down that what was begun is paid for now; False where another instance pays for it."""
         if not self._owner:
             return True
-        self._size = self._lines = 0
+        self._lines = 0
         try:
             await self._write(_CLOSED, dump(self._owner))
         except LostLock:
@@ -134,9 +136,8 @@ class RequestJournal:
         await self._store.drop(self._name)
 
     async def _write(self, line: str, value: bytes) -> None:
-        self._size += len(value)
         self._lines += 1
-        if self._size > MOST_BYTES or self._lines > MOST_LINES:
+        if self._lines > MOST_LINES:
             return
         if not await self._store.write((self._name, line), self._held, value):
             self._held.lost.set()

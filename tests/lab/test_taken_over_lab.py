@@ -197,3 +197,21 @@ def test_without_redis_the_answer_says_that_it_is_not_kept_and_nginx_is_told_to_
             told = both.send(both.second, **headers).result()
             assert (told.status_code, told.headers["X-Accel-Redirect"]) == (409, "@techsapo_once")
         assert json.loads(answer.text)["cost_usd"] > 0
+
+
+def test_what_redis_does_not_take_in_the_end_leaves_the_replies_that_came_and_the_client_is_told(
+    tmp_path: Path,
+) -> None:
+    with redis(tmp_path / "redis") as own, pair(own, tmp_path, "ugli", "good", "held") as both:
+        early = both.send(both.first)
+        wait_for(lambda: both.journal("ended ") == 1 and both.asked("held answers") == 1, what="one reply")
+        both.redis.config_set("maxmemory-policy", "noeviction")
+        both.redis.config_set("maxmemory", 1)
+        both.vendor.release()
+        told = early.result()
+        assert (told.status_code, told.headers["Idempotency-Kept"]) == (200, "no")
+        both.redis.config_set("maxmemory", 0)
+        again = both.send(both.second).result()
+        assert again.status_code == 200
+        assert both.asked("good answers") == 1, "it has replied before"
+        assert both.journal("") == 0
