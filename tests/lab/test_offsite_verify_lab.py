@@ -112,7 +112,7 @@ def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: 
 def test_copies_that_somebody_removed_from_the_server_are_missed(
     copied: tuple[Stack, Path], lab: Project, backup: Backup
 ) -> None:
-    stack, place = copied
+    stack, _ = copied
     newer = backed_up(lab)
     repository = repository_of(stack)
     try:
