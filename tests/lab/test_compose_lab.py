@@ -10,9 +10,11 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -126,6 +128,45 @@ def test_a_question_is_answered_through_nginx(stack: Project) -> None:
     answer = json.loads(stack.run("ask", "Dockerコンテナが起動しない", "--json").stdout)
     assert answer["simulated"] is True
     assert http_ok(f"http://127.0.0.1:{stack.spec['nginx']['listen']}/ping")
+
+
+def front(stack: Project) -> str:
+    return f"http://127.0.0.1:{stack.spec['nginx']['listen']}"
+
+
+def test_users_are_turned_away_by_nginx_in_its_container_until_maintenance_ends(stack: Project) -> None:
+    before = container_ids(PROJECT)
+    stack.run("maintenance", "on", "--until", "2h", "--message", "新しいディスクへ")
+    told = httpx.post(f"{front(stack)}/api/v1/generate", json={"prompt": "x"}, timeout=60, trust_env=False)
+    assert (told.status_code, told.json()["code"]) == (503, "maintenance")
+    assert http_ok(f"{front(stack)}/ping")
+    stack.run("restart", "nginx")
+    page = httpx.get(front(stack), headers={"Accept": "text/html"}, timeout=60, trust_env=False)
+    assert (page.status_code, "新しいディスクへ" in page.text) == (503, True)
+    assert "maintenance since" in stack.run("ps").stderr
+    stack.run("maintenance", "off")
+    assert httpx.get(front(stack), timeout=60, trust_env=False).status_code == 200
+    assert container_ids(PROJECT) == before
+
+
+def test_a_keyed_question_goes_on_where_the_container_of_its_instance_dies(stack: Project) -> None:
+    def post(number: int) -> httpx.Response:
+        body, key = {"prompt": f"disk full {number}"}, {"Idempotency-Key": f"key-{number}"}
+        url = f"{front(stack)}/api/v1/generate"
+        return httpx.post(url, json=body, headers=key, timeout=120, trust_env=False)
+
+    container = container_ids(PROJECT)["app-1"]
+    pid = int(docker("container", "inspect", "--format", "{{.State.Pid}}", container).stdout)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(post, number) for number in range(40)]
+        wait_for(lambda: sum(each.done() for each in asked) >= 8, what="questions are answered")
+        os.kill(pid, signal.SIGKILL)
+        answers = [each.result() for each in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    again = [post(number) for number in (0, 39)]
+    assert [each.headers["Idempotency-Replayed"] for each in again] == ["true", "true"]
+    assert [each.text for each in again] == [answers[0].text, answers[39].text]
+    wait_for(all_well, what="all well")
 
 
 def test_an_idle_up_is_quick_and_changes_nothing(stack: Project) -> None:
