@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
-from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.files import read_by_all, read_text
 from techsapo_ops.backup.description import NOT_TAKEN, Description, Kept, What
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.ledger import Ledger
@@ -152,8 +152,11 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
         user = pwd.getpwuid(facts.st_uid).pw_name
     with suppress(KeyError):
         group = grp.getgrgid(facts.st_gid).gr_name
+    mode = stat.S_IMODE(facts.st_mode)
+    if not folder and read_by_all(content) is None:
+        mode &= ~0o007  # a folder keeps others out here: elsewhere it may lie in one that does not
     return Kept(
-        os.path.normpath(path), str(content), what, folder, stat.S_IMODE(facts.st_mode),
+        os.path.normpath(path), str(content), what, folder, mode,
         facts.st_uid, facts.st_gid, user, group, field if named else "", named,
     )  # fmt: skip
 
