@@ -213,6 +213,7 @@ class Lab:
     def _moment(self, said: Path, running: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 900
         while NOW not in said.read_text():
-            if running.poll() is not None or time.monotonic() > deadline:
+            over = "ENDED" in said.read_text() or running.poll() is not None
+            if over or time.monotonic() > deadline:
                 raise RuntimeError(f"the moment did not come: {said.read_text()[-2000:]}")
             time.sleep(0.02)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-CLIENTS = 4
+CLIENTS = 2
 
 
 @dataclass
