@@ -92,6 +92,10 @@ class Lab:
         """Seconds from `began` until the stack is healthy. Raises RuntimeError with what it says instead."""
         found = self.machine.run("true", check=False)
         while time.monotonic() - began < HEALTHY:
+            unit = self.machine.run("systemctl is-active techsapo.service", check=False, timeout=60)
+            if unit.stdout.strip() == "activating":  # asking for more would take the processor from `up`
+                time.sleep(2)
+                continue
             found = self.machine.run(IN + "techsapo health --json", check=False, timeout=120)
             if found.returncode == 0:
                 return time.monotonic() - began
