@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from techsapo_ops.adapters.disk import Room
 from techsapo_ops.backup import trial_room
+from techsapo_ops.backup.description import What
 from techsapo_ops.backup.offsite import restic_of, too_old
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.trial_room import require_room
@@ -21,6 +22,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.describing import kept_paths
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.jobs import JobContext
@@ -163,3 +165,13 @@ def test_a_folder_of_backups_that_others_may_write_is_told_and_used(
     assert [(f.name, f.level) for f in found] == ([("backup.path", Level.WARNING)] if told else [])
     assert all(told in f.detail and str(folder) in f.remedy for f in found)
     assert create_backup(stack, only=("config",)).backup.folder.parent == folder
+
+
+def test_a_folder_with_the_databases_that_run_does_not_go_off_site_with_the_configuration(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "more").mkdir()
+    backup = create_backup(stack, only=("config",)).backup
+    stack = with_backup(stack, Backup.model_validate({"config": {"paths": ["more", "."]}}))
+    named = [kept.named for kept in kept_paths(stack, backup) if kept.what is What.CONFIG_PATH]
+    assert named == ["more"]

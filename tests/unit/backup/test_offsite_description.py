@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from techsapo_ops.backup import description
 from techsapo_ops.backup.description import Description, Kept, What, read
 from techsapo_ops.errors import OpsError
 
@@ -61,6 +62,7 @@ def test_a_newer_form_is_refused_with_words() -> None:
         {"version": True},
         {"directory": "srv"},
         {"directory": "/srv/../etc"},
+        {"directory": "//srv"},
         {"spec": "../techsapo.yaml"},
         {"spec": "a/b.yaml"},
         {"spec": ".."},
@@ -72,7 +74,7 @@ def test_a_newer_form_is_refused_with_words() -> None:
         {"kept": [{}]},
         {"kept": {}},
         {"kept": [json.loads(WHOLE.text())["kept"][0] | {"content": "/srv/../../etc/shadow"}]},
-        {"kept": [json.loads(WHOLE.text())["kept"][0] | {"mode": 0o104755}]},
+        {"kept": [json.loads(WHOLE.text())["kept"][0] | {"mode": 0o10000}]},
         {"kept": [json.loads(WHOLE.text())["kept"][0] | {"named": "a\nb"}]},
         {"servers": {"redis": 8}},
         {"variables": "A"},
@@ -89,3 +91,12 @@ def test_what_could_mean_harm_is_refused(members: dict[str, Any]) -> None:
 def test_what_is_no_description_is_refused(data: bytes) -> None:
     with pytest.raises(OpsError, match="is damaged"):
         read(data, "it")
+
+
+def test_one_that_is_too_long_or_names_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OpsError, match="is damaged"):
+        read(WHOLE.text().encode() + b" " * description.LONGEST, "it")
+    monkeypatch.setattr(description, "_MOST", 1)
+    assert read(WHOLE.text().encode(), "it") == WHOLE
+    with pytest.raises(OpsError, match="is damaged"):
+        read(changed(kept=json.loads(WHOLE.text())["kept"] * 2), "it")

@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
@@ -23,7 +24,7 @@ from techsapo_ops.operations.recover.choice import choose
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.look import Doors
-from techsapo_ops.operations.recover.placing import places_in, put, require_free
+from techsapo_ops.operations.recover.placing import Placement, places_in, put, require_free
 from techsapo_ops.operations.recover.run import abandon
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -49,6 +50,10 @@ def test_of_a_moment_the_newest_before_it_is_taken() -> None:
     assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "").snapshot == snapshot(0)
     with pytest.raises(OpsError, match="no copy from then or before"):
         choose([snapshot(0)], NOON - timedelta(seconds=1), "")
+
+
+def test_a_copy_of_before_that_names_no_stack_is_taken_where_one_is_named() -> None:
+    assert choose([snapshot(1, project="")], None, "shop").snapshot == snapshot(1, project="")
 
 
 def test_of_several_stacks_one_has_to_be_named() -> None:
@@ -130,6 +135,39 @@ def test_a_copy_with_another_manifest_or_a_lost_byte_is_refused(copy: Copied) ->
         read_copy(copy.root, snapshot(0), None)
 
 
+def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(copy: Copied) -> None:
+    path, sums = copy.backup.folder / "manifest.json", copy.backup.folder / "SHA256SUMS"
+    before = file_sha256(path)
+    path.write_text(path.read_text().replace('"native"', '"compose"'))
+    sums.write_text(sums.read_text().replace(before, file_sha256(path)))
+    with pytest.raises(OpsError, match="was tampered with"):
+        read_copy(copy.root, snapshot(0), None)
+
+
+def test_of_a_copy_of_before_links_are_left_out_and_the_spec_is_the_one_beside_its_state(
+    copy: Copied,
+) -> None:
+    (copy.root / "etc/shop/linked").symlink_to("/etc/shadow")
+    (copy.root / "etc/shop/techsapo.yaml").write_text("project: another\n")
+    backup = f"/srv/old/.techsapo/backups/{copy.backup.id}"
+    paths = (
+        "/etc/shop/techsapo.yaml",
+        "/srv/old/techsapo.yaml",
+        backup,
+        "/etc/shop/linked",
+        "/etc/shop/restic",
+    )
+    of_before = replace(snapshot(0, copy.backup.id, project=""), paths=paths)
+    found = read_copy(copy.root, of_before, None)
+    assert not found.described
+    assert {kept.path: kept.what for kept in found.description.kept} == {
+        "/etc/shop/techsapo.yaml": What.SECRET,
+        "/srv/old/techsapo.yaml": What.SPEC,
+        backup: What.BACKUP,
+        "/etc/shop/restic": What.SECRET,
+    }
+
+
 @pytest.mark.parametrize("name", ["description", "manifest", "version"])
 def test_a_newer_form_names_the_wheel_that_came_along(copy: Copied, name: str) -> None:
     wheel = copy.root / "srv/old/.techsapo/recovery-kit/1/techsapo_ops-9.0.0-py3-none-any.whl"
@@ -183,21 +221,61 @@ def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, 
     assert [each.there for each in places_in(copy, tmp_path / "new").placements][-1] is True
 
 
+def test_what_can_not_go_where_it_was_lies_beside_the_spec_each_under_a_name_of_its_own(
+    copy: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [str(tmp_path / folder / "token") for folder in ("etc", "opt", "locked")]
+    more = tuple(kept(path, What.SECRET, named=path) for path in named)
+    for folder in ("etc", "opt"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "token").write_text("another's")
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "locked")
+    copy = replace(copy, description=replace(copy.description, kept=(*copy.description.kept, *more)))
+    found = places_in(copy, tmp_path / "new")
+    beside = [f"recovered/{name}" for name in ("token", "2-token", "3-token")]
+    assert [found.repointed[name] for name in named] == beside
+    assert "can't be written by this user" in found.placements[-1].why
+
+
+def test_a_file_that_is_in_a_folder_outside_stays_as_it_is(copy: Copied, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "srv/more"
+    for folder in (source, target):
+        folder.mkdir(parents=True)
+        (folder / "one").write_text(folder.name)
+    (source / "two").write_text("source")
+    placement = Placement(kept(str(target), What.CONFIG_PATH, folder=True), source, target)
+    assert put(placement, tmp_path / "prepared", tmp_path / "new", lambda _: None) == []
+    assert [(target / name).read_text() for name in ("one", "two")] == ["more", "source"]
+
+
 def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Path) -> None:
     into = tmp_path / "new"
     (into / ".techsapo").mkdir(parents=True)
     (tmp_path / "etc").mkdir()
     (copy.root / "srv/old/.techsapo/keys/live").symlink_to("app-key")
     (copy.root / "srv/old/.techsapo/keys/away").symlink_to("/etc/shadow")
+    (copy.root / "srv/old/.techsapo/keys/up").symlink_to("../../../etc")
+    if os.geteuid() == 0:
+        os.chown(copy.root / "srv/old/.techsapo/keys/app-key", 54321, 54321)
+    (copy.root / "srv/old/.techsapo/keys/app-key").chmod(0o4750)
     told: list[Path] = []
+
+    def making(path: Path) -> None:
+        assert path in told or not path.exists()
+        told.append(path)
+
     left = []
     for _ in range(2):  # as after a kill
         for each in places_in(copy, into, frozenset(map(str, told))).placements:
-            left += put(each, tmp_path / "prepared", into, told.append)
+            left += put(each, tmp_path / "prepared", into, making)
+            assert each.target in told
     keys = into / ".techsapo/keys"
     assert (keys / "app-key").read_text() == (keys / "live").read_text() == "key"
     assert not (keys / "away").is_symlink()
-    assert "away" in left
+    assert {"away", "up"} <= set(left)
+    key = (keys / "app-key").stat()
+    assert (key.st_uid, stat.S_IMODE(key.st_mode)) == (os.geteuid(), 0o750)
     assert stat.S_IMODE((into / "secrets/slack").stat().st_mode) == 0o640
     assert (into / ".techsapo/backups" / copy.backup.id / "manifest.json").is_file()
     assert not copy.backup.folder.exists()  # moved, not copied
@@ -211,6 +289,7 @@ def test_what_stands_in_the_way_is_named(copy: Copied, tmp_path: Path) -> None:
     there.symlink_to("/etc/passwd")
     with pytest.raises(OpsError, match="secrets/slack is there already"):
         require_free(places_in(copy, tmp_path / "new"), frozenset())
+    require_free(places_in(copy, tmp_path / "new"), frozenset({str(there)}))  # by this recovery
 
 
 def test_a_link_on_the_way_to_a_file_outside_is_not_followed(copy: Copied, tmp_path: Path) -> None:
@@ -235,12 +314,23 @@ def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path
         "[]",
         "{}",
         json.dumps({"version": 1, "asked": {}}),
+        path.read_text().replace('"version": 1', '"version": 2'),
         path.read_text().replace('"x"', "7"),
     ):
         path.write_text(text)
         with pytest.raises(OpsError, match="is damaged") as damaged:
             desk.read()
         assert "--abandon" not in (damaged.value.hint or "")  # which reads it, too
+
+
+def test_where_no_recovery_was_begun_nothing_is_left_but_what_somebody_else_has_made(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / ".techsapo")
+    with desk.lock():
+        pass
+    assert not desk.state.exists()
+    with desk.lock():
+        (desk.state / "ledger").mkdir()
+    assert sorted(path.name for path in desk.state.iterdir()) == [".gitignore", "ledger"]
 
 
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
