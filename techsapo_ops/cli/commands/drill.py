@@ -134,7 +134,7 @@ def failover_app(
     load = load_of(stack, rate=rate, seconds=300.0)
     _drill(
         stack, "failover-app", {"instance": victim.name, "run": load.run},
-        lambda begin: operation(stack, begin, load=load, say=out.say), out,
+        lambda begin: operation(stack, begin, instance=victim.name, load=load, say=out.say), out,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.apply.stop import restart as perform
+
+if TYPE_CHECKING:
+    from techsapo_ops.operations.drills.probed import Probed
 
 RATE = 20.0
 """Simulated requests a second: enough to see a gap of a tenth of a second. Each is sent once."""
@@ -63,8 +66,8 @@ def restart(
         raise typer.Exit(1)
 
 
-def _show(out: Output, probed: Any) -> None:
-    outcome = probed.outcome
+def _show(out: Output, probed: Probed) -> None:
+    outcome, stream = probed.outcome, probed.outcome.stream_gap
     if out.as_json:
         out.json(
             {
@@ -74,7 +77,7 @@ def _show(out: Output, probed: Any) -> None:
                 "reasons": dict(outcome.failed),
                 "longest_gap_seconds": round(outcome.gap.seconds, 3),
                 "streams_broken": outcome.broken,
-                "longest_stream_gap_seconds": round(outcome.stream_gap.seconds, 3),
+                "longest_stream_gap_seconds": None if stream is None else round(stream.seconds, 3),
                 "doubled": list(outcome.doubled),
                 "restarted": [
                     {

@@ -104,13 +104,14 @@ def failover_app(
     stack: Stack,
     begin: Callable[[float], Report],
     *,
+    instance: str = "",
     load: Load | None = None,
     say: Callable[[str], None] = lambda _: None,
     guards: Guards | None = None,
     within: float = MOST,
 ) -> Report:
     """Kill the busiest instance and see what users would notice. `begin` makes the report to fill in, of
-    a drill that took so long.
+    a drill that took so long. `instance` is the one that somebody has agreed to: no other is killed.
 
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
     against it. Afterwards, and whatever ends it, the instance runs again.
@@ -118,6 +119,8 @@ def failover_app(
     load = load or load_of(stack, seconds=QUIET + within + ASKED_AGAIN + AFTER + 30, timeout=10.0)
     with _alone(stack):
         victim = chosen(stack)
+        if instance and victim.name != instance:
+            raise OpsError(f"{victim.name} is the busiest one by now, not {instance}", "begin again")
         ready = _readiness(stack)
         guards = guards or Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
         reasons = guards.before()

@@ -16,6 +16,7 @@ from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import RECOVERY, Layout
 
@@ -40,6 +41,11 @@ class Asked:
     environment: str | None = None
     without: tuple[str, ...] = ()
     """Kinds of data that are not restored."""
+
+    @property
+    def place(self) -> str:
+        """The repository as it may be shown and recorded: an address may hold a login."""
+        return without_logins(self.repository)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,12 +98,12 @@ class Recovery:
         return found
 
     def _require_same(self, before: Asked, now: Asked) -> None:
-        for what, then, wanted in (
-            ("--from", before.repository, now.repository),
-            ("--at", before.at, now.at),
-            ("--project", before.project, now.project),
+        for what, same, then, wanted in (
+            ("--from", before.repository == now.repository, before.place, now.place),
+            ("--at", before.at == now.at, before.at, now.at),
+            ("--project", before.project == now.project, before.project, now.project),
         ):
-            if then != wanted:
+            if not same:
                 raise OpsError(
                     f"a recovery into {self.into} is under way with {what} {then or 'left out'}, not "
                     f"{wanted or 'left out'}",
@@ -193,7 +193,7 @@ class Recovery:
         file = Path(journal.spec)
         layout = Layout(self.desk.state, self.desk.state / "generated", file)
         what = {
-            "from": journal.asked.repository, "snapshot": journal.snapshot, "backup": journal.backup,
+            "from": journal.asked.place, "snapshot": journal.snapshot, "backup": journal.backup,
             "done before": sorted(journal.done),
         }  # fmt: skip
         remaining: list[tuple[str, str]] = []

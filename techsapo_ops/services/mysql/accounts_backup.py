@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql import own_accounts
@@ -32,7 +32,7 @@ _LONGEST = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """One of both files: `write` makes its statements, `tell` its facts."""
+    """One of both files: of rights, or of passwords."""
 
     kind: str
     door: Door
@@ -101,7 +101,7 @@ class _OfAccounts(BackupKind):
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:
-        self._note(stack).unlink(missing_ok=True)
+        remove_file(self._note(stack))  # else a later restore would take back what this one has brought
 
     def _note(self, stack: Stack) -> Path:
         return stack.layout.state / f"mysql-{self.name}-restored.json"

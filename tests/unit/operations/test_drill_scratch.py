@@ -14,9 +14,12 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.state import StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.failover import chosen
+from techsapo_ops.operations.drills.failover import chosen, failover_app
 from techsapo_ops.operations.drills.left import clean, scratch
+from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.target import front
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.stack import Stack
@@ -42,6 +45,18 @@ def test_the_instance_with_the_highest_weight_is_chosen_and_a_backup_last(tmp_pa
     victim = chosen(stack(tmp_path, running("app-1", "app-2", "app-3")))
     assert (victim.name, victim.weight, victim.others) == ("app-2", 3, ("app-1", "app-3"))
     assert chosen(stack(tmp_path, running("app-1", "app-3"))).name == "app-1"
+
+
+def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_path: Path) -> None:
+    where = stack(tmp_path, running("app-1", "app-2"))
+    where.layout.state.mkdir(parents=True, exist_ok=True)
+    load = Load("http://127.0.0.1:1", Secret("k"))
+
+    def begin(_: float) -> Report:
+        raise AssertionError
+
+    with pytest.raises(OpsError, match="app-2 is the busiest one by now, not app-1"):
+        failover_app(where, begin, instance="app-1", load=load)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -23,9 +22,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.choice import choose
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
-from techsapo_ops.operations.recover.look import Doors
 from techsapo_ops.operations.recover.placing import Placement, places_in, put, require_free
-from techsapo_ops.operations.recover.run import abandon
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 OLD = Path("/srv/old")
@@ -338,43 +335,6 @@ def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Pa
     with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
         pass
     assert [path.name for path in (tmp_path / ".techsapo").iterdir()] == ["ledger"]
-
-
-class NoDoors:
-    """Doors of a recovery that has installed no schedule."""
-
-    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
-        raise AssertionError(file)
-
-
-def under_way(folder: Path) -> Desk:
-    """A recovery into `folder` that was killed after it had placed a spec and a file elsewhere."""
-    desk = Desk(folder / "new/.techsapo")
-    (folder / "etc").mkdir(parents=True)
-    made = (folder / "etc/restic", folder / "new/techsapo.yaml")
-    with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x", made=tuple(map(str, made)), spec=str(made[1])))
-    for path in (*made, folder / "etc/other", folder / "new/mine"):
-        path.touch()
-    return desk
-
-
-def test_what_is_given_up_is_stopped_and_what_it_made_goes_and_nothing_else(tmp_path: Path) -> None:
-    desk, stopped = under_way(tmp_path), list[Path]()
-    gone = abandon(desk, cast(Doors, NoDoors()), stopped.append)
-    assert stopped == [tmp_path / "new/techsapo.yaml"]
-    assert gone[-1] == str(desk.state)
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["etc", "mine", "new", "other"]
-    with pytest.raises(OpsError, match="no recovery is under way"):
-        abandon(desk, cast(Doors, NoDoors()), stopped.append)
-
-
-def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Path) -> None:
-    desk, stopped = under_way(tmp_path), list[Path]()
-    with desk.lock(), pytest.raises(OpsError, match="is at work on this recovery"):
-        abandon(desk, cast(Doors, NoDoors()), stopped.append)
-    assert not stopped
-    assert (tmp_path / "etc/restic").exists()
 
 
 def told_again(copy: Copied, *more: Kept, but: str = "") -> None:

@@ -1,0 +1,80 @@
+"""A recovery that did not end: going on with it, and giving it up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.look import Doors
+from techsapo_ops.operations.recover.run import Recovery, abandon
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
+
+
+class NoDoors:
+    """Doors of a recovery that has installed no schedule, and of a stack that does not open."""
+
+    @property
+    def listener(self) -> Any:
+        return SimpleNamespace(warn=print)
+
+    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
+        raise OpsError(f"{file} is broken")
+
+    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+        raise AssertionError(file)
+
+
+def under_way(folder: Path) -> Desk:
+    """A recovery into `folder` that was killed after it had placed a spec and a file elsewhere."""
+    desk = Desk(folder / "new/.techsapo")
+    (folder / "etc").mkdir(parents=True)
+    made = (folder / "etc/restic", folder / "new/techsapo.yaml")
+    with desk.lock():
+        desk.write(Journal(Asked("/away"), "1" * 64, "x", made=tuple(map(str, made)), spec=str(made[1])))
+    for path in (*made, folder / "etc/other", folder / "new/mine"):
+        path.touch()
+    return desk
+
+
+def test_what_is_given_up_is_stopped_and_what_it_made_goes_and_nothing_else(tmp_path: Path) -> None:
+    desk, stopped = under_way(tmp_path), list[Path]()
+    gone = abandon(desk, cast(Doors, NoDoors()), stopped.append)
+    assert stopped == [tmp_path / "new/techsapo.yaml"]
+    assert gone[-1] == str(desk.state)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["etc", "mine", "new", "other"]
+    with pytest.raises(OpsError, match="no recovery is under way"):
+        abandon(desk, cast(Doors, NoDoors()), stopped.append)
+
+
+def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Path) -> None:
+    desk, stopped = under_way(tmp_path), list[Path]()
+    with desk.lock(), pytest.raises(OpsError, match="is at work on this recovery"):
+        abandon(desk, cast(Doors, NoDoors()), stopped.append)
+    assert not stopped
+    assert (tmp_path / "etc/restic").exists()
+
+
+def test_a_login_in_the_address_of_the_repository_is_neither_shown_nor_recorded(tmp_path: Path) -> None:
+    desk = under_way(tmp_path)
+    asked = Asked("rest:https://me:hidden@backup.example/stack")
+    journal = desk.read()
+    assert journal is not None
+    desk.write(replace(journal, asked=asked, done={"fetch": 1.0, "place": 1.0}))
+    recovery = Recovery(cast(Restic, None), tmp_path / "new", desk, cast(Doors, NoDoors()), print)
+    with pytest.raises(OpsError, match="is under way with --from rest:https://") as other:
+        recovery.begin(replace(asked, repository="rest:https://me:wrong@backup.example/stack"))
+    assert "hidden" not in other.value.message + (other.value.hint or "")
+    recovery.begin(asked)
+    with pytest.raises(OpsError, match="is broken"):
+        recovery.run(None)
+    record = "".join(p.read_text() for p in Layout(desk.state, desk.state).administration.iterdir())
+    assert "backup.example/stack" in record
+    assert "hidden" not in record
