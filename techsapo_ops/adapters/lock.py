@@ -15,6 +15,9 @@ from pathlib import Path
 from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.errors import OpsError
 
+MODE = 0o600
+"""Of a lock file: flock asks for no right to write, and whoever reads the file may hold it for ever."""
+
 
 def _holder(descriptor: int) -> str:
     try:
@@ -34,12 +37,15 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Ite
     """
     try:
         with opened(path.parent, make=0o777):
-            descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
+            descriptor = open_file(path, os.O_RDWR | os.O_CREAT, MODE)
     except OSError as error:
         raise OpsError(
             f"cannot open the lock {path}: {error.strerror}", "check the disk and the owner"
         ) from None
     try:
+        if os.fstat(descriptor).st_mode & 0o077:
+            with suppress(OSError):  # another user's
+                os.fchmod(descriptor, MODE)
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -71,12 +77,15 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Ite
 def held(path: Path) -> bool:
     """Whether somebody holds the lock file `path`, in whatever PID namespace.
 
-    For an instant this is a holder itself: who must not fail by that waits a little for the lock.
+    For an instant this is a holder itself: who must not fail by that waits a little for the lock. To who may
+    not look, it is held.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.folders import open_file, opened
-from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
@@ -81,7 +81,7 @@ class Repository:
         self._make(self.path)
         file = self.path / ".lock"
         try:
-            os.close(open_file(file, os.O_RDWR | os.O_CREAT))
+            os.close(open_file(file, os.O_RDWR | os.O_CREAT, MODE))
         except OSError as error:  # here the hint is another than at other locks
             raise cannot_write(self.path, error) from None
         return exclusive(file, wait=wait)
