@@ -148,6 +148,8 @@ def hindrance(stack: Stack) -> str:
         return str(closed)
     if Journal(Ledger(stack.layout.state)).path.exists():
         return "an apply was cut short: `techsapo up` completes it"
+    if stack.layout.recovery_journal.exists():
+        return "a recovery was cut short: `techsapo recover` completes it"
     if interrupted(stack.layout) is not None:
         return "a restore was cut short: `techsapo restore` completes it"
     return ""
@@ -197,7 +199,7 @@ def _course(
     ready = guards.ready
     guards.fault()
     fault.killed = traffic.now()
-    _kill(victim)
+    kill(victim)
     say(f"{victim.name} (pid {victim.pid}) was killed")
     over = threading.Event()
     watching = threading.Thread(
@@ -239,7 +241,7 @@ def _guarded(stack: Stack, traffic: Traffic, guards: Guards, fault: Fault, done:
     return False
 
 
-def _kill(victim: Victim) -> None:
+def kill(victim: Victim) -> None:
     """Kill the very process that was chosen: its number may be another's by now. Raises OpsError."""
     try:
         process = psutil.Process(victim.pid)

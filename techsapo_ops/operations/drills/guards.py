@@ -116,5 +116,4 @@ class Guards:
 
 def _value(prometheus: Prometheus, expression: str) -> float:
     found = prometheus.query(expression)
-    value = found[0].value if found else 0.0
-    return value if value == value else 0.0
+    return found[0].value if found else 0.0

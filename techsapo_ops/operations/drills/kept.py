@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, write_atomic
+from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.report import Drill, Report
 from techsapo_ops.stack.layout import Layout
@@ -80,8 +81,8 @@ def _names(folder: Path) -> list[str]:
 def _read(path: Path) -> Report | str:
     """The report, or why it can't be read."""
     try:
-        data = path.read_bytes()[:_LARGEST]
-        return Report.from_json(json.loads(data))
+        with open_plain(path) as file:
+            return Report.from_json(json.loads(file.read(_LARGEST)))
     except OSError as error:
         return error.strerror or type(error).__name__
     except StopIteration:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from fakes.open_stacks import Seen, open_stack
+from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
+from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.backup.restore_journal import finished, journal
+from techsapo_ops.operations.drills.failover import hindrance
 from techsapo_ops.operations.drills.guards import Guards
+from techsapo_ops.stack.maintenance import Maintenance, note
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -103,6 +112,36 @@ def test_so_does_what_is_under_way() -> None:
     stand = Stand(hindered="an apply was cut short")
     assert stand.guards().before() == ("an apply was cut short",)
     assert stand.guards().during() == "an apply was cut short"
+
+
+def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    layout = stack.layout
+    assert hindrance(stack) == ""
+    layout.state.mkdir(parents=True, exist_ok=True)
+    begun, ended = Maintenance("", NOW, None, "me"), {}
+    ended["maintenance since"] = note(layout)
+    ended["an apply was cut short"] = ApplyJournal(Ledger(layout.state)).path
+    ended["a recovery was cut short"] = layout.recovery_journal
+    for words, path in ended.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(begun.to_json()))
+        assert hindrance(stack).startswith(words)
+        path.unlink()
+    journal(layout, "", ["redis"], [])
+    assert hindrance(stack).startswith("a restore was cut short")
+    finished(layout)
+    assert hindrance(stack) == ""
+
+
+def test_it_looks_once_a_second_at_most() -> None:
+    stand = Stand()
+    guards = replace(stand.guards(), clock=lambda: 10.0)
+    assert guards.during() == ""
+    stand.ready["app-2"] = False
+    assert guards.during() == ""
+    guards.clock = lambda: 11.0
+    assert "app-2 is not ready" in guards.during()
 
 
 @pytest.mark.parametrize(

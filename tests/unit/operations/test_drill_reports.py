@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -81,6 +82,15 @@ def test_a_report_that_can_not_be_read_is_passed_over_and_said_where_it_is_asked
         find(where, "latest")
 
 
+def test_what_is_no_plain_file_is_no_report(tmp_path: Path) -> None:
+    where = layout(tmp_path)
+    keep(where, GOOD, page(GOOD, "en"))
+    kept = where.drills / f"{GOOD.id}.json"
+    (where.drills / f"20261127T034001Z-{GOOD.drill}.json").symlink_to(kept)
+    os.mkfifo(where.drills / f"20261127T034002Z-{GOOD.drill}.json")
+    assert reports(where) == (GOOD,)
+
+
 def test_only_so_many_are_kept(tmp_path: Path) -> None:
     where = layout(tmp_path)
     for number in range(MOST + 2):
@@ -135,6 +145,7 @@ def test_the_failover_ends_with_the_first_answer_after_the_last_failure() -> Non
         ("c", [tried(6.1, 6.5, instance="app-1")]),
     )
     assert found.settled_after(5.0) == pytest.approx(1.0)
+    assert found.instance_after("app-2", 1.2) == pytest.approx(4.8)  # what was sent before does not tell
     assert found.instance_after("app-1", 5.0) == pytest.approx(1.5)
     assert (found.retried, found.failed_count, found.lost) == (1, 0, 0)
     assert found.gap.seconds == pytest.approx(4.5)
@@ -144,7 +155,9 @@ def test_the_failover_ends_with_the_first_answer_after_the_last_failure() -> Non
 
 
 def test_without_a_failure_it_ends_with_the_first_answer_to_what_was_sent_after_the_fault() -> None:
-    found = outcome(("a", [tried(4.9, 5.05)]), ("b", [tried(5.1, 5.3)]))
+    found = outcome(
+        ("before", [tried(1, 2, 502), tried(2.5, 3)]), ("a", [tried(4.9, 5.05)]), ("b", [tried(5.1, 5.3)])
+    )
     assert found.settled_after(5.0) == pytest.approx(0.3)
 
 

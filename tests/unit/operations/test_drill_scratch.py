@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
@@ -14,7 +20,7 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.state import StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.failover import chosen, failover_app
+from techsapo_ops.operations.drills.failover import chosen, failover_app, kill
 from techsapo_ops.operations.drills.left import clean, scratch
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Report
@@ -99,6 +105,25 @@ def layout(tmp_path: Path) -> Layout:
     state = tmp_path / ".techsapo"
     state.mkdir()
     return Layout(state, state / "generated")
+
+
+def test_only_the_very_process_that_was_chosen_is_killed(tmp_path: Path) -> None:
+    found = chosen(stack(tmp_path, running("app-1", "app-2", pid=os.getpid())))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        created = psutil.Process(process.pid).create_time()
+        with pytest.raises(OpsError, match="has started anew by itself"):
+            kill(replace(found, pid=process.pid, created=created - 1))
+        assert process.poll() is None
+        kill(replace(found, pid=process.pid, created=created))
+        assert process.wait(60) == -signal.SIGKILL
+    with pytest.raises(OpsError, match="ended by itself"):
+        kill(replace(found, pid=process.pid, created=created))
+
+
+def test_a_scratch_folder_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as of another user's files
+    with pytest.raises(OpsError, match="cannot remove"), scratch(layout(tmp_path), SubprocessRunner(), "a"):
+        pass
 
 
 def test_a_scratch_folder_is_gone_whatever_ends_its_block(tmp_path: Path) -> None:
