@@ -41,7 +41,7 @@ class PartResult:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found out about one backup. `level` is `quick` or `deep`; `at` is UTC, ISO 8601."""
+    """What was found out about one backup. `level` is quick, deep or offsite_deep; `at` is UTC, ISO 8601."""
 
     id: str
     level: str

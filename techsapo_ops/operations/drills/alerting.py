@@ -103,7 +103,7 @@ def drill_alert(
     times: dict[str, float] = {}
     problems: list[str] = []
     try:
-        problems += _follow(stack, prometheus, server, wanted, before, times, fired, most, clock)
+        problems += follow(stack, prometheus, server, wanted, before, times, fired, most, clock)
     finally:
         with suppress(OpsError):
             _end(load)
@@ -137,7 +137,7 @@ def drill_alert(
     )
 
 
-def _follow(
+def follow(
     stack: Stack,
     prometheus: Prometheus,
     server: Alertmanager,

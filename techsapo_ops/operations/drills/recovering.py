@@ -68,10 +68,10 @@ def drill_recover(
             recovery.begin(asked)
             recovery.fetch()
             first = _look(recovery)
-            settings = tuple(_settings(first.prospect.stack, name))
+            settings = tuple(settings_of(first.prospect.stack, name))
             recovery.begin(replace(asked, settings=settings))
             look = _look(recovery)
-            _refuse_outside(look, into)
+            refuse_outside(look, into)
             if look.blockers:
                 what, remedy = look.blockers[0]
                 raise OpsError(f"it can't be recovered here: {what}", remedy)
@@ -100,7 +100,7 @@ def _look(recovery: Recovery) -> Look:
     return look
 
 
-def _refuse_outside(look: Look, into: Path) -> None:
+def refuse_outside(look: Look, into: Path) -> None:
     """Raises OpsError where something would be put outside of the scratch copy."""
     outside = [p.target for p in look.places.placements if not p.there and not p.target.is_relative_to(into)]
     if outside:
@@ -111,7 +111,7 @@ def _refuse_outside(look: Look, into: Path) -> None:
         )
 
 
-def _settings(stack: Stack, name: str) -> Iterator[str]:
+def settings_of(stack: Stack, name: str) -> Iterator[str]:
     """`PATH=VALUE` of all that is another in a scratch copy of `stack`."""
     spec = stack.spec
     values: dict[str, Any] = {"project": f"{NAME}{name}", **dict(_OFF)}

@@ -26,16 +26,16 @@ def drill_restore(
     """Restore a backup on trial, as `backup verify --deep` does, and compare its time with `objectives.data`.
 
     Nothing of the stack itself is touched. What came since the backup was begun would be lost: that age is
-    told, as `lost_seconds`. Raises OpsError where the trial can't be made, which says nothing of the backup.
+    told, as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the trial
+    can't be made, which says nothing of the backup.
     """
-    backup = repository_of(stack).find(which)
     started = time.monotonic()
-    found = verify_backup(stack, backup.id, deep=True, wait=wait, told=told)
+    found = verify_backup(stack, which, deep=True, wait=wait, told=told)
     took = time.monotonic() - started
     data = sum(part.seconds for part in found.parts)
     # Where it does not restore there is no time in which it did.
     phase = Phase("data", round(data, 3) if found.ok else None, seconds(stack.spec.objectives.data))
-    manifest = backup.manifest
+    manifest = repository_of(stack).find(found.id).manifest
     age = None if manifest is None else round((now - manifest.started).total_seconds())
     return replace(
         begin(took),
@@ -45,9 +45,9 @@ def drill_restore(
             **{f"{part.kind}_seconds": part.seconds for part in found.parts},
         },
         facts={
-            "backup": backup.id,
+            "backup": found.id,
             **{part.kind: "restored, and equal" if part.ok else "not as backed up" for part in found.parts},
         },
-        problems=tuple(found.sentences) if not found.ok else (),
+        problems=(*found.sentences, *found.passed_over),
         notes=tuple(filter(None, [found.note, *(f"{p.kind}: {p.note}" for p in found.parts if p.note)])),
     )

@@ -172,7 +172,12 @@ def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_
 
 @pytest.mark.parametrize(
     ("moment", "there"),
-    [("2026-11-27T01:00", True), ("2026-11-27T15:00", False), ("2026-11-28T01:00", False)],
+    [
+        ("2026-11-27T01:00", True),
+        ("2026-11-27T09:00", False),
+        ("2026-11-27T00:00", True),
+        ("2026-11-28T01:00", False),
+    ],
 )
 def test_critical_alerts_are_drilled_in_business_hours_alone(moment: str, there: bool) -> None:
     spec = Spec.model_validate({"project": "t", "notifications": {"business_hours": {}}})  # 9 to 18 in Tokyo
