@@ -23,7 +23,8 @@ pytestmark = pytest.mark.lab
 
 PASSWORD = "canary of 'reporting'"
 OBJECTS = (
-    "CREATE TABLE notes (id INT PRIMARY KEY, text VARCHAR(200))",
+    "CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(200), KEY by_text (text))",
+    "CREATE SEQUENCE numbers START WITH 7",
     "INSERT INTO notes VALUES (1, 'one')",
     "CREATE VIEW latest AS SELECT MAX(id) AS id FROM notes",
     "CREATE TRIGGER trimmed BEFORE INSERT ON notes FOR EACH ROW SET NEW.text = TRIM(NEW.text)",
@@ -101,6 +102,7 @@ DROPPED = {
     r"|CREATE [^\n]*PROCEDURE `tidy`.*?;;\n",
     "function twice": r"CREATE [^\n]*FUNCTION `twice`.*?;;\n",
     "trigger trimmed": r"/\*!50003 CREATE[^\n]*TRIGGER.*?;;\n|CREATE [^\n]*TRIGGER.*?;;\n",
+    "sequence numbers": r"CREATE SEQUENCE `numbers`[^\n]*;\n|[^\n]*SETVAL\(`numbers`[^\n]*;\n",
     "event nightly": r"/\*!50106 CREATE[^\n]*EVENT `nightly`.*?;;\n",
     "view latest": r"/\*!50001 CREATE VIEW `latest`[^;]*;\n"
     r"|/\*!50001 CREATE ALGORITHM=UNDEFINED \*/\n[^\n]*\n/\*!50001 VIEW `latest`[^\n]*\n",
@@ -123,6 +125,37 @@ def test_an_object_that_a_dump_has_changed_is_named(backup: Backup, stack: Stack
     changed = content(backup, "mysql").replace("RETURN 2 * n", "RETURN 3 * n")
     copied = forged(backup, stack, tmp_path, "mysql", changed.encode())
     assert verify_backup(copied, backup.id, deep=True).sentences == ("mysql: function twice is another",)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (",\n  KEY `by_text` (`text`)", ""),
+        ("varchar(200)", "varchar(100)"),
+        ("ENGINE=InnoDB AUTO_INCREMENT=2", "ENGINE=Aria"),
+    ],
+)
+def test_a_table_that_is_made_otherwise_is_named(
+    was: str, now: str, backup: Backup, stack: Stack, tmp_path: Path
+) -> None:
+    whole = content(backup, "mysql")
+    begin = whole.index("CREATE TABLE `notes`")
+    assert was in whole[begin:]
+    copied = forged(
+        backup, stack, tmp_path, "mysql", (whole[:begin] + whole[begin:].replace(was, now, 1)).encode()
+    )
+    assert verify_backup(copied, backup.id, deep=True).sentences == (
+        "mysql: table notes has other columns, indexes or options",
+    )
+
+
+def test_a_counter_that_went_on_since_is_no_difference(backup: Backup, stack: Stack, tmp_path: Path) -> None:
+    whole = content(backup, "mysql")
+    assert "AUTO_INCREMENT=2 " in whole
+    copied = forged(
+        backup, stack, tmp_path, "mysql", whole.replace("AUTO_INCREMENT=2 ", "AUTO_INCREMENT=9 ").encode()
+    )
+    assert verify_backup(copied, backup.id, deep=True).sentences == ()
 
 
 @pytest.mark.parametrize(

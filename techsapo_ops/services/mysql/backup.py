@@ -48,8 +48,10 @@ _FACTS = has(
     triggers=count,
     routines=count,
     events=count,
-    tables=each(has(rows=count, engine=optional(text), checksum=optional(text))),
-    also={"objects": each(sha256)},
+    tables=each(
+        has(rows=count, engine=optional(text), checksum=optional(text), also={"made of": sha256}),
+    ),
+    also={"objects": each(sha256), "sequences": each(sha256)},
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +14,8 @@ _MIGRATIONS = "alembic_version"
 """The table of alembic's own."""
 _PLAIN = frozenset({"InnoDB"})
 """Engines whose tables a consistent snapshot covers."""
+_COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
+"""It counts on outside of transactions, so it is of another moment than the rows."""
 
 
 def begin(session: Session) -> dict[str, Any]:
@@ -25,7 +29,9 @@ def begin(session: Session) -> dict[str, Any]:
 
 
 def collect(session: Session, database: str) -> dict[str, Any]:
-    """Tables with their rows and checksums; views, triggers, routines and events, counted and by digest."""
+    """Tables with their rows, checksums and digests of what they are made of; sequences, views, triggers,
+    routines and events by digest.
+    """
     where = literal(database)
     tables = {}
     listed = session.ask(
@@ -38,8 +44,24 @@ def collect(session: Session, database: str) -> dict[str, Any]:
             "engine": engine,
             "rows": int(session.one(f"SELECT COUNT(*) FROM {full}")),
             "checksum": session.ask(f"CHECKSUM TABLE {full}")[0][1],
+            "made of": _made_of(session, full),
         }
-    return {"tables": tables, **_others(session, database), "objects": _objects(session, database)}
+    listed = session.ask(
+        f"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = {where} "
+        "AND TABLE_TYPE = 'SEQUENCE' ORDER BY TABLE_NAME"
+    )
+    return {
+        "tables": tables,
+        "sequences": {each: _made_of(session, f"{name(database)}.{name(each)}") for (each,) in listed},
+        **_others(session, database),
+        "objects": _objects(session, database),
+    }
+
+
+def _made_of(session: Session, full: str) -> str:
+    """Digest of columns, indexes, constraints, partitions and options: CHECKSUM TABLE knows of none."""
+    text = session.ask(f"SET STATEMENT sql_mode='' FOR SHOW CREATE TABLE {full}")[0][1]
+    return hashlib.sha256(_COUNTER.sub("", text).encode()).hexdigest()
 
 
 def rows(session: Session, database: str) -> dict[str, int]:
@@ -148,6 +170,8 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
             wrong.append(f"table {table} was not there")
             continue
         before, after = was[table], found["tables"][table]
+        if checksums and exact and before.get("made of", after["made of"]) != after["made of"]:
+            wrong.append(f"table {table} has other columns, indexes or options")
         if not exact or before["engine"] not in _PLAIN:
             continue  # counted at another moment than it was dumped
         if before["rows"] != after["rows"]:
@@ -156,6 +180,12 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
             wrong.append(
                 f"table {table} has other content: checksum {after['checksum']}, not {before['checksum']}"
             )
+    if (sequences := facts.get("sequences")) is not None:
+        before, after = (
+            {f"sequence {each}": digest for each, digest in of.items()}
+            for of in (sequences, found["sequences"])
+        )
+        wrong += _other_objects(before, after, definitions=checksums)
     objects: Mapping[str, str] | None = facts.get("objects")
     if objects is not None:
         return [*wrong, *_other_objects(objects, found["objects"], definitions=checksums)]
