@@ -120,7 +120,7 @@ def drill_routes(
         await _admit(seal, request, "stream")
         to_stream(request.scope)
         return EventStream(
-            lambda: _events(instance, lifecycle),
+            lambda: events(instance, lifecycle),
             lambda problem, number: sse(problem.document(number), "problem"),
         )
 
@@ -183,7 +183,7 @@ async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds:
     return {"request_id": request_id, "instance": instance, "execution": execution}
 
 
-async def _events(instance: str, lifecycle: Lifecycle) -> AsyncIterator[bytes]:
+async def events(instance: str, lifecycle: Lifecycle) -> AsyncIterator[bytes]:
     """An event after the other, until the instance drains or the stream is long enough."""
     for number in range(round(STREAM_SECONDS / EVERY)):
         if lifecycle.draining:

@@ -19,12 +19,14 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.adapters.alertmanager import Sent
 from techsapo_ops.backup.verify import PartResult, Verification
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.drills import restoring
 from techsapo_ops.operations.drills import written as reading
 from techsapo_ops.operations.drills.alerting import drill_alert, follow
 from techsapo_ops.operations.drills.recovering import refuse_outside, settings_of
 from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.restoring import drill_restore
+from techsapo_ops.operations.drills.run import perform
 from techsapo_ops.operations.drills.written import Written, written
 from techsapo_ops.stack.stack import Stack
 
@@ -83,6 +85,21 @@ def test_rows_are_waited_for_and_those_that_are_there_twice_are_named(
     assert written(stack, "drill-", ["a", "b"]) == Written((), ("b",))
     seconds = itertools.count(0.0, reading.WAIT)
     assert written(stack, "drill-", ["a", "c"], clock=lambda: next(seconds)) == Written(("c",), ("b",))
+
+
+def test_one_is_alone_and_recorded_with_what_it_missed(stack: Stack) -> None:
+    stack = replace(stack, engine=cast(Any, SimpleNamespace(name="native")))
+
+    def work(begin: Callable[[float], Report]) -> Report:
+        with pytest.raises(OpsError, match="is at work on a drill"):
+            perform(stack, "alert", {}, lambda more: more(0.0), warn=print)
+        return replace(begin(1.0), problems=("too late",))
+
+    report, page = perform(stack, "restore", {"backup": "latest"}, work, warn=print, now=AT)
+    assert (report.id, report.ok, page.name) == ("20261127T034000Z-restore", False, f"{report.id}.md")
+    (action,) = actions(chain_of(stack.layout).read())
+    assert (action.action, action.outcome) == ("drill restore", "done")
+    assert {"ok": False, "missed": ["too late"], "backup": "latest"}.items() <= action.what.items()
 
 
 def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:

@@ -6,15 +6,20 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
+import pytest
 from orchestrator import client_of, make_spec
 
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.drill import events
+from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.options import Options
 from techsapo_ops.stores.audit.costs import read_rows
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
@@ -95,7 +100,8 @@ async def test_it_counts_in_its_own_series_alone_and_no_report_knows_of_it(tmp_p
     }
     others = {name for name in grown - own if 'route="/metrics"' not in name and "event_loop" not in name}
     assert own <= grown
-    assert {name for name in others if not name.startswith("techsapo_audit_")} == set()
+    measured = ("techsapo_audit_", "techsapo_memory_", "techsapo_cpu_")
+    assert {name for name in others if not name.startswith(measured)} == set()
     found = read_rows(None, [tmp_path / "data" / "audit.sqlite"], datetime(2020, 1, 1, tzinfo=UTC))
     assert found.requests == ()
     assert len(rows(tmp_path)) == 1
@@ -153,3 +159,35 @@ async def test_what_is_overheard_can_not_become_another_request(tmp_path: Path) 
     assert {answer.status_code for answer in again} == {401}
     assert (fired.status_code, ended.status_code) == (401, 200)
     assert rows(tmp_path) == []
+
+
+@pytest.mark.parametrize(("kept", "status"), [(True, 200), (False, 503)])
+def test_it_is_answered_only_once_its_row_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool, status: int
+) -> None:
+    app, row = made(tmp_path), Future[bool]()
+
+    async def main() -> int:
+        async with client_of(app) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(app.audit, "put", lambda _: row)
+                asked = asyncio.create_task(post(client, "drill-1-1", {"seconds": 0}))
+                done, _ = await asyncio.wait([asked], timeout=0.2)
+                assert not done
+                row.set_result(kept)
+                return (await asked).status_code
+
+    assert asyncio.run(main()) == status
+
+
+def test_a_stream_ends_by_a_word_of_its_own_where_its_instance_drains() -> None:
+    lifecycle = SimpleNamespace(draining=False)
+
+    async def main() -> list[bytes]:
+        found = []
+        async for event in events("app-1", cast(Lifecycle, lifecycle)):
+            found.append(event)
+            lifecycle.draining = True
+        return found
+
+    assert [event.splitlines()[0] for event in asyncio.run(main())] == [b"event: drill", b"event: end"]

@@ -30,6 +30,7 @@ def test_a_proof_holds_for_its_request_until_its_time_is_over() -> None:
         ("POST", "/api/v1/drill/stream", "drill-1-000001"),
         ("POST", "/api/v1/drill", "drill-1-000002"),
         ("POST", "/api/v1/drill drill-1", "000001"),
+        ("POST", "/api/v1/drilldrill-1-", "000001"),  # the same characters in a row
     ],
 )
 def test_a_proof_holds_for_no_other_request(asked: tuple[str, str, str]) -> None:
