@@ -1,10 +1,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.operations.maintenance import follow, page
+import pytest
+from fakes.open_stacks import Seen, open_stack
+from monitoring_stack import spec_of, topology_of
+
+from techsapo_ops.adapters.alertmanager import Matcher, Silence
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import maintenance
+from techsapo_ops.operations.maintenance import (
+    LONGEST_MESSAGE,
+    LONGEST_SILENCE,
+    follow,
+    page,
+    turn_off,
+    turn_on,
+)
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
     ALONE,
@@ -72,3 +88,83 @@ def test_a_note_and_a_switch_that_disagree_are_told(tmp_path: Path) -> None:
     told = dict(at_odds(layout))
     assert set(told) == {"nginx"}
     assert "`techsapo maintenance off`" in told["nginx"]
+
+
+@dataclass
+class Silencer:
+    """An Alertmanager that knows of silences alone; the first is somebody's own."""
+
+    made: list[Silence] = field(
+        default_factory=lambda: [
+            Silence(
+                "s0",
+                (Matcher("alertname", "=", "AppDown"),),
+                ON.since,
+                ON.since,
+                "me",
+                "maintenance",
+                "active",
+            )
+        ]
+    )
+    ended: list[str] = field(default_factory=list)
+
+    def silence(
+        self, matchers: Sequence[Matcher], begins: datetime, ends: datetime, by: str, comment: str
+    ) -> str:
+        name = f"s{len(self.made)}"
+        self.made.append(Silence(name, tuple(matchers), begins, ends, by, comment, "active"))
+        return name
+
+    def silences(self) -> Sequence[Silence]:
+        return [replace(s, state="expired") if s.id in self.ended else s for s in self.made]
+
+    def expire(self, silence: str) -> None:
+        self.ended.append(silence)
+
+
+@pytest.fixture
+def silencer(monkeypatch: pytest.MonkeyPatch) -> Silencer:
+    found = Silencer()
+    monkeypatch.setattr(maintenance, "alertmanager_of", lambda _: found)
+    return found
+
+
+def test_turned_on_again_it_goes_on_since_then_with_one_silence_and_off_ends_both(
+    tmp_path: Path, silencer: Silencer
+) -> None:
+    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    (where.layout.config / "app").mkdir(parents=True)
+    folder = where.layout.config / "app" / "maintenance"
+    first = turn_on(where, "one", None, "hanako", print)
+    note(where.layout).write_text(json.dumps(replace(first, since=ON.since).to_json()))  # since yesterday
+    second = turn_on(where, "two", ON.until, "taro", print)
+    assert (second.message, second.since, second.silence) == ("two", ON.since, "s2")
+    assert maintenance_of(where.layout) == second
+    assert silencer.ended == ["s1"]
+    assert silencer.made[1].ends - silencer.made[1].starts == LONGEST_SILENCE
+    assert "two" in (folder / PROBLEM).read_text()
+    assert turn_off(where, print) is not None
+    assert silencer.ended == ["s1", "s2"]
+    assert not (folder / PROBLEM).exists()
+
+
+def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Silencer) -> None:
+    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    (where.layout.config / "app").mkdir(parents=True)
+    turn_on(where, "", None, "hanako", print)
+    note(where.layout).unlink()  # killed just then
+    assert turn_off(where, print) is None
+    assert told_in(where.layout.config / "app" / "maintenance") is None
+    assert silencer.ended == ["s1"]
+
+
+@pytest.mark.parametrize("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
+def test_a_message_that_nobody_could_read_turns_nothing_on(
+    tmp_path: Path, silencer: Silencer, message: str
+) -> None:
+    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    with pytest.raises(OpsError, match="--message"):
+        turn_on(where, message, None, "hanako", print)
+    assert maintenance_of(where.layout) is None
+    assert len(silencer.made) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections import Counter
@@ -156,3 +157,21 @@ def test_rows_of_many_threads_are_each_told_and_each_written(tmp_path: Path) -> 
     assert all(future is not None and future.result(timeout=60) for future in futures)
     log.close()
     assert len(stored(tmp_path)) == 2000
+
+
+def test_half_a_batch_that_the_disk_did_not_take_is_not_replayed_beside_the_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "audit-spool.jsonl", stays=True)
+    assert spool.append(rows(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="no space"):
+            spool.append(rows(4)[2:])
+    assert spooled(tmp_path) == ["req_0", "req_1"]
+    assert not spool.append(rows(5)[4:]), "the writer knows that there are rows"
+    assert spooled(tmp_path) == ["req_0", "req_1", "req_4"]
+
+
+def full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "no space left on device")
