@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from tests.vm.alone import alone
 from tests.vm.lab import IN, THERE, Lab, Outcome
 
 SPEC = """project: techsapo
@@ -222,7 +223,7 @@ def _failed_units(lab: Lab, outcome: Outcome) -> None:
 
 
 ALL: tuple[Callable[[Lab], Outcome], ...] = (
-    fresh, booted, traffic_sqlite, whole,
+    fresh, booted, alone, traffic_sqlite, whole,
     traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart,
 )  # fmt: skip
 """In their order; the first makes the machine on which the others are tried."""

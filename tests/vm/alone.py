@@ -1,0 +1,55 @@
+"""One instance alone, without the stack: what a cut leaves of its rows, by `audit.durability`."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.vm.lab import IN, Lab, Outcome
+from tests.vm.traffic import asking
+
+PORT = 4010
+ANSWERS = 40
+_SPEC = "project: alone\nredis: {{enabled: false}}\naudit: {{durability: {}}}\n"
+_LOOK = """
+import json, pathlib, sqlite3
+data = pathlib.Path("/root/alone/data")
+database = sqlite3.connect(data / "audit.sqlite")
+rows = [row[0] for row in database.execute("select request_id from audit_requests")]
+spool = data / "audit-spool.jsonl"
+lines = spool.read_text().splitlines() if spool.exists() else []
+print(json.dumps([rows, [json.loads(line)["request_id"] for line in lines]]))
+"""
+
+
+def alone(lab: Lab) -> Outcome:
+    """With `answered` no answer is without its row; `relaxed` shows that the cut is one."""
+    outcome = Outcome("one instance alone")
+    for durability in ("answered", "relaxed"):
+        _cut(lab, durability, outcome)
+    if outcome.figures["answered without a row"]:
+        outcome.problems.append("answers without a row")
+    return outcome
+
+
+def _cut(lab: Lab, durability: str, outcome: Outcome) -> None:
+    machine = lab.machine
+    machine.run("systemctl disable --now techsapo.service", check=False)
+    machine.run("rm -rf /root/alone; mkdir -p /root/alone/data")
+    machine.run("cat > /root/alone/techsapo.yaml; sync", feed=_SPEC.format(durability).encode())
+    serve = f"serve --file /root/alone/techsapo.yaml --port {PORT} --data /root/alone/data"
+    machine.begin(f"{IN}.venv/bin/python -m techsapo_ops {serve}", lab.reports / f"alone-{durability}.log")
+    while machine.run(f"bash -c '</dev/tcp/127.0.0.1/{PORT}'", check=False).returncode != 0:
+        time.sleep(2)
+    with machine.reached(PORT) as port, asking(port, 4) as traffic:
+        while len(traffic.answered) < ANSWERS:
+            time.sleep(0.2)
+        machine.cut()
+        traffic.stop()
+    outcome.figures[f"{durability}: login after"] = round(machine.boot(), 1)
+    rows, waiting = json.loads(machine.run("python3 -", feed=_LOOK.encode()).stdout)
+    missing = [each for each in traffic.answered if each not in {*rows, *waiting}]
+    outcome.figures[f"{durability} answers"] = len(traffic.answered)
+    outcome.figures[f"{durability} rows"] = f"{len(rows)} in the database, {len(waiting)} waiting on disk"
+    outcome.figures[f"{durability} without a row"] = len(missing)
+    machine.run("systemctl enable --now techsapo.service", check=False, timeout=1800)
