@@ -54,8 +54,10 @@ class Stopwatch:
         self.seconds[report.nodeid] += report.duration  # type: ignore[assignment] # seconds, not counts
 
     def pytest_sessionfinish(self) -> None:
-        known: dict[str, Any] = self.config.cache.get(KEPT, {})  # type: ignore[union-attr]
-        self.config.cache.set(KEPT, {**known, **self.seconds})  # type: ignore[union-attr]
+        cache = getattr(self.config, "cache", None)
+        if cache is not None:  # `-p no:cacheprovider` has none
+            known: dict[str, Any] = cache.get(KEPT, {})
+            cache.set(KEPT, {**known, **self.seconds})
 
 
 def noted() -> dict[str, float]:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
     ALONE,
+    FOLDER,
     PAGE,
     PROBLEM,
     RETRY_AFTER,
     Maintenance,
-    folders,
     maintenance_of,
     note,
 )
@@ -83,7 +86,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
 def follow(layout: Layout) -> None:
     """Let nginx and the app have what the note says: after a kill in the middle, or new folders."""
     found = maintenance_of(layout)
-    for folder in folders(layout):
+    for folder, fronted in _folders(layout):
         if found is None:
             try:
                 remove_file(folder / PROBLEM)
@@ -93,9 +96,31 @@ def follow(layout: Layout) -> None:
         folder.mkdir(mode=0o755, exist_ok=True)
         folder.chmod(0o755)
         write_atomic(folder / PAGE, page(found).encode())
-        fronted = any((folder.parent.parent / "nginx").glob("nginx.conf"))
         (folder / ALONE).unlink(missing_ok=True) if fronted else write_atomic(folder / ALONE, b"")
         write_atomic(folder / PROBLEM, problem(found).encode())
+
+
+def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
+    """Where the note and a reader's folder disagree: the reader, and in words how, with what to do."""
+    noted = os.path.lexists(note(layout))
+    for folder, _ in _folders(layout):
+        if os.path.lexists(folder / PROBLEM) == noted:
+            continue
+        reader = folder.parent.name
+        if noted:
+            yield reader, f"does not know of the maintenance that {note(layout)} tells of: `techsapo up`"
+        else:
+            yield reader, "turns users away, though no maintenance is noted: `techsapo maintenance off`"
+
+
+def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
+    """Where those look that turn users away, as processes and in containers, and whether one stands before
+    the app there."""
+    for configuration in (layout.config, layout.config / "docker" / "config"):
+        fronted = any(kind.balances and any((configuration / kind.name).glob("*.conf")) for kind in kinds())
+        for kind in kinds():
+            if kind.turns_away and (configuration / kind.name).is_dir():
+                yield configuration / kind.name / FOLDER, fronted
 
 
 def page(found: Maintenance) -> str:

@@ -86,6 +86,8 @@ class Kind:
     """Whether every kind that stands before it in the registry is started first, where it can do without."""
     balances = ""
     """The kind whose services it balances: of those, one after the other is restarted."""
+    turns_away = False
+    """Whether it turns users away while the folder of maintenance beside its configuration says so."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
     programs: tuple[str, ...] = ()

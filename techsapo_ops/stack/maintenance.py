@@ -7,8 +7,6 @@ follow it; `PROBLEM` in them is the switch, which comes last and goes first, eac
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +26,6 @@ OPEN_PATHS = (
     r"api/v1/(health|status|alerts|metrics))(/|$)"
 )
 """What is answered all the same: monitoring, and whoever is called by it."""
-_READERS = ("nginx", "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +108,3 @@ def maintenance_of(layout: Layout) -> Maintenance | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Maintenance(f"({note(layout)}: {error})", datetime.fromtimestamp(0, UTC), None, "?")
-
-
-def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
-    """Where the note and a reader's folder disagree: the reader, and in words how, with what to do."""
-    noted = os.path.lexists(note(layout))
-    for folder in folders(layout):
-        if os.path.lexists(folder / PROBLEM) == noted:
-            continue
-        reader = folder.parent.name
-        if noted:
-            yield reader, f"does not know of the maintenance that {note(layout)} tells of: `techsapo up`"
-        else:
-            yield reader, "turns users away, though no maintenance is noted: `techsapo maintenance off`"
-
-
-def folders(layout: Layout) -> Iterator[Path]:
-    """Where nginx and the app look, as processes and in containers."""
-    for configuration in (layout.config, layout.config / "docker" / "config"):
-        for reader in _READERS:
-            if (configuration / reader).is_dir():
-                yield configuration / reader / FOLDER

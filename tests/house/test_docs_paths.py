@@ -15,6 +15,8 @@ PACKAGE = REPOSITORY / "techsapo_ops"
 DECISIONS = REPOSITORY / "docs" / "decisions"
 FOR_DEVELOPERS = ("CONTRIBUTING.md", "docs/architecture.md", "docs/recipes.md")
 """Pages in which every path is one of this repository; others also speak of files of a stack."""
+MADE_HERE = (".techsapo", ".venv", ".vm-lab")
+"""What is made in a checkout and is not in the repository."""
 _CODE = re.compile(r"`([^`\n]+)`")
 _FILE = re.compile(r"[\w.*-]+\.(?:py|yaml|lua|j2|toml|js|md)|Makefile")
 _NAMED = re.compile(r"`([\w/.]+\.py)`(?:,| \()((?:(?: |, )?`[A-Za-z_][\w.]*`)+)")
@@ -41,7 +43,7 @@ def paths(page: str) -> Iterator[str]:
             name = word.split("::")[0].rstrip(":,")
             path = "/" in name and re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", name)
             if page in FOR_DEVELOPERS:
-                if (path or _FILE.fullmatch(name)) and not name.startswith((".techsapo", ".venv")):
+                if (path or _FILE.fullmatch(name)) and not name.startswith(MADE_HERE):
                     yield name
             elif path and (name.startswith(_OURS) or (name.startswith(rooms) and name.endswith(".py"))):
                 yield name

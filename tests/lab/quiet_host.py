@@ -43,6 +43,7 @@ def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scrape
             "offsite_verified_timestamp_seconds": 0.0, "offsite_last_verification_success": 1.0,
         }.items()
     ]  # fmt: skip
+    found.append(left("techsapo_drill_last_success", 1.0, name="drills", drill="restore"))
     found += [left("techsapo_service_replaced", name="drift", service=s) for s in ("app-1", "nginx")]
     return [*found, left("techsapo_backup_recovery_seconds", 40, name="backups", source="mysql")]
 

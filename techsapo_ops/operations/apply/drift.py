@@ -14,9 +14,9 @@ from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
+from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action
-from techsapo_ops.stack.maintenance import at_odds
 from techsapo_ops.stack.observed import Observed
 
 EDITED = "was edited by hand"

@@ -53,6 +53,7 @@ class App(Kind):
     )  # fmt: skip
     port_setting = "app.port"
     vital = True
+    turns_away = True
 
     @property
     def job(self) -> str:

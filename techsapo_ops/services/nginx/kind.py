@@ -46,6 +46,7 @@ class Nginx(Kind):
     looks_up = ("app",)
     port_setting = "nginx.listen"
     vital = True
+    turns_away = True
     balances = "app"
     serves_certificates = True
     validator = Tool("nginx", "nginx", "checks the generated nginx.conf")

@@ -16,6 +16,7 @@ from techsapo_ops.operations import maintenance
 from techsapo_ops.operations.maintenance import (
     LONGEST_MESSAGE,
     LONGEST_SILENCE,
+    at_odds,
     follow,
     page,
     turn_off,
@@ -26,7 +27,6 @@ from techsapo_ops.stack.maintenance import (
     ALONE,
     PROBLEM,
     Maintenance,
-    at_odds,
     maintenance_of,
     note,
     told_in,

@@ -22,7 +22,7 @@ app:
 redis: {port: 6379}
 mysql:
 providers:
-  gpt-4.1: {kind: openai, api_key_file: /etc/keys/openai}
+  llama-3.1: {kind: openai, api_key_file: /etc/keys/openai}
 environments:
   production:
     app: {port: 5000}
@@ -47,7 +47,7 @@ def at(text: str, *path: str | int) -> Any:
         ("redis.port", 6400, ("redis", "port")),
         ("redis.maxmemory", "1G", ("redis", "maxmemory")),
         ("mysql.port", 3310, ("mysql", "port")),
-        ("providers.gpt-4.1.model", "x: y", ("providers", "gpt-4.1", "model")),
+        ("providers.llama-3.1.model", "x: y", ("providers", "llama-3.1", "model")),
         ("nginx.listen", 8080, ("nginx", "listen")),
         ("redis", {"port": 1}, ("redis",)),
         ("app", {"port": 1}, ("app",)),
@@ -83,6 +83,6 @@ def test_a_path_that_leads_through_a_value_is_refused(path: str) -> None:
 
 def test_each_scalar_that_names_a_place_is_pointed_elsewhere_and_no_other() -> None:
     edited = repointed(TEXT, {"/etc/keys/openai": "recovered/openai", "shop": "other"})
-    assert at(edited, "providers", "gpt-4.1", "api_key_file") == "recovered/openai"
+    assert at(edited, "providers", "llama-3.1", "api_key_file") == "recovered/openai"
     assert at(edited, "project") == "other"
     assert repointed(TEXT, {}) == TEXT
