@@ -69,6 +69,8 @@ class Journal:
     """Where the schedule was installed outside the stack: `cron` or `systemd`."""
     began: str = ""
     """When it was first asked for (ISO 8601, UTC): a step that is killed notes no seconds."""
+    remaining: tuple[tuple[str, str], ...] = ()
+    """What did not work in the steps that are done, and what to try."""
 
     def has(self, step: str) -> bool:
         """Whether that step is done."""
@@ -138,6 +140,7 @@ class Desk:
             asked = Asked(
                 **{**asked, "settings": tuple(asked["settings"]), "without": tuple(asked["without"])}
             )
+            found["remaining"] = tuple((what, remedy) for what, remedy in found.get("remaining", ()))
             return Journal(**{**found, "asked": asked, "made": tuple(found["made"])})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
@@ -199,5 +202,5 @@ _WHOLE = shapes.has(
     environment=shapes.optional(_text),
     engine=shapes.optional(_text),
     schedule=_text,
-    also={"began": _text},
+    also={"began": _text, "remaining": lambda value: isinstance(value, list) and all(map(_texts, value))},
 )

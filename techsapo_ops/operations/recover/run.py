@@ -91,8 +91,8 @@ class Recovery:
             self.journal = found
             return found
         at = datetime.fromisoformat(asked.at) if asked.at else None
-        chosen = choose(self.restic.snapshots(), at, asked.project)
         now = datetime.now(UTC).isoformat()
+        chosen = choose(self.restic.snapshots(), at, asked.project)
         found = Journal(asked, chosen.snapshot.id, chosen.snapshot.backup, began=now)
         self.journal = self.desk.write(found)
         return found
@@ -143,6 +143,11 @@ class Recovery:
 
     def _half(self, error: OpsError) -> OpsError:
         """What is said of a copy that did not come whole: what the repository lacks, if anything."""
+        if "no space left" in error.message.lower():
+            return OpsError(
+                f"the disk of {self.into} is full: the copy did not come whole",
+                "make room, then the same again; or --abandon, and recover --into a folder on another disk",
+            )
         try:
             self.restic.check()
         except OpsError as found:
@@ -196,22 +201,24 @@ class Recovery:
             "from": journal.asked.place, "snapshot": journal.snapshot, "backup": journal.backup,
             "done before": sorted(journal.done),
         }  # fmt: skip
-        remaining: list[tuple[str, str]] = []
         with recorded(layout, "recover", what, self.doors.listener.warn) as known:
             stack = self._open()
             self._step("up", lambda: self._up(stack))
             self._step("restore", lambda: self._restore(stack))
-            self._step("certificates", lambda: remaining.extend(self._certificates(stack)))
-            self._step("schedule", lambda: remaining.extend(self._schedule(stack, file)))
-            status: list[str] = ["healthy"]
+            self._step("certificates", lambda: self._remains(self._certificates(stack)))
+            self._step("schedule", lambda: self._remains(self._schedule(stack, file)))
+            status: list[str] = []
             self._step("health", lambda: status.append(self._health(stack)))
+            if not status:  # it was killed after that: what is so now counts
+                status.append(self._health(stack))
             journal = self._journal()
+            remaining = journal.remaining
             if status[-1] != "healthy":
-                remaining.append((f"health says {status[-1]}", "techsapo health"))
+                remaining += ((f"health says {status[-1]}", "techsapo health"),)
             known["seconds"] = round(sum(journal.done.values()), 1)
         self.desk.clear()
         return Recovered(
-            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], tuple(remaining),
+            journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], remaining,
             _since(journal.began),
         )  # fmt: skip
 
@@ -321,6 +328,12 @@ class Recovery:
         if self.journal is None:
             raise AssertionError("begin was not called")
         return self.journal
+
+    def _remains(self, found: list[tuple[str, str]]) -> None:
+        """Note what did not work: it is told at the end, also by the command that goes on after a kill."""
+        if found:
+            known = (*self._journal().remaining, *found)
+            self.journal = self.desk.write(replace(self._journal(), remaining=tuple(dict.fromkeys(known))))
 
     def _making(self, path: Path) -> None:
         self.journal = self.desk.making(self._journal(), path)
